@@ -1,0 +1,1 @@
+"""The difference between what the Limio store holds and what Zuora says: pure, total, deterministic."""

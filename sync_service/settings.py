@@ -1,0 +1,157 @@
+"""The settings: one frozen value made from a mapping of strings, with every problem reported at once and by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from marshmallow import EXCLUDE, Schema, ValidationError, post_load, validate
+from marshmallow import fields as typed
+
+from sync_service.errors import SettingsInvalid
+
+
+def _secret(default: str = "") -> Any:
+    return field(default=default, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the environment says. `.env.example` documents each; the names there are these in capitals."""
+
+    database_url: str = field(default="sqlite:///var/sync-service.db", repr=False)
+    zuora_base_url: str = ""
+    zuora_client_id: str = ""
+    zuora_client_secret: str = _secret()
+    zuora_entity_id: str = ""
+    zuora_org_ids: str = ""
+    #: Calls at the same time that we allow ourselves of the tenant's 40, over all hosts.
+    zuora_max_concurrency: int = 8
+    #: Calls in a day that we allow ourselves (the API sandbox has 10,000 for everybody); 0 means no limit.
+    zuora_daily_calls: int = 0
+    zuora_integration_users: tuple[str, ...] = ()
+    ignored_sources: tuple[str, ...] = ("shop", "salesforce")
+    callout_username: str = ""
+    callout_password: str = _secret()
+    callout_password_previous: str = _secret()
+    public_url: str = ""
+    secret_key: str = _secret()
+    tenant_time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    evergreen_horizon_months: int = 12
+    import_unknown: str = "asked"
+    limio_reference_format: str = ""
+    safety_share: Decimal = Decimal("0.05")
+    wait_limit_seconds: int = 20
+    port: int = 8000
+    worker_threads: int = 8
+    log_format: str = "text"
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The file of the embedded database, or None where PostgreSQL is used."""
+        prefix = "sqlite:///"
+        return Path(self.database_url.removeprefix(prefix)) if self.database_url.startswith(prefix) else None
+
+
+class _Words(typed.Field[tuple[str, ...]]):
+    """A comma-separated list; blanks are dropped."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:
+        return tuple(word.strip() for word in str(value).split(",") if word.strip())
+
+
+class _Zone(typed.Field[ZoneInfo]):
+    """A name of the time zone database, such as Europe/London."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> ZoneInfo:
+        try:
+            return ZoneInfo(str(value))
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValidationError("no such time zone; give a name such as Europe/London") from None
+
+
+def _one_of(*words: str) -> validate.OneOf:
+    return validate.OneOf(words, error="must be one of: {choices}")
+
+
+_address = validate.Regexp(
+    r"^https?://[^\s/?#]+[^\s?#]*$", error="must be an address such as https://rest.eu.zuora.com"
+)
+_database = validate.Regexp(
+    r"^(sqlite:///.+|postgresql(\+psycopg)?://.+)$", error="must begin with sqlite:/// or postgresql://"
+)
+
+
+class SettingsSchema(Schema):
+    """The environment's strings, checked. Unknown names are somebody else's."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    DATABASE_URL = typed.String(validate=_database)
+    ZUORA_BASE_URL = typed.String(validate=_address)
+    ZUORA_CLIENT_ID = typed.String()
+    ZUORA_CLIENT_SECRET = typed.String()
+    ZUORA_ENTITY_ID = typed.String()
+    ZUORA_ORG_IDS = typed.String()
+    ZUORA_MAX_CONCURRENCY = typed.Integer(validate=validate.Range(1, 40))
+    ZUORA_DAILY_CALLS = typed.Integer(validate=validate.Range(0))
+    ZUORA_INTEGRATION_USERS = _Words()
+    IGNORED_SOURCES = _Words()
+    CALLOUT_USERNAME = typed.String()
+    CALLOUT_PASSWORD = typed.String()
+    CALLOUT_PASSWORD_PREVIOUS = typed.String()
+    PUBLIC_URL = typed.String(validate=_address)
+    SECRET_KEY = typed.String(validate=validate.Length(min=32, error="must have at least 32 characters"))
+    TENANT_TIME_ZONE = _Zone()
+    EVERGREEN_HORIZON_MONTHS = typed.Integer(validate=validate.Range(1, 120))
+    IMPORT_UNKNOWN = typed.String(validate=_one_of("asked", "all"))
+    LIMIO_REFERENCE_FORMAT = typed.String()
+    SAFETY_SHARE = typed.Decimal(validate=validate.Range(Decimal(0), Decimal(1)))
+    WAIT_LIMIT_SECONDS = typed.Integer(validate=validate.Range(0, 60))
+    PORT = typed.Integer(validate=validate.Range(1, 65535))
+    WORKER_THREADS = typed.Integer(validate=validate.Range(1, 64))
+    LOG_FORMAT = typed.String(validate=_one_of("text", "json"))
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> Settings:
+        """A value with our defaults for what was not given."""
+        return Settings(**{name.lower(): value for name, value in data.items()})
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from `environ`; `NAME_FILE` names a file that holds NAME. Blank counts as absent.
+
+    Raises SettingsInvalid with one line for each problem.
+    """
+    given, problems = _given(environ)
+    try:
+        settings = SettingsSchema().load(given)
+    except ValidationError as error:
+        problems += [f"{name}: {' '.join(texts)}" for name, texts in error.messages_dict.items()]
+    if problems:
+        raise SettingsInvalid("\n".join(sorted(problems)))
+    assert isinstance(settings, Settings)  # noqa: S101 - tells mypy what make() returned
+    return settings
+
+
+def _given(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    given: dict[str, str] = {}
+    problems: list[str] = []
+    for name in (each.name.upper() for each in fields(Settings)):
+        value = environ.get(name, "").strip()
+        path = environ.get(f"{name}_FILE", "").strip()
+        if path and value:
+            problems.append(f"{name}: given twice, as {name} and as {name}_FILE; keep one")
+        elif path:
+            try:
+                value = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                problems.append(f"{name}_FILE: cannot read the file ({type(error).__name__})")
+        if value:
+            given[name] = value
+    return given, problems

@@ -1,0 +1,222 @@
+"""The domain as frozen values: what Zuora says of a subscription, its account and its coming charges.
+
+Pure. Dates are dates in the tenant's calendar; every end date is exclusive but `PreviewItem.service_end`, as in Zuora.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Trigger(StrEnum):
+    """What asked for a sync."""
+
+    CALLOUT = "callout"
+    WORKFLOW = "workflow"
+    EVENT = "event"
+    ADMIN = "admin"
+    API = "api"
+    SWEEP = "sweep"
+    BACKFILL = "backfill"
+    CALENDAR = "calendar"
+    CLI = "cli"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contact:
+    """A Zuora contact; None is absent or blank (Zuora writes both for the same thing)."""
+
+    id: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    address1: str | None = None
+    address2: str | None = None
+    city: str | None = None
+    state: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+    phone: str | None = None
+    personal_email: str | None = None
+    work_email: str | None = None
+    #: Zuora's isSpecifiedInSubscription: True is this subscription's own contact, False the account's, None not said.
+    of_subscription: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusPeriod:
+    """One entry of `statusHistory`."""
+
+    status: str
+    start: date | None
+    end: date | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tier:
+    """One step of a volume or tiered price."""
+
+    starting_unit: Decimal | None = None
+    ending_unit: Decimal | None = None
+    price: Decimal | None = None
+    price_format: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChargeSegment:
+    """One segment of a rate plan charge: the same charge at one price for one stretch of time.
+
+    Words are Zuora's (`Recurring`, `FlatFee`, `IN_ADVANCE`, `Month`, …); unknown ones pass through.
+    """
+
+    charge_number: str
+    segment: int = 1
+    name: str = ""
+    rate_plan_name: str = ""
+    product_name: str = ""
+    #: Recurring, OneTime or Usage.
+    type: str = "Recurring"
+    #: FlatFee, PerUnit, Volume, Tiered, DiscountPercentage, ….
+    model: str = "FlatFee"
+    currency: str | None = None
+    price: Decimal | None = None
+    tiers: tuple[Tier, ...] = ()
+    quantity: Decimal | None = None
+    discount_amount: Decimal | None = None
+    discount_percentage: Decimal | None = None
+    discount_level: str | None = None
+    apply_discount_to: str | None = None
+    unit_of_measure: str | None = None
+    billing_period: str | None = None
+    #: How many months, weeks or days one billing period has where billing_period is Specific_….
+    specific_billing_period: int | None = None
+    #: IN_ADVANCE or IN_ARREARS.
+    billing_timing: str | None = None
+    billing_day: str | None = None
+    billing_period_alignment: str | None = None
+    list_price_base: str | None = None
+    proration_option: str | None = None
+    trigger_event: str | None = None
+    end_date_condition: str | None = None
+    up_to_periods: int | None = None
+    up_to_periods_type: str | None = None
+    tax_mode: str | None = None
+    effective_start: date | None = None
+    effective_end: date | None = None
+    #: The first day that is not yet billed; None means never billed.
+    charged_through: date | None = None
+    processed_through: date | None = None
+    invoice_schedule_id: str | None = None
+
+    @property
+    def is_discount(self) -> bool:
+        """Whether this charge takes money off others instead of costing some itself."""
+        return self.model.startswith("Discount")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZuoraSubscription:
+    """One version of a subscription, as `GET /v1/subscriptions/{key}?charge-detail=all-segments` tells it."""
+
+    id: str
+    number: str
+    version: int
+    is_latest: bool
+    #: The top-level status; `status_history` decides by date.
+    status: str
+    account_id: str | None
+    account_number: str | None
+    account_name: str | None = None
+    invoice_owner_id: str | None = None
+    invoice_owner_number: str | None = None
+    #: TERMED or EVERGREEN.
+    term_type: str = "TERMED"
+    start: date | None = None
+    end: date | None = None
+    term_start: date | None = None
+    #: None for an evergreen subscription without a cancellation.
+    term_end: date | None = None
+    auto_renew: bool = False
+    current_term: int | None = None
+    current_term_period: str | None = None
+    renewal_setting: str | None = None
+    currency: str | None = None
+    cancel_reason: str | None = None
+    status_history: tuple[StatusPeriod, ...] = ()
+    scheduled_cancel: date | None = None
+    scheduled_suspend: date | None = None
+    scheduled_resume: date | None = None
+    invoice_schedule_id: str | None = None
+    order_number: str | None = None
+    #: As Zuora prints it: the tenant's local time without an offset. For comparing, never for ordering.
+    update_time: str | None = None
+    create_time: str | None = None
+    bill_to: Contact | None = None
+    sold_to: Contact | None = None
+    #: Every segment of every charge of every rate plan, removed and finished ones too.
+    segments: tuple[ChargeSegment, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZuoraAccount:
+    """An account with its own two contacts."""
+
+    id: str
+    number: str
+    name: str | None = None
+    currency: str | None = None
+    bill_cycle_day: int | None = None
+    bill_to: Contact | None = None
+    sold_to: Contact | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewItem:
+    """One coming invoice line of one subscription."""
+
+    charge_number: str | None
+    charge_name: str = ""
+    product_name: str = ""
+    charge_description: str = ""
+    #: Recurring, OneTime or Usage.
+    charge_type: str = "Recurring"
+    #: Charge or Discount.
+    processing_type: str = "Charge"
+    service_start: date
+    #: The last day of the period: inclusive.
+    service_end: date
+    #: Without tax; negative for a discount or a credit. None for usage, whose amount nobody knows yet.
+    amount: Decimal | None
+    tax_amount: Decimal = Decimal(0)
+    quantity: Decimal | None = None
+    unit_of_measure: str | None = None
+
+
+class PreviewSource(StrEnum):
+    """Where the coming lines come from."""
+
+    PREVIEWED = "previewed"
+    COMPUTED = "computed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """The coming lines of one subscription."""
+
+    items: tuple[PreviewItem, ...]
+    target_date: date
+    source: PreviewSource = PreviewSource.PREVIEWED
+    #: Lines whose service starts on or after this date may be missing (Zuora cut the answer); None means all are here.
+    complete_until: date | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZuoraState:
+    """All that one sync read from Zuora, in one look."""
+
+    subscription: ZuoraSubscription
+    #: The owner's account; None where the subscription's contacts say all that is needed (the short way).
+    account: ZuoraAccount | None = None
+    preview: Preview | None = None
