@@ -72,6 +72,8 @@ class SubscriptionRow(LimioObject, table=True):
     auto_renew: bool | None = None
     #: Made in Zuora and imported: no commerce actions.
     external: bool = False
+    #: The order (`order-…`) that made it: the first part of Limio's `ref`.
+    order_id: str | None = Field(default=None, sa_type=Text, index=True)
 
 
 class ScheduleRow(LimioObject, table=True):
@@ -149,6 +151,33 @@ class PaymentMethodRow(LimioObject, table=True):
 
     __tablename__ = "limio_payment_method"
     record_type_name: ClassVar[str] = "payment_method"
+
+
+class RelationRow(SQLModel, table=True):
+    """A further subscription of an object that several share; the first one stands in the object's own row.
+
+    One address may serve two subscriptions, or one subscription as billing and as delivery address.
+    """
+
+    __tablename__ = "limio_relation"
+
+    subscription_id: str = Field(primary_key=True, sa_type=Text)
+    object_id: str = Field(primary_key=True, sa_type=Text, index=True)
+    #: Limio's `relationship_type` of this use; empty where it names none.
+    relationship_type: str = Field(primary_key=True, sa_type=Text)
+    relationship_id: str | None = Field(default=None, sa_type=Text)
+    record_type: str = Field(sa_type=Text)
+
+
+class ZuoraAccountRow(SQLModel, table=True):
+    """A Zuora account and the owner that Limio keeps for it: locked first by whoever may create that owner."""
+
+    __tablename__ = "zuora_account"
+
+    account_id: str = Field(primary_key=True, sa_type=Text)
+    #: The identity (`id-…`) and the customer (`cus-…`); None until a sync knows them.
+    owner: str | None = Field(default=None, sa_type=Text)
+    customer: str | None = Field(default=None, sa_type=Text)
 
 
 class ZuoraLinkRow(SQLModel, table=True):
