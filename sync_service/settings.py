@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from marshmallow import EXCLUDE, Schema, ValidationError, post_load, validate
+from marshmallow import EXCLUDE, Schema, ValidationError, post_load, validate, validates_schema
 from marshmallow import fields as typed
 
 from sync_service.errors import SettingsInvalid
@@ -38,6 +38,18 @@ class Settings:
     callout_username: str = ""
     callout_password: str = _secret()
     callout_password_previous: str = _secret()
+    #: The callout template signs the request body and sends the signature in this header.
+    callout_hmac_header: str = ""
+    callout_hmac_secret: str = _secret()
+    callout_hmac_secret_previous: str = _secret()
+    #: What stands before the signature in the header, such as `sha256=`.
+    callout_hmac_prefix: str = ""
+    callout_hmac_algorithm: str = "sha256"
+    callout_hmac_encoding: str = "hex"
+    #: Or the template sends a shared secret in this header.
+    callout_secret_header: str = ""
+    callout_secret: str = _secret()
+    callout_secret_previous: str = _secret()
     public_url: str = ""
     secret_key: str = _secret()
     tenant_time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
@@ -81,8 +93,17 @@ def _one_of(*words: str) -> validate.OneOf:
 _address = validate.Regexp(
     r"^https?://[^\s/?#]+[^\s?#]*$", error="must be an address such as https://rest.eu.zuora.com"
 )
+_header = validate.Regexp(r"^[A-Za-z0-9-]+$", error="must be the name of an HTTP header such as X-Signature")
 _database = validate.Regexp(
     r"^(sqlite:///.+|postgresql(\+psycopg)?://.+)$", error="must begin with sqlite:/// or postgresql://"
+)
+
+
+#: Settings that mean something only together.
+_PAIRS = (
+    ("CALLOUT_USERNAME", "CALLOUT_PASSWORD"),
+    ("CALLOUT_HMAC_HEADER", "CALLOUT_HMAC_SECRET"),
+    ("CALLOUT_SECRET_HEADER", "CALLOUT_SECRET"),
 )
 
 
@@ -105,6 +126,15 @@ class SettingsSchema(Schema):
     CALLOUT_USERNAME = typed.String()
     CALLOUT_PASSWORD = typed.String()
     CALLOUT_PASSWORD_PREVIOUS = typed.String()
+    CALLOUT_HMAC_HEADER = typed.String(validate=_header)
+    CALLOUT_HMAC_SECRET = typed.String()
+    CALLOUT_HMAC_SECRET_PREVIOUS = typed.String()
+    CALLOUT_HMAC_PREFIX = typed.String()
+    CALLOUT_HMAC_ALGORITHM = typed.String(validate=_one_of("md5", "sha1", "sha224", "sha256", "sha384", "sha512"))
+    CALLOUT_HMAC_ENCODING = typed.String(validate=_one_of("hex", "base64"))
+    CALLOUT_SECRET_HEADER = typed.String(validate=_header)
+    CALLOUT_SECRET = typed.String()
+    CALLOUT_SECRET_PREVIOUS = typed.String()
     PUBLIC_URL = typed.String(validate=_address)
     SECRET_KEY = typed.String(validate=validate.Length(min=32, error="must have at least 32 characters"))
     TENANT_TIME_ZONE = _Zone()
@@ -116,6 +146,18 @@ class SettingsSchema(Schema):
     PORT = typed.Integer(validate=validate.Range(1, 65535))
     WORKER_THREADS = typed.Integer(validate=validate.Range(1, 64))
     LOG_FORMAT = typed.String(validate=_one_of("text", "json"))
+
+    @validates_schema(skip_on_field_errors=False)
+    def check_pairs(self, data: dict[str, Any], **_: Any) -> None:
+        """One half of a pair does nothing, which its owner must hear rather than find out."""
+        halves = [
+            (missing, given)
+            for pair in _PAIRS
+            for missing, given in (pair, pair[::-1])
+            if given in data and missing not in data
+        ]
+        if halves:
+            raise ValidationError({missing: [f"must be set too, as {given} is"] for missing, given in halves})
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> Settings:
