@@ -1,0 +1,159 @@
+"""Zuora's answers read into the domain's values.
+
+Unknown fields are ignored, what we need and do not find is named in PayloadInvalid. How an answer came is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sync_service.subscription import (
+    ChargeSegment,
+    Contact,
+    PreviewItem,
+    StatusPeriod,
+    Tier,
+    ZuoraAccount,
+    ZuoraSubscription,
+)
+from sync_service.zuora.parts import Part
+from sync_service.zuora.schemas import (
+    AccountSchema,
+    BillingAndPaymentSchema,
+    ChargeSchema,
+    ContactSchema,
+    CreditMemoItemSchema,
+    InvoiceItemSchema,
+    RatePlanSchema,
+    StatusPeriodSchema,
+    SubscriptionSchema,
+    TierSchema,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewRow:
+    """One line of an account's billing preview and the subscription that it belongs to."""
+
+    subscription_number: str
+    item: PreviewItem
+
+
+def read_subscription(payload: Mapping[str, Any]) -> ZuoraSubscription:
+    """Read the answer of "Retrieve a subscription by key", whatever `charge-detail` it was asked with.
+
+    Without `isLatestVersion` (older answers) a version counts as the latest unless it is `Expired`, which only
+    superseded versions are. Raises PayloadInvalid.
+    """
+    whole = Part(payload, "subscription")
+    values = {"account_id": None, "account_number": None} | whole.read(SubscriptionSchema)
+    values.setdefault("is_latest", values["status"] != "Expired")
+    if payload.get("ratePlans") is None:
+        raise whole.refusal("ratePlans", "is missing")
+    history = [{"start": None} | entry.read(StatusPeriodSchema) for entry in whole.parts("statusHistory")]
+    return ZuoraSubscription(
+        **values,
+        status_history=tuple(StatusPeriod(**entry) for entry in history),
+        bill_to=_read_contact(whole, "billToContact"),
+        sold_to=_read_contact(whole, "soldToContact"),
+        segments=tuple(segment for plan in whole.parts("ratePlans") for segment in _read_segments(plan)),
+    )
+
+
+def read_account(payload: Mapping[str, Any]) -> ZuoraAccount:
+    """Read the answer of "Retrieve an account". Raises PayloadInvalid."""
+    whole = Part(payload, "account")
+    basic, billing = whole.part("basicInfo"), whole.part("billingAndPayment")
+    if basic is None:
+        raise whole.refusal("basicInfo", "is missing")
+    return ZuoraAccount(
+        **basic.read(AccountSchema),
+        **(billing.read(BillingAndPaymentSchema) if billing else {}),
+        bill_to=_read_contact(whole, "billToContact"),
+        sold_to=_read_contact(whole, "soldToContact"),
+    )
+
+
+def read_preview_rows(payload: Mapping[str, Any], number: str | None = None) -> tuple[PreviewRow, ...]:
+    """Read the answer of "Generate a billing preview": the lines of one subscription number, or all.
+
+    The preview is the whole account's. With a number, lines of other subscriptions are passed over unread, so that one
+    odd line does not stop its neighbours. Raises PayloadInvalid, also where the answer has no `invoiceItems` at all.
+    """
+    whole = Part(payload, "billing preview")
+    if "invoiceItems" not in payload:
+        raise whole.refusal("invoiceItems", "is missing")
+    lines = [(part, _read_charged) for part in whole.parts("invoiceItems")]
+    lines += [(part, _read_credited) for part in whole.parts("creditMemoItems")]
+    rows = []
+    for part, read in lines:
+        # Old answers know only subscriptionName, which is the number.
+        named = part.value.get("subscriptionNumber") or part.value.get("subscriptionName")
+        if not isinstance(named, str):
+            raise part.refusal("subscriptionNumber", "is missing")
+        if number is None or named.strip() == number:
+            rows.append(PreviewRow(subscription_number=named.strip(), item=read(part)))
+    return tuple(rows)
+
+
+def _read_charged(part: Part) -> PreviewItem:
+    values = part.read(InvoiceItemSchema)
+    if "amount" not in values and values.get("charge_type") != "Usage":
+        raise part.refusal("chargeAmount", "is missing")
+    return _make_item(values)
+
+
+def _read_credited(part: Part) -> PreviewItem:
+    """A credit memo's line with the opposite sign: Zuora prints what is given back as positive."""
+    values = part.read(CreditMemoItemSchema)
+    with_tax = values.pop("amount_with_tax", None)
+    without_tax = values.pop("amount", with_tax)
+    if without_tax is None:
+        raise part.refusal("amount", "is missing")
+    values["amount"] = -without_tax
+    if with_tax is not None:
+        values["tax_amount"] = without_tax - with_tax
+    return _make_item(values)
+
+
+def _make_item(values: dict[str, Any]) -> PreviewItem:
+    values = {"charge_number": None, "service_end": values["service_start"]} | values
+    if values.get("charge_type") == "Usage":
+        # What usage will cost nobody knows before it is used: Zuora's amount is of what was uploaded so far.
+        values["amount"] = None
+    return PreviewItem(**values)
+
+
+def _read_segments(plan: Part) -> Iterator[ChargeSegment]:
+    """Every segment of a rate plan: `chargeSegments` where the answer has them, else the charge as it stands.
+
+    A segment repeats what may differ between segments, the rest stands at its charge. A field that the segment has,
+    null or not, is the segment's.
+    """
+    names = plan.read(RatePlanSchema)
+    for charge in plan.parts("ratePlanCharges"):
+        for segment in [each.over(charge) for each in charge.parts("chargeSegments")] or [charge]:
+            tiers = tuple(Tier(**tier.read(TierSchema)) for tier in segment.parts("tiers"))
+            yield ChargeSegment(**names, **segment.read(ChargeSchema), tiers=tiers)
+
+
+def _read_contact(whole: Part, key: str) -> Contact | None:
+    """A contact; None where it is absent or says nothing at all.
+
+    The postal code is `zipCode` on accounts and has either name inside a subscription. The phone is the work phone,
+    else the mobile, else the home phone.
+    """
+    part = whole.part(key)
+    if part is None:
+        return None
+    values = part.read(ContactSchema)
+    codes = [values.pop(name, None) for name in ("postal_code", "zip_code")]
+    phones = [values.pop(name, None) for name in ("work_phone", "mobile_phone", "home_phone")]
+    contact = Contact(**values, postal_code=_first(codes), phone=_first(phones))
+    return None if contact == Contact(of_subscription=contact.of_subscription) else contact
+
+
+def _first(values: list[str | None]) -> str | None:
+    return next((value for value in values if value is not None), None)
