@@ -296,7 +296,17 @@ class SyncRunRow(SQLModel, table=True):
     """One attempt worth keeping, with its plan or its error: the history."""
 
     __tablename__ = "sync_run"
-    __table_args__ = (Index("ix_sync_run_request", "kind", "key", "seq_to"),)
+    __table_args__ = (
+        Index("ix_sync_run_request", "kind", "key", "seq_to"),
+        Index(
+            "uq_sync_run_open_held",
+            "kind",
+            "key",
+            unique=True,
+            sqlite_where=text("outcome = 'held'"),
+            postgresql_where=text("outcome = 'held'"),
+        ),
+    )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=COUNTER)
     kind: str = Field(sa_type=Text)
@@ -306,7 +316,8 @@ class SyncRunRow(SQLModel, table=True):
     seq_to: int = Field(sa_type=BigInteger)
     subscription_id: str | None = Field(default=None, sa_type=Text, index=True)
     owner: str | None = Field(default=None, sa_type=Text)
-    #: changed, unchanged, imported, not in zuora, left out, retried, failed, held, resolved, listed.
+    #: changed, unchanged, imported, not in zuora, left out, retried, failed, resolved, listed; held while a person has
+    #: to decide, then released, dropped or superseded.
     outcome: str = Field(sa_type=Text)
     #: The strongest cause: a person before an API caller before a callout before a job.
     trigger: str | None = Field(default=None, sa_type=Text)
@@ -320,6 +331,8 @@ class SyncRunRow(SQLModel, table=True):
     change_count: int = 0
     #: Cancels the subscription or empties its coming schedule: counted by the safety stop.
     drastic: bool = False
+    #: What the plan would change, hashed: tells a dropped plan when it comes again. Only where a plan was held.
+    plan_hash: str | None = Field(default=None, sa_type=Text)
     error_code: str | None = Field(default=None, sa_type=Text)
     error: str | None = Field(default=None, sa_type=Text)
 

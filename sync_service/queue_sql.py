@@ -1,0 +1,126 @@
+"""The queue's statements, one text for both databases, each with its reason. Only `queue.py` runs them.
+
+`{now}`, `{lock}` and friends are filled in by `Database.sql`; `{keys}` and `{order}` by `queue.py`.
+"""
+
+from __future__ import annotations
+
+#: One key of the caller's.
+ONE_KEY = "SELECT CAST(:key AS TEXT) AS key"
+#: Many keys as one JSON array: one round trip whatever their number.
+MANY_KEYS = {
+    "sqlite": "SELECT value AS key FROM json_each(:keys)",
+    "postgresql": "SELECT value AS key FROM jsonb_array_elements_text(CAST(:keys AS JSONB))",
+}
+
+# Upsert, so that no request is lost to another that arrives at the same time; in key order, so that two bulk requests
+# cannot deadlock. A bare +1 would leave a parked row asleep: due_at, attempts and class start afresh where nothing was
+# due. A backoff stands unless a person asks, who never moves a row back in the line. excluded.* is this request.
+ENQUEUE = """
+INSERT INTO sync_request (kind, key, requested_seq, priority, due_at, waiting_since, requested_at, "full")
+SELECT CAST(:kind AS TEXT), wanted.key, 1, CAST(:priority AS SMALLINT), clock.at, clock.at, clock.at,
+  CAST(:full AS SMALLINT)
+FROM ({keys}) AS wanted, (SELECT {now} AS at) AS clock
+WHERE 1 = 1
+ORDER BY wanted.key
+ON CONFLICT (kind, key) DO UPDATE SET
+  requested_seq = sync_request.requested_seq + 1,
+  requested_at  = excluded.requested_at,
+  priority = CASE WHEN sync_request.due_at IS NULL OR excluded.priority < sync_request.priority
+                  THEN excluded.priority ELSE sync_request.priority END,
+  due_at   = CASE WHEN sync_request.due_at IS NULL OR (excluded.priority = 0 AND sync_request.due_at > excluded.due_at)
+                  THEN excluded.due_at ELSE sync_request.due_at END,
+  attempts = CASE WHEN sync_request.due_at IS NULL OR excluded.priority = 0 THEN 0 ELSE sync_request.attempts END,
+  waiting_since = COALESCE(sync_request.waiting_since, excluded.waiting_since),
+  "full"   = CASE WHEN excluded."full" > sync_request."full" THEN excluded."full" ELSE sync_request."full" END
+RETURNING key, requested_seq, requested_at
+"""
+
+# Who asked, beside the upsert of the same transaction.
+ADD_CAUSE = """
+INSERT INTO sync_cause (kind, key, seq, trigger, actor, callout_id, at)
+VALUES (:kind, :key, :seq, :trigger, :actor, :callout_id, :at)
+"""
+
+# The same for many: our upsert holds their row locks, so requested_seq is the one it gave.
+ADD_CAUSES = """
+INSERT INTO sync_cause (kind, key, seq, trigger, actor, callout_id, at)
+SELECT kind, key, requested_seq, CAST(:trigger AS TEXT), CAST(:actor AS TEXT), CAST(:callout_id AS BIGINT), requested_at
+FROM sync_request WHERE kind = :kind AND key IN ({keys})
+"""
+
+# Read without a lock before each claim: an idle or paused worker writes nothing and waits for nobody.
+ANYTHING_DUE = """
+SELECT 1 FROM sync_request
+WHERE due_at <= {now} AND (lease_until IS NULL OR lease_until <= {now})
+  AND NOT EXISTS (SELECT 1 FROM zuora_limit WHERE open_until > {now})
+LIMIT 1
+"""
+
+# Due and nobody's, or whose owner's lease ran out. MATERIALIZED: PostgreSQL may run a LIMIT inside IN once per row.
+# SKIP LOCKED: a row that a writer is just finishing is not waited for. The attempt counts now, so that a death counts.
+CLAIM = """
+WITH pick AS MATERIALIZED (
+  SELECT kind, key FROM sync_request
+  WHERE due_at IS NOT NULL AND due_at <= :now AND (lease_until IS NULL OR lease_until <= :now) AND priority <= :lowest
+  ORDER BY {order} LIMIT :n {lock})
+UPDATE sync_request SET
+  token = token + 1, claimed_seq = requested_seq, lease_until = :now + :lease, attempts = attempts + 1
+WHERE (kind, key) IN (SELECT kind, key FROM pick)
+RETURNING kind, key, token, claimed_seq, done_seq, attempts, "full", priority
+"""
+BY_TURN = "priority, due_at"
+BY_AGE = "waiting_since"
+
+# The fence: whose token is old owns nothing. An expired lease that nobody re-claimed is still its owner's.
+_OWNED = "WHERE kind = :kind AND key = :key AND token = :token AND lease_until IS NOT NULL"
+
+# Done up to what the claim saw, never to what is there now: a request that came in between is not served yet.
+FINISH = f"""
+UPDATE sync_request SET done_seq = :seen, lease_until = NULL, attempts = 0, last_error = NULL, checked_at = {{now}},
+  due_at        = CASE WHEN requested_seq > :seen THEN {{now}} ELSE NULL END,
+  waiting_since = CASE WHEN requested_seq > :seen THEN requested_at ELSE NULL END,
+  "full"        = CASE WHEN requested_seq > :seen THEN "full" ELSE 0 END
+{_OWNED}
+"""  # noqa: S608 - no value of anybody's goes in
+
+# What an alias' callers have to look at instead. In the transaction of FINISH, which holds the row's lock.
+SET_RESOLVED = """
+UPDATE sync_request SET resolved_key = :resolved_key, resolved_seq = :resolved_seq WHERE kind = :kind AND key = :key
+"""
+
+# A number that has no row yet and whose state is being written: a row that is already served. Whoever requests it at
+# the same time waits for our commit and counts on from there.
+OPEN_AS_DONE = """
+INSERT INTO sync_request (kind, key, requested_seq, done_seq, claimed_seq, token, priority, requested_at, checked_at)
+SELECT 'subscription', CAST(:key AS TEXT), 1, 1, 1, 1, CAST(:priority AS SMALLINT), clock.at, clock.at
+FROM (SELECT {now} AS at) AS clock
+WHERE 1 = 1
+ON CONFLICT (kind, key) DO NOTHING
+RETURNING key
+"""
+
+# Again after a while, or at once where a person asked during the run.
+RETRY = f"""
+UPDATE sync_request SET lease_until = NULL, last_error = COALESCE(CAST(:error AS TEXT), last_error),
+  attempts = CASE WHEN :counts = 1 OR attempts = 0 THEN attempts ELSE attempts - 1 END,
+  due_at   = CASE WHEN priority = 0 AND requested_seq > :seen THEN {{now}} ELSE {{now}} + :delay END
+{_OWNED}
+"""  # noqa: S608 - no value of anybody's goes in
+
+# Final for what the claim saw; what came in since gets its own, fresh attempts.
+FAIL = f"""
+UPDATE sync_request SET lease_until = NULL, failed_seq = :seen, last_error = :error, attempts = 0,
+  due_at        = CASE WHEN requested_seq > :seen THEN {{now}} ELSE NULL END,
+  waiting_since = CASE WHEN requested_seq > :seen THEN requested_at ELSE NULL END
+{_OWNED}
+"""  # noqa: S608 - no value of anybody's goes in
+
+# The one cause that stands for a run's: a person before an API caller before Zuora before a job.
+STRONGEST_CAUSE = """
+SELECT trigger, actor, callout_id FROM sync_cause
+WHERE kind = :kind AND key = :key AND seq > :done_before AND seq <= :seen
+ORDER BY CASE WHEN trigger IN ('admin', 'cli') THEN 0 WHEN trigger = 'api' THEN 1
+              WHEN trigger IN ('callout', 'workflow', 'event') THEN 2 ELSE 3 END, id
+LIMIT 1
+"""
