@@ -44,7 +44,7 @@ def ensure_job(database: Database, name: str, *, first_due_in_ms: int = 0) -> No
 
 
 def take(database: Database, name: str, *, lease_ms: int = LEASE_MS) -> JobLease | None:
-    """Take the job for `lease_ms` if it is due, not paused and nobody's; None otherwise, also for a job without a row."""
+    """Take the job for `lease_ms` if it is due, not paused and nobody's; None otherwise, also where it has no row."""
     with database.reading() as session:
         if not _is_free(session.get(JobRow, name), database.now(session)):
             return None  # every scheduler asks on every tick: mostly there is nothing to lock
