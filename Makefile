@@ -1,0 +1,50 @@
+# Every target does its own set-up: Python 3.11, make and git are all that a machine needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST ?= $(BIN)/pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check migration format bench soak clean
+
+help: ## Show what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/run.stamp: setup.cfg constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what the service needs (once) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[postgres]'
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/run.stamp
+	@echo "Installing what the tests need (once) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[postgres,test,dev]'
+	@touch $@
+
+demo: $(VENV)/run.stamp ## The whole product against a Zuora tenant on this machine (KEEP=1 leaves it running)
+	@$(BIN)/sync-service demo $(if $(KEEP),--keep)
+
+run: $(VENV)/run.stamp ## Start web, worker and scheduler with the embedded database
+	@$(BIN)/sync-service run
+
+test: $(VENV)/test.stamp ## Run every test
+	$(PYTEST) $(ARGS)
+
+check: $(VENV)/test.stamp ## Format, lint, types, import contracts and module sizes
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tests/module_sizes.py
+
+migration: $(VENV)/test.stamp ## Write the next migration from tables.py: make migration m="why"
+	@$(BIN)/python tests/new_migration.py "$(m)"
+	@$(BIN)/ruff format -q sync_service/migrations && $(BIN)/ruff check -q --fix sync_service/migrations
+
+format: $(VENV)/test.stamp ## Put the code into its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) var build *.egg-info

@@ -1,0 +1,14 @@
+"""Fails where a module has outgrown a reader: 350 lines at the most. Run by `make check`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+MOST_LINES = 350
+
+modules = [path for path in Path("sync_service").rglob("*.py") if "migrations/versions" not in path.as_posix()]
+large = {path: lines for path in modules if (lines := len(path.read_text().splitlines())) > MOST_LINES}
+for path, lines in sorted(large.items()):
+    print(f"{path}: {lines} lines; split it by what the parts are for (at most {MOST_LINES})")
+sys.exit(bool(large))

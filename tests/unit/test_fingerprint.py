@@ -1,0 +1,93 @@
+"""What a sync may do without asking again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from sync_service.fingerprint import (
+    Fingerprint,
+    account_from_contacts,
+    may_skip_account,
+    may_skip_preview,
+    take_fingerprint,
+)
+from sync_service.subscription import Contact, ZuoraSubscription
+
+TODAY = date(2026, 11, 21)
+CONTACT = Contact(first_name="Ada", city="London", of_subscription=False)
+SUBSCRIPTION = ZuoraSubscription(
+    id="1" * 32,
+    number="A-S1",
+    version=3,
+    is_latest=True,
+    status="Active",
+    account_id="a" * 32,
+    account_number="A1",
+    account_name="Ada Ltd",
+    update_time="2026-11-01 06:00:00",
+    bill_to=CONTACT,
+    sold_to=CONTACT,
+)
+
+
+def test_nothing_is_skipped_before_the_first_good_run() -> None:
+    assert not may_skip_account(SUBSCRIPTION, None)
+    assert not may_skip_preview(SUBSCRIPTION, None, TODAY)
+
+
+def test_an_answer_equal_to_the_last_one_needs_no_preview_on_the_same_day() -> None:
+    last = take_fingerprint(SUBSCRIPTION, preview_day=TODAY)
+
+    assert may_skip_preview(SUBSCRIPTION, last, TODAY)
+    assert may_skip_account(SUBSCRIPTION, last)
+
+
+@pytest.mark.parametrize(
+    ("what", "now"),
+    [
+        ("a new version", replace(SUBSCRIPTION, version=4)),
+        ("a bill run, which moves the update time alone", replace(SUBSCRIPTION, update_time="2026-11-02 06:00:00")),
+        ("another address", replace(SUBSCRIPTION, sold_to=replace(CONTACT, city="Leeds"))),
+        ("another account", replace(SUBSCRIPTION, account_id="b" * 32)),
+        ("a contact that is missing", replace(SUBSCRIPTION, bill_to=None)),
+    ],
+)
+def test_what_moved_is_read_again(what: str, now: ZuoraSubscription) -> None:
+    assert not may_skip_preview(now, take_fingerprint(SUBSCRIPTION, preview_day=TODAY), TODAY), what
+
+
+def test_the_preview_is_read_again_on_the_next_day() -> None:
+    last = take_fingerprint(SUBSCRIPTION, preview_day=date(2026, 11, 20))
+
+    assert not may_skip_preview(SUBSCRIPTION, last, TODAY)
+
+
+def test_the_preview_is_read_again_where_it_was_incomplete() -> None:
+    assert not may_skip_preview(SUBSCRIPTION, take_fingerprint(SUBSCRIPTION, preview_day=None), TODAY)
+
+
+def test_a_fingerprint_survives_storage_and_holds_no_personal_data() -> None:
+    last = take_fingerprint(SUBSCRIPTION, preview_day=TODAY)
+
+    assert Fingerprint.from_json(last.as_json()) == last
+    assert "Ada" not in str(last.as_json())
+
+
+@pytest.mark.parametrize("stored", [None, {}, {"version": 3}, {"from": "another release"}])
+def test_a_fingerprint_that_cannot_be_read_counts_as_none(stored: dict[str, object] | None) -> None:
+    assert Fingerprint.from_json(stored) is None
+
+
+def test_the_accounts_own_contacts_stand_for_the_account() -> None:
+    account = account_from_contacts(SUBSCRIPTION)
+
+    assert account is not None
+    assert (account.number, account.name, account.bill_to) == ("A1", "Ada Ltd", CONTACT)
+
+
+@pytest.mark.parametrize("said", [True, None])
+def test_contacts_of_the_subscription_do_not_stand_for_the_account(said: bool | None) -> None:
+    assert account_from_contacts(replace(SUBSCRIPTION, bill_to=replace(CONTACT, of_subscription=said))) is None
