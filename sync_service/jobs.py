@@ -124,7 +124,8 @@ def run_soon(database: Database, session: Session, name: str) -> bool:
     """Make the job due now, or again right after the run that is under way. False where there is no such job."""
     row = _lock(session, name)
     if row is not None:
-        row.due_at = database.now(session)
+        # Later than the beginning of the run that is under way, also within its first millisecond: see `done`.
+        row.due_at = max(database.now(session), (row.last_began or 0) + 1)
     return row is not None
 
 

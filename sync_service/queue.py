@@ -17,7 +17,7 @@ from sqlmodel import Session
 
 from sync_service import queue_sql as sql
 from sync_service.db import Database
-from sync_service.errors import LeaseLost
+from sync_service.errors import LeaseLost, RateLimited
 from sync_service.subscription import Trigger
 from sync_service.tables import SyncRunRow
 from sync_service.tenant import Limit, Share, lock_limit
@@ -147,6 +147,21 @@ def claim(
             if each.attempts > MOST_ATTEMPTS:
                 _end_exhausted(database, session, each)
     return [each for each in claims if each.attempts <= MOST_ATTEMPTS]
+
+
+def claim_one(database: Database, kind: Kind, key: str, share: Share, *, lease_ms: int = LEASE_MS) -> Claim | None:
+    """Take this very row for a person who waits; None where another has it or nothing may be called just now.
+
+    While claims are paused a person may probe alone, but for a pause that Zuora itself asked for.
+    """
+    with database.transaction() as session:
+        limit = lock_limit(database, session, share)
+        probes = limit.live == 0 and limit.row.trouble_code != RateLimited.code
+        if limit.room < 1 and not (limit.is_paused and probes):
+            return None
+        values = {"kind": kind, "key": key, "now": limit.now, "lease": lease_ms}
+        row = session.connection().execute(text(sql.CLAIM_ONE), values).one_or_none()
+        return _as_claim(row, limit.now) if row else None
 
 
 def finish(database: Database, session: Session, claim: Claim) -> None:

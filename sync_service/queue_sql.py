@@ -69,6 +69,13 @@ UPDATE sync_request SET
 WHERE (kind, key) IN (SELECT kind, key FROM pick)
 RETURNING kind, key, token, claimed_seq, done_seq, attempts, "full", priority
 """
+# The one row that a person waits for, whatever its class or backoff; a live lease of another's is left alone.
+CLAIM_ONE = """
+UPDATE sync_request SET
+  token = token + 1, claimed_seq = requested_seq, lease_until = :now + :lease, attempts = attempts + 1
+WHERE kind = :kind AND key = :key AND due_at IS NOT NULL AND (lease_until IS NULL OR lease_until <= :now)
+RETURNING kind, key, token, claimed_seq, done_seq, attempts, "full", priority
+"""
 BY_TURN = "priority, due_at"
 BY_AGE = "waiting_since"
 

@@ -80,7 +80,7 @@ def decide_hold(
 
 
 def release(database: Database, session: Session, run: SyncRunRow, actor: str) -> int:
-    """A person lets a held number go: queue a full sync that passes the stop, never the stored plan. Returns its seq."""
+    """Let a held number go: queue a person's full sync, which passes the stop; never the stored plan itself."""
     cause = Cause(Trigger.ADMIN, actor=actor)
     return enqueue(database, session, Kind.SUBSCRIPTION, run.key, cause, priority=Priority.PERSON, full=True)
 

@@ -1,0 +1,339 @@
+"""What we may use of the tenant: one limit over all hosts, pauses after its errors, and one tenant per store."""
+
+from __future__ import annotations
+
+import pytest
+
+from sync_service.db import Database
+from sync_service.errors import BusyError, LeaseLost, PermissionRefused, RateLimited, WrongTenant, ZuoraUnavailable
+from sync_service.queue import Cause, Kind, Priority, enqueue_many
+from sync_service.subscription import Trigger
+from sync_service.tenant import (
+    QUIET_RUNS,
+    Limit,
+    Share,
+    check_tenant,
+    hold_story_lease,
+    note_success,
+    note_tenant_error,
+    read_limit,
+    read_tenant,
+    remember_tenant,
+)
+from tests.queue_world import at_once, execute, expire_leases, finish, reused_database, rows, take, take_one, want
+
+database = reused_database
+
+SHARE = Share(max_concurrency=8)
+
+
+def limit(database: Database, share: Share = SHARE) -> Limit:
+    with database.reading() as session:
+        return read_limit(database, session, share)
+
+
+def queue_ten(database: Database) -> None:
+    enqueue_many(
+        database, Kind.SUBSCRIPTION, [f"N-{n}" for n in range(10)], Cause(Trigger.SWEEP), priority=Priority.JOB
+    )
+
+
+def end_pause(database: Database) -> None:
+    execute(database, "UPDATE zuora_limit SET open_until = {now} - 1")
+
+
+def test_before_the_first_claim_the_whole_share_is_open(database: Database) -> None:
+    fresh = limit(database)
+
+    assert (fresh.room, fresh.is_paused, fresh.calls_today, fresh.row.permitted) == (8, False, 0, 8)
+
+
+def test_an_error_of_the_tenant_pauses_all_claims(database: Database) -> None:
+    queue_ten(database)
+
+    paused_for = note_tenant_error(database, ZuoraUnavailable("No connection."), SHARE)
+
+    assert paused_for == 5_000
+    assert take(database, 8, SHARE) == []
+    assert limit(database).is_paused
+    assert (limit(database).row.trouble_code, limit(database).row.trouble_text) == (
+        "zuora unavailable",
+        "No connection.",
+    )
+
+
+def test_after_the_pause_one_run_at_a_time_probes(database: Database) -> None:
+    queue_ten(database)
+    note_tenant_error(database, ZuoraUnavailable(), SHARE)
+    end_pause(database)
+
+    claims = [claim for result in at_once([lambda: take(database, 8, SHARE)] * 4) for claim in result]
+
+    assert len(claims) == 1
+    assert take(database, 8, SHARE) == []
+
+
+def test_a_probe_that_ends_well_opens_everything(database: Database) -> None:
+    queue_ten(database)
+    note_tenant_error(database, ZuoraUnavailable(), SHARE)
+    end_pause(database)
+    finish(database, take_one(database, SHARE))
+    note_success(database, SHARE)
+
+    assert len(take(database, 20, SHARE)) == 8
+    after = limit(database).row
+    assert (after.trouble, after.open_until, after.trouble_text, after.trouble_code) == (0, None, None, None)
+
+
+def test_failing_probes_make_the_pauses_longer_up_to_five_minutes(database: Database) -> None:
+    pauses = []
+    for _ in range(9):
+        pauses.append(note_tenant_error(database, ZuoraUnavailable(), SHARE))
+        end_pause(database)
+
+    assert pauses == [5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000, 300_000]
+
+
+def test_runs_that_were_under_way_when_the_pause_began_do_not_prolong_it(database: Database) -> None:
+    at_once([lambda: note_tenant_error(database, ZuoraUnavailable(), SHARE)] * 8)
+
+    after = limit(database)
+
+    assert after.row.trouble == 1
+    assert after.row.open_until is not None
+    assert after.row.open_until - after.now <= 5_000
+
+
+def test_a_success_from_before_the_pause_does_not_end_it(database: Database) -> None:
+    note_tenant_error(database, RateLimited(retry_after=60), SHARE)
+
+    note_success(database, SHARE)
+
+    assert limit(database).is_paused
+
+
+def test_the_wait_that_zuora_asks_for_is_kept(database: Database) -> None:
+    assert note_tenant_error(database, RateLimited(retry_after=42), SHARE) == 42_000
+
+
+def test_a_longer_wait_asked_for_during_a_pause_prolongs_it(database: Database) -> None:
+    note_tenant_error(database, ZuoraUnavailable(), SHARE)
+
+    assert note_tenant_error(database, RateLimited(retry_after=90), SHARE) > 85_000
+    assert note_tenant_error(database, ZuoraUnavailable(), SHARE) > 85_000
+
+
+def test_a_burst_of_429_halves_what_is_permitted_once(database: Database) -> None:
+    at_once([lambda: note_tenant_error(database, RateLimited(), SHARE)] * 6)
+
+    assert limit(database).row.permitted == 4
+
+
+def test_429_after_429_leaves_one(database: Database) -> None:
+    permitted = []
+    for _ in range(5):
+        note_tenant_error(database, RateLimited(), SHARE)
+        end_pause(database)
+        permitted.append(limit(database).row.permitted)
+
+    assert permitted == [4, 2, 1, 1, 1]
+
+
+def test_other_errors_of_the_tenant_leave_what_is_permitted(database: Database) -> None:
+    note_tenant_error(database, PermissionRefused(), SHARE)
+
+    assert limit(database).row.permitted == 8
+
+
+def test_quiet_success_permits_one_more_at_a_time_up_to_the_share(database: Database) -> None:
+    note_tenant_error(database, RateLimited(), SHARE)
+    end_pause(database)
+    permitted = []
+    for _ in range(6):
+        for _ in range(QUIET_RUNS):
+            note_success(database, SHARE)
+        permitted.append(limit(database).row.permitted)
+
+    assert permitted == [5, 6, 7, 8, 8, 8]
+
+
+def test_a_success_while_all_is_well_writes_nothing(database: Database) -> None:
+    want(database, "A")
+    finish(database, take_one(database, SHARE))
+    before = rows(database, "SELECT * FROM zuora_limit")
+
+    for _ in range(QUIET_RUNS + 1):
+        note_success(database, SHARE)
+
+    assert rows(database, "SELECT * FROM zuora_limit") == before
+
+
+def test_a_share_made_smaller_counts_at_once(database: Database) -> None:
+    queue_ten(database)
+    first = take(database, 2, SHARE)
+
+    assert len(first) == 2
+    assert len(take(database, 8, Share(max_concurrency=3))) == 1
+
+
+# The day's budget
+
+
+def test_calls_are_counted_by_the_utc_day(database: Database) -> None:
+    take(database, 1, SHARE, calls_made=7)
+    take(database, 1, SHARE, calls_made=5)
+    today = limit(database).calls_today
+    yesterday = "date('now', '-1 day')" if database.dialect == "sqlite" else "(now() AT TIME ZONE 'UTC')::date - 1"
+    execute(database, f"UPDATE zuora_limit SET day = {yesterday}")
+    next_day = limit(database).calls_today
+    take(database, 1, SHARE, calls_made=2)
+
+    assert (today, next_day, limit(database).calls_today) == (12, 0, 2)
+
+
+def test_the_last_tenth_of_the_days_budget_is_kept_for_people(database: Database) -> None:
+    share = Share(max_concurrency=8, daily_calls=100)
+    want(database, "JOB", Priority.JOB)
+    want(database, "EVENT", Priority.EVENT)
+    want(database, "PERSON", Priority.PERSON)
+
+    take(database, 0, share, calls_made=90)
+
+    assert [claim.key for claim in take(database, 8, share)] == ["PERSON"]
+    assert take(database, 8, share) == []
+
+
+def test_below_the_reserve_everybody_is_served(database: Database) -> None:
+    share = Share(max_concurrency=8, daily_calls=100)
+    queue_ten(database)
+
+    assert len(take(database, 8, share, calls_made=89)) == 8
+
+
+def test_the_longest_waiting_row_is_no_way_around_the_reserve(database: Database) -> None:
+    share = Share(max_concurrency=100, daily_calls=100)
+    queue_ten(database)
+    for n in range(8):
+        want(database, f"P-{n}", Priority.PERSON)
+
+    claims = take(database, 8, share, calls_made=95)
+
+    assert {claim.priority for claim in claims} == {Priority.PERSON}
+    assert len(claims) == 8
+
+
+# Stories beside the queue
+
+
+def test_a_story_takes_its_place_among_the_runs(database: Database) -> None:
+    queue_ten(database)
+    with hold_story_lease(database, "sweep", SHARE):
+        during = take(database, 20, SHARE)
+
+    assert len(during) == 7
+    assert len(take(database, 20, SHARE)) == 1
+
+
+def test_a_story_finds_no_place_where_all_are_taken(database: Database) -> None:
+    queue_ten(database)
+    take(database, 8, SHARE)
+
+    with pytest.raises(BusyError), hold_story_lease(database, "plan", SHARE):
+        raise AssertionError("the story must not begin")
+
+
+def test_a_story_waits_for_its_turn(database: Database) -> None:
+    share = Share(max_concurrency=1)
+    want(database, "A")
+    claim = take_one(database, share)
+
+    def story() -> str:
+        with hold_story_lease(database, "plan", share, wait_seconds=20):
+            return "ran"
+
+    assert at_once([story, lambda: finish(database, claim)])[0] == "ran"
+
+
+def test_a_story_in_search_of_the_trouble_calls_during_a_pause(database: Database) -> None:
+    note_tenant_error(database, ZuoraUnavailable(), SHARE)
+
+    with hold_story_lease(database, "check", SHARE, probe=True) as lease:
+        lease.calls += 1
+
+    assert limit(database).calls_today == 1
+    with pytest.raises(BusyError), hold_story_lease(database, "sweep", SHARE):
+        raise AssertionError("the story must not begin")
+
+
+def test_a_story_that_fails_gives_its_place_back_and_reports_its_calls(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), hold_story_lease(database, "sweep", SHARE) as lease:
+        lease.calls += 3
+        raise ZeroDivisionError
+
+    assert rows(database, "SELECT count(*) FROM zuora_lease") == [(0,)]
+    assert limit(database).calls_today == 3
+
+
+def test_a_story_killed_in_the_middle_frees_its_place_when_its_lease_ends(database: Database) -> None:
+    share = Share(max_concurrency=1)
+    execute(database, "INSERT INTO zuora_lease (story, lease_until) VALUES ('sweep', {now} + 60000)")
+    with pytest.raises(BusyError), hold_story_lease(database, "plan", share):
+        raise AssertionError("the story must not begin")
+    expire_leases(database)
+
+    with hold_story_lease(database, "plan", share):
+        during = rows(database, "SELECT story FROM zuora_lease")
+
+    assert during == [("plan",)]
+
+
+def test_a_long_story_keeps_its_place_by_renewing_it(database: Database) -> None:
+    with hold_story_lease(database, "sweep", SHARE) as lease:
+        lease.calls += 2
+        expire_leases(database)
+        lease.renew()
+        live, calls = limit(database).live, limit(database).calls_today
+
+    assert (live, calls, limit(database).calls_today) == (1, 2, 2)
+
+
+def test_a_story_whose_place_was_given_away_learns_it(database: Database) -> None:
+    with hold_story_lease(database, "sweep", SHARE) as lease:
+        expire_leases(database)
+        with hold_story_lease(database, "plan", SHARE):
+            pass
+        with pytest.raises(LeaseLost):
+            lease.renew()
+
+
+# One tenant per store
+
+
+def test_a_store_remembers_the_tenant_that_it_was_filled_from(database: Database) -> None:
+    with database.transaction() as session:
+        remember_tenant(database, session, "tenant.19")
+    with database.transaction() as session:
+        remember_tenant(database, session, "tenant.19")
+
+    with database.reading() as session:
+        assert read_tenant(session) == "tenant.19"
+        check_tenant(session, "tenant.19")
+
+
+def test_another_tenant_is_refused(database: Database) -> None:
+    with database.transaction() as session:
+        remember_tenant(database, session, "tenant.19")
+
+    told = r"filled from tenant\.19, the credentials are those of tenant\.20"
+    with pytest.raises(WrongTenant, match=told), database.transaction() as session:
+        remember_tenant(database, session, "tenant.20")
+    with pytest.raises(WrongTenant), database.reading() as session:
+        check_tenant(session, "tenant.20")
+    with database.reading() as session:
+        assert read_tenant(session) == "tenant.19"
+
+
+def test_an_empty_store_belongs_to_nobody_yet(database: Database) -> None:
+    with database.reading() as session:
+        check_tenant(session, "tenant.19")
+        assert read_tenant(session) is None
