@@ -1,0 +1,35 @@
+"""The command `sync-service`: a flat list of its parts."""
+
+from __future__ import annotations
+
+import click
+
+from sync_service import __version__
+from sync_service.cli import access, demo, emulator, serve, stock, syncing
+from sync_service.cli.wiring import PlainGroup
+
+
+@click.group(cls=PlainGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Keeps Limio subscriptions in step with Zuora."""
+
+
+for command in (
+    serve.run,
+    serve.web,
+    serve.worker,
+    serve.scheduler,
+    stock.db,
+    stock.load,
+    syncing.plan,
+    syncing.sync,
+    syncing.why,
+    access.client,
+    emulator.emulator,
+    demo.demo,
+):
+    main.add_command(command)
+
+if __name__ == "__main__":
+    main()

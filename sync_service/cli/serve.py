@@ -1,0 +1,72 @@
+"""`run`, `web`, `worker`, `scheduler`: the three processes, and all of them on one machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from sync_service.cli.supervise import supervise
+from sync_service.cli.wiring import open_context, open_database, read_settings
+from sync_service.scheduler import Scheduler
+from sync_service.schema import upgrade
+from sync_service.worker import Worker
+
+
+@click.command()
+@click.option("--port", type=int, help="Where to listen; PORT otherwise.")
+def run(port: int | None) -> None:
+    """Upgrade the database, then run web, worker and scheduler on this machine."""
+    settings = read_settings()
+    upgrade(open_database(settings, checked=False))
+    environ = dict(os.environ, PORT=str(port or settings.port))
+    parts = [("web", ["web"]), ("scheduler", ["scheduler"])]
+    if settings.zuora_base_url:
+        parts.insert(1, ("worker", ["worker"]))
+    else:
+        click.echo("ZUORA_BASE_URL is not set: requests are accepted and wait; no worker is started.", err=True)
+    click.echo(f"Listening on http://127.0.0.1:{environ['PORT']}/ (Ctrl-C stops everything)", err=True)
+    sys.exit(supervise(parts, environ))
+
+
+@click.command()
+@click.option("--port", type=int, help="Where to listen; PORT otherwise.")
+def web(port: int | None) -> None:
+    """Accept callouts and serve the API, with gunicorn."""
+    settings = read_settings()
+    open_database(settings).engine.dispose()
+    environ = dict(os.environ, PORT=str(port or settings.port))
+    config = "python:sync_service.web.gunicorn_conf"
+    command = [sys.executable, "-m", "gunicorn", "-c", config, "sync_service.app:create_wsgi()"]
+    os.execve(sys.executable, command, environ)  # noqa: S606 - our own interpreter, our own words
+
+
+@click.command()
+@click.option("--threads", type=click.IntRange(1, 64), help="Syncs at the same time; WORKER_THREADS otherwise.")
+def worker(threads: int | None) -> None:
+    """Take requests from the queue and sync them."""
+    settings = read_settings()
+    threads = threads or settings.worker_threads
+    loop = Worker(open_context(settings, threads=threads), threads)
+    _stop_on_signals(loop)
+    loop.run()
+
+
+@click.command()
+def scheduler() -> None:
+    """Do the periodic work: requests by the calendar, pruning."""
+    settings = read_settings()
+    loop = Scheduler(open_database(settings), settings)
+    _stop_on_signals(loop)
+    loop.run()
+
+
+def _stop_on_signals(loop: Worker | Scheduler) -> None:
+    def stop(_: int, __: FrameType | None) -> None:
+        loop.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)

@@ -1,0 +1,120 @@
+"""Plans, runs and all that is known of a subscription, as lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from sync_service.history import Why, plan_from_json
+from sync_service.plan import Cancel, Change, Create, Document, SyncPlan, Update
+from sync_service.tables import SubscriptionRow, SyncCauseRow, SyncRunRow, ZuoraLinkRow
+
+
+def show_plan(plan: SyncPlan) -> str:
+    """What would change, a line each, and the notes."""
+    head = "is up to date: nothing to change" if plan.is_empty else f"{len(plan.changes)} changes"
+    return "\n".join([f"{plan.number}: {head}", *plan_lines(plan)])
+
+
+def plan_lines(plan: SyncPlan) -> Iterator[str]:
+    """The changes (+ new, ~ other values, - cancelled) and notes of a plan."""
+    for change in plan.changes:
+        yield from (f"  {line}" for line in _change_lines(change))
+    yield from (f"  note: {note}" for note in plan.notes)
+
+
+def show_run(run: SyncRunRow) -> str:
+    """One run: when, why, how long, and what it changed or what went wrong."""
+    who = f"{run.trigger or 'unknown trigger'}{f' by {run.actor}' if run.actor else ''}"
+    took = f"{run.ended_at - run.began_at} ms, {run.calls} calls to Zuora"
+    lines = [f"{moment(run.ended_at)}  {run.key}  {run.outcome}  ({who}; {took})"]
+    if run.error:
+        lines.append(f"  {run.error_code}: {run.error}")
+    if run.plan:
+        lines += plan_lines(plan_from_json(run.plan))
+    return "\n".join(lines)
+
+
+def show_why(known: Why, subscription: SubscriptionRow | None, link: ZuoraLinkRow | None) -> str:
+    """The one screen: what the store knows, what waits, who asked, what the runs did."""
+    head = f"{known.key}  " + (f"Limio {subscription.id}" if subscription else "not in the Limio store")
+    if link:
+        head += f"  Zuora version {link.version}, read {moment(link.read_ended)}"
+    lines = [head, f"  waits: {_waiting(known)}"]
+    if known.checked_at:
+        lines.append(f"  last found in step: {moment(known.checked_at)}")
+    if known.last_error:
+        lines.append(f"  last error: {known.last_error}")
+    if link and link.look_again_on:
+        lines.append(f"  looks again by itself on {link.look_again_on}")
+    lines += _section("Asked for by", (_cause(cause) for cause in known.causes))
+    lines += _section("Runs that changed something, failed or were asked for", map(show_run, known.runs))
+    return "\n".join(lines)
+
+
+def run_as_json(run: SyncRunRow) -> dict[str, Any]:
+    """A run as JSON; times in ms since 1970 in UTC."""
+    return run.model_dump(mode="json")
+
+
+def why_as_json(known: Why) -> dict[str, Any]:
+    """All that is known of a key as JSON; times in ms since 1970 in UTC."""
+    rows = {"causes": known.causes, "runs": known.runs}
+    return vars(known) | {name: [row.model_dump(mode="json") for row in value] for name, value in rows.items()}
+
+
+def moment(at: int) -> str:
+    """A moment of the database's clock in UTC, for people."""
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _waiting(known: Why) -> str:
+    if known.running:
+        return "a worker is syncing it now"
+    if known.next_try_at is None:
+        return "nothing; the last request failed for good" if known.last_error else "nothing"
+    return f"{known.waiting} requests; next try not before {moment(known.next_try_at)}, attempt {known.attempts + 1}"
+
+
+def _section(title: str, lines: Iterable[str]) -> list[str]:
+    return [f"{title}:", *([f"  {line}" for block in lines for line in block.splitlines()] or ["  (none)"])]
+
+
+def _cause(cause: SyncCauseRow) -> str:
+    actor = f" by {cause.actor}" if cause.actor else ""
+    return f"{moment(cause.at)}  {cause.trigger}{actor}"
+
+
+def _change_lines(change: Change) -> Iterator[str]:
+    match change:
+        case Create():
+            yield f"+ {change.record_type}  {_gist(change.record_type, change.document)}  ({change.reason})"
+        case Cancel():
+            yield f"- {change.record_type}  {_gist(change.record_type, change.document)}  ({change.reason})"
+        case Update():
+            for field in change.fields:
+                yield (
+                    f"~ {change.record_type}  {field.path.removeprefix('data.')}: "
+                    f"{_text(field.before)} → {_text(field.after)}  ({change.reason})"
+                )
+
+
+def _gist(record_type: str, document: Document) -> str:
+    """An object in a few words."""
+    data = document.get("data") or {}
+    match record_type:
+        case "schedule":
+            names = ", ".join(str(item.get("chargeName", "")) for item in data.get("lineItems") or [])
+            return f"{str(data.get('date'))[:10]}  {data.get('currency') or ''} {data.get('amount')}  {names}"
+        case "address":
+            parts = (data.get(name) for name in ("address1", "city", "postalCode", "country"))
+            return f"{document.get('relationship_type')}: {', '.join(str(part) for part in parts if part)}"
+        case "customer":
+            return f"{data.get('name')} <{data.get('email')}>"
+        case _:
+            return str(document.get("reference") or document.get("name") or "")
+
+
+def _text(value: Any) -> str:
+    return "(nothing)" if value is None else str(value)

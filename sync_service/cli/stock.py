@@ -1,0 +1,51 @@
+"""`db upgrade` and `load`: the store's schema and its first contents."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import BinaryIO, cast
+
+import click
+
+from sync_service.cli.wiring import open_database, read_settings
+from sync_service.load import LoadReport, load_objects, read_lines
+from sync_service.schema import upgrade
+
+
+@click.group()
+def db() -> None:
+    """Look after the database."""
+
+
+@db.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the schema up to date; does nothing where it is."""
+    revision = upgrade(open_database(read_settings(), checked=False))
+    click.echo(f"The schema is at {revision}.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def load(file: str, as_json: bool) -> None:
+    """Load Limio objects from FILE, or from standard input with `-`: one JSON object a line.
+
+    Broken lines are reported and the rest goes on; the status is 1 only where nothing at all could be used.
+    """
+    database = open_database(read_settings())
+    with click.open_file(file, "rb") as stream:
+        report = load_objects(database, read_lines(cast(BinaryIO, stream)))
+    click.echo(json.dumps(report.as_json(), indent=2) if as_json else _show(report))
+    sys.exit(1 if report.problem_count and not report.counts else 0)
+
+
+def _show(report: LoadReport) -> str:
+    lines = [f"{report.lines} lines read."]
+    for record_type, counts in sorted(report.counts.items()):
+        parts = ", ".join(f"{count} {outcome}" for outcome, count in vars(counts).items() if count)
+        lines.append(f"  {record_type:20} {parts}")
+    if report.problem_count:
+        lines.append(f"{report.problem_count} problems:")
+        lines += [f"  line {problem.line}: {problem.message}" for problem in report.problems]
+    return "\n".join(lines)

@@ -1,0 +1,138 @@
+"""`plan`, `sync`, `why`: one subscription, looked at by a person."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from dataclasses import replace
+
+import click
+
+from sync_service.backlog import read_request
+from sync_service.cli.show import run_as_json, show_plan, show_run, show_why, why_as_json
+from sync_service.cli.wiring import fail, open_context, open_database, read_settings
+from sync_service.history import first_attempt_covering, plan_as_json
+from sync_service.history import why as why_known
+from sync_service.keys import normalise_key, why_impossible
+from sync_service.plan import SyncPlan
+from sync_service.queue import Cause, Kind, Priority, claim_one, enqueue
+from sync_service.reconcile import reconcile
+from sync_service.runs import RUN_SECONDS, run_claim
+from sync_service.store import find_subscription, read_current, read_link, resolve_key
+from sync_service.subscription import Trigger
+from sync_service.sync import SyncContext, look_closer
+from sync_service.tables import SyncRunRow
+from sync_service.tenant import hold_story_lease
+from sync_service.zuora.preview import SharedPreviews
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+
+
+@click.command()
+@click.argument("key")
+@_json
+def plan(key: str, as_json: bool) -> None:
+    """Read everything of KEY from Zuora, print what a sync would change, and write nothing.
+
+    KEY is a Limio id or reference, a Zuora number or a Zuora id.
+    """
+    key = _checked(key)
+    computed = _compute_plan(open_context(read_settings()), key)
+    click.echo(json.dumps(plan_as_json(computed), indent=2) if as_json else show_plan(computed))
+
+
+@click.command()
+@click.argument("key")
+@_json
+def sync(key: str, as_json: bool) -> None:
+    """Sync KEY now, as a person who asked, and print what changed."""
+    key = _checked(key)
+    context = open_context(read_settings())
+    run = _sync_now(context, key)
+    click.echo(json.dumps(run_as_json(run), indent=2) if as_json else show_run(run))
+    if run.error:
+        raise SystemExit(1)
+
+
+@click.command()
+@click.argument("key")
+@_json
+def why(key: str, as_json: bool) -> None:
+    """Everything known of KEY on one screen: causes, runs, what waits, the last error, the next try."""
+    key = _checked(key)
+    database = open_database(read_settings())
+    with database.reading() as session:
+        number = resolve_key(session, key)
+        known = why_known(session, number) if number else why_known(session, key, kind=Kind.ALIAS)
+        subscription = number and find_subscription(session, number)
+        link = number and read_link(session, number)
+    if not (number or known.causes or known.runs):
+        fail(f"Nothing is known of {key}: no sync was ever asked for, and the store has no such subscription.")
+    if as_json:
+        click.echo(json.dumps(why_as_json(known), indent=2))
+    else:
+        click.echo(show_why(known, subscription or None, link or None))
+
+
+def _checked(key: str) -> str:
+    key = normalise_key(key)
+    problem = why_impossible(key)
+    if problem:
+        raise click.BadParameter(problem, param_hint="KEY")
+    return key
+
+
+def _compute_plan(context: SyncContext, key: str) -> SyncPlan:
+    """Read everything under a story's lease, compare, write nothing."""
+    with context.database.reading() as session:
+        number = resolve_key(session, key) or key
+        at = context.database.now(session)
+    with hold_story_lease(context.database, "plan", context.share, wait_seconds=10, probe=True) as lease:
+        reading = context.zuora.reading(RUN_SECONDS)
+        try:
+            subscription = reading.fetch_subscription(number)
+            look = look_closer(context, subscription, reading, SharedPreviews(), full=True, at=at)
+        finally:
+            lease.calls = reading.calls
+    with context.database.reading() as session:
+        current = read_current(
+            context.database,
+            session,
+            subscription.number,
+            look.state,
+            read_began=at,
+            siblings=look.siblings,
+            lock=False,
+        )
+    computed = reconcile(current, look.state, context.tenant_day(at), context.rules)
+    return replace(computed, notes=look.notes + computed.notes)
+
+
+def _sync_now(context: SyncContext, key: str) -> SyncRunRow:
+    """Request as a person, then run it here under the queue's lease, or wait for the worker that was faster."""
+    kind, key, seq = _request(context, key)
+    deadline = time.monotonic() + 2 * RUN_SECONDS
+    while time.monotonic() < deadline:
+        with context.database.reading() as session:
+            row = read_request(session, kind, key)
+            if row is not None and row.done_seq >= seq and row.resolved_key is not None:
+                kind, key, seq = Kind.SUBSCRIPTION, row.resolved_key, row.resolved_seq or 1
+            run = first_attempt_covering(session, kind, key, seq)
+        if run is not None:
+            return run
+        claimed = claim_one(context.database, kind, key, context.share)
+        if claimed is not None:
+            run_claim(context, claimed, SharedPreviews())
+        else:
+            time.sleep(0.2)
+    fail(f"The sync of {key} has not ended yet; `sync-service why {key}` shows how it goes.")
+
+
+def _request(context: SyncContext, key: str) -> tuple[Kind, str, int]:
+    cause = Cause(trigger=Trigger.CLI, actor=getpass.getuser())
+    with context.database.transaction() as session:
+        number = resolve_key(session, key)
+        kind, key = (Kind.SUBSCRIPTION, number) if number else (Kind.ALIAS, key)
+        seq = enqueue(context.database, session, kind, key, cause, priority=Priority.PERSON, full=True)
+    return kind, key, seq

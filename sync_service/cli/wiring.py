@@ -1,0 +1,70 @@
+"""What every command starts from: the settings of the environment, the database and the sync's context."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from dotenv import dotenv_values
+
+from sync_service.db import Database, connect
+from sync_service.errors import NotConfigured, SettingsInvalid, SyncServiceError
+from sync_service.log import set_up
+from sync_service.schema import check_schema
+from sync_service.settings import Settings, load_settings
+from sync_service.sync import SyncContext
+from sync_service.zuora.client import ZuoraClient
+
+
+def read_settings() -> Settings:
+    """The settings of the environment; a `.env` file in the working directory fills what is not set."""
+    given = {name: value for name, value in dotenv_values(Path(".env")).items() if value is not None}
+    settings = load_settings({**given, **os.environ})
+    set_up(settings.log_format)
+    return settings
+
+
+def open_database(settings: Settings, *, threads: int = 4, checked: bool = True) -> Database:
+    """The database; `checked` raises SchemaOutdated where it lacks migrations."""
+    database = connect(settings.database_url, pool_size=threads + 2)
+    if checked:
+        check_schema(database)
+    return database
+
+
+def open_context(settings: Settings, *, threads: int = 4) -> SyncContext:
+    """Database and Zuora client together. Raises NotConfigured where the tenant is not set."""
+    if not (settings.zuora_base_url and settings.zuora_client_id and settings.zuora_client_secret):
+        raise NotConfigured
+    database = open_database(settings, threads=threads)
+    zuora = ZuoraClient(
+        settings.zuora_base_url,
+        settings.zuora_client_id,
+        settings.zuora_client_secret,
+        entity_id=settings.zuora_entity_id,
+        org_ids=settings.zuora_org_ids,
+        pool_size=threads,
+    )
+    return SyncContext(database=database, zuora=zuora, settings=settings)
+
+
+def fail(message: str, status: int = 1) -> NoReturn:
+    """Say what is wrong on standard error and leave."""
+    click.echo(message, err=True)
+    sys.exit(status)
+
+
+class PlainGroup(click.Group):
+    """Commands whose own errors end in one plain message instead of a traceback; settings with exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except SettingsInvalid as error:
+            fail(f"The settings cannot be used:\n{error}", 2)
+        except SyncServiceError as error:
+            fail(str(error))

@@ -1,0 +1,92 @@
+"""Periodic work. APScheduler ticks in every scheduler process; the lease on a `job` row decides who works.
+
+Killed in the middle, another scheduler goes on from the cursor that was stored last.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy.exc import SQLAlchemyError
+
+from sync_service.calendar_requests import request_by_calendar
+from sync_service.db import Database
+from sync_service.errors import SyncServiceError
+from sync_service.jobs import JobLease, done, ensure_job, put_back, take
+from sync_service.log import logger
+from sync_service.prune import prune
+from sync_service.settings import Settings
+
+#: How often each process asks whether a job is due, in seconds.
+TICK_SECONDS = 5
+MINUTE_MS = 60_000
+DAY_MS = 86_400_000
+
+#: One job's work: does what is due, may save its cursor, returns its progress for people.
+Story = Callable[[Database, Settings, JobLease], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Periodic:
+    """A job that comes round by itself."""
+
+    name: str
+    every_ms: int
+    story: Story
+
+
+PERIODIC = (
+    Periodic("calendar", MINUTE_MS, request_by_calendar),
+    Periodic("prune", DAY_MS, prune),
+)
+
+
+class Scheduler:
+    """Ticks until told to stop."""
+
+    def __init__(self, database: Database, settings: Settings, jobs: tuple[Periodic, ...] = PERIODIC) -> None:
+        self.database = database
+        self.settings = settings
+        self.jobs = jobs
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Start no more work; `run` returns when the running job has ended. Safe in a signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Tick until `stop`."""
+        clock = BackgroundScheduler(timezone="UTC")
+        for job in self.jobs:
+            clock.add_job(self.tick, "interval", args=[job], seconds=TICK_SECONDS, max_instances=1, coalesce=True)
+        clock.start()
+        logger().info("scheduler_started", jobs=[job.name for job in self.jobs])
+        self._stop.wait()
+        clock.shutdown(wait=True)
+        logger().info("scheduler_stopped")
+
+    def tick(self, job: Periodic) -> bool:
+        """Run `job` if it is due and nobody else runs it; whether it ran."""
+        try:
+            ensure_job(self.database, job.name)
+            lease = take(self.database, job.name)
+            if lease is None:
+                return False
+            self._work(job, lease)
+        except (SQLAlchemyError, SyncServiceError, TimeoutError) as error:
+            logger().error("job_interrupted", job=job.name, error=type(error).__name__)
+        return True
+
+    def _work(self, job: Periodic, lease: JobLease) -> None:
+        try:
+            progress = job.story(self.database, self.settings, lease)
+        except Exception as error:
+            logger().exception("job_failed", job=job.name)
+            put_back(self.database, lease, error=str(error), retry_in_ms=min(job.every_ms, 5 * MINUTE_MS))
+            return
+        done(self.database, lease, next_due_in_ms=job.every_ms, progress=progress)
+        logger().info("job_done", job=job.name, **progress)

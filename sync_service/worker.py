@@ -1,0 +1,128 @@
+"""The worker: takes claims from the queue while threads are free, runs each, and stops gracefully.
+
+It looks five times a second with jitter; there is no other notification. It survives a database that goes away.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from sync_service.errors import TenantError, WrongTenant
+from sync_service.log import logger
+from sync_service.queue import Claim, claim, release
+from sync_service.runs import run_claim
+from sync_service.sync import SyncContext
+from sync_service.tenant import remember_tenant
+from sync_service.zuora.preview import SharedPreviews
+
+#: How often an idle worker looks, in seconds.
+LOOK_SECONDS = 0.2
+#: How long asking Zuora who it is may take, in seconds.
+IDENTIFY_SECONDS = 20.0
+#: The longest pause between looks while the database is away, in seconds.
+MOST_PATIENCE_SECONDS = 10.0
+
+
+class Worker:
+    """Runs claims on a bounded pool of threads until told to stop."""
+
+    def __init__(self, context: SyncContext, threads: int) -> None:
+        self.context = context
+        self.threads = threads
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._running: dict[Future[int], Claim] = {}
+        self._calls_made = 0
+
+    def stop(self) -> None:
+        """Take no more claims; `run` returns when the running ones have ended. Safe in a signal handler."""
+        self._stop.set()
+        self._wake.set()
+
+    def run(self, *, grace_seconds: float = 25.0) -> None:
+        """Work until `stop`; then give running syncs `grace_seconds` and put back what has not ended."""
+        self.identify()
+        logger().info("worker_started", threads=self.threads)
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="sync")
+        patience = LOOK_SECONDS
+        while not self._stop.is_set():
+            try:
+                busy = self._fill(pool)
+                patience = LOOK_SECONDS
+            except SQLAlchemyError as error:
+                logger().error("worker_database_away", error=type(error).__name__)
+                busy, patience = False, min(patience * 2, MOST_PATIENCE_SECONDS)
+            if not busy:
+                self._wake.wait(patience * random.uniform(0.75, 1.25))  # noqa: S311 - spreads the looks of many workers
+            self._wake.clear()
+        self._drain(pool, grace_seconds)
+        logger().info("worker_stopped")
+
+    def identify(self) -> None:
+        """Make sure that the store is filled from this one tenant. Raises WrongTenant: nothing may be synced then.
+
+        While Zuora or the database is away this waits for it, or for `stop`.
+        """
+        patience = LOOK_SECONDS
+        while not self._stop.is_set():
+            try:
+                reading = self.context.zuora.reading(IDENTIFY_SECONDS)
+                tenant = self.context.zuora.tenant(reading)
+                with self.context.database.transaction() as session:
+                    remember_tenant(self.context.database, session, tenant)
+                return
+            except WrongTenant:
+                raise
+            except (TenantError, SQLAlchemyError) as error:
+                logger().error("worker_waits", error=type(error).__name__, reason=getattr(error, "code", None))
+                patience = min(patience * 2, MOST_PATIENCE_SECONDS)
+                self._stop.wait(patience)
+
+    def run_until_idle(self) -> None:
+        """Work until nothing is due and nothing runs."""
+        with ThreadPoolExecutor(self.threads, thread_name_prefix="sync") as pool:
+            while self._fill(pool) or self._running:
+                wait(self._running, return_when="FIRST_COMPLETED")
+
+    def _fill(self, pool: ThreadPoolExecutor) -> bool:
+        """Claim for every free thread; whether anything was claimed."""
+        self._collect()
+        free = self.threads - len(self._running)
+        if free <= 0:
+            return False
+        calls, self._calls_made = self._calls_made, 0
+        try:
+            claims = claim(self.context.database, free, self.context.share, calls_made=calls)
+        except SQLAlchemyError:
+            self._calls_made += calls
+            raise
+        previews = SharedPreviews()
+        for each in claims:
+            future = pool.submit(run_claim, self.context, each, previews)
+            self._running[future] = each
+            future.add_done_callback(lambda _: self._wake.set())
+        return bool(claims)
+
+    def _collect(self) -> None:
+        for future in [future for future in self._running if future.done()]:
+            del self._running[future]
+            error = future.exception()
+            if error is not None:  # the lease runs out and the number is taken up again
+                logger().error("sync_abandoned", error=type(error).__name__)
+            else:
+                self._calls_made += future.result()
+
+    def _drain(self, pool: ThreadPoolExecutor, grace_seconds: float) -> None:
+        wait(self._running, timeout=grace_seconds)
+        late = [claim for future, claim in self._running.items() if not future.done()]
+        for each in late:
+            try:
+                with self.context.database.transaction() as session:
+                    release(self.context.database, session, each)
+            except Exception as error:  # noqa: BLE001 - on the way out: the lease runs out by itself
+                logger().warning("release_failed", key=each.key, error=type(error).__name__)
+        pool.shutdown(wait=False, cancel_futures=True)

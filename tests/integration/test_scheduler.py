@@ -1,0 +1,172 @@
+"""Periodic work: who runs it, what it asks for, what it forgets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import text
+from sqlmodel import select
+
+from sync_service.calendar_requests import request_by_calendar
+from sync_service.db import Database
+from sync_service.jobs import JobLease
+from sync_service.prune import DAY_MS, prune
+from sync_service.queue import Cause, Kind, Priority, enqueue
+from sync_service.scheduler import Periodic, Scheduler
+from sync_service.settings import Settings
+from sync_service.subscription import Trigger
+from sync_service.tables import CalloutRow, SyncCauseRow, SyncRequestRow, SyncRunRow, ZuoraLinkRow
+
+SETTINGS = Settings(tenant_time_zone=ZoneInfo("Europe/London"))
+TODAY = date(2026, 11, 21)
+
+
+def at(hour: int, minute: int = 0) -> JobLease:
+    moment = datetime(2026, 11, 21, hour, minute, tzinfo=UTC)
+    return JobLease(name="calendar", token=1, cursor={}, progress={}, taken_at=int(moment.timestamp() * 1000))
+
+
+def link(number: str, look_again_on: date | None) -> ZuoraLinkRow:
+    return ZuoraLinkRow(
+        number=number, zuora_id=number, version=1, read_began=0, read_ended=0, look_again_on=look_again_on
+    )
+
+
+def add(database: Database, *rows: object) -> None:
+    with database.transaction() as session:
+        session.add_all(rows)
+
+
+def requested(database: Database) -> list[str]:
+    with database.reading() as session:
+        return sorted(row.key for row in session.exec(select(SyncRequestRow)))
+
+
+def count(database: Database, table: str) -> int:
+    with database.reading() as session:
+        return int(session.connection().execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
+
+
+def test_the_calendar_asks_for_numbers_whose_day_has_come(database: Database) -> None:
+    add(database, link("past", date(2026, 11, 1)), link("today", TODAY), link("later", date(2026, 11, 22)))
+    add(database, link("never", None))
+
+    request_by_calendar(database, SETTINGS, at(8))
+
+    assert requested(database) == ["past", "today"]
+
+
+def test_the_calendar_waits_for_zuoras_own_nightly_work(database: Database) -> None:
+    add(database, link("today", TODAY))
+
+    request_by_calendar(database, SETTINGS, at(5, 59))
+
+    assert requested(database) == []
+
+
+def test_the_calendar_spreads_its_requests_over_an_hour(database: Database) -> None:
+    add(database, *(link(f"A-S{number}", TODAY) for number in range(600)))
+
+    request_by_calendar(database, SETTINGS, at(6, 29))
+
+    assert 200 < len(requested(database)) < 400
+
+
+def test_the_calendar_asks_once_a_day_for_what_does_not_move(database: Database) -> None:
+    add(database, link("today", TODAY))
+
+    request_by_calendar(database, SETTINGS, at(8))
+    request_by_calendar(database, SETTINGS, at(9))
+
+    assert count(database, "sync_cause") == 1
+
+
+def test_the_calendars_requests_come_after_those_of_people_and_callouts(database: Database) -> None:
+    add(database, link("today", TODAY))
+
+    request_by_calendar(database, SETTINGS, at(8))
+
+    with database.reading() as session:
+        row = session.exec(select(SyncRequestRow)).one()
+    assert row.priority == Priority.JOB
+
+
+def test_of_several_schedulers_one_runs_a_job(database: Database) -> None:
+    ran: list[str] = []
+
+    def story(_: Database, __: Settings, lease: JobLease) -> Mapping[str, Any]:
+        ran.append(lease.name)
+        return {"count": 1}
+
+    job = Periodic("work", 60_000, story)
+    schedulers = [Scheduler(database, SETTINGS, (job,)) for _ in range(3)]
+
+    assert [scheduler.tick(job) for scheduler in schedulers] == [True, False, False]
+    assert ran == ["work"]
+
+
+def test_a_job_that_fails_is_tried_again_later_and_says_why(database: Database) -> None:
+    def story(_: Database, __: Settings, ___: JobLease) -> Mapping[str, Any]:
+        raise RuntimeError("no luck")
+
+    job = Periodic("work", 60_000, story)
+    scheduler = Scheduler(database, SETTINGS, (job,))
+
+    scheduler.tick(job)
+
+    with database.reading() as session:
+        error, lease_until = session.connection().execute(text("SELECT last_error, lease_until FROM job")).one()
+    assert (error, lease_until) == ("no luck", None)
+
+
+def run(key: str, ended_at: int, *, change_count: int, outcome: str = "changed") -> SyncRunRow:
+    return SyncRunRow(
+        kind="subscription",
+        key=key,
+        seq_from=0,
+        seq_to=1,
+        outcome=outcome,
+        began_at=ended_at,
+        ended_at=ended_at,
+        change_count=change_count,
+    )
+
+
+def cause(key: str, at: int) -> SyncCauseRow:
+    return SyncCauseRow(kind="subscription", key=key, seq=1, trigger="callout", at=at)
+
+
+def test_what_changed_something_is_kept_seven_years_and_the_rest_ninety_days(database: Database) -> None:
+    with database.reading() as session:
+        now = database.now(session)
+    old, ancient = now - 91 * DAY_MS, now - 8 * 365 * DAY_MS
+    add(database, run("kept", old, change_count=1), cause("kept", old))
+    add(database, run("unchanged", old, change_count=0, outcome="unchanged"), cause("unchanged", old))
+    add(database, run("held", old, change_count=3, outcome="held"))
+    add(database, run("ancient", ancient, change_count=1), cause("ancient", ancient))
+    add(database, run("fresh", now, change_count=0, outcome="failed"), cause("fresh", now))
+    add(database, CalloutRow(received_at=old, key="x", verdict="ignored"))
+    add(database, CalloutRow(received_at=now, key="y", verdict="ignored"))
+
+    prune(database, SETTINGS, at(8))
+
+    with database.reading() as session:
+        runs = sorted(row.key for row in session.exec(select(SyncRunRow)))
+        causes = sorted(row.key for row in session.exec(select(SyncCauseRow)))
+        callouts = [row.key for row in session.exec(select(CalloutRow))]
+    assert runs == ["fresh", "held", "kept"]
+    assert causes == ["fresh", "kept"]
+    assert callouts == ["y"]
+
+
+def test_the_cause_of_a_request_that_still_waits_is_kept(database: Database) -> None:
+    with database.transaction() as session:
+        enqueue(database, session, Kind.SUBSCRIPTION, "A-S1", Cause(Trigger.CALLOUT), priority=Priority.EVENT)
+        session.connection().execute(text("UPDATE sync_cause SET at = 0"))
+
+    prune(database, SETTINGS, at(8))
+
+    assert count(database, "sync_cause") == 1

@@ -1,0 +1,57 @@
+"""The documents speak of what is there: steps that are functions, settings that exist, commands that run."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from sync_service.cli.main import main
+from sync_service.settings import Settings
+
+TOP = Path(__file__).parents[2]
+STEPS = sorted(set(re.findall(r"`(sync_service(?:\.\w+)+)`", (TOP / "docs/how-a-sync-works.md").read_text())))
+SETTINGS = [setting.name.upper() for setting in fields(Settings)]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_step_of_a_sync_is_where_its_page_says(step: str) -> None:
+    parts = step.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for name in parts[length:]:
+            found = getattr(found, name)
+        return
+    pytest.fail(f"{step} is nowhere")
+
+
+def test_the_page_has_steps() -> None:
+    assert len(STEPS) > 10
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_every_setting_is_explained(setting: str) -> None:
+    assert re.search(rf"^#?{setting}=", (TOP / ".env.example").read_text(), re.MULTILINE)
+    assert f"`{setting}`" in (TOP / "README.md").read_text()
+
+
+def test_no_setting_is_explained_that_does_not_exist() -> None:
+    assert set(re.findall(r"^#?([A-Z_]+)=", (TOP / ".env.example").read_text(), re.MULTILINE)) == set(SETTINGS)
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_is_in_the_readme_and_has_help(command: str) -> None:
+    assert re.search(rf"`{command}\b", (TOP / "README.md").read_text())
+    assert main.commands[command].help
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for page in [TOP / "README.md", TOP / "CONTRIBUTING.md", *TOP.glob("docs/**/*.md")]:
+        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
