@@ -1,0 +1,102 @@
+"""The rows of Limio's objects: which table holds which record type, and a document written with its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from sync_service.columns import derive_columns
+from sync_service.documents import moment_of
+from sync_service.plan import Document
+from sync_service.tables import (
+    AddOnRow,
+    AddressRow,
+    CustomerRow,
+    EventRow,
+    IdentityRow,
+    LimioObject,
+    OrderRow,
+    PaymentMethodRow,
+    RelationRow,
+    ScheduleRow,
+    SubscriptionOfferRow,
+    SubscriptionRow,
+    ZuoraLinkRow,
+)
+
+#: Table by record type, in the order in which whoever writes several takes their locks.
+OBJECT_ROWS: Mapping[str, type[LimioObject]] = {
+    row.record_type_name: row
+    for row in (
+        IdentityRow,
+        CustomerRow,
+        SubscriptionRow,
+        OrderRow,
+        SubscriptionOfferRow,
+        AddOnRow,
+        AddressRow,
+        ScheduleRow,
+        PaymentMethodRow,
+        EventRow,
+    )
+}
+
+
+def new_row(record_type: str, document: Document, *, subscription_id: str | None, synced_at: int | None) -> LimioObject:
+    """A row, not yet in any session, for a document that has its id."""
+    row = OBJECT_ROWS[record_type](id=document["id"], document={})
+    row.subscription_id = subscription_id
+    write_document(row, document, synced_at=synced_at)
+    return row
+
+
+def write_document(row: LimioObject, document: Document, *, synced_at: int | None) -> tuple[str, ...]:
+    """Let `row` hold `document`, columns and all; returns the paths of values that no column can hold.
+
+    A subscription that the row already belongs to stays, unless the document names one itself.
+    """
+    columns = derive_columns(row.record_type_name, document)
+    row.document = dict(document)
+    row.synced_at = synced_at
+    for name, value in columns.values.items():
+        setattr(row, name, value)
+    return columns.unfit
+
+
+def find_subscription(session: Session, number: str) -> SubscriptionRow | None:
+    """Limio's subscription of that Zuora number: the one linked to it, else the one whose reference it is."""
+    link = session.get(ZuoraLinkRow, number)
+    if link is not None and link.subscription_id is not None:
+        return session.get(SubscriptionRow, link.subscription_id)
+    referred = select(SubscriptionRow).where(SubscriptionRow.reference == number)
+    return session.exec(referred.order_by(col(SubscriptionRow.id)).limit(1)).first()
+
+
+def read_addresses(session: Session, subscription_id: str) -> tuple[dict[str, Any], ...]:
+    """All addresses of a subscription, shared ones as this subscription uses them; the newest last."""
+    rows = session.exec(select(AddressRow).where(AddressRow.subscription_id == subscription_id))
+    documents = [row.document for row in rows] + read_shared(session, AddressRow, subscription_id)
+    return tuple(sorted(documents, key=_age))
+
+
+def read_shared(session: Session, row_class: type[LimioObject], subscription_id: str) -> list[dict[str, Any]]:
+    """The `row_class` objects that belong to the subscription besides the one that their own row names."""
+    uses = session.exec(
+        select(row_class, RelationRow)
+        .join(RelationRow, col(RelationRow.object_id) == col(row_class.id))
+        .where(RelationRow.subscription_id == subscription_id, RelationRow.record_type == row_class.record_type_name)
+    )
+    return [_as_used(row.document, use) for row, use in uses]
+
+
+def _as_used(document: Mapping[str, Any], use: RelationRow) -> dict[str, Any]:
+    if not use.relationship_type:
+        return dict(document)
+    return {**document, "relationship_type": use.relationship_type, "relationship_id": use.relationship_id}
+
+
+def _age(document: Mapping[str, Any]) -> tuple[str, str]:
+    moment = moment_of(document.get("start"))
+    return (moment.isoformat() if moment else "", str(document.get("id")))

@@ -1,0 +1,228 @@
+"""The local Limio store as a sync sees it: by which names it knows a subscription, what it holds, what was read when.
+
+Writing takes locks in one order, as `load.py` does: request row (by `finish`), Zuora account, customers, subscription,
+then what belongs to the subscription.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import date
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import Session, col, select
+
+from sync_service.account_owners import (
+    AccountOwner,
+    claimant_of,
+    claimant_of_link,
+    find_account_owner,
+    find_writer,
+    lock_account,
+)
+from sync_service.apply import Applied, apply_plan
+from sync_service.db import Database
+from sync_service.errors import ConflictInStore
+from sync_service.object_rows import find_subscription, read_addresses
+from sync_service.plan import LimioState
+from sync_service.subscription import ZuoraState
+from sync_service.tables import (
+    CalloutRow,
+    CustomerRow,
+    ScheduleRow,
+    SubscriptionAliasRow,
+    SubscriptionRow,
+    ZuoraAccountRow,
+    ZuoraLinkRow,
+)
+
+__all__ = [
+    "Applied",
+    "apply_plan",
+    "find_subscription",
+    "has_echo",
+    "read_current",
+    "read_link",
+    "record_alias",
+    "record_read",
+    "resolve_key",
+]
+
+
+def resolve_key(session: Session, key: str) -> str | None:
+    """The Zuora number that `key` stands for: a Limio id, a reference, a number or a Zuora id that was read before.
+
+    None where the store cannot tell.
+    """
+    if session.get(ZuoraLinkRow, key) is not None:
+        return key
+    named = select(SubscriptionRow).where((SubscriptionRow.id == key) | (SubscriptionRow.reference == key))
+    subscription = session.exec(named.order_by(col(SubscriptionRow.id)).limit(1)).first()
+    if subscription is not None:
+        link = session.exec(select(ZuoraLinkRow).where(ZuoraLinkRow.subscription_id == subscription.id)).first()
+        return link.number if link else subscription.reference
+    alias = session.get(SubscriptionAliasRow, key)
+    return alias.number if alias else None
+
+
+def read_link(session: Session, number: str) -> ZuoraLinkRow | None:
+    """What the last good run of `number` read; None where none has."""
+    return session.get(ZuoraLinkRow, number)
+
+
+def read_current(
+    database: Database,
+    session: Session,
+    number: str,
+    zuora: ZuoraState | None,
+    *,
+    read_began: int,
+    siblings: Collection[str] = (),
+    lock: bool = True,
+) -> LimioState:
+    """What the store holds of `number`, seen from what Zuora says of it (None: as of the last good run).
+
+    `siblings` are the numbers that Zuora lists under the same account: before an import, the owner of one that the
+    store holds is the owner. With `lock`, in a transaction, everything that several syncs may write is held until
+    that ends; without it nothing is written, for a dry run.
+
+    Raises ConflictInStore where the subscription got another customer while we waited.
+    """
+    link = read_link(session, number)
+    linked_account_id = link.account_id if link else None
+    account_id = zuora.subscription.account_id if zuora else linked_account_id
+    holder = _find_holder(database, session, account_id, number=number, siblings=siblings, lock=lock)
+    subscription = find_subscription(session, number)
+    moves = linked_account_id is not None and account_id not in (None, linked_account_id)
+    customer_id = subscription.customer if subscription is not None and not moves else holder.customer
+    customer = _read_customer(session, customer_id, lock=lock)
+    if lock and subscription is not None:
+        customer_before = subscription.customer
+        session.refresh(subscription, with_for_update=True)
+        if subscription.customer != customer_before:
+            raise ConflictInStore
+    return LimioState(
+        subscription=subscription.document if subscription else None,
+        schedule=_read_schedule(session, subscription),
+        addresses=read_addresses(session, subscription.id) if subscription else (),
+        customer=customer.document if customer else None,
+        writes_customer=_writes_customer(session, customer, zuora),
+        customer_is_newer=customer is not None and (customer.compared_until or 0) > read_began,
+        linked_account_id=linked_account_id,
+        account_owner=holder.owner,
+        account_customer=holder.customer,
+    )
+
+
+def record_read(
+    session: Session,
+    zuora: ZuoraState,
+    applied: Applied,
+    *,
+    fingerprint: Mapping[str, Any],
+    read_began: int,
+    read_ended: int,
+    look_again_on: date | None,
+) -> tuple[str, ...]:
+    """Remember what was read and when; touches no Limio object's document or `updated`. Times are the database's.
+
+    Returns the numbers whose account writes a customer from now on because of what was read, for instance because
+    the newest subscription was cancelled: they need a full sync.
+    """
+    read = zuora.subscription
+    link = read_link(session, read.number)
+    shared = {customer_id for customer_id in (applied.customer, applied.customer_before) if customer_id}
+    ours_before = claimant_of_link(link) if link else None
+    writers_before = {customer_id: find_writer(session, customer_id, ours_before) for customer_id in shared}
+    if link is None:
+        link = ZuoraLinkRow(
+            number=read.number, zuora_id=read.id, version=read.version, read_began=read_began, read_ended=read_ended
+        )
+        session.add(link)
+    ours = claimant_of(read)
+    link.subscription_id = applied.subscription_id
+    link.zuora_id, link.version = read.id, read.version
+    link.account_id, link.account_number = read.account_id, read.account_number
+    link.started_on, link.cancelled = ours.started_on, ours.cancelled
+    link.fingerprint, link.look_again_on = dict(fingerprint), look_again_on
+    link.read_began, link.read_ended = read_began, read_ended
+    session.flush()
+    record_alias(session, read.id, read.number)
+    _remember_owner(session, read.account_id, applied)
+    followers: set[str] = set()
+    for customer_id, before in writers_before.items():
+        writer = find_writer(session, customer_id)
+        if writer and before and writer.account_id not in (before.account_id, read.account_id):
+            followers.add(writer.number)
+        if customer_id == applied.customer and writer and writer.account_id == read.account_id and zuora.account:
+            _record_comparison(session, customer_id, read_ended)
+    return tuple(sorted(followers))
+
+
+def record_alias(session: Session, alias: str, number: str) -> None:
+    """From now on `alias`, an id of one version in Zuora, stands for `number`. Doing it again changes nothing."""
+    statement = text(
+        "INSERT INTO subscription_alias (alias, number) VALUES (:alias, :number) ON CONFLICT (alias) DO UPDATE"
+        " SET number = excluded.number WHERE subscription_alias.number <> excluded.number"
+    )
+    session.connection().execute(statement, {"alias": alias, "number": number})
+
+
+def has_echo(session: Session, *keys: str) -> bool:
+    """Whether a callout that an order of our own made named one of `keys` or another name of them."""
+    aliases = select(SubscriptionAliasRow.alias).where(col(SubscriptionAliasRow.number).in_(keys))
+    echo = select(CalloutRow.id).where(
+        col(CalloutRow.key).in_(keys) | col(CalloutRow.key).in_(aliases), col(CalloutRow.reason).startswith("echo")
+    )
+    return session.exec(echo.limit(1)).first() is not None
+
+
+def _find_holder(
+    database: Database,
+    session: Session,
+    account_id: str | None,
+    *,
+    number: str,
+    siblings: Collection[str],
+    lock: bool,
+) -> AccountOwner:
+    if account_id is None:
+        return AccountOwner()
+    account = lock_account(database, session, account_id) if lock else None
+    holder = find_account_owner(session, account_id, number=number, siblings=siblings)
+    if account is not None and holder.owner is not None:
+        account.owner, account.customer = holder.owner, holder.customer
+    return holder
+
+
+def _read_customer(session: Session, customer_id: str | None, *, lock: bool) -> CustomerRow | None:
+    if customer_id is None:
+        return None
+    return session.get(CustomerRow, customer_id, with_for_update=lock, populate_existing=lock)
+
+
+def _read_schedule(session: Session, subscription: SubscriptionRow | None) -> tuple[dict[str, Any], ...]:
+    if subscription is None:
+        return ()
+    entries = select(ScheduleRow).where(ScheduleRow.subscription_id == subscription.id)
+    return tuple(row.document for row in session.exec(entries.order_by(col(ScheduleRow.due), col(ScheduleRow.id))))
+
+
+def _writes_customer(session: Session, customer: CustomerRow | None, zuora: ZuoraState | None) -> bool:
+    if customer is None or zuora is None:
+        return True
+    writer = find_writer(session, customer.id, claimant_of(zuora.subscription))
+    return writer is None or writer.account_id == zuora.subscription.account_id
+
+
+def _remember_owner(session: Session, account_id: str | None, applied: Applied) -> None:
+    account = session.get(ZuoraAccountRow, account_id) if account_id else None
+    if account is not None and account.owner is None:
+        account.owner, account.customer = applied.owner, applied.customer
+
+
+def _record_comparison(session: Session, customer_id: str, read_ended: int) -> None:
+    customer = session.get(CustomerRow, customer_id)
+    if customer is not None:
+        customer.compared_until = max(customer.compared_until or 0, read_ended)

@@ -1,0 +1,579 @@
+"""The store as a sync sees it: names, the current state, writing a plan, and what several syncs share."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import pytest
+from sqlmodel import Session, select
+
+from sync_service.db import Database
+from sync_service.errors import ConflictInStore
+from sync_service.load import load_objects
+from sync_service.object_rows import OBJECT_ROWS
+from sync_service.plan import Cancel, Change, Create, FieldChange, LimioState, SyncPlan, Update
+from sync_service.store import (
+    Applied,
+    apply_plan,
+    has_echo,
+    read_current,
+    read_link,
+    record_alias,
+    record_read,
+    resolve_key,
+)
+from sync_service.subscription import ZuoraAccount, ZuoraState, ZuoraSubscription
+from sync_service.tables import CalloutRow, CustomerRow, EventRow, IdentityRow, SubscriptionRow
+from tests.integration.test_load import SAMPLES, everything, load
+
+# date -u -d '2026-03-01 12:00' +%s
+NOON = 1_772_366_400_000
+NOON_TEXT = "2026-03-01T12:00:00.000Z"
+
+
+def in_zuora(number: str = "A-S1", account: str | None = "acc-1", **other: Any) -> ZuoraState:
+    """What Zuora says of a subscription, as far as the store looks at it."""
+    subscription = ZuoraSubscription(
+        **{
+            "id": f"id-of-{number}",
+            "number": number,
+            "version": 1,
+            "is_latest": True,
+            "status": "Active",
+            "account_id": account,
+            "account_number": account,
+            "start": date(2026, 1, 1),
+            **other,
+        }
+    )
+    return ZuoraState(
+        subscription=subscription, account=ZuoraAccount(id=account, number=account) if account is not None else None
+    )
+
+
+def people() -> tuple[Change, ...]:
+    return (
+        Create(record_type="identity", document={"name": "Ada"}, reason="new owner"),
+        Create(record_type="customer", document={"data": {"name": "Ada", "email": "a@b.c"}}, reason="new customer"),
+    )
+
+
+def import_plan(number: str, current: LimioState) -> SyncPlan:
+    """What reconciling makes of a subscription that Limio never saw."""
+    subscription = Create(
+        record_type="subscription",
+        document={
+            "reference": number,
+            "name": number,
+            "status": "active",
+            "data": {"termEndDate": "2026-12-31", "attributes": {"external": True, "autoRenew": True}},
+        },
+        reason="unknown to Limio",
+    )
+    payment = Create(
+        record_type="schedule",
+        document={"status": "pending-external", "data": {"date": "2026-04-01T00:00:00.000", "amount": "9.00"}},
+        reason="due in Zuora",
+    )
+    address = Create(
+        record_type="address",
+        document={"relationship_type": "billing", "data": {"city": "London"}},
+        reason="the bill-to contact",
+    )
+    # In no helpful order: the store finds the one that it needs.
+    return SyncPlan(
+        number=number, changes=(payment, address, subscription, *(() if current.account_owner else people()))
+    )
+
+
+def run(
+    database: Database,
+    zuora: ZuoraState,
+    plan: SyncPlan | None = None,
+    *,
+    began: int = NOON - 1_000,
+    at: int = NOON,
+) -> tuple[LimioState, Applied, tuple[str, ...]]:
+    """The writing half of one sync, importing where no plan is given and the store knows nothing."""
+    number = zuora.subscription.number
+    with database.transaction() as session:
+        current = read_current(database, session, number, zuora, read_began=began)
+        if plan is None:
+            known = current.subscription is not None
+            plan = SyncPlan(number=number) if known else import_plan(number, current)
+        applied = apply_plan(database, session, plan, zuora, at=at)
+        followers = record_read(
+            session, zuora, applied, fingerprint={"v": 1}, read_began=began, read_ended=at, look_again_on=None
+        )
+    return current, applied, followers
+
+
+def update(record_type: str, object_id: str, **values: Any) -> Update:
+    fields = tuple(
+        FieldChange(path=path.replace("__", "."), before=None, after=value) for path, value in values.items()
+    )
+    return Update(record_type=record_type, id=object_id, fields=fields, reason="differs in Zuora")
+
+
+def rows_of(database: Database, row_class: type[Any]) -> list[Any]:
+    with database.reading() as session:
+        return list(session.exec(select(row_class).order_by(row_class.id)))
+
+
+def document_of(database: Database, row_class: type[Any], object_id: str) -> Mapping[str, Any]:
+    with database.reading() as session:
+        document: Mapping[str, Any] = session.get_one(row_class, object_id).document
+        return document
+
+
+@pytest.fixture
+def loaded(database: Database) -> Database:
+    """A store with two subscriptions of one customer, sub-a (A-S1) and sub-b (A-S2)."""
+    load(
+        database,
+        {"id": "id-1", "record_type": "identity", "owner": "id-1"},
+        {"id": "cus-1", "owner": "id-1", "updated": "2025-01-01T00:00:00.000Z", "data": {"name": "Ada"}},
+        *(
+            {
+                "id": f"sub-{letter}",
+                "record_type": "subscription",
+                "reference": number,
+                "owner": "id-1",
+                "customer": "cus-1",
+                "updated": "2025-01-01T00:00:00.000Z",
+                "status": "active",
+                "data": {"termEndDate": "2025-12-31", "custom": {"kept": 1}},
+                "schedule": [
+                    {
+                        "id": f"schedule-{letter}",
+                        "owner": "id-1",
+                        "status": "pending-external",
+                        "data": {"date": "2025-06-01T00:00:00.000"},
+                    }
+                ],
+            }
+            for letter, number in (("a", "A-S1"), ("b", "A-S2"))
+        ),
+    )
+    return database
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_subscription_is_found_by_every_name_that_it_has(loaded: Database) -> None:
+    run(loaded, in_zuora("A-S1", id="8ad0889d8f2a1b9e018f2a6c0b4e12cd"))
+    run(loaded, in_zuora("A-S1", id="8ad0889d8f2a1b9e018f2a6c0b4e99ff", version=2))
+
+    with loaded.reading() as session:
+        keys = ("sub-a", "A-S1", "8ad0889d8f2a1b9e018f2a6c0b4e12cd", "8ad0889d8f2a1b9e018f2a6c0b4e99ff")
+        assert [resolve_key(session, key) for key in keys] == ["A-S1"] * 4
+        assert resolve_key(session, "sub-b") == "A-S2"
+        assert resolve_key(session, "sub-unknown") is None
+        assert resolve_key(session, "A-S3") is None
+
+
+def test_an_alias_can_be_recorded_again_and_be_put_right(database: Database) -> None:
+    with database.transaction() as session:
+        record_alias(session, "8a", "A-S1")
+        record_alias(session, "8a", "A-S1")
+        record_alias(session, "8a", "A-S2")
+
+    with database.reading() as session:
+        assert resolve_key(session, "8a") == "A-S2"
+
+
+def test_an_echo_is_found_under_any_name_of_the_number(database: Database) -> None:
+    with database.transaction() as session:
+        record_alias(session, "8a", "A-S1")
+        for key, reason in (("8a", "echo: the order's source is shop"), ("A-S2", "impossible key"), ("A-S3", "echo")):
+            session.add(CalloutRow(received_at=1, key=key, verdict="ignored", reason=reason))
+
+    with database.reading() as session:
+        assert [has_echo(session, number) for number in ("A-S1", "A-S2", "A-S3", "A-S4")] == [True, False, True, False]
+
+
+# --- the current state -----------------------------------------------------------------------------------------------
+
+
+def test_the_current_state_is_whole_objects(loaded: Database) -> None:
+    load(
+        loaded,
+        {"related_to": "sub-a", "items": [{"id": "address-2", "start": "2025-02-01T00:00:00.000Z"}]},
+        {"related_to": "sub-a", "items": [{"id": "address-1", "start": "2025-03-01T00:00:00.000Z"}]},
+    )
+
+    with loaded.transaction() as session:
+        current = read_current(loaded, session, "A-S1", in_zuora("A-S1"), read_began=NOON)
+
+    assert current.subscription is not None
+    assert current.subscription["data"]["custom"] == {"kept": 1}
+    assert [entry["id"] for entry in current.schedule] == ["schedule-a"]
+    assert [address["id"] for address in current.addresses] == ["address-2", "address-1"]
+    assert current.customer is not None
+    assert current.customer["data"] == {"name": "Ada"}
+    assert (current.writes_customer, current.customer_is_newer) == (True, False)
+    assert (current.linked_account_id, current.account_owner, current.account_customer) == (None, None, None)
+
+
+def test_nothing_is_known_of_an_unknown_number(database: Database) -> None:
+    with database.transaction() as session:
+        current = read_current(database, session, "A-S9", in_zuora("A-S9"), read_began=NOON)
+
+    assert current == LimioState()
+
+
+def test_a_dry_run_writes_nothing(loaded: Database) -> None:
+    with loaded.reading() as session:
+        current = read_current(loaded, session, "A-S1", in_zuora("A-S1"), read_began=NOON, lock=False)
+        without_zuora = read_current(loaded, session, "A-S1", None, read_began=NOON, lock=False)
+
+    assert current == without_zuora
+    assert current.subscription is not None
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_import_makes_a_whole_family_of_objects(database: Database) -> None:
+    current, applied, _ = run(database, in_zuora("A-S1"))
+
+    assert current.subscription is None
+    found = {
+        document["record_type"]: document for row in OBJECT_ROWS.values() for document in _documents(database, row)
+    }
+    ids = {record_type: document["id"] for record_type, document in found.items()}
+    assert (applied.subscription_id, applied.owner, applied.customer) == (
+        ids["subscription"],
+        ids["identity"],
+        ids["customer"],
+    )
+    assert all(re.fullmatch("[a-z_]+-[0-9a-f]{32}", object_id) for object_id in ids.values())
+    assert all(re.fullmatch("[0-9A-V]{12}", found[name]["reference"]) for name in found if name != "subscription")
+    assert {document["owner"] for document in found.values()} == {ids["identity"]}
+    assert {document["created"] for document in found.values()} == {NOON_TEXT}
+    assert {document["service"] for document in found.values()} == {"limio"}
+    assert found["subscription"] == {
+        "id": ids["subscription"],
+        "service": "limio",
+        "record_type": "subscription",
+        "status": "active",
+        "name": "A-S1",
+        "reference": "A-S1",
+        "owner": ids["identity"],
+        "customer": ids["customer"],
+        "mode": "production",
+        "created": NOON_TEXT,
+        "updated": NOON_TEXT,
+        "data": {"termEndDate": "2026-12-31", "attributes": {"external": True, "autoRenew": True}},
+    }
+    assert found["schedule"]["related"] == ids["subscription"]
+    assert found["address"]["related"] == ids["address"]
+    assert found["event"]["related"] == ids["subscription"]
+    assert found["event"]["data"] == {
+        "type": "subscription_synced",
+        "message": "Imported from Zuora: 1 payment added, 1 billing address added.",
+        "event": {"subscriptions": [{"id": ids["subscription"]}]},
+    }
+    row = rows_of(database, SubscriptionRow)[0]
+    assert (row.external, row.auto_renew, row.term_end, row.synced_at) == (True, True, date(2026, 12, 31), NOON)
+
+
+def test_the_imported_subscription_is_there_for_the_next_sync(database: Database) -> None:
+    _, applied, _ = run(database, in_zuora("A-S1"))
+
+    current, again, _ = run(database, in_zuora("A-S1"), began=NOON + 1, at=NOON + 2)
+
+    assert current.subscription is not None
+    assert len(current.schedule) == len(current.addresses) == 1
+    assert (current.linked_account_id, again.subscription_id) == ("acc-1", applied.subscription_id)
+
+
+def test_an_update_changes_one_value_and_keeps_what_it_does_not_know(loaded: Database) -> None:
+    before = everything(loaded)
+    plan = SyncPlan(number="A-S1", changes=(update("subscription", "sub-a", data__termEndDate=date(2026, 12, 31)),))
+
+    _, applied, _ = run(loaded, in_zuora("A-S1"), plan)
+
+    after = everything(loaded)
+    assert after["sub-a"]["document"] == {
+        **before["sub-a"]["document"],
+        "updated": NOON_TEXT,
+        "data": {"termEndDate": "2026-12-31", "custom": {"kept": 1}},
+    }
+    assert (after["sub-a"]["term_end"], after["sub-a"]["synced_at"]) == (date(2026, 12, 31), NOON)
+    assert {name for name in after if after[name] != before.get(name)} == {"sub-a", "cus-1", applied.event_id}
+    # The customer's row remembers that it was compared; the object itself is as it was.
+    assert after["cus-1"] == {**before["cus-1"], "compared_until": NOON}
+
+
+def test_a_cancelled_payment_keeps_everything_but_its_status(loaded: Database) -> None:
+    before = document_of(loaded, OBJECT_ROWS["schedule"], "schedule-a")
+    plan = SyncPlan(
+        number="A-S1",
+        changes=(Cancel(record_type="schedule", id="schedule-a", document=before, reason="no longer due"),),
+    )
+
+    run(loaded, in_zuora("A-S1"), plan)
+
+    after = document_of(loaded, OBJECT_ROWS["schedule"], "schedule-a")
+    assert after == {**before, "status": "cancelled", "updated": NOON_TEXT}
+    assert rows_of(loaded, EventRow)[0].document["data"]["message"] == "Synced from Zuora: 1 payment cancelled."
+
+
+def test_cancelling_the_subscription_leaves_limios_own_event(loaded: Database) -> None:
+    plan = SyncPlan(number="A-S1", changes=(update("subscription", "sub-a", status="cancelled"),))
+
+    run(loaded, in_zuora("A-S1", status="Cancelled"), plan)
+
+    event = rows_of(loaded, EventRow)[0]
+    assert (event.document["data"]["type"], event.subscription_id) == ("subscription_cancelled", "sub-a")
+    assert event.document["data"]["message"] == "Cancelled in Zuora: status changed."
+
+
+@pytest.mark.parametrize("plan", [SyncPlan(number="A-S1"), None])
+def test_syncing_twice_changes_no_object_and_no_timestamp(loaded: Database, plan: SyncPlan | None) -> None:
+    changes = (update("subscription", "sub-a", data__termEndDate="2026-12-31", status="suspended"),)
+    run(loaded, in_zuora("A-S1"), SyncPlan(number="A-S1", changes=changes))
+    before = everything(loaded)
+
+    # The same plan once more stands for a reconcile that sees differences where there are none.
+    run(loaded, in_zuora("A-S1"), plan or SyncPlan(number="A-S1", changes=changes), began=NOON + 5, at=NOON + 9)
+
+    after = everything(loaded)
+    assert after.pop("cus-1") == {**before.pop("cus-1"), "compared_until": NOON + 9}
+    assert after == before
+
+
+def test_a_change_of_an_object_that_is_gone_is_a_conflict(loaded: Database) -> None:
+    before = everything(loaded)
+    plan = SyncPlan(
+        number="A-S1",
+        changes=(update("subscription", "sub-a", status="cancelled"), update("schedule", "schedule-x", status="x")),
+    )
+
+    with pytest.raises(ConflictInStore, match="schedule-x is no longer in the store"):
+        run(loaded, in_zuora("A-S1"), plan)
+
+    assert everything(loaded) == before
+
+
+def test_a_new_address_is_the_newest_even_where_limios_clock_is_ahead(loaded: Database) -> None:
+    old = {"id": "address-1", "relationship_type": "billing", "status": "active", "start": "2026-03-01T12:00:05.000Z"}
+    load(loaded, {"related_to": "sub-a", "items": [old]})
+    new = Create(record_type="address", document={"relationship_type": "billing", "data": {}}, reason="moved")
+
+    run(loaded, in_zuora("A-S1"), SyncPlan(number="A-S1", changes=(new,)))
+
+    with loaded.reading() as session:
+        addresses = read_current(loaded, session, "A-S1", None, read_began=NOON, lock=False).addresses
+    assert [address["start"] for address in addresses] == ["2026-03-01T12:00:05.000Z", "2026-03-01T12:00:05.001Z"]
+    assert document_of(loaded, OBJECT_ROWS["address"], "address-1") == {**old, "record_type": "address"}
+
+
+# --- owners ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_number_of_an_account_gets_the_owner_of_the_first(database: Database) -> None:
+    _, first, _ = run(database, in_zuora("A-S1"))
+
+    current, second, _ = run(database, in_zuora("A-S2"))
+
+    assert (current.account_owner, current.account_customer) == (first.owner, first.customer)
+    assert (second.owner, second.customer) == (first.owner, first.customer)
+    assert len(rows_of(database, IdentityRow)) == 1
+
+
+def test_a_number_that_zuora_lists_beside_it_tells_the_owner(loaded: Database) -> None:
+    with loaded.transaction() as session:
+        current = read_current(
+            loaded, session, "A-S9", in_zuora("A-S9"), read_began=NOON, siblings=["A-S9", "A-S2", "A-S8"]
+        )
+
+    assert (current.account_owner, current.account_customer) == ("id-1", "cus-1")
+
+
+def test_two_imports_of_one_account_at_once_make_one_owner(database: Database) -> None:
+    start = threading.Barrier(4)
+    failures: list[BaseException] = []
+
+    def import_one(number: str) -> None:
+        try:
+            start.wait(10)
+            run(database, in_zuora(number))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=import_one, args=(f"A-S{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert failures == []
+    identities, customers = rows_of(database, IdentityRow), rows_of(database, CustomerRow)
+    assert (len(identities), len(customers)) == (1, 1)
+    subscriptions = rows_of(database, SubscriptionRow)
+    assert {(row.owner, row.customer) for row in subscriptions} == {(identities[0].id, customers[0].id)}
+    assert len(subscriptions) == 4
+
+
+def test_a_subscription_that_changes_its_account_goes_to_that_accounts_owner(loaded: Database) -> None:
+    _, other, _ = run(loaded, in_zuora("A-S9", "acc-9"))
+    run(loaded, in_zuora("A-S1", "acc-1"))
+    old_customer = document_of(loaded, CustomerRow, "cus-1")
+    moved = in_zuora("A-S1", "acc-9", version=2)
+    plan = SyncPlan(
+        number="A-S1", changes=(update("subscription", "sub-a", owner=other.owner, customer=other.customer),)
+    )
+
+    current, applied, _ = run(loaded, moved, plan, began=NOON + 1, at=NOON + 2)
+
+    assert (current.linked_account_id, current.account_owner) == ("acc-1", other.owner)
+    # The customer to compare with is the one that the subscription goes to.
+    assert current.customer is not None
+    assert current.customer["id"] == other.customer
+    assert (applied.owner, applied.customer, applied.customer_before) == (other.owner, other.customer, "cus-1")
+    row = {row.id: row for row in rows_of(loaded, SubscriptionRow)}["sub-a"]
+    assert (row.owner, row.customer, row.document["owner"]) == (other.owner, other.customer, other.owner)
+    assert document_of(loaded, OBJECT_ROWS["schedule"], "schedule-a")["owner"] == other.owner
+    assert document_of(loaded, OBJECT_ROWS["schedule"], "schedule-b")["owner"] == "id-1"
+    assert document_of(loaded, CustomerRow, "cus-1") == old_customer
+
+
+def test_a_subscription_that_changes_to_an_unknown_account_gets_new_people(loaded: Database) -> None:
+    run(loaded, in_zuora("A-S1", "acc-1"))
+
+    current, applied, _ = run(loaded, in_zuora("A-S1", "acc-9"), SyncPlan(number="A-S1", changes=people()))
+    second, _, _ = run(loaded, in_zuora("A-S7", "acc-9"))
+
+    assert (current.customer, current.account_owner) == (None, None)
+    row = {row.id: row for row in rows_of(loaded, SubscriptionRow)}["sub-a"]
+    assert (row.owner, row.customer) == (applied.owner, applied.customer)
+    assert applied.owner not in (None, "id-1")
+    assert second.account_owner == applied.owner
+
+
+# --- the customer that several share ---------------------------------------------------------------------------------
+
+
+def test_a_customer_compared_with_a_later_read_is_newer(loaded: Database) -> None:
+    run(loaded, in_zuora("A-S1"), began=NOON, at=NOON + 1_000)
+
+    overlapping, _, _ = run(loaded, in_zuora("A-S2"), began=NOON + 999, at=NOON + 2_000)
+    after, _, _ = run(loaded, in_zuora("A-S1"), began=NOON + 2_000, at=NOON + 3_000)
+
+    assert (overlapping.customer_is_newer, after.customer_is_newer) == (True, False)
+
+
+def test_the_latest_comparison_is_remembered_also_when_runs_end_in_another_order(loaded: Database) -> None:
+    run(loaded, in_zuora("A-S1"), at=NOON + 5_000)
+    run(loaded, in_zuora("A-S2"), at=NOON + 1_000)
+
+    assert rows_of(loaded, CustomerRow)[0].compared_until == NOON + 5_000
+
+
+def test_a_read_without_the_account_compares_nothing(loaded: Database) -> None:
+    whole = in_zuora("A-S1")
+
+    run(loaded, ZuoraState(subscription=whole.subscription, account=None))
+
+    assert rows_of(loaded, CustomerRow)[0].compared_until is None
+
+
+@pytest.mark.parametrize("order", [("A-S1", "A-S2"), ("A-S2", "A-S1")])
+def test_only_the_account_of_the_newest_subscription_writes_the_customer(
+    loaded: Database, order: tuple[str, str]
+) -> None:
+    states = {
+        "A-S1": in_zuora("A-S1", "acc-old", start=date(2024, 1, 1)),
+        "A-S2": in_zuora("A-S2", "acc-new", start=date(2025, 1, 1)),
+    }
+    for number in order:
+        run(loaded, states[number])
+
+    writes = {number: run(loaded, state)[0].writes_customer for number, state in states.items()}
+
+    assert writes == {"A-S1": False, "A-S2": True}
+
+
+def test_a_cancelled_subscription_hands_the_customer_over(loaded: Database) -> None:
+    run(loaded, in_zuora("A-S1", "acc-old", start=date(2024, 1, 1)))
+    run(loaded, in_zuora("A-S2", "acc-new", start=date(2025, 1, 1)))
+
+    state, _, followers = run(loaded, in_zuora("A-S2", "acc-new", start=date(2025, 1, 1), status="Cancelled"))
+    again = run(loaded, in_zuora("A-S2", "acc-new", start=date(2025, 1, 1), status="Cancelled"))[2]
+
+    assert state.writes_customer is False
+    assert (followers, again) == (("A-S1",), ())
+    assert run(loaded, in_zuora("A-S1", "acc-old", start=date(2024, 1, 1)))[0].writes_customer is True
+
+
+def test_one_account_always_writes_its_customer(loaded: Database) -> None:
+    run(loaded, in_zuora("A-S2", start=date(2025, 1, 1)))
+
+    state, _, followers = run(loaded, in_zuora("A-S1", start=date(2024, 1, 1)))
+
+    assert (state.writes_customer, followers) == (True, ())
+
+
+# --- what was read ---------------------------------------------------------------------------------------------------
+
+
+def test_a_read_is_remembered_with_its_number(loaded: Database) -> None:
+    with loaded.transaction() as session:
+        applied = Applied(subscription_id="sub-a", owner="id-1", customer="cus-1")
+        record_read(
+            session,
+            in_zuora("A-S1", version=4, status="Cancelled"),
+            applied,
+            fingerprint={"version": 4},
+            read_began=NOON,
+            read_ended=NOON + 7,
+            look_again_on=date(2026, 4, 1),
+        )
+
+    with loaded.reading() as session:
+        link = _link(session, "A-S1")
+    assert link == {
+        "number": "A-S1",
+        "subscription_id": "sub-a",
+        "zuora_id": "id-of-A-S1",
+        "version": 4,
+        "account_id": "acc-1",
+        "account_number": "acc-1",
+        "started_on": date(2026, 1, 1),
+        "cancelled": True,
+        "fingerprint": {"version": 4},
+        "read_began": NOON,
+        "read_ended": NOON + 7,
+        "look_again_on": date(2026, 4, 1),
+    }
+
+
+def test_loaded_samples_are_what_a_first_sync_sees(database: Database) -> None:
+    for name in ("self_service", "related"):
+        with (SAMPLES / f"{name}.jsonl").open(encoding="utf-8") as lines:
+            load_objects(database, lines)
+
+    current, applied, _ = run(database, in_zuora("29CVVO5SJFR0"))
+
+    assert current.customer is not None
+    assert current.customer["data"] == {"name": "Ada Lovelace", "email": "ada@example.com"}
+    assert [entry["data"]["date"][:10] for entry in current.schedule] == ["2024-04-29", "2024-05-29"]
+    assert applied.objects_written == 0
+    assert applied.event_id is None
+
+
+def _documents(database: Database, row_class: type[Any]) -> list[dict[str, Any]]:
+    return [row.document for row in rows_of(database, row_class)]
+
+
+def _link(session: Session, number: str) -> dict[str, Any]:
+    link = read_link(session, number)
+    assert link is not None
+    return link.model_dump()
