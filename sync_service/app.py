@@ -1,0 +1,123 @@
+"""The web application as a flat list of its parts. Only here and in the command line the environment is read."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from dotenv import dotenv_values
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
+
+from sync_service.db import Database, connect
+from sync_service.errors import SchemaOutdated, SettingsInvalid
+from sync_service.log import logger, set_up
+from sync_service.schema import check_schema
+from sync_service.settings import Settings, load_settings
+from sync_service.tenant import Share
+from sync_service.web.answers import set_up_answers
+from sync_service.web.auth import BearerGate, SyncGate
+from sync_service.web.callouts import KeyConverter, SyncDesk, sync_blueprint
+from sync_service.web.clients import ClientDirectory
+from sync_service.web.gunicorn_conf import threads as web_threads
+from sync_service.web.health import health_blueprint
+from sync_service.web.limio_objects import objects_blueprint
+from sync_service.web.oauth import oauth_blueprint
+from sync_service.web.openapi import openapi_blueprint
+from sync_service.web.throttle import Throttle
+from sync_service.web.tokens import AccessTokens
+from sync_service.web.waiting import WaitingRoom
+
+#: A callout carries a key and some hints; larger bodies are refused with 413, in bytes.
+LARGEST_BODY = 64 * 1024
+#: gunicorn's "worker failed to boot": it stops instead of trying again.
+_BOOT_ERROR = 3
+
+
+def create_app(
+    settings: Settings,
+    database: Database,
+    *,
+    threads: int = web_threads,
+    check: Callable[[Database], None] = check_schema,
+) -> Flask:
+    """The application on `database`, for a process of so many `threads`; `check` is what readiness means."""
+    app = Flask("sync_service.web")
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.config["SECRET_KEY"] = settings.secret_key or None
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask types the provider by its interface
+    app.url_map.strict_slashes = False  # Zuora follows no redirect, so none is ever made
+    app.url_map.merge_slashes = False
+    app.url_map.converters["key"] = KeyConverter
+
+    tokens = AccessTokens(settings.secret_key, settings.public_url)
+    clients = ClientDirectory(database)
+    bearer = BearerGate(tokens, clients)
+    throttle = Throttle(database)
+    room = WaitingRoom(database, threads=threads)
+    desk = SyncDesk(settings, database, SyncGate(settings, bearer), room, throttle)
+    share = Share(settings.zuora_max_concurrency, settings.zuora_daily_calls)
+
+    set_up_answers(app, secure=settings.public_url.startswith("https://"))
+    app.register_blueprint(sync_blueprint(desk, bearer))
+    app.register_blueprint(oauth_blueprint(tokens, clients, throttle))
+    app.register_blueprint(objects_blueprint(database, bearer))
+    app.register_blueprint(health_blueprint(database, share, check))
+    app.register_blueprint(openapi_blueprint(settings.public_url))
+    return app
+
+
+def create_wsgi() -> Flask:
+    """The application that the environment describes, for gunicorn. Refuses to start where it could not work."""
+    try:
+        settings = keep_secret_key(read_environment())
+        set_up(settings.log_format)
+        database = connect(settings.database_url, pool_size=web_threads + 2)
+        _check_at_start(database)
+    except (SettingsInvalid, SchemaOutdated) as error:
+        print(f"Cannot start: {error}", file=sys.stderr)
+        sys.exit(_BOOT_ERROR)
+    return create_app(settings, database)
+
+
+def read_environment() -> Settings:
+    """The settings of the environment; a `.env` file in the working directory fills what is not set.
+
+    Raises SettingsInvalid.
+    """
+    given = {name: value for name, value in dotenv_values(Path(".env")).items() if value is not None}
+    return load_settings({**given, **os.environ})
+
+
+def keep_secret_key(settings: Settings) -> Settings:
+    """With the embedded database and no SECRET_KEY, one is made and kept beside it: one machine needs no more.
+
+    Safe to run in several processes at once: all end with the same key.
+    """
+    if settings.secret_key or settings.sqlite_path is None:
+        return settings
+    path = settings.sqlite_path.with_name(f"{settings.sqlite_path.name}.secret-key")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    if not path.exists():
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(48), encoding="ascii")
+        try:
+            os.link(draft, path)  # whole or not at all, and only the first one wins
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return replace(settings, secret_key=path.read_text(encoding="ascii").strip())
+
+
+def _check_at_start(database: Database) -> None:
+    """A schema that is too old is refused; a database that is away just now is waited for, with 503 meanwhile."""
+    try:
+        check_schema(database)
+    except SQLAlchemyError as error:
+        logger().error("database_unavailable", at="start", error=type(error).__name__)

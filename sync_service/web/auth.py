@@ -1,0 +1,190 @@
+"""Who comes in. Two gates: callouts and API callers at the sync addresses, API callers alone everywhere else.
+
+Zuora sends its first request without credentials and waits for `401` with a Basic challenge; it never comes back after
+any other 401, but does after 403 (Zuora documentation, "Callout notification overview"). So wrong callout credentials
+are 403: rotating a password loses nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Request
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Forbidden, Unauthorized
+
+from sync_service.settings import Settings
+from sync_service.web.clients import SYNC_SCOPE, Client, ClientDirectory
+from sync_service.web.tokens import AccessTokens
+
+REALM = "sync-service"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who may ask for a sync, and how they want to be answered."""
+
+    #: The client's name; None for Zuora by a shared credential.
+    name: str | None
+    #: Told by the credential and by nothing else.
+    is_callout: bool
+
+
+class WrongCredentials(Exception):
+    """Callout credentials are there, and wrong; `what` says which, for the record."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class BearerGate:
+    """Lets in who holds a token of ours with the right scope (RFC 6750)."""
+
+    def __init__(self, tokens: AccessTokens, clients: ClientDirectory) -> None:
+        self._tokens = tokens
+        self._clients = clients
+
+    def admit(self, request: Request, scope: str) -> Client:
+        """The client. Raises Unauthorized, or Forbidden where the token lacks `scope`."""
+        kind, token = authorization(request)
+        if kind != "bearer":
+            raise Unauthorized("This address needs a Bearer token.", www_authenticate=_challenge())
+        return self.admit_token(token, scope)
+
+    def admit_token(self, token: str, scope: str) -> Client:
+        """The client of `token`; raises like `admit`."""
+        grant = self._tokens.read(token)
+        client = self._clients.find(grant.client_id) if grant else None
+        if grant is None or client is None:
+            text = "The access token is not one of ours, has expired or was revoked."
+            raise Unauthorized(text, www_authenticate=_challenge(error="invalid_token", error_description=text))
+        if scope not in grant.scopes & client.scopes:
+            text = f"The access token lacks the scope {scope}."
+            problem = _challenge(error="insufficient_scope", error_description=text, scope=scope)
+            raise _Lacking(text, problem)
+        return client
+
+
+class _Lacking(Forbidden):
+    """403 with the challenge that RFC 6750 asks for and werkzeug's Forbidden cannot carry."""
+
+    def __init__(self, description: str, challenge: WWWAuthenticate) -> None:
+        super().__init__(description)
+        self._challenge = challenge
+
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        """The usual ones and the challenge."""
+        return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", self._challenge.to_header())]
+
+
+class SyncGate:
+    """Lets in callouts by Basic, signature or secret header, and clients by token. Nothing configured means closed."""
+
+    def __init__(self, settings: Settings, bearer: BearerGate) -> None:
+        self._bearer = bearer
+        self._username = settings.callout_username
+        self._passwords = _given(settings.callout_password, settings.callout_password_previous)
+        self._signature = _Signature(settings)
+        self._secret_header = settings.callout_secret_header
+        self._secrets = _given(settings.callout_secret, settings.callout_secret_previous)
+
+    def admit(self, request: Request) -> Caller:
+        """The caller. Reads the body where a signature has to be checked.
+
+        Any right credential lets in, since leaving a wrong one out would. Raises WrongCredentials where a callout's are
+        wrong, Unauthorized (a Basic challenge without any; RFC 6750 for a bad token) and Forbidden for a lacking scope.
+        """
+        kind, value = authorization(request)
+        proofs = {
+            "signature": self._signature.check(request),
+            "secret header": self._check_secret(request),
+            "password": self._check_basic(value) if kind == "basic" else None,
+        }
+        if True in proofs.values():
+            return Caller(None, is_callout=True)
+        if kind == "bearer":
+            client = self._bearer.admit_token(value, SYNC_SCOPE)
+            return Caller(client.name, is_callout=client.callout)
+        for what, proof in proofs.items():
+            if proof is False:
+                raise WrongCredentials(what)
+        raise Unauthorized(
+            "This address needs the credentials of the callout template, or a Bearer token.",
+            www_authenticate=WWWAuthenticate("basic", {"realm": REALM}),
+        )
+
+    def _check_basic(self, value: str) -> bool:
+        try:
+            pair = base64.b64decode(value, validate=True)
+        except ValueError:
+            return False
+        name, _, password = pair.partition(b":")
+        name_is_right = _is_one_of(name, _given(self._username))
+        return _is_one_of(password, self._passwords) and name_is_right
+
+    def _check_secret(self, request: Request) -> bool | None:
+        if not self._secrets:
+            return None
+        value = request.headers.get(self._secret_header)
+        return None if value is None else _is_one_of(_raw(value), self._secrets)
+
+
+class _Signature:
+    """The template's own scheme: header, prefix, algorithm and encoding. What is signed is the request body."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._header = settings.callout_hmac_header
+        self._keys = _given(settings.callout_hmac_secret, settings.callout_hmac_secret_previous)
+        self._prefix = settings.callout_hmac_prefix.encode()
+        self._algorithm = settings.callout_hmac_algorithm
+        self._encode: Callable[[bytes], bytes] = (
+            base64.b64encode if settings.callout_hmac_encoding == "base64" else lambda digest: digest.hex().encode()
+        )
+        self._is_hex = settings.callout_hmac_encoding == "hex"
+
+    def check(self, request: Request) -> bool | None:
+        """Whether the signature is right; None where there is none or nothing to check it with."""
+        if not (self._keys and self._header):
+            return None
+        value = request.headers.get(self._header)
+        if value is None:
+            return None
+        signature = _raw(value)
+        if not signature.startswith(self._prefix):
+            return False
+        signature = signature.removeprefix(self._prefix)
+        body = request.get_data()
+        rights = tuple(self._encode(hmac.digest(key, body, self._algorithm)) for key in self._keys)
+        return _is_one_of(signature.lower() if self._is_hex else signature, rights)
+
+
+def authorization(request: Request) -> tuple[str, str]:
+    """The Authorization header's scheme in lower case, and what follows it."""
+    scheme, _, value = request.headers.get("Authorization", "").strip().partition(" ")
+    return scheme.lower(), value.strip()
+
+
+def _given(*values: str) -> tuple[bytes, ...]:
+    return tuple(value.encode() for value in values if value)
+
+
+def _raw(header: str) -> bytes:
+    """A header's bytes as they came: WSGI hands them over as Latin-1."""
+    return header.strip().encode("latin-1", "replace")
+
+
+def _is_one_of(value: bytes, rights: tuple[bytes, ...]) -> bool:
+    """In a time that tells nothing about `rights`: digests are of one length, and every one is compared."""
+    digest = hashlib.sha256(value).digest()
+    found = [hmac.compare_digest(digest, hashlib.sha256(right).digest()) for right in rights]
+    return any(found)
+
+
+def _challenge(**details: str) -> WWWAuthenticate:
+    return WWWAuthenticate("bearer", {"realm": REALM, **details})

@@ -1,0 +1,178 @@
+"""The sync addresses: a key comes in, is made durable, and is answered.
+
+Zuora takes exactly 200 with `{"success": true}` for delivered and retries 403, 5xx and connection failures only (Zuora
+documentation, "Callout notification overview"). API callers get Limio's contract, where `success` is a completed sync.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from flask import Blueprint, Response, request
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.routing import BaseConverter
+
+from sync_service.db import Database
+from sync_service.keys import normalise_key, why_impossible
+from sync_service.log import logger
+from sync_service.queue import Kind
+from sync_service.settings import Settings
+from sync_service.subscription import Trigger
+from sync_service.web.answers import answer
+from sync_service.web.auth import BearerGate, Caller, SyncGate, WrongCredentials
+from sync_service.web.clients import SYNC_SCOPE
+from sync_service.web.hints import HEADERS, Field, Hints, read_fields, read_hints, read_subscription_key, why_echo
+from sync_service.web.inbox import Callout, Ticket, accept_callout, accept_request, keep_callout
+from sync_service.web.throttle import Throttle
+from sync_service.web.waiting import Result, WaitingRoom, wanted_seconds
+
+_SYNC = "/api/plugins/zuora/sync"
+_LARGEST_SEQ = 2**63 - 1
+
+
+class KeyConverter(BaseConverter):
+    """The rest of the path, whatever it is: what cannot be a key is answered as such and not as an unknown address."""
+
+    part_isolating = False
+    regex = "(?s:.*)"
+    weight = 300
+
+
+class SyncDesk:
+    """Receives callouts and API callers, whichever of the addresses they come to."""
+
+    def __init__(
+        self, settings: Settings, database: Database, gate: SyncGate, room: WaitingRoom, throttle: Throttle
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._gate = gate
+        self._room = room
+        self._throttle = throttle
+
+    def receive(self, kind: Kind, raw_key: str | None, *, event: bool = False) -> Response:
+        """Answer the request at hand; the key is in the address, or for None in the body.
+
+        1. Who is it? 2. Which key? 3. Make it durable. 4. Only then acknowledge.
+        """
+        try:
+            caller = self._gate.admit(request)
+        except WrongCredentials as wrong:
+            return self._reject(raw_key or "", wrong.what)
+        fields = _fields()
+        key = normalise_key(read_subscription_key(fields) if raw_key is None else raw_key)
+        if caller.is_callout:
+            return self._take_callout(kind, key, fields, caller, event=event)
+        return self._serve(kind, key, caller)
+
+    def show(self, ticket: Ticket) -> Response:
+        """What has become of an earlier request."""
+        if not self._room.knows(ticket):
+            raise NotFound("There is no such request.")
+        return self._say(ticket, self._room.look(ticket))
+
+    def _take_callout(self, kind: Kind, key: str, fields: Sequence[Field], caller: Caller, *, event: bool) -> Response:
+        hints = read_hints(fields)
+        callout = _callout(key, hints, request.get_data())
+        trigger = Trigger.EVENT if event else Trigger.CALLOUT if callout.notification_id else Trigger.WORKFLOW
+        impossible = why_impossible(key)
+        reason = f"impossible key: {impossible}" if impossible else self._why_echo(hints)
+        if reason is not None:
+            keep_callout(self._database, callout, "ignored", reason)
+            _log(callout, "ignored", reason)
+            return answer(200, {"success": True, "status": "ignored", "reason": reason})
+        ticket = accept_callout(self._database, kind, callout, trigger, caller.name)
+        _log(callout, "accepted", None)
+        return answer(200, {"success": True, "status": "accepted", "key": ticket.key})
+
+    def _serve(self, kind: Kind, key: str, caller: Caller) -> Response:
+        impossible = why_impossible(key)
+        if impossible:
+            return answer(422, {"message": impossible})
+        ticket = accept_request(self._database, kind, key, caller.name)
+        logger().info("request_received", key=ticket.key, client=caller.name)
+        seconds = wanted_seconds(request.headers.getlist("Prefer"), self._settings.wait_limit_seconds)
+        return self._say(ticket, self._room.wait(ticket, seconds))
+
+    def _say(self, ticket: Ticket, result: Result | None) -> Response:
+        place = f"/api/sync/requests/{ticket.kind.value}/{quote(ticket.key, safe='')}/{ticket.seq}"
+        location = f"{self._settings.public_url.rstrip('/')}{place}"
+        if result is None:
+            result = Result(202, {"success": False, "status": "accepted"})
+        if result.status == 202:
+            return answer(202, {**result.body, "location": location}, {"Location": location})
+        return answer(result.status, result.body)
+
+    def _why_echo(self, hints: Hints) -> str | None:
+        return why_echo(hints, self._settings.ignored_sources, self._settings.zuora_integration_users)
+
+    def _reject(self, raw_key: str, what: str) -> Response:
+        """403, which Zuora retries, so that a rotated password loses nothing. Recorded, unless somebody is guessing."""
+        callout = _callout(normalise_key(raw_key), Hints())  # nothing of a stranger's body is even read
+        reason = f"wrong credentials: {what}"
+        headers: dict[str, str] = {}
+        try:
+            seconds = self._throttle.count_failure("callout")
+            if seconds is None:
+                keep_callout(self._database, callout, "rejected", reason)
+                _log(callout, "rejected", reason)
+            else:
+                headers["Retry-After"] = str(seconds)
+        except (SQLAlchemyError, TimeoutError):
+            _log(callout, "rejected", reason)
+        return answer(403, {"message": f"The {what} is wrong."}, headers)
+
+
+def sync_blueprint(desk: SyncDesk, bearer: BearerGate) -> Blueprint:
+    """The sync addresses, Limio's event address, and the one where API callers look for a late result."""
+    blueprint = Blueprint("sync", __name__)
+    for name, kind in (("subscription", Kind.SUBSCRIPTION), ("account", Kind.ACCOUNT)):
+
+        def sync(key: str = "", kind: Kind = kind) -> Response:
+            # One slash at the end is a slip of whoever wrote the address, not a part of the key.
+            return desk.receive(kind, key.removesuffix("/"))
+
+        for rule in (f"{_SYNC}/{name}", f"{_SYNC}/{name}/<key:key>"):
+            blueprint.add_url_rule(rule, f"sync_{name}", sync, methods=["POST"], provide_automatic_options=False)
+
+    @blueprint.post("/api/events/zuora", provide_automatic_options=False)
+    def zuora_event() -> Response:
+        return desk.receive(Kind.SUBSCRIPTION, None, event=True)
+
+    @blueprint.get(f"/api/sync/requests/<any(subscription,alias,account):kind>/<key>/<int(max={_LARGEST_SEQ}):seq>")
+    def sync_request(kind: str, key: str, seq: int) -> Response:
+        bearer.admit(request, SYNC_SCOPE)
+        return desk.show(Ticket(Kind(kind), normalise_key(key), seq))
+
+    return blueprint
+
+
+def _fields() -> list[Field]:
+    """Everything named that the request says besides its address. Raises RequestEntityTooLarge."""
+    body = request.get_data()
+    named = list(request.args.items(multi=True))
+    named += [(name, request.headers[header]) for header, name in HEADERS.items() if header in request.headers]
+    if request.mimetype == "multipart/form-data":
+        try:
+            named += request.form.items(multi=True)
+        except (HTTPException, ValueError):
+            return named
+    return read_fields(body, named) if body or named else []
+
+
+def _callout(key: str, hints: Hints, body: bytes = b"") -> Callout:
+    return Callout(
+        key=key,
+        notification_id=request.headers.get("Zuora-Notification-Id"),
+        request_id=request.headers.get("Zuora-Request-Id"),
+        hints=hints,
+        body=body,
+    )
+
+
+def _log(callout: Callout, verdict: str, reason: str | None) -> None:
+    logger().info(
+        "callout_received", key=callout.key, verdict=verdict, reason=reason, notification_id=callout.notification_id
+    )

@@ -1,0 +1,25 @@
+"""How gunicorn serves us: `gunicorn -c python:sync_service.web.gunicorn_conf "sync_service.app:create_wsgi()"`.
+
+PORT chooses the port (gunicorn reads it itself); GUNICORN_CMD_ARGS="--workers 4" overrides what stands here.
+"""
+
+from __future__ import annotations
+
+worker_class = "gthread"
+workers = 2
+#: `create_wsgi` sizes the connection pool and the seats of waiting callers by this.
+threads = 8
+#: Engines must not cross a fork.
+preload_app = False
+#: A worker that shows no sign of life for so long is replaced, in seconds; requests have their own limits.
+timeout = 60
+#: A stop lets running requests end, in seconds: an API caller may wait WAIT_LIMIT_SECONDS.
+graceful_timeout = 30
+#: A proxy in front keeps its connections; idle ones take no thread.
+keepalive = 75
+#: Two services of one user would share its path, and home directories may be read-only.
+control_socket_disable = True
+#: Requests are logged by us, a line each, without bodies and without query strings.
+accesslog = None
+errorlog = "-"
+loglevel = "warning"

@@ -1,0 +1,120 @@
+"""Is the process up, can it work, and how does the whole service do: for load balancers and monitoring.
+
+All three addresses are open and name no subscription, person or secret; a proxy may keep /metrics to monitoring. The
+numbers are read from the database at each scrape, so that every process of every host tells the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from flask import Blueprint, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session
+
+from sync_service import __version__
+from sync_service.backlog import read_backlog
+from sync_service.db import Database
+from sync_service.errors import SyncServiceError
+from sync_service.queue import Priority
+from sync_service.safety import count_held
+from sync_service.tenant import Share, read_limit
+from sync_service.web.answers import answer
+
+_WAITING = """
+SELECT kind, priority, count(*) FROM sync_request
+WHERE due_at IS NOT NULL AND (lease_until IS NULL OR lease_until <= {now}) GROUP BY kind, priority
+"""
+_RUNS = "SELECT outcome, count(*) FROM sync_run WHERE ended_at > {now} - 86400000 GROUP BY outcome"
+_CALLOUTS = """
+SELECT verdict, CASE WHEN reason LIKE 'echo%' THEN 'echo' WHEN reason LIKE 'impossible key%' THEN 'impossible key'
+  WHEN reason LIKE 'wrong credentials%' THEN 'wrong credentials' ELSE '' END AS why, count(*)
+FROM callout WHERE received_at > {now} - 86400000 GROUP BY verdict, why
+"""
+
+
+def health_blueprint(database: Database, share: Share, check: Callable[[Database], None]) -> Blueprint:
+    """`/healthz`, `/readyz` and `/metrics`; `check` raises where the schema is older than this release needs."""
+    blueprint = Blueprint("health", __name__)
+
+    @blueprint.get("/healthz")
+    def healthz() -> Response:
+        return answer(200, {"status": "ok", "version": __version__})
+
+    @blueprint.get("/readyz")
+    def readyz() -> Response:
+        try:
+            check(database)
+        except (SQLAlchemyError, TimeoutError):
+            return answer(503, {"status": "not ready", "message": "The database cannot be reached: see DATABASE_URL."})
+        except SyncServiceError as error:
+            return answer(503, {"status": "not ready", "message": str(error)})
+        return answer(200, {"status": "ready", "version": __version__})
+
+    @blueprint.get("/metrics")
+    def metrics() -> Response:
+        registry = CollectorRegistry()
+        registry.register(_Numbers(database, share))
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    return blueprint
+
+
+class _Numbers(Collector):
+    def __init__(self, database: Database, share: Share) -> None:
+        self._database = database
+        self._share = share
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        """Nothing, so that registering reads no database."""
+        return []
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """One short look at the database."""
+        with self._database.reading() as session:
+            return [*self._queue(session), *self._history(session), *self._zuora(session)]
+
+    def _queue(self, session: Session) -> Iterable[GaugeMetricFamily]:
+        waiting = _family("requests_waiting", "Requests to be run, now or after a backoff.", ["kind", "priority"])
+        for kind, priority, count in session.connection().execute(self._database.sql(_WAITING)):
+            waiting.add_metric([kind, Priority(priority).name.lower()], count)
+        backlog = read_backlog(self._database, session)
+        yield waiting
+        yield _one(
+            "oldest_wait_seconds", "How long the oldest due request has waited.", (backlog.oldest_ms or 0) / 1000
+        )
+        yield _one("requests_running", "Live leases.", backlog.running)
+        yield _one("requests_backing_off", "Requests that wait after a failed attempt.", backlog.backing_off)
+        yield _one("plans_held", "Plans that the safety stop keeps for a person's decision.", count_held(session))
+        yield _one("requests_failed", "Requests given up and not asked for since.", backlog.failed)
+
+    def _history(self, session: Session) -> Iterable[GaugeMetricFamily]:
+        runs = _family("runs_last_day", "Runs in the history of the last 24 hours.", ["outcome"])
+        for outcome, count in session.connection().execute(self._database.sql(_RUNS)):
+            runs.add_metric([outcome], count)
+        callouts = _family("callouts_last_day", "Callouts of the last 24 hours.", ["verdict", "reason"])
+        for verdict, reason, count in session.connection().execute(self._database.sql(_CALLOUTS)):
+            callouts.add_metric([verdict, reason], count)
+        yield runs
+        yield callouts
+
+    def _zuora(self, session: Session) -> Iterable[GaugeMetricFamily]:
+        limit = read_limit(self._database, session, self._share)
+        yield _one("zuora_permitted", "Runs that may call Zuora at the same time.", limit.row.permitted)
+        yield _one("zuora_live", "Runs and stories that call Zuora now.", limit.live)
+        yield _one(
+            "zuora_trouble", "Errors of the tenant in a row; above 0 claims are paused or probe.", limit.row.trouble
+        )
+        yield _one("zuora_paused", "1 while a tenant error pauses all claims.", int(limit.is_paused))
+        yield _one("zuora_calls_today", "Calls to Zuora since midnight UTC.", limit.calls_today)
+
+
+def _family(name: str, text: str, labels: list[str]) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"sync_service_{name}", text, labels=labels)
+
+
+def _one(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"sync_service_{name}", text, value=value)

@@ -1,0 +1,93 @@
+"""Limio's object reads, `GET /api/objects/limio/…`, over the local store. Nothing is filtered, as in Limio."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import BadRequest, NotFound
+
+from sync_service.db import Database
+from sync_service.objects import (
+    MOST_ON_A_PAGE,
+    CursorInvalid,
+    UnknownObjectType,
+    list_objects,
+    read_object,
+    read_related,
+)
+from sync_service.web.answers import answer
+from sync_service.web.auth import BearerGate
+from sync_service.web.clients import OBJECTS_SCOPE
+
+DEFAULT_LIMIT = 50
+Found = TypeVar("Found")
+_PARAMETERS = frozenset({"limit", "queryMore"})
+#: Longer than any id, so no question to a database.
+_LONGEST_ID = 255
+
+
+def objects_blueprint(database: Database, bearer: BearerGate) -> Blueprint:
+    """One object, a page of them, everything related to one."""
+    blueprint = Blueprint("limio_objects", __name__, url_prefix="/api/objects/limio")
+
+    @blueprint.before_request
+    def admit() -> None:
+        bearer.admit(request, OBJECTS_SCOPE)
+
+    @blueprint.get("/<path_type>")
+    def list_of_type(path_type: str) -> Response:
+        _refuse_parameters(_PARAMETERS)
+        limit, query_more = _limit(), request.args.get("queryMore") or None
+        with database.reading() as session:
+            page = list_objects(session, path_type, limit, query_more)
+        body: dict[str, Any] = {"items": list(page.items)}
+        if page.query_more is not None:
+            body["queryMore"] = page.query_more
+        return answer(200, body)
+
+    @blueprint.get("/<path_type>/<object_id>")
+    def one(path_type: str, object_id: str) -> Response:
+        _refuse_parameters(frozenset())
+        with database.reading() as session:
+            document = read_object(session, path_type, _id(object_id))
+        return answer(200, _found(document))
+
+    @blueprint.get("/<path_type>/<object_id>/related")
+    def related(path_type: str, object_id: str) -> Response:
+        _refuse_parameters(frozenset())
+        with database.reading() as session:
+            documents = read_related(session, path_type, _id(object_id))
+        return answer(200, {"items": list(_found(documents))})
+
+    @blueprint.errorhandler(UnknownObjectType)
+    @blueprint.errorhandler(CursorInvalid)
+    def refuse(error: Exception) -> Response:
+        return answer(400, {"message": str(error)})
+
+    return blueprint
+
+
+def _found(value: Found | None) -> Found:
+    if value is None:
+        raise NotFound("There is no such object.")
+    return value
+
+
+def _id(object_id: str) -> str:
+    if len(object_id) > _LONGEST_ID or not object_id.isprintable():
+        raise NotFound("There is no such object.")
+    return object_id
+
+
+def _limit() -> int:
+    text = request.args.get("limit", str(DEFAULT_LIMIT))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MOST_ON_A_PAGE and len(text) <= 6):
+        raise BadRequest(f"limit must be a number from 1 to {MOST_ON_A_PAGE}.")
+    return int(text)
+
+
+def _refuse_parameters(known: frozenset[str]) -> None:
+    unknown = sorted(set(request.args) - known)
+    if unknown:
+        raise BadRequest("Objects are not filtered: only limit and queryMore are understood here.")

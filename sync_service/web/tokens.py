@@ -1,0 +1,79 @@
+"""Access tokens: JSON Web Tokens that our token endpoint gives and our gates read (RFC 9068's claims, HS256)."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+
+#: What Limio's own token endpoint says (OAuth Bearer Token, `expires_in`), in seconds.
+LIFETIME_SECONDS = 3600
+#: How far the clocks of two of our hosts may differ, in seconds.
+_LEEWAY_SECONDS = 30
+_ALGORITHM = "HS256"
+_TYPE = "at+jwt"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a valid token says: the client, and the scopes it was given."""
+
+    client_id: str
+    scopes: frozenset[str]
+
+
+class AccessTokens:
+    """Makes and reads tokens under a key derived from SECRET_KEY, so that no other signature of ours is a token."""
+
+    def __init__(self, secret_key: str, issuer: str) -> None:
+        self._issuer = issuer or "sync-service"
+        digest = hashlib.sha256(b"access token\0" + secret_key.encode()).digest()
+        self._key = OctKey.import_key(digest) if secret_key else None
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether there is a key to sign with."""
+        return self._key is not None
+
+    def issue(self, client_id: str, scopes: Collection[str]) -> str:
+        """A token for LIFETIME_SECONDS from now."""
+        if self._key is None:
+            raise ValueError("SECRET_KEY is not set")
+        now = int(time.time())
+        claims = {
+            "iss": self._issuer,
+            "aud": self._issuer,
+            "sub": client_id,
+            "client_id": client_id,
+            "scope": " ".join(sorted(scopes)),
+            "iat": now,
+            "exp": now + LIFETIME_SECONDS,
+            "jti": secrets.token_hex(16),
+        }
+        return jwt.encode({"alg": _ALGORITHM, "typ": _TYPE}, claims, self._key)
+
+    def read(self, token: str) -> Grant | None:
+        """What the token grants; None for one that is forged, malformed, expired or of another kind."""
+        if self._key is None:
+            return None
+        try:
+            decoded = jwt.decode(token, self._key, algorithms=[_ALGORITHM])
+            if decoded.header.get("typ") != _TYPE:
+                return None
+            rules = jwt.JWTClaimsRegistry(
+                leeway=_LEEWAY_SECONDS,
+                exp={"essential": True},
+                iss={"essential": True, "value": self._issuer},
+                client_id={"essential": True},
+                scope={"essential": True},
+            )
+            rules.validate(decoded.claims)
+        except (JoseError, ValueError, TypeError):
+            return None
+        return Grant(str(decoded.claims["client_id"]), frozenset(str(decoded.claims["scope"]).split()))
