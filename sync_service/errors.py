@@ -70,6 +70,12 @@ class PermissionRefused(TenantError):
     code = "permission refused"
 
 
+class PreviewNotPermitted(PermissionRefused):
+    """Zuora does not permit our user the billing preview: the schedule has to be computed from the charges."""
+
+    code = "preview not permitted"
+
+
 class RateLimited(TenantError):
     """Zuora is answering 429: we call too often or too much at once."""
 
@@ -146,6 +152,12 @@ class LockedInZuora(BusyError):
     """Zuora reports a lock competition."""
 
     code = "locked in Zuora"
+
+
+class NotLatestVersion(BusyError):
+    """Zuora answered with a version that is not the latest one."""
+
+    code = "not the latest version"
 
 
 class ConflictInStore(BusyError):

@@ -529,14 +529,13 @@ def places(payload: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def put(payload: Any, path: tuple[Any, ...], value: Any) -> None:
-    """Set the value at the end of `path`, as far as the path still exists."""
-    for key in path[:-1]:
-        try:
+    """Set the value at the end of `path`, unless an earlier change took the path away."""
+    try:
+        for key in path[:-1]:
             payload = payload[key]
-        except (KeyError, IndexError, TypeError):
-            return
-    if isinstance(payload, dict) or (isinstance(payload, list) and path[-1] < len(payload)):
         payload[path[-1]] = value
+    except (KeyError, IndexError, TypeError):
+        return
 
 
 CASES: dict[str, Any] = {

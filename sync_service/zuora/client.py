@@ -1,0 +1,43 @@
+"""Our side of Zuora's REST API: one client per process, one `Reading` per look at Zuora."""
+
+from __future__ import annotations
+
+from sync_service.zuora.connection import Connection
+from sync_service.zuora.reading import Reading
+
+__all__ = ["Reading", "ZuoraClient"]
+
+
+class ZuoraClient:
+    """The connections and the token of one process towards one Zuora tenant; safe to share between threads."""
+
+    def __init__(
+        self,
+        base_url: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        entity_id: str = "",
+        org_ids: str = "",
+        pool_size: int = 8,
+    ) -> None:
+        """`pool_size` is the most connections at once. Nothing is sent before the first reading asks."""
+        self._entity_id = entity_id
+        self._connection = Connection(
+            base_url, client_id, client_secret, entity_id=entity_id, org_ids=org_ids, pool_size=pool_size
+        )
+
+    def reading(self, seconds: float = 60.0) -> Reading:
+        """A look at Zuora whose calls have `seconds` in all, counted from now."""
+        return Reading(self._connection, seconds)
+
+    def tenant(self, reading: Reading) -> str:
+        """Which tenant this is: `tenant.N` from the token's scope, else the configured entity, else an empty text.
+
+        Raises NotConfigured, TokenRefused, RateLimited or ZuoraUnavailable.
+        """
+        return self._connection.get_token(reading.deadline).tenant or self._entity_id
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._connection.close()

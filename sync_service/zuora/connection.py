@@ -1,0 +1,95 @@
+"""What all calls of a process share: the address, the credentials, the token and the pool of connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import requests
+
+from sync_service import __version__
+from sync_service.errors import NotConfigured
+from sync_service.zuora.token import Token, TokenKeeper
+from sync_service.zuora.transport import Answer, Deadline, Transport
+
+#: The minor version whose errors and shapes we read; the tenant's default may be years older.
+ZUORA_VERSION = "2025-08-12"
+
+
+class Connection:
+    """The way to one Zuora tenant; safe to share between threads."""
+
+    def __init__(
+        self, base_url: str, client_id: str, client_secret: str, *, entity_id: str, org_ids: str, pool_size: int
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._credentials = (client_id, client_secret)
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "User-Agent": f"sync-service/{__version__}",
+            "Zuora-Version": ZUORA_VERSION,
+        }
+        # Both only where the tenant has the feature: Zuora asks to leave them out otherwise.
+        if entity_id:
+            headers["Zuora-Entity-Ids"] = entity_id
+        if org_ids:
+            headers["Zuora-Org-Ids"] = org_ids
+        self._transport = Transport(pool_size, headers)
+        self._tokens = TokenKeeper(self._ask_for_token)
+
+    def get_token(self, deadline: Deadline) -> Token:
+        """The token of all threads. Raises NotConfigured and what `TokenKeeper.get` raises."""
+        if not (self._base_url and all(self._credentials)):
+            raise NotConfigured
+        return self._tokens.get(deadline)
+
+    def drop_token(self, refused: Token) -> None:
+        """Forget a token that Zuora refused."""
+        self._tokens.drop(refused)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        token: Token,
+        deadline: Deadline,
+        *,
+        params: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | None,
+        track_id: str,
+    ) -> Answer:
+        """One request with a bearer token; the answer as it came. Raises what `Transport.send` raises."""
+        return self._transport.send(
+            method,
+            self._base_url + path,
+            deadline,
+            params=params,
+            json=body,
+            headers={"Zuora-Track-Id": track_id},
+            auth=_bearer(token),
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+    def _ask_for_token(self, deadline: Deadline) -> Answer:
+        """Documented as "Create an OAuth token": the credentials go in the form body and there is no other proof."""
+        client_id, client_secret = self._credentials
+        form = {"client_id": client_id, "client_secret": client_secret, "grant_type": "client_credentials"}
+        return self._transport.send("POST", f"{self._base_url}/oauth/token", deadline, data=form, auth=_no_proof)
+
+
+def _bearer(token: Token) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    """As `auth`, because `requests` would replace a mere header by what a .netrc file says of the host."""
+
+    def prove(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {token.value}"
+        return request
+
+    return prove
+
+
+def _no_proof(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request

@@ -1,0 +1,200 @@
+"""One look at Zuora: everything that is asked of it, in its words, within one deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+from sync_service.errors import (
+    NotFoundInZuora,
+    PayloadInvalid,
+    PermissionRefused,
+    PreviewNotPermitted,
+    RequestRefused,
+    TokenRefused,
+)
+from sync_service.subscription import ZuoraAccount, ZuoraSubscription
+from sync_service.zuora.connection import Connection
+from sync_service.zuora.envelopes import open_envelope
+from sync_service.zuora.payloads import read_account, read_subscription
+from sync_service.zuora.transport import AnswerCut, Deadline
+
+#: The most rows of one Object Query page, by its documentation.
+_PAGE_SIZE = 99
+#: No list that we ask for has more pages; the deadline of the reading usually ends it before.
+_MOST_PAGES = 500
+
+
+@dataclass(frozen=True)
+class QueryPage:
+    """One page of an Object Query, and the cursor of the next one; None after the last."""
+
+    rows: list[Mapping[str, Any]]
+    cursor: str | None
+
+
+class Reading:
+    """One look at Zuora: calls made one after another, under one deadline for all of them. For one thread."""
+
+    def __init__(self, connection: Connection, seconds: float) -> None:
+        self._connection = connection
+        self.deadline = Deadline(seconds)
+        #: Requests sent so far, repeated ones too; token requests have a limit of their own and do not count.
+        self.calls = 0
+        #: What Zuora's support finds these calls by (the header Zuora-Track-Id).
+        self.track_id = uuid4().hex
+
+    def fetch_subscription(self, key: str) -> ZuoraSubscription:
+        """The subscription by number or id, with all segments of its charges ("Retrieve a subscription by key").
+
+        An id names one version: where that is not the latest, the number is read. `is_latest` stays False only where
+        Zuora says so of a number. Raises NotFoundInZuora, PayloadInvalid and every TenantError.
+        """
+        found = self._fetch_version(key)
+        if found.is_latest or found.number == key:
+            return found
+        return self._fetch_version(found.number)
+
+    def _fetch_version(self, key: str) -> ZuoraSubscription:
+        path = f"/v1/subscriptions/{_quote_key(key)}"
+        return read_subscription(self.call("GET", path, params={"charge-detail": "all-segments"}))
+
+    def fetch_account(self, key: str) -> ZuoraAccount:
+        """The account by number or id, with its own contacts ("Retrieve an account")."""
+        return read_account(self.call("GET", f"/v1/accounts/{_quote_key(key)}"))
+
+    def fetch_account_numbers(self, account_key: str, *, invoiced: bool = True) -> list[str]:
+        """The numbers of all subscriptions, of any status, that an account owns or (`invoiced`) pays for, sorted.
+
+        Zuora's own list by account does not say whether it covers those that are only paid for, and carries every
+        charge. So Object Query is asked, which filters on either account and gives the names alone; where the tenant
+        lacks it, that list has to do. Raises NotFoundInZuora for an account that does not exist.
+        """
+        is_id = len(account_key) == 32 and account_key.isalnum()
+        account_id = account_key if is_id else self.fetch_account(account_key).id
+        numbers: set[str] = set()
+        try:
+            for role in ("accountid", "invoiceownerid") if invoiced else ("accountid",):
+                filters = [f"{role}.EQ:{account_id}", "islatestversion.EQ:true"]
+                rows = self.query("subscriptions", filters=filters, fields=["name"], sort="name.ASC")
+                numbers.update(_name_of(row, "name") for row in rows)
+        except (PermissionRefused, NotFoundInZuora, RequestRefused):
+            numbers.update(self._list_account_numbers(account_id))
+        if is_id and not numbers:
+            self.fetch_account(account_key)
+        return sorted(numbers)
+
+    def _list_account_numbers(self, account_id: str) -> Iterator[str]:
+        path = f"/v1/subscriptions/accounts/{_quote_key(account_id)}"
+        for page in range(1, _MOST_PAGES + 1):
+            # Few a page, because each may carry hundreds of charges.
+            answer = self.call("GET", path, params={"page": page, "pageSize": 20})
+            for row in _rows_of(answer, "subscriptions"):
+                yield _name_of(row, "subscriptionNumber")
+            if not answer.get("nextPage"):
+                return
+        raise PayloadInvalid("Zuora's list of an account's subscriptions does not end.")
+
+    def fetch_preview(self, account_id: str, target_date: date) -> Mapping[str, Any]:
+        """The answer of "Generate a billing preview": the coming lines of all that an account is invoiced for.
+
+        Renewals are not assumed: what comes after the term depends on decisions nobody has taken yet. Raises
+        PreviewNotPermitted where our user, or the tenant's edition, may not ask; PayloadInvalid for another account's.
+        """
+        question = {
+            "accountId": account_id,
+            "targetDate": target_date.isoformat(),
+            "assumeRenewal": "None",
+            "includingEvergreenSubscription": True,
+        }
+        try:
+            answer = self.call("POST", "/v1/operations/billing-preview", body=question, repeatable=True)
+        except PermissionRefused as refusal:
+            raise PreviewNotPermitted(str(refusal)) from None
+        if answer.get("accountId") not in (None, account_id):
+            raise PayloadInvalid("accountId is another account's in Zuora's billing preview")
+        return answer
+
+    def query(
+        self, kind: str, *, filters: Sequence[str], fields: Sequence[str], sort: str
+    ) -> Iterator[Mapping[str, Any]]:
+        """All rows of an Object Query ("Object Queries" in Zuora's API reference), page by page as they are used."""
+        cursor: str | None = None
+        for _ in range(_MOST_PAGES):
+            page = self.query_page(kind, filters=filters, fields=fields, sort=sort, cursor=cursor)
+            yield from page.rows
+            if page.cursor is None or page.cursor == cursor:
+                return
+            cursor = page.cursor
+        raise PayloadInvalid(f"Zuora's list of {kind} does not end.")
+
+    def query_page(
+        self, kind: str, *, filters: Sequence[str], fields: Sequence[str], sort: str, cursor: str | None = None
+    ) -> QueryPage:
+        """One page of an Object Query of `kind` (`subscriptions`, `accounts`, `contacts`, …).
+
+        Filters are `field.EQ:value` and all must hold; fields are in lower case. Nulls are left out by Zuora.
+        """
+        params: dict[str, Any] = {"pageSize": _PAGE_SIZE, "filter[]": filters, "fields[]": fields, "sort[]": sort}
+        if cursor is not None:
+            params["cursor"] = cursor
+        answer = self.call("GET", f"/object-query/{kind}", params=params)
+        following = answer.get("nextPage")
+        return QueryPage(_rows_of(answer, "data"), following if isinstance(following, str) and following else None)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        repeatable: bool = False,
+    ) -> dict[str, Any]:
+        """One call with a JSON answer. Raises the errors of `envelopes.open_envelope` and `transport.Transport.send`.
+
+        Repeated at most once: with a new token where Zuora refused the old one, or, where it is a GET or `repeatable`,
+        over a new connection where the old one had been closed. Every other repetition is the queue's.
+        """
+        again = True
+        while True:
+            token = self._connection.get_token(self.deadline)
+            self.calls += 1
+            try:
+                answer = self._connection.send(
+                    method, path, token, self.deadline, params=params, body=body, track_id=self.track_id
+                )
+                return open_envelope(answer.status, answer.headers, answer.body)
+            except TokenRefused:
+                self._connection.drop_token(token)
+                if not again:
+                    raise
+            except AnswerCut:
+                if not again or not (repeatable or method == "GET"):
+                    raise
+            again = False
+
+
+def _quote_key(key: str) -> str:
+    """A key as one piece of a path. Raises NotFoundInZuora for those that a path cannot hold."""
+    if key in ("", ".", ".."):
+        raise NotFoundInZuora
+    return quote(key, safe="")
+
+
+def _rows_of(answer: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    rows = answer.get(key)
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise PayloadInvalid(f"{key} is no list of objects in Zuora's answer")
+    return rows
+
+
+def _name_of(row: Mapping[str, Any], key: str) -> str:
+    name = row.get(key)
+    if not isinstance(name, str) or not name.strip():
+        raise PayloadInvalid(f"{key} is missing in Zuora's list of subscriptions")
+    return name.strip()

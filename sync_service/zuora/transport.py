@@ -1,0 +1,198 @@
+"""HTTP towards Zuora with a deadline that holds: no answer, however slowly it drips, is waited for any longer.
+
+The usual timeout of `requests` counts the silence between two pieces; here it counts the whole answer with its headers.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from http.cookiejar import DefaultCookiePolicy
+from threading import BoundedSemaphore
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ProtocolError
+from urllib3.util import Timeout
+
+from sync_service.errors import PayloadInvalid, ZuoraUnavailable
+
+#: Seconds for a connection to be made, when the deadline leaves that much.
+_CONNECT_SECONDS = 10.0
+#: The longest recorded subscription has 0.7 MB.
+_LARGEST_BODY = 20 * 1024 * 1024
+_CHUNK = 64 * 1024
+
+
+class Deadline:
+    """A point of the monotonic clock that nothing is waited for beyond."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until = clock() + seconds
+
+    def left(self) -> float:
+        """Seconds that are left, more than 0. Raises ZuoraUnavailable once none are."""
+        left = self._until - self._clock()
+        if left <= 0:
+            raise ZuoraUnavailable("Zuora took too long to answer.")
+        return left
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back, unread. Header names are compared without case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport:
+    """One session for many threads, with no more connections at once than `pool_size`."""
+
+    def __init__(self, pool_size: int, headers: Mapping[str, str]) -> None:
+        self._free = BoundedSemaphore(pool_size)
+        self._session = requests.Session()
+        self._session.headers.update(headers)
+        # A session cookie of Zuora's would outrank the token and survive a change of it.
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = _DeadlineAdapter(pool_connections=2, pool_maxsize=pool_size, pool_block=True)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._session.close()
+
+    def send(self, method: str, url: str, deadline: Deadline, **request: Any) -> Answer:
+        """Send one request and read its whole answer; `request` is what `requests` takes.
+
+        A redirect is an answer like any other. Raises ZuoraUnavailable where no whole answer comes in time,
+        PayloadInvalid where it is larger than we take, and AnswerCut where the connection ended before any of it.
+        """
+        if not self._free.acquire(timeout=deadline.left()):
+            raise ZuoraUnavailable("No connection to Zuora became free in time.")
+        try:
+            return self._send(method, url, deadline, request)
+        except requests.RequestException as error:
+            kind = AnswerCut if _was_cut(error) else ZuoraUnavailable
+            raise kind(f"Zuora cannot be reached: {_innermost(error)}.") from None
+        finally:
+            self._free.release()
+
+    def _send(self, method: str, url: str, deadline: Deadline, request: dict[str, Any]) -> Answer:
+        left = deadline.left()
+        response = self._session.request(
+            method,
+            url,
+            timeout=Timeout(connect=min(left, _CONNECT_SECONDS), total=left),  # type: ignore[arg-type]
+            allow_redirects=False,
+            stream=True,
+            **request,
+        )
+        try:
+            body = bytearray()
+            for chunk in response.iter_content(_CHUNK):
+                body += chunk
+                if len(body) > _LARGEST_BODY:
+                    raise PayloadInvalid("Zuora's answer is larger than 20 MB.")
+                deadline.left()
+            return Answer(response.status_code, response.headers, bytes(body))
+        finally:
+            # Gives a connection back whose answer was read to the end, and drops any other.
+            response.close()
+
+
+class AnswerCut(ZuoraUnavailable):
+    """Zuora closed the connection without an answer, as servers do with connections that were idle."""
+
+
+class _TimedSocketReader(io.RawIOBase):
+    """Reads a socket until one fixed time, instead of giving every piece the same time anew."""
+
+    def __init__(self, sock: socket.socket, seconds: float) -> None:
+        self._sock = sock
+        self._pieces = sock.makefile("rb", buffering=0)
+        self._until = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(left)
+        return self._pieces.readinto(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._pieces.close()
+        super().close()
+
+
+class _TimedResponse(HTTPResponse):
+    """An HTTP response whose read timeout is for all of it, from the first byte of the status line."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        seconds = sock.gettimeout()
+        if seconds is not None:
+            self.fp.close()
+            self.fp = io.BufferedReader(_TimedSocketReader(sock, seconds))
+
+
+class _TimedConnection(HTTPConnection):
+    response_class = _TimedResponse
+
+
+class _TimedTlsConnection(HTTPSConnection):
+    response_class = _TimedResponse
+
+
+class _TimedPool(HTTPConnectionPool):
+    ConnectionCls = _TimedConnection
+
+
+class _TimedTlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TimedTlsConnection
+
+
+class _DeadlineAdapter(HTTPAdapter):
+    """Makes connections that count a timeout once, directly or through a proxy. It repeats nothing by itself."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        _use_timed_pools(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        _use_timed_pools(manager)
+        return manager
+
+
+def _use_timed_pools(manager: Any) -> None:
+    manager.pool_classes_by_scheme = {"http": _TimedPool, "https": _TimedTlsPool}
+
+
+def _was_cut(error: requests.RequestException) -> bool:
+    """Whether the connection ended before the first byte of an answer."""
+    inner = error.args[0] if error.args else None
+    return isinstance(inner, ProtocolError) and any(isinstance(each, ConnectionError) for each in inner.args)
+
+
+def _innermost(error: BaseException) -> str:
+    """The name of the first cause. The texts of these errors hold addresses and are not for people."""
+    seen = set()
+    while (cause := error.__cause__ or error.__context__) is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        error = cause
+    return type(error).__name__
