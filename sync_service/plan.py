@@ -89,6 +89,8 @@ class SyncPlan:
     look_again_on: date | None = None
     #: A shared row was newer than this read and differs: sync the number again.
     again: bool = False
+    #: Every payment that was still to come goes and none takes its place.
+    empties_schedule: bool = False
 
     @property
     def is_empty(self) -> bool:

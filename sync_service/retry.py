@@ -1,0 +1,63 @@
+"""Whether and when a run that failed is tried again. Pure.
+
+Who has to do something about an error decides: the tenant as a whole, this subscription, or nobody (contention).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sync_service.errors import BusyError, GoneFromZuora, SyncServiceError, TenantError, UnknownKey
+
+#: The attempt that ends a request which keeps failing.
+MAX_ATTEMPTS = 10
+#: A subscription error waits at most this long at first, twice as long each time, and never longer than the cap.
+BACKOFF_MS, BACKOFF_CAP_MS = 5_000, 30 * 60_000
+#: The same for contention, which passes by itself.
+BUSY_MS, BUSY_CAP_MS = 1_000, 15_000
+#: No answer of Zuora's is any different sooner.
+_LEAST_MS = 250
+#: A tenant error: claims are paused and probed elsewhere, the row only steps back behind the probe.
+_TENANT_MS = 5_000
+
+#: Trying again could only give the same answer.
+_FINAL = (UnknownKey, GoneFromZuora)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryDecision:
+    """What becomes of a claim that failed."""
+
+    kind: Literal["retry", "fail"]
+    #: How long to wait from now; 0 where it is final.
+    delay_ms: int = 0
+    #: False gives the attempt back: the number is not at fault.
+    counts: bool = True
+
+    @property
+    def final(self) -> bool:
+        """Whether only a new request runs the number again."""
+        return self.kind == "fail"
+
+
+def decide_retry(error: SyncServiceError, attempts: int, jitter: float) -> RetryDecision:
+    """Decide about `error` in attempt number `attempts` (1 is the first); `jitter` is random, 0 up to 1.
+
+    A tenant error uses up no attempt and is never final. Anything else is final in attempt MAX_ATTEMPTS; a key in
+    neither system, and a subscription that Zuora no longer has, at once. Waits have full jitter, so that numbers which
+    failed together do not come back together.
+    """
+    if isinstance(error, TenantError):
+        asked_ms = int((error.retry_after or 0) * 1000)
+        return RetryDecision(kind="retry", delay_ms=max(asked_ms, _TENANT_MS) + int(_TENANT_MS * jitter), counts=False)
+    if isinstance(error, _FINAL) or attempts >= MAX_ATTEMPTS:
+        return RetryDecision(kind="fail")
+    if isinstance(error, BusyError):
+        return RetryDecision(kind="retry", delay_ms=_back_off(BUSY_MS, BUSY_CAP_MS, attempts, jitter))
+    return RetryDecision(kind="retry", delay_ms=_back_off(BACKOFF_MS, BACKOFF_CAP_MS, attempts, jitter))
+
+
+def _back_off(base_ms: int, cap_ms: int, attempts: int, jitter: float) -> int:
+    most = min(cap_ms, base_ms * 2 ** (max(attempts, 1) - 1))
+    return max(_LEAST_MS, int(most * jitter))
