@@ -139,7 +139,12 @@ class Reading:
 
         Filters are `field.EQ:value` and all must hold; fields are in lower case. Nulls are left out by Zuora.
         """
-        params: dict[str, Any] = {"pageSize": _PAGE_SIZE, "filter[]": filters, "fields[]": fields, "sort[]": sort}
+        params: dict[str, Any] = {
+            "pageSize": _PAGE_SIZE,
+            "filter[]": filters,
+            "fields[]": ",".join(fields),
+            "sort[]": sort,
+        }
         if cursor is not None:
             params["cursor"] = cursor
         answer = self.call("GET", f"/object-query/{kind}", params=params)

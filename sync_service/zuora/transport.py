@@ -24,8 +24,9 @@ from urllib3.util import Timeout
 
 from sync_service.errors import PayloadInvalid, ZuoraUnavailable
 
-#: Seconds for a connection to be made, when the deadline leaves that much.
-_CONNECT_SECONDS = 10.0
+#: Seconds for a connection to each address of a host. Few, because a host with several dead addresses takes it several
+#: times: that, and a name server that does not answer, is all that can outlast a deadline.
+_CONNECT_SECONDS = 5.0
 #: The longest recorded subscription has 0.7 MB.
 _LARGEST_BODY = 20 * 1024 * 1024
 _CHUNK = 64 * 1024

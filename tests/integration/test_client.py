@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -478,9 +478,17 @@ def test_the_documented_page_of_an_object_query_is_read_with_its_cursor(
     content = sample("object_query_subscriptions")
     zuora.get(f"{ZUORA}/object-query/subscriptions", json=content)
 
-    page = reading.query_page("subscriptions", filters=[], fields=["name", "updateddate"], sort="updateddate.ASC")
+    page = reading.query_page(
+        "subscriptions", filters=["a.EQ:1", "b.GE:2"], fields=["name", "updateddate"], sort="updateddate.ASC"
+    )
 
     assert [row["name"] for row in page.rows] == ["A-S00000159"]
+    assert parse_qs(urlsplit(asked(zuora)[0].path_url).query) == {
+        "pageSize": ["99"],
+        "filter[]": ["a.EQ:1", "b.GE:2"],
+        "fields[]": ["name,updateddate"],
+        "sort[]": ["updateddate.ASC"],
+    }
     assert page.cursor == content["nextPage"]
 
 
