@@ -136,6 +136,12 @@ class PreviewIncomplete(SubscriptionError):
     code = "preview incomplete"
 
 
+class ServerFailed(SubscriptionError):
+    """Zuora reports an error of its own for this one question; many of them in a row are trouble of the tenant."""
+
+    code = "zuora failed"
+
+
 class RequestRefused(SubscriptionError):
     """Zuora refused our request as wrong."""
 

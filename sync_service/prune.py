@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import text
-
 from sync_service.backlog import forget_unknown
 from sync_service.db import Database
 from sync_service.jobs import JobLease, save
@@ -36,7 +34,8 @@ _FORGET = {
         DELETE FROM sync_run WHERE id IN (
           SELECT id FROM sync_run WHERE ended_at < {now} - :rest AND outcome <> 'held'
             AND (change_count = 0 OR ended_at < {now} - :changes) LIMIT :batch)""",
-    "callouts": "DELETE FROM callout WHERE id IN (SELECT id FROM callout WHERE received_at < {now} - :rest LIMIT :batch)",
+    "callouts": """
+        DELETE FROM callout WHERE id IN (SELECT id FROM callout WHERE received_at < {now} - :rest LIMIT :batch)""",
 }
 
 

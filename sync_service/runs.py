@@ -13,10 +13,12 @@ from sync_service.errors import (
     GoneFromZuora,
     LeaseLost,
     NotFoundInZuora,
+    ServerFailed,
     SubscriptionError,
     SyncServiceError,
     TenantError,
     UnknownKey,
+    ZuoraUnavailable,
 )
 from sync_service.history import copy_causes, open_run, read_triggers, record_run, strongest_cause
 from sync_service.log import logger
@@ -37,12 +39,14 @@ from sync_service.retry import decide_retry
 from sync_service.store import read_link, record_alias, resolve_key
 from sync_service.subscription import Trigger, ZuoraSubscription
 from sync_service.sync import ASKED_BY_SOMEBODY, SyncContext, look_closer, sync_subscription, write_sync
-from sync_service.tenant import note_success, note_tenant_error
+from sync_service.tenant import count_doubt, note_success, note_tenant_error
 from sync_service.zuora.client import Reading
 from sync_service.zuora.preview import SharedPreviews
 
 #: One run's total time for everything that it asks of Zuora, in seconds; a lease is longer.
 RUN_SECONDS = 60.0
+#: Limio has it and Zuora never had: an order that failed, or a gift that nobody redeemed.
+NOT_IN_ZUORA = "not in zuora"
 
 
 def run_claim(context: SyncContext, claim: Claim, previews: SharedPreviews) -> int:
@@ -52,7 +56,8 @@ def run_claim(context: SyncContext, claim: Claim, previews: SharedPreviews) -> i
     reading = context.zuora.reading(RUN_SECONDS)
     try:
         outcome = _STORIES[claim.kind](context, claim, reading, previews)
-        note_success(context.database, context.share)
+        if outcome != NOT_IN_ZUORA:
+            note_success(context.database, context.share)
         log.info("sync_finished", outcome=outcome, calls=reading.calls)
     except LeaseLost:
         log.warning("sync_lease_lost")
@@ -69,7 +74,8 @@ def run_claim(context: SyncContext, claim: Claim, previews: SharedPreviews) -> i
 def _sync_number(context: SyncContext, claim: Claim, reading: Reading, previews: SharedPreviews) -> str:
     try:
         return sync_subscription(context, claim, reading, previews)
-    except NotFoundInZuora:
+    except NotFoundInZuora as error:
+        _doubt_tenant(context, error)
         with context.database.transaction() as session:
             if read_link(session, claim.key) is not None:
                 raise GoneFromZuora from None
@@ -78,8 +84,8 @@ def _sync_number(context: SyncContext, claim: Claim, reading: Reading, previews:
                 note = "Zuora has no such subscription: the order failed, or it is a gift that nobody redeemed yet."
                 run = open_run(session, claim, calls=reading.calls)
                 plan = SyncPlan(number=claim.key, notes=(note,))
-                record_run(session, run, outcome="not in zuora", plan=plan, ended_at=context.database.now(session))
-        return "not in zuora"
+                record_run(session, run, outcome=NOT_IN_ZUORA, plan=plan, ended_at=context.database.now(session))
+        return NOT_IN_ZUORA
 
 
 def _resolve_alias(context: SyncContext, claim: Claim, reading: Reading, previews: SharedPreviews) -> str:
@@ -164,8 +170,19 @@ def _cause(session: Session, claim: Claim) -> Cause:
     return Cause(trigger=Trigger(row.trigger), actor=row.actor, callout_id=row.callout_id)
 
 
+def _doubt_tenant(context: SyncContext, error: SyncServiceError) -> None:
+    """Raise ZuoraUnavailable where `error` is one too many in a row to be this number's own fault."""
+    if count_doubt(context.database, context.share):
+        raise ZuoraUnavailable(f"Too many numbers in a row got the same answer: {error}") from error
+
+
 def _settle(context: SyncContext, claim: Claim, error: SyncServiceError, reading: Reading) -> None:
     """Put the claim back or end it, and keep the attempt in the history where somebody will look for it."""
+    if isinstance(error, ServerFailed):
+        try:
+            _doubt_tenant(context, error)
+        except ZuoraUnavailable as trouble:
+            error = trouble
     decision = decide_retry(error, claim.attempts, jitter=random.random())  # noqa: S311 - spreads retries, no secret
     logger().warning(
         "sync_failed" if decision.final else "sync_retried", key=claim.key, code=error.code, delay_ms=decision.delay_ms

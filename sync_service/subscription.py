@@ -208,7 +208,7 @@ class Preview:
     items: tuple[PreviewItem, ...]
     target_date: date
     source: PreviewSource = PreviewSource.PREVIEWED
-    #: Lines whose service starts on or after this date may be missing (Zuora cut the answer); None means all are here.
+    #: Lines due on or after this date may be missing (Zuora cut the answer); None means all are here.
     complete_until: date | None = None
 
 

@@ -86,7 +86,7 @@ def look_closer(
     full: bool,
     at: int,
 ) -> Look:
-    """Fetch what belongs to `subscription` as just read: account and preview, where nothing tells that they stand still.
+    """Fetch what belongs to `subscription` as just read: account and preview, unless they are known to stand still.
 
     Before an import the account's other numbers too, so that one customer does not become two.
     """
@@ -98,7 +98,7 @@ def look_closer(
         reading, previews, subscription, last, full=full, today=context.tenant_day(at), rules=context.rules
     )
     if is_new and subscription.account_id is not None:
-        return replace(look, siblings=tuple(reading.fetch_account_numbers(subscription.account_id)))
+        return replace(look, siblings=tuple(reading.fetch_account_numbers(subscription.account_id, invoiced=False)))
     return look
 
 

@@ -373,6 +373,8 @@ class ZuoraLimitRow(SQLModel, table=True):
     #: The last tenant error in words, for people.
     trouble_text: str | None = Field(default=None, sa_type=Text)
     trouble_code: str | None = Field(default=None, sa_type=Text)
+    #: Answers in a row that speak against one number each, but all together against the tenant.
+    doubts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     #: Runs that ended well since the last change of `permitted`.
     quiet: int = 0
     #: The UTC day that calls_today counts.

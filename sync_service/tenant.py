@@ -24,6 +24,8 @@ LONGEST_PAUSE_MS = 300_000
 QUIET_RUNS = 20
 #: The part of the day's calls that is kept for people.
 RESERVE = 0.10
+#: So many doubtful answers in a row, without a run that ended well, are trouble of the tenant.
+MOST_DOUBTS = 10
 STORY_LEASE_MS = 120_000
 #: How often a story that waits for its turn looks again, in seconds.
 _LOOK_AGAIN = 0.2
@@ -146,10 +148,22 @@ def note_success(database: Database, share: Share) -> None:
         if limit.is_paused or _is_well(limit):
             return
         row.trouble, row.open_until, row.trouble_text, row.trouble_code = 0, None, None, None
+        row.doubts = 0
         row.quiet += 1
         if row.quiet >= QUIET_RUNS and row.permitted < share.max_concurrency:
             row.permitted += 1
             row.quiet = 0
+
+
+def count_doubt(database: Database, share: Share) -> bool:
+    """One more answer that may be this number's fault or the tenant's; whether there are too many of them in a row.
+
+    A number that Zuora no longer knows is a matter of that number; so many one after the other are not.
+    """
+    with database.transaction() as session:
+        row = lock_limit(database, session, share).row
+        row.doubts += 1
+        return row.doubts >= MOST_DOUBTS
 
 
 class StoryLease:
@@ -256,7 +270,8 @@ def _pause(trouble: int) -> int:
 
 
 def _is_well(limit: Limit) -> bool:
-    return limit.row.trouble == 0 and limit.row.permitted >= limit.share.max_concurrency
+    row = limit.row
+    return row.trouble == 0 and not row.doubts and row.permitted >= limit.share.max_concurrency
 
 
 def _utc_day(now: int) -> date:

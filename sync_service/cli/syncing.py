@@ -126,7 +126,7 @@ def _sync_now(context: SyncContext, key: str) -> SyncRunRow:
             run_claim(context, claimed, SharedPreviews())
         else:
             time.sleep(0.2)
-    fail(f"The sync of {key} has not ended yet; `sync-service why {key}` shows how it goes.")
+    raise click.ClickException(f"The sync of {key} has not ended yet; `sync-service why {key}` shows how it goes.")
 
 
 def _request(context: SyncContext, key: str) -> tuple[Kind, str, int]:

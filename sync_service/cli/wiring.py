@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from dotenv import dotenv_values
 
+from sync_service.app import read_environment
 from sync_service.db import Database, connect
 from sync_service.errors import NotConfigured, SettingsInvalid, SyncServiceError
 from sync_service.log import set_up
 from sync_service.schema import check_schema
-from sync_service.settings import Settings, load_settings
+from sync_service.settings import Settings
 from sync_service.sync import SyncContext
 from sync_service.zuora.client import ZuoraClient
 
 
 def read_settings() -> Settings:
-    """The settings of the environment; a `.env` file in the working directory fills what is not set."""
-    given = {name: value for name, value in dotenv_values(Path(".env")).items() if value is not None}
-    settings = load_settings({**given, **os.environ})
+    """The settings of the environment, and logging set up as they say."""
+    settings = read_environment()
     set_up(settings.log_format)
     return settings
 

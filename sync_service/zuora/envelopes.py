@@ -21,6 +21,7 @@ from sync_service.errors import (
     PermissionRefused,
     RateLimited,
     RequestRefused,
+    ServerFailed,
     SyncServiceError,
     TokenRefused,
     ZuoraUnavailable,
@@ -37,11 +38,11 @@ _BY_CATEGORY: dict[int, type[SyncServiceError]] = {
     40: NotFoundInZuora,
     45: RequestRefused,
     50: LockedInZuora,
-    60: ZuoraUnavailable,
-    61: ZuoraUnavailable,
+    60: ServerFailed,
+    61: ServerFailed,
     70: RateLimited,
     90: RequestRefused,
-    99: ZuoraUnavailable,
+    99: ServerFailed,
 }
 
 #: The codes of the older "action" and CRUD calls are words.
@@ -53,9 +54,9 @@ _BY_WORD: dict[str, type[SyncServiceError]] = {
     "REQUEST_EXCEEDED_LIMIT": RateLimited,
     "REQUEST_EXCEEDED_RATE": RateLimited,
     "SERVER_UNAVAILABLE": ZuoraUnavailable,
-    "TRANSACTION_FAILED": ZuoraUnavailable,
-    "TRANSACTION_TERMINATED": ZuoraUnavailable,
-    "UNKNOWN_ERROR": ZuoraUnavailable,
+    "TRANSACTION_FAILED": ServerFailed,
+    "TRANSACTION_TERMINATED": ServerFailed,
+    "UNKNOWN_ERROR": ServerFailed,
 }
 
 _BY_STATUS: dict[int, type[SyncServiceError]] = {

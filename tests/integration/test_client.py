@@ -23,6 +23,7 @@ from sync_service.errors import (
     PermissionRefused,
     PreviewNotPermitted,
     RateLimited,
+    ServerFailed,
     TokenRefused,
     ZuoraUnavailable,
 )
@@ -267,7 +268,7 @@ def test_what_may_have_been_done_is_not_asked_again(zuora: responses.RequestsMoc
     [
         (refused(50000070, 429), RateLimited),
         (refused(40000050, 409), LockedInZuora),
-        (refused(50000060, 500), ZuoraUnavailable),
+        (refused(50000060, 500), ServerFailed),
         ({"status": 503, "body": "<html>maintenance</html>"}, ZuoraUnavailable),
         ({"status": 301, "headers": {"Location": f"{ZUORA}/v1/accounts/A2"}}, ZuoraUnavailable),
         ({"body": requests.ConnectTimeout()}, ZuoraUnavailable),
