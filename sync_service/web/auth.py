@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Request
-from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Forbidden, Unauthorized
+from werkzeug.exceptions import HTTPException
 
 from sync_service.settings import Settings
 from sync_service.web.clients import SYNC_SCOPE, Client, ClientDirectory
@@ -43,6 +42,21 @@ class WrongCredentials(Exception):
         self.what = what
 
 
+class NotLetIn(HTTPException):
+    """401 or 403 with the challenge that says how to come in."""
+
+    def __init__(self, status: int, text: str, scheme: str, **details: str) -> None:
+        super().__init__(text)
+        self.code = status
+        # Quoted all: RFC 7617 asks it of the realm, RFC 6750 of the others, and not every sender reads bare words.
+        named = {"realm": REALM, **details}
+        self._challenge = f"{scheme} " + ", ".join(f'{name}="{value}"' for name, value in named.items())
+
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        """The usual ones and the challenge."""
+        return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", self._challenge)]
+
+
 class BearerGate:
     """Lets in who holds a token of ours with the right scope (RFC 6750)."""
 
@@ -51,10 +65,10 @@ class BearerGate:
         self._clients = clients
 
     def admit(self, request: Request, scope: str) -> Client:
-        """The client. Raises Unauthorized, or Forbidden where the token lacks `scope`."""
+        """The client. Raises NotLetIn."""
         kind, token = authorization(request)
         if kind != "bearer":
-            raise Unauthorized("This address needs a Bearer token.", www_authenticate=_challenge())
+            raise NotLetIn(401, "This address needs a Bearer token.", "Bearer")
         return self.admit_token(token, scope)
 
     def admit_token(self, token: str, scope: str) -> Client:
@@ -63,24 +77,11 @@ class BearerGate:
         client = self._clients.find(grant.client_id) if grant else None
         if grant is None or client is None:
             text = "The access token is not one of ours, has expired or was revoked."
-            raise Unauthorized(text, www_authenticate=_challenge(error="invalid_token", error_description=text))
+            raise NotLetIn(401, text, "Bearer", error="invalid_token", error_description=text)
         if scope not in grant.scopes & client.scopes:
             text = f"The access token lacks the scope {scope}."
-            problem = _challenge(error="insufficient_scope", error_description=text, scope=scope)
-            raise _Lacking(text, problem)
+            raise NotLetIn(403, text, "Bearer", error="insufficient_scope", error_description=text, scope=scope)
         return client
-
-
-class _Lacking(Forbidden):
-    """403 with the challenge that RFC 6750 asks for and werkzeug's Forbidden cannot carry."""
-
-    def __init__(self, description: str, challenge: WWWAuthenticate) -> None:
-        super().__init__(description)
-        self._challenge = challenge
-
-    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
-        """The usual ones and the challenge."""
-        return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", self._challenge.to_header())]
 
 
 class SyncGate:
@@ -98,7 +99,7 @@ class SyncGate:
         """The caller. Reads the body where a signature has to be checked.
 
         Any right credential lets in, since leaving a wrong one out would. Raises WrongCredentials where a callout's are
-        wrong, Unauthorized (a Basic challenge without any; RFC 6750 for a bad token) and Forbidden for a lacking scope.
+        wrong, else NotLetIn: a Basic challenge without any, RFC 6750's for a token.
         """
         kind, value = authorization(request)
         proofs = {
@@ -114,10 +115,7 @@ class SyncGate:
         for what, proof in proofs.items():
             if proof is False:
                 raise WrongCredentials(what)
-        raise Unauthorized(
-            "This address needs the credentials of the callout template, or a Bearer token.",
-            www_authenticate=WWWAuthenticate("basic", {"realm": REALM}),
-        )
+        raise NotLetIn(401, "This address needs the credentials of the callout template, or a Bearer token.", "Basic")
 
     def _check_basic(self, value: str) -> bool:
         try:
@@ -184,7 +182,3 @@ def _is_one_of(value: bytes, rights: tuple[bytes, ...]) -> bool:
     digest = hashlib.sha256(value).digest()
     found = [hmac.compare_digest(digest, hashlib.sha256(right).digest()) for right in rights]
     return any(found)
-
-
-def _challenge(**details: str) -> WWWAuthenticate:
-    return WWWAuthenticate("bearer", {"realm": REALM, **details})

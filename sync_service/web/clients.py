@@ -7,7 +7,7 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from argon2 import PasswordHasher
@@ -111,19 +111,20 @@ def rotate_secret(database: Database, client_id: str) -> str:
 class ClientDirectory:
     """The clients as this process knows them: rows for a short while, secrets as verdicts."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
+        self._clock = clock
         self._known: dict[str, tuple[Client | None, float]] = {}
         self._verdicts = _SecretVerdicts()
 
     def find(self, client_id: str) -> Client | None:
         """The client unless it is unknown or revoked; up to TRUST_SECONDS old."""
         client, until = self._known.get(client_id, (None, 0.0))
-        if until > time.monotonic():
+        if until > self._clock():
             return client
         row = self._read(client_id)
         client = _as_client(row) if row else None
-        self._known[client_id] = (client, time.monotonic() + TRUST_SECONDS)
+        self._known[client_id] = (client, self._clock() + TRUST_SECONDS)
         return client
 
     def prove(self, client_id: str, secret: str) -> Client | None:
@@ -138,6 +139,8 @@ class ClientDirectory:
         return self._read(client_id) is not None
 
     def _read(self, client_id: str) -> OauthClientRow | None:
+        if not client_id.isprintable():  # no database takes every character
+            return None
         with self._database.reading() as session:
             row = session.get(OauthClientRow, client_id)
         return row if row and row.revoked_at is None else None

@@ -94,7 +94,7 @@ def test_without_credentials_the_challenge_names_a_realm(sqlite_web: Web) -> Non
     answer = sqlite_web.client.post(SYNC + "A-1")
 
     assert answer.status_code == 401
-    assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
+    assert answer.headers["WWW-Authenticate"] == 'Basic realm="sync-service"'
     assert answer.headers["Content-Type"] == "application/json"
     assert sqlite_web.rows(CalloutRow) == []
 
@@ -149,7 +149,13 @@ def test_nothing_configured_means_closed(sqlite_database: Database) -> None:
 
     tries = [{}, basic("", ""), basic("zuora", "correct horse"), {"X-Callout-Secret": ""}, {"X-Signature": "sha256="}]
 
-    assert [web.client.post(SYNC + "A-1", headers=headers).status_code for headers in tries] == [401, 403, 403, 401, 401]
+    assert [web.client.post(SYNC + "A-1", headers=headers).status_code for headers in tries] == [
+        401,
+        403,
+        403,
+        401,
+        401,
+    ]
 
 
 def test_during_a_rotation_both_passwords_are_right(sqlite_database: Database) -> None:
@@ -196,40 +202,54 @@ def test_the_throttle_counts_over_all_hosts(sqlite_database: Database) -> None:
 # --- which key -----------------------------------------------------------------------------------------------------
 
 
-IMPOSSIBLE = ["", "%20", "a%2Fb", "a/b", "/", "%2FA-1", "x" * 256, "a%0Ab", "%00", "a%23b", "a%3Fb", "a%3Cb", "a%7B%7Bb"]
+IMPOSSIBLE = [
+    "",
+    "%20",
+    "a%2Fb",
+    "a/b",
+    "/",
+    "%2FA-1",
+    "x" * 256,
+    "a%0Ab",
+    "%00",
+    "a%23b",
+    "a%3Fb",
+    "a%3Cb",
+    "a%7B%7Bb",
+]
 
 
-@pytest.mark.parametrize("path", [*IMPOSSIBLE, "%3COrder.Number%3E", "%7B%7BSubscription.Id%7D%7D"])
-def test_an_impossible_key_is_ignored_with_the_reason(web: Web, path: str) -> None:
-    answer = web.client.post(SYNC + path, headers=ZUORA)
+def test_an_impossible_key_is_ignored_with_the_reason(web: Web) -> None:
+    for path in [*IMPOSSIBLE, "%3COrder.Number%3E", "%7B%7BSubscription.Id%7D%7D"]:
+        answer = web.client.post(SYNC + path, headers=ZUORA)
 
-    assert (answer.status_code, answer.json["success"], answer.json["status"]) == (200, True, "ignored")
-    assert answer.json["reason"].startswith("impossible key: ")
-    (callout,) = web.rows(CalloutRow)
-    assert callout.verdict == "ignored"
-    assert callout.reason == answer.json["reason"]
+        assert (path, answer.status_code, answer.json["success"], answer.json["status"]) == (path, 200, True, "ignored")
+        assert answer.json["reason"].startswith("impossible key: ")
+        assert web.rows(CalloutRow)[-1].reason == answer.json["reason"]
+    assert {row.verdict for row in web.rows(CalloutRow)} == {"ignored"}
     assert web.rows(SyncRequestRow) == []
 
 
-@pytest.mark.parametrize(
-    ("path", "key"),
-    [
-        ("A-S00000271", "A-S00000271"),
-        ("A-S00000271/", "A-S00000271"),
-        ("%20A-1%20", "A-1"),
-        ("2C92C0F96E4E3B7F016E5F3B3B7B0B3D", "2c92c0f96e4e3b7f016e5f3b3b7b0b3d"),
-        ("Abo%20Nr.%20%C3%A4%201", "Abo Nr. ä 1"),
-        ("100%25", "100%"),
-        ("a+b&c=d;e", "a+b&c=d;e"),
-        ("..", ".."),
-        ("x" * 255, "x" * 255),
-    ],
-)
-def test_any_other_text_is_a_key(web: Web, path: str, key: str) -> None:
-    answer = web.client.post(SYNC + path, headers=ZUORA)
+POSSIBLE = {
+    "A-S00000271": "A-S00000271",
+    "A-S00000272/": "A-S00000272",
+    "%20A-1%20": "A-1",
+    "2C92C0F96E4E3B7F016E5F3B3B7B0B3D": "2c92c0f96e4e3b7f016e5f3b3b7b0b3d",
+    "Abo%20Nr.%20%C3%A4%201": "Abo Nr. ä 1",
+    "100%25": "100%",
+    "a+b&c=d;e": "a+b&c=d;e",
+    "..": "..",
+    "x" * 255: "x" * 255,
+}
 
-    assert (answer.status_code, answer.json["status"]) == (200, "accepted")
-    assert [row.key for row in web.rows(SyncRequestRow)] == [key]
+
+def test_any_other_text_is_a_key(web: Web) -> None:
+    for path, key in POSSIBLE.items():
+        answer = web.client.post(SYNC + path, headers=ZUORA)
+
+        assert (path, answer.status_code, answer.json["status"]) == (path, 200, "accepted")
+        assert key in {row.key for row in web.rows(SyncRequestRow)}
+    assert len(web.rows(SyncRequestRow)) == len(POSSIBLE)
 
 
 def test_the_address_without_a_key_is_no_redirect(sqlite_web: Web) -> None:
@@ -258,32 +278,32 @@ def test_other_methods_are_405_in_json(sqlite_web: Web, method: str, path: str) 
 # --- the body ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"\xff\xfe\x00\x01",
-        b"[" * 50_000,
-        b"<callout><parameter name='x'>",
-        b'<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><a>&e;</a>',
-        b"x" * 65_536,
-        b'{"Source__c": "{{Order.Source__c}}"}',
-        b'{"Source__c": ""}',
-        b'{"Source__c": "a\\u0000b", "orderNumber": "\\ud800"}',
-    ],
-)
-@pytest.mark.parametrize(
-    "kind", [None, "application/json", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data"]
-)
-def test_a_body_without_readable_hints_is_accepted(web: Web, body: bytes, kind: str | None) -> None:
-    answer = web.client.post(SYNC + "A-1", data=body, headers=ZUORA, content_type=kind)
+UNREADABLE = [
+    b"",
+    b"{",
+    b"\xff\xfe\x00\x01",
+    b"[" * 50_000,
+    b"<callout><parameter name='x'>",
+    b'<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><a>&e;</a>',
+    b"x" * 65_536,
+    b'{"Source__c": "{{Order.Source__c}}"}',
+    b'{"Source__c": ""}',
+    b'{"Source__c": "a\\u0000b", "orderNumber": "\\ud800"}',
+]
+FORM = "application/x-www-form-urlencoded"
 
-    assert (answer.status_code, answer.json["status"]) == (200, "accepted")
+
+@pytest.mark.parametrize("kind", [None, "application/json", "application/xml", FORM, "multipart/form-data"])
+def test_a_body_without_readable_hints_is_accepted(web: Web, kind: str | None) -> None:
+    for body in UNREADABLE:
+        answer = web.client.post(SYNC + "A-1", data=body, headers=ZUORA, content_type=kind)
+
+        assert (body[:20], answer.status_code, answer.json["status"]) == (body[:20], 200, "accepted")
 
 
 def test_of_the_body_only_hints_and_a_hash_are_kept(sqlite_web: Web) -> None:
-    body = b'{"Order.Source__c":"csr","Order.OrderNumber":"O-00000042","Order.CreatedById":"u1","email":"jane@example.com"}'
+    hints = b'"Order.Source__c":"csr","Order.OrderNumber":"O-00000042","Order.CreatedById":"u1"'
+    body = b'{%s,"email":"jane@example.com"}' % hints
 
     sqlite_web.client.post(SYNC + "A-1", data=body, headers=ZUORA)
 

@@ -1,0 +1,188 @@
+import re
+
+import pytest
+
+from sync_service.app import create_app
+from sync_service.db import Database, connect
+from sync_service.errors import RateLimited, SchemaOutdated
+from sync_service.queue import Cause, Kind, Priority, claim, enqueue, fail
+from sync_service.subscription import Trigger
+from sync_service.tenant import Share, note_tenant_error
+from sync_service.web.openapi import describe
+from tests.integration.web.conftest import SETTINGS, SYNC, ZUORA, Web, basic, build
+
+
+def test_health_says_that_the_process_is_up(sqlite_web: Web) -> None:
+    assert sqlite_web.client.get("/healthz").json["status"] == "ok"
+
+
+def test_readiness_names_the_remedy(sqlite_database: Database) -> None:
+    def check(_: Database) -> None:
+        raise SchemaOutdated
+
+    app = create_app(SETTINGS, sqlite_database, check=check)
+
+    answer = app.test_client().get("/readyz")
+
+    assert answer.status_code == 503
+    assert "db upgrade" in answer.json["message"]
+
+
+def test_readiness_needs_the_database() -> None:
+    database = connect("postgresql://nobody@127.0.0.1:1/none")
+    answer = create_app(SETTINGS, database).test_client().get("/readyz")
+    database.engine.dispose()
+
+    assert answer.status_code == 503
+    assert "DATABASE_URL" in answer.json["message"]
+
+
+def test_readiness_of_a_good_service(sqlite_web: Web) -> None:
+    assert sqlite_web.client.get("/readyz").json["status"] == "ready"
+
+
+def test_metrics_count_what_the_database_holds(web: Web) -> None:
+    web.callout("A-1")
+    web.callout("A-2", X_Order_Source="shop")
+    web.client.post(SYNC + "a%2Fb", headers=ZUORA)
+    web.client.post(SYNC + "A-1", headers=basic("x", "y"))
+    with web.database.transaction() as session:
+        enqueue(web.database, session, Kind.SUBSCRIPTION, "A-3", Cause(Trigger.ADMIN), priority=Priority.PERSON)
+    (claimed,) = claim(web.database, 1, Share(8))
+    with web.database.transaction() as session:
+        fail(web.database, session, claimed, error="gone")
+    note_tenant_error(web.database, RateLimited(), Share(8))
+
+    text = web.client.get("/metrics").text
+
+    assert 'sync_service_requests_waiting{kind="alias",priority="event"} 1.0' in text
+    assert "sync_service_requests_failed 1.0" in text
+    assert 'sync_service_callouts_last_day{reason="",verdict="accepted"} 1.0' in text
+    assert 'sync_service_callouts_last_day{reason="echo",verdict="ignored"} 1.0' in text
+    assert 'sync_service_callouts_last_day{reason="impossible key",verdict="ignored"} 1.0' in text
+    assert 'sync_service_callouts_last_day{reason="wrong credentials",verdict="rejected"} 1.0' in text
+    assert "sync_service_zuora_permitted 4.0" in text
+    assert "sync_service_zuora_paused 1.0" in text
+    assert "A-1" not in text
+
+
+def test_metrics_of_an_empty_service(web: Web) -> None:
+    answer = web.client.get("/metrics")
+
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert "sync_service_oldest_wait_seconds 0.0" in answer.text
+
+
+def routes(web: Web) -> set[tuple[str, str]]:
+    found = set()
+    for rule in web.client.application.url_map.iter_rules():
+        if rule.endpoint == "static":
+            continue
+        path = re.sub(r"<(?:[^<>:]*:)?([a-z_]+)>", r"{\1}", rule.rule)
+        path = path.replace("{path_type}", "{type}").replace("{object_id}", "{id}")
+        found |= {(path, method.lower()) for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
+    # The same addresses with an empty key, which is an impossible one.
+    return {(path, method) for path, method in found if (path + "/{key}", method) not in found}
+
+
+def test_the_description_names_every_address_and_no_other(sqlite_web: Web) -> None:
+    described = {
+        (path, method)
+        for path, methods in sqlite_web.client.get("/openapi.json").json["paths"].items()
+        for method in methods
+    }
+
+    assert described == routes(sqlite_web)
+
+
+def test_every_parameter_in_a_path_is_described() -> None:
+    for path, methods in describe("")["paths"].items():
+        for operation in methods.values():
+            named = {each["name"] for each in operation.get("parameters", []) if each["in"] == "path"}
+            assert named == set(re.findall(r"{(\w+)}", path))
+            assert operation["responses"]
+
+
+def test_every_reference_in_the_description_leads_somewhere() -> None:
+    document = describe("https://sync.example.com/")
+
+    assert document["servers"] == [{"url": "https://sync.example.com"}]
+    for name in re.findall(r"#/components/schemas/(\w+)", str(document)):
+        assert name in document["components"]["schemas"]
+
+
+def test_the_documentation_page_needs_nothing_from_elsewhere(sqlite_web: Web) -> None:
+    answer = sqlite_web.client.get("/docs")
+
+    assert answer.status_code == 200
+    assert "/api/plugins/zuora/sync/subscription/{key}" in answer.text
+    assert "<script" not in answer.text
+    assert "style=" not in answer.text
+    links = re.findall(r'(?:href|src)="([^"]+)"', answer.text)
+    assert links
+    for link in links:
+        assert link.startswith("/")
+        with sqlite_web.client.get(link) as linked:
+            assert linked.status_code == 200
+
+
+ANSWERS = [
+    ("GET", "/docs"),
+    ("GET", "/healthz"),
+    ("GET", "/none"),
+    ("POST", SYNC + "A-1"),
+    ("GET", SYNC + "A-1"),
+    ("GET", "/static/docs.css"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ANSWERS)
+def test_every_answer_keeps_browsers_careful(sqlite_web: Web, method: str, path: str) -> None:
+    with sqlite_web.client.open(path, method=method) as answer:
+        headers = answer.headers
+
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "Strict-Transport-Security" not in headers
+
+
+def test_behind_https_browsers_are_told_to_stay_there(sqlite_database: Database) -> None:
+    web = build(sqlite_database, public_url="https://sync.example.com")
+
+    assert web.client.get("/healthz").headers["Strict-Transport-Security"]
+
+
+@pytest.mark.parametrize("path", ["/none", "//healthz", "/api/plugins/zuora/sync", "/api//events/zuora"])
+def test_unknown_addresses_are_404_in_json(sqlite_web: Web, path: str) -> None:
+    answer = sqlite_web.client.post(path)
+
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.json["message"]
+
+
+def test_no_address_redirects(sqlite_web: Web) -> None:
+    for path in ("/healthz/", "/docs/", "/oauth2/token/", "/api/events/zuora/", SYNC + "A-1/", SYNC + "/A-1"):
+        for method in ("GET", "POST"):
+            assert sqlite_web.client.open(path, method=method).status_code not in range(300, 400)
+
+
+def test_a_crash_is_500_in_json_and_the_log_has_no_values(
+    sqlite_database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = create_app(SETTINGS, sqlite_database)
+    secret = "@".join(["jane", "example.com"])
+
+    @app.get("/crash")
+    def crash() -> str:
+        raise RuntimeError(secret)
+
+    answer = app.test_client().get("/crash")
+
+    assert answer.status_code == 500
+    assert answer.json["message"]
+    logged = capsys.readouterr()
+    assert secret not in logged.out + logged.err + answer.text
+    assert "RuntimeError" in logged.out + logged.err
