@@ -27,7 +27,7 @@ from sync_service.store import (
     resolve_key,
 )
 from sync_service.subscription import ZuoraAccount, ZuoraState, ZuoraSubscription
-from sync_service.tables import CalloutRow, CustomerRow, EventRow, IdentityRow, SubscriptionRow
+from sync_service.tables import CalloutRow, CustomerRow, EventRow, IdentityRow, SubscriptionRow, ZuoraAccountRow
 from tests.integration.test_load import SAMPLES, everything, load
 
 # date -u -d '2026-03-01 12:00' +%s
@@ -397,7 +397,11 @@ def test_a_number_that_zuora_lists_beside_it_tells_the_owner(loaded: Database) -
     assert (current.account_owner, current.account_customer) == ("id-1", "cus-1")
 
 
-def test_two_imports_of_one_account_at_once_make_one_owner(database: Database) -> None:
+@pytest.mark.parametrize("account_is_known", [False, True])
+def test_two_imports_of_one_account_at_once_make_one_owner(database: Database, account_is_known: bool) -> None:
+    if account_is_known:
+        with database.transaction() as session:
+            session.add(ZuoraAccountRow(account_id="acc-1"))
     start = threading.Barrier(4)
     failures: list[BaseException] = []
 
@@ -468,6 +472,29 @@ def test_a_customer_compared_with_a_later_read_is_newer(loaded: Database) -> Non
     after, _, _ = run(loaded, in_zuora("A-S1"), began=NOON + 2_000, at=NOON + 3_000)
 
     assert (overlapping.customer_is_newer, after.customer_is_newer) == (True, False)
+
+
+def test_two_syncs_of_one_customer_take_turns(loaded: Database) -> None:
+    """The second one decides by what the first one leaves, though their accounts differ."""
+    done = threading.Event()
+    seen: list[LimioState] = []
+
+    def sync_other() -> None:
+        seen.append(run(loaded, in_zuora("A-S2", "acc-2"), began=NOON - 10, at=NOON)[0])
+        done.set()
+
+    zuora = in_zuora("A-S1", "acc-1", start=date(2026, 2, 1))
+    with loaded.transaction() as session:
+        read_current(loaded, session, "A-S1", zuora, read_began=NOON - 10)
+        other = threading.Thread(target=sync_other)
+        other.start()
+        overtook = done.wait(0.5)
+        applied = Applied(subscription_id="sub-a", owner="id-1", customer="cus-1")
+        record_read(session, zuora, applied, fingerprint={}, read_began=NOON - 10, read_ended=NOON, look_again_on=None)
+    other.join(30)
+
+    assert not overtook
+    assert [(state.customer_is_newer, state.writes_customer) for state in seen] == [(True, False)]
 
 
 def test_the_latest_comparison_is_remembered_also_when_runs_end_in_another_order(loaded: Database) -> None:
