@@ -26,6 +26,8 @@ from sync_service.tenant import Share
 SHARE = Share(max_concurrency=100)
 CALLOUT = Cause(Trigger.CALLOUT)
 A_MINUTE = 60_000
+#: What these tests fill.
+TABLES = ("sync_request", "sync_cause", "sync_run", "zuora_limit", "zuora_lease", "job", "store_tenant", "throttle")
 _POSTGRES_NAME = "queue_world"
 
 
@@ -68,9 +70,8 @@ def reused_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
 
 def empty(database: Database) -> None:
     """Delete all rows of the tables that these tests fill."""
-    names = ("sync_request", "sync_cause", "sync_run", "zuora_limit", "zuora_lease", "job", "store_tenant", "throttle")
     with database.transaction() as session:
-        for name in names:
+        for name in TABLES:
             session.connection().execute(text(f"DELETE FROM {name}"))
 
 
