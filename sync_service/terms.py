@@ -125,7 +125,7 @@ def compare_terms(document: Document, subscription: ZuoraSubscription, today: da
         changes.append(FieldChange(path="data.termEndDate", before=stored_end, after=None))
     renews = subscription.auto_renew and not is_cancel_set(subscription)
     stored_renews = get_value(document, "data.attributes.autoRenew")
-    if stored_renews is not renews:
+    if (False if stored_renews is None else stored_renews) is not renews:  # Limio's shop leaves a `false` out
         changes.append(FieldChange(path="data.attributes.autoRenew", before=stored_renews, after=renews))
     status = limio_status(subscription, today)
     if status is not None and document.get("status") != status:

@@ -123,6 +123,6 @@ class Worker:
             try:
                 with self.context.database.transaction() as session:
                     release(self.context.database, session, each)
-            except Exception as error:  # noqa: BLE001 - on the way out: the lease runs out by itself
+            except Exception as error:
                 logger().warning("release_failed", key=each.key, error=type(error).__name__)
         pool.shutdown(wait=False, cancel_futures=True)
