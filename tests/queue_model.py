@@ -100,7 +100,8 @@ class World:
         if left["claim"]:
             found.append(("claim",))
         if left["expire"]:
-            found += [("expire", key) for key in self.customers]
+            at_work = {run.claim.key for run in self.memory.runs if not run.is_late}
+            found += [("expire", key) for key in sorted(at_work)]
         for number in range(len(self.memory.runs)):
             found.append(("step", str(number)))
             found += [(name, str(number)) for name in ("crash", "retry", "release", "fail") if left.get(name)]

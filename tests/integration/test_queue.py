@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, text
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from sync_service import queue
@@ -39,18 +39,13 @@ from tests.queue_world import (
 database, postgres = reused_database, reused_postgres
 
 
-@contextmanager
-def impatient(database: Database) -> Iterator[None]:
-    """On PostgreSQL, statements that wait for a lock give up after a tenth of a second."""
-
-    def hurry(connection: Connection) -> None:
-        connection.exec_driver_sql("SET LOCAL lock_timeout = 100")
-
-    event.listen(database.engine, "begin", hurry)
-    try:
-        yield
-    finally:
-        event.remove(database.engine, "begin", hurry)
+def wait_for_a_waiting_statement(database: Database) -> None:
+    """Return once some statement waits for a lock (PostgreSQL)."""
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    deadline = monotonic() + 20
+    while not rows(database, waiting):
+        assert monotonic() < deadline, "nobody waits"
+        sleep(0.01)
 
 
 def queue_many(database: Database, keys: list[str], priority: Priority = Priority.JOB) -> int:
@@ -187,19 +182,22 @@ def test_parallel_claimers_stay_within_what_the_tenant_permits(database: Databas
     assert rows(database, "SELECT count(*) FROM sync_request WHERE lease_until IS NOT NULL") == [(6,)]
 
 
-def test_a_claim_waits_for_whoever_holds_the_limit(postgres: Database) -> None:
-    """Counting the leases of others and then claiming lets claimers pass each other: the limit is locked first."""
+def test_a_claim_counts_the_leases_of_one_that_is_being_made(postgres: Database) -> None:
+    """Two claims at the same time: the second counts after the first has committed, or both take the last place."""
     database = postgres
     want(database, "A")
-    take(database, 1)
+    finish(database, take_one(database))
+    want(database, "A")
     want(database, "B")
 
-    with database.transaction() as other:
-        other.connection().execute(text("SELECT 1 FROM zuora_limit FOR UPDATE"))
-        with impatient(database), pytest.raises(OperationalError, match="lock timeout"):
-            take(database, 1)
-
-    assert [claim.key for claim in take(database, 1)] == ["B"]
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction() as other:
+            other.connection().execute(text("SELECT 1 FROM zuora_limit FOR UPDATE"))
+            lease = "UPDATE sync_request SET lease_until = {now} + 60000 WHERE key = 'A'"
+            other.connection().execute(database.sql(lease))
+            second = pool.submit(take, database, 1, Share(max_concurrency=1))
+            wait_for_a_waiting_statement(database)
+        assert second.result(timeout=30) == []
 
 
 def test_a_person_is_served_before_two_thousand_older_rows(database: Database) -> None:
