@@ -181,6 +181,7 @@ def plan_as_json(plan: SyncPlan) -> dict[str, Any]:
         "notes": list(plan.notes),
         "look_again_on": plan.look_again_on and plan.look_again_on.isoformat(),
         "again": plan.again,
+        "empties_schedule": plan.empties_schedule,
     }
 
 
@@ -193,6 +194,7 @@ def plan_from_json(stored: Mapping[str, Any]) -> SyncPlan:
         notes=tuple(stored.get("notes", ())),
         look_again_on=date.fromisoformat(day) if day else None,
         again=bool(stored.get("again", False)),
+        empties_schedule=bool(stored.get("empties_schedule", False)),
     )
 
 

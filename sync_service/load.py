@@ -17,7 +17,7 @@ from sync_service.load_batch import LoadedBatch, Outcome, load_batch
 
 #: One transaction takes no more than this.
 MOST_LINES = 500
-MOST_OBJECTS = 2_000
+MOST_OBJECTS = 1_000
 MOST_CHARACTERS = 8_000_000
 #: The longest line, in characters: a subscription with years of payments is far below.
 LONGEST_LINE = 4_000_000

@@ -46,10 +46,9 @@ OBJECT_ROWS: Mapping[str, type[LimioObject]] = {
 
 def new_row(record_type: str, document: Document, *, subscription_id: str | None, synced_at: int | None) -> LimioObject:
     """A row, not yet in any session, for a document that has its id."""
-    row = OBJECT_ROWS[record_type](id=document["id"], document={})
-    row.subscription_id = subscription_id
-    write_document(row, document, synced_at=synced_at)
-    return row
+    columns = derive_columns(record_type, document).values
+    values = {"subscription_id": subscription_id, **columns}
+    return OBJECT_ROWS[record_type](id=document["id"], document=dict(document), synced_at=synced_at, **values)
 
 
 def write_document(row: LimioObject, document: Document, *, synced_at: int | None) -> tuple[str, ...]:

@@ -56,6 +56,7 @@ PLAN = SyncPlan(
     notes=("A note.",),
     look_again_on=date(2026, 4, 1),
     again=True,
+    empties_schedule=True,
 )
 
 
@@ -100,6 +101,7 @@ def test_a_plan_is_json_with_every_value_before_and_after() -> None:
         "notes": ["A note."],
         "look_again_on": "2026-04-01",
         "again": True,
+        "empties_schedule": True,
     }
 
 
@@ -110,7 +112,8 @@ def test_a_plan_comes_back_from_its_json(plan: SyncPlan) -> None:
     again = plan_from_json(stored)
 
     assert plan_as_json(again) == stored
-    assert (again.notes, again.look_again_on, again.again) == (plan.notes, plan.look_again_on, plan.again)
+    assert (again.notes, again.look_again_on) == (plan.notes, plan.look_again_on)
+    assert (again.again, again.empties_schedule) == (plan.again, plan.empties_schedule)
     assert [type(change) for change in again.changes] == [type(change) for change in plan.changes]
 
 
@@ -139,12 +142,12 @@ def test_a_run_keeps_its_plan_its_times_and_its_strongest_cause(database: Databa
     ],
 )
 def test_a_person_is_a_stronger_cause_than_a_caller_than_a_callout_than_a_job(
-    database: Database, triggers: list[str], strongest: str | None
+    sqlite_database: Database, triggers: list[str], strongest: str | None
 ) -> None:
     for seq, trigger in enumerate(triggers, 1):
-        cause(database, seq, trigger)
+        cause(sqlite_database, seq, trigger)
 
-    with database.reading() as session:
+    with sqlite_database.reading() as session:
         found = strongest_cause(session, FakeClaim(seen=9))
     assert (found and found.trigger) == strongest
 

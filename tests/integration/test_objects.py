@@ -27,6 +27,13 @@ def samples(database: Database) -> Database:
     return database
 
 
+@pytest.fixture
+def one_kind(sqlite_database: Database) -> Database:
+    """The same where the kind of database makes no difference."""
+    load_samples(sqlite_database, "self_service", "related", "single_objects")
+    return sqlite_database
+
+
 def id_of(database: Database, reference: str) -> str:
     with database.reading() as session:
         return session.exec(select(SubscriptionRow).where(SubscriptionRow.reference == reference)).one().id
@@ -54,10 +61,10 @@ def _word(document: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("path_type", ["subscriptions", "subscription"])
-def test_an_object_is_answered_whole_under_both_forms_of_its_type(samples: Database, path_type: str) -> None:
-    subscription_id = id_of(samples, "29CVVO5SJFR0")
+def test_an_object_is_answered_whole_under_both_forms_of_its_type(one_kind: Database, path_type: str) -> None:
+    subscription_id = id_of(one_kind, "29CVVO5SJFR0")
 
-    with samples.reading() as session:
+    with one_kind.reading() as session:
         found = read_object(session, path_type, subscription_id)
 
     assert found is not None
@@ -68,22 +75,22 @@ def test_an_object_is_answered_whole_under_both_forms_of_its_type(samples: Datab
     "path_type",
     ["orders", "customers", "identities", "address", "schedules", "payment_methods", "subscription_offers", "events"],
 )
-def test_each_of_limios_types_has_a_list(samples: Database, path_type: str) -> None:
-    with samples.reading() as session:
+def test_each_of_limios_types_has_a_list(one_kind: Database, path_type: str) -> None:
+    with one_kind.reading() as session:
         assert list_objects(session, path_type, 10).items
 
 
 @pytest.mark.parametrize("path_type", ["user_entitlements", "gift_code", "promo_codes_v2", "process"])
-def test_types_that_limio_has_and_we_do_not_are_empty(samples: Database, path_type: str) -> None:
-    with samples.reading() as session:
+def test_types_that_limio_has_and_we_do_not_are_empty(one_kind: Database, path_type: str) -> None:
+    with one_kind.reading() as session:
         assert list_objects(session, path_type, 10).items == ()
         assert read_object(session, path_type, "x-1") is None
         assert read_related(session, path_type, "x-1") is None
 
 
 @pytest.mark.parametrize("path_type", ["invoices", "", "sync_run", "limio_customer"])
-def test_a_type_that_limio_does_not_have_is_refused(samples: Database, path_type: str) -> None:
-    with samples.reading() as session, pytest.raises(UnknownObjectType):
+def test_a_type_that_limio_does_not_have_is_refused(one_kind: Database, path_type: str) -> None:
+    with one_kind.reading() as session, pytest.raises(UnknownObjectType):
         list_objects(session, path_type, 10)
 
 
@@ -140,8 +147,8 @@ def _cursor(**content: Any) -> str:
         urlsafe_b64encode(b"[" * 100_000).decode(),
     ],
 )
-def test_a_cursor_that_we_did_not_give_out_is_refused(samples: Database, query_more: str) -> None:
-    with samples.reading() as session, pytest.raises(CursorInvalid):
+def test_a_cursor_that_we_did_not_give_out_is_refused(one_kind: Database, query_more: str) -> None:
+    with one_kind.reading() as session, pytest.raises(CursorInvalid):
         list_objects(session, "subscriptions", 10, query_more)
 
 
@@ -202,6 +209,6 @@ def test_an_order_and_a_payment_lead_back_to_their_subscription(samples: Databas
     ]
 
 
-def test_nothing_is_related_to_an_unknown_object(samples: Database) -> None:
-    with samples.reading() as session:
+def test_nothing_is_related_to_an_unknown_object(one_kind: Database) -> None:
+    with one_kind.reading() as session:
         assert read_related(session, "subscriptions", "sub-0") is None

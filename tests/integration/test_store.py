@@ -6,16 +6,18 @@ import re
 import threading
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlmodel import Session, select
 
 from sync_service.db import Database
 from sync_service.errors import ConflictInStore
-from sync_service.load import load_objects
 from sync_service.object_rows import OBJECT_ROWS
 from sync_service.plan import Cancel, Change, Create, FieldChange, LimioState, SyncPlan, Update
+from sync_service.reconcile import Rules, reconcile
 from sync_service.store import (
     Applied,
     apply_plan,
@@ -26,9 +28,16 @@ from sync_service.store import (
     record_read,
     resolve_key,
 )
-from sync_service.subscription import ZuoraAccount, ZuoraState, ZuoraSubscription
+from sync_service.subscription import (
+    Contact,
+    Preview,
+    PreviewItem,
+    ZuoraAccount,
+    ZuoraState,
+    ZuoraSubscription,
+)
 from sync_service.tables import CalloutRow, CustomerRow, EventRow, IdentityRow, SubscriptionRow, ZuoraAccountRow
-from tests.integration.test_load import SAMPLES, everything, load
+from tests.integration.test_load import everything, load, load_samples
 
 # date -u -d '2026-03-01 12:00' +%s
 NOON = 1_772_366_400_000
@@ -583,9 +592,7 @@ def test_a_read_is_remembered_with_its_number(loaded: Database) -> None:
 
 
 def test_loaded_samples_are_what_a_first_sync_sees(database: Database) -> None:
-    for name in ("self_service", "related"):
-        with (SAMPLES / f"{name}.jsonl").open(encoding="utf-8") as lines:
-            load_objects(database, lines)
+    load_samples(database, "self_service", "related")
 
     current, applied, _ = run(database, in_zuora("29CVVO5SJFR0"))
 
@@ -594,6 +601,60 @@ def test_loaded_samples_are_what_a_first_sync_sees(database: Database) -> None:
     assert [entry["data"]["date"][:10] for entry in current.schedule] == ["2024-04-29", "2024-05-29"]
     assert applied.objects_written == 0
     assert applied.event_id is None
+
+
+def agreeing_with_the_samples(number: str, account: str) -> ZuoraState:
+    """Zuora's side of the monthly subscription among the samples: next payment due on 29 May 2024."""
+    contact = Contact(
+        first_name="Ada",
+        last_name="Lovelace",
+        address1="12 St James's Square",
+        city="London",
+        postal_code="SW1Y 4JH",
+        country="United Kingdom",
+        personal_email="ada@example.com",
+        of_subscription=False,
+    )
+    item = PreviewItem(
+        charge_number="C-1",
+        charge_name="Monthly",
+        product_name="Limio Digital",
+        service_start=date(2024, 4, 29),
+        service_end=date(2024, 5, 28),
+        amount=Decimal("17.50"),
+    )
+    terms = {"start": date(2024, 4, 29), "term_start": date(2024, 4, 29), "term_end": date(2024, 5, 29)}
+    read = in_zuora(number, account, **terms, auto_renew=True, currency="GBP", bill_to=contact, sold_to=contact)
+    return ZuoraState(
+        subscription=read.subscription,
+        account=ZuoraAccount(id=account, number=account, currency="GBP", bill_to=contact, sold_to=contact),
+        preview=Preview(items=(item,), target_date=date(2024, 7, 1)),
+    )
+
+
+def test_a_plan_that_was_applied_leaves_none(database: Database) -> None:
+    """What Limio made and Zuora agrees with, an import, a second one of its account, and a change of account."""
+    load_samples(database, "self_service", "related")
+    rules = Rules(tenant_zone=ZoneInfo("Europe/London"), horizon_months=12)
+    sizes: list[tuple[str, int, int]] = []
+    stories = [("29CVVO5SJFR0", "acc-1"), ("A-S7", "acc-1"), ("A-S8", "acc-2"), ("A-S8", "acc-3"), ("A-S8", "acc-1")]
+    for hour, (number, account) in enumerate(stories):
+        zuora = agreeing_with_the_samples(number, account)
+        found = []
+        for minute in range(2):
+            at = NOON + hour * 3_600_000 + minute * 60_000
+            with database.transaction() as session:
+                current = read_current(database, session, number, zuora, read_began=at - 1)
+                plan = reconcile(current, zuora, date(2024, 5, 1), rules)
+                applied = apply_plan(database, session, plan, zuora, at=at)
+                record_read(
+                    session, zuora, applied, fingerprint={}, read_began=at - 1, read_ended=at, look_again_on=None
+                )
+            found.append(len(plan.changes))
+        sizes.append((number, found[0], found[1]))
+
+    # Subscription, payment and two addresses; identity and customer where the account is new; the subscription alone.
+    assert sizes == [("29CVVO5SJFR0", 0, 0), ("A-S7", 4, 0), ("A-S8", 6, 0), ("A-S8", 3, 0), ("A-S8", 1, 0)]
 
 
 def _documents(database: Database, row_class: type[Any]) -> list[dict[str, Any]]:
