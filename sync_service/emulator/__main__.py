@@ -1,0 +1,5 @@
+"""`python -m sync_service.emulator`."""
+
+from sync_service.emulator.commands import emulator
+
+emulator(prog_name="python -m sync_service.emulator")
