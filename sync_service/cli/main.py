@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sync_service import __version__
-from sync_service.cli import access, demo, emulator, serve, stock, syncing
+from sync_service.cli import access, backfilling, demo, emulator, serve, stock, syncing
 from sync_service.cli.wiring import PlainGroup
 
 
@@ -25,6 +25,7 @@ for command in (
     syncing.plan,
     syncing.sync,
     syncing.why,
+    backfilling.backfill,
     access.client,
     emulator.emulator,
     demo.demo,

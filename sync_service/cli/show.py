@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from sync_service.history import Why, plan_from_json
-from sync_service.plan import Cancel, Change, Create, Document, SyncPlan, Update
+from sync_service.plan import Cancel, Change, Create, Document, FieldChange, SyncPlan, Update
 from sync_service.tables import SubscriptionRow, SyncCauseRow, SyncRunRow, ZuoraLinkRow
 
 
@@ -93,11 +93,18 @@ def _change_lines(change: Change) -> Iterator[str]:
         case Cancel():
             yield f"- {change.record_type}  {_gist(change.record_type, change.document)}  ({change.reason})"
         case Update():
-            for field in change.fields:
+            for field in _telling(change):
                 yield (
                     f"~ {change.record_type}  {field.path.removeprefix('data.')}: "
                     f"{_text(field.before)} → {_text(field.after)}  ({change.reason})"
                 )
+
+
+def _telling(change: Update) -> Sequence[FieldChange]:
+    """The fields that a person looks for: of a payment the amount says it all, its line items are in the JSON."""
+    if change.record_type != "schedule":
+        return change.fields
+    return [field for field in change.fields if field.path == "data.amount"] or change.fields
 
 
 def _gist(record_type: str, document: Document) -> str:

@@ -453,6 +453,7 @@ def upgrade() -> None:
         sa.Column("trouble", sa.Integer(), nullable=False),
         sa.Column("trouble_text", sa.Text(), nullable=True),
         sa.Column("trouble_code", sa.Text(), nullable=True),
+        sa.Column("doubts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("quiet", sa.Integer(), nullable=False),
         sa.Column("day", sa.Date(), nullable=True),
         sa.Column("calls_today", sa.Integer(), nullable=False),

@@ -1,0 +1,143 @@
+"""What the demo plays on: an emulated Zuora and the whole service, in processes and a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import click
+import requests
+
+from sync_service.db import Database, connect
+from sync_service.emulator.control import control
+from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
+
+#: How long anything may take to start, in seconds.
+START_SECONDS = 60.0
+CALLOUT_USERNAME = "zuora"
+
+
+@dataclass
+class Stage:
+    """The running processes and where they are."""
+
+    folder: Path
+    zuora: str = ""
+    service: str = ""
+    environ: dict[str, str] = field(default_factory=dict)
+    children: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def database(self) -> Database:
+        """The service's store."""
+        return connect(self.environ["DATABASE_URL"])
+
+    def command(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run a command of ours to its end and return what it printed; its failure ends the demo."""
+        words = [sys.executable, "-m", "sync_service.cli.main", *arguments]
+        done = subprocess.run(  # noqa: S603 - our own words
+            words, env=self.environ, input=stdin, capture_output=True, text=True, timeout=120, check=False
+        )
+        if done.returncode:
+            raise click.ClickException(f"sync-service {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def stop(self) -> None:
+        """End every process, the service first."""
+        for child in reversed(self.children):
+            child.terminate()
+        for child in reversed(self.children):
+            try:
+                child.wait(40)
+            except subprocess.TimeoutExpired:
+                child.kill()
+            if child.stdout:
+                child.stdout.close()
+
+
+def set_stage(folder: Path) -> Stage:
+    """Start the emulator, load what Limio holds of its customers, and start the service against it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    stage = Stage(folder, environ=_environ(os.environ, folder))
+    try:
+        emulator = _start(stage, ["emulator", "--port", "0"], subprocess.PIPE)
+        stage.zuora = emulator.stdout.readline().strip() if emulator.stdout else ""
+        if not stage.zuora.startswith("http"):
+            raise click.ClickException(f"The emulator did not start; see {folder / 'emulator.log'}")
+        port = _free_port()
+        stage.service = f"http://127.0.0.1:{port}"
+        password = secrets.token_urlsafe(24)
+        stage.environ |= {
+            "ZUORA_BASE_URL": stage.zuora,
+            "ZUORA_CLIENT_ID": CLIENT_ID,
+            "ZUORA_CLIENT_SECRET": CLIENT_SECRET,
+            "CALLOUT_USERNAME": CALLOUT_USERNAME,
+            "CALLOUT_PASSWORD": password,
+            "PORT": str(port),
+        }
+        stage.command("db", "upgrade")
+        with (folder / "limio-objects.jsonl").open("w") as objects:
+            objects.write(stage.command("emulator", "limio-objects"))
+        _start(stage, ["run"], subprocess.DEVNULL)
+        _wait_until_ready(stage)
+        control(
+            stage.zuora,
+            "callouts",
+            url=stage.service,
+            username=CALLOUT_USERNAME,
+            password=password,
+            account_events=True,
+        )
+    except BaseException:
+        stage.stop()
+        raise
+    return stage
+
+
+def _environ(given: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Only what a process needs to run: the demo is not to depend on a developer's own settings."""
+    kept = {name: given[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "TMPDIR") if name in given}
+    return kept | {"DATABASE_URL": f"sqlite:///{folder.resolve() / 'store.db'}", "PYTHONUNBUFFERED": "1"}
+
+
+def _start(stage: Stage, arguments: list[str], stdout: int) -> subprocess.Popen[str]:
+    log: IO[str] = (stage.folder / f"{arguments[0]}.log").open("a")
+    command = [sys.executable, "-m", "sync_service.cli.main", *arguments]
+    with log:
+        # Their own session: Ctrl-C reaches only us, and we stop them in order. Their own folder: no .env is read.
+        child = subprocess.Popen(  # noqa: S603 - our own words
+            command, env=stage.environ, stdout=stdout, stderr=log, text=True, cwd=stage.folder, start_new_session=True
+        )
+    stage.children.append(child)
+    return child
+
+
+def _wait_until_ready(stage: Stage) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if stage.children[-1].poll() is not None:
+            break
+        try:
+            if requests.get(f"{stage.service}/readyz", timeout=2).ok:
+                return
+        except requests.RequestException:
+            pass
+        time.sleep(0.1)
+    raise click.ClickException(f"The service did not start; see {stage.folder / 'run.log'}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
