@@ -38,7 +38,10 @@ class JobLease:
 
 
 def ensure_job(database: Database, name: str, *, first_due_in_ms: int = 0) -> None:
-    """Make the job's row where it is not there yet. Repeatable."""
+    """Make the job's row where it is not there yet. Repeatable; cheap when it is there."""
+    with database.reading() as session:
+        if session.get(JobRow, name) is not None:
+            return
     with database.transaction() as session:
         session.connection().execute(database.sql(_CREATE), {"name": name, "first": first_due_in_ms, "no": False})
 

@@ -49,10 +49,12 @@ SELECT kind, key, requested_seq, CAST(:trigger AS TEXT), CAST(:actor AS TEXT), C
 FROM sync_request WHERE kind = :kind AND key IN ({keys})
 """
 
-# Read without a lock before each claim: an idle or paused worker writes nothing and waits for nobody.
+# Read without a lock before each claim: an idle or paused worker writes nothing and waits for nobody. The classes by
+# name and the clock read once let both databases look at the first due row of each class, however many wait their time.
 ANYTHING_DUE = """
 SELECT 1 FROM sync_request
-WHERE due_at <= {now} AND (lease_until IS NULL OR lease_until <= {now})
+WHERE due_at IS NOT NULL AND priority IN (0, 1, 2) AND due_at <= (SELECT {now})
+  AND (lease_until IS NULL OR lease_until <= (SELECT {now}))
   AND NOT EXISTS (SELECT 1 FROM zuora_limit WHERE open_until > {now})
 LIMIT 1
 """

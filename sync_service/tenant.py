@@ -20,6 +20,8 @@ from sync_service.tables import StoreTenantRow, ZuoraLeaseRow, ZuoraLimitRow
 #: The first pause after a tenant error; it doubles with each failed probe.
 FIRST_PAUSE_MS = 5_000
 LONGEST_PAUSE_MS = 300_000
+#: Zuora may ask for more, but one probe an hour costs nothing, and a mistaken answer must not stop us for days.
+LONGEST_ASKED_MS = 3_600_000
 #: So many runs must end well before one more is permitted at the same time.
 QUIET_RUNS = 20
 #: The part of the day's calls that is kept for people.
@@ -117,7 +119,7 @@ def note_tenant_error(database: Database, error: TenantError, share: Share) -> i
     Runs that were under way when the pause began report the same trouble once more: it counts once, so that a blip
     which eight runs see is not eight failed probes. A 429 halves what is permitted.
     """
-    asked = int((error.retry_after or 0) * 1000)
+    asked = min(int((error.retry_after or 0) * 1000), LONGEST_ASKED_MS)
     with database.transaction() as session:
         limit = lock_limit(database, session, share)
         row, now = limit.row, limit.now

@@ -38,20 +38,20 @@ def copyable(tmp_path: Path) -> Iterator[Database]:
 @pytest.mark.parametrize(
     ("customers", "budget", "fewest_states"),
     [
-        pytest.param(ONE_KEY, {"change": 2, "claim": 3, "expire": 2}, 700, id="one number"),
+        pytest.param(ONE_KEY, {"change": 2, "claim": 3, "expire": 2}, 550, id="one number"),
         pytest.param(ONE_KEY, {"change": 1, "full": 1, "claim": 2, "expire": 1}, 200, id="reading everything"),
         pytest.param(
             ONE_KEY,
             {"change": 2, "claim": 2, "expire": 1, "retry": 1, "fail": 1, "release": 1},
-            300,
+            250,
             id="runs that do not end well",
         ),
-        pytest.param(TWO_KEYS, {"change": 2, "claim": 2, "expire": 1}, 350, id="two numbers"),
+        pytest.param(TWO_KEYS, {"change": 2, "claim": 2, "expire": 1}, 300, id="two numbers"),
         pytest.param(
-            TWO_KEYS_OF_ONE_CUSTOMER, {"change": 2, "claim": 2, "expire": 0}, 300, id="two numbers of one customer"
+            TWO_KEYS_OF_ONE_CUSTOMER, {"change": 2, "claim": 2, "expire": 0}, 500, id="two numbers of one customer"
         ),
         pytest.param(
-            TWO_KEYS_OF_ONE_CUSTOMER, {"change": 1, "claim": 2, "expire": 1}, 150, id="of one customer, with a death"
+            TWO_KEYS_OF_ONE_CUSTOMER, {"change": 1, "claim": 2, "expire": 1}, 130, id="of one customer, with a death"
         ),
     ],
 )

@@ -13,6 +13,7 @@ from sync_service.tenant import (
     Limit,
     Share,
     check_tenant,
+    count_doubt,
     hold_story_lease,
     note_success,
     note_tenant_error,
@@ -116,6 +117,10 @@ def test_the_wait_that_zuora_asks_for_is_kept(database: Database) -> None:
     assert note_tenant_error(database, RateLimited(retry_after=42), SHARE) == 42_000
 
 
+def test_zuora_cannot_stop_us_for_more_than_an_hour(database: Database) -> None:
+    assert note_tenant_error(database, RateLimited(retry_after=86_400), SHARE) == 3_600_000
+
+
 def test_a_longer_wait_asked_for_during_a_pause_prolongs_it(database: Database) -> None:
     note_tenant_error(database, ZuoraUnavailable(), SHARE)
 
@@ -166,6 +171,18 @@ def test_a_success_while_all_is_well_writes_nothing(database: Database) -> None:
         note_success(database, SHARE)
 
     assert rows(database, "SELECT * FROM zuora_limit") == before
+
+
+def test_many_doubtful_answers_in_a_row_are_the_tenants_trouble(database: Database) -> None:
+    assert [count_doubt(database, SHARE) for _ in range(11)] == [False] * 9 + [True, True]
+
+
+def test_a_run_that_ends_well_ends_the_doubts(database: Database) -> None:
+    for _ in range(9):
+        count_doubt(database, SHARE)
+    note_success(database, SHARE)
+
+    assert not count_doubt(database, SHARE)
 
 
 def test_a_share_made_smaller_counts_at_once(database: Database) -> None:
