@@ -16,7 +16,15 @@ from sync_service.plan import Cancel, Change, Create, Document, FieldChange, Lim
 from sync_service.rules import Rules
 from sync_service.schedule import due_schedule
 from sync_service.subscription import ZuoraState, ZuoraSubscription
-from sync_service.terms import as_timestamp, compare_terms, end_of_term, is_cancel_set, limio_status, next_look
+from sync_service.terms import (
+    as_timestamp,
+    compare_terms,
+    end_of_term,
+    is_cancel_set,
+    limio_status,
+    next_look,
+    status_on,
+)
 
 __all__ = ["Rules", "is_drastic", "reconcile"]
 
@@ -39,7 +47,7 @@ def reconcile(current: LimioState, zuora: ZuoraState, today: date, rules: Rules)
         changes += _compare_subscription(current, current.subscription, zuora, today, rules)
     people, again = _compare_customer(current, zuora)
     if limio_status(subscription, today) is None:
-        notes.append(f"Limio has no status for Zuora's {subscription.status}: it was left alone.")
+        notes.append(f"Limio has no status for Zuora's {status_on(subscription, today)}: it was left alone.")
     payments, payment_notes, cut_short = _compare_schedule(current, zuora, today, rules)
     addresses, address_notes = compare_addresses(current.addresses, subscription, zuora.account)
     changes += [*people, *payments, *addresses]

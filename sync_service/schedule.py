@@ -102,7 +102,8 @@ class DueSchedule:
             if period.start in taken or period.start >= self.covered_until:
                 continue
             try:
-                lines[period.start].append(_line(compute_billed(period), self.currency, tax_known=True))
+                item = compute_billed(period)
+                lines[period.start].append(_line(item, self.currency, tax_known=True))
             except CannotCompute as refusal:
                 notes.append(f"The billed payment of {period.start} is missing and not known: {refusal}.")
         return {day: _in_order(due) for day, due in lines.items()}, tuple(sorted(notes))

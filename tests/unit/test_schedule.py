@@ -1,0 +1,135 @@
+"""Which lines fall due on which day."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from sync_service.errors import PreviewIncomplete
+from sync_service.schedule import DueSchedule, due_schedule
+from sync_service.subscription import PreviewItem, ZuoraSubscription
+from tests.unit.builders import (
+    LONDON,
+    TODAY,
+    a_preview,
+    a_preview_item,
+    a_segment,
+    a_subscription,
+    an_evergreen_subscription,
+    day,
+)
+
+
+def due(*items: PreviewItem, subscription: ZuoraSubscription | None = None, **preview: Any) -> DueSchedule:
+    return due_schedule(subscription or a_subscription(), a_preview(*items, **preview), TODAY, LONDON, "GBP")
+
+
+def days(schedule: DueSchedule) -> list[str]:
+    return [each.isoformat() for each in sorted(schedule.lines)]
+
+
+def test_a_line_in_advance_is_due_on_the_first_day_of_its_service() -> None:
+    assert days(due(a_preview_item("2026-07-01"))) == ["2026-07-01"]
+
+
+def test_a_line_in_arrears_is_due_on_the_day_after_its_last() -> None:
+    arrears = a_subscription(segments=(a_segment(billing_timing="IN_ARREARS"),))
+
+    assert days(due(a_preview_item("2026-07-01"), subscription=arrears)) == ["2026-08-01"]
+
+
+def test_the_last_arrears_of_the_term_fall_due_on_its_end() -> None:
+    arrears = a_subscription(segments=(a_segment(billing_timing="IN_ARREARS"),))
+
+    assert days(due(a_preview_item("2026-12-01"), subscription=arrears)) == ["2027-01-01"]
+
+
+def test_a_one_time_line_is_due_on_its_day() -> None:
+    setup = a_preview_item("2026-07-10", charge_number="C-2", charge_type="OneTime", service_end=day("2026-07-10"))
+
+    assert days(due(setup, a_preview_item())) == ["2026-07-01", "2026-07-10"]
+
+
+def test_a_line_belongs_to_the_term_if_its_service_starts_before_the_end() -> None:
+    """A last period may reach beyond the term: Zuora bills it whole."""
+    last, next_term = a_preview_item("2026-12-15"), a_preview_item("2027-01-01")
+
+    assert days(due(last, next_term)) == ["2026-12-15"]
+
+
+def test_an_evergreen_schedule_stops_at_the_horizon() -> None:
+    items = [a_preview_item(start) for start in ("2027-06-01", "2027-06-14", "2027-06-15")]
+
+    schedule = due(*items, subscription=an_evergreen_subscription(), target_date=day("2027-07-15"))
+
+    assert days(schedule) == ["2027-06-01", "2027-06-14"]
+
+
+def test_a_discount_falls_due_with_what_it_is_taken_off() -> None:
+    """Its own charge has no billing timing; the lines of the same service tell."""
+    discount = a_preview_item(
+        "2026-07-01", "-1.75", charge_number="C-9", charge_name="Offer", processing_type="Discount"
+    )
+    of_arrears = a_subscription(
+        segments=(
+            a_segment(billing_timing="IN_ARREARS"),
+            a_segment("C-9", model="DiscountPercentage", billing_timing=None),
+        )
+    )
+
+    assert days(due(discount, a_preview_item("2026-07-01"), subscription=of_arrears)) == ["2026-08-01"]
+    assert days(due(discount, a_preview_item("2026-07-01"))) == ["2026-07-01"]
+    assert days(due(discount, a_preview_item("2026-08-01"))) == ["2026-07-01", "2026-08-01"]
+
+
+def test_usage_is_due_after_use_and_its_amount_is_not_known() -> None:
+    usage = a_preview_item("2026-07-01", None, charge_number="C-5", charge_name="Calls", charge_type="Usage")
+
+    schedule = due(usage, a_preview_item("2026-07-01"))
+
+    assert days(schedule) == ["2026-07-01"]
+    assert schedule.unknown_days == {day("2026-08-01")}
+    assert any("Calls" in note for note in schedule.notes)
+
+
+def test_amounts_are_in_whole_smallest_units() -> None:
+    schedule = due(a_preview_item("2026-07-01", "5.837419349"))
+
+    assert schedule.lines[day("2026-07-01")][0].amount == Decimal("5.84")
+
+
+def test_nothing_may_go_on_a_billed_day_nor_where_the_renewal_is_paid() -> None:
+    schedule = due()
+
+    assert schedule.must_keep(day("2026-06-01"))  # billed
+    assert not schedule.must_keep(day("2026-07-01"))
+    assert schedule.must_keep(day("2027-01-01"))  # the renewal
+
+
+@pytest.mark.parametrize(
+    "subscription", [a_subscription(auto_renew=False), a_subscription(scheduled_cancel=day("2027-01-01"))]
+)
+def test_where_nothing_will_renew_the_payment_of_the_renewal_may_go(subscription: ZuoraSubscription) -> None:
+    assert not due(subscription=subscription).must_keep(day("2027-01-01"))
+
+
+def test_charges_of_an_invoice_schedule_that_the_preview_does_not_show_keep_everything() -> None:
+    scheduled = a_subscription(segments=(a_segment(), a_segment("C-7", name="Milestones", invoice_schedule_id="is-1")))
+
+    schedule = due(subscription=scheduled)
+
+    assert schedule.must_keep(day("2026-09-09"))
+    assert any("Milestones (C-7)" in note for note in schedule.notes)
+
+
+def test_an_incomplete_preview_makes_no_schedule() -> None:
+    with pytest.raises(PreviewIncomplete):
+        due(a_preview_item(charge_number="C-OTHER", charge_name="Other"))
+
+
+def test_the_order_of_the_lines_makes_no_difference() -> None:
+    items = [a_preview_item("2026-07-01", amount) for amount in ("3.00", "1.00", "2.00")]
+
+    assert due(*items).lines == due(*reversed(items)).lines

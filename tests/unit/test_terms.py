@@ -1,0 +1,237 @@
+"""Status by date, cancellations, the end of the term and the next look."""
+
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from sync_service.rules import Rules
+from sync_service.subscription import StatusPeriod, ZuoraSubscription
+from sync_service.terms import (
+    cancel_date,
+    compare_terms,
+    end_of_schedule,
+    end_of_term,
+    is_cancel_set,
+    is_same_day,
+    limio_status,
+    next_look,
+    status_on,
+    will_go_on,
+)
+from tests.unit.builders import LONDON, TODAY, a_limio_subscription, a_subscription, an_evergreen_subscription, day
+
+UTC = Rules(tenant_zone=ZoneInfo("UTC"), horizon_months=12)
+
+
+def history(*periods: tuple[str, str | None, str | None]) -> tuple[StatusPeriod, ...]:
+    """`statusHistory` from (status, start, end)."""
+    return tuple(
+        StatusPeriod(status=status, start=start and day(start), end=end and day(end))  # type: ignore[arg-type]
+        for status, start, end in periods
+    )
+
+
+def cancelled_at(on: str, **fields: Any) -> ZuoraSubscription:
+    """Cancelled from `on` as recorded answers show it: both ends and the history name the day."""
+    values = {
+        "end": day(on),
+        "term_end": day(on),
+        "status_history": history(("Active", "2026-01-01", on), ("Cancelled", on, None)),
+    }
+    return a_subscription(**(values | fields))
+
+
+LATER = "2026-09-01"
+#: Zuora's two spellings of a cancellation that is still to come, and the scheduled one of terms and conditions.
+LATER_CANCELLATIONS = {
+    "active with a history that ends": cancelled_at(LATER, status="Active"),
+    "cancelled at once, with the history": cancelled_at(LATER, status="Cancelled"),
+    "cancelled at once, without a history": cancelled_at(LATER, status="Cancelled", status_history=()),
+    "cancelled at once, in the history too": cancelled_at(
+        LATER,
+        status="Cancelled",
+        status_history=history(("Active", "2026-01-01", "2026-06-10"), ("Cancelled", "2026-06-10", None)),
+    ),
+    "scheduled": a_subscription(scheduled_cancel=day(LATER)),
+    "in the history alone": a_subscription(
+        status_history=history(("Active", "2026-01-01", LATER), ("Cancelled", LATER, None))
+    ),
+}
+
+
+@pytest.mark.parametrize("spelling", LATER_CANCELLATIONS)
+def test_until_a_later_cancellation_the_subscription_is_active_and_ends_on_its_day(spelling: str) -> None:
+    subscription = LATER_CANCELLATIONS[spelling]
+
+    assert limio_status(subscription, TODAY) == "active"
+    assert cancel_date(subscription, TODAY) == day(LATER)
+    assert end_of_term(subscription, TODAY) == day(LATER)
+    assert is_cancel_set(subscription)
+    assert not will_go_on(subscription)
+
+
+@pytest.mark.parametrize("spelling", [key for key in LATER_CANCELLATIONS if key.startswith(("active", "cancelled"))])
+def test_on_its_day_the_cancellation_takes_effect(spelling: str) -> None:
+    subscription = LATER_CANCELLATIONS[spelling]
+
+    assert limio_status(subscription, day("2026-08-31")) == "active"
+    assert status_on(subscription, day(LATER)) == ("Cancelled" if subscription.status_history else subscription.status)
+    assert limio_status(subscription, day(LATER)) == "cancelled"
+
+
+def test_a_withdrawn_cancellation_leaves_nothing_set() -> None:
+    subscription = a_subscription(cancel_reason=None)
+
+    assert not is_cancel_set(subscription)
+    assert cancel_date(subscription, TODAY) is None
+    assert will_go_on(subscription)
+
+
+@pytest.mark.parametrize(
+    ("status", "periods", "expected"),
+    [
+        # Limio's page on statuses: within a term and out of term are both active.
+        ("Active", [("Active", "2026-01-01", "2027-01-01"), ("OutOfTerm", "2027-01-01", None)], "active"),
+        ("Active", [("Active", "2025-01-01", "2026-01-01"), ("OutOfTerm", "2026-01-01", None)], "active"),
+        ("Suspended", [("Active", "2026-01-01", "2026-06-01"), ("Suspended", "2026-06-01", None)], "suspended"),
+        ("Active", [("Active", "2026-01-01", "2026-07-01"), ("Suspended", "2026-07-01", None)], "active"),
+        (
+            "Suspended",
+            [
+                ("Active", "2026-01-01", "2026-05-01"),
+                ("Suspended", "2026-05-01", "2026-06-15"),
+                ("Active", "2026-06-15", None),
+            ],
+            "active",
+        ),
+        ("Pending Activation", [], "pending"),
+        ("Pending Acceptance", [], "pending"),
+        ("Suspended", [], "suspended"),
+        ("Frozen", [], None),
+        # Two entries of one day: the one that began last, and of those the graver one.
+        ("Active", [("Active", "2026-01-01", None), ("Suspended", "2026-06-01", None)], "suspended"),
+        ("Active", [("Suspended", "2026-06-01", None), ("Active", "2026-06-01", None)], "suspended"),
+    ],
+)
+def test_the_history_entry_in_force_today_decides_the_status(
+    status: str, periods: list[tuple[str, str | None, str | None]], expected: str | None
+) -> None:
+    for order in (periods, periods[::-1]):
+        assert limio_status(a_subscription(status=status, status_history=history(*order)), TODAY) == expected
+
+
+def test_what_goes_on_after_the_schedule_is_a_renewal_or_no_end_at_all() -> None:
+    assert will_go_on(a_subscription(auto_renew=True))
+    assert not will_go_on(a_subscription(auto_renew=False))
+    assert will_go_on(an_evergreen_subscription())
+    assert not will_go_on(an_evergreen_subscription(scheduled_cancel=day("2026-08-01")))
+
+
+def test_the_schedule_ends_with_the_term_else_with_the_horizon() -> None:
+    assert end_of_schedule(a_subscription(), TODAY, LONDON) == day("2027-01-01")
+    assert end_of_schedule(an_evergreen_subscription(), TODAY, LONDON) == day("2027-06-15")
+    assert end_of_schedule(an_evergreen_subscription(scheduled_cancel=day("2026-08-01")), TODAY, LONDON) == day(
+        "2026-08-01"
+    )
+
+
+@pytest.mark.parametrize(
+    ("stored", "rules", "same"),
+    [
+        ("2026-01-01T09:30:00.000Z", UTC, True),
+        ("2026-01-01", UTC, True),
+        ("2026-01-01T00:00:00.000", UTC, True),
+        ("2025-12-31T23:30:00.000Z", UTC, False),
+        # Half an hour before midnight in UTC is the new year in Berlin.
+        ("2025-12-31T23:30:00.000Z", Rules(tenant_zone=ZoneInfo("Europe/Berlin"), horizon_months=12), True),
+        # Honolulu is ten hours behind: its last evening of the year is the first morning in UTC, and both count.
+        ("2026-01-01T05:00:00.000Z", Rules(tenant_zone=ZoneInfo("Pacific/Honolulu"), horizon_months=12), True),
+        ("2026-01-02T05:00:00.000Z", Rules(tenant_zone=ZoneInfo("Pacific/Honolulu"), horizon_months=12), True),
+        ("2026-01-02T11:00:00.000Z", Rules(tenant_zone=ZoneInfo("Pacific/Honolulu"), horizon_months=12), False),
+        ("2025-12-31T10:30:00.000Z", Rules(tenant_zone=ZoneInfo("Pacific/Kiritimati"), horizon_months=12), True),
+        ("soon", UTC, False),
+        (None, UTC, False),
+        (20260101, UTC, False),
+    ],
+)
+def test_a_stored_start_means_zuoras_date_in_utc_or_in_the_tenants_zone(stored: Any, rules: Rules, same: bool) -> None:
+    assert is_same_day(stored, day("2026-01-01"), rules) is same
+
+
+def changes_of(document: dict[str, Any], subscription: ZuoraSubscription) -> dict[str, Any]:
+    return {change.path: change.after for change in compare_terms(document, subscription, TODAY, LONDON)}
+
+
+def test_an_agreeing_term_keeps_its_stored_time() -> None:
+    assert changes_of(a_limio_subscription(), a_subscription()) == {}
+
+
+def test_a_renewed_term_moves_both_dates() -> None:
+    renewed = a_subscription(term_start=day("2027-01-01"), term_end=day("2028-01-01"), end=day("2028-01-01"))
+
+    assert changes_of(a_limio_subscription(), renewed) == {
+        "data.termStartDate": "2027-01-01T00:00:00.000Z",
+        "data.termEndDate": "2028-01-01",
+    }
+
+
+def test_a_cancellation_that_is_set_turns_auto_renew_off_though_zuora_leaves_its_flag() -> None:
+    assert changes_of(a_limio_subscription(), cancelled_at(LATER)) == {
+        "data.termEndDate": LATER,
+        "data.attributes.autoRenew": False,
+    }
+
+
+def test_auto_renew_that_limio_does_not_say_is_said() -> None:
+    silent = a_limio_subscription(data={"attributes": {"gift": False}})
+
+    assert changes_of(silent, a_subscription(auto_renew=False)) == {"data.attributes.autoRenew": False}
+
+
+def test_a_renewal_into_evergreen_takes_the_end_away() -> None:
+    assert changes_of(a_limio_subscription(), an_evergreen_subscription()) == {
+        "data.termEndDate": None,
+        "data.attributes.autoRenew": False,
+    }
+
+
+def test_dates_that_zuora_does_not_tell_yet_change_nothing() -> None:
+    pending = a_subscription(status="Pending Activation", status_history=(), term_start=None, term_end=None, end=None)
+
+    assert changes_of(a_limio_subscription(), pending) == {"status": "pending"}
+
+
+def test_an_initial_subscription_becomes_active() -> None:
+    assert changes_of(a_limio_subscription(status="initial"), a_subscription()) == {"status": "active"}
+
+
+@pytest.mark.parametrize(
+    ("subscription", "looks_on"),
+    [
+        (a_subscription(), "2027-01-01"),
+        (cancelled_at(LATER), LATER),
+        (a_subscription(scheduled_suspend=day("2026-07-03")), "2026-07-03"),
+        (a_subscription(scheduled_resume=day("2026-08-03")), "2026-08-03"),
+        (a_subscription(scheduled_cancel=day("2026-06-16")), "2026-06-16"),
+        (
+            a_subscription(
+                status_history=history(("Suspended", "2026-06-01", "2026-07-20"), ("Active", "2026-07-20", None))
+            ),
+            "2026-07-20",
+        ),
+        # Twelve months of horizon, less one.
+        (an_evergreen_subscription(), "2027-05-15"),
+        (cancelled_at("2026-06-01", status="Cancelled"), None),
+    ],
+)
+def test_the_next_look_is_on_the_day_that_zuoras_answer_changes_by_itself(
+    subscription: ZuoraSubscription, looks_on: str | None
+) -> None:
+    assert next_look(subscription, TODAY, LONDON, cut_short=False) == (looks_on and day(looks_on))
+
+
+def test_a_preview_that_was_cut_short_is_looked_at_again_within_a_month() -> None:
+    assert next_look(a_subscription(), TODAY, LONDON, cut_short=True) == day("2026-07-13")
