@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sync_service.emulator.periods import charged_through, months_of, processed_through
+from sync_service.emulator.periods import charged_and_processed, months_of
 from sync_service.emulator.records import Account, Charge, Contact, RatePlan, Segment, Subscription, Version, hex_id
 from sync_service.emulator.tenant import Tenant
 
@@ -34,7 +34,7 @@ _SUBSCRIPTION = dict.fromkeys(
         *("externallyManagedBy", "invoiceGroupNumber", "scheduledCancelDate", "scheduledSuspendDate"),
         *("scheduledResumeDate", "communicationProfileId", "shipToContact"),
     )
-) | {"success": True, "invoiceSeparately": False}
+) | {"invoiceSeparately": False}
 
 _PLAN: Json = {
     "subscriptionProductFeatures": [],
@@ -50,7 +50,7 @@ def subscription(
     account, payer = tenant.accounts[version.account], tenant.accounts[version.invoice_owner]
     latest = version is of.latest
     return {
-        **_SUBSCRIPTION,
+        "success": True,
         "id": version.id,
         "accountId": account.id,
         "accountNumber": account.number,
@@ -92,6 +92,7 @@ def subscription(
         "statusHistory": status_history(version),
         "createTime": local_time(version.created),
         "updateTime": local_time(version.updated),
+        **_SUBSCRIPTION,
         "invoiceScheduleId": version.invoice_schedule_id,
         "totalNumberOfChargeSegments": sum(len(charge.segments) for charge in version.charges),
     }
@@ -253,7 +254,8 @@ def _charge(version: Version, plan: RatePlan, charge: Charge) -> Json:
 
 def _segment(version: Version, charge: Charge, segment: Segment, place: int) -> Json:
     end = version.segment_end(segment)
-    charged, last = charged_through(version, charge, segment), segment is charge.segments[-1]
+    charged, processed = charged_and_processed(version, charge, segment)
+    last = segment is charge.segments[-1]
     mrr = _mrr(version, charge, segment)
     return {
         "id": charge_id(version, charge) if last else hex_id(charge_id(version, charge), place),
@@ -262,7 +264,7 @@ def _segment(version: Version, charge: Charge, segment: Segment, place: int) -> 
         "effectiveStartDate": text(segment.start),
         "effectiveEndDate": text(end),
         "chargedThroughDate": text(charged),
-        "processedThroughDate": text(processed_through(version, charge, segment)),
+        "processedThroughDate": text(processed),
         "done": charged is not None and end is not None and charged >= end and end != version.term_end,
         "specificEndDate": text(segment.end) if charge.end_date_condition == "Specific_End_Date" else None,
         "price": number(segment.price),

@@ -95,8 +95,10 @@ def _resume_on(version: Version, day: date, *, extend: bool) -> Result:
             return charge
         *earlier, stopped = charge.segments
         end = ends[charge.number]
-        if day == last.start or stopped.end == stopped.start:
+        if stopped.end == stopped.start:  # it had not begun
             return replace(charge, segments=(*earlier, replace(stopped, start=max(stopped.start, day), end=end)))
+        if day == last.start:
+            return replace(charge, segments=(*earlier, replace(stopped, end=end)))
         return replace(charge, segments=(*charge.segments, replace(stopped, start=day, end=end)))
 
     after = replace(version, suspensions=(*before, replace(last, end=day)), rate_plans=_each_charge(version, go_on))

@@ -10,6 +10,7 @@ from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 
 from sync_service.emulator.records import Charge, Segment, Version
 
@@ -39,6 +40,7 @@ class Period:
         return self.end if charge.billing_timing == "IN_ARREARS" else self.start
 
 
+@lru_cache(maxsize=100_000)
 def add_months(day: date, months: int) -> date:
     """The same day of another month, or that month's last day where it is shorter."""
     index = day.year * 12 + day.month - 1 + months
@@ -96,30 +98,25 @@ def periods(version: Version, charge: Charge, until: date, *, renews: bool = Fal
             start = covered = boundary
 
 
-def charged_through(version: Version, charge: Charge, segment: Segment) -> date | None:
-    """`chargedThroughDate` of a segment: its first day that is not yet billed, None where nothing of it is billed.
+def charged_and_processed(version: Version, charge: Charge, segment: Segment) -> tuple[date | None, date | None]:
+    """`chargedThroughDate` and `processedThroughDate` of a segment; None where nothing of it is billed.
 
-    A segment that began within a billed period counts as billed to that period's end.
+    The first is its first day that is not yet billed; a segment that began within a billed period counts as billed to
+    that period's end. The second is the start of the last billed period, or the first where all is billed.
     """
     billed = charge.billed_through
     if billed is None or segment.start >= billed:
-        return None
+        return None, None
     if charge.type == "OneTime":
-        return billed
-    ends = [each.end for each in periods(version, charge, billed) if each.segment is segment]
-    return min([billed, *ends[-1:]]) if ends else billed
-
-
-def processed_through(version: Version, charge: Charge, segment: Segment) -> date | None:
-    """`processedThroughDate`: the start of the last billed period, or `chargedThroughDate` where all is billed."""
-    charged = charged_through(version, charge, segment)
-    if charged is None or charge.billing_timing == "IN_ARREARS" or charge.type == "OneTime":
-        return charged
+        return billed, billed
+    own = [each for each in periods(version, charge, billed) if each.segment is segment]
+    charged = min(billed, own[-1].end) if own else billed
     end = version.segment_end(segment)
-    if end is not None and end <= charged and end != version.term_end:
-        return charged
-    starts = [each.start for each in periods(version, charge, charged) if each.end <= charged]
-    return starts[-1] if starts else charged
+    all_billed = end is not None and end <= charged and end != version.term_end
+    if charge.billing_timing == "IN_ARREARS" or all_billed:
+        return charged, charged
+    starts = [each.start for each in own if each.end <= charged]
+    return charged, starts[-1] if starts else charged
 
 
 def billed_through(version: Version, charge: Charge, target: date) -> date | None:
