@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 import click
 
-from sync_service.backfill import Backfill, Ending, holds_limio_objects, is_unfinished
+from sync_service.backfill import Backfill, Ending, needs_consent
 from sync_service.backfill_ledger import Failure
 from sync_service.backfill_sources import AccountKeys, FileKeys, Source, TenantKeys
 from sync_service.cli.progress import Meter, open_meter
@@ -81,7 +81,7 @@ def backfill(
         if dry_run:
             _forecast(context, open_source, limit, report, meter, stop, as_json=as_json)
             return
-        _ask_before_import(context, name, yes=yes, can_ask=file != "-")
+        _ask_before_import(context, yes=yes, can_ask=file != "-")
         meter.start(name)
         work = Backfill(context, name, open_source, getpass.getuser())
         ending = work.run(meter.show, stop)
@@ -114,12 +114,12 @@ def _open_tenant(context: SyncContext, since: datetime | None, position: str | N
     return TenantKeys(context, datetime.fromisoformat(position) if position else since)
 
 
-def _ask_before_import(context: SyncContext, name: str, *, yes: bool, can_ask: bool) -> None:
+def _ask_before_import(context: SyncContext, *, yes: bool, can_ask: bool) -> None:
     """Without Limio's own objects everything would be imported as made outside of Limio: hardly ever what is meant."""
-    if yes or is_unfinished(context.database, name):
+    if yes:
         return
     with context.database.reading() as session:
-        if holds_limio_objects(session):
+        if not needs_consent(session):
             return
     warning = (
         "The store holds no object that Limio made: every subscription would be imported as made outside of Limio, "
