@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -165,3 +166,12 @@ def at_once(tasks: list[Callable[[], Any]]) -> list[Any]:
 
     with ThreadPoolExecutor(len(tasks)) as pool:
         return [future.result(timeout=60) for future in [pool.submit(run, task) for task in tasks]]
+
+
+def wait_for_a_waiting_statement(database: Database) -> None:
+    """Return once some statement waits for a lock (PostgreSQL)."""
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    deadline = monotonic() + 20
+    while not rows(database, waiting):
+        assert monotonic() < deadline, "nobody waits"
+        sleep(0.01)

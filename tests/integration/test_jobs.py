@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from sync_service import jobs
@@ -9,9 +11,16 @@ from sync_service.db import Database
 from sync_service.errors import LeaseLost
 from sync_service.jobs import JobLease
 from sync_service.tables import JobRow
-from tests.queue_world import A_MINUTE, at_once, execute, reused_database
+from tests.queue_world import (
+    A_MINUTE,
+    at_once,
+    execute,
+    reused_database,
+    reused_postgres,
+    wait_for_a_waiting_statement,
+)
 
-database = reused_database
+database, postgres = reused_database, reused_postgres
 
 NAME = "full sweep"
 
@@ -62,6 +71,18 @@ def test_one_of_many_schedulers_runs_a_job(database: Database) -> None:
     leases = at_once([lambda: jobs.take(database, NAME)] * 8)
 
     assert len([lease for lease in leases if lease is not None]) == 1
+
+
+def test_a_job_that_somebody_is_just_taking_is_not_taken_twice(postgres: Database) -> None:
+    due(postgres)
+
+    with ThreadPoolExecutor(1) as pool:
+        with postgres.transaction() as other:
+            taken = "UPDATE job SET token = token + 1, lease_until = {now} + 60000"
+            other.connection().execute(postgres.sql(taken))
+            second = pool.submit(jobs.take, postgres, NAME)
+            wait_for_a_waiting_statement(postgres)
+        assert second.result(timeout=30) is None
 
 
 def test_making_a_job_twice_leaves_it_as_it_is(database: Database) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -33,19 +32,11 @@ from tests.queue_world import (
     rows,
     take,
     take_one,
+    wait_for_a_waiting_statement,
     want,
 )
 
 database, postgres = reused_database, reused_postgres
-
-
-def wait_for_a_waiting_statement(database: Database) -> None:
-    """Return once some statement waits for a lock (PostgreSQL)."""
-    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    deadline = monotonic() + 20
-    while not rows(database, waiting):
-        assert monotonic() < deadline, "nobody waits"
-        sleep(0.01)
 
 
 def queue_many(database: Database, keys: list[str], priority: Priority = Priority.JOB) -> int:
