@@ -25,8 +25,9 @@ from sync_service.keys import normalise_key, why_impossible
 from sync_service.load import read_lines
 from sync_service.log import logger
 from sync_service.sync import SyncContext
-from sync_service.tenant import hold_story_lease, note_success, note_tenant_error, read_limit
-from sync_service.zuora.listing import fetch_numbers
+from sync_service.tenant import StoryLease, hold_story_lease, note_success, note_tenant_error, read_limit
+from sync_service.zuora.changes import Listing, Page, Question, fetch_page
+from sync_service.zuora.changes import Source as Way
 
 #: The time that one page, or one account's list, may take, in seconds.
 PAGE_SECONDS = 30.0
@@ -34,6 +35,8 @@ PAGE_SECONDS = 30.0
 BURST = 50
 #: How often a listing that Zuora keeps waiting looks again, in seconds.
 PATIENCE = 2.0
+#: Everything was updated since then.
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 #: Lines of a file that can be no keys and are named; the others are only counted.
 MOST_PROBLEMS = 1_000
 
@@ -134,15 +137,19 @@ class AccountKeys:
 class TenantKeys:
     """All of the tenant's numbers, those updated since a moment, read ahead by a thread of its own into a file.
 
-    So the place among those who call Zuora is not held while the queue is full, and the end is known long before.
+    So the place among those who call Zuora is not held while the queue is full, and the end is known long before. They
+    come in the order in which they were last updated: what changes meanwhile moves to the end and is met again, so
+    that nobody is missed, and the time of the last one met is all that is needed to go on after an interruption.
     """
 
     are_numbers = True
-    problems: Sequence[Failure] = ()
 
     def __init__(self, context: SyncContext, since: datetime | None) -> None:
+        self.problems: list[Failure] = []
         self._context = context
-        self._since = since
+        self._since = since or _BEGINNING
+        self._way = Way.OBJECT_QUERY
+        self._question = Question(listing=Listing.SUBSCRIPTIONS)
         self._spool = Path(tempfile.mkstemp(prefix="backfill-", suffix=".keys")[1])
         self._ours = self._spool.open("rb")
         self._listed = self._taken = 0
@@ -150,6 +157,7 @@ class TenantKeys:
         self._error: BaseException | None = None
         self._stop = threading.Event()
         self.position: str | None = since.isoformat() if since else None
+        self._start = self.position
         self._thread = threading.Thread(target=self._list, name="backfill-listing", daemon=True)
         self._thread.start()
 
@@ -165,7 +173,8 @@ class TenantKeys:
         while len(keys) < most and self._taken < ready:
             updated, _, number = self._ours.readline().decode().rstrip("\n").partition("\t")
             self._taken += 1
-            self.position = updated
+            # ZOQL knows no order: after an interruption all is listed again, and nothing asked for again.
+            self.position = updated if self._way is Way.OBJECT_QUERY else self._start
             keys.append(number)
         if not keys and self._error is not None:
             raise self._error
@@ -181,40 +190,35 @@ class TenantKeys:
     def _list(self) -> None:
         try:
             with self._spool.open("ab") as spool:
-                cursor: str | None = None
+                place: str | None = None
                 while not self._stop.is_set() and not self._complete:
-                    cursor = self._list_burst(spool, cursor)
+                    place = self._list_burst(spool, place)
         except BaseException as error:  # told by `take`
             self._error = error
 
-    def _list_burst(self, spool: BinaryIO, cursor: str | None) -> str | None:
-        """Read some pages under one story lease; returns the cursor to go on from. Waits while Zuora is paused."""
+    def _list_burst(self, spool: BinaryIO, place: str | None) -> str | None:
+        """Read some pages under one story lease; returns the place to go on from. Waits while Zuora is paused."""
         context = self._context
         if self._is_kept_for_people():
             self._stop.wait(PATIENCE)
-            return cursor
+            return place
         try:
             with hold_story_lease(context.database, "backfill", context.share, wait_seconds=PATIENCE) as lease:
                 for _ in range(BURST):
-                    reading = context.zuora.reading(PAGE_SECONDS)
-                    try:
-                        page = fetch_numbers(reading, since=self._since, cursor=cursor)
-                    finally:
-                        lease.calls += reading.calls
-                    spool.writelines(
-                        f"{each.updated.astimezone(UTC).isoformat()}\t{each.number}\n".encode()
-                        for each in page.subscriptions
-                    )
-                    spool.flush()
-                    self._listed += len(page.subscriptions)
-                    cursor = page.cursor
-                    self._complete = cursor is None
+                    page = self._fetch(lease, place)
+                    self._keep(spool, page)
+                    place = page.following
+                    self._complete = place is None
                     if self._complete or self._stop.is_set():
                         break
                     lease.renew()
                 note_success(context.database, context.share)
         except (PermissionRefused, NotFoundInZuora, RequestRefused) as error:
-            raise ListingRefused(f"{ListingRefused.__doc__} Zuora says: {error}") from error
+            if place is not None:  # a place that Zuora no longer knows: from the last one met on
+                return None
+            if self._way is Way.ZOQL:
+                raise ListingRefused(f"{ListingRefused.__doc__} Zuora says: {error}") from error
+            self._way = Way.ZOQL
         except TenantError as error:
             note_tenant_error(context.database, error, context.share)
         except BusyError:
@@ -222,7 +226,27 @@ class TenantKeys:
         except OperationalError as error:
             logger().warning("backfill_database_away", error=type(error.orig).__name__)
             self._stop.wait(PATIENCE)
-        return cursor
+        return place
+
+    def _fetch(self, lease: StoryLease, place: str | None) -> Page:
+        reading = self._context.zuora.reading(PAGE_SECONDS)
+        if place is None:
+            self._question = Question(listing=Listing.SUBSCRIPTIONS, source=self._way, since=self._since)
+        try:
+            return fetch_page(reading, self._question, place)
+        finally:
+            lease.calls += reading.calls
+
+    def _keep(self, spool: BinaryIO, page: Page) -> None:
+        latest = [each for each in page.subscriptions if each.is_latest is not False and each.status != "Expired"]
+        spool.writelines(f"{each.updated.astimezone(UTC).isoformat()}\t{each.number}\n".encode() for each in latest)
+        spool.flush()
+        self._listed += len(latest)
+        if self._way is Way.OBJECT_QUERY and page.newest is not None:
+            self._since = page.newest
+        if page.unreadable and len(self.problems) < MOST_PROBLEMS:
+            reason = "They lack a number, a version, a status or a time."
+            self.problems.append(Failure(f"{page.unreadable} rows of Zuora's list", reason))
 
     def _is_kept_for_people(self) -> bool:
         with self._context.database.reading() as session:
@@ -230,7 +254,7 @@ class TenantKeys:
 
 
 class ListingRefused(SyncServiceError):
-    """Zuora does not let us list the tenant's subscriptions by Object Query: give their numbers with --file instead."""
+    """Zuora lets us list the tenant's subscriptions neither by Object Query nor by ZOQL: give them with --file."""
 
     code = "listing refused"
 
