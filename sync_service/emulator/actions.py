@@ -172,7 +172,7 @@ class Actions:
         return {"faults": []}
 
     def _callouts(self, fields: Fields) -> Json:
-        """Other settings of `delivery.Destination`."""
+        """Other settings of `delivery.Destination`; a dash empties a text."""
         values: dict[str, Any] = {}
         for each in fields_of(Destination):
             default = getattr(self.callouts.destination, each.name)
@@ -186,7 +186,7 @@ class Actions:
             elif isinstance(default, float):
                 values[each.name] = fields.share(each.name, default)
             else:
-                values[each.name] = given if isinstance(given, dict) else str(given)
+                values[each.name] = given if isinstance(given, dict) else "" if given == "-" else str(given)
         fields.finish()
         return describe(self.callouts.change(**values))
 

@@ -22,7 +22,8 @@ RECORDED = """success id accountId accountNumber accountName invoiceOwnerAccount
     ratePlans orderNumber externallyManagedBy statusHistory invoiceGroupNumber createTime updateTime scheduledCancelDate
     scheduledSuspendDate scheduledResumeDate communicationProfileId totalNumberOfChargeSegments"""
 #: And what a charge there has.
-RECORDED_CHARGE = """id originalChargeId productRatePlanChargeId number name productRatePlanChargeNumber type model uom version
+RECORDED_CHARGE = """
+    id originalChargeId productRatePlanChargeId number name productRatePlanChargeNumber type model uom version
     currency billingDay listPriceBase billingPeriod specificBillingPeriod billingTiming billingPeriodAlignment quantity
     prorationOption segment effectiveStartDate effectiveEndDate processedThroughDate chargedThroughDate done triggerDate
     triggerEvent endDateCondition upToPeriodsType upToPeriods specificEndDate mrr dmrc tcv dtcv originalOrderDate
