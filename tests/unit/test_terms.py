@@ -185,10 +185,12 @@ def test_a_cancellation_that_is_set_turns_auto_renew_off_though_zuora_leaves_its
     }
 
 
-def test_auto_renew_that_limio_does_not_say_is_said() -> None:
+def test_auto_renew_that_limio_does_not_say_is_off_and_said_only_when_it_is_on() -> None:
+    """Limio's shop leaves the attribute out of subscriptions that do not renew (its self-service sample)."""
     silent = a_limio_subscription(data={"attributes": {"gift": False}})
 
-    assert changes_of(silent, a_subscription(auto_renew=False)) == {"data.attributes.autoRenew": False}
+    assert changes_of(silent, a_subscription(auto_renew=False)) == {}
+    assert changes_of(silent, a_subscription(auto_renew=True)) == {"data.attributes.autoRenew": True}
 
 
 def test_a_renewal_into_evergreen_takes_the_end_away() -> None:
