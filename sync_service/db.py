@@ -38,12 +38,17 @@ class Database:
     def transaction(self, *, lock_timeout_ms: int | None = None) -> Iterator[Session]:
         """One writing transaction: commits at the end, rolls back on any exception.
 
-        SQLite: BEGIN IMMEDIATE. PostgreSQL: READ COMMITTED; with `lock_timeout_ms`, waiting for a lock longer raises
-        sqlalchemy's OperationalError, on both.
+        SQLite: BEGIN IMMEDIATE. PostgreSQL: READ COMMITTED. Waiting for a lock longer than `lock_timeout_ms` raises
+        sqlalchemy's OperationalError; on SQLite TimeoutError where the other writer is in this process.
         """
-        with self._turn(lock_timeout_ms), self.engine.connect() as connection, connection.begin():
-            if lock_timeout_ms is not None:
-                self._bound_lock_waits(connection, lock_timeout_ms)
+        wait = {"lock_timeout_ms": lock_timeout_ms}
+        with (
+            self._turn(lock_timeout_ms),
+            self.engine.connect().execution_options(**wait) as connection,
+            connection.begin(),
+        ):
+            if lock_timeout_ms is not None and self.dialect == "postgresql":
+                connection.execute(text(f"SET LOCAL lock_timeout = {int(lock_timeout_ms)}"))
             session = Session(bind=connection, expire_on_commit=False)
             yield session
             session.flush()
@@ -77,10 +82,6 @@ class Database:
             yield
         finally:
             self._writer.release()
-
-    def _bound_lock_waits(self, connection: Connection, lock_timeout_ms: int) -> None:
-        if self.dialect == "postgresql":
-            connection.execute(text(f"SET LOCAL lock_timeout = {int(lock_timeout_ms)}"))
 
 
 def connect(url: str, *, pool_size: int = 10) -> Database:
@@ -116,5 +117,11 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> N
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    reading = connection.get_execution_options().get("read_only", False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    if options.get("read_only", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # How long this one waits for a writer of another process; the connection may have been another's before.
+    wait_ms = options.get("lock_timeout_ms") or SQLITE_BUSY_SECONDS * 1000
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(wait_ms)}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -56,7 +56,7 @@ def run_claim(context: SyncContext, claim: Claim, previews: SharedPreviews) -> i
     reading = context.zuora.reading(RUN_SECONDS)
     try:
         outcome = _STORIES[claim.kind](context, claim, reading, previews)
-        if outcome != NOT_IN_ZUORA:
+        if reading.calls and outcome != NOT_IN_ZUORA:
             note_success(context.database, context.share)
         log.info("sync_finished", outcome=outcome, calls=reading.calls)
     except LeaseLost:
@@ -75,10 +75,12 @@ def _sync_number(context: SyncContext, claim: Claim, reading: Reading, previews:
     try:
         return sync_subscription(context, claim, reading, previews)
     except NotFoundInZuora as error:
-        _doubt_tenant(context, error)
+        with context.database.reading() as session:
+            was_read = read_link(session, claim.key) is not None
+        if was_read:
+            _doubt_tenant(context, error)
+            raise GoneFromZuora from None
         with context.database.transaction() as session:
-            if read_link(session, claim.key) is not None:
-                raise GoneFromZuora from None
             finish(context.database, session, claim)
             if ASKED_BY_SOMEBODY & read_triggers(session, claim):
                 note = "Zuora has no such subscription: the order failed, or it is a gift that nobody redeemed yet."

@@ -108,7 +108,7 @@ def read_current(
         addresses=read_addresses(session, subscription.id) if subscription else (),
         customer=customer.document if customer else None,
         writes_customer=_writes_customer(session, customer, zuora),
-        customer_is_newer=customer is not None and (customer.compared_until or 0) > read_began,
+        customer_is_newer=customer is not None and (customer.compared_until or 0) >= read_began,
         linked_account_id=linked_account_id,
         account_owner=holder.owner,
         account_customer=holder.customer,

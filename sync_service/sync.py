@@ -12,6 +12,7 @@ from sqlmodel import Session
 
 from sync_service.account_owners import find_account_owner
 from sync_service.db import Database
+from sync_service.errors import NotFoundInZuora, RequestRefused
 from sync_service.fingerprint import Fingerprint
 from sync_service.history import open_run, read_triggers, record_run
 from sync_service.importing import ImportRules, refuse_import
@@ -94,9 +95,12 @@ def look_closer(
         link = read_link(session, subscription.number)
         last = LastRead(version=link.version, fingerprint=Fingerprint.from_json(link.fingerprint)) if link else None
         is_new = _is_unseen(session, subscription)
-    look = fetch_look(
-        reading, previews, subscription, last, full=full, today=context.tenant_day(at), rules=context.rules
-    )
+    try:
+        look = fetch_look(
+            reading, previews, subscription, last, full=full, today=context.tenant_day(at), rules=context.rules
+        )
+    except NotFoundInZuora as error:  # the subscription is there, so this is not its absence
+        raise RequestRefused(f"Zuora knows the subscription, but not what belongs to it: {error}") from None
     if is_new and subscription.account_id is not None:
         return replace(look, siblings=tuple(reading.fetch_account_numbers(subscription.account_id, invoiced=False)))
     return look
@@ -125,9 +129,12 @@ def write_sync(context: SyncContext, session: Session, claim: Claim, look: Look,
     decision = decide_hold(
         database, session, plan, drastic=run.drastic, triggers=triggers, share=context.settings.safety_share
     )
-    if decision.verdict is not Verdict.APPLY:
+    if decision.verdict is Verdict.LEAVE:
+        note = "This very plan is held for a person's decision, or a person dropped it: nothing was changed."
+        return _close(session, run, "unchanged", SyncPlan(number=claim.key, notes=(note,)), now, triggers)
+    if decision.verdict is Verdict.HOLD:
         run.plan_hash = decision.plan_hash
-        return _close(session, run, "held" if decision.verdict is Verdict.HOLD else "unchanged", plan, now, triggers)
+        return _close(session, run, "held", plan, now, triggers)
     _apply(context, session, claim, look, plan, run, now)
     outcome = "unchanged" if plan.is_empty else "changed" if current.subscription is not None else "imported"
     return _close(session, run, outcome, plan, now, triggers)

@@ -70,7 +70,8 @@ def do(action: str, values: tuple[str, ...], url: str) -> None:
     if wrong := [name for name, equals, _ in pairs if not equals]:
         raise click.BadParameter(f"{wrong[0]} is no NAME=VALUE", param_hint="VALUES")
     try:
-        done = control(url, action, **{name: value for name, _, value in pairs})
+        fields: dict[str, Any] = {name: value for name, _, value in pairs}
+        done = control(url, action, **fields)
     except (ControlRefused, requests.RequestException) as error:
         raise click.ClickException(str(error)) from None
     click.echo(json.dumps(done, indent=2))

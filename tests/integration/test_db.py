@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
-from sync_service.db import Database
+from sync_service.db import Database, connect
 from sync_service.tables import ThrottleRow
 
 
@@ -46,3 +46,16 @@ def test_an_open_request_must_be_due(database: Database) -> None:
                 " VALUES ('subscription', 'A-1', 1, 1, 0)"
             )
         )
+
+
+def test_a_bounded_wait_for_another_process_ends_with_an_error(database: Database) -> None:
+    other = connect(database.engine.url.render_as_string(hide_password=False).replace("+psycopg", ""))
+    with database.transaction() as session:
+        session.add(ThrottleRow(name="a", window_began=0))
+    update = text("UPDATE throttle SET failures = 1")
+
+    with other.transaction() as holder:
+        holder.connection().execute(update)
+        with pytest.raises(OperationalError), database.transaction(lock_timeout_ms=50) as session:
+            session.connection().execute(update)
+    other.engine.dispose()
