@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields as fields_of
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import islice
 from typing import Any
 
 from sync_service.emulator import billing, orders, people
@@ -67,6 +68,23 @@ class Actions:
         if callout:
             self._announce(order)
         return {"order": order, "subscription": order["subscriptions"][0]["subscriptionNumber"]}
+
+    def _storm(self, fields: Fields) -> Json:
+        """The same order `action` (renew) for `count` subscriptions in stock from the place `first` on.
+
+        Every other field is the action's; one that refuses is passed over.
+        """
+        action = fields.one_of("action", orders.ORDER_ACTIONS, "renew")
+        count, first = fields.whole("count", 100) or 0, fields.whole("first", 0) or 0
+        rest = fields.rest()
+        done = 0
+        for number in islice(self.tenant.stock_numbers(), first, first + count):
+            try:
+                self._order(action, Fields({**rest, "key": number}, today=self.tenant.today))
+                done += 1
+            except Refused:
+                continue
+        return {"asked": count, "done": done}
 
     def _delete_order(self, fields: Fields) -> Json:
         """Zuora sends no callout for a deleted order; `callout` sends one all the same."""
@@ -270,6 +288,7 @@ _OTHERS: dict[str, Callable[[Actions, Fields], Json]] = {
     "change_address": Actions._change_contact,
     "change_name": Actions._change_contact,
     "rename_account": Actions._rename_account,
+    "storm": Actions._storm,
     "delete_order": Actions._delete_order,
     "withdraw_cancel": Actions._withdraw_cancel,
     "bill_run": Actions._bill_run,

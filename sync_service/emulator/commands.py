@@ -22,7 +22,7 @@ from sync_service.emulator.limio_objects import limio_objects
 from sync_service.emulator.server import Options, serve
 from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
-DEFAULT_PORT = 8090
+DEFAULT_PORT = 8100
 _DAY = click.DateTime(["%Y-%m-%d"])
 
 

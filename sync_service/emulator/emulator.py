@@ -54,11 +54,12 @@ class Emulator:
         destination: Destination | None = None,
         limits: Limits | None = None,
         seed: int = 0,
+        callout_threads: int = 4,
     ) -> None:
         self.tenant = Tenant(today=today, time_zone=time_zone)
         self.traffic = Traffic(limits)
         self.faults = Faults(seed)
-        self.callouts = Callouts(destination, seed=seed)
+        self.callouts = Callouts(destination, threads=callout_threads, seed=seed)
         notifications = Notifications(self.callouts)
         self.api = ZuoraApi(self.tenant, self.traffic, self.callouts, notifications, access or Access())
         self.actions = Actions(self.tenant, self.api, self.faults, self.traffic, notifications)

@@ -97,6 +97,10 @@ class Fields:
             raise Refused(f"{name} must be one of: {', '.join(choices)}", 50000020)
         return value
 
+    def rest(self) -> dict[str, Any]:
+        """What nobody has asked for, to be given on."""
+        return {name: value for name, value in self._values.items() if name not in self._asked}
+
     def finish(self) -> None:
         """Refuse what nobody asked for."""
         if unknown := sorted(self._values.keys() - self._asked):

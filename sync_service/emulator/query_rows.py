@@ -98,8 +98,16 @@ def expand_row(tenant: Tenant, row: Json, key: str, expand: set[str]) -> None:
     found = tenant.find_version(key)
     assert found is not None  # noqa: S101 - its row was just made
     version = found[1]
-    if "account" in expand:
-        row["account"] = row_of(tenant, "accounts", tenant.accounts[version.account].id)
+    account = tenant.accounts[version.account]
+    if expand & {"account", "account.billto", "account.soldto"}:
+        row["account"] = row_of(tenant, "accounts", account.id) | {
+            name: row_of(tenant, "contacts", contact)
+            for name, contact in (("billTo", account.bill_to), ("soldTo", account.sold_to))
+            if f"account.{name.lower()}" in expand and contact is not None
+        }
+    for name, contact in (("billToContact", version.bill_to), ("soldToContact", version.sold_to)):
+        if name.lower() in expand and contact is not None:
+            row[name] = row_of(tenant, "contacts", contact)
     if "invoiceowner" in expand:
         row["invoiceOwner"] = row_of(tenant, "accounts", tenant.accounts[version.invoice_owner].id)
     if "order" in expand and (order := tenant.orders.get(version.order_number or "")):

@@ -48,6 +48,8 @@ class Options:
     #: Where chance begins: faults, lost callouts.
     seed: int = 0
     compress: bool = True
+    #: How many callouts are sent at a time.
+    callout_threads: int = 4
 
 
 class _Server(ThreadingHTTPServer):
@@ -180,6 +182,7 @@ def build(options: Options) -> Emulator:
         destination=Destination(),
         limits=options.limits,
         seed=options.seed,
+        callout_threads=options.callout_threads,
     )
     if options.seeds == "demo":
         seeds.fill(emulator.tenant)

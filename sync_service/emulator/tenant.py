@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from itertools import chain
 from threading import RLock
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
@@ -43,6 +44,9 @@ class Stock(Protocol):
 
     def numbers_of(self, account: str) -> Iterable[str]:
         """The subscriptions that an account owns."""
+
+    def numbers(self) -> Iterable[str]:
+        """The numbers of all subscriptions."""
 
     def load_due(self, tenant: Tenant, today: date) -> None:
         """Put the subscriptions whose term ends by then into the tenant."""
@@ -125,6 +129,12 @@ class Tenant:
                 stock.load_all(self)
             else:
                 stock.load_due(self, due)
+
+    def stock_numbers(self) -> Iterable[str]:
+        """The numbers of all subscriptions in stock, or of all that there are where nothing is in stock."""
+        return (
+            chain.from_iterable(stock.numbers() for stock in self._stock) if self._stock else sorted(self.subscriptions)
+        )
 
     # --- accounts and contacts
 

@@ -199,6 +199,16 @@ def test_the_nightly_renewals_send_callouts_without_a_source(emulator: Running, 
     assert (came.body["OrderSource__c"], came.body["OrderActionType"]) == ("", "RenewSubscription")
 
 
+def test_a_storm_is_one_order_for_each_of_many(emulator: Running, receiver: Receiver) -> None:
+    answer = control(emulator.url, "storm", action="change_terms", auto_renew=False, count=3, source="shop")
+
+    sent(emulator)
+    assert answer == {"asked": 3, "done": 3}
+    numbers = {came.body["SubscriptionNumber"] for came in receiver.received}
+    assert numbers == {"4F7K2M9QH0B1", "7Q0D3N5TJ2C8", "9R2V6B1KP4E0"}
+    assert {came.body["OrderSource__c"] for came in receiver.received} == {"shop"}
+
+
 @pytest.mark.parametrize(
     ("action", "fields"),
     [
