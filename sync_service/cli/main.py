@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sync_service import __version__
-from sync_service.cli import access, backfilling, demo, emulator, serve, stock, syncing
+from sync_service.cli import access, backfilling, checking, demo, emulator, serve, stock, sweeping, syncing
 from sync_service.cli.wiring import PlainGroup
 
 
@@ -26,6 +26,8 @@ for command in (
     syncing.sync,
     syncing.why,
     backfilling.backfill,
+    sweeping.sweep,
+    checking.check,
     access.client,
     emulator.emulator,
     demo.demo,

@@ -32,12 +32,11 @@ def open_database(settings: Settings, *, threads: int = 4, checked: bool = True)
     return database
 
 
-def open_context(settings: Settings, *, threads: int = 4) -> SyncContext:
-    """Database and Zuora client together. Raises NotConfigured where the tenant is not set."""
+def open_client(settings: Settings, *, threads: int = 4) -> ZuoraClient | None:
+    """The Zuora client; None where the tenant is not set."""
     if not (settings.zuora_base_url and settings.zuora_client_id and settings.zuora_client_secret):
-        raise NotConfigured
-    database = open_database(settings, threads=threads)
-    zuora = ZuoraClient(
+        return None
+    return ZuoraClient(
         settings.zuora_base_url,
         settings.zuora_client_id,
         settings.zuora_client_secret,
@@ -45,7 +44,14 @@ def open_context(settings: Settings, *, threads: int = 4) -> SyncContext:
         org_ids=settings.zuora_org_ids,
         pool_size=threads,
     )
-    return SyncContext(database=database, zuora=zuora, settings=settings)
+
+
+def open_context(settings: Settings, *, threads: int = 4) -> SyncContext:
+    """Database and Zuora client together. Raises NotConfigured where the tenant is not set."""
+    zuora = open_client(settings, threads=threads)
+    if zuora is None:
+        raise NotConfigured
+    return SyncContext(database=open_database(settings, threads=threads), zuora=zuora, settings=settings)
 
 
 def fail(message: str, status: int = 1) -> NoReturn:

@@ -47,6 +47,8 @@ class Reading:
         self.calls = 0
         #: What Zuora's support finds these calls by (the header Zuora-Track-Id).
         self.track_id = uuid4().hex
+        #: Zuora's clock in its latest answer (the header Date), as it printed it.
+        self.server_date: str | None = None
 
     def fetch_subscription(self, key: str) -> ZuoraSubscription:
         """The subscription by number or id, with all segments of its charges ("Retrieve a subscription by key").
@@ -173,6 +175,7 @@ class Reading:
                 answer = self._connection.send(
                     method, path, token, self.deadline, params=params, body=body, track_id=self.track_id
                 )
+                self.server_date = answer.headers.get("Date")
                 return open_envelope(answer.status, answer.headers, answer.body)
             except TokenRefused:
                 self._connection.drop_token(token)

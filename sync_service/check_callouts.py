@@ -1,0 +1,87 @@
+"""Whether Zuora has a callout template and an active notification that send to us.
+
+Sources: "List callout templates" and "List notification definitions" of Zuora's API reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sync_service.db import Database
+from sync_service.errors import NotFoundInZuora, PermissionRefused, RequestRefused
+from sync_service.findings import Finding, Verdict
+from sync_service.settings import Settings
+from sync_service.tenant import Share, hold_story_lease
+from sync_service.zuora.client import Reading, ZuoraClient
+
+_SECONDS = 30.0
+_PAGE = 50
+_MOST_PAGES = 40
+_SET_UP = "Set up the callout in Zuora: docs/zuora-setup.md says how."
+
+
+def check_provisioned(database: Database, settings: Settings, zuora: ZuoraClient) -> Iterator[Finding]:
+    """Present and active: templates whose address begins with PUBLIC_URL, and definitions that use them."""
+    name = "callouts in zuora"
+    if not settings.public_url:
+        yield Finding(name, Verdict.NOT_CHECKED, "PUBLIC_URL is not set, so ours cannot be told from others.")
+        return
+    share = Share(settings.zuora_max_concurrency, settings.zuora_daily_calls)
+    with hold_story_lease(database, "check", share, wait_seconds=10, probe=True) as lease:
+        reading = zuora.reading(_SECONDS)
+        try:
+            templates = _list(reading, "callout-templates")
+            definitions = _list(reading, "notification-definitions")
+        except (PermissionRefused, NotFoundInZuora, RequestRefused) as error:
+            words = f"Zuora does not let us see its notifications: {error}"
+            remedy = 'Permit the user of our OAuth client "Events & Notifications Manage Access", or look by hand.'
+            yield Finding(name, Verdict.NOT_CHECKED, words, remedy)
+            return
+        finally:
+            lease.calls = reading.calls
+    yield judge(name, settings.public_url, templates, definitions)
+
+
+def judge(
+    name: str, public_url: str, templates: list[Mapping[str, Any]], definitions: list[Mapping[str, Any]]
+) -> Finding:
+    """What the two lists mean for us."""
+    ours = {str(each.get("id")): each for each in templates if _is_ours(each, public_url)}
+    using = [each for each in definitions if _uses(each, ours, public_url)]
+    if not using:
+        missing = "no notification uses our callout template" if ours else "no callout template sends to us"
+        return Finding(name, Verdict.WARNING, f"In Zuora {missing}.", _SET_UP)
+    active = [each for each in using if each.get("active") is not False and each.get("calloutActive") is True]
+    asleep = [str(each.get("name")) for each in using if each not in active]
+    asleep += [str(each.get("name")) for each in ours.values() if each.get("active") is False]
+    if asleep:
+        remedy = "Activate them in Zuora (Settings, Notifications): what is inactive sends nothing."
+        return Finding(name, Verdict.FAILED, f"Not active: {', '.join(asleep)}.", remedy)
+    return Finding(name, Verdict.OK, f"{len(active)} notifications send to us: {', '.join(_events(active))}.")
+
+
+def _list(reading: Reading, kind: str) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = []
+    for page in range(_MOST_PAGES):
+        params = {"start": page * _PAGE, "limit": _PAGE}
+        answer = reading.call("GET", f"/notifications/{kind}", params=params)
+        rows = answer.get("data")
+        found += [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+        if not answer.get("next"):
+            break
+    return found
+
+
+def _is_ours(template: Mapping[str, Any], public_url: str) -> bool:
+    return str(template.get("calloutBaseurl") or "").startswith(f"{public_url.rstrip('/')}/")
+
+
+def _uses(definition: Mapping[str, Any], ours: Mapping[str, Any], public_url: str) -> bool:
+    inline = definition.get("callout")
+    ids = definition.get("calloutTemplateIds") or ()
+    return any(str(each) in ours for each in ids) or (isinstance(inline, Mapping) and _is_ours(inline, public_url))
+
+
+def _events(definitions: list[Mapping[str, Any]]) -> list[str]:
+    return sorted({str(each.get("eventTypeName") or each.get("name")) for each in definitions})

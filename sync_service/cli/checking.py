@@ -1,0 +1,51 @@
+"""`check`: is everything as it should be, and what to do where it is not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import suppress
+
+import click
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from sync_service.check import check_everything, keep_findings
+from sync_service.cli.wiring import open_client, open_database, read_settings
+from sync_service.errors import SyncServiceError
+from sync_service.findings import Finding, Verdict, has_failed
+
+_COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red", Verdict.NOT_CHECKED: "dim"}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def check(as_json: bool) -> None:
+    """Is everything as it should be? Database, clocks, credentials, permissions, callouts, queue, each with a remedy.
+
+    The status is 1 where anything fails. The result is kept for the pages that show the last check.
+    """
+    settings = read_settings()
+    database = open_database(settings, checked=False)
+    findings = list(check_everything(database, settings, open_client(settings)))
+    with suppress(SQLAlchemyError, SyncServiceError):
+        keep_findings(database, findings)
+    if as_json:
+        click.echo(json.dumps({"findings": [finding.as_json() for finding in findings]}, indent=2))
+    else:
+        _show(findings)
+    sys.exit(1 if has_failed(findings) else 0)
+
+
+def _show(findings: list[Finding]) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in findings:
+        colour = _COLOURS[finding.verdict]
+        words = finding.says if finding.remedy is None else f"{finding.says}\n→ {finding.remedy}"
+        table.add_row(f"[{colour}]{finding.verdict}[/]", finding.name, words.replace("[", "\\["))
+    console = Console()
+    console.print(table, width=None if console.is_terminal else 140)

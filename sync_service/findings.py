@@ -1,0 +1,54 @@
+"""What a check found: values only, so that whoever shows them needs nothing that made them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Verdict(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    #: It works, and somebody should know.
+    WARNING = "warning"
+    FAILED = "failed"
+    #: Nothing can be said; the reason is in the words.
+    NOT_CHECKED = "not checked"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    name: str
+    verdict: Verdict
+    says: str
+    #: What to do about it.
+    remedy: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For the job's row and for machines."""
+        return {"name": self.name, "verdict": str(self.verdict), "says": self.says, "remedy": self.remedy}
+
+
+def as_progress(findings: Iterable[Finding], at: int) -> dict[str, Any]:
+    """The findings of one check as a job keeps them; `at` is the database's clock in ms."""
+    listed = [finding.as_json() for finding in findings]
+    worst = [verdict for verdict in (Verdict.FAILED, Verdict.WARNING) if any(f["verdict"] == verdict for f in listed)]
+    return {"at": at, "verdict": str(worst[0]) if worst else "ok", "findings": listed}
+
+
+def from_progress(progress: Mapping[str, Any]) -> list[Finding]:
+    """The findings that `as_progress` kept."""
+    return [
+        Finding(each["name"], Verdict(each["verdict"]), each["says"], each.get("remedy"))
+        for each in progress.get("findings", ())
+    ]
+
+
+def has_failed(findings: Iterable[Finding]) -> bool:
+    """Whether anything is not as it must be."""
+    return any(finding.verdict is Verdict.FAILED for finding in findings)
