@@ -6,11 +6,12 @@ Pure. Only callouts and sweeps take the short way; people, API callers and news 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from datetime import date
 from hashlib import sha256
 from typing import Any
 
+from sync_service.countries import country_code, state_code
 from sync_service.subscription import Contact, ZuoraAccount, ZuoraSubscription
 
 
@@ -25,6 +26,16 @@ class Fingerprint:
     contacts: str
     #: The tenant's day on which the preview was read whole, None where it never was.
     preview_day: str | None
+    #: What Zuora's lists show of a subscription, so that a sweep can tell a change from the list alone.
+    status: str | None = None
+    term_start: str | None = None
+    term_end: str | None = None
+    auto_renew: bool | None = None
+    #: The account's own two contacts by id.
+    account_bill_to: str | None = None
+    account_sold_to: str | None = None
+    #: A hash of each contact that was read, by its id: the subscription's two and the account's own two.
+    contact_hashes: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """For the `zuora_link` row."""
@@ -39,8 +50,18 @@ class Fingerprint:
             return None
 
 
-def take_fingerprint(subscription: ZuoraSubscription, *, preview_day: date | None) -> Fingerprint:
-    """The fingerprint of `subscription` as just read."""
+def take_fingerprint(
+    subscription: ZuoraSubscription,
+    *,
+    preview_day: date | None,
+    account: ZuoraAccount | None = None,
+    last: Fingerprint | None = None,
+) -> Fingerprint:
+    """The fingerprint of `subscription` as just read.
+
+    Where `account` was not read because nothing about it had moved, its contacts are those of the `last` good run.
+    """
+    own = _own_contacts(subscription, account, last)
     return Fingerprint(
         zuora_id=subscription.id,
         version=subscription.version,
@@ -48,7 +69,24 @@ def take_fingerprint(subscription: ZuoraSubscription, *, preview_day: date | Non
         account_id=subscription.account_id,
         contacts=_hash_contacts(subscription),
         preview_day=preview_day.isoformat() if preview_day else None,
+        status=subscription.status,
+        term_start=subscription.term_start.isoformat() if subscription.term_start else None,
+        term_end=subscription.term_end.isoformat() if subscription.term_end else None,
+        auto_renew=subscription.auto_renew,
+        account_bill_to=own.bill_to,
+        account_sold_to=own.sold_to,
+        contact_hashes={**own.hashes, **_hashes_of(subscription.bill_to, subscription.sold_to)},
     )
+
+
+def hash_contact(contact: Contact) -> str:
+    """A contact as a hash of what a sync writes of it; the same however Zuora words the country or the state."""
+    country = country_code(contact.country)
+    state = state_code(contact.state, country)
+    address = (contact.address1, contact.address2, contact.city, state or contact.state, contact.postal_code)
+    person = (contact.first_name, contact.last_name, contact.phone, contact.personal_email, contact.work_email)
+    flat = [text or "" for text in (*person, *address, country or contact.country)]
+    return sha256(repr(flat).encode()).hexdigest()
 
 
 def account_from_contacts(subscription: ZuoraSubscription) -> ZuoraAccount | None:
@@ -96,3 +134,27 @@ def _hash_contacts(subscription: ZuoraSubscription) -> str:
         return astuple(contact) if contact else ()
 
     return sha256(repr((flat(subscription.bill_to), flat(subscription.sold_to))).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Own:
+    """The account's own contacts."""
+
+    bill_to: str | None
+    sold_to: str | None
+    hashes: Mapping[str, str]
+
+
+def _own_contacts(subscription: ZuoraSubscription, account: ZuoraAccount | None, last: Fingerprint | None) -> _Own:
+    if account is not None:
+        bill_to, sold_to = account.bill_to, account.sold_to
+        ids = [contact.id if contact else None for contact in (bill_to, sold_to)]
+        return _Own(ids[0], ids[1], _hashes_of(bill_to, sold_to))
+    if last is None or last.account_id != subscription.account_id:
+        return _Own(None, None, {})
+    kept = {id: text for id, text in last.contact_hashes.items() if id in (last.account_bill_to, last.account_sold_to)}
+    return _Own(last.account_bill_to, last.account_sold_to, kept)
+
+
+def _hashes_of(*contacts: Contact | None) -> dict[str, str]:
+    return {contact.id: hash_contact(contact) for contact in contacts if contact is not None and contact.id}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -16,18 +17,27 @@ from sqlalchemy.exc import SQLAlchemyError
 from sync_service.calendar_requests import request_by_calendar
 from sync_service.db import Database
 from sync_service.errors import SyncServiceError
+from sync_service.failed_again import ask_failed_again
 from sync_service.jobs import JobLease, done, ensure_job, put_back, take
 from sync_service.log import logger
 from sync_service.prune import prune
+from sync_service.recovery import ReadCallout, recover_callouts
 from sync_service.settings import Settings
+from sync_service.sweep import PartWay
+from sync_service.sweep_delta import sweep_delta
+from sync_service.sweep_full import sweep_full
+from sync_service.sync import SyncContext
 
 #: How often each process asks whether a job is due, in seconds.
 TICK_SECONDS = 5
 MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 
-#: One job's work: does what is due, may save its cursor, returns its progress for people.
-Story = Callable[[Database, Settings, JobLease], Mapping[str, Any]]
+#: One job's work: does what is due, may save its cursor, returns its progress for people, or PartWay before its end.
+Story = Callable[[Database, Settings, JobLease], Mapping[str, Any] | PartWay]
+#: The same for work that calls Zuora, which not every installation is set up to.
+ZuoraStory = Callable[[SyncContext, JobLease], Mapping[str, Any] | PartWay]
 
 
 @dataclass(frozen=True)
@@ -37,12 +47,28 @@ class Periodic:
     name: str
     every_ms: int
     story: Story
+    #: How long after it was first heard of it runs for the first time.
+    first_due_in_ms: int = 0
 
 
 PERIODIC = (
     Periodic("calendar", MINUTE_MS, request_by_calendar),
     Periodic("prune", DAY_MS, prune),
+    Periodic("failed again", DAY_MS, ask_failed_again),
 )
+
+
+def zuora_jobs(context: SyncContext, read_callout: ReadCallout) -> tuple[Periodic, ...]:
+    """The jobs that call Zuora. A new installation loads its objects first: the full sweep begins a day later."""
+    return (
+        Periodic("sweep delta", 15 * MINUTE_MS, _bind(sweep_delta, context)),
+        Periodic("sweep full", 7 * DAY_MS, _bind(sweep_full, context), first_due_in_ms=DAY_MS),
+        Periodic("failed callouts", HOUR_MS, _bind(partial(recover_callouts, read_callout=read_callout), context)),
+    )
+
+
+def _bind(story: ZuoraStory, context: SyncContext) -> Story:
+    return lambda _, __, lease: story(context, lease)
 
 
 class Scheduler:
@@ -72,7 +98,7 @@ class Scheduler:
     def tick(self, job: Periodic) -> bool:
         """Run `job` if it is due and nobody else runs it; whether it ran."""
         try:
-            ensure_job(self.database, job.name)
+            ensure_job(self.database, job.name, first_due_in_ms=job.first_due_in_ms)
             lease = take(self.database, job.name)
             if lease is None:
                 return False
@@ -83,10 +109,15 @@ class Scheduler:
 
     def _work(self, job: Periodic, lease: JobLease) -> None:
         try:
-            progress = job.story(self.database, self.settings, lease)
+            result = job.story(self.database, self.settings, lease)
         except Exception as error:
             logger().exception("job_failed", job=job.name)
             put_back(self.database, lease, error=str(error), retry_in_ms=min(job.every_ms, 5 * MINUTE_MS))
             return
-        done(self.database, lease, next_due_in_ms=job.every_ms, progress=progress)
-        logger().info("job_done", job=job.name, **progress)
+        if isinstance(result, PartWay):
+            logger().info("job_part_way", job=job.name, error=result.error)
+            if not result.paused:
+                put_back(self.database, lease, error=result.error, retry_in_ms=result.again_in_ms)
+            return
+        done(self.database, lease, next_due_in_ms=job.every_ms, progress=result)
+        logger().info("job_done", job=job.name, **result)

@@ -411,6 +411,20 @@ class JobRow(SQLModel, table=True):
     last_error: str | None = Field(default=None, sa_type=Text)
 
 
+class SweepSeenRow(SQLModel, table=True):
+    """What a sweep saw of a thing in Zuora when it last acted on it, so that the same sight is acted on once."""
+
+    __tablename__ = "sweep_seen"
+
+    #: subscription, account, contact or callout.
+    kind: str = Field(primary_key=True, sa_type=Text)
+    #: The subscription's number, the Zuora id of an account or contact, the hash of a failed callout.
+    key: str = Field(primary_key=True, sa_type=Text)
+    #: What was seen, as a hash: it may be personal.
+    facts: str = Field(sa_type=Text)
+    at: int = Field(sa_type=BigInteger, index=True)
+
+
 class StoreTenantRow(SQLModel, table=True):
     """The Zuora tenant that this store was filled from."""
 

@@ -10,8 +10,9 @@ from types import FrameType
 import click
 
 from sync_service.cli.supervise import supervise
+from sync_service.cli.sweeping import callout_reader
 from sync_service.cli.wiring import open_context, open_database, read_settings
-from sync_service.scheduler import Scheduler
+from sync_service.scheduler import PERIODIC, Scheduler, zuora_jobs
 from sync_service.schema import upgrade
 from sync_service.worker import Worker
 
@@ -57,9 +58,14 @@ def worker(threads: int | None) -> None:
 
 @click.command()
 def scheduler() -> None:
-    """Do the periodic work: requests by the calendar, pruning."""
+    """Do the periodic work: requests by the calendar, sweeps, pruning."""
     settings = read_settings()
-    loop = Scheduler(open_database(settings), settings)
+    if settings.zuora_base_url and settings.zuora_client_id and settings.zuora_client_secret:
+        context = open_context(settings)
+        jobs = PERIODIC + zuora_jobs(context, callout_reader(settings))
+        loop = Scheduler(context.database, settings, jobs)
+    else:
+        loop = Scheduler(open_database(settings), settings)
     _stop_on_signals(loop)
     loop.run()
 

@@ -65,7 +65,9 @@ def fetch_look(
         is_whole = preview is not None and preview.complete_until is None
     return Look(
         state=ZuoraState(subscription=subscription, account=account, preview=preview),
-        fingerprint=take_fingerprint(subscription, preview_day=today if is_whole else None),
+        fingerprint=take_fingerprint(
+            subscription, preview_day=today if is_whole else None, account=account, last=known
+        ),
         notes=notes,
     )
 

@@ -1,0 +1,206 @@
+"""Pages of what changed in Zuora since a moment, or of everything there is: Object Query, or ZOQL where that is off.
+
+Sources: "List subscriptions", "List accounts", "List contacts" (Object Queries) and "CRUD: query", "CRUD: queryMore" of
+Zuora's API reference. A page is small and read whole; nothing is kept between pages but the place of the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from sync_service.errors import PayloadInvalid
+from sync_service.listed import ListedAccount, ListedContact, ListedSubscription
+from sync_service.zuora.listed_rows import (
+    ACCOUNT_FIELDS,
+    CONTACT_FIELDS,
+    SUBSCRIPTION_FIELDS,
+    read_listed_account,
+    read_listed_contact,
+    read_listed_subscription,
+)
+from sync_service.zuora.reading import Reading
+
+_Listed = TypeVar("_Listed", ListedSubscription, ListedAccount, ListedContact)
+
+#: The most rows of one Object Query page, by its documentation.
+_PAGE_SIZE = 99
+#: What belongs to a subscription and is shown beside it, each at most once a row.
+_BESIDE = ("account", "account.billto", "account.soldto", "billtocontact", "soldtocontact")
+
+
+class Listing(StrEnum):
+    """What a page lists."""
+
+    SUBSCRIPTIONS = "subscriptions"
+    ACCOUNTS = "accounts"
+    CONTACTS = "contacts"
+
+
+class Source(StrEnum):
+    """What is asked."""
+
+    OBJECT_QUERY = "object query"
+    ZOQL = "zoql"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Which rows are wanted."""
+
+    listing: Listing
+    source: Source = Source.OBJECT_QUERY
+    #: Only what was updated then or later, in the order of updates; None is everything, in the order of ids.
+    since: datetime | None = None
+    #: Subscriptions with their account and contacts beside them; Object Query only.
+    with_people: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Rows of one page, and where the next one begins; None after the last."""
+
+    subscriptions: Sequence[ListedSubscription] = ()
+    accounts: Sequence[ListedAccount] = ()
+    contacts: Sequence[ListedContact] = ()
+    following: str | None = None
+    #: The latest update of the rows that were asked for.
+    newest: datetime | None = None
+    #: Rows that lack what identifies them.
+    unreadable: int = 0
+
+
+def fetch_page(reading: Reading, question: Question, place: str | None) -> Page:
+    """The page at `place`, which an earlier page named as `following`; None is the first one. One call.
+
+    Raises PermissionRefused, NotFoundInZuora or RequestRefused where the tenant or our user lacks this way of asking,
+    RequestRefused for a place that Zuora no longer knows, PayloadInvalid, and every TenantError.
+    """
+    if question.source is Source.ZOQL:
+        return _fetch_zoql(reading, question, place)
+    return _fetch_object_query(reading, question, place)
+
+
+def fetch_newest_update(reading: Reading) -> datetime | None:
+    """When Zuora last updated a subscription, by its own clock; None in an empty tenant. Object Query; one call."""
+    params = {"pageSize": 1, "sort[]": "updateddate.DESC", "fields[]": ",".join(SUBSCRIPTION_FIELDS).lower()}
+    rows = _rows(reading.call("GET", "/object-query/subscriptions", params=params), "data")
+    return _newest(_read(read_listed_subscription, rows)[0])
+
+
+def _fetch_object_query(reading: Reading, question: Question, place: str | None) -> Page:
+    filters = [f"updateddate.GE:{_utc(question.since)}Z"] if question.since else []
+    if question.listing is Listing.SUBSCRIPTIONS:
+        filters.append("islatestversion.EQ:true")
+    params: dict[str, Any] = {
+        "pageSize": _PAGE_SIZE,
+        "filter[]": filters,
+        "sort[]": "updateddate.ASC" if question.since else "id.ASC",
+    }
+    if question.with_people:
+        # All fields: the reference does not say how to name some of what stands beside.
+        params["expand[]"] = list(_BESIDE)
+    else:
+        params["fields[]"] = ",".join(_FIELDS[question.listing]).lower()
+    if place is not None:
+        params["cursor"] = place
+    answer = reading.call("GET", f"/object-query/{question.listing}", params=params)
+    following = answer.get("nextPage")
+    ends = not isinstance(following, str) or following in ("", place)
+    return _page(question, _rows(answer, "data"), None if ends else following)
+
+
+def _fetch_zoql(reading: Reading, question: Question, place: str | None) -> Page:
+    """ZOQL has 2,000 rows a page and neither order nor joins; it lists superseded versions too."""
+    if place is None:
+        name = {"subscriptions": "Subscription", "accounts": "Account", "contacts": "Contact"}[question.listing]
+        names = ", ".join(_capital(field) for field in _FIELDS[question.listing] if field != "isLatestVersion")
+        where = f" where UpdatedDate >= '{_utc(question.since)}+00:00'" if question.since else ""
+        text = f"select {names} from {name}{where}"  # noqa: S608 - ZOQL only reads, and nothing of anybody's goes in
+        answer = reading.call("POST", "/v1/action/query", body={"queryString": text}, repeatable=True)
+    else:
+        answer = reading.call("POST", "/v1/action/queryMore", body={"queryLocator": place}, repeatable=True)
+    rows = _rows(answer, "records") if "records" in answer else []
+    following = answer.get("queryLocator") if answer.get("done") is False else None
+    if answer.get("done") is False and not isinstance(following, str):
+        raise PayloadInvalid("queryLocator is missing in Zuora's answer to a query that is not done")
+    return _page(question, [_lower(row) for row in rows], following)
+
+
+def _page(question: Question, rows: Sequence[Mapping[str, Any]], following: str | None) -> Page:
+    match question.listing:
+        case Listing.ACCOUNTS:
+            accounts, bad = _read(read_listed_account, rows)
+            return Page(accounts=accounts, following=following, newest=_newest(accounts), unreadable=bad)
+        case Listing.CONTACTS:
+            contacts, bad = _read(read_listed_contact, [row for row in rows if row.get("accountId")])
+            return Page(contacts=contacts, following=following, newest=_newest(contacts), unreadable=bad)
+    subscriptions, bad = _read(read_listed_subscription, rows)
+    accounts, _ = _read(read_listed_account, [each for row in rows for each in _objects(row, "account")])
+    contacts, _ = _read(read_listed_contact, [each for row in rows for each in _contacts_beside(row)])
+    return Page(
+        subscriptions=subscriptions,
+        accounts=list({each.id: each for each in accounts}.values()),
+        contacts=list({each.id: each for each in contacts}.values()),
+        following=following,
+        newest=_newest(subscriptions),
+        unreadable=bad,
+    )
+
+
+def _read(
+    reader: Callable[[Mapping[str, Any]], _Listed], rows: Sequence[Mapping[str, Any]]
+) -> tuple[list[_Listed], int]:
+    """The rows that can be read, and how many cannot: one odd row must not stop a sweep for ever."""
+    read: list[_Listed] = []
+    for row in rows:
+        with suppress(PayloadInvalid):
+            read.append(reader(row))
+    return read, len(rows) - len(read)
+
+
+def _contacts_beside(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The subscription's own contacts and those of its account, which names the account should they not."""
+    for holder in (row, *_objects(row, "account")):
+        for contact in _objects(holder, "billTo", "soldTo", "billToContact", "soldToContact"):
+            yield {"accountId": row.get("accountId"), **contact}
+
+
+def _objects(row: Mapping[str, Any], *names: str) -> Iterator[Mapping[str, Any]]:
+    return (row[name] for name in names if isinstance(row.get(name), Mapping))
+
+
+def _newest(rows: Sequence[_Listed]) -> datetime | None:
+    return max((row.updated for row in rows if row.updated is not None), default=None)
+
+
+def _rows(answer: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    rows = answer.get(key)
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise PayloadInvalid(f"{key} is no list of objects in Zuora's answer")
+    return rows
+
+
+def _utc(moment: datetime | None) -> str:
+    """Without its offset, for the two ways of writing that it is UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S") if moment else ""
+
+
+def _capital(field: str) -> str:
+    return field[0].upper() + field[1:]
+
+
+def _lower(row: Mapping[str, Any]) -> dict[str, Any]:
+    """ZOQL's names of fields as Object Query has them: the first letter small."""
+    return {name[:1].lower() + name[1:]: value for name, value in row.items()}
+
+
+_FIELDS: Mapping[str, Sequence[str]] = {
+    Listing.SUBSCRIPTIONS: SUBSCRIPTION_FIELDS,
+    Listing.ACCOUNTS: ACCOUNT_FIELDS,
+    Listing.CONTACTS: CONTACT_FIELDS,
+}

@@ -1,0 +1,131 @@
+"""A Zuora tenant, a store and the sweeps between them: what sweep tests say of the world.
+
+The tenant is the emulator over HTTP; the store is read from it by real syncs, so that a sweep compares with what a sync
+truly leaves behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import text
+
+from sync_service.db import Database
+from sync_service.emulator.bulk import Bulk
+from sync_service.emulator.server import Options, Running, start
+from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
+from sync_service.jobs import JobLease, done, ensure_job, put_back, run_soon, take
+from sync_service.queue import Cause, Kind, Priority, enqueue_many
+from sync_service.settings import Settings
+from sync_service.subscription import Trigger
+from sync_service.sweep import PartWay
+from sync_service.sweep_delta import sweep_delta
+from sync_service.sweep_full import sweep_full
+from sync_service.sync import SyncContext
+from sync_service.worker import Worker
+from sync_service.zuora.client import ZuoraClient
+
+Story = Callable[[SyncContext, JobLease], Mapping[str, Any] | PartWay]
+
+
+@dataclass
+class World:
+    """Zuora on one side, the store on the other."""
+
+    zuora: Running
+    context: SyncContext
+
+    @property
+    def database(self) -> Database:
+        return self.context.database
+
+    def do(self, action: str, **values: Any) -> dict[str, Any]:
+        """Something happens in Zuora, and nobody tells us."""
+        return self.zuora.emulator.actions.do(action, {"callout": False, **values})
+
+    def subscribe(self, *numbers: str, account: str | None = None) -> None:
+        """New subscriptions, each on an account of its own unless one is named."""
+        for number in numbers:
+            owner = account or f"A-of-{number}"
+            if self.zuora.emulator.tenant.find_account(owner) is None:
+                self.zuora.emulator.actions.do(
+                    "create_account", {"number": owner, "first_name": "Ada", "last_name": number, "city": "Leeds"}
+                )
+            self.do("create_subscription", number=number, account=owner, price="9.99")
+
+    def sync(self, *numbers: str) -> None:
+        """Somebody asks for these by name, and workers sync all that waits."""
+        cause = Cause(Trigger.BACKFILL)
+        enqueue_many(self.database, Kind.SUBSCRIPTION, numbers, cause, priority=Priority.JOB)
+        self.work()
+
+    def work(self) -> None:
+        """Workers sync all that waits."""
+        Worker(self.context, 4).run_until_idle()
+
+    def sweep(self, story: Story = sweep_delta) -> dict[str, Any]:
+        """One whole sweep under its job's lease; its report."""
+        while isinstance(result := self.stretch(story), PartWay):
+            assert result.error is None, result.error
+        return dict(result)
+
+    def sweep_all(self) -> dict[str, Any]:
+        """One whole full sweep."""
+        return self.sweep(sweep_full)
+
+    def stretch(self, story: Story = sweep_delta) -> Mapping[str, Any] | PartWay:
+        """One stretch of a sweep, as a scheduler runs it."""
+        name = story.__name__
+        ensure_job(self.database, name)
+        with self.database.transaction() as session:
+            run_soon(self.database, session, name)
+        lease = take(self.database, name)
+        assert lease is not None
+        result = story(self.context, lease)
+        if isinstance(result, PartWay):
+            put_back(self.database, lease, error=result.error)
+        else:
+            done(self.database, lease, next_due_in_ms=0, progress=result)
+        return result
+
+    def calls(self) -> int:
+        """What Zuora was asked since the last time that somebody asked this."""
+        listed = self.zuora.emulator.traffic.listed()
+        self.zuora.emulator.traffic.reset()
+        return sum(count for route, count in listed["calls"].items() if "/oauth/" not in route)
+
+    def waiting(self) -> set[str]:
+        """The numbers that wait for a sync."""
+        return {row[0] for row in self.rows("SELECT key FROM sync_request WHERE due_at IS NOT NULL")}
+
+    def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        """What a SELECT says."""
+        with self.database.reading() as session:
+            return [tuple(row) for row in session.connection().execute(text(statement), values)]
+
+    def execute(self, statement: str, **values: Any) -> None:
+        """Change the store behind the product's back; {now} is the database's clock."""
+        with self.database.transaction() as session:
+            session.connection().execute(self.database.sql(statement), values)
+
+
+@contextmanager
+def open_world(database: Database, *, bulk: Bulk | None = None, **settings: Any) -> Iterator[World]:
+    """A world on `database`, its tenant empty but for `bulk`."""
+    zuora = start(Options(seeds="none", bulk=bulk, time_zone="Europe/London"))
+    client = ZuoraClient(zuora.url, CLIENT_ID, CLIENT_SECRET)
+    chosen = Settings(tenant_time_zone=ZoneInfo("Europe/London"), **settings)
+    try:
+        yield World(zuora, SyncContext(database=database, zuora=client, settings=chosen))
+    finally:
+        client.close()
+        zuora.stop()
+
+
+def numbers_of(rows: Iterable[tuple[Any, ...]]) -> set[str]:
+    """The first column."""
+    return {row[0] for row in rows}
