@@ -21,6 +21,7 @@ from sync_service.settings import Settings, load_settings
 from sync_service.tenant import Share
 from sync_service.web.answers import set_up_answers
 from sync_service.web.auth import BearerGate, SyncGate
+from sync_service.web.body import FLASK_LIMIT
 from sync_service.web.callouts import KeyConverter, SyncDesk, sync_blueprint
 from sync_service.web.clients import ClientDirectory
 from sync_service.web.gunicorn_conf import threads as web_threads
@@ -32,8 +33,6 @@ from sync_service.web.throttle import Throttle
 from sync_service.web.tokens import AccessTokens
 from sync_service.web.waiting import WaitingRoom
 
-#: A callout carries a key and some hints; larger bodies are refused with 413, in bytes.
-LARGEST_BODY = 64 * 1024
 #: gunicorn's "worker failed to boot": it stops instead of trying again.
 _BOOT_ERROR = 3
 
@@ -47,7 +46,7 @@ def create_app(
 ) -> Flask:
     """The application on `database`, for a process of so many `threads`; `check` is what readiness means."""
     app = Flask("sync_service.web")
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.config["MAX_CONTENT_LENGTH"] = FLASK_LIMIT
     app.config["SECRET_KEY"] = settings.secret_key or None
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask types the provider by its interface
     app.url_map.strict_slashes = False  # Zuora follows no redirect, so none is ever made

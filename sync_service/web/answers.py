@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import traceback
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Request, Response, jsonify, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from sync_service.log import logger
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 #: After how many seconds to try again when the database could not commit.
 RETRY_SECONDS = 5
@@ -31,7 +36,9 @@ def answer(status: int, body: dict[str, Any], headers: dict[str, str] | None = N
     """A JSON answer; its type is the bare `application/json`, the only one that Zuora promises to parse."""
     response = jsonify(body)
     response.status_code = status
-    response.headers.update(headers or {})
+    response.headers["Cache-Control"] = "no-store"
+    if headers:
+        response.headers.update(headers)
     return response
 
 
@@ -41,16 +48,33 @@ def set_up_answers(app: Flask, *, secure: bool) -> None:
     app.register_error_handler(SQLAlchemyError, _say_no_commit)
     app.register_error_handler(TimeoutError, _say_no_commit)
     app.register_error_handler(Exception, _say_crash)
+    always = [*_HEADERS.items(), *([("Strict-Transport-Security", "max-age=31536000")] if secure else [])]
+    app.wsgi_app = _WithHeaders(app.wsgi_app, always)  # type: ignore[method-assign]  # Flask's own way to wrap
+    app.session_interface = _SessionsWhereTheyAre()
 
-    @app.after_request
-    def add_headers(response: Response) -> Response:
-        for name, value in _HEADERS.items():
-            response.headers.setdefault(name, value)
-        if not request.path.startswith("/static/"):
-            response.headers.setdefault("Cache-Control", "no-store")
-        if secure:
-            response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-        return response
+
+class _WithHeaders:
+    """Adds headers that never differ. Around the application, because callouts pass here by the thousand."""
+
+    def __init__(self, inner: WSGIApplication, headers: list[tuple[str, str]]) -> None:
+        self._inner = inner
+        self._headers = headers
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+            return start_response(status, [*headers, *self._headers], exc_info)
+
+        return self._inner(environ, start)
+
+
+class _SessionsWhereTheyAre(SecureCookieSessionInterface):
+    """Flask's sessions, without setting up a signature for requests that carry none."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """The session of the cookie; an empty one without a cookie."""
+        if app.secret_key and self.get_cookie_name(app) not in request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
 
 
 def _say_http_error(error: HTTPException) -> Response:

@@ -18,6 +18,7 @@ from flask import Request
 from werkzeug.exceptions import HTTPException
 
 from sync_service.settings import Settings
+from sync_service.web.body import read_body
 from sync_service.web.clients import SYNC_SCOPE, Client, ClientDirectory
 from sync_service.web.tokens import AccessTokens
 
@@ -157,7 +158,7 @@ class _Signature:
         if not signature.startswith(self._prefix):
             return False
         signature = signature.removeprefix(self._prefix)
-        body = request.get_data()
+        body = read_body(request)
         rights = tuple(self._encode(hmac.digest(key, body, self._algorithm)) for key in self._keys)
         return _is_one_of(signature.lower() if self._is_hex else signature, rights)
 

@@ -22,6 +22,7 @@ from sync_service.settings import Settings
 from sync_service.subscription import Trigger
 from sync_service.web.answers import answer
 from sync_service.web.auth import BearerGate, Caller, SyncGate, WrongCredentials
+from sync_service.web.body import read_body
 from sync_service.web.clients import SYNC_SCOPE
 from sync_service.web.hints import HEADERS, Field, Hints, read_fields, read_hints, read_subscription_key, why_echo
 from sync_service.web.inbox import Callout, Ticket, accept_callout, accept_request, keep_callout
@@ -29,6 +30,8 @@ from sync_service.web.throttle import Throttle
 from sync_service.web.waiting import Result, WaitingRoom, wanted_seconds
 
 _SYNC = "/api/plugins/zuora/sync"
+#: WSGI's names of the headers that carry hints.
+_HEADERS = tuple((f"HTTP_{header.upper().replace('-', '_')}", name) for header, name in HEADERS.items())
 _LARGEST_SEQ = 2**63 - 1
 
 
@@ -75,7 +78,7 @@ class SyncDesk:
 
     def _take_callout(self, kind: Kind, key: str, fields: Sequence[Field], caller: Caller, *, event: bool) -> Response:
         hints = read_hints(fields)
-        callout = _callout(key, hints, request.get_data())
+        callout = _callout(key, hints, read_body(request))
         trigger = Trigger.EVENT if event else Trigger.CALLOUT if callout.notification_id else Trigger.WORKFLOW
         impossible = why_impossible(key)
         reason = f"impossible key: {impossible}" if impossible else self._why_echo(hints)
@@ -151,10 +154,10 @@ def sync_blueprint(desk: SyncDesk, bearer: BearerGate) -> Blueprint:
 
 def _fields() -> list[Field]:
     """Everything named that the request says besides its address. Raises RequestEntityTooLarge."""
-    body = request.get_data()
-    named = list(request.args.items(multi=True))
-    named += [(name, request.headers[header]) for header, name in HEADERS.items() if header in request.headers]
-    if request.mimetype == "multipart/form-data":
+    body = read_body(request)
+    named = list(request.args.items(multi=True)) if request.query_string else []
+    named += [(name, request.environ[header]) for header, name in _HEADERS if header in request.environ]
+    if request.environ.get("CONTENT_TYPE", "").startswith("multipart/form-data"):
         try:
             named += request.form.items(multi=True)
         except (HTTPException, ValueError):

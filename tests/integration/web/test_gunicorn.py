@@ -1,0 +1,240 @@
+"""Over real sockets, as Zuora and the world come in."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlmodel import select
+
+from sync_service.db import Database, connect
+from sync_service.schema import upgrade
+from sync_service.tables import CalloutRow, SyncRequestRow
+from sync_service.web.clients import SYNC_SCOPE, add_client
+from tests.integration.web.conftest import SYNC, ZUORA
+
+ROOT = Path(__file__).parents[3]
+SETTINGS = {"CALLOUT_USERNAME": "zuora", "CALLOUT_PASSWORD": "correct horse", "LOG_FORMAT": "json"}
+
+
+@dataclass
+class Server:
+    """A running gunicorn and its database."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    database: Database
+    log: Path
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A new connection."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+    def raw(self, request: bytes) -> bytes:
+        """Send bytes, read until the server closes or says no more for a while."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(request)
+            answer = b""
+            while not answer.endswith(b"}\n"):
+                piece = connection.recv(65536)
+                if not piece:
+                    break
+                answer += piece
+        return answer
+
+
+def start(folder: Path, environ: dict[str, str]) -> tuple[subprocess.Popen[bytes], int, Path]:
+    """gunicorn with the deployment's own configuration on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "deploy/gunicorn.conf.py")]
+    log = folder / "web.log"
+    with log.open("wb") as written:
+        process = subprocess.Popen(
+            [*command, "sync_service.app:create_wsgi()"],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PORT": str(port), **environ},
+            stderr=written,
+            stdout=written,
+        )
+    return process, port, log
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for this module, on the embedded database."""
+    folder = tmp_path_factory.mktemp("web")
+    url = f"sqlite:///{folder / 'store.db'}"
+    database = connect(url)
+    upgrade(database)
+    process, port, log = start(folder, {**SETTINGS, "DATABASE_URL": url})
+    running = Server(process, port, database, log)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+    try:
+        yield running
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        database.engine.dispose()
+
+
+def test_zuora_comes_first_without_and_then_with_credentials(server: Server) -> None:
+    connection = server.connect()
+    body = json.dumps({"Order.Source__c": "csr"})
+    headers = {"Content-Type": "application/json", "Zuora-Notification-Id": "two-step", "Expect": "100-continue"}
+
+    connection.request("POST", f"{SYNC}A-S00000271", body, headers)
+    challenge = connection.getresponse()
+    challenge.read()
+    connection.request("POST", f"{SYNC}A-S00000271", body, {**headers, **ZUORA})
+    accepted = connection.getresponse()
+    said = json.loads(accepted.read())
+    connection.close()
+
+    assert (challenge.status, challenge.headers["WWW-Authenticate"]) == (401, 'Basic realm="sync-service"')
+    assert (accepted.status, accepted.headers["Content-Type"], said["success"]) == (200, "application/json", True)
+    with server.database.reading() as session:
+        kept = session.exec(select(CalloutRow).where(CalloutRow.notification_id == "two-step")).all()
+    assert [(row.key, row.verdict) for row in kept] == [("A-S00000271", "accepted")]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("A-1%2F2", 200, "ignored"),
+        ("%00", 200, "ignored"),
+        ("", 200, "ignored"),
+        ("/A-1", 200, "ignored"),
+        ("A-1/", 200, "accepted"),
+        ("Abo%20%C3%A4", 200, "accepted"),
+        ("A-1?source=shop", 200, "ignored"),
+    ],
+)
+def test_addresses_arrive_as_they_were_sent(server: Server, path: str, status: int, said: str) -> None:
+    connection = server.connect()
+    connection.request("POST", SYNC + path, headers=ZUORA)
+    answer = connection.getresponse()
+    body = json.loads(answer.read())
+    connection.close()
+
+    assert (answer.status, body["status"]) == (status, said)
+
+
+def chunked(*chunks: bytes) -> bytes:
+    head = f"POST {SYNC}CHUNKED HTTP/1.1\r\nHost: x\r\nAuthorization: {ZUORA['Authorization']}\r\n"
+    body = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+    return head.encode() + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n" + body + b"0\r\n\r\n"
+
+
+def test_a_chunked_body_is_read(server: Server) -> None:
+    answer = server.raw(chunked(b'{"Source__c":', b'"shop"}'))
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b'"ignored"' in answer
+
+
+def test_a_chunked_body_over_the_limit_is_413(server: Server) -> None:
+    answer = server.raw(chunked(*[b"x" * 8192] * 9))
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"application/json" in answer
+
+
+def test_a_body_that_says_it_is_too_long_is_413_before_it_is_sent(server: Server) -> None:
+    head = f"POST {SYNC}A-1 HTTP/1.1\r\nHost: x\r\nAuthorization: {ZUORA['Authorization']}\r\n"
+
+    answer = server.raw(head.encode() + b"Content-Length: 1000000\r\nConnection: close\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+def test_both_workers_take_the_tokens_of_each_other(server: Server) -> None:
+    """No SECRET_KEY is set: the processes agree on the one that is kept beside the database."""
+    client_id, secret = add_client(server.database, "salesforce", [SYNC_SCOPE])
+    form = f"grant_type=client_credentials&client_id={client_id}&client_secret={secret}"
+    statuses = []
+    for number in range(20):
+        connection = server.connect()
+        connection.request("POST", "/oauth2/token", form, {"Content-Type": "application/x-www-form-urlencoded"})
+        token = json.loads(connection.getresponse().read())["access_token"]
+        connection.close()
+        connection = server.connect()
+        headers = {"Authorization": f"Bearer {token}", "Prefer": "respond-async"}
+        connection.request("POST", f"{SYNC}T-{number}", headers=headers)
+        statuses.append(connection.getresponse().status)
+        connection.close()
+
+    assert statuses == [202] * 20
+
+
+def test_the_log_names_keys_and_neither_secrets_nor_bodies(server: Server) -> None:
+    connection = server.connect()
+    connection.request("POST", f"{SYNC}LOGGED", '{"email":"jane@example.com"}', ZUORA)
+    connection.getresponse().read()
+    connection.close()
+
+    log = server.log.read_text()
+    assert '"event": "callout_received"' in log
+    assert "LOGGED" in log
+    assert "jane" not in log
+    assert "correct horse" not in log
+    assert ZUORA["Authorization"].split()[1] not in log
+
+
+def test_every_answered_callout_is_there_after_the_server_is_killed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    database = connect(url)
+    upgrade(database)
+    process, port, _ = start(tmp_path, {**SETTINGS, "DATABASE_URL": url})
+    answered = []
+    deadline = time.monotonic() + 20
+    while len(answered) < 25 and time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("POST", f"{SYNC}K-{len(answered)}", headers=ZUORA)
+            answered.append(connection.getresponse().status)
+        except OSError:
+            time.sleep(0.05)
+        connection.close()
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    for pid in (process.pid, *map(int, children)):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+    with database.reading() as session:
+        kept = {row.key for row in session.exec(select(SyncRequestRow))}
+    database.engine.dispose()
+    assert answered == [200] * 25
+    assert kept == {f"K-{number}" for number in range(25)}
+
+
+def test_a_schema_that_is_too_old_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    process, _, log = start(tmp_path, {**SETTINGS, "DATABASE_URL": f"sqlite:///{tmp_path / 'empty.db'}"})
+
+    assert process.wait(timeout=30) != 0
+    assert "sync-service db upgrade" in log.read_text()
+
+
+def test_settings_that_cannot_be_used_are_all_named(tmp_path: Path) -> None:
+    process, _, log = start(tmp_path, {**SETTINGS, "SECRET_KEY": "short", "TENANT_TIME_ZONE": "Nowhere"})
+
+    assert process.wait(timeout=30) != 0
+    assert "SECRET_KEY: must have at least 32 characters" in log.read_text()
+    assert "TENANT_TIME_ZONE" in log.read_text()
