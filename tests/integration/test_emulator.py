@@ -191,6 +191,7 @@ def test_more_than_forty_at_a_time_are_turned_away_with_a_time_to_come_back(emul
     assert {answer.json()["reasons"][0]["code"] for answer in refused} == {50000070}
     assert {answer.headers["Retry-After"] for answer in refused} == {"7"}
     assert show(emulator.url, "traffic")["most_at_once"]["Default"] == 3
+    assert client.get("/v1/accounts/A00000001").status_code == 200
 
 
 def test_above_the_calls_of_a_day_the_answer_has_a_code_of_two_digits(emulator: Running, client: Client) -> None:
@@ -298,6 +299,13 @@ def test_the_calendar_goes_on_when_told_and_renews(emulator: Running, client: Cl
     assert answer == {"today": "2026-11-25", "renewed": 1}
     renewed = client.get("/v1/subscriptions/A-S00000111").json()
     assert (renewed["version"], renewed["termEndDate"]) == (2, "2027-11-23")
+
+
+def test_auto_renew_is_a_switch(emulator: Running, client: Client) -> None:
+    for value, expected in (("off", False), ("on", True)):
+        control(emulator.url, "auto_renew", key="A-S00000101", value=value)
+
+        assert client.get("/v1/subscriptions/A-S00000101").json()["autoRenew"] is expected
 
 
 def test_a_forgotten_subscription_is_gone(emulator: Running, client: Client) -> None:
