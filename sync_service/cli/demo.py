@@ -278,7 +278,9 @@ def _leave_running(stage: Stage) -> None:
         f"  the store      DATABASE_URL={stage.environ['DATABASE_URL']}\n"
         f"  logs           {stage.folder}/*.log"
     )
-    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    ends = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    signal.sigwait(ends)
 
 
 def _say(title: str) -> None:
