@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from sync_service import __version__
-from sync_service.cli import access, backfilling, checking, demo, emulator, serve, stock, sweeping, syncing
+from sync_service.cli import access, backfilling, checking, demo, serve, stock, sweeping, syncing
 from sync_service.cli.wiring import PlainGroup
+from sync_service.emulator.commands import emulator
 
 
 @click.group(cls=PlainGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,7 +30,7 @@ for command in (
     sweeping.sweep,
     checking.check,
     access.client,
-    emulator.emulator,
+    emulator,
     demo.demo,
 ):
     main.add_command(command)

@@ -71,7 +71,8 @@ def set_stage(folder: Path) -> Stage:
     stage = Stage(folder, environ=_environ(os.environ, folder))
     try:
         emulator = _start(stage, ["emulator", "--port", "0"], subprocess.PIPE)
-        stage.zuora = emulator.stdout.readline().strip() if emulator.stdout else ""
+        announced = emulator.stdout.readline() if emulator.stdout else ""
+        stage.zuora = announced.rpartition(" ")[2].strip()
         if not stage.zuora.startswith("http"):
             raise click.ClickException(f"The emulator did not start; see {folder / 'emulator.log'}")
         port = _free_port()

@@ -39,12 +39,18 @@ def _bulk_options(command: Any) -> Any:
     return command
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def emulator(context: click.Context) -> None:
-    """A Zuora tenant on this machine. Without a command: serve it."""
-    if context.invoked_subcommand is None:
-        context.invoke(serve_command)
+class _ServesByDefault(click.Group):
+    """`emulator --port 8100` is `emulator serve --port 8100`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["serve", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ServesByDefault)
+def emulator() -> None:
+    """A Zuora tenant on this machine, to try things on. Without a command: serve it."""
 
 
 @emulator.command("serve")
