@@ -64,8 +64,6 @@ class AccessTokens:
             return None
         try:
             decoded = jwt.decode(token, self._key, algorithms=[_ALGORITHM])
-            if decoded.header.get("typ") != _TYPE:
-                return None
             rules = jwt.JWTClaimsRegistry(
                 leeway=_LEEWAY_SECONDS,
                 exp={"essential": True},

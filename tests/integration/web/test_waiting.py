@@ -123,6 +123,17 @@ def test_an_alias_is_followed_to_its_number(web: Web) -> None:
     assert (answer.json["number"], answer.json["outcome"]) == ("A-1", "imported")
 
 
+def test_an_alias_is_not_answered_by_what_it_led_to_before(sqlite_web: Web) -> None:
+    headers = sqlite_web.token()
+    with Worker(sqlite_web.database, proves_to_be("A-1"), ends("imported", changes=1)):
+        sqlite_web.client.post(SYNC + "2c92c0f96e4e3b7f016e5f3b3b7b0b3d", headers=headers)
+
+    with Worker(sqlite_web.database, proves_to_be("A-1"), ends("changed", changes=3)):
+        answer = sqlite_web.client.post(SYNC + "2c92c0f96e4e3b7f016e5f3b3b7b0b3d", headers=headers)
+
+    assert (answer.status_code, answer.json["outcome"], answer.json["changes"]) == (200, "changed", 3)
+
+
 OUTCOMES = [
     pytest.param(errs("failed", "unknown key", "Neither knows."), 404, {"message": "Neither knows."}, id="unknown"),
     pytest.param(errs("failed", "gone from Zuora", "Gone."), 502, {"message": "Gone."}, id="gone"),
