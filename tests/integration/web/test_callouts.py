@@ -1,7 +1,9 @@
 import base64
 import hashlib
 import hmac
+import sqlite3
 import threading
+import time
 
 import pytest
 from sqlalchemy import text
@@ -395,6 +397,19 @@ def test_a_database_that_another_keeps_locked_is_503_and_nothing_is_queued(web: 
     assert answers[0].headers["Retry-After"]
     assert answers[0].headers["Content-Type"] == "application/json"
     assert [row.requested_seq for row in web.rows(SyncRequestRow)] == [held.requested_seq]
+
+
+def test_another_process_that_writes_to_the_embedded_database_is_waited_for_shortly(sqlite_web: Web) -> None:
+    writer = sqlite3.connect(sqlite_web.database.engine.url.database or "", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+
+    answer = sqlite_web.callout("A-1")
+
+    took = time.monotonic() - began
+    writer.close()
+    assert answer.status_code == 503
+    assert took < 5  # Zuora gives up after 15 seconds
 
 
 @pytest.mark.parametrize("url", ["postgresql://nobody@127.0.0.1:1/none", "sqlite:////proc/none/store.db"])
