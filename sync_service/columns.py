@@ -134,11 +134,20 @@ def derive_columns(record_type: str, document: Document) -> Columns:
             unfit.append(path)
     if record_type == "subscription":
         values["external"] = bool(values["external"])
+        values["listed_at"] = values["created"] or ""
+    if record_type == "customer":
+        for name in ("email", "name"):
+            values[f"{name}_folded"] = fold(values[name]) or None
     try:
         values |= _name_subscription(record_type, document)
     except _DoesNotFitError:
         unfit.append("related")
     return Columns(values, tuple(unfit))
+
+
+def fold(text: str | None) -> str:
+    """`text` as it is compared where case and spacing make no difference."""
+    return " ".join((text or "").casefold().split())[:LONGEST_TEXT]
 
 
 def _first_present(document: Document, paths: tuple[str, ...]) -> tuple[str, Any]:

@@ -26,6 +26,8 @@ from sqlmodel import Field, SQLModel
 
 #: JSON that PostgreSQL can look into.
 DOCUMENT = JSON().with_variant(JSONB(), "postgresql")
+#: Text that is compared byte by byte on both databases, so that a prefix is a range of an index.
+BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")
 #: An ever-growing number: SQLite counts only INTEGER PRIMARY KEY up by itself.
 COUNTER = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -63,7 +65,19 @@ class SubscriptionRow(LimioObject, table=True):
 
     __tablename__ = "limio_subscription"
     record_type_name: ClassVar[str] = "subscription"
-    __table_args__ = (Index("ix_limio_subscription_reference", "reference"),)
+    __table_args__ = (
+        Index("ix_limio_subscription_reference", "reference"),
+        Index("ix_limio_subscription_newest", "listed_at", "id"),
+        Index("ix_limio_subscription_status", "status", "listed_at", "id"),
+        Index("ix_limio_subscription_ending", "term_end", "id"),
+        Index(
+            "ix_limio_subscription_external",
+            "listed_at",
+            "id",
+            sqlite_where=text("external"),
+            postgresql_where=text("external"),
+        ),
+    )
 
     #: The customer object (`cus-…`).
     customer: str | None = Field(default=None, sa_type=Text, index=True)
@@ -74,6 +88,8 @@ class SubscriptionRow(LimioObject, table=True):
     external: bool = False
     #: The order (`order-…`) that made it: the first part of Limio's `ref`.
     order_id: str | None = Field(default=None, sa_type=Text, index=True)
+    #: `created`, empty where Limio does not say: the order of lists.
+    listed_at: str = Field(default="", sa_type=BYTEWISE)
 
 
 class ScheduleRow(LimioObject, table=True):
@@ -121,6 +137,9 @@ class CustomerRow(LimioObject, table=True):
     record_type_name: ClassVar[str] = "customer"
 
     email: str | None = Field(default=None, sa_type=Text, index=True)
+    #: Email address and name without case, for finding a person by the beginning of either.
+    email_folded: str | None = Field(default=None, sa_type=BYTEWISE, index=True)
+    name_folded: str | None = Field(default=None, sa_type=BYTEWISE, index=True)
     #: The latest end of a read from Zuora that this row was compared with, also when nothing differed.
     compared_until: int | None = Field(default=None, sa_type=BigInteger)
 
@@ -245,6 +264,13 @@ class SyncRequestRow(SQLModel, table=True):
             sqlite_where=text("lease_until IS NOT NULL"),
             postgresql_where=text("lease_until IS NOT NULL"),
         ),
+        Index(
+            "ix_sync_request_failed",
+            "kind",
+            "key",
+            sqlite_where=text("failed_seq = requested_seq"),
+            postgresql_where=text("failed_seq = requested_seq"),
+        ),
     )
 
     kind: str = Field(primary_key=True, sa_type=Text)
@@ -298,6 +324,7 @@ class SyncRunRow(SQLModel, table=True):
     __tablename__ = "sync_run"
     __table_args__ = (
         Index("ix_sync_run_request", "kind", "key", "seq_to"),
+        Index("ix_sync_run_outcome", "outcome", "id"),
         Index(
             "uq_sync_run_open_held",
             "kind",
@@ -316,8 +343,8 @@ class SyncRunRow(SQLModel, table=True):
     seq_to: int = Field(sa_type=BigInteger)
     subscription_id: str | None = Field(default=None, sa_type=Text, index=True)
     owner: str | None = Field(default=None, sa_type=Text)
-    #: changed, unchanged, imported, not in zuora, left out, retried, failed, resolved, listed; held while a person has
-    #: to decide, then released, dropped or superseded.
+    #: changed, unchanged, imported, not in zuora, left out, retried, failed, resolved, listed, scrubbed; held while a
+    #: person has to decide, then released, dropped or superseded.
     outcome: str = Field(sa_type=Text)
     #: The strongest cause: a person before an API caller before a callout before a job.
     trigger: str | None = Field(default=None, sa_type=Text)
@@ -341,6 +368,7 @@ class CalloutRow(SQLModel, table=True):
     """One notification as it came in: hints and a hash, never the body."""
 
     __tablename__ = "callout"
+    __table_args__ = (Index("ix_callout_verdict", "verdict", "id"),)
 
     id: int | None = Field(default=None, primary_key=True, sa_type=COUNTER)
     received_at: int = Field(sa_type=BigInteger, index=True)
@@ -425,6 +453,18 @@ class SweepSeenRow(SQLModel, table=True):
     at: int = Field(sa_type=BigInteger, index=True)
 
 
+class ScrubMarkRow(SQLModel, table=True):
+    """A customer whose personal values were erased: no sync writes name, email or addresses again."""
+
+    __tablename__ = "scrub_mark"
+
+    #: The Limio id of a customer or an identity; of a subscription where it has neither.
+    object_id: str = Field(primary_key=True, sa_type=Text)
+    at: int = Field(sa_type=BigInteger)
+    #: The person who erased it.
+    actor: str = Field(sa_type=Text)
+
+
 class StoreTenantRow(SQLModel, table=True):
     """The Zuora tenant that this store was filled from."""
 
@@ -461,3 +501,46 @@ class ThrottleRow(SQLModel, table=True):
     name: str = Field(primary_key=True, sa_type=Text)
     window_began: int = Field(sa_type=BigInteger)
     failures: int = 0
+
+
+class AdminUserRow(SQLModel, table=True):
+    """A person who may log in to the admin pages."""
+
+    __tablename__ = "admin_user"
+
+    #: In lower case.
+    email: str = Field(primary_key=True, sa_type=Text)
+    #: argon2 hash.
+    password_hash: str = Field(sa_type=Text)
+    #: viewer or operator.
+    role: str = Field(sa_type=Text)
+    created_at: int = Field(sa_type=BigInteger)
+    #: Since then the person may no longer log in.
+    disabled_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class AdminSessionRow(SQLModel, table=True):
+    """One log-in, until it expires or the person logs out."""
+
+    __tablename__ = "admin_session"
+
+    #: Hash of the cookie: who reads this table can log in as nobody.
+    token_hash: str = Field(primary_key=True, sa_type=Text)
+    email: str = Field(sa_type=Text, index=True)
+    began_at: int = Field(sa_type=BigInteger)
+    #: The last page that was asked for, give or take a minute.
+    seen_at: int = Field(sa_type=BigInteger, index=True)
+
+
+class AdminActionRow(SQLModel, table=True):
+    """Who did what in the admin pages or to their users. Only ever added to."""
+
+    __tablename__ = "admin_action"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=COUNTER)
+    at: int = Field(sa_type=BigInteger)
+    actor: str = Field(sa_type=Text)
+    #: A word or two, such as `sync`, `release held`, `client revoked`.
+    action: str = Field(sa_type=Text)
+    #: What it was done to.
+    target: str | None = Field(default=None, sa_type=Text)

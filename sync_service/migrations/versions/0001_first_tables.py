@@ -22,6 +22,36 @@ depends_on: str | Sequence[str] | None = None
 def upgrade() -> None:
     """Bring the schema one step forward."""
     op.create_table(
+        "admin_action",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_admin_action")),
+    )
+    op.create_table(
+        "admin_session",
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("began_at", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_admin_session")),
+    )
+    with op.batch_alter_table("admin_session", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_admin_session_email"), ["email"], unique=False)
+        batch_op.create_index(batch_op.f("ix_admin_session_seen_at"), ["seen_at"], unique=False)
+
+    op.create_table(
+        "admin_user",
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("disabled_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("email", name=op.f("pk_admin_user")),
+    )
+    op.create_table(
         "callout",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
@@ -40,6 +70,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_callout_key"), ["key"], unique=False)
         batch_op.create_index(batch_op.f("ix_callout_notification_id"), ["notification_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_callout_received_at"), ["received_at"], unique=False)
+        batch_op.create_index("ix_callout_verdict", ["verdict", "id"], unique=False)
 
     op.create_table(
         "job",
@@ -114,11 +145,15 @@ def upgrade() -> None:
         ),
         sa.Column("synced_at", sa.BigInteger(), nullable=True),
         sa.Column("email", sa.Text(), nullable=True),
+        sa.Column("email_folded", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True),
+        sa.Column("name_folded", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True),
         sa.Column("compared_until", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_limio_customer")),
     )
     with op.batch_alter_table("limio_customer", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_limio_customer_email"), ["email"], unique=False)
+        batch_op.create_index(batch_op.f("ix_limio_customer_email_folded"), ["email_folded"], unique=False)
+        batch_op.create_index(batch_op.f("ix_limio_customer_name_folded"), ["name_folded"], unique=False)
         batch_op.create_index(batch_op.f("ix_limio_customer_owner"), ["owner"], unique=False)
         batch_op.create_index(batch_op.f("ix_limio_customer_subscription_id"), ["subscription_id"], unique=False)
 
@@ -258,13 +293,24 @@ def upgrade() -> None:
         sa.Column("auto_renew", sa.Boolean(), nullable=True),
         sa.Column("external", sa.Boolean(), nullable=False),
         sa.Column("order_id", sa.Text(), nullable=True),
+        sa.Column("listed_at", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_limio_subscription")),
     )
     with op.batch_alter_table("limio_subscription", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_limio_subscription_customer"), ["customer"], unique=False)
+        batch_op.create_index("ix_limio_subscription_ending", ["term_end", "id"], unique=False)
+        batch_op.create_index(
+            "ix_limio_subscription_external",
+            ["listed_at", "id"],
+            unique=False,
+            sqlite_where=sa.text("external"),
+            postgresql_where=sa.text("external"),
+        )
+        batch_op.create_index("ix_limio_subscription_newest", ["listed_at", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_limio_subscription_order_id"), ["order_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_limio_subscription_owner"), ["owner"], unique=False)
         batch_op.create_index("ix_limio_subscription_reference", ["reference"], unique=False)
+        batch_op.create_index("ix_limio_subscription_status", ["status", "listed_at", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_limio_subscription_subscription_id"), ["subscription_id"], unique=False)
 
     op.create_table(
@@ -302,6 +348,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_oauth_client_name")),
     )
     op.create_table(
+        "scrub_mark",
+        sa.Column("object_id", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("object_id", name=op.f("pk_scrub_mark")),
+    )
+    op.create_table(
         "store_tenant",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("tenant", sa.Text(), nullable=False),
@@ -316,6 +369,17 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("subscription_alias", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_subscription_alias_number"), ["number"], unique=False)
+
+    op.create_table(
+        "sweep_seen",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("facts", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "key", name=op.f("pk_sweep_seen")),
+    )
+    with op.batch_alter_table("sweep_seen", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_sweep_seen_at"), ["at"], unique=False)
 
     op.create_table(
         "sync_cause",
@@ -375,6 +439,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("due_at IS NOT NULL"),
         )
         batch_op.create_index(
+            "ix_sync_request_failed",
+            ["kind", "key"],
+            unique=False,
+            sqlite_where=sa.text("failed_seq = requested_seq"),
+            postgresql_where=sa.text("failed_seq = requested_seq"),
+        )
+        batch_op.create_index(
             "ix_sync_request_live",
             ["lease_until"],
             unique=False,
@@ -414,6 +485,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("sync_run", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_sync_run_ended_at"), ["ended_at"], unique=False)
+        batch_op.create_index("ix_sync_run_outcome", ["outcome", "id"], unique=False)
         batch_op.create_index("ix_sync_run_request", ["kind", "key", "seq_to"], unique=False)
         batch_op.create_index(batch_op.f("ix_sync_run_subscription_id"), ["subscription_id"], unique=False)
         batch_op.create_index(
@@ -505,6 +577,7 @@ def downgrade() -> None:
         )
         batch_op.drop_index(batch_op.f("ix_sync_run_subscription_id"))
         batch_op.drop_index("ix_sync_run_request")
+        batch_op.drop_index("ix_sync_run_outcome")
         batch_op.drop_index(batch_op.f("ix_sync_run_ended_at"))
 
     op.drop_table("sync_run")
@@ -520,6 +593,11 @@ def downgrade() -> None:
             postgresql_where=sa.text("lease_until IS NOT NULL"),
         )
         batch_op.drop_index(
+            "ix_sync_request_failed",
+            sqlite_where=sa.text("failed_seq = requested_seq"),
+            postgresql_where=sa.text("failed_seq = requested_seq"),
+        )
+        batch_op.drop_index(
             "ix_sync_request_age",
             sqlite_where=sa.text("due_at IS NOT NULL"),
             postgresql_where=sa.text("due_at IS NOT NULL"),
@@ -530,11 +608,19 @@ def downgrade() -> None:
         batch_op.drop_index("ix_sync_cause_request")
 
     op.drop_table("sync_cause")
+    with op.batch_alter_table("sweep_seen", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_sweep_seen_at"))
+
+    with op.batch_alter_table("sweep_seen", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_sweep_seen_at"))
+
+    op.drop_table("sweep_seen")
     with op.batch_alter_table("subscription_alias", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_subscription_alias_number"))
 
     op.drop_table("subscription_alias")
     op.drop_table("store_tenant")
+    op.drop_table("scrub_mark")
     op.drop_table("oauth_client")
     with op.batch_alter_table("limio_subscription_offer", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_limio_subscription_offer_subscription_id"))
@@ -543,9 +629,15 @@ def downgrade() -> None:
     op.drop_table("limio_subscription_offer")
     with op.batch_alter_table("limio_subscription", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_limio_subscription_subscription_id"))
+        batch_op.drop_index("ix_limio_subscription_status")
         batch_op.drop_index("ix_limio_subscription_reference")
         batch_op.drop_index(batch_op.f("ix_limio_subscription_owner"))
         batch_op.drop_index(batch_op.f("ix_limio_subscription_order_id"))
+        batch_op.drop_index("ix_limio_subscription_newest")
+        batch_op.drop_index(
+            "ix_limio_subscription_external", sqlite_where=sa.text("external"), postgresql_where=sa.text("external")
+        )
+        batch_op.drop_index("ix_limio_subscription_ending")
         batch_op.drop_index(batch_op.f("ix_limio_subscription_customer"))
 
     op.drop_table("limio_subscription")
@@ -581,6 +673,8 @@ def downgrade() -> None:
     with op.batch_alter_table("limio_customer", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_limio_customer_subscription_id"))
         batch_op.drop_index(batch_op.f("ix_limio_customer_owner"))
+        batch_op.drop_index(batch_op.f("ix_limio_customer_name_folded"))
+        batch_op.drop_index(batch_op.f("ix_limio_customer_email_folded"))
         batch_op.drop_index(batch_op.f("ix_limio_customer_email"))
 
     op.drop_table("limio_customer")
@@ -596,8 +690,16 @@ def downgrade() -> None:
     op.drop_table("limio_add_on")
     op.drop_table("job")
     with op.batch_alter_table("callout", schema=None) as batch_op:
+        batch_op.drop_index("ix_callout_verdict")
         batch_op.drop_index(batch_op.f("ix_callout_received_at"))
         batch_op.drop_index(batch_op.f("ix_callout_notification_id"))
         batch_op.drop_index(batch_op.f("ix_callout_key"))
 
     op.drop_table("callout")
+    op.drop_table("admin_user")
+    with op.batch_alter_table("admin_session", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_admin_session_seen_at"))
+        batch_op.drop_index(batch_op.f("ix_admin_session_email"))
+
+    op.drop_table("admin_session")
+    op.drop_table("admin_action")
