@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sync_service import jobs
@@ -14,6 +14,7 @@ from sync_service.errors import SyncServiceError
 from sync_service.findings import Finding, Verdict, as_progress
 from sync_service.jobs import JobLease
 from sync_service.settings import Settings
+from sync_service.sync import SyncContext
 from sync_service.zuora.client import ZuoraClient
 
 #: The job whose row keeps the last check, and how often it comes round.
@@ -40,13 +41,9 @@ def check_everything(database: Database, settings: Settings, zuora: ZuoraClient 
         yield from check_work(database, session, settings)
 
 
-def check_job(zuora: ZuoraClient) -> Callable[[Database, Settings, JobLease], Mapping[str, Any]]:
-    """The story of the periodic job: check, and keep the findings as the job's progress."""
-
-    def story(database: Database, settings: Settings, lease: JobLease) -> Mapping[str, Any]:
-        return as_progress(check_everything(database, settings, zuora), lease.taken_at)
-
-    return story
+def check_story(context: SyncContext, lease: JobLease) -> Mapping[str, Any]:
+    """The story of the periodic job: check, and keep the findings as the job's progress, `findings.from_progress`."""
+    return as_progress(check_everything(context.database, context.settings, context.zuora), lease.taken_at)
 
 
 def keep_findings(database: Database, findings: list[Finding]) -> None:

@@ -29,6 +29,8 @@ class LimioState:
     writes_customer: bool = True
     #: The customer was compared with a read that ended after ours began: values that differ are not ours to write.
     customer_is_newer: bool = False
+    #: The customer's personal values were erased on request: name, email and addresses are nobody's to write.
+    is_scrubbed: bool = False
     #: The Zuora account of the last good read; None before the first.
     linked_account_id: str | None = None
     #: The identity and the customer that the store keeps for the Zuora account as just read, where it has them.

@@ -49,7 +49,7 @@ def reconcile(current: LimioState, zuora: ZuoraState, today: date, rules: Rules)
     if limio_status(subscription, today) is None:
         notes.append(f"Limio has no status for Zuora's {status_on(subscription, today)}: it was left alone.")
     payments, payment_notes, cut_short = _compare_schedule(current, zuora, today, rules)
-    addresses, address_notes = compare_addresses(current.addresses, subscription, zuora.account)
+    addresses, address_notes = _compare_addresses(current, zuora)
     changes += [*people, *payments, *addresses]
     return SyncPlan(
         number=subscription.number,
@@ -180,6 +180,13 @@ def _compare_customer(current: LimioState, zuora: ZuoraState) -> tuple[list[Chan
         return [], bool(fields)
     reason = "The account's bill-to contact differs."
     return [Update(record_type="customer", id=str(customer["id"]), fields=tuple(fields), reason=reason)], False
+
+
+def _compare_addresses(current: LimioState, zuora: ZuoraState) -> tuple[list[Create], list[str]]:
+    """New addresses and notes; none for a customer who was erased."""
+    if current.is_scrubbed:
+        return [], ["The customer was erased on request: name, email and addresses were left alone."]
+    return compare_addresses(current.addresses, zuora.subscription, zuora.account)
 
 
 def _compare_schedule(

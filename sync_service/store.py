@@ -26,6 +26,7 @@ from sync_service.db import Database
 from sync_service.errors import ConflictInStore
 from sync_service.object_rows import find_subscription, read_addresses
 from sync_service.plan import LimioState
+from sync_service.scrub_marks import is_scrubbed
 from sync_service.subscription import ZuoraState
 from sync_service.tables import (
     CalloutRow,
@@ -50,20 +51,24 @@ __all__ = [
 ]
 
 
+# One round trip: every callout comes through here.
+_RESOLVE = text("""
+SELECT COALESCE(
+  (SELECT number FROM zuora_link WHERE number = :key),
+  (SELECT COALESCE(link.number, named.reference)
+   FROM limio_subscription AS named LEFT JOIN zuora_link AS link ON link.subscription_id = named.id
+   WHERE named.id = :key OR named.reference = :key ORDER BY named.id LIMIT 1),
+  (SELECT number FROM subscription_alias WHERE alias = :key))
+""")
+
+
 def resolve_key(session: Session, key: str) -> str | None:
     """The Zuora number that `key` stands for: a Limio id, a reference, a number or a Zuora id that was read before.
 
     None where the store cannot tell.
     """
-    if session.get(ZuoraLinkRow, key) is not None:
-        return key
-    named = select(SubscriptionRow).where((SubscriptionRow.id == key) | (SubscriptionRow.reference == key))
-    subscription = session.exec(named.order_by(col(SubscriptionRow.id)).limit(1)).first()
-    if subscription is not None:
-        link = session.exec(select(ZuoraLinkRow).where(ZuoraLinkRow.subscription_id == subscription.id)).first()
-        return link.number if link else subscription.reference
-    alias = session.get(SubscriptionAliasRow, key)
-    return alias.number if alias else None
+    number: str | None = session.connection().execute(_RESOLVE, {"key": key}).scalar_one()
+    return number
 
 
 def read_link(session: Session, number: str) -> ZuoraLinkRow | None:
@@ -102,13 +107,16 @@ def read_current(
         session.refresh(subscription, with_for_update=True)
         if subscription.customer != customer_before:
             raise ConflictInStore
+    owner = subscription.owner if subscription is not None and not moves else holder.owner
+    scrubbed = is_scrubbed(session, owner, customer_id, subscription.id if subscription is not None else None)
     return LimioState(
         subscription=subscription.document if subscription else None,
         schedule=_read_schedule(session, subscription),
         addresses=read_addresses(session, subscription.id) if subscription else (),
         customer=customer.document if customer else None,
-        writes_customer=_writes_customer(session, customer, zuora),
+        writes_customer=not scrubbed and _writes_customer(session, customer, zuora),
         customer_is_newer=customer is not None and (customer.compared_until or 0) >= read_began,
+        is_scrubbed=scrubbed,
         linked_account_id=linked_account_id,
         account_owner=holder.owner,
         account_customer=holder.customer,
@@ -145,7 +153,9 @@ def record_read(
     link.zuora_id, link.version = read.id, read.version
     link.account_id, link.account_number = read.account_id, read.account_number
     link.started_on, link.cancelled = ours.started_on, ours.cancelled
-    link.fingerprint, link.look_again_on = dict(fingerprint), look_again_on
+    # Hashes of an erased customer's contacts are not kept either: the next run reads everything.
+    scrubbed = is_scrubbed(session, applied.owner, applied.customer, applied.subscription_id)
+    link.fingerprint, link.look_again_on = {} if scrubbed else dict(fingerprint), look_again_on
     link.read_began, link.read_ended = read_began, read_ended
     session.flush()
     record_alias(session, read.id, read.number)

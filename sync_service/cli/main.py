@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sync_service import __version__
-from sync_service.cli import access, backfilling, checking, demo, serve, stock, sweeping, syncing
+from sync_service.cli import access, backfilling, checking, demo, operating, serve, stock, sweeping, syncing
 from sync_service.cli.wiring import PlainGroup
 from sync_service.emulator.commands import emulator
 
@@ -29,6 +29,12 @@ for command in (
     backfilling.backfill,
     sweeping.sweep,
     checking.check,
+    operating.status,
+    operating.failed,
+    operating.held,
+    operating.history,
+    operating.callouts,
+    operating.scrub,
     access.client,
     emulator,
     demo.demo,

@@ -1,0 +1,273 @@
+"""`status`, `failed`, `held`, `history`, `callouts log`, `scrub`: looking after a service that runs."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import click
+from sqlmodel import Session, col, or_, select
+
+from sync_service.backlog import list_failed
+from sync_service.cli.show import moment, run_as_json, show_run
+from sync_service.cli.tables import print_table
+from sync_service.cli.wiring import fail, open_database, read_settings
+from sync_service.decisions import drop_held, release_held, retry_all, retry_one
+from sync_service.history import read_runs
+from sync_service.keys import normalise_key
+from sync_service.pace import duration_in_words
+from sync_service.queue import Kind
+from sync_service.safety import list_held
+from sync_service.scrub import scrub as scrub_customer
+from sync_service.status import JobStatus, Status, read_status
+from sync_service.store import resolve_key
+from sync_service.tables import CalloutRow, SubscriptionAliasRow, SyncRunRow
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+_limit = click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+
+
+@click.command()
+@_json
+def status(as_json: bool) -> None:
+    """What waits, runs and failed, how Zuora does, what is left of today's budget, and the jobs."""
+    settings = read_settings()
+    database = open_database(settings)
+    with database.reading() as session:
+        found = read_status(database, session, settings)
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        _show_status(found)
+
+
+@click.group()
+def failed() -> None:
+    """Subscriptions that were given up."""
+
+
+@failed.command("list")
+@_limit
+@_json
+def failed_list(limit: int, as_json: bool) -> None:
+    """What was given up and not asked for since, with the reason."""
+    database = open_database(read_settings())
+    with database.reading() as session:
+        rows = list_failed(session, limit=limit)
+    if as_json:
+        names = ("kind", "key", "last_error", "requested_at")
+        _print_json([{name: getattr(row, name) for name in names} for row in rows])
+        return
+    if not rows:
+        click.echo("Nothing was given up.")
+        return
+    print_table(
+        ("asked for", "what", "key", "reason"),
+        [(moment(row.requested_at), row.kind, row.key, row.last_error) for row in rows],
+    )
+
+
+@failed.command("retry")
+@click.argument("key", required=False)
+@click.option("--all", "everything", is_flag=True, help="All of them, behind callouts.")
+def failed_retry(key: str | None, everything: bool) -> None:
+    """Try KEY again, or with --all everything that was given up."""
+    if (key is None) is not everything:
+        raise click.UsageError("Give a KEY or --all.")
+    database = open_database(read_settings())
+    if key is None:
+        click.echo(f"{retry_all(database, getpass.getuser())} are wanted again.")
+    else:
+        click.echo(f"{retry_one(database, key, getpass.getuser())} is wanted again.")
+
+
+@click.group()
+def held() -> None:
+    """Plans that the safety stop keeps for a person's decision."""
+
+
+@held.command("list")
+@_limit
+@_json
+def held_list(limit: int, as_json: bool) -> None:
+    """What is held: a cancellation, or a schedule that would be emptied."""
+    database = open_database(read_settings())
+    with database.reading() as session:
+        runs = list_held(session, limit=limit)
+    if as_json:
+        _print_json([run_as_json(run) for run in runs])
+        return
+    if not runs:
+        click.echo("Nothing is held.")
+    for run in runs:
+        click.echo(show_run(run))
+
+
+@held.command("release")
+@click.argument("key")
+def held_release(key: str) -> None:
+    """Let KEY go: it is read and synced anew, past the safety stop."""
+    click.echo(f"{release_held(open_database(read_settings()), key, getpass.getuser())} is wanted again.")
+
+
+@held.command("drop")
+@click.argument("key")
+def held_drop(key: str) -> None:
+    """Refuse the plan for KEY until Zuora's answer makes another one of it."""
+    click.echo(f"The plan for {drop_held(open_database(read_settings()), key)} is dropped.")
+
+
+@click.command()
+@click.argument("key")
+@_limit
+@_json
+def history(key: str, limit: int, as_json: bool) -> None:
+    """Every run of KEY, the newest first: what changed from what to what, when and why."""
+    database = open_database(read_settings())
+    with database.reading() as session:
+        runs = _runs_of(session, normalise_key(key), limit)
+    if as_json:
+        _print_json([run_as_json(run) for run in runs])
+        return
+    if not runs:
+        fail(f"The history has nothing of {key}: runs that changed nothing are not kept, `why {key}` tells more.")
+    for run in runs:
+        click.echo(show_run(run))
+
+
+@click.group()
+def callouts() -> None:
+    """Zuora's notifications to us."""
+
+
+@callouts.command("log")
+@click.option("--key", help="Only those for this subscription or account.")
+@click.option("--verdict", type=click.Choice(["accepted", "ignored", "rejected"]), help="Only those.")
+@_limit
+@_json
+def callouts_log(key: str | None, verdict: str | None, limit: int, as_json: bool) -> None:
+    """What came in, the newest first, and what was made of it."""
+    database = open_database(read_settings())
+    with database.reading() as session:
+        rows = _callouts_of(session, normalise_key(key) if key else None, verdict, limit)
+    if as_json:
+        _print_json([row.model_dump(mode="json") for row in rows])
+        return
+    if not rows:
+        click.echo("No callout.")
+        return
+    print_table(
+        ("received", "verdict", "key", "reason", "order", "source", "created by", "notification"),
+        [
+            (
+                moment(row.received_at),
+                row.verdict,
+                row.key,
+                row.reason,
+                row.order_number,
+                row.source,
+                row.created_by,
+                row.notification_id,
+            )
+            for row in rows
+        ],
+    )
+
+
+@click.command()
+@click.argument("key")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_json
+def scrub(key: str, yes: bool, as_json: bool) -> None:
+    """Erase the personal values of the customer behind KEY for good: a subscription's key, `cus-…` or `id-…`.
+
+    Name, email, addresses and payment details go from all of the customer's objects, from the history and from
+    callouts. Dates and amounts stay, and later syncs bring nothing back. Zuora itself is not touched.
+    """
+    database = open_database(read_settings())
+    if not yes:
+        click.confirm(f"Erase the customer behind {key} for good?", abort=True, err=True)
+    report = scrub_customer(database, normalise_key(key), actor=getpass.getuser())
+    if as_json:
+        _print_json(report.as_json())
+        return
+    click.echo(
+        f"Erased: {', '.join(report.customers) or 'no customer object'}; {len(report.subscriptions)} subscriptions."
+    )
+    click.echo(f"{report.objects} objects, {report.runs} runs and {report.callouts} callouts were changed.")
+
+
+def _show_status(found: Status) -> None:
+    backlog, zuora = found.backlog, found.zuora
+    oldest = "" if backlog.oldest_ms is None else f", the oldest for {duration_in_words(backlog.oldest_ms / 1000)}"
+    budget = "" if zuora.calls_left is None else f", {zuora.calls_left} left of the budget"
+    came = found.callouts
+    last = "none ever" if came.last_at is None else f"the last one {_ago(came.last_at, found.now)}"
+    print_table(
+        ("", ""),
+        [
+            ("waiting", f"{backlog.waiting}{oldest}; {backlog.backing_off} of them after a failed attempt"),
+            ("running", str(backlog.running)),
+            ("failed", f"{backlog.failed}{' (`failed list`)' if backlog.failed else ''}"),
+            ("held", f"{found.held}{' (`held list`)' if found.held else ''}"),
+            ("Zuora", f"{zuora.words[0].upper()}{zuora.words[1:]}"),
+            ("calls", f"{zuora.calls_today} today{budget}; {zuora.live} of {zuora.permitted} places in use"),
+            (
+                "callouts",
+                f"{came.accepted} accepted, {came.ignored} ignored, {came.rejected} rejected in the last hour; {last}",
+            ),
+        ],
+    )
+    if found.jobs:
+        click.echo()
+        print_table(("job", "last run", "next run", "says"), [_job_row(job, found.now) for job in found.jobs])
+
+
+def _job_row(job: JobStatus, now: int) -> tuple[str | None, ...]:
+    last = None if job.last_ended is None else _ago(job.last_ended, now)
+    upcoming = "when asked" if job.next_at is None else "now" if job.next_at <= now else _ahead(job.next_at, now)
+    state = "paused" if job.paused else "running" if job.running else upcoming
+    return job.name, last, state, job.last_error or _gist(job.progress)
+
+
+def _gist(progress: dict[str, Any]) -> str:
+    """The plain values of a job's progress."""
+    plain = {key: value for key, value in progress.items() if isinstance(value, str | int) and key != "at"}
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in plain.items())
+
+
+def _ago(at: int, now: int) -> str:
+    return f"{duration_in_words(max(0, now - at) / 1000)} ago"
+
+
+def _ahead(at: int, now: int) -> str:
+    return f"in {duration_in_words((at - now) / 1000)}"
+
+
+def _runs_of(session: Session, key: str, limit: int) -> list[SyncRunRow]:
+    number = resolve_key(session, key)
+    if number:
+        return read_runs(session, number, limit)
+    for kind in (Kind.SUBSCRIPTION, Kind.ALIAS, Kind.ACCOUNT):
+        runs = read_runs(session, key, limit, kind=kind)
+        if runs:
+            return runs
+    return []
+
+
+def _callouts_of(session: Session, key: str | None, verdict: str | None, limit: int) -> list[CalloutRow]:
+    row = CalloutRow
+    statement = select(row)
+    if key is not None:
+        number = resolve_key(session, key) or key
+        aliases = select(SubscriptionAliasRow.alias).where(SubscriptionAliasRow.number == number)
+        statement = statement.where(or_(col(row.key).in_((key, number)), col(row.key).in_(aliases)))
+    if verdict is not None:
+        statement = statement.where(row.verdict == verdict)
+    return list(session.exec(statement.order_by(col(row.id).desc()).limit(limit)))
+
+
+def _print_json(value: Iterable[Any] | dict[str, Any]) -> None:
+    click.echo(json.dumps(value, indent=2))

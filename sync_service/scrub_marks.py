@@ -1,0 +1,25 @@
+"""The marks of erased customers: what later syncs must not write again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlmodel import Session, col, select
+
+from sync_service.tables import ScrubMarkRow
+
+
+def mark_scrubbed(session: Session, object_ids: Collection[str], *, at: int, actor: str) -> None:
+    """Mark customers, identities or subscriptions by their Limio ids. Repeatable: the first mark stays."""
+    for object_id in sorted(object_ids):
+        if session.get(ScrubMarkRow, object_id) is None:
+            session.add(ScrubMarkRow(object_id=object_id, at=at, actor=actor))
+    session.flush()
+
+
+def is_scrubbed(session: Session, *object_ids: str | None) -> bool:
+    """Whether any of these objects belongs to a customer who was erased. Ask after the locks are taken."""
+    ids = [object_id for object_id in object_ids if object_id is not None]
+    if not ids:
+        return False
+    return session.exec(select(ScrubMarkRow.object_id).where(col(ScrubMarkRow.object_id).in_(ids))).first() is not None
