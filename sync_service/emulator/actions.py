@@ -10,12 +10,14 @@ from itertools import islice
 from typing import Any
 
 from sync_service.emulator import billing, orders, people
+from sync_service.emulator.announcements import Announcements
 from sync_service.emulator.answers import Json
 from sync_service.emulator.callouts import Callouts
 from sync_service.emulator.delivery import Destination, describe
 from sync_service.emulator.faults import Faults
 from sync_service.emulator.fields import Fields, Refused
 from sync_service.emulator.notifications import Notifications
+from sync_service.emulator.records import Account, Contact
 from sync_service.emulator.tenant import Tenant
 from sync_service.emulator.traffic import Limits, Traffic
 from sync_service.emulator.zuora_api import ZuoraApi
@@ -29,6 +31,7 @@ class Actions:
     ) -> None:
         self.tenant, self.api, self.faults, self.traffic = tenant, api, faults, traffic
         self.notifications = notifications
+        self.announcements = Announcements(tenant, notifications)
         self.callouts: Callouts = notifications.callouts
 
     def do(self, action: str, values: dict[str, Any]) -> Json:
@@ -49,7 +52,7 @@ class Actions:
                 self._bill(to, None, None)
             if callout:
                 for order in done:
-                    self._announce(order)
+                    self.announcements.order(order)
             return {"today": to.isoformat(), "renewed": len(done)}
 
     def _order(self, action: str, fields: Fields) -> Json:
@@ -66,7 +69,7 @@ class Actions:
                 action, fields = "change_terms", Fields({"auto_renew": wanted}, today=self.tenant.today)
             order = orders.place(self.tenant, subscription, action, fields, by)
         if callout:
-            self._announce(order)
+            self.announcements.order(order)
         return {"order": order, "subscription": order["subscriptions"][0]["subscriptionNumber"]}
 
     def _storm(self, fields: Fields) -> Json:
@@ -93,7 +96,7 @@ class Actions:
         fields.finish()
         order = orders.delete_order(self.tenant, subscription, expected=expected)
         if callout:
-            self._announce(order)
+            self.announcements.order(order)
         return {"deleted": order["orderNumber"], "version": subscription.latest.version}
 
     def _withdraw_cancel(self, fields: Fields) -> Json:
@@ -104,19 +107,38 @@ class Actions:
 
     def _change_contact(self, fields: Fields) -> Json:
         by, callout = orders.By.read(fields), fields.flag("callout", True)
+        contacts, accounts = self._people_before(fields)
         done = people.change_contact(self.tenant, fields, by)
         if callout and "order" in done:
-            self._announce(done["order"])
+            self.announcements.order(done["order"])
         elif callout:
-            self._announce_account(done["account"], "Contact")
+            before = [each for each in contacts.values() if each.account_number == done["account"]]
+            self.announcements.edited(done["account"], accounts.get(done["account"]), before)
         return done
 
     def _rename_account(self, fields: Fields) -> Json:
         callout = fields.flag("callout", True)
+        _, accounts = self._people_before(fields)
         done = people.rename_account(self.tenant, fields)
         if callout:
-            self._announce_account(done["account"], "Account")
+            self.announcements.edited(done["account"], accounts.get(done["account"]), ())
         return done
+
+    def _people_before(self, fields: Fields) -> tuple[dict[str, Contact], dict[str, Account]]:
+        """Contacts by id and accounts by number as they are, those of `key` taken out of stock."""
+        key = fields.text("key") or ""
+        if self.tenant.find_account(key) is None:
+            self.tenant.find_subscription(key)
+        return dict(self.tenant.contacts), dict(self.tenant.accounts)
+
+    def _communication_profile(self, fields: Fields) -> Json:
+        """Give the account of `key` the communication profile of `name`, which is made if need be."""
+        account = self.tenant.find_account(fields.need("key"))
+        name = fields.need("name")
+        fields.finish()
+        if account is None:
+            raise Refused("there is no such account", 50000040)
+        return {"account": account.number, "profile": self.notifications.store.give_profile(account.number, name)}
 
     def _create_account(self, fields: Fields) -> Json:
         return people.create_account(self.tenant, fields)
@@ -136,14 +158,15 @@ class Actions:
         else:
             self.tenant.load_stock()
             among = list(self.tenant.subscriptions.values())
-        count = 0
+        payers = []
         for subscription in among:
             before = subscription.latest
             after = billing.bill(before, target)
             if after.rate_plans != before.rate_plans:
                 self.tenant.touch(subscription, after)
-                count += 1
-        return count
+                payers.append(after.invoice_owner)
+        self.announcements.billed(payers)
+        return len(payers)
 
     def _advance(self, fields: Fields) -> Json:
         days = fields.whole("days")
@@ -238,47 +261,16 @@ class Actions:
         return {"seconds": self.api.access.seconds}
 
     def _settings(self, fields: Fields) -> Json:
-        """`preview_rows` (the most of one preview), `default_version`, `tenant` (the number in a token's scope)."""
+        """`preview_rows` (the most of one preview), `default_version`, `tenant` (the number in a token's scope),
+        `order_fields` (the custom fields that orders have; a dash is none)."""
         self.api.preview_rows = fields.whole("preview_rows") or self.api.preview_rows
         self.api.default_version = fields.text("default_version") or self.api.default_version
         self.tenant.number = fields.text("tenant") or self.tenant.number
+        custom = fields.text("order_fields")
+        if custom is not None:
+            self.notifications.store.order_fields = tuple(word for word in custom.split(",") if word != "-")
         fields.finish()
         return {"preview_rows": self.api.preview_rows, "default_version": self.api.default_version}
-
-    def _announce(self, order: Json) -> None:
-        """The callouts of a processed order: one for each action, as the events do."""
-        at, part = self.tenant.now(), order["subscriptions"][0]
-        subscription = self.tenant.find_subscription(part["subscriptionNumber"])
-        if subscription is None:
-            return
-        latest, custom = subscription.latest, order["customFields"]
-        account = self.tenant.accounts[latest.account]
-        context = {
-            "Subscription.Name": latest.number,
-            "Subscription.SubscriptionNumber": latest.number,
-            "Subscription.Id": latest.id,
-            "Subscription.OriginalID": subscription.versions[0].id,
-            "Order.OrderNumber": order["orderNumber"],
-            "Order.Status": order["status"],
-            "Order.CreatedById": order["createdBy"],
-            "Order.Source__c": custom["Source__c"] or "",
-            "Order.InitiatedSource__c": custom["InitiatedSource__c"] or "",
-            "Account.AccountNumber": account.number,
-            "Account.Id": account.id,
-        }
-        for action in part["orderActions"]:
-            of_action = {**context, "OrderAction.Type": action["type"], "OrderAction.SubscriptionNumber": latest.number}
-            self.callouts.send_for_subscription(latest.number, of_action, at)
-            self.notifications.send("OrderActionProcessed", latest.id, of_action, at)
-        self.notifications.send("OrderProcessed", latest.id, context, at)
-
-    def _announce_account(self, number: str, edited: str) -> None:
-        """An edit of an account or a contact is only told where the tenant has made events of its own for it."""
-        account, at = self.tenant.accounts[number], self.tenant.now()
-        self.callouts.send_for_account(number, account.id, at)
-        context = {"Account.AccountNumber": number, "Account.Id": account.id}
-        for event in self.notifications.events(edited):
-            self.notifications.send(event, account.id, context, at)
 
 
 _WITH_OWN_WORDS = ("create_subscription", "auto_renew")
@@ -288,6 +280,7 @@ _OTHERS: dict[str, Callable[[Actions, Fields], Json]] = {
     "change_address": Actions._change_contact,
     "change_name": Actions._change_contact,
     "rename_account": Actions._rename_account,
+    "communication_profile": Actions._communication_profile,
     "storm": Actions._storm,
     "delete_order": Actions._delete_order,
     "withdraw_cancel": Actions._withdraw_cancel,

@@ -1,48 +1,41 @@
-"""Zuora's addresses for provisioning callouts, and what a provisioned one sends when an order was processed.
+"""Zuora's addresses for provisioning callouts, and what a provisioned one sends when something happened.
 
-Sources: "Create an event trigger", "Create a callout template", "Create a notification definition" of Zuora's API
-reference and "Merge fields" of its documentation. Events: `OrderProcessed` once an order, `OrderActionProcessed` once
-an action, and custom events of accounts and contacts. A filter that cannot be evaluated sends nothing, as documented.
+Sources: "Callout templates", "Notification definitions" and "Merge fields" of Zuora's documentation. Events:
+`OrderProcessed` once an order, `OrderActionProcessed` once an action, and custom events of what triggers watch. A
+filter that cannot be evaluated sends nothing, and a definition speaks for the accounts of its profiles alone.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
-from uuid import uuid4
 
 from sync_service.emulator import messages
 from sync_service.emulator.answers import Json
 from sync_service.emulator.callouts import Callouts
+from sync_service.emulator.conditions import CannotEvaluate, holds
 from sync_service.emulator.delivery import Destination
-from sync_service.emulator.fields import Refused
 from sync_service.emulator.messages import Answer, Request
-from sync_service.emulator.tenant import LIMIO_USER
+from sync_service.emulator.notification_store import (
+    DEFAULT_PROFILE,
+    DEFINITIONS,
+    TEMPLATES,
+    TRIGGERS,
+    NotificationStore,
+)
 
-_KINDS = {
-    "events/event-triggers": ("baseObject", "condition", "eventType"),
-    "notifications/callout-templates": ("name", "calloutBaseurl", "httpMethod"),
-    "notifications/notification-definitions": ("name",),
-}
-_DEFAULTS: dict[str, Json] = {
-    "events/event-triggers": {"active": True},
-    "notifications/callout-templates": {"active": True, "calloutRetry": True, "requiredAuth": False},
-    "notifications/notification-definitions": {"active": True, "calloutActive": False, "calloutTemplateIds": []},
-}
 _FIELD = re.compile(r"\{\{\s*([\w.]+)\s*\}\}|<([A-Z]\w*(?:\.\w+)+)>")
-_CONDITION = re.compile(r"\s*([\w.]+)\s*(==|!=)\s*(?:'([^']*)'|\"([^\"]*)\"|(null))\s*$")
 _ALGORITHMS = {f"SHA-{bits}": f"sha{bits}" for bits in (1, 224, 256, 384, 512)} | {"MD5": "md5"}
 
 
 class Notifications:
-    """Triggers, templates and definitions as they were created, by kind and id."""
+    """Answers for the store of triggers, templates and definitions, and sends what they say."""
 
     def __init__(self, callouts: Callouts) -> None:
         self.callouts = callouts
-        self.kept: dict[str, dict[str, Json]] = {kind: {} for kind in _KINDS}
+        self.store = NotificationStore()
 
     def answer(self, request: Request) -> Answer:
         """Create, list, read, change or delete."""
@@ -51,45 +44,53 @@ class Notifications:
         if kind == "notifications/callout-histories" and key == "resend" and request.method == "POST":
             self.callouts.resend()
             return Answer(202, {})
-        if kind not in self.kept or len(request.parts) > 3:
+        if kind not in self.store.kept or len(request.parts) > 3:
             return messages.refusal(50000045, f"{request.method} {request.path} is not supported by the emulator.")
-        if key is not None and key not in self.kept[kind]:
-            raise Refused(f"Cannot find entity by key: '{key}'.", 50000040)
-        match request.method:
-            case "GET" if key is None:
-                return Answer(200, self._list(request, kind))
-            case "POST" if key is None:
-                return Answer(200, self._create(kind, request.json()))
-            case "GET" if key is not None:
-                return Answer(200, self.kept[kind][key])
-            case "PUT" if key is not None:
-                self.kept[kind][key] |= {**request.json(), "id": key}
-                return Answer(200, self.kept[kind][key])
-            case "DELETE" if key is not None:
-                del self.kept[kind][key]
-                return Answer(204)
+        match request.method, key:
+            case "GET", None:
+                return Answer(200, self.store.listed(request, kind))
+            case "POST", None:
+                made = self.store.create(kind, request.json())
+                return Answer(200, self.store.shown(kind, made["id"]))
+            case method, str(key):
+                shown = self.store.shown(kind, key)
+                if method == "PUT":
+                    self.store.change(kind, key, request.json())
+                    return Answer(200, self.store.shown(kind, key))
+                if method == "DELETE":
+                    self.store.delete(kind, key)
+                    return Answer(204)
+                return Answer(200, shown)
         return messages.refusal(50000045, f"{request.method} is not supported here.")
 
     def send(self, event: str, object_id: str, context: Mapping[str, str], at: datetime) -> None:
-        """Send what is defined for an event."""
-        for definition in list(self.kept["notifications/notification-definitions"].values()):
+        """Send what is defined for an event; `context` are the merge fields that it has."""
+        profile = self.store.profile_of.get(context.get("Account.AccountNumber", ""), DEFAULT_PROFILE)
+        for definition in self.store.rows(DEFINITIONS):
             if definition.get("eventTypeName") != event or not (definition["active"] and definition["calloutActive"]):
                 continue
-            condition = (definition.get("filterRule") or {}).get("condition")
-            params = definition.get("filterRuleParams") or {}
-            if condition and not _holds(condition, {**context, **{name: str(value) for name, value in params.items()}}):
+            if profile not in self.store.profiles_of(definition) or not _passes(definition, context):
                 continue
             for template in self._templates(definition):
                 url, body = _merge(template["calloutBaseurl"], context), _body(template, context)
                 self.callouts.send(event, object_id, url, body, at, self._destination(template))
 
-    def events(self, base_object: str) -> list[str]:
-        """The custom events that active triggers define on an object such as `Account`."""
-        triggers = self.kept["events/event-triggers"].values()
-        return [each["eventType"]["name"] for each in triggers if each["active"] and each["baseObject"] == base_object]
+    def notice(
+        self, base_object: str, old: Mapping[str, str], new: Mapping[str, str], context: Mapping[str, str], at: datetime
+    ) -> None:
+        """An object was updated: every trigger whose condition holds has its event sent."""
+        values = {"changeType": "UPDATE", **new, **{f"{name}_old": value for name, value in old.items()}}
+        for trigger in self.store.rows(TRIGGERS):
+            if trigger["active"] and trigger["baseObject"] == base_object and _holds(trigger["condition"], values):
+                event = trigger["eventType"]["name"]
+                self.send(event, new[f"{base_object}.Id"], {**context, **new}, at)
+
+    def watches(self, base_object: str) -> bool:
+        """Whether any trigger is on such objects."""
+        return any(each["baseObject"] == base_object for each in self.store.rows(TRIGGERS))
 
     def _templates(self, definition: Json) -> list[Json]:
-        templates = self.kept["notifications/callout-templates"]
+        templates = self.store.kept[TEMPLATES]
         found = [templates[key] for key in definition.get("calloutTemplateIds") or () if key in templates]
         found += [definition["callout"]] if definition.get("callout") else []
         return [template for template in found if template.get("active", True)]
@@ -117,32 +118,18 @@ class Notifications:
             delay_seconds=mine.delay_seconds,
         )
 
-    def _create(self, kind: str, given: Json) -> Json:
-        missing = [name for name in _KINDS[kind] if not given.get(name)]
-        if missing:
-            raise Refused(f"{', '.join(missing)} may not be null", 50000022)
-        names = [each.get("name") for each in self.kept[kind].values()]
-        if given.get("name") is not None and given["name"] in names:
-            raise Refused(f"The name {given['name']} is in use.", 50000020)
-        key = str(uuid4())
-        marks = {"id": key, "createdBy": LIMIO_USER, "updatedBy": LIMIO_USER}
-        stored = {**_DEFAULTS[kind], **given, **marks}
-        if kind == "events/event-triggers":
-            stored["eventType"] = {**given["eventType"], "namespace": "user.notification"}
-        self.kept[kind][key] = stored
-        return stored
 
-    def _list(self, request: Request, kind: str) -> Json:
-        rows = list(self.kept[kind].values())
-        for name in ("name", "eventTypeName", "eventCategory", "baseObject"):
-            wanted = request.one(name)
-            if wanted is not None:
-                rows = [row for row in rows if wanted in (row.get(name), (row.get("eventType") or {}).get("name"))]
-        start, limit = int(request.one("start") or 0), int(request.one("limit") or 10)
-        answer: Json = {"data": rows[start : start + limit]}
-        if start + limit < len(rows):
-            answer["next"] = f"{request.path}?start={start + limit}&limit={limit}"
-        return answer
+def _passes(definition: Json, context: Mapping[str, str]) -> bool:
+    condition = (definition.get("filterRule") or {}).get("condition")
+    params = {name: str(value) for name, value in (definition.get("filterRuleParams") or {}).items()}
+    return not condition or _holds(condition, {**context, **params})
+
+
+def _holds(condition: str, values: Mapping[str, str]) -> bool:
+    try:
+        return holds(condition, values)
+    except CannotEvaluate:
+        return False
 
 
 def _body(template: Json, context: Mapping[str, str]) -> bytes:
@@ -160,17 +147,3 @@ def _merge(text: str, context: Mapping[str, str]) -> str:
 def _look_up(name: str, context: Mapping[str, str]) -> str:
     """`DataSource.Subscription.Name` and `OrderAction.Subscription.Name` are the same as `Subscription.Name`."""
     return context.get(".".join(name.split(".")[-2:]), "")
-
-
-def _holds(condition: str, context: Mapping[str, str]) -> bool:
-    """Evaluate comparisons joined by && and ||; what is not understood is false."""
-    combine: Callable[[Any], bool]
-    for joint, combine in (("||", any), ("&&", all)):
-        if joint in condition:
-            return combine([_holds(part, context) for part in condition.split(joint)])
-    parsed = _CONDITION.match(condition.strip().strip("()"))
-    if parsed is None:
-        return False
-    name, operator, *values = parsed.groups()
-    wanted = next((value for value in values[:2] if value is not None), "")
-    return (_look_up(name, context) == wanted) == (operator == "==")

@@ -16,6 +16,7 @@ from uuid import uuid4
 from sync_service.emulator import account_answers, answers, billing, messages, object_query, zoql
 from sync_service.emulator.answers import Json
 from sync_service.emulator.callouts import Callouts
+from sync_service.emulator.descriptions import describe
 from sync_service.emulator.fields import Refused
 from sync_service.emulator.messages import Answer, Request
 from sync_service.emulator.notifications import Notifications
@@ -234,6 +235,20 @@ def _query_one(api: ZuoraApi, _: Request, kind: str, key: str) -> Json:
     return object_query.find(api.tenant, kind, key)
 
 
+def _zoql(api: ZuoraApi, request: Request) -> Json:
+    asked = request.json()
+    of_profiles = api.notifications.store.zoql(str(asked.get("queryString", "")))
+    return of_profiles if of_profiles is not None else zoql.query(api.tenant, asked)
+
+
+def _describe(api: ZuoraApi, _: Request, name: str) -> Answer:
+    """As "Describe an object", whose answers are XML, errors too."""
+    found = describe(name, api.notifications.store.order_fields)
+    if found is None:
+        return Answer(404, b"<error>Not found</error>", content_type="text/xml; charset=utf-8")
+    return Answer(200, found, content_type="text/xml; charset=utf-8")
+
+
 def _provision(api: ZuoraApi, request: Request, *_: str) -> Answer:
     return api.notifications.answer(request)
 
@@ -251,8 +266,9 @@ _ROUTES: dict[str, _Work] = {
     "POST /v1/operations/billing-preview": ZuoraApi._preview,
     "GET /object-query/{kind}": _query,
     "GET /object-query/{kind}/{key}": _query_one,
-    "POST /v1/action/query": lambda api, request: zoql.query(api.tenant, request.json()),
+    "POST /v1/action/query": _zoql,
     "POST /v1/action/queryMore": lambda api, request: zoql.query_more(api.tenant, request.json()),
+    "GET /v1/describe/{object}": _describe,
     "GET /v1/notification-history/callout": lambda api, request: api.callouts.history(request),
     "GET /events/{kind}": _provision,
     "POST /events/{kind}": _provision,

@@ -295,6 +295,7 @@ def test_provisioned_notifications_send_their_template_where_the_filter_holds(
         definition = {
             "name": "sync",
             "eventTypeName": "OrderActionProcessed",
+            "eventTypeNamespace": "com.zuora.notification",
             "calloutActive": True,
             "calloutTemplateIds": [created["id"]],
             "filterRule": {
