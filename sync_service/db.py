@@ -5,19 +5,27 @@ Every time that a decision hangs on is the database's (`now`), never a host's.
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, TextClause, create_engine, event, text
+from sqlalchemy import Connection, Engine, Row, TextClause, create_engine, event, text
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
 #: How long a SQLite writer waits for another before it gives up, in seconds.
 SQLITE_BUSY_SECONDS = 20
+#: A SQLite writer's pauses while another process writes, in seconds. SQLite's own grow to 100 ms, and whoever waits
+#: that long between two looks finds the next one writing.
+_FIRST_LOOK, _LONGEST_LOOK = 0.0005, 0.005
+#: A PostgreSQL connection that rested longer is asked whether it still lives before it is used, in seconds.
+_TRUSTED_SECONDS = 1.0
 
 _NOW = {
     "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
@@ -31,8 +39,11 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.dialect: str = engine.dialect.name
-        # SQLite has one writer; waiting in line here keeps the tail short (its busy handler sleeps and retries).
+        # SQLite has one writer; waiting in line here keeps the tail short.
         self._writer: Any = threading.Lock() if self.dialect == "sqlite" else nullcontext()
+        # Kept, because making a statement takes longer than running it.
+        self._statements: dict[str, TextClause] = {}
+        self._driver_statements: dict[str, str] = {}
 
     @contextmanager
     def transaction(self, *, lock_timeout_ms: int | None = None) -> Iterator[Session]:
@@ -59,16 +70,43 @@ class Database:
         with self.engine.connect().execution_options(read_only=True) as connection, connection.begin():
             yield Session(bind=connection, expire_on_commit=False)
 
+    def run_alone(self, statement: str, values: Mapping[str, object]) -> Row[Any]:
+        """Run one writing statement as a transaction of its own, in one round trip, and give its row.
+
+        For PostgreSQL, where one statement may write several tables and bound its own wait for locks.
+        """
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            return connection.exec_driver_sql(self.driver_sql(statement), dict(values)).one()
+
     def sql(self, statement: str) -> TextClause:
-        """`statement` with {now} (the database's clock in ms) and {lock} filled in for this database."""
-        lock = "FOR UPDATE SKIP LOCKED" if self.dialect == "postgresql" else ""
-        wait = "FOR UPDATE" if self.dialect == "postgresql" else ""
-        filled = statement.replace("{now}", _NOW[self.dialect]).replace("{lock}", lock).replace("{for_update}", wait)
-        return text(filled)
+        """`statement` with {now} (the database's clock in ms) and {lock} filled in for this database.
+
+        For texts of a small number: each is kept.
+        """
+        made = self._statements.get(statement)
+        if made is None:
+            made = self._statements[statement] = text(self._fill(statement))
+        return made
+
+    def driver_sql(self, statement: str) -> str:
+        """The same as the driver takes it, for `exec_driver_sql`, which costs half: for what runs by the thousand."""
+        made = self._driver_statements.get(statement)
+        if made is None:
+            # SQLite's driver knows :names itself; the other's are made by the dialect.
+            made = self._fill(statement)
+            if self.dialect != "sqlite":
+                made = str(text(made).compile(dialect=self.engine.dialect))
+            self._driver_statements[statement] = made
+        return made
 
     def now(self, session: Session) -> int:
         """The database's clock: milliseconds since 1970 in UTC."""
-        return int(session.connection().execute(self.sql("SELECT {now}")).scalar_one())
+        return int(session.connection().exec_driver_sql(self.driver_sql("SELECT {now}")).scalar_one())
+
+    def _fill(self, statement: str) -> str:
+        lock = "FOR UPDATE SKIP LOCKED" if self.dialect == "postgresql" else ""
+        wait = "FOR UPDATE" if self.dialect == "postgresql" else ""
+        return statement.replace("{now}", _NOW[self.dialect]).replace("{lock}", lock).replace("{for_update}", wait)
 
     @contextmanager
     def _turn(self, lock_timeout_ms: int | None) -> Iterator[None]:
@@ -98,16 +136,31 @@ def connect(url: str, *, pool_size: int = 10) -> Database:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return Database(engine)
-    return Database(
-        create_engine(
-            url.replace("postgresql://", "postgresql+psycopg://", 1),
-            pool_size=pool_size,
-            max_overflow=2,
-            pool_pre_ping=True,
-            pool_recycle=1800,
-            connect_args={"connect_timeout": 5},
-        )
+    engine = create_engine(
+        url.replace("postgresql://", "postgresql+psycopg://", 1),
+        pool_size=pool_size,
+        max_overflow=2,
+        pool_recycle=1800,
+        connect_args={"connect_timeout": 5},
     )
+    event.listen(engine, "checkin", _note_rest)
+    event.listen(engine, "checkout", _ask_after_rest)
+    return Database(engine)
+
+
+def _note_rest(_: Any, entry: ConnectionPoolEntry) -> None:
+    entry.info["rests_since"] = time.monotonic()
+
+
+def _ask_after_rest(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:
+    """Let the pool replace connections that died while nobody used them. Asking every time is one round trip more."""
+    if time.monotonic() - entry.info.get("rests_since", time.monotonic()) < _TRUSTED_SECONDS:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except Exception as error:
+        raise InvalidatePoolError from error
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
@@ -118,10 +171,28 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> N
 
 def _begin_sqlite(connection: Connection) -> None:
     options = connection.get_execution_options()
+    driver: Any = connection.connection.driver_connection
     if options.get("read_only", False):
-        connection.exec_driver_sql("BEGIN")
+        driver.execute("BEGIN")
         return
-    # How long this one waits for a writer of another process; the connection may have been another's before.
     wait_ms = options.get("lock_timeout_ms") or SQLITE_BUSY_SECONDS * 1000
-    connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(wait_ms)}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        if not _lock_sqlite(driver, time.monotonic() + wait_ms / 1000):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # fails, with the error that callers expect
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}")
+
+
+def _lock_sqlite(driver: sqlite3.Connection, deadline: float) -> bool:
+    """Begin to write as soon as no other process does; whether that was before `deadline` (monotonic seconds)."""
+    pause = _FIRST_LOOK
+    while True:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+            return True
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                return False
+        time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - keeps processes out of step
+        pause = min(pause * 1.2, _LONGEST_LOOK)

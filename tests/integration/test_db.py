@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -59,3 +61,65 @@ def test_a_bounded_wait_for_another_process_ends_with_an_error(database: Databas
         with pytest.raises(OperationalError), database.transaction(lock_timeout_ms=50) as session:
             session.connection().execute(update)
     other.engine.dispose()
+
+
+def test_a_bounded_wait_for_another_process_that_writes_is_as_long_as_asked(sqlite_database: Database) -> None:
+    other = connect(str(sqlite_database.engine.url))
+    began = time.monotonic()
+    with other.transaction(), pytest.raises(OperationalError), sqlite_database.transaction(lock_timeout_ms=50):
+        pass
+    took = time.monotonic() - began
+
+    assert 0.05 <= took < 5  # left to itself, SQLite waits for 20 seconds
+    other.engine.dispose()
+
+
+def test_a_connection_that_died_while_it_rested_is_replaced(postgres_url: str) -> None:
+    database, other = connect(postgres_url), connect(postgres_url)
+    with database.reading() as session:
+        first = session.connection().exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    with other.reading() as session:
+        session.connection().exec_driver_sql("SELECT pg_terminate_backend(%s)", (first,))
+
+    time.sleep(1.1)  # for less it is trusted
+    with database.reading() as session:
+        second = session.connection().exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+
+    assert second != first
+    database.engine.dispose()
+    other.engine.dispose()
+
+
+def test_a_connection_that_died_in_use_fails_one_transaction_and_no_more(postgres_url: str) -> None:
+    database, other = connect(postgres_url), connect(postgres_url)
+    with database.reading() as session:
+        first = session.connection().exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    with other.reading() as session:
+        session.connection().exec_driver_sql("SELECT pg_terminate_backend(%s)", (first,))
+
+    with pytest.raises(OperationalError), database.reading() as session:
+        session.connection().exec_driver_sql("SELECT 1")
+    with database.reading() as session:
+        answer = session.connection().exec_driver_sql("SELECT 1").scalar_one()
+
+    assert answer == 1
+    database.engine.dispose()
+    other.engine.dispose()
+
+
+def test_a_statement_that_runs_alone_is_committed_with_what_it_says(postgres_url: str) -> None:
+    database = connect(postgres_url)
+    with database.transaction() as session:
+        session.connection().exec_driver_sql("CREATE TABLE note (name TEXT, at BIGINT)")
+
+    row = database.run_alone("INSERT INTO note (name, at) VALUES (:name, {now}) RETURNING name, at", {"name": "50%"})
+
+    with database.reading() as session:
+        kept = session.connection().exec_driver_sql("SELECT name, at FROM note").one()
+    assert (kept.name, kept.at) == (row.name, row.at) == ("50%", row.at)
+    with pytest.raises(IntegrityError), database.transaction() as session:  # the connection is an ordinary one again
+        session.connection().exec_driver_sql("INSERT INTO note (name) VALUES ('rolled back')")
+        raise IntegrityError("", None, ValueError())
+    with database.reading() as session:
+        assert session.connection().exec_driver_sql("SELECT count(*) FROM note").scalar_one() == 1
+    database.engine.dispose()
