@@ -478,9 +478,11 @@ def test_a_customer_compared_with_a_later_read_is_newer(loaded: Database) -> Non
     run(loaded, in_zuora("A-S1"), began=NOON, at=NOON + 1_000)
 
     overlapping, _, _ = run(loaded, in_zuora("A-S2"), began=NOON + 999, at=NOON + 2_000)
-    after, _, _ = run(loaded, in_zuora("A-S1"), began=NOON + 2_000, at=NOON + 3_000)
+    at_once, _, _ = run(loaded, in_zuora("A-S1"), began=NOON + 2_000, at=NOON + 3_000)
+    after, _, _ = run(loaded, in_zuora("A-S2"), began=NOON + 3_001, at=NOON + 4_000)
 
-    assert (overlapping.customer_is_newer, after.customer_is_newer) == (True, False)
+    newer = (overlapping.customer_is_newer, at_once.customer_is_newer, after.customer_is_newer)
+    assert newer == (True, True, False)
 
 
 def test_two_syncs_of_one_customer_take_turns(loaded: Database) -> None:
