@@ -30,6 +30,7 @@ class Difference(StrEnum):
     CONTACT = "contact changed"
     ACCOUNT_CHANGED = "account changed"
     UNKNOWN = "not in Limio"
+    ABSENT = "no longer in Zuora's list"
 
 
 @dataclass(frozen=True, kw_only=True)

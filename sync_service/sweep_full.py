@@ -1,6 +1,7 @@
 """The full sweep: every subscription that Zuora has, compared from the list itself, in the order of Zuora's ids.
 
-Whatever stands still costs a 99th of a call. Cancelled and expired ones are looked at like any other.
+Whatever stands still costs a 99th of a call. Cancelled and expired ones are looked at like any other. What was read
+before and is not in the list any more is named.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from sync_service.jobs import JobLease
 from sync_service.sweep import Cursor, PartWay, walk
+from sync_service.sweep_absent import MOST_KEPT, ask_for_absent, find_absent
 from sync_service.sweep_marks import Sweep
 from sync_service.sweep_pages import fetch_marked, first_page
 from sync_service.sweep_report import Report
@@ -35,9 +37,17 @@ def sweep_full(context: SyncContext, lease: JobLease) -> Mapping[str, Any] | Par
 def _step(sweep: Sweep, reading: Reading, cursor: Cursor) -> Cursor | None:
     listing, source = Listing(cursor["listing"]), Source(cursor["source"])
     question = Question(listing=listing, source=source, with_people=source is Source.OBJECT_QUERY)
-    _, following = fetch_marked(sweep, reading, question, cursor)
-    if following is None:
-        database = sweep.context.database
-        with database.reading() as session:
-            sweep.report.values["seconds"] = round((database.now(session) - cursor["began"]) / 1000, 1)
-    return following
+    page, following = fetch_marked(sweep, reading, question, cursor)
+    absent: list[str] = cursor.get("absent", [])
+    if question.with_people and len(absent) < MOST_KEPT:
+        after = cursor.get("last_id", "") if cursor["place"] is not None else ""
+        absent = absent + find_absent(sweep, page.subscriptions, after, is_last=following is None)
+    if following is not None:
+        last_id = page.subscriptions[-1].id if page.subscriptions else cursor.get("last_id", "")
+        return {**following, "absent": absent[:MOST_KEPT], "last_id": last_id}
+    if len(absent) < MOST_KEPT:
+        ask_for_absent(sweep, absent, cursor["began"])
+    with sweep.context.database.reading() as session:
+        took = sweep.context.database.now(session) - cursor["began"]
+    sweep.report.values["seconds"] = round(took / 1000, 1)
+    return None

@@ -6,9 +6,10 @@ truly leaves behind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,6 +27,7 @@ from sync_service.sweep import PartWay
 from sync_service.sweep_delta import sweep_delta
 from sync_service.sweep_full import sweep_full
 from sync_service.sync import SyncContext
+from sync_service.tables import JobRow, SubscriptionRow
 from sync_service.worker import Worker
 from sync_service.zuora.client import ZuoraClient
 
@@ -44,8 +46,20 @@ class World:
         return self.context.database
 
     def do(self, action: str, **values: Any) -> dict[str, Any]:
-        """Something happens in Zuora, and nobody tells us."""
-        return self.zuora.emulator.actions.do(action, {"callout": False, **values})
+        """Something happens in Zuora, and no callout goes anywhere."""
+        return self.zuora.emulator.actions.do(action, values)
+
+    def pass_time(self, **time: float) -> None:
+        """Zuora's clock goes on by that much. Its update times have whole seconds: two changes in one look like one."""
+        tenant = self.zuora.emulator.tenant
+        before = tenant.now
+        tenant.now = lambda: before() + timedelta(**time)  # type: ignore[method-assign]
+
+    def load(self, *numbers: str) -> None:
+        """Limio has these, and no sync has read them."""
+        with self.database.transaction() as session:
+            for number in numbers:
+                session.add(SubscriptionRow(id=f"sub-{number}", reference=number, document={}))
 
     def subscribe(self, *numbers: str, account: str | None = None) -> None:
         """New subscriptions, each on an account of its own unless one is named."""
@@ -79,18 +93,40 @@ class World:
 
     def stretch(self, story: Story = sweep_delta) -> Mapping[str, Any] | PartWay:
         """One stretch of a sweep, as a scheduler runs it."""
-        name = story.__name__
-        ensure_job(self.database, name)
-        with self.database.transaction() as session:
-            run_soon(self.database, session, name)
-        lease = take(self.database, name)
-        assert lease is not None
+        lease = self.begin(story)
         result = story(self.context, lease)
         if isinstance(result, PartWay):
             put_back(self.database, lease, error=result.error)
         else:
             done(self.database, lease, next_due_in_ms=0, progress=result)
         return result
+
+    def begin(self, story: Story) -> JobLease:
+        """The right to run a sweep, from its cursor on."""
+        ensure_job(self.database, story.__name__)
+        with self.database.transaction() as session:
+            run_soon(self.database, session, story.__name__)
+        lease = take(self.database, story.__name__)
+        assert lease is not None
+        return lease
+
+    def reopen(self) -> None:
+        """The pause that Zuora's trouble brought is over."""
+        self.execute("UPDATE zuora_limit SET trouble = 0, open_until = NULL")
+
+    def keep_watermark(self, zuora: str, *, ago_ms: int) -> None:
+        """The last delta sweep began so long ago, when Zuora's clock said that."""
+        with self.database.transaction() as session:
+            row = session.get(JobRow, sweep_delta.__name__)
+            assert row is not None
+            row.progress = {"watermark": {"zuora": zuora, "ours": self.database.now(session) - ago_ms}}
+
+    def spoil_cursor(self, story: Story) -> None:
+        """Zuora's cursor in the job's own becomes one that Zuora does not know."""
+        with self.database.transaction() as session:
+            row = session.get(JobRow, story.__name__)
+            assert row is not None
+            row.cursor = {**row.cursor, "place": "bm8gY3Vyc29y"}
 
     def calls(self) -> int:
         """What Zuora was asked since the last time that somebody asked this."""
@@ -124,8 +160,3 @@ def open_world(database: Database, *, bulk: Bulk | None = None, **settings: Any)
     finally:
         client.close()
         zuora.stop()
-
-
-def numbers_of(rows: Iterable[tuple[Any, ...]]) -> set[str]:
-    """The first column."""
-    return {row[0] for row in rows}

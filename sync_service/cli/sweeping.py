@@ -139,7 +139,12 @@ def show_report(name: str, report: Mapping[str, Any]) -> str:
     lines += [f"    {report[key]}  {words[key]}" for key in words if report.get(key)]
     lines += [f"    {count}  {reason}" for reason, count in report.get("reasons", {}).items()]
     lines += [f"  left out {count}: {reason}" for reason, count in report.get("left_out", {}).items()]
-    for key, title in (("drift_numbers", "drift"), ("missing_from_load", "missing from the load")):
+    named = {
+        "drift_numbers": "drift",
+        "missing_from_load": "missing from the load",
+        "absent_numbers": "read before and no longer in Zuora's list",
+    }
+    for key, title in named.items():
         if report.get(key):
             lines.append(f"  {title}: {', '.join(report[key])}")
     if report.get("unreadable"):
