@@ -5,7 +5,18 @@ from __future__ import annotations
 import click
 
 from sync_service import __version__
-from sync_service.cli import access, backfilling, checking, demo, operating, serve, stock, sweeping, syncing
+from sync_service.cli import (
+    access,
+    backfilling,
+    checking,
+    demo,
+    operating,
+    provisioning,
+    serve,
+    stock,
+    sweeping,
+    syncing,
+)
 from sync_service.cli.wiring import PlainGroup
 from sync_service.emulator.commands import emulator
 
@@ -40,6 +51,9 @@ for command in (
     demo.demo,
 ):
     main.add_command(command)
+
+for command in (provisioning.install, provisioning.list_callouts, provisioning.remove):
+    operating.callouts.add_command(command)
 
 if __name__ == "__main__":
     main()

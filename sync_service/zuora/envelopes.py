@@ -89,6 +89,16 @@ def open_envelope(status: int, headers: Mapping[str, str], body: bytes) -> dict[
     raise kind(text)
 
 
+def open_text(status: int, headers: Mapping[str, str], body: bytes) -> str:
+    """The text of a good answer that is no JSON. Errors come as JSON or as XML; raises as `open_envelope` does."""
+    if status == 200 and read_json(body) is None:
+        return body.decode("utf-8", "replace")
+    if status in _BY_STATUS and read_json(body) is None:
+        raise _BY_STATUS[status](f"Zuora answered HTTP {status}.")
+    open_envelope(status, headers, body)
+    raise ZuoraUnavailable(f"Zuora answered HTTP {status} with JSON where none was asked for.")
+
+
 def read_json(body: bytes) -> Any:
     """The JSON value with exact numbers, or None where it is no JSON (or null, which is no answer either)."""
     try:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -19,9 +19,11 @@ from sync_service.errors import (
 )
 from sync_service.subscription import ZuoraAccount, ZuoraSubscription
 from sync_service.zuora.connection import Connection
-from sync_service.zuora.envelopes import open_envelope
+from sync_service.zuora.envelopes import open_envelope, open_text
 from sync_service.zuora.payloads import read_account, read_subscription
 from sync_service.zuora.transport import AnswerCut, Deadline
+
+_T = TypeVar("_T")
 
 #: The most rows of one Object Query page, by its documentation.
 _PAGE_SIZE = 99
@@ -167,6 +169,22 @@ class Reading:
         Repeated at most once: with a new token where Zuora refused the old one, or, where it is a GET or `repeatable`,
         over a new connection where the old one had been closed. Every other repetition is the queue's.
         """
+        return self._call(open_envelope, method, path, params=params, body=body, repeatable=repeatable)
+
+    def fetch_text(self, path: str) -> str:
+        """What stands at an address whose answer is no JSON, such as "Describe an object". Raises as `call` does."""
+        return self._call(open_text, "GET", path, params=None, body=None, repeatable=True)
+
+    def _call(
+        self,
+        open_answer: Callable[[int, Mapping[str, str], bytes], _T],
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | None,
+        repeatable: bool,
+    ) -> _T:
         again = True
         while True:
             token = self._connection.get_token(self.deadline)
@@ -176,7 +194,7 @@ class Reading:
                     method, path, token, self.deadline, params=params, body=body, track_id=self.track_id
                 )
                 self.server_date = answer.headers.get("Date")
-                return open_envelope(answer.status, answer.headers, answer.body)
+                return open_answer(answer.status, answer.headers, answer.body)
             except TokenRefused:
                 self._connection.drop_token(token)
                 if not again:

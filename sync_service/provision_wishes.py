@@ -1,0 +1,180 @@
+"""What Zuora should have in order to tell us of every change: three events, each with its template. Pure.
+
+Order actions are an event of Zuora's own. Accounts and contacts have none: a custom event watches their updates
+(docs.zuora.com, "Zuora custom events for Orders" and "Custom event overview").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from sync_service.errors import SyncServiceError
+
+PREFIX = "limio-sync"
+#: The custom fields by which Limio marks its orders.
+SOURCE_FIELDS = ("Source__c", "InitiatedSource__c")
+ZUORAS, TENANTS = "com.zuora.notification", "user.notification"
+_ADDRESS = "/api/plugins/zuora/sync"
+#: What of an account a sync reads: who its two contacts are. Its balance moves with every bill run.
+_WATCHED = ("BillToId", "SoldToId")
+_ANY_UPDATE = "changeType == 'UPDATE'"
+#: Words that need no quoting in a condition.
+_PLAIN = re.compile(r"[\w .:@+-]+")
+
+
+class CannotProvision(SyncServiceError):
+    """Zuora cannot be set up to call us as things are; the message says what to do."""
+
+    code = "cannot provision"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """One event that is to call us."""
+
+    #: For people; with the prefix it names template and definitions.
+    label: str
+    event: str
+    namespace: str
+    address: str
+    params: Mapping[str, str]
+    #: For a custom event: the object and the condition that make it; Zuora's own have none.
+    watches: tuple[str, str] | None = None
+    #: The filter rule; empty for none.
+    condition: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """Everything that an operator decides about the callouts."""
+
+    public_url: str
+    username: str
+    password: str = field(repr=False)
+    prefix: str = PREFIX
+    #: Orders with these words in one of `source_fields`, or made by these users, are our own.
+    sources: Sequence[str] = ()
+    users: Sequence[str] = ()
+    source_fields: Sequence[str] = SOURCE_FIELDS
+    filtered: bool = True
+
+    def name(self, label: str) -> str:
+        """The name of the template and the definitions of an event."""
+        return f"{self.prefix}: {label}"
+
+    def event(self, base_object: str) -> str:
+        """The name of our own custom event of an object; letters and digits, as in Zuora's."""
+        words = re.findall(r"[A-Za-z0-9]+", self.prefix)
+        return "".join(word[0].upper() + word[1:] for word in words) + f"{base_object}Updated"
+
+
+def check_terms(terms: Terms, *, local: bool) -> None:
+    """Raise CannotProvision with the remedy; `local` permits http to this machine, for an emulated Zuora."""
+    if not (terms.username and terms.password):
+        raise CannotProvision(
+            "Zuora needs a name and a password to call us with: set CALLOUT_USERNAME and CALLOUT_PASSWORD."
+        )
+    if not terms.public_url:
+        raise CannotProvision("PUBLIC_URL is not set: set it to the address under which Zuora reaches this service.")
+    if not re.search(r"[A-Za-z]", terms.prefix):
+        raise CannotProvision("The prefix needs a letter.")
+    parts = urlsplit(terms.public_url)
+    if local and is_this_machine(terms.public_url):
+        return
+    if parts.scheme != "https":
+        raise CannotProvision(
+            f"PUBLIC_URL is {terms.public_url}, and Zuora calls https only: put a proxy with a certificate in front"
+            " (deploy/ has a sample) and set PUBLIC_URL to its https address."
+        )
+    if is_this_machine(terms.public_url):
+        raise CannotProvision(f"PUBLIC_URL is {terms.public_url}, which Zuora cannot reach: set a public address.")
+
+
+def is_this_machine(url: str) -> bool:
+    """Whether the address is a loopback one."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def wish_list(
+    terms: Terms, *, order_fields: frozenset[str] | None, account_fields: frozenset[str] | None
+) -> tuple[list[Wish], list[str]]:
+    """What should be there, given the fields that the tenant's objects have (None: unknown), and what to know of it."""
+    notes: list[str] = []
+    if urlsplit(terms.public_url).port not in (None, 443) and not is_this_machine(terms.public_url):
+        notes.append("Zuora calls port 443 and no other, unless its support has opened one for you.")
+    sources = [name for name in terms.source_fields if name in (order_fields or ())]
+    condition = _own_orders(terms, sources, order_fields, notes) if terms.filtered else ""
+    orders = Wish(
+        label="order actions",
+        event="OrderActionProcessed",
+        namespace=ZUORAS,
+        address=_address(terms, "subscription", "OrderAction.Subscription.Name"),
+        params={
+            "SubscriptionNumber": "{{OrderAction.Subscription.Name}}",
+            "OrderNumber": "{{OrderAction.Order.OrderNumber}}",
+            "OrderCreatedById": "{{OrderAction.Order.CreatedById}}",
+            # A merge field that does not exist can keep a callout from being sent.
+            **{f"Order{name}": f"{{{{OrderAction.Order.{name}}}}}" for name in sources},
+        },
+        condition=condition,
+    )
+    return [orders, _account(terms, account_fields, notes), _contact(terms)], notes
+
+
+def _account(terms: Terms, fields: frozenset[str] | None, notes: list[str]) -> Wish:
+    condition = _ANY_UPDATE
+    if fields is not None and fields.issuperset(_WATCHED):
+        changed = " || ".join(f"Account.{name} != Account.{name}_old" for name in _WATCHED)
+        condition = f"{_ANY_UPDATE} && ({changed})"
+    else:
+        notes.append(
+            "Zuora does not show the fields of accounts: every update of one calls us, and a bill run updates them all."
+        )
+    return Wish(
+        label="account changes",
+        event=terms.event("Account"),
+        namespace=TENANTS,
+        # The id in both, so that changes of an account and of its contacts are one request.
+        address=_address(terms, "account", "Account.Id"),
+        params={"AccountNumber": "{{Account.AccountNumber}}"},
+        watches=("Account", condition),
+    )
+
+
+def _contact(terms: Terms) -> Wish:
+    return Wish(
+        label="contact changes",
+        event=terms.event("Contact"),
+        namespace=TENANTS,
+        address=_address(terms, "account", "Contact.AccountId"),
+        params={"ContactId": "{{Contact.Id}}"},
+        watches=("Contact", _ANY_UPDATE),
+    )
+
+
+def _own_orders(terms: Terms, sources: Sequence[str], fields: frozenset[str] | None, notes: list[str]) -> str:
+    """The filter rule that lets pass what is not our own; empty where no field is known to be there.
+
+    A rule that names a field which the tenant lacks cannot be evaluated, and then nothing is sent at all.
+    """
+    if fields is None:
+        notes.append("Zuora does not show the fields of orders: no filter rule, we tell our own orders ourselves.")
+        return ""
+    if missing := [name for name in terms.source_fields if name not in fields]:
+        notes.append(f"Orders have no field {' or '.join(missing)} in this tenant: no filter rule names it.")
+    parts = [f"Order.{name} != '{word}'" for name in sources for word in terms.sources if _PLAIN.fullmatch(word)]
+    if "CreatedById" in fields:
+        parts += [f"Order.CreatedById != '{user}'" for user in terms.users if _PLAIN.fullmatch(user)]
+    return " && ".join(parts)
+
+
+def _address(terms: Terms, kind: str, merge_field: str) -> str:
+    return f"{terms.public_url.rstrip('/')}{_ADDRESS}/{kind}/{{{{{merge_field}}}}}"
