@@ -135,7 +135,7 @@ def billed_and_not_over(charges: tuple[Charge, ...], today: date, end: date) -> 
 def _periods(charge: Charge, segment: ChargeSegment, today: date, through: date) -> Iterator[BilledPeriod]:
     first = segment.effective_start or today
     if segment.type == "OneTime":
-        if first >= today:
+        if today <= first <= through:
             yield BilledPeriod(charge, segment, first, through, whole=True)
         return
     if through <= today:
@@ -143,7 +143,7 @@ def _periods(charge: Charge, segment: ChargeSegment, today: date, through: date)
     grid = charge.grid_of(segment)
     if grid is None:
         last_billed = segment.processed_through
-        if last_billed is not None and last_billed >= first:
+        if last_billed is not None and first <= last_billed < min(through, segment.effective_end or date.max):
             yield BilledPeriod(charge, segment, last_billed, through, whole=False)
         return
     begin = grid.index_of(max(today, first))

@@ -135,7 +135,8 @@ def due_schedule(
     if unscheduled:
         notes.append(f"Billed by an invoice schedule, which the preview does not show: {', '.join(unscheduled)}.")
     if covered < end:
-        notes.append(f"Zuora's preview is whole only up to {covered}: payments from then on were left alone.")
+        since = "were" if covered <= today else f"from {covered} on were"
+        notes.append(f"Zuora cut its preview short: payments {since} left alone.")
     pending = status_on(subscription, today) in PENDING
     if pending:
         notes.append("Not active yet: payments were not cancelled.")

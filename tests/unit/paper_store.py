@@ -25,7 +25,16 @@ def apply_on_paper(current: LimioState, plan: SyncPlan, subscription: ZuoraSubsc
                 state = _create(state, change, next(ids))
             case Update() | Cancel():
                 state = _replace(state, change)
-    return state
+    return _without_the_customer_that_was_left(current, state)
+
+
+def _without_the_customer_that_was_left(before: LimioState, after: LimioState) -> LimioState:
+    """The next look at a subscription that moved finds its new customer, which this store knows only if it is new."""
+    left = before.subscription and before.subscription.get("customer")
+    has = after.subscription and after.subscription.get("customer")
+    if left == has or after.customer is None or after.customer["id"] == has:
+        return after
+    return replace(after, customer=None)
 
 
 def _create(state: LimioState, change: Create, new_id: str) -> LimioState:

@@ -163,3 +163,15 @@ def test_a_first_period_cut_short_by_another_billing_day_is_not_whole() -> None:
 )
 def test_what_costs_something_has_a_price_and_units(segment: ChargeSegment, costs: bool) -> None:
     assert costs_something(segment) is costs
+
+
+def test_a_one_time_charge_that_is_not_billed_yet_is_not_taken_for_billed() -> None:
+    """An odd answer: billed through a day before it begins."""
+    odd = a_segment(
+        type="OneTime",
+        effective_start=day("2026-07-01"),
+        effective_end=day("2026-07-02"),
+        charged_through=day("2026-06-20"),
+    )
+
+    assert running(odd) == []
