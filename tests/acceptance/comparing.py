@@ -1,0 +1,180 @@
+"""Is the store what Zuora says? Asked twice: of Zuora's raw answers, field by field, and of the product's own plan.
+
+The first way shares no code with the product, so that it also sees what a wrong comparison would hide; the second one
+reads everything as `sync-service plan` does and finds what the first one does not look at.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sync_service.dry_run import forecast_sync
+from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
+from sync_service.plan import SyncPlan
+from sync_service.settings import Settings
+from sync_service.sync import SyncContext
+from sync_service.zuora.client import ZuoraClient
+from tests.acceptance.service import Service
+
+#: Limio's word for Zuora's status (Limio's page "Subscription statuses in Limio and relation with Zuora").
+_STATUS = {"Active": "active", "Suspended": "suspended", "Cancelled": "cancelled", "OutOfTerm": "active"}
+#: Limio's field for each of a contact's in Zuora.
+_ADDRESS = {
+    "firstName": "firstName",
+    "lastName": "lastName",
+    "address1": "address1",
+    "address2": "address2",
+    "city": "city",
+    "postalCode": "zipCode",
+}
+
+
+def find_stale(service: Service, numbers: Iterable[str], *, planned: bool = True) -> list[str]:
+    """One line for each way in which the store is behind Zuora; nothing may be running."""
+    numbers = sorted(set(numbers))
+    found = [line for number in numbers for line in _differences(service, number)]
+    return found + (find_plans(service, numbers) if planned else [])
+
+
+def find_plans(service: Service, numbers: Iterable[str]) -> list[str]:
+    """What a sync that reads everything would still change."""
+    context = SyncContext(
+        database=service.database,
+        zuora=ZuoraClient(service.tenant.url, CLIENT_ID, CLIENT_SECRET),
+        settings=Settings(tenant_time_zone=ZoneInfo("UTC")),
+    )
+    found = []
+    for number in numbers:
+        plan = forecast_sync(context, number, context.zuora.reading()).plan
+        if plan is None or not plan.is_empty:
+            found.append(f"{number}: a sync would still change {_show(plan)}")
+    context.zuora.close()
+    return found
+
+
+def _show(plan: SyncPlan | None) -> str:
+    return "?" if plan is None else "; ".join(str(change)[:300] for change in plan.changes)
+
+
+def _differences(service: Service, number: str) -> Iterator[str]:
+    zuora = service.tenant.fetch_subscription(number)
+    found = service.rows(
+        "SELECT link.version, link.read_ended, limio.id, limio.document, limio.customer, limio.term_end,"
+        " limio.auto_renew, limio.status FROM zuora_link AS link"
+        " JOIN limio_subscription AS limio ON limio.id = link.subscription_id WHERE link.number = :number",
+        number=number,
+    )
+    if not found:
+        yield f"{number}: the store has no such subscription"
+        return
+    (limio,) = found
+    today = datetime.now(UTC).date()
+    cancelled_on = _cancelled_on(zuora)
+    term_end = cancelled_on or date.fromisoformat(zuora["termEndDate"])
+    expected = {
+        "version": zuora["version"],
+        "term end": term_end.isoformat(),
+        "auto-renew": zuora["autoRenew"] and cancelled_on is None,
+        "status": _STATUS[_status_on(zuora, today)],
+        "payments": _due_in_zuora(service, zuora, today, term_end),
+        "billing": _address(zuora["billToContact"]),
+        "delivery": _address(zuora["soldToContact"]),
+        "customer": _person(service.tenant.fetch_account(zuora["accountNumber"])["billToContact"]),
+    }
+    actual = {
+        "version": limio.version,
+        "term end": str(limio.term_end),
+        "auto-renew": bool(limio.auto_renew),
+        "status": limio.status,
+        "payments": _due_in_limio(service, limio.id, today, expected["payments"], _billed_until(zuora), term_end),
+        "billing": _stored_address(service, limio.id, "billing"),
+        "delivery": _stored_address(service, limio.id, "delivery"),
+        "customer": _stored_person(service, limio.customer),
+    }
+    for name, value in expected.items():
+        if actual[name] != value:
+            yield f"{number}: {name} is {value} in Zuora and {actual[name]} in the store"
+
+
+def _cancelled_on(zuora: dict[str, Any]) -> date | None:
+    days = [each["startDate"] for each in zuora["statusHistory"] if each["status"] == "Cancelled"]
+    return date.fromisoformat(days[-1]) if days else None
+
+
+def _status_on(zuora: dict[str, Any], today: date) -> str:
+    for each in zuora["statusHistory"]:
+        begun = each["startDate"] is None or each["startDate"] <= today.isoformat()
+        if begun and (each["endDate"] is None or today.isoformat() < each["endDate"]):
+            return str(each["status"])
+    return str(zuora["status"])
+
+
+def _due_in_zuora(service: Service, zuora: dict[str, Any], today: date, term_end: date) -> dict[str, Decimal]:
+    """What is due on each day from today to the end of the term; everything here is charged in advance."""
+    due: defaultdict[str, Decimal] = defaultdict(Decimal)
+    target = (term_end + timedelta(days=400)).isoformat()
+    for line in service.tenant.fetch_preview(zuora["invoiceOwnerAccountId"], target):
+        day = line["serviceStartDate"]
+        if line["subscriptionNumber"] == zuora["subscriptionNumber"] and str(today) <= day < str(term_end):
+            due[day] += Decimal(str(line["chargeAmount"])) + Decimal(str(line["taxAmount"]))
+    return dict(due)
+
+
+def _due_in_limio(
+    service: Service, subscription: str, today: date, previewed: dict[str, Decimal], billed_until: str, term_end: date
+) -> dict[str, Decimal]:
+    """The live payments from today on, but for those that no preview can tell of: billed, or of the next term."""
+    due: defaultdict[str, Decimal] = defaultdict(Decimal)
+    payments = service.rows(
+        "SELECT due, amount FROM limio_schedule WHERE subscription_id = :id AND type = 'payment'"
+        " AND status = 'pending-external'",
+        id=subscription,
+    )
+    for day, amount in payments:
+        told = str(day) in previewed or (str(day) >= billed_until and str(day) < str(term_end))
+        if str(day) >= str(today) and told:
+            due[str(day)] += Decimal(amount)
+    return dict(due)
+
+
+def _billed_until(zuora: dict[str, Any]) -> str:
+    charges = (charge for plan in zuora["ratePlans"] for charge in plan["ratePlanCharges"])
+    return max((charge["chargedThroughDate"] or "" for charge in charges), default="")
+
+
+def _address(contact: dict[str, Any]) -> dict[str, str]:
+    return {limio: contact[name] or "" for limio, name in _ADDRESS.items()}
+
+
+def _stored_address(service: Service, subscription: str, use: str) -> dict[str, str]:
+    """The newest active one, as Limio shows it."""
+    found = service.rows(
+        "SELECT document FROM limio_address WHERE subscription_id = :id AND relationship_type = :use"
+        " AND status = 'active' ORDER BY start DESC LIMIT 1",
+        id=subscription,
+        use=use,
+    )
+    data = _json(found[0][0])["data"] if found else {}
+    return {name: data.get(name) or "" for name in _ADDRESS}
+
+
+def _person(contact: dict[str, Any]) -> tuple[str, str]:
+    return f"{contact['firstName']} {contact['lastName']}", contact["personalEmail"] or contact["workEmail"]
+
+
+def _stored_person(service: Service, customer: str) -> tuple[Any, Any] | None:
+    found = service.rows("SELECT document FROM limio_customer WHERE id = :id", id=customer)
+    data = _json(found[0][0])["data"] if found else {}
+    return (data.get("name"), data.get("email")) if found else None
+
+
+def _json(value: Any) -> dict[str, Any]:
+    """A document column as each database gives it."""
+    found: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
+    return found
