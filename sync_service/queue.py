@@ -85,12 +85,12 @@ def enqueue(
 
     Two statements. Any number of requests before the next claim are one run; one during a run leaves one follow-up.
     """
-    run = session.connection().execute
-    statement = database.sql(sql.ENQUEUE.replace("{keys}", sql.ONE_KEY))
+    run = session.connection().exec_driver_sql
     values = {"kind": kind, "key": key, "priority": int(priority), "full": int(full)}
-    row = run(statement, values).one()
+    row = run(database.driver_sql(sql.ENQUEUE_ONE), values).one()
     named = {"trigger": cause.trigger, "actor": cause.actor, "callout_id": cause.callout_id}
-    run(text(sql.ADD_CAUSE), {"kind": kind, "key": key, "seq": row.requested_seq, "at": row.requested_at, **named})
+    causes = {"kind": kind, "key": key, "seq": row.requested_seq, "at": row.requested_at, **named}
+    run(database.driver_sql(sql.ADD_CAUSE), causes)
     return int(row.requested_seq)
 
 
@@ -160,7 +160,7 @@ def claim_one(database: Database, kind: Kind, key: str, share: Share, *, lease_m
         if limit.room < 1 and not (limit.is_paused and probes):
             return None
         values = {"kind": kind, "key": key, "now": limit.now, "lease": lease_ms}
-        row = session.connection().execute(text(sql.CLAIM_ONE), values).one_or_none()
+        row = session.connection().execute(database.sql(sql.CLAIM_ONE), values).one_or_none()
         return _as_claim(row, limit.now) if row else None
 
 

@@ -16,9 +16,9 @@ MANY_KEYS = {
 # Upsert, so that no request is lost to another that arrives at the same time; in key order, so that two bulk requests
 # cannot deadlock. A bare +1 would leave a parked row asleep: due_at, attempts and class start afresh where nothing was
 # due. A backoff stands unless a person asks, who never moves a row back in the line. excluded.* is this request.
-ENQUEUE = """
+_ENQUEUE = """
 INSERT INTO sync_request (kind, key, requested_seq, priority, due_at, waiting_since, requested_at, "full")
-SELECT CAST(:kind AS TEXT), wanted.key, 1, CAST(:priority AS SMALLINT), clock.at, clock.at, clock.at,
+SELECT {kind}, wanted.key, 1, CAST(:priority AS SMALLINT), clock.at, clock.at, clock.at,
   CAST(:full AS SMALLINT)
 FROM ({keys}) AS wanted, (SELECT {now} AS at) AS clock
 WHERE 1 = 1
@@ -33,8 +33,12 @@ ON CONFLICT (kind, key) DO UPDATE SET
   attempts = CASE WHEN sync_request.due_at IS NULL OR excluded.priority = 0 THEN 0 ELSE sync_request.attempts END,
   waiting_since = COALESCE(sync_request.waiting_since, excluded.waiting_since),
   "full"   = CASE WHEN excluded."full" > sync_request."full" THEN excluded."full" ELSE sync_request."full" END
-RETURNING key, requested_seq, requested_at
+RETURNING kind, key, requested_seq, requested_at
 """
+ENQUEUE = _ENQUEUE.replace("{kind}", "CAST(:kind AS TEXT)")
+ENQUEUE_ONE = ENQUEUE.replace("{keys}", ONE_KEY)
+#: For keys whose kind stands beside them in `{keys}`.
+ENQUEUE_KINDS = _ENQUEUE.replace("{kind}", "wanted.kind")
 
 # Who asked, beside the upsert of the same transaction.
 ADD_CAUSE = """

@@ -39,6 +39,7 @@ from sync_service.tables import (
 )
 
 __all__ = [
+    "NUMBER_OF_KEY",
     "Applied",
     "apply_plan",
     "find_subscription",
@@ -50,16 +51,14 @@ __all__ = [
     "resolve_key",
 ]
 
-
-# One round trip: every callout comes through here.
-_RESOLVE = text("""
-SELECT COALESCE(
+#: The number that `:key` stands for, as an expression; NULL where the store cannot tell. What comes first ends it.
+NUMBER_OF_KEY = """COALESCE(
   (SELECT number FROM zuora_link WHERE number = :key),
   (SELECT COALESCE(link.number, named.reference)
    FROM limio_subscription AS named LEFT JOIN zuora_link AS link ON link.subscription_id = named.id
    WHERE named.id = :key OR named.reference = :key ORDER BY named.id LIMIT 1),
-  (SELECT number FROM subscription_alias WHERE alias = :key))
-""")
+  (SELECT number FROM subscription_alias WHERE alias = :key))"""
+_RESOLVE = text(f"SELECT {NUMBER_OF_KEY}")
 
 
 def resolve_key(session: Session, key: str) -> str | None:
