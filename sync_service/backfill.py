@@ -89,8 +89,11 @@ class Ending:
 class Backfill:
     """One backfill, known by its job's `name`; `actor` is the person who asked."""
 
-    def __init__(self, context: SyncContext, name: str, open_source: OpenSource, actor: str) -> None:
+    def __init__(
+        self, context: SyncContext, name: str, open_source: OpenSource, actor: str, *, window: int = WINDOW
+    ) -> None:
         self._context = context
+        self._window = window
         self._database = context.database
         self._name = name
         self._open_source = open_source
@@ -158,11 +161,11 @@ class Backfill:
 
     def _ask(self, ledger: Ledger, source: Source, cursor: dict[str, Any], walk: _Walk) -> bool:
         """Ask for some more where there is room; whether there may be room for more at once."""
-        room = min(WINDOW + walk.backing_off, MOST_OPEN) - len(self._open)
-        if self._listed or room < BATCH:
+        room = min(self._window + walk.backing_off, MOST_OPEN) - len(self._open)
+        if self._listed or room < min(BATCH, self._window):
             return False
         if not self._batch:
-            batch = source.take(BATCH)
+            batch = source.take(min(BATCH, self._window))
             self._listed = batch is None
             self._batch = batch or []
         if not self._batch:

@@ -79,7 +79,7 @@ class _Person:
 
 
 def scrub(database: Database, key: str, *, actor: str, trigger: Trigger = Trigger.CLI) -> ScrubReport:
-    """Erase the customer whom `key` leads to, for the person `actor`: a subscription's key, a customer (`cus-…`) or an identity (`id-…`).
+    """Erase the customer whom `key` leads to: a subscription's key, a customer (`cus-…`) or an identity (`id-…`).
 
     All of the customer's subscriptions are covered. Repeatable. Raises UnknownKey where the store has nothing by that
     name.
