@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,6 +14,8 @@ from marshmallow import EXCLUDE, Schema, ValidationError, post_load, validate, v
 from marshmallow import fields as typed
 
 from sync_service.errors import SettingsInvalid
+
+Network = IPv4Network | IPv6Network
 
 
 def _secret(default: str = "") -> Any:
@@ -50,6 +53,10 @@ class Settings:
     callout_secret_header: str = ""
     callout_secret: str = _secret()
     callout_secret_previous: str = _secret()
+    #: Networks that callouts may come from; none means everywhere.
+    callout_ip_allow: tuple[Network, ...] = ()
+    #: How many proxies in front of us are ours, or the networks where they stand.
+    trusted_proxies: int | tuple[Network, ...] = 0
     public_url: str = ""
     secret_key: str = _secret()
     tenant_time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
@@ -74,6 +81,26 @@ class _Words(typed.Field[tuple[str, ...]]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:
         return tuple(word.strip() for word in str(value).split(",") if word.strip())
+
+
+class _Networks(typed.Field[tuple[Network, ...]]):
+    """A comma-separated list of networks; an address alone is a network of one."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[Network, ...]:
+        try:
+            return tuple(ip_network(word.strip()) for word in str(value).split(",") if word.strip())
+        except ValueError as error:
+            raise ValidationError(f"{error}; give networks such as 203.0.113.0/24") from None
+
+
+class _Proxies(_Networks):
+    """A number, or a list of networks."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        text = str(value).strip()
+        if len(text) < 3 and text.isdecimal():
+            return int(text)
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 class _Zone(typed.Field[ZoneInfo]):
@@ -135,6 +162,8 @@ class SettingsSchema(Schema):
     CALLOUT_SECRET_HEADER = typed.String(validate=_header)
     CALLOUT_SECRET = typed.String()
     CALLOUT_SECRET_PREVIOUS = typed.String()
+    CALLOUT_IP_ALLOW = _Networks()
+    TRUSTED_PROXIES = _Proxies()
     PUBLIC_URL = typed.String(validate=_address)
     SECRET_KEY = typed.String(validate=validate.Length(min=32, error="must have at least 32 characters"))
     TENANT_TIME_ZONE = _Zone()

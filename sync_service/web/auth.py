@@ -20,6 +20,7 @@ from werkzeug.exceptions import HTTPException
 from sync_service.settings import Settings
 from sync_service.web.body import read_body
 from sync_service.web.clients import SYNC_SCOPE, Client, ClientDirectory
+from sync_service.web.senders import Senders
 from sync_service.web.tokens import AccessTokens
 
 REALM = "sync-service"
@@ -95,13 +96,21 @@ class SyncGate:
         self._signature = _Signature(settings)
         self._secret_header = settings.callout_secret_header
         self._secrets = _given(settings.callout_secret, settings.callout_secret_previous)
+        self._senders = Senders(settings.callout_ip_allow, settings.trusted_proxies)
 
     def admit(self, request: Request) -> Caller:
         """The caller. Reads the body where a signature has to be checked.
 
         Any right credential lets in, since leaving a wrong one out would. Raises WrongCredentials where a callout's are
-        wrong, else NotLetIn: a Basic challenge without any, RFC 6750's for a token.
+        wrong or it comes from where none may, else NotLetIn: a Basic challenge without any, RFC 6750's for a token.
         """
+        caller = self._identify(request)
+        address = self._senders.why_refused(request) if caller.is_callout else None
+        if address is not None:
+            raise WrongCredentials(f"sender's address ({address})")
+        return caller
+
+    def _identify(self, request: Request) -> Caller:
         kind, value = authorization(request)
         proofs = {
             "signature": self._signature.check(request),

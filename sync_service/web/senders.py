@@ -1,0 +1,62 @@
+"""Where a request comes from, through proxies that we trust, and whether callouts may come from there.
+
+Zuora publishes the addresses that its callouts leave from, others for Workflow, and changes both (docs.zuora.com,
+"Outbound IP addresses from Zuora"). So a list is a second lock and never the only one.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from flask import Request
+
+from sync_service.settings import Network
+
+_Address = IPv4Address | IPv6Address
+
+
+class Senders:
+    """The allowed networks; none means everywhere. `proxies` is how many proxies are ours, or where they stand."""
+
+    def __init__(self, allowed: tuple[Network, ...], proxies: int | tuple[Network, ...]) -> None:
+        self._allowed = allowed
+        self._proxies = proxies
+
+    def why_refused(self, request: Request) -> str | None:
+        """The address that no callout may come from; None where it may."""
+        if not self._allowed:
+            return None
+        address = self.find_address(request)
+        if address is not None and _is_in(address, self._allowed):
+            return None
+        return "unknown" if address is None else str(address)
+
+    def find_address(self, request: Request) -> _Address | None:
+        """Who sent the request, as far as trusted proxies say; None where it did not come through all of them."""
+        peer = _read(request.remote_addr or "")
+        passed = [_read(each) for each in request.headers.get("X-Forwarded-For", "").split(",") if each.strip()]
+        if isinstance(self._proxies, int):
+            chain = [*passed, peer]
+            return chain[-1 - self._proxies] if len(chain) > self._proxies else None
+        # What stands left of an untrusted address was written by a stranger.
+        while peer is not None and _is_in(peer, self._proxies) and passed:
+            peer = passed.pop()
+        return peer
+
+
+def _read(text: str) -> _Address | None:
+    """An address, with or without a port; an IPv4 address in IPv6 clothes is the IPv4 one."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+
+
+def _is_in(address: _Address, networks: tuple[Network, ...]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)
