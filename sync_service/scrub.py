@@ -31,7 +31,6 @@ from sync_service.tables import (
     SubscriptionAliasRow,
     SubscriptionRow,
     SweepSeenRow,
-    SyncRequestRow,
     SyncRunRow,
     ZuoraAccountRow,
     ZuoraLinkRow,
@@ -131,10 +130,11 @@ def _find(session: Session, key: str) -> _Person:
 
 
 def _lock(session: Session, person: _Person) -> None:
-    """Accounts, customers, subscriptions: as a sync takes them."""
+    """Accounts, identities, customers, subscriptions: in the order in which syncs and loads take them."""
     accounts = {link.account_id for link in person.links} - {None}
     for row_class, key, ids in (
         (ZuoraAccountRow, ZuoraAccountRow.account_id, accounts),
+        (IdentityRow, IdentityRow.id, person.owners),
         (CustomerRow, CustomerRow.id, person.customers),
         (SubscriptionRow, SubscriptionRow.id, set(person.subscriptions)),
     ):
@@ -214,7 +214,7 @@ def _erase_callouts(session: Session, person: _Person) -> int:
 
 
 def _forget_traces(session: Session, person: _Person) -> None:
-    """Hashes of contacts, and errors that a row of the queue shows."""
+    """Hashes of contacts."""
     contacts: set[str] = set()
     for link in person.links:
         contacts |= set(link.fingerprint.get("contact_hashes") or ())
@@ -223,10 +223,6 @@ def _forget_traces(session: Session, person: _Person) -> None:
     for some in _in_pieces(sorted(traces)):
         for seen in session.exec(select(SweepSeenRow).where(col(SweepSeenRow.key).in_(some))):
             session.delete(seen)
-        asked = update(SyncRequestRow).where(
-            col(SyncRequestRow.key).in_(some), col(SyncRequestRow.kind) == "subscription"
-        )
-        session.connection().execute(asked.values(last_error=None))
 
 
 def _names(session: Session, person: _Person) -> set[str]:
