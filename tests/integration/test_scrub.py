@@ -1,0 +1,219 @@
+"""Erasing a customer: nothing personal is left anywhere, what was billed still adds up, and no sync brings it back."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from sync_service.db import Database
+from sync_service.errors import UnknownKey
+from sync_service.load import load_objects
+from sync_service.scrub import scrub
+from sync_service.tables import CalloutRow
+from tests.sweep_world import World, open_world
+
+ACCOUNT = {
+    "number": "A-ADA",
+    "first_name": "Ada",
+    "last_name": "Byron",
+    "personal_email": "ada@example.com",
+    "address1": "12 St James's Square",
+    "city": "London",
+    "postal_code": "SW1Y 4JH",
+    "country": "United Kingdom",
+    "work_phone": "+44 20 7946 0001",
+}
+#: What names her, as Limio or Zuora may write it.
+TELLING = ("byron", "ada@", "james's square", "sw1y", "7946 0001")
+
+
+@pytest.fixture
+def world(database: Database) -> Iterator[World]:
+    """Ada has two subscriptions, imported by syncs; Grace one."""
+    with open_world(database) as world:
+        world.do("create_account", **ACCOUNT)
+        grace = {
+            "number": "A-GRACE",
+            "first_name": "Grace",
+            "last_name": "Hopper",
+            "personal_email": "grace@example.com",
+        }
+        world.do("create_account", **grace, address1="1 Navy Way", city="New York", country="United States")
+        world.subscribe("A-S1", "A-S2", account="A-ADA")
+        world.subscribe("A-S3", account="A-GRACE")
+        world.sync("A-S1", "A-S2", "A-S3")
+        yield world
+
+
+def everything(world: World) -> dict[str, list[str]]:
+    """All rows of all tables, as text."""
+    with world.database.reading() as session:
+        connection = session.connection()
+        if world.database.dialect == "sqlite":
+            names = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        else:
+            names = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        tables = connection.execute(text(names)).scalars().all()
+        return {
+            name: [repr(tuple(row)) for row in connection.execute(text(f'SELECT * FROM "{name}"'))]
+            for name in tables
+        }
+
+
+def places_of(world: World, *words: str) -> set[str]:
+    """The tables that still hold one of `words`."""
+    return {
+        table for table, rows in everything(world).items() for row in rows if any(word in row.lower() for word in words)
+    }
+
+
+def documents(world: World, table: str, condition: str = "1 = 1") -> list[dict[str, Any]]:
+    found = world.rows(f"SELECT document FROM {table} WHERE {condition} ORDER BY id")
+    return [json.loads(each) if isinstance(each, str) else each for (each,) in found]
+
+
+def subscription_id(world: World, number: str) -> str:
+    return str(world.rows("SELECT id FROM limio_subscription WHERE reference = :number", number=number)[0][0])
+
+
+def test_before_it_she_is_in_many_places(world: World) -> None:
+    """Else the next test would prove nothing."""
+    assert places_of(world, *TELLING) >= {"limio_customer", "limio_address", "sync_run"}
+
+
+def test_nothing_that_names_her_is_left_and_others_are_untouched(world: World) -> None:
+    before = documents(
+        world, "limio_address", "subscription_id IN (SELECT id FROM limio_subscription WHERE reference='A-S3')"
+    )
+
+    report = scrub(world.database, "A-S1", actor="olga")
+
+    assert places_of(world, *TELLING) == set()
+    assert report.numbers == ("A-S1", "A-S2")
+    assert places_of(world, "hopper", "navy way") >= {"limio_customer", "limio_address", "sync_run"}
+    after = documents(
+        world, "limio_address", "subscription_id IN (SELECT id FROM limio_subscription WHERE reference='A-S3')"
+    )
+    assert after == before
+
+
+def test_dates_and_amounts_of_payments_and_history_stay(world: World) -> None:
+    payments = documents(world, "limio_schedule")
+    changes = world.rows("SELECT key, change_count, ended_at FROM sync_run ORDER BY id")
+
+    scrub(world.database, "A-S1", actor="olga")
+
+    assert documents(world, "limio_schedule") == payments
+    assert payments
+    kept = world.rows("SELECT key, change_count, ended_at FROM sync_run WHERE outcome <> 'scrubbed' ORDER BY id")
+    assert kept == changes
+
+
+def test_any_name_of_hers_leads_to_all_of_it(world: World) -> None:
+    ((customer, owner),) = world.rows("SELECT customer, owner FROM limio_subscription WHERE reference = 'A-S2'")
+
+    for key in (customer, owner, subscription_id(world, "A-S2")):
+        assert scrub(world.database, key, actor="olga").numbers == ("A-S1", "A-S2")
+
+
+def test_a_name_that_the_store_does_not_know_erases_nothing(world: World) -> None:
+    before = everything(world)
+
+    with pytest.raises(UnknownKey):
+        scrub(world.database, "A-NOBODY", actor="olga")
+
+    assert everything(world) == before
+
+
+def test_done_again_it_changes_nothing(world: World) -> None:
+    scrub(world.database, "A-S1", actor="olga")
+    before = everything(world)
+
+    report = scrub(world.database, "A-S2", actor="paul")
+
+    assert (report.objects, report.runs, report.callouts) == (0, 0, 0)
+    assert everything(world) == before
+
+
+def test_the_history_says_who_erased_it_and_when(world: World) -> None:
+    scrub(world.database, "A-S1", actor="olga")
+
+    runs = world.rows("SELECT key, trigger, actor FROM sync_run WHERE outcome = 'scrubbed' ORDER BY key")
+    assert runs == [("A-S1", "cli", "olga"), ("A-S2", "cli", "olga")]
+
+
+def test_what_identifies_her_in_callouts_goes(world: World) -> None:
+    with world.database.transaction() as session:
+        for key, order in (("A-S1", "O-1"), ("A-ADA", None), ("A-S3", "O-3")):
+            row = CalloutRow(received_at=1, key=key, verdict="accepted", body_sha256="ab", order_number=order)
+            session.add(row)
+            row.created_by = "8ad0"
+
+    assert scrub(world.database, "A-S1", actor="olga").callouts == 2
+
+    rows = world.rows("SELECT key, body_sha256, created_by, order_number FROM callout ORDER BY key")
+    assert rows == [("A-ADA", None, None, None), ("A-S1", None, None, "O-1"), ("A-S3", "ab", "8ad0", "O-3")]
+
+
+def test_later_syncs_bring_nothing_back_and_keep_the_rest_in_step(world: World) -> None:
+    scrub(world.database, "A-S1", actor="olga")
+    world.do("change_contact", key="A-ADA", last_name="Lovelace", city="Leeds", personal_email="ada@lovelace.example")
+    world.do("renew", key="A-S1")
+
+    world.sync("A-S1", "A-S2")
+
+    assert places_of(world, *TELLING, "lovelace", "leeds") == set()
+    ((end_before,), (end_after,)) = world.rows(
+        "SELECT term_end FROM limio_subscription WHERE reference <> 'A-S3' ORDER BY term_end"
+    )
+    assert end_before != end_after  # the renewal came through
+
+
+def test_a_subscription_that_comes_later_belongs_to_the_erased_customer(world: World) -> None:
+    scrub(world.database, "A-S1", actor="olga")
+    world.subscribe("A-S4", account="A-ADA")
+
+    world.sync("A-S4")
+
+    assert places_of(world, *TELLING) == set()
+    owners = world.rows("SELECT DISTINCT owner FROM limio_subscription WHERE reference IN ('A-S1', 'A-S4')")
+    assert len(owners) == 1
+
+
+def test_an_owner_transfer_takes_the_new_owners_address(world: World) -> None:
+    scrub(world.database, "A-S1", actor="olga")
+    world.do("transfer_owner", key="A-S2", account="A-GRACE")
+
+    world.sync("A-S2")
+
+    addresses = documents(world, "limio_address", f"subscription_id = '{subscription_id(world, 'A-S2')}'")
+    assert "1 Navy Way" in {each["data"]["address1"] for each in addresses}
+    assert places_of(world, *TELLING) == set()
+
+
+def test_loading_what_limio_still_has_does_not_bring_back_what_was_erased(world: World) -> None:
+    customers = documents(world, "limio_customer")
+    addresses = documents(world, "limio_address")
+
+    scrub(world.database, "A-S1", actor="olga")
+    later = "2099-01-01T00:00:00.000Z"
+    load_objects(world.database, [json.dumps({**each, "updated": later}) for each in (*customers, *addresses)])
+
+    assert places_of(world, *TELLING) == set()
+
+
+def test_a_sync_under_way_is_over_before_or_finds_the_mark(world: World) -> None:
+    """Both at once, a few times: whoever comes first, she is gone at the end."""
+    for attempt in range(3):
+        world.do("change_contact", key="A-ADA", city=f"Leeds {attempt}")
+        syncing = threading.Thread(target=world.sync, args=("A-S1", "A-S2"))
+        syncing.start()
+        scrub(world.database, "A-S1", actor="olga")
+        syncing.join(timeout=60)
+
+        assert places_of(world, *TELLING, "leeds") == set()
