@@ -27,13 +27,14 @@ class Changes:
         self.touched.update(changed)
         return changed
 
-    def edit_account(self) -> str:
+    def edit_account(self, *, callout: bool = True) -> str:
         """Give an account's contact another name, address and email: no subscription gets a new version by that."""
         account = self.chance.choice(self.tenant.accounts)
         serial = self._count()
         self.tenant.do(
             "change_contact",
             key=account,
+            callout=callout,
             first_name=f"Reader{serial}",
             last_name=self.chance.choice(("Lovelace", "Hopper", "Noether")),
             address1=f"{serial} Broad Street",

@@ -21,6 +21,7 @@ from sync_service.settings import Settings
 from sync_service.sync import SyncContext
 from sync_service.zuora.client import ZuoraClient
 from tests.acceptance.service import Service
+from tests.acceptance.tenant import Tenant
 
 #: Limio's word for Zuora's status (Limio's page "Subscription statuses in Limio and relation with Zuora").
 _STATUS = {"Active": "active", "Suspended": "suspended", "Cancelled": "cancelled", "OutOfTerm": "active"}
@@ -38,7 +39,8 @@ _ADDRESS = {
 def find_stale(service: Service, numbers: Iterable[str], *, planned: bool = True) -> list[str]:
     """One line for each way in which the store is behind Zuora; nothing may be running."""
     numbers = sorted(set(numbers))
-    found = [line for number in numbers for line in _differences(service, number)]
+    zuora = _Zuora(service.tenant)
+    found = [line for number in numbers for line in _differences(service, zuora, number)]
     return found + (find_plans(service, numbers) if planned else [])
 
 
@@ -62,8 +64,35 @@ def _show(plan: SyncPlan | None) -> str:
     return "?" if plan is None else "; ".join(str(change)[:300] for change in plan.changes)
 
 
-def _differences(service: Service, number: str) -> Iterator[str]:
-    zuora = service.tenant.fetch_subscription(number)
+class _Zuora:
+    """Zuora's answers, those about an account asked for once."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant = tenant
+        self._people: dict[str, tuple[str, str]] = {}
+        self._lines: dict[str, list[dict[str, Any]]] = {}
+
+    def subscription(self, number: str) -> dict[str, Any]:
+        return self._tenant.fetch_subscription(number)
+
+    def person(self, account: str) -> tuple[str, str]:
+        """The name and the email of an account's bill-to contact."""
+        if account not in self._people:
+            contact = self._tenant.fetch_account(account)["billToContact"]
+            email = contact["personalEmail"] or contact["workEmail"]
+            self._people[account] = (f"{contact['firstName']} {contact['lastName']}", email)
+        return self._people[account]
+
+    def lines(self, account_id: str) -> list[dict[str, Any]]:
+        """All coming lines of an account, far beyond any term."""
+        if account_id not in self._lines:
+            target = datetime.now(UTC).date() + timedelta(days=3 * 366)
+            self._lines[account_id] = self._tenant.fetch_preview(account_id, target.isoformat())
+        return self._lines[account_id]
+
+
+def _differences(service: Service, asked: _Zuora, number: str) -> Iterator[str]:
+    zuora = asked.subscription(number)
     found = service.rows(
         "SELECT link.version, link.read_ended, limio.id, limio.document, limio.customer, limio.term_end,"
         " limio.auto_renew, limio.status FROM zuora_link AS link"
@@ -82,10 +111,10 @@ def _differences(service: Service, number: str) -> Iterator[str]:
         "term end": term_end.isoformat(),
         "auto-renew": zuora["autoRenew"] and cancelled_on is None,
         "status": _STATUS[_status_on(zuora, today)],
-        "payments": _due_in_zuora(service, zuora, today, term_end),
+        "payments": _due_in_zuora(asked, zuora, today, term_end),
         "billing": _address(zuora["billToContact"]),
         "delivery": _address(zuora["soldToContact"]),
-        "customer": _person(service.tenant.fetch_account(zuora["accountNumber"])["billToContact"]),
+        "customer": asked.person(zuora["accountNumber"]),
     }
     actual = {
         "version": limio.version,
@@ -115,11 +144,10 @@ def _status_on(zuora: dict[str, Any], today: date) -> str:
     return str(zuora["status"])
 
 
-def _due_in_zuora(service: Service, zuora: dict[str, Any], today: date, term_end: date) -> dict[str, Decimal]:
+def _due_in_zuora(asked: _Zuora, zuora: dict[str, Any], today: date, term_end: date) -> dict[str, Decimal]:
     """What is due on each day from today to the end of the term; everything here is charged in advance."""
     due: defaultdict[str, Decimal] = defaultdict(Decimal)
-    target = (term_end + timedelta(days=400)).isoformat()
-    for line in service.tenant.fetch_preview(zuora["invoiceOwnerAccountId"], target):
+    for line in asked.lines(zuora["invoiceOwnerAccountId"]):
         day = line["serviceStartDate"]
         if line["subscriptionNumber"] == zuora["subscriptionNumber"] and str(today) <= day < str(term_end):
             due[day] += Decimal(str(line["chargeAmount"])) + Decimal(str(line["taxAmount"]))
@@ -162,10 +190,6 @@ def _stored_address(service: Service, subscription: str, use: str) -> dict[str, 
     )
     data = _json(found[0][0])["data"] if found else {}
     return {name: data.get(name) or "" for name in _ADDRESS}
-
-
-def _person(contact: dict[str, Any]) -> tuple[str, str]:
-    return f"{contact['firstName']} {contact['lastName']}", contact["personalEmail"] or contact["workEmail"]
 
 
 def _stored_person(service: Service, customer: str) -> tuple[Any, Any] | None:
