@@ -152,8 +152,10 @@ def _check_jobs(session: Session, now: int) -> Iterator[Finding]:
     else:
         yield Finding("scheduler", Verdict.OK, "A scheduler is at work.")
     for job in jobs.values():
-        if job.last_error:
-            remedy = "It is tried again by itself; `status` shows when."
-            yield Finding(f"job {job.name}", Verdict.WARNING, f"Its last run failed: {job.last_error}", remedy)
+        error = f"its last run failed: {job.last_error}" if job.last_error else ""
         if job.paused:
-            yield Finding(f"job {job.name}", Verdict.WARNING, "It is paused.", "Somebody paused it and may resume it.")
+            words = f"It is paused{', and ' if error else ''}{error or '.'}"
+            yield Finding(f"job {job.name}", Verdict.WARNING, words, "Somebody paused it and may resume it.")
+        elif error:
+            words = f"{error[0].upper()}{error[1:]}"
+            yield Finding(f"job {job.name}", Verdict.WARNING, words, "It is tried again; `status` shows when.")
