@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import click
@@ -27,6 +28,7 @@ def read_settings() -> Settings:
 def open_database(settings: Settings, *, threads: int = 4, checked: bool = True) -> Database:
     """The database; `checked` raises SchemaOutdated where it lacks migrations."""
     database = connect(settings.database_url, pool_size=threads + 2)
+    _close_at_the_end(database.engine.dispose)
     if checked:
         check_schema(database)
     return database
@@ -36,7 +38,7 @@ def open_client(settings: Settings, *, threads: int = 4) -> ZuoraClient | None:
     """The Zuora client; None where the tenant is not set."""
     if not (settings.zuora_base_url and settings.zuora_client_id and settings.zuora_client_secret):
         return None
-    return ZuoraClient(
+    zuora = ZuoraClient(
         settings.zuora_base_url,
         settings.zuora_client_id,
         settings.zuora_client_secret,
@@ -44,6 +46,8 @@ def open_client(settings: Settings, *, threads: int = 4) -> ZuoraClient | None:
         org_ids=settings.zuora_org_ids,
         pool_size=threads,
     )
+    _close_at_the_end(zuora.close)
+    return zuora
 
 
 def open_context(settings: Settings, *, threads: int = 4) -> SyncContext:
@@ -52,6 +56,13 @@ def open_context(settings: Settings, *, threads: int = 4) -> SyncContext:
     if zuora is None:
         raise NotConfigured
     return SyncContext(database=open_database(settings, threads=threads), zuora=zuora, settings=settings)
+
+
+def _close_at_the_end(close: Callable[[], None]) -> None:
+    """When the command is over."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.call_on_close(close)
 
 
 def fail(message: str, status: int = 1) -> NoReturn:
