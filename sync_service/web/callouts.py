@@ -25,7 +25,7 @@ from sync_service.web.auth import BearerGate, Caller, SyncGate, WrongCredentials
 from sync_service.web.body import read_body
 from sync_service.web.clients import SYNC_SCOPE
 from sync_service.web.hints import HEADERS, Field, Hints, read_fields, read_hints, read_subscription_key, why_echo
-from sync_service.web.inbox import Callout, Ticket, accept_callout, accept_request, keep_callout
+from sync_service.web.inbox import Callout, Inbox, Ticket
 from sync_service.web.throttle import Throttle
 from sync_service.web.waiting import Result, WaitingRoom, wanted_seconds
 
@@ -50,7 +50,7 @@ class SyncDesk:
         self, settings: Settings, database: Database, gate: SyncGate, room: WaitingRoom, throttle: Throttle
     ) -> None:
         self._settings = settings
-        self._database = database
+        self._inbox = Inbox(database)
         self._gate = gate
         self._room = room
         self._throttle = throttle
@@ -83,10 +83,10 @@ class SyncDesk:
         impossible = why_impossible(key)
         reason = f"impossible key: {impossible}" if impossible else self._why_echo(hints)
         if reason is not None:
-            keep_callout(self._database, callout, "ignored", reason)
+            self._inbox.keep_callout(callout, "ignored", reason)
             _log(callout, "ignored", reason)
             return answer(200, {"success": True, "status": "ignored", "reason": reason})
-        ticket = accept_callout(self._database, kind, callout, trigger, caller.name)
+        ticket = self._inbox.accept_callout(kind, callout, trigger, caller.name)
         _log(callout, "accepted", None)
         return answer(200, {"success": True, "status": "accepted", "key": ticket.key})
 
@@ -94,7 +94,7 @@ class SyncDesk:
         impossible = why_impossible(key)
         if impossible:
             return answer(422, {"message": impossible})
-        ticket = accept_request(self._database, kind, key, caller.name)
+        ticket = self._inbox.accept_request(kind, key, caller.name)
         logger().info("request_received", key=ticket.key, client=caller.name)
         seconds = wanted_seconds(request.headers.getlist("Prefer"), self._settings.wait_limit_seconds)
         return self._say(ticket, self._room.wait(ticket, seconds))
@@ -119,7 +119,7 @@ class SyncDesk:
         try:
             seconds = self._throttle.count_failure("callout")
             if seconds is None:
-                keep_callout(self._database, callout, "rejected", reason)
+                self._inbox.keep_callout(callout, "rejected", reason)
                 _log(callout, "rejected", reason)
             else:
                 headers["Retry-After"] = str(seconds)

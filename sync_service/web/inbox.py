@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
 from sync_service.db import Database
@@ -27,10 +31,10 @@ SELECT {now}, {key}, CAST(:verdict AS TEXT), CAST(:reason AS TEXT), CAST(:notifi
 {from}
 RETURNING id
 """
-_KEEP = _RECORD.replace("{key}", "CAST(:key AS TEXT)").replace("{from}", "")
+_KEEP = _RECORD.replace("{key}", "CAST(:shown AS TEXT)").replace("{from}", "")
 
-# PostgreSQL takes all of `accept_callout` as one statement, which is one round trip and a transaction of its own. Its
-# parts see the same state; they do nothing that one of them would have to see of another but what is handed on.
+# All that accepting a callout writes, as one statement for PostgreSQL: one round trip and a transaction of its own. Its
+# parts see the same state, and of each other only what is handed on here.
 _ACCEPT = f"""
 WITH place AS MATERIALIZED (
   SELECT set_config('lock_timeout', CAST(:lock_timeout AS TEXT), true) AS bound,
@@ -41,7 +45,7 @@ wish AS MATERIALIZED (
               WHEN number IS NULL THEN 'alias' ELSE 'subscription' END AS kind,
     COALESCE(number, CAST(:key AS TEXT)) AS key
   FROM place WHERE bound IS NOT NULL),
-record AS ({_RECORD.replace("{key}", "wish.key").replace("{from}", "FROM wish")}),
+record AS ({_RECORD.replace("{key}", "COALESCE(number, CAST(:shown AS TEXT))").replace("{from}", "FROM place")}),
 request AS ({ENQUEUE_KINDS.replace("{keys}", "SELECT kind, key FROM wish")}),
 cause AS (
   INSERT INTO sync_cause (kind, key, seq, trigger, actor, callout_id, at)
@@ -74,34 +78,94 @@ class Ticket:
     seq: int
 
 
-def accept_callout(database: Database, kind: Kind, callout: Callout, trigger: Trigger, actor: str | None) -> Ticket:
-    """Keep the callout and want its key synced; committed when this returns."""
-    full = kind is Kind.ACCOUNT
-    if database.dialect == "postgresql":
-        wish = {"kind": kind, "trigger": trigger, "actor": actor, "priority": int(Priority.EVENT), "full": int(full)}
-        bound = {"lock_timeout": str(LOCK_TIMEOUT_MS)}
-        row = database.run_alone(_ACCEPT, _values_of(callout, callout.key, "accepted", None) | wish | bound)
+@dataclass(kw_only=True)
+class _Wish:
+    """A callout on its way into the database; `ticket` once that is committed."""
+
+    kind: Kind
+    callout: Callout
+    trigger: Trigger
+    actor: str | None
+    ticket: Ticket | None = None
+
+
+class Inbox:
+    """Makes durable what comes in. On SQLite callouts that wait for a turn share a commit, one wait for the disk."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: deque[_Wish] = deque()
+        self._turn = threading.Lock()
+
+    def accept_callout(self, kind: Kind, callout: Callout, trigger: Trigger, actor: str | None) -> Ticket:
+        """Keep the callout and want its key synced; committed when this returns."""
+        wish = _Wish(kind=kind, callout=callout, trigger=trigger, actor=actor)
+        if self._database.dialect == "postgresql":
+            return self._accept_alone(wish)
+        self._waiting.append(wish)
+        if not self._turn.acquire(timeout=LOCK_TIMEOUT_MS / 1000):
+            with suppress(ValueError):  # somebody may just be committing it, which does no harm
+                self._waiting.remove(wish)
+            raise TimeoutError("the database is busy")
+        try:
+            return wish.ticket or self._accept_waiting(wish)
+        finally:
+            self._turn.release()
+
+    def keep_callout(self, callout: Callout, verdict: str, reason: str) -> None:
+        """Keep a callout that leads to nothing, and why; committed when this returns."""
+        with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
+            _record(self._database, session, callout, callout.key, verdict, reason)
+
+    def accept_request(self, kind: Kind, key: str, actor: str | None) -> Ticket:
+        """An API caller's wish; everything is read for it. Committed when this returns."""
+        with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
+            kind, key = _place(session, kind, key)
+            cause = Cause(Trigger.API, actor)
+            seq = enqueue(self._database, session, kind, key, cause, priority=Priority.EVENT, full=True)
+        return Ticket(kind, key, seq)
+
+    def _accept_alone(self, wish: _Wish) -> Ticket:
+        values = _values_of(wish.callout, wish.callout.key, "accepted", None) | {
+            "kind": wish.kind,
+            "key": wish.callout.key,
+            "trigger": wish.trigger,
+            "actor": wish.actor,
+            "priority": int(Priority.EVENT),
+            "full": int(wish.kind is Kind.ACCOUNT),
+            "lock_timeout": str(LOCK_TIMEOUT_MS),
+        }
+        row = self._database.run_alone(_ACCEPT, values)
         return Ticket(Kind(row.kind), row.key, row.requested_seq)
-    with database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
-        kind, key = _place(session, kind, callout.key)
-        cause = Cause(trigger, actor, _record(database, session, callout, key, "accepted", None))
-        seq = enqueue(database, session, kind, key, cause, priority=Priority.EVENT, full=full)
-    return Ticket(kind, key, seq)
 
+    def _accept_waiting(self, wish: _Wish) -> Ticket:
+        """Commit `wish` and all that wait with it; where that fails, each is committed in a turn of its own."""
+        together = [wish]
+        while self._waiting:
+            other = self._waiting.popleft()
+            if other is not wish:
+                together.append(other)
+        try:
+            self._commit(together)
+        except SQLAlchemyError:
+            if len(together) == 1:
+                raise
+            self._commit([wish])
+        assert wish.ticket is not None  # noqa: S101 - it is committed
+        return wish.ticket
 
-def keep_callout(database: Database, callout: Callout, verdict: str, reason: str) -> None:
-    """Keep a callout that leads to nothing, and why; committed when this returns."""
-    with database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
-        _record(database, session, callout, callout.key, verdict, reason)
+    def _commit(self, wishes: list[_Wish]) -> None:
+        with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
+            tickets = [self._accept(session, wish) for wish in wishes]
+        for wish, ticket in zip(wishes, tickets, strict=True):
+            wish.ticket = ticket
 
-
-def accept_request(database: Database, kind: Kind, key: str, actor: str | None) -> Ticket:
-    """An API caller's wish; everything is read for it. Committed when this returns."""
-    with database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
-        kind, key = _place(session, kind, key)
-        cause = Cause(Trigger.API, actor)
-        seq = enqueue(database, session, kind, key, cause, priority=Priority.EVENT, full=True)
-    return Ticket(kind, key, seq)
+    def _accept(self, session: Session, wish: _Wish) -> Ticket:
+        kind, key = _place(session, wish.kind, wish.callout.key)
+        callout_id = _record(self._database, session, wish.callout, key, "accepted", None)
+        cause = Cause(wish.trigger, wish.actor, callout_id)
+        full = kind is Kind.ACCOUNT
+        return Ticket(kind, key, enqueue(self._database, session, kind, key, cause, priority=Priority.EVENT, full=full))
 
 
 def _place(session: Session, kind: Kind, key: str) -> tuple[Kind, str]:
@@ -119,7 +183,7 @@ def _record(database: Database, session: Session, callout: Callout, key: str, ve
 
 def _values_of(callout: Callout, key: str, verdict: str, reason: str | None) -> dict[str, object]:
     return {
-        "key": _plain(key) or "",
+        "shown": _plain(key) or "",
         "verdict": verdict,
         "reason": reason,
         "notification_id": _plain(callout.notification_id),

@@ -1,0 +1,97 @@
+"""Many callouts at once: each is durable when it is accepted, and one that cannot be does not take others with it."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlmodel import select
+
+from sync_service.db import Database
+from sync_service.queue import Kind
+from sync_service.subscription import Trigger
+from sync_service.tables import CalloutRow, SyncCauseRow, SyncRequestRow
+from sync_service.web.inbox import Callout, Inbox, Ticket
+
+#: More than one, and fewer than the connections of the fixtures' pools.
+SENDERS = 6
+
+
+def accept(inbox: Inbox, key: str | None) -> Ticket:
+    return inbox.accept_callout(Kind.SUBSCRIPTION, Callout(key=key), Trigger.CALLOUT, None)  # type: ignore[arg-type]
+
+
+def accept_at_once(database: Database, keys: list[str | None]) -> list[Future[Ticket]]:
+    """Where turns are taken, all of them wait for theirs."""
+    inbox = Inbox(database)
+    with ThreadPoolExecutor(len(keys)) as pool, inbox._turn:
+        accepted = [pool.submit(accept, inbox, key) for key in keys]
+        while database.dialect == "sqlite" and len(inbox._waiting) < len(keys):
+            time.sleep(0.001)
+        early = wait(accepted, timeout=0.01).done
+    assert database.dialect == "postgresql" or not early
+    return accepted
+
+
+def test_callouts_of_one_key_at_once_are_one_request_with_a_cause_each(database: Database) -> None:
+    accepted = accept_at_once(database, ["A-1"] * SENDERS)
+
+    tickets = sorted(each.result().seq for each in accepted)
+    with database.reading() as session:
+        request = session.exec(select(SyncRequestRow)).one()
+        causes = sorted(cause.seq for cause in session.exec(select(SyncCauseRow)))
+        callouts = session.exec(select(CalloutRow)).all()
+    assert tickets == causes == [1, 2, 3, 4, 5, 6]
+    assert (request.kind, request.key, request.requested_seq, request.done_seq) == ("alias", "A-1", 6, 0)
+    assert [callout.key for callout in callouts] == ["A-1"] * SENDERS
+
+
+def test_callouts_that_wait_for_the_embedded_database_share_a_commit(sqlite_database: Database) -> None:
+    commits: list[None] = []
+    event.listen(sqlite_database.engine, "commit", lambda _: commits.append(None))
+
+    accepted = accept_at_once(sqlite_database, [f"A-{place}" for place in range(SENDERS)])
+
+    assert sorted(each.result().key for each in accepted) == [f"A-{place}" for place in range(SENDERS)]
+    assert len(commits) == 1
+
+
+def test_a_callout_that_cannot_be_kept_fails_alone(database: Database) -> None:
+    accepted = accept_at_once(database, ["A-0", None, "A-2", "A-3", "A-4", "A-5"])
+
+    assert [type(each.exception()) for each in accepted] == [type(None), IntegrityError, *[type(None)] * 4]
+    with database.reading() as session:
+        kept = sorted(callout.key for callout in session.exec(select(CalloutRow)))
+        queued = sorted(request.key for request in session.exec(select(SyncRequestRow)))
+    assert kept == queued == ["A-0", "A-2", "A-3", "A-4", "A-5"]
+
+
+def test_a_commit_that_fails_accepts_none_of_those_that_share_it(sqlite_database: Database) -> None:
+    def refuse(_: object) -> None:
+        raise SQLAlchemyError("the disk is full")
+
+    event.listen(sqlite_database.engine, "commit", refuse)
+    inbox = Inbox(sqlite_database)
+    with ThreadPoolExecutor(SENDERS) as pool:
+        accepted = [pool.submit(accept, inbox, f"A-{place}") for place in range(SENDERS)]
+
+    assert [str(each.exception()) for each in accepted] == ["the disk is full"] * SENDERS
+    event.remove(sqlite_database.engine, "commit", refuse)
+    with sqlite_database.reading() as session:
+        assert session.exec(select(CalloutRow)).all() == []
+
+
+def test_who_gives_up_waiting_for_a_turn_is_not_accepted(sqlite_database: Database) -> None:
+    inbox = Inbox(sqlite_database)
+    inbox._turn.acquire()
+
+    with pytest.raises(TimeoutError):
+        accept(inbox, "A-1")
+    inbox._turn.release()
+    accept(inbox, "A-2")
+
+    with sqlite_database.reading() as session:
+        assert [callout.key for callout in session.exec(select(CalloutRow))] == ["A-2"]
