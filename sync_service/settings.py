@@ -49,6 +49,8 @@ class Settings:
     callout_hmac_prefix: str = ""
     callout_hmac_algorithm: str = "sha256"
     callout_hmac_encoding: str = "hex"
+    #: What is signed, in the template's own words.
+    callout_hmac_text: str = "{{Request.Body}}"
     #: Or the template sends a shared secret in this header.
     callout_secret_header: str = ""
     callout_secret: str = _secret()
@@ -121,6 +123,10 @@ _address = validate.Regexp(
     r"^https?://[^\s/?#]+[^\s?#]*$", error="must be an address such as https://rest.eu.zuora.com"
 )
 _header = validate.Regexp(r"^[A-Za-z0-9-]+$", error="must be the name of an HTTP header such as X-Signature")
+_signed = validate.Regexp(
+    r"^(?=.*\{\{)([^{}]|\{\{Request\.(Body|Headers\.[A-Za-z0-9-]+)\}\})+$",
+    error="must be made of {{Request.Body}}, {{Request.Headers.<name>}} and plain text",
+)
 _database = validate.Regexp(
     r"^(sqlite:///.+|postgresql(\+psycopg)?://.+)$", error="must begin with sqlite:/// or postgresql://"
 )
@@ -159,6 +165,7 @@ class SettingsSchema(Schema):
     CALLOUT_HMAC_PREFIX = typed.String()
     CALLOUT_HMAC_ALGORITHM = typed.String(validate=_one_of("md5", "sha1", "sha224", "sha256", "sha384", "sha512"))
     CALLOUT_HMAC_ENCODING = typed.String(validate=_one_of("hex", "base64"))
+    CALLOUT_HMAC_TEXT = typed.String(validate=_signed)
     CALLOUT_SECRET_HEADER = typed.String(validate=_header)
     CALLOUT_SECRET = typed.String()
     CALLOUT_SECRET_PREVIOUS = typed.String()

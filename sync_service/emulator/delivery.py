@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 import time
 from base64 import b64encode
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from sync_service.emulator.answers import Json
 #: What Zuora's own history has for a request that got no answer, and for a body that is no JSON: any negative number.
 NO_CONNECTION, TIMED_OUT, BROKEN_BODY = -1, -2, -2000
 _STORED_BYTES = 60_000
+_SIGNED = re.compile(r"\{\{Request\.(Body|Headers\.[\w-]+)\}\}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,8 @@ class Destination:
     hmac_prefix: str = ""
     hmac_algorithm: str = "sha256"
     hmac_encoding: str = "hex"
+    #: What is signed: `{{Request.Body}}` and `{{Request.Headers.<name>}}` stand for themselves.
+    hmac_text: str = "{{Request.Body}}"
 
     @property
     def has_credentials(self) -> bool:
@@ -143,7 +147,7 @@ class Delivery:
             "X-Amzn-Trace-Id": f"Root=1-{request_id[:8]}-{request_id[8:]}",
         }
         if self.to.hmac_header:
-            headers[self.to.hmac_header] = self.to.hmac_prefix + self._sign()
+            headers[self.to.hmac_header] = self.to.hmac_prefix + self._sign(headers)
         credentials = (self.to.username, self.to.password) if self.to.has_credentials else None
         try:
             response, content = self._post(headers, credentials if self.to.preemptive else None)
@@ -186,8 +190,14 @@ class Delivery:
         except (ValueError, KeyError, TypeError):
             return False
 
-    def _sign(self) -> str:
-        digest = hmac.new(self.to.hmac_secret.encode(), self.callout.body, self.to.hmac_algorithm).digest()
+    def _sign(self, headers: Mapping[str, str]) -> str:
+        text = b""
+        for place, piece in enumerate(_SIGNED.split(self.to.hmac_text)):
+            if place % 2 == 0:
+                text += piece.encode()
+            else:
+                text += self.callout.body if piece == "Body" else headers.get(piece[len("Headers.") :], "").encode()
+        digest = hmac.new(self.to.hmac_secret.encode(), text, self.to.hmac_algorithm).digest()
         return digest.hex() if self.to.hmac_encoding == "hex" else b64encode(digest).decode()
 
 

@@ -111,6 +111,7 @@ class Notifications:
             hmac_prefix=(template.get("hmacValue") or "").partition("{{")[0],
             hmac_algorithm=_ALGORITHMS.get(template.get("hmacAlgorithm") or "", "sha256"),
             hmac_encoding="hex" if template.get("hmacOutputFormat") == "HEX" else "base64",
+            hmac_text=template.get("hmacData") or "{{Request.Body}}",
             max_attempts=mine.max_attempts,
             interval_seconds=mine.interval_seconds,
             drop_rate=mine.drop_rate,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ from sync_service.web.senders import Senders
 from sync_service.web.tokens import AccessTokens
 
 REALM = "sync-service"
+#: Zuora's merge fields for the text of a signature (its documentation, "Create a callout template").
+_SIGNED = re.compile(r"\{\{Request\.(Body|Headers\.[A-Za-z0-9-]+)\}\}")
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class SyncGate:
 
 
 class _Signature:
-    """The template's own scheme: header, prefix, algorithm and encoding. What is signed is the request body."""
+    """The template's own scheme: header, prefix, algorithm, encoding, and the text that is signed."""
 
     def __init__(self, settings: Settings) -> None:
         self._header = settings.callout_hmac_header
@@ -155,6 +158,7 @@ class _Signature:
             base64.b64encode if settings.callout_hmac_encoding == "base64" else lambda digest: digest.hex().encode()
         )
         self._is_hex = settings.callout_hmac_encoding == "hex"
+        self._text = _SIGNED.split(settings.callout_hmac_text)
 
     def check(self, request: Request) -> bool | None:
         """Whether the signature is right; None where there is none or nothing to check it with."""
@@ -167,9 +171,21 @@ class _Signature:
         if not signature.startswith(self._prefix):
             return False
         signature = signature.removeprefix(self._prefix)
-        body = read_body(request)
-        rights = tuple(self._encode(hmac.digest(key, body, self._algorithm)) for key in self._keys)
+        text = self._signed_text(request)
+        rights = tuple(self._encode(hmac.digest(key, text, self._algorithm)) for key in self._keys)
         return _is_one_of(signature.lower() if self._is_hex else signature, rights)
+
+    def _signed_text(self, request: Request) -> bytes:
+        """What the template signed; a header that is not there is empty."""
+        plain, fields = self._text[::2], self._text[1::2]
+        pieces = [plain[0].encode()]
+        for field, after in zip(fields, plain[1:], strict=True):
+            if field == "Body":
+                pieces.append(read_body(request))
+            else:
+                pieces.append(request.headers.get(field.removeprefix("Headers."), "").encode("latin-1", "replace"))
+            pieces.append(after.encode())
+        return b"".join(pieces)
 
 
 def authorization(request: Request) -> tuple[str, str]:

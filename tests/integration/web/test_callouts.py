@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from sync_service.db import Database, connect
+from sync_service.errors import SettingsInvalid
 from sync_service.queue import Claim, claim, finish
+from sync_service.settings import load_settings
 from sync_service.tables import CalloutRow, SubscriptionRow, SyncCauseRow, SyncRequestRow
 from sync_service.tenant import Share
 from tests.integration.web.conftest import SYNC, ZUORA, Web, basic, build
@@ -180,6 +182,36 @@ def test_the_signature_follows_the_template_s_scheme(sqlite_database: Database, 
     answer = web.client.post(SYNC + "A-1", data=b"body", headers={"X-Signature": value})
 
     assert answer.status_code == 200
+
+
+def test_the_signed_text_is_the_template_s_own(sqlite_database: Database) -> None:
+    web = build(sqlite_database, callout_hmac_text="v1:{{Request.Headers.Zuora-Request-Id}}.{{Request.Body}}")
+    headers = {"Zuora-Request-Id": "r1", **sign(b"v1:r1.body")}
+
+    right = web.client.post(SYNC + "A-1", data=b"body", headers=headers)
+    others = [
+        web.client.post(SYNC + "A-1", data=b"body", headers={**headers, "Zuora-Request-Id": "r2"}),
+        web.client.post(SYNC + "A-1", data=b"bodies", headers=headers),
+        web.client.post(SYNC + "A-1", data=b"body", headers=sign(b"body")),
+    ]
+
+    assert right.status_code == 200
+    assert [answer.status_code for answer in others] == [403, 403, 403]
+
+
+@pytest.mark.parametrize(
+    "text", ["{{Request.Body}}", "{{Request.Headers.X-Stamp}}.{{Request.Body}}", "a{{Request.Body}}b"]
+)
+def test_a_text_to_sign_has_zuoras_merge_fields(text: str) -> None:
+    assert load_settings({"CALLOUT_HMAC_TEXT": text}).callout_hmac_text == text
+
+
+@pytest.mark.parametrize(
+    "text", ["body", "{{Request.Url}}", "{{Request.Body", "{{Request.Headers.}}", "{{ Request.Body }}"]
+)
+def test_a_text_to_sign_that_could_not_be_checked_is_refused(text: str) -> None:
+    with pytest.raises(SettingsInvalid, match="CALLOUT_HMAC_TEXT"):
+        load_settings({"CALLOUT_HMAC_TEXT": text})
 
 
 def test_guessing_is_throttled_and_never_locks_zuora_out(web: Web) -> None:
