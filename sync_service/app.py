@@ -19,6 +19,7 @@ from sync_service.log import logger, set_up
 from sync_service.schema import check_schema
 from sync_service.settings import Settings, load_settings
 from sync_service.tenant import Share
+from sync_service.web.admin.blueprint import admin_blueprint
 from sync_service.web.answers import set_up_answers
 from sync_service.web.auth import BearerGate, SyncGate
 from sync_service.web.body import FLASK_LIMIT
@@ -48,6 +49,8 @@ def create_app(
     app = Flask("sync_service.web")
     app.config["MAX_CONTENT_LENGTH"] = FLASK_LIMIT
     app.config["SECRET_KEY"] = settings.secret_key or None
+    app.config.update(SESSION_COOKIE_PATH="/admin", SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_NAME="sync_notes")
+    app.config["SESSION_COOKIE_SECURE"] = settings.public_url.startswith("https://")
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask types the provider by its interface
     app.url_map.strict_slashes = False  # Zuora follows no redirect, so none is ever made
     app.url_map.merge_slashes = False
@@ -67,6 +70,7 @@ def create_app(
     app.register_blueprint(objects_blueprint(database, bearer))
     app.register_blueprint(health_blueprint(database, share, check))
     app.register_blueprint(openapi_blueprint(settings.public_url))
+    app.register_blueprint(admin_blueprint(settings, database))
     return app
 
 

@@ -16,6 +16,7 @@ from sync_service.cli import (
     stock,
     sweeping,
     syncing,
+    users,
 )
 from sync_service.cli.wiring import PlainGroup
 from sync_service.emulator.commands import emulator
@@ -47,6 +48,7 @@ for command in (
     operating.callouts,
     operating.scrub,
     access.client,
+    users.user,
     emulator,
     demo.demo,
 ):

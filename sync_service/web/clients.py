@@ -5,19 +5,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from sync_service.db import Database
 from sync_service.errors import SyncServiceError
 from sync_service.tables import OauthClientRow
+from sync_service.web.hashing import fits, hash_secret
 
 SYNC_SCOPE = "api/subscription:sync"
 OBJECTS_SCOPE = "api/objects:read"
@@ -28,8 +26,6 @@ TRUST_SECONDS = 30.0
 
 #: Verdicts that one process remembers.
 _MOST_VERDICTS = 256
-#: Hashings at the same time in one process: each takes tens of milliseconds and 19 MiB.
-_HASHINGS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +61,7 @@ def add_client(database: Database, name: str, scopes: Iterable[str], callout: bo
     row = OauthClientRow(
         client_id=client_id,
         name=name.strip(),
-        secret_hash=_hash(secret),
+        secret_hash=hash_secret(secret),
         scope=" ".join(wanted),
         callout=callout,
         created_at=0,
@@ -104,7 +100,7 @@ def rotate_secret(database: Database, client_id: str) -> str:
         row = session.get(OauthClientRow, client_id)
         if row is None or row.revoked_at is not None:
             raise ClientUnknown
-        row.secret_hash = _hash(secret)
+        row.secret_hash = hash_secret(secret)
     return secret
 
 
@@ -156,34 +152,16 @@ class _SecretVerdicts:
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._verdicts: dict[bytes, bool] = {}
-        self._turns = threading.BoundedSemaphore(_HASHINGS)
 
     def is_right(self, secret_hash: str, secret: str) -> bool:
         pair = hmac.digest(self._key, f"{secret_hash}\0{secret}".encode("utf-8", "surrogatepass"), hashlib.sha256)
         verdict = self._verdicts.get(pair)
         if verdict is None:
-            with self._turns:
-                verdict = _fits(secret_hash, secret)
+            verdict = fits(secret_hash, secret)
             if len(self._verdicts) >= _MOST_VERDICTS:
                 self._verdicts.clear()
             self._verdicts[pair] = verdict
         return verdict
-
-
-def _hasher() -> PasswordHasher:
-    """OWASP's profile for argon2id; memory in KiB."""
-    return PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-
-
-def _hash(secret: str) -> str:
-    return _hasher().hash(secret)
-
-
-def _fits(secret_hash: str, secret: str) -> bool:
-    try:
-        return _hasher().verify(secret_hash, secret)
-    except (VerificationError, InvalidHashError):
-        return False
 
 
 def _as_client(row: OauthClientRow) -> Client:

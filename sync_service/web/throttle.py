@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 
 from sync_service.db import Database
+from sync_service.tables import ThrottleRow
 
 #: Failures in one window that are still answered and recorded in full.
 LIMIT = 30
@@ -32,6 +33,17 @@ class Throttle:
         self._limit = limit
         self._window_ms = window_ms
         self._over_until: dict[str, float] = {}
+
+    def seconds_left(self, name: str) -> int | None:
+        """For how long `name` is over the limit, in seconds; None where it is not. Writes nothing.
+
+        For people's log-ins, where passwords can be guessed: asked before the password is looked at.
+        """
+        with self._database.reading() as session:
+            row, now = session.get(ThrottleRow, name), self._database.now(session)
+        if row is None or row.failures <= self._limit or row.window_began <= now - self._window_ms:
+            return None
+        return max(1, round((row.window_began + self._window_ms - now) / 1000))
 
     def count_failure(self, name: str) -> int | None:
         """Count one failure of `name`: None below the limit, above it the seconds until the window ends.

@@ -1,0 +1,101 @@
+"""The admin pages put together: the door in front, the pages, their words, and their errors."""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from pathlib import Path
+
+from flask import Blueprint, Response, make_response, render_template, request, send_from_directory, url_for
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException, NotFound
+
+from sync_service import __version__
+from sync_service.db import Database
+from sync_service.log import logger
+from sync_service.settings import Settings
+from sync_service.web.admin import history_pages, overview, subscriptions, troubles, upkeep, words
+from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.door import Door
+from sync_service.web.admin.progress import STEPS
+from sync_service.web.admin.sealing import Seal
+
+_ASSETS = Path(__file__).parent.parent / "static" / "admin"
+_FOREVER = "public, max-age=31536000, immutable"
+_AWAY = "The database does not answer just now. Nothing was changed; please try again in a moment."
+_PAGES = (
+    ("admin.overview", "Overview"),
+    ("admin.subscriptions", "Subscriptions"),
+    ("admin.runs", "Runs"),
+    ("admin.callouts", "Callouts"),
+    ("admin.failed", "Failed"),
+    ("admin.held", "Held"),
+    ("admin.jobs", "Sweeps and jobs"),
+    ("admin.clients", "API clients"),
+    ("admin.activity", "Activity"),
+    ("admin.settings", "Settings"),
+)
+
+
+def admin_blueprint(settings: Settings, database: Database) -> Blueprint:
+    """Everything under /admin. Browsers come here and Zuora never does, so that redirects are fine."""
+    blueprint = Blueprint("admin", __name__, url_prefix="/admin")
+    desk = Desk(settings=settings, database=database, seal=Seal(settings.secret_key))
+    Door(database, settings.secret_key, secure=settings.public_url.startswith("https://")).attach(blueprint)
+    for part in (overview, subscriptions, history_pages, troubles, upkeep):
+        part.attach(blueprint, desk)
+    _add_assets(blueprint)
+    _add_words(blueprint)
+    _add_errors(blueprint)
+    return blueprint
+
+
+def _add_assets(blueprint: Blueprint) -> None:
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_ASSETS.iterdir()))).hexdigest()[:12]
+
+    @blueprint.get("/assets/<version>/<path:name>")
+    def asset(version: str, name: str) -> Response:
+        answer = send_from_directory(_ASSETS, name)
+        answer.headers["Cache-Control"] = _FOREVER if version == digest else "no-cache"
+        return answer
+
+    blueprint.context_processor(lambda: {"asset": lambda name: url_for("admin.asset", version=digest, name=name)})
+
+
+def _add_words(blueprint: Blueprint) -> None:
+    for name in ("moment", "day", "money", "span", "badge", "trigger", "remedy", "cut", "isolated", "plan_lines"):
+        blueprint.add_app_template_filter(getattr(words, name), f"admin_{name}")
+    known = {"pages": _PAGES, "version": __version__, "steps": STEPS}
+    blueprint.context_processor(lambda: {**known, "progress_address": subscriptions.progress_address})
+
+
+def _add_errors(blueprint: Blueprint) -> None:
+    @blueprint.route("/<path:_rest>", methods=["GET", "POST"])
+    def nowhere(_rest: str) -> str:
+        raise NotFound("There is no such page.")
+
+    @blueprint.errorhandler(HTTPException)
+    def say_http_error(error: HTTPException) -> Response:
+        return _say(error.code or 500, error.name, error.description or "")
+
+    blueprint.register_error_handler(Exception, _say_crash)
+
+    @blueprint.errorhandler(SQLAlchemyError)
+    @blueprint.errorhandler(TimeoutError)
+    def say_away(error: Exception) -> Response:
+        logger().error("database_unavailable", path=request.path, error=type(getattr(error, "orig", error)).__name__)
+        answer = _say(503, "Not just now", _AWAY)
+        answer.headers["Retry-After"] = "5"
+        return answer
+
+
+def _say_crash(error: Exception) -> Response:
+    where = "".join(traceback.format_tb(error.__traceback__)[-6:])
+    logger().error("request_crashed", path=request.path, error=type(error).__name__, where=where)
+    return _say(500, "Something went wrong", "The fault is on our side; it is in the log.")
+
+
+def _say(status: int, title: str, text: str) -> Response:
+    if request.headers.get("Accept", "").startswith("application/json"):
+        return make_response({"message": text}, status)
+    return make_response(render_template("admin/problem.html", title=title, text=text, status=status), status)

@@ -1,0 +1,57 @@
+"""What the admin views work with, and how their lists turn pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TypeVar
+
+from flask import request
+from sqlmodel import Session
+
+from sync_service.db import Database
+from sync_service.settings import Settings
+from sync_service.tenant import Share
+from sync_service.web.admin.sealing import Seal
+
+#: Rows of a list.
+PAGE = 50
+_LARGEST = 2**63 - 1
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """The store and the settings. There is no way to Zuora from here."""
+
+    settings: Settings
+    database: Database
+    seal: Seal
+
+    @property
+    def share(self) -> Share:
+        """How much of the tenant we may use."""
+        return Share(self.settings.zuora_max_concurrency, self.settings.zuora_daily_calls)
+
+    def today(self, session: Session) -> date:
+        """The tenant's calendar day."""
+        now = datetime.fromtimestamp(self.database.now(session) / 1000, UTC)
+        return now.astimezone(self.settings.tenant_time_zone).date()
+
+
+def before_id() -> int | None:
+    """The id that the page at hand begins below; None for the first page."""
+    text = request.args.get("before", "")
+    return min(int(text), _LARGEST) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def one_page(rows: Sequence[Row], limit: int = PAGE) -> tuple[Sequence[Row], bool]:
+    """The rows to show of `limit` + 1 that were read, and whether there are more."""
+    return rows[:limit], len(rows) > limit
+
+
+def chosen(name: str, words: Sequence[str]) -> str:
+    """The query's `name` where it is one of `words`, else empty."""
+    word = request.args.get(name, "")
+    return word if word in words else ""

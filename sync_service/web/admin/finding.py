@@ -1,0 +1,237 @@
+"""Finding subscriptions: by a key, by the beginning of a name or email address, by what is the matter with them.
+
+Pages are by key: each asks for what comes after the last row of the one before, so that the millionth is as fast as
+the first and nothing is shown twice.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, tuple_
+from sqlmodel import Session, col, select
+
+from sync_service.columns import fold
+from sync_service.db import Database
+from sync_service.keys import normalise_key
+from sync_service.store import resolve_key
+from sync_service.tables import (
+    CustomerRow,
+    SubscriptionRow,
+    SyncRequestRow,
+    SyncRunRow,
+    ZuoraLinkRow,
+)
+
+PAGE = 50
+#: Customers whose subscriptions one search shows; a longer beginning finds the others.
+MOST_CUSTOMERS = 500
+SOON_DAYS = 30
+STATUSES = ("active", "initial", "suspended", "cancelled", "pending")
+MATTERS = {
+    "failing": "Failing",
+    "held": "Held",
+    "external": "External",
+    "unsynced": "Never synced",
+    "renewing": "Renewing soon",
+}
+_AFTER_ALL = "\U0010ffff"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is looked for. Nothing given means everything."""
+
+    text: str = ""
+    status: str = ""
+    matter: str = ""
+    today: date
+
+
+@dataclass(frozen=True)
+class Found:
+    """One subscription in a list, with its customer and what the sync knows."""
+
+    subscription: SubscriptionRow
+    customer: CustomerRow | None
+    link: ZuoraLinkRow | None
+    request: SyncRequestRow | None
+
+    @property
+    def key(self) -> str:
+        """What its page is found by."""
+        return self.subscription.id
+
+    @property
+    def number(self) -> str | None:
+        """Zuora's number, where it is known."""
+        return self.link.number if self.link else self.subscription.reference
+
+    @property
+    def state(self) -> str:
+        """How the sync stands: failed, waiting, in step, or never."""
+        request = self.request
+        if request and request.failed_seq == request.requested_seq:
+            return "failed"
+        if request and request.due_at is not None:
+            return "waiting"
+        return "in step" if self.link else "never"
+
+
+@dataclass(frozen=True)
+class FoundPage:
+    """Some of them, and where the next page begins."""
+
+    rows: tuple[Found, ...]
+    after: str | None
+    #: More customers fit the text than are shown.
+    is_cut: bool = False
+
+
+def find_page(session: Session, question: Question, after: str | None = None, limit: int = PAGE) -> FoundPage:
+    """Up to `limit` subscriptions after the page that gave `after`; an `after` of nobody's is the beginning."""
+    statement, is_cut = _statement(session, question)
+    ends = question.matter == "renewing"
+    keys = (col(SubscriptionRow.term_end), col(SubscriptionRow.id)) if ends else _NEWEST
+    position = _open(after)
+    if position:
+        first: Any = date.fromisoformat(position[0]) if ends else position[0]
+        here = tuple_(first, position[1])
+        statement = statement.where(tuple_(*keys) > here if ends else tuple_(*keys) < here)
+    order = [key.asc() if ends else key.desc() for key in keys]
+    rows = list(session.exec(statement.order_by(*order).limit(limit + 1)))  # type: ignore[call-overload]
+    more = rows[limit - 1] if len(rows) > limit else None
+    next_after = None
+    if more is not None:
+        next_after = _close(more.term_end.isoformat() if ends and more.term_end else more.listed_at, more.id)
+    return FoundPage(tuple(_complete(session, rows[:limit])), next_after, is_cut)
+
+
+def find_all(database: Database, question: Question, limit: int = 1000) -> Iterator[Found]:
+    """All of them, read page by page, so that no export holds a transaction open."""
+    after: str | None = None
+    while True:
+        with database.reading() as session:
+            page = find_page(session, question, after, limit)
+        yield from page.rows
+        if page.after is None:
+            return
+        after = page.after
+
+
+def find_exact(session: Session, text: str) -> str | None:
+    """The Limio id of the one subscription that `text` names by an id, a reference or a number."""
+    key = normalise_key(text)
+    if not key or not key.isprintable():
+        return None
+    number = resolve_key(session, key)
+    if number is None:
+        return None
+    link = session.get(ZuoraLinkRow, number)
+    if link is not None and link.subscription_id:
+        return link.subscription_id
+    named = select(SubscriptionRow.id).where(SubscriptionRow.reference == number)
+    return session.exec(named.order_by(col(SubscriptionRow.id)).limit(1)).first()
+
+
+_NEWEST = (col(SubscriptionRow.listed_at), col(SubscriptionRow.id))
+
+
+def _statement(session: Session, question: Question) -> tuple[Select[Any], bool]:
+    statement: Any = select(SubscriptionRow)
+    is_cut = False
+    if question.text:
+        customers = _find_customers(session, question.text)
+        is_cut = len(customers) > MOST_CUSTOMERS
+        exact = find_exact(session, question.text)
+        statement = statement.where(
+            or_(col(SubscriptionRow.customer).in_(customers[:MOST_CUSTOMERS]), col(SubscriptionRow.id) == exact)
+        )
+    if question.status:
+        statement = statement.where(SubscriptionRow.status == question.status)
+    matter = _MATTERS.get(question.matter)
+    if matter is not None:
+        statement = statement.where(matter(question.today))
+    return statement, is_cut
+
+
+def _find_customers(session: Session, text: str) -> list[str]:
+    begin = fold(text)
+    if len(begin) < 2 or not begin.isprintable():
+        return []
+    found: set[str] = set()
+    for column in (col(CustomerRow.email_folded), col(CustomerRow.name_folded)):
+        fits = and_(column >= begin, column < begin + _AFTER_ALL)
+        found.update(session.exec(select(CustomerRow.id).where(fits).order_by(column).limit(MOST_CUSTOMERS + 1)))
+    return sorted(found)
+
+
+def _is_failing(_: date) -> ColumnElement[bool]:
+    failed = SyncRequestRow.failed_seq == SyncRequestRow.requested_seq
+    return _of_keys(select(SyncRequestRow.key).where(SyncRequestRow.kind == "subscription", failed))
+
+
+def _is_held(_: date) -> ColumnElement[bool]:
+    return _of_keys(select(SyncRunRow.key).where(SyncRunRow.outcome == "held"))
+
+
+def _of_keys(keys: Any) -> ColumnElement[bool]:
+    linked = select(ZuoraLinkRow.subscription_id).where(col(ZuoraLinkRow.number).in_(keys))
+    named = select(SubscriptionRow.id).where(col(SubscriptionRow.reference).in_(keys))
+    return or_(col(SubscriptionRow.id).in_(linked), col(SubscriptionRow.id).in_(named))
+
+
+def _is_external(_: date) -> ColumnElement[bool]:
+    return col(SubscriptionRow.external).is_(True)
+
+
+def _is_unsynced(_: date) -> ColumnElement[bool]:
+    return ~exists().where(col(ZuoraLinkRow.subscription_id) == col(SubscriptionRow.id))
+
+
+def _is_renewing(today: date) -> ColumnElement[bool]:
+    ends = col(SubscriptionRow.term_end)
+    return and_(ends >= today, ends <= today + timedelta(days=SOON_DAYS), col(SubscriptionRow.auto_renew).is_(True))
+
+
+_MATTERS = {
+    "failing": _is_failing,
+    "held": _is_held,
+    "external": _is_external,
+    "unsynced": _is_unsynced,
+    "renewing": _is_renewing,
+}
+
+
+def _complete(session: Session, rows: list[SubscriptionRow]) -> Iterator[Found]:
+    ids = [row.id for row in rows]
+    wanted = {row.customer for row in rows if row.customer}
+    customers = {row.id: row for row in session.exec(select(CustomerRow).where(col(CustomerRow.id).in_(wanted)))}
+    linked = session.exec(select(ZuoraLinkRow).where(col(ZuoraLinkRow.subscription_id).in_(ids)))
+    links = {row.subscription_id: row for row in linked}
+    numbers = {links[row.id].number if row.id in links else row.reference for row in rows}
+    asked = select(SyncRequestRow).where(SyncRequestRow.kind == "subscription", col(SyncRequestRow.key).in_(numbers))
+    requests = {row.key: row for row in session.exec(asked)}
+    for row in rows:
+        link = links.get(row.id)
+        number = link.number if link else row.reference
+        yield Found(row, customers.get(row.customer or ""), link, requests.get(number or ""))
+
+
+def _close(first: str, last_id: str) -> str:
+    return urlsafe_b64encode(json.dumps([first, last_id]).encode()).decode().rstrip("=")
+
+
+def _open(after: str | None) -> tuple[str, str] | None:
+    try:
+        first, last_id = json.loads(urlsafe_b64decode((after or "").encode() + b"==="))
+        if not (isinstance(first, str) and isinstance(last_id, str) and (first + last_id).isprintable()):
+            return None
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return first, last_id

@@ -1,0 +1,75 @@
+"""How a request that somebody made here goes, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlmodel import Session
+
+from sync_service.db import Database
+from sync_service.history import first_attempt_covering
+from sync_service.tables import SyncRequestRow, SyncRunRow, ZuoraLimitRow
+
+STEPS = ("Waiting for a worker", "Reading Zuora and comparing", "Done")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a request stands: an index into STEPS, and what to say."""
+
+    kind: str
+    key: str
+    seq: int
+    step: int
+    text: str
+    #: What came of it, where a run is in the history.
+    run: SyncRunRow | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing more to wait for, or something to read meanwhile."""
+        return self.step == len(STEPS) - 1
+
+
+def read_progress(database: Database, session: Session, kind: str, key: str, seq: int) -> Progress | None:
+    """Of the request `seq` of `key`; an alias is followed to its number. None where there was no such request."""
+    row = session.get(SyncRequestRow, (kind, key))
+    if row is None or not 1 <= seq <= row.requested_seq:
+        return None
+    if row.done_seq >= seq and row.resolved_key is not None and row.resolved_seq is not None:
+        return read_progress(database, session, "subscription", row.resolved_key, row.resolved_seq)
+    run = first_attempt_covering(session, kind, key, seq)
+    if run is not None:
+        return Progress(kind, key, seq, 2, _result(run), run)
+    if row.failed_seq >= seq:
+        return Progress(kind, key, seq, 2, row.last_error or "The sync failed.")
+    if row.done_seq >= seq:
+        return Progress(kind, key, seq, 2, "Already up to date.")
+    if row.lease_until is not None and row.lease_until > database.now(session):
+        return Progress(kind, key, seq, 1, "A worker reads the subscription from Zuora and compares it.")
+    return Progress(kind, key, seq, 0, _why_waiting(database, session))
+
+
+def _why_waiting(database: Database, session: Session) -> str:
+    limit = session.get(ZuoraLimitRow, 1)
+    if limit is not None and limit.open_until is not None and limit.open_until > database.now(session):
+        return f"Zuora is paused, and the request waits for it: {limit.trouble_text or limit.trouble_code or 'trouble'}"
+    return "The request is kept. A worker takes it within a second, unless all are busy or none is running."
+
+
+def _result(run: SyncRunRow) -> str:
+    match run.outcome:
+        case "unchanged":
+            return "Already up to date: Zuora and Limio agree, nothing was changed."
+        case "changed" | "imported":
+            word = "1 change was" if run.change_count == 1 else f"{run.change_count} changes were"
+            return f"{word} written to Limio."
+        case "retried":
+            return f"It did not work yet and will be tried again by itself: {run.error}"
+        case "failed":
+            return f"It failed: {run.error}"
+        case "held":
+            return "The change is held for a person's decision."
+        case _:
+            notes = (run.plan or {}).get("notes", ())
+            return " ".join([run.outcome.capitalize() + ".", *notes])

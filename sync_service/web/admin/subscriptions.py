@@ -1,0 +1,175 @@
+"""The pages of subscriptions: the list with its export, one subscription, and its Sync button with live progress."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, redirect, render_template, request, stream_with_context, url_for
+from werkzeug.exceptions import NotFound, UnprocessableEntity
+from werkzeug.wrappers import Response as AnyResponse
+
+from sync_service.keys import normalise_key, why_impossible
+from sync_service.queue import Cause, Kind, Priority, enqueue
+from sync_service.store import resolve_key
+from sync_service.subscription import Trigger
+from sync_service.web.admin.actions import record_action
+from sync_service.web.admin.desk import Desk, chosen
+from sync_service.web.admin.detail import read_detail
+from sync_service.web.admin.door import operators_only, who
+from sync_service.web.admin.finding import MATTERS, STATUSES, Found, Question, find_all, find_exact, find_page
+from sync_service.web.admin.progress import read_progress
+from sync_service.web.answers import answer
+
+_COLUMNS = (
+    *("limio_id", "reference", "zuora_number", "status", "customer", "email"),
+    *("term_start", "term_end", "auto_renew", "external", "sync", "checked_at"),
+)
+
+
+def attach(blueprint: Blueprint, desk: Desk) -> None:
+    """The addresses under /admin/subscriptions."""
+    pages = _Pages(desk)
+    blueprint.get("/subscriptions")(pages.subscriptions)
+    blueprint.post("/subscriptions")(pages.search)
+    blueprint.get("/subscriptions.csv")(pages.export)
+    blueprint.get("/subscriptions/<key>")(pages.subscription)
+    blueprint.post("/subscriptions/<key>/sync")(operators_only(pages.sync))
+    blueprint.get("/progress/<any(subscription,alias):kind>/<int:seq>/<key>")(pages.progress)
+
+
+class _Pages:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._database = desk.database
+
+    def subscriptions(self) -> str:
+        """The list."""
+        question = self._question()
+        with self._database.reading() as session:
+            page = find_page(session, question, request.args.get("after"))
+        kept = {"q": request.args.get("q"), "status": question.status, "matter": question.matter}
+        kept = {name: value for name, value in kept.items() if value}
+        return render_template(
+            "admin/subscriptions.html",
+            page=page,
+            question=question,
+            kept=kept,
+            statuses=STATUSES,
+            matters=MATTERS,
+        )
+
+    def search(self) -> AnyResponse:
+        """The search form: straight to the one that a key names, else to a list whose address tells nothing."""
+        text = request.form.get("text", "").strip()
+        kept: dict[str, Any] = {name: request.form.get(name) or None for name in ("status", "matter")}
+        if not text:
+            return redirect(url_for("admin.subscriptions", **kept), 303)
+        with self._database.reading() as session:
+            found = find_exact(session, text)
+        if found is not None and not any(kept.values()):
+            return redirect(url_for("admin.subscription", key=found), 303)
+        return redirect(url_for("admin.subscriptions", q=self._desk.seal.close(text), **kept), 303)
+
+    def export(self) -> AnyResponse:
+        """The list as it is filtered, whole, as CSV."""
+        question = self._question()
+        with self._database.transaction() as session:
+            record_action(self._database, session, who().email, "export", "subscriptions")
+        lines = stream_with_context(_as_csv(find_all(self._database, question)))
+        headers = {"Content-Disposition": 'attachment; filename="subscriptions.csv"'}
+        return Response(lines, content_type="text/csv; charset=utf-8", headers=headers)
+
+    def subscription(self, key: str) -> str | tuple[str, int]:
+        """One of them, or what is known of a key that the store does not have."""
+        key = normalise_key(key)
+        if why_impossible(key):
+            raise NotFound("That is no key of a subscription.")
+        with self._database.reading() as session:
+            detail = read_detail(session, key, self._desk.today(session))
+            asked = request.args.get("asked", "")
+            kind, _, seq = asked.partition(".")
+            progress = None
+            if kind in ("subscription", "alias") and seq.isascii() and seq.isdigit() and len(seq) < 19:
+                named = normalise_key(request.args.get("of") or detail.number)
+                progress = read_progress(self._database, session, kind, named, int(seq))
+        page = render_template("admin/subscription.html", detail=detail, progress=progress, asked=asked)
+        return (page, 404) if detail.is_unknown and progress is None else page
+
+    def sync(self, key: str) -> AnyResponse:
+        """Queue it as a person's wish, and show how it goes."""
+        key = normalise_key(key)
+        problem = why_impossible(key)
+        if problem:
+            raise UnprocessableEntity(problem)
+        with self._database.transaction(lock_timeout_ms=5000) as session:
+            number = resolve_key(session, key)
+            kind, named = (Kind.ALIAS, key) if number is None else (Kind.SUBSCRIPTION, number)
+            cause = Cause(Trigger.ADMIN, actor=who().email)
+            seq = enqueue(self._database, session, kind, named, cause, priority=Priority.PERSON, full=True)
+            record_action(self._database, session, who().email, "sync", named)
+        place = url_for("admin.subscription", key=key, asked=f"{kind.value}.{seq}", of=named)
+        return redirect(f"{place}#progress", 303)
+
+    def progress(self, kind: str, seq: int, key: str) -> Response:
+        """For the page's script."""
+        with self._database.reading() as session:
+            found = read_progress(self._database, session, kind, normalise_key(key), min(seq, 2**62))
+        if found is None:
+            raise NotFound("There is no such request.")
+        return answer(200, {"step": found.step, "text": found.text, "done": found.is_done})
+
+    def _question(self) -> Question:
+        sealed = request.args.get("q", "")
+        with self._database.reading() as session:
+            today = self._desk.today(session)
+        return Question(
+            text=self._desk.seal.open(sealed) if sealed else "",
+            status=chosen("status", STATUSES),
+            matter=chosen("matter", tuple(MATTERS)),
+            today=today,
+        )
+
+
+def progress_address(kind: str, key: str, seq: int) -> str:
+    """Where the script asks how a request goes."""
+    return url_for("admin.progress", kind=kind, seq=seq, key=key)
+
+
+def _as_csv(rows: Iterator[Found]) -> Iterator[str]:
+    buffer = io.StringIO()
+    write = csv.writer(buffer).writerow
+    write(_COLUMNS)
+    for found in rows:
+        write([_cell(value) for value in _values(found)])
+        if buffer.tell() > 16_384:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _values(found: Found) -> tuple[object, ...]:
+    row, customer = found.subscription, found.customer
+    return (
+        row.id,
+        row.reference,
+        found.number,
+        row.status,
+        customer.name if customer else None,
+        customer.email if customer else None,
+        row.term_start,
+        row.term_end,
+        row.auto_renew,
+        row.external,
+        found.state,
+        found.request.checked_at if found.request else None,
+    )
+
+
+def _cell(value: object) -> str:
+    """What no spreadsheet takes for a formula (OWASP, "CSV Injection")."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text

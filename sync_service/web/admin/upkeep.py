@@ -1,0 +1,117 @@
+"""The pages of those who run the service: API clients, jobs, people and settings."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.wrappers import Response as AnyResponse
+
+from sync_service.db import Database
+from sync_service.jobs import list_jobs, pause, resume, run_soon
+from sync_service.settings import Settings
+from sync_service.tenant import read_tenant
+from sync_service.web.admin.actions import record_action
+from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.door import operators_only, who
+from sync_service.web.admin.people import list_users
+from sync_service.web.clients import (
+    SCOPES,
+    ClientNameTaken,
+    ClientUnknown,
+    add_client,
+    list_clients,
+    revoke_client,
+    rotate_secret,
+)
+
+_LONGEST_NAME = 100
+
+
+def attach(blueprint: Blueprint, desk: Desk) -> None:
+    """The pages API clients, Jobs, and Settings."""
+    clients = _Clients(desk.database)
+    blueprint.get("/clients")(clients.clients)
+    blueprint.post("/clients")(operators_only(clients.add))
+    blueprint.post("/clients/<client_id>/<any(revoke,rotate):what>")(operators_only(clients.change))
+
+    @blueprint.get("/jobs")
+    def jobs() -> str:
+        with desk.database.reading() as session:
+            rows, now = list_jobs(session), desk.database.now(session)
+        return render_template("admin/jobs.html", rows=rows, now=now)
+
+    @blueprint.post("/jobs/<name>/<any(pause,resume,run):what>")
+    @operators_only
+    def change_job(name: str, what: str) -> AnyResponse:
+        with desk.database.transaction(lock_timeout_ms=5000) as session:
+            steps = {"pause": pause, "resume": resume}
+            known = steps[what](session, name) if what in steps else run_soon(desk.database, session, name)
+            if not known:
+                raise NotFound("There is no such job.")
+            record_action(desk.database, session, who().email, f"job {what}", name)
+        said = {"pause": "is paused", "resume": "goes on", "run": "will run within a few seconds"}
+        flash(f"{name} {said[what]}.")
+        return redirect(url_for("admin.jobs"), 303)
+
+    @blueprint.get("/settings")
+    def settings() -> str:
+        with desk.database.reading() as session:
+            users, tenant = list_users(session), read_tenant(session)
+        return render_template("admin/settings.html", rows=show_settings(desk.settings), users=users, tenant=tenant)
+
+
+class _Clients:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def clients(self, secret: tuple[str, str] | None = None) -> str:
+        """The list; `secret` is shown this once."""
+        return render_template(
+            "admin/clients.html", rows=list_clients(self._database), scopes=sorted(SCOPES), secret=secret
+        )
+
+    def add(self) -> str:
+        """A new one, with its secret shown this once."""
+        name, scopes = request.form.get("name", "").strip(), request.form.getlist("scope")
+        if not name or len(name) > _LONGEST_NAME or not name.isprintable() or not scopes or set(scopes) - SCOPES:
+            raise BadRequest("A client needs a name of at most 100 characters and at least one scope.")
+        try:
+            pair = add_client(self._database, name, scopes, callout=bool(request.form.get("callout")))
+        except ClientNameTaken as error:
+            raise BadRequest(str(error)) from None
+        self._record("client added", f"{name} ({pair[0]})")
+        return self.clients(pair)
+
+    def change(self, client_id: str, what: str) -> AnyResponse | str:
+        """Refuse it from now on, or give it a new secret."""
+        try:
+            if what == "rotate":
+                pair = (client_id, rotate_secret(self._database, client_id))
+                self._record("client secret rotated", client_id)
+                return self.clients(pair)
+            revoke_client(self._database, client_id)
+        except ClientUnknown as error:
+            raise NotFound(str(error)) from None
+        self._record("client revoked", client_id)
+        flash(f"{client_id} is revoked; tokens that it holds end within half a minute.")
+        return redirect(url_for("admin.clients"), 303)
+
+    def _record(self, action: str, target: str) -> None:
+        with self._database.transaction() as session:
+            record_action(self._database, session, who().email, action, target)
+
+
+def show_settings(settings: Settings) -> list[tuple[str, str]]:
+    """Names and values; of a secret only whether it is set."""
+    return [(each.name.upper(), _show(getattr(settings, each.name), hidden=not each.repr)) for each in fields(settings)]
+
+
+def _show(value: Any, *, hidden: bool) -> str:
+    if hidden:
+        return "set" if value else "not set"
+    if isinstance(value, tuple):
+        return ", ".join(value) or "none"
+    return str(value) if value not in ("", None) else "not set"

@@ -1,0 +1,221 @@
+"""How values are put on a page: times, money, what a run came to, what a plan changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from sync_service.documents import get_value
+from sync_service.history import plan_from_json
+from sync_service.money import format_amount, parse_amount
+from sync_service.plan import Cancel, Change, Create, Document, FieldChange, Update
+
+#: Longer texts are cut on a page; the whole is in the title.
+LONGEST_SHOWN = 300
+
+_SIGNS = {"GBP": "£", "USD": "$", "EUR": "€", "JPY": "¥"}
+_OUTCOMES = {
+    "changed": ("Changed", "good"),
+    "unchanged": ("Already up to date", "calm"),
+    "imported": ("Imported", "good"),
+    "not in zuora": ("Not in Zuora", "calm"),
+    "left out": ("Left out", "calm"),
+    "retried": ("Failed, will retry", "warn"),
+    "failed": ("Failed", "bad"),
+    "resolved": ("Number found", "calm"),
+    "listed": ("Account listed", "calm"),
+    "held": ("Held", "warn"),
+    "released": ("Released", "calm"),
+    "dropped": ("Dropped", "calm"),
+    "superseded": ("Superseded", "calm"),
+    "scrubbed": ("Personal data erased", "calm"),
+    "accepted": ("Accepted", "good"),
+    "ignored": ("Ignored", "calm"),
+    "rejected": ("Rejected", "bad"),
+}
+_TONES = {
+    "active": "good",
+    "initial": "calm",
+    "cancelled": "bad",
+    "suspended": "warn",
+    "pending-external": "calm",
+    "paid": "good",
+}
+_TRIGGERS = {
+    "callout": "Zuora callout",
+    "workflow": "Zuora Workflow",
+    "event": "Zuora event",
+    "admin": "Sync button",
+    "api": "API",
+    "sweep": "Sweep",
+    "backfill": "Backfill",
+    "calendar": "Calendar",
+    "cli": "Command line",
+}
+#: What a person can do about an error, by its code.
+_REMEDIES = {
+    "unknown key": "Check the key: neither Limio nor Zuora knows it.",
+    "gone from Zuora": "Zuora deleted it, or our user may no longer see it. Check it in Zuora.",
+    "not found in Zuora": "Check the number, and that our Zuora user may see this account.",
+    "preview incomplete": "Look at the subscription's billing preview in Zuora: charges are missing that must be due.",
+    "payload invalid": "Zuora's answer holds something we cannot read; the message names the field.",
+    "request refused": "Zuora refused the question; its message says why.",
+    "zuora failed": "Zuora had a problem of its own. Retry later; if it stays, ask Zuora's support.",
+    "attempts exhausted": "The worker ended in every attempt: look at the worker's log.",
+}
+_FIELDS = {
+    "data.termStartDate": "Term start",
+    "data.termEndDate": "Term end",
+    "data.attributes.autoRenew": "Auto-renew",
+    "status": "Status",
+    "owner": "Owner",
+    "customer": "Customer",
+    "data.amount": "Amount",
+    "data.name": "Name",
+    "data.email": "Email",
+    "data.lineItems": "Line items",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One change, as a row of a table."""
+
+    #: added, changed or cancelled.
+    kind: str
+    what: str
+    before: str
+    after: str
+    reason: str
+
+
+def moment(at: int | None) -> Markup:
+    """A moment (ms since 1970) in UTC; the page's script shows it in the viewer's zone."""
+    if at is None:
+        return Markup('<span class="none">never</span>')
+    when = datetime.fromtimestamp(at / 1000, UTC)
+    exact, shown = when.strftime("%Y-%m-%dT%H:%M:%SZ"), when.strftime("%d %b %Y, %H:%M UTC")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(exact, exact, shown)
+
+
+def day(value: date | str | None) -> str:
+    """A calendar day for people."""
+    if isinstance(value, str):
+        try:
+            value = date.fromisoformat(value[:10])
+        except ValueError:
+            return cut(value)
+    return value.strftime("%d %b %Y") if value else "—"
+
+
+def money(amount: Any, currency: str | None = None) -> str:
+    """An amount with its currency's decimals and sign, such as `£17.50`."""
+    number = parse_amount(amount)
+    if number is None:
+        return cut(str(amount)) if amount else "—"
+    digits = f"{format_amount(abs(number), currency)}"
+    whole, point, rest = digits.partition(".")
+    text = f"{int(whole):,}{point}{rest}" if whole.isdigit() and len(whole) < 40 else digits
+    sign = _SIGNS.get((currency or "").upper())
+    minus = "−" if number < 0 else ""
+    return f"{minus}{sign}{text}" if sign else f"{minus}{text} {cut(currency or '')}".strip()
+
+
+def span(ms: int | None) -> str:
+    """A length of time in the two largest units."""
+    if ms is None:
+        return "—"
+    if ms < 1000:
+        return f"{ms} ms"
+    parts, rest = [], ms // 1000
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if rest >= size:
+            parts.append(f"{rest // size} {unit}")
+            rest %= size
+    return " ".join(parts[:2])
+
+
+def badge(word: str | None) -> Markup:
+    """A run's outcome, a callout's verdict or an object's status as a coloured word."""
+    text, tone = _OUTCOMES.get(word or "", (word or "unknown", _TONES.get((word or "").lower(), "calm")))
+    return Markup('<span class="badge {}">{}</span>').format(tone, cut(text))
+
+
+def trigger(word: str | None) -> str:
+    """What asked for a run."""
+    return _TRIGGERS.get(word or "", cut(word or "unknown"))
+
+
+def remedy(code: str | None) -> str:
+    """What to do about an error."""
+    return _REMEDIES.get(code or "", "Press Sync to try again; the message says what went wrong.")
+
+
+def cut(text: Any, most: int = LONGEST_SHOWN) -> str:
+    """`text` of a length that a page can show, without characters that no page can."""
+    plain = str(text).replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return plain if len(plain) <= most else plain[: most - 1] + "…"
+
+
+def isolated(text: Any) -> Markup:
+    """Foreign text that must not turn its surroundings around, whatever its direction; cut, and whole in the title."""
+    shown = cut(text)
+    title = Markup(' title="{}"').format(cut(text, 2000)) if len(str(text)) > LONGEST_SHOWN else ""
+    return Markup("<bdi{}>{}</bdi>").format(title, escape(shown))
+
+
+def plan_lines(plan: Mapping[str, Any] | None) -> list[Line]:
+    """The changes of a stored plan, a line for each value that a person looks for."""
+    if not plan:
+        return []
+    return [line for change in plan_from_json(plan).changes for line in _lines(change)]
+
+
+def _lines(change: Change) -> Iterator[Line]:
+    noun = change.record_type.replace("_", " ").capitalize()
+    match change:
+        case Create():
+            yield Line("added", noun, "", gist(change.record_type, change.document), change.reason)
+        case Cancel():
+            yield Line("cancelled", noun, gist(change.record_type, change.document), "", change.reason)
+        case Update():
+            for field in _telling(change):
+                name = _FIELDS.get(field.path, field.path.removeprefix("data."))
+                yield Line("changed", f"{noun}: {name}", _value(field.before), _value(field.after), change.reason)
+
+
+def _telling(change: Update) -> tuple[FieldChange, ...]:
+    """Of a payment the amount says it all; its line items follow from it."""
+    if change.record_type != "schedule":
+        return change.fields
+    return tuple(field for field in change.fields if field.path == "data.amount") or change.fields
+
+
+def gist(record_type: str, document: Document) -> str:
+    """An object in a few words."""
+    data = document.get("data")
+    data = data if isinstance(data, Mapping) else {}
+    match record_type:
+        case "schedule":
+            currency = data.get("currency")
+            price = money(data.get("amount"), currency if isinstance(currency, str) else None)
+            return f"{day(str(data.get('date') or ''))} · {price}"
+        case "address":
+            parts = (data.get(name) for name in ("address1", "city", "postalCode", "country"))
+            return cut(f"{document.get('relationship_type')}: {', '.join(str(part) for part in parts if part)}")
+        case "customer":
+            return cut(f"{get_value(document, 'data.name')} <{get_value(document, 'data.email')}>")
+        case _:
+            return cut(document.get("reference") or document.get("name") or "")
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return cut(value)

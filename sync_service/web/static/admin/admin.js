@@ -1,0 +1,51 @@
+"use strict";
+// Times in the viewer's zone; the exact moment stays in the title.
+const shown = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const localise = (root) => {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    if (!Number.isNaN(moment.getTime())) time.textContent = shown.format(moment);
+  }
+};
+localise(document);
+
+// "/" goes to the search field, as in many such pages.
+document.addEventListener("keydown", (event) => {
+  const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName);
+  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const field = document.querySelector("[data-shortcut='/']");
+  if (field) { event.preventDefault(); field.focus(); field.select(); }
+});
+
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (button && button.dataset.confirm && !window.confirm(button.dataset.confirm)) { event.preventDefault(); return; }
+  if (button && "once" in button.dataset) button.disabled = true;
+});
+window.addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("[data-once]")) button.disabled = false;
+});
+
+// A sync that somebody asked for: look how it goes until it is over, then show the page with the result.
+const follow = async (panel) => {
+  const steps = [...panel.querySelectorAll(".steps li")];
+  const text = panel.querySelector(".progress-text");
+  let pause = 300;
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    pause = Math.min(pause * 1.2, 2000);
+    let state;
+    try {
+      const answer = await fetch(panel.dataset.progress, { headers: { Accept: "application/json" } });
+      if (answer.status === 401 || answer.status === 404) return window.location.reload();
+      if (!answer.ok) continue;
+      state = await answer.json();
+    } catch { continue; }
+    if (state.done) return window.location.reload();
+    steps.forEach((step, index) => {
+      step.className = index < state.step ? "past" : index === state.step ? "now" : "";
+    });
+    if (text.textContent !== state.text) text.textContent = state.text;
+  }
+};
+for (const panel of document.querySelectorAll("[data-progress]")) follow(panel);

@@ -1,0 +1,262 @@
+"""Who comes into the admin pages, for how long, and which forms are believed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from click.testing import CliRunner
+from sqlalchemy import update
+from sqlmodel import select
+
+from sync_service.cli.main import main
+from sync_service.db import Database, connect
+from sync_service.schema import upgrade
+from sync_service.tables import AdminActionRow, AdminSessionRow, AdminUserRow, SyncRequestRow
+from sync_service.web.admin.door import LIMIT
+from sync_service.web.admin.people import Role, UserInvalid, disable_user, put_user
+from sync_service.web.admin.sessions import IDLE_MS, LIFETIME_MS
+from tests.integration.web.admin import PASSWORD, form_token, put_subscription, visit
+
+PAGES = ("", "/subscriptions", "/runs", "/callouts", "/failed", "/held", "/jobs", "/clients", "/activity", "/settings")
+CHANGES = (
+    "/subscriptions/A-S1/sync",
+    "/failed/retry",
+    "/failed/retry-all",
+    "/held/release",
+    "/held/drop",
+    "/clients",
+    "/clients/client-1/revoke",
+    "/clients/client-1/rotate",
+    "/jobs/calendar/pause",
+    "/jobs/calendar/run",
+)
+
+
+@pytest.mark.parametrize("page", [*PAGES, "/subscriptions.csv", "/subscriptions/A-S1", "/nowhere"])
+def test_a_stranger_is_sent_to_the_login_and_from_there_to_the_page(sqlite_database: Database, page: str) -> None:
+    visitor = visit(sqlite_database)
+    put_user(sqlite_database, "ada@example.com", Role.VIEWER, PASSWORD, actor="test")
+
+    sent = visitor.get(page + "?status=active")
+
+    assert (sent.status_code, sent.location) == (303, f"/admin/login?next=/admin{page}?status%3Dactive")
+    let_in = visitor.log_in("Ada@Example.com ", next=f"/admin{page}?status=active")
+    assert (let_in.status_code, let_in.location) == (303, f"/admin{page}?status=active")
+
+
+@pytest.mark.parametrize("place", ["https://evil.example/", "//evil.example", "/admin\\..", "/docs", "/admin//x\n"])
+def test_a_login_leads_to_no_address_but_ours(sqlite_database: Database, place: str) -> None:
+    visitor = visit(sqlite_database)
+    put_user(sqlite_database, "ada@example.com", Role.VIEWER, PASSWORD, actor="test")
+
+    assert visitor.log_in("ada@example.com", next=place).location == "/admin/"
+
+
+def test_wrong_passwords_and_unknown_people_are_told_the_same(database: Database) -> None:
+    visitor = visit(database)
+    put_user(database, "ada@example.com", Role.VIEWER, PASSWORD, actor="test")
+
+    wrong = visitor.log_in("ada@example.com", "not the password")
+    unknown = visitor.log_in("bob@example.com", "not the password")
+    odd = visitor.log_in("\0\n" + "x" * 9000, "\0" * 5000)
+
+    assert (wrong.status_code, unknown.status_code, odd.status_code) == (401, 401, 401)
+    assert "The email address or the password is wrong." in wrong.text
+    assert _plain(wrong.text) == _plain(unknown.text).replace("bob@", "ada@")
+    assert visitor.get("").status_code == 303
+
+
+def test_guessing_is_stopped_over_all_processes_even_when_the_guess_is_right(database: Database) -> None:
+    put_user(database, "ada@example.com", Role.VIEWER, PASSWORD, actor="test")
+    put_user(database, "eve@example.com", Role.VIEWER, PASSWORD, actor="test")
+    guesser, other_process = visit(database), visit(database)
+    for _ in range(LIMIT + 1):
+        last = guesser.log_in("ada@example.com", "a guess that is wrong")
+
+    assert last.status_code == 429
+    stopped = other_process.log_in("ada@example.com")
+    assert stopped.status_code == 429
+    assert 1 <= int(stopped.headers["Retry-After"]) <= 300
+    assert other_process.log_in("eve@example.com").status_code == 303
+
+
+@pytest.mark.parametrize(("began", "seen"), [(LIFETIME_MS, 0), (0, IDLE_MS)])
+def test_a_login_ends_by_itself(database: Database, began: int, seen: int) -> None:
+    visitor = visit(database, Role.VIEWER)
+    assert visitor.get("").status_code == 200
+    with database.transaction() as session:
+        row = AdminSessionRow
+        session.exec(update(row).values(began_at=row.began_at - began, seen_at=row.seen_at - seen))
+
+    assert visitor.get("").status_code == 303
+    polled = visitor.get("/progress/subscription/1/A-S1", headers={"Accept": "application/json"})
+    assert polled.status_code == 401
+
+
+def test_whoever_is_disabled_or_gets_a_new_password_is_out_at_once(database: Database) -> None:
+    visitor = visit(database, Role.VIEWER)
+    disable_user(database, "viewer@example.com", actor="test")
+    assert visitor.get("").status_code == 303
+    assert visitor.log_in("viewer@example.com").status_code == 401
+
+    again = visit(database, Role.VIEWER)
+    put_user(database, "viewer@example.com", Role.VIEWER, "quite another one", actor="test")
+
+    assert again.get("").status_code == 303
+
+
+def test_logging_out_ends_the_session_for_every_holder_of_the_cookie(sqlite_database: Database) -> None:
+    visitor = visit(sqlite_database, Role.VIEWER)
+    cookie = visitor.client.get_cookie("sync_admin", path="/admin")
+    assert cookie is not None
+
+    assert visitor.post("/logout", page="/runs").location == "/admin/login"
+
+    visitor.client.set_cookie("sync_admin", cookie.value, path="/admin")
+    assert visitor.get("").status_code == 303
+    assert visitor.web.rows(AdminSessionRow) == []
+
+
+@pytest.mark.parametrize("token", [None, "", "0" * 64, "of another"])
+@pytest.mark.parametrize("change", [*CHANGES, "/logout", "/subscriptions"])
+def test_a_form_without_our_token_changes_nothing(sqlite_database: Database, change: str, token: str | None) -> None:
+    visitor = visit(sqlite_database, Role.OPERATOR)
+    if token == "of another":
+        token = form_token(visit(sqlite_database, Role.OPERATOR).get("/clients"))
+        visitor.log_in("operator@example.com")  # the other one ended this one's session
+    before = len(visitor.web.rows(AdminActionRow))
+
+    refused = visitor.client.post(f"/admin{change}", data={} if token is None else {"form_token": token})
+
+    assert refused.status_code == 403
+    assert "This form is too old" in refused.text
+    assert visitor.web.rows(SyncRequestRow) == []
+    assert len(visitor.web.rows(AdminActionRow)) == before
+
+
+def test_a_login_form_of_another_browser_is_refused(sqlite_database: Database) -> None:
+    put_user(sqlite_database, "ada@example.com", Role.VIEWER, PASSWORD, actor="test")
+    mine, others = visit(sqlite_database), visit(sqlite_database)
+    mine.get("/login")
+
+    form = {"email": "ada@example.com", "password": PASSWORD, "form_token": form_token(others.get("/login"))}
+
+    assert mine.client.post("/admin/login", data=form).status_code == 403
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_viewer_changes_nothing(sqlite_database: Database, change: str) -> None:
+    visitor = visit(sqlite_database, Role.VIEWER)
+
+    refused = visitor.post(
+        change, {"key": "A-S1", "kind": "subscription", "name": "x", "scope": "api/objects:read"}, page=""
+    )
+
+    assert refused.status_code == 403
+    assert "Your role is viewer" in refused.text
+    assert visitor.web.rows(SyncRequestRow) == []
+
+
+def test_a_viewer_sees_every_page_and_no_button_that_changes(sqlite_database: Database) -> None:
+    key = put_subscription(sqlite_database, "A-S1")
+    visitor = visit(sqlite_database, Role.VIEWER)
+
+    for page in (*PAGES, f"/subscriptions/{key}"):
+        shown = visitor.get(page)
+        assert shown.status_code == 200, page
+        actions = set(re.findall(r'<form[^>]*action="([^"]+)"', shown.text))
+        assert actions <= {"/admin/logout", "/admin/subscriptions"}, page
+
+
+def test_cookies_are_kept_from_scripts_and_other_sites(sqlite_database: Database) -> None:
+    put_user(sqlite_database, "ada@example.com", Role.VIEWER, PASSWORD, actor="test")
+
+    def cookie(**changed: Any) -> str:
+        headers = visit(sqlite_database, **changed).log_in("ada@example.com").headers
+        return next(each for each in headers.getlist("Set-Cookie") if each.startswith("sync_admin="))
+
+    assert cookie().split("; ", 1)[1] == "HttpOnly; Path=/admin; SameSite=Lax"
+    assert (
+        cookie(public_url="https://sync.example.com").split("; ", 1)[1] == "Secure; HttpOnly; Path=/admin; SameSite=Lax"
+    )
+
+
+def test_without_a_secret_key_the_pages_say_what_to_do(sqlite_database: Database) -> None:
+    visitor = visit(sqlite_database, secret_key="")
+
+    for page in ("", "/login"):
+        shown = visitor.get(page)
+        assert shown.status_code == 503
+        assert "SECRET_KEY" in shown.text
+        assert "sync-service user add" in shown.text
+
+
+def test_no_page_holds_a_script_or_a_style_of_its_own(sqlite_database: Database) -> None:
+    visitor = visit(sqlite_database, Role.OPERATOR)
+    key = put_subscription(sqlite_database, "A-S1", entries=(("2026-05-01", "1.00", "pending-external"),))
+
+    for page in (*PAGES, "/login", f"/subscriptions/{key}", "/nowhere"):
+        shown = visitor.get(page)
+        assert "default-src 'none'" in shown.headers["Content-Security-Policy"]
+        assert shown.headers["Cache-Control"] == "no-store"
+        assert not re.search(
+            r"<style|<[^>]+\sstyle=|<[^>]+\son\w+=|javascript:|<script(?![^>]+src=\"/admin/)", shown.text
+        )
+        links = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="([^"]+)"', shown.text)
+        assert len(links) == 3
+        for link in links:
+            with visitor.client.get(link) as asset:
+                assert asset.status_code == 200
+                assert "immutable" in asset.headers["Cache-Control"]
+
+
+def test_users_are_made_and_disabled_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database_url = f"sqlite:///{tmp_path / 'store.db'}"
+    database = connect(database_url)
+    upgrade(database)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    run = CliRunner().invoke
+
+    made = run(main, ["user", "add", "Ada@example.com", "--role", "operator"])
+
+    assert made.exit_code == 0, made.output
+    password = re.search(r"password: (\S+)", made.output)
+    assert password
+    visitor = visit(database)
+    assert visitor.log_in("ada@example.com", password[1]).status_code == 303
+    assert '"role": "operator"' in run(main, ["user", "list", "--json"]).output
+    assert run(main, ["user", "disable", "ada@example.com"]).exit_code == 0
+    assert visitor.get("").status_code == 303
+    given = run(main, ["user", "add", "bob@example.com", "--role", "viewer", "--password-stdin"], input=f"{PASSWORD}\n")
+    assert PASSWORD not in given.output
+    assert visit(database).log_in("bob@example.com").status_code == 303
+    with database.reading() as session:
+        actions = [(row.action, row.target) for row in session.exec(select(AdminActionRow)) if "line" in row.actor]
+    assert actions == [
+        ("user added", "ada@example.com as operator"),
+        ("user disabled", "ada@example.com"),
+        ("user added", "bob@example.com as viewer"),
+    ]
+    assert run(main, ["user", "disable", "nobody@example.com"]).exit_code == 1
+    structlog.reset_defaults()  # the commands sent this process's log to where they were run
+    database.engine.dispose()
+
+
+@pytest.mark.parametrize("email", ["", "ada", "a b@example.com", "x" * 300 + "@example.com", "ada@\0"])
+def test_only_an_email_address_makes_a_user(sqlite_database: Database, email: str) -> None:
+    with pytest.raises(UserInvalid, match="is not an email address"):
+        put_user(sqlite_database, email, Role.VIEWER, PASSWORD, actor="test")
+
+
+def test_a_short_password_is_refused(sqlite_database: Database) -> None:
+    with pytest.raises(UserInvalid, match="12 to 200"):
+        put_user(sqlite_database, "ada@example.com", Role.VIEWER, "short", actor="test")
+    assert visit(sqlite_database).web.rows(AdminUserRow) == []
+
+
+def _plain(page: str) -> str:
+    return re.sub(r'value="[0-9a-f]{64}"', "", page)
