@@ -69,6 +69,7 @@ def charges_of(subscription: ZuoraSubscription) -> tuple[Charge, ...]:
 
 
 def _order(segment: ChargeSegment) -> tuple[date, int, str]:
+    """By first day; the rest only puts what Zuora should not answer in one order, too."""
     return segment.effective_start or date.max, segment.segment, repr(segment)
 
 
@@ -97,13 +98,18 @@ def _bills_on(charge: Charge, segment: ChargeSegment, day: date) -> bool:
         return False
     if segment.type == "OneTime":
         return day == start <= through
-    end = min(segment.effective_end or date.max, date.max)
-    grid = charge.grid_of(segment)
+    end = segment.effective_end or date.max
+    stop = min(end, through)
     if is_in_arrears(segment):
-        return start < day <= min(end, through) and (day == end or grid is None or grid.begins_on(day))
-    if not start <= day < min(end, through):
+        return start < day <= stop and (day == end or _begins_on(charge, segment, day, unknown=True))
+    if not start <= day < stop:
         return False
-    return day in (start, segment.processed_through) or (grid is not None and grid.begins_on(day))
+    return day in (start, segment.processed_through) or _begins_on(charge, segment, day, unknown=False)
+
+
+def _begins_on(charge: Charge, segment: ChargeSegment, day: date, *, unknown: bool) -> bool:
+    grid = charge.grid_of(segment)
+    return unknown if grid is None else grid.begins_on(day)
 
 
 @dataclass(frozen=True)

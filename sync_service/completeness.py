@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from sync_service.charges import Charge, charges_of, costs_something, is_in_arrears
 from sync_service.errors import PreviewIncomplete
 from sync_service.rules import Rules
-from sync_service.subscription import ChargeSegment, Preview, PreviewItem, ZuoraSubscription
+from sync_service.subscription import ChargeSegment, Preview, ZuoraSubscription
 from sync_service.terms import PENDING, end_of_schedule, status_on
 
 _ONE_DAY = timedelta(days=1)
@@ -52,11 +52,13 @@ def check_preview_complete(subscription: ZuoraSubscription, preview: Preview, to
     """
     if status_on(subscription, today) in PENDING:
         return
+    lines = _Lines(preview)
+    stop = min(end_of_schedule(subscription, today, rules), _first_stop(subscription, today))
+    covered = days_covered(subscription, preview, today, rules)
     missing = [
         charge
         for charge in charges_of(subscription)
-        if not _has_line(charge, preview.items)
-        and any(_must_be_due(charge, each, preview, today, rules) for each in charge.segments)
+        if not lines.name(charge) and any(_must_be_due(charge, each, stop, covered) for each in charge.segments)
     ]
     if missing:
         names = ", ".join(f"{charge.segments[-1].name} ({charge.number})".strip() for charge in missing)
@@ -65,24 +67,26 @@ def check_preview_complete(subscription: ZuoraSubscription, preview: Preview, to
 
 def unscheduled_charges(subscription: ZuoraSubscription, preview: Preview, today: date, rules: Rules) -> list[str]:
     """Names of charges that follow an invoice schedule and have no line in the preview: their days are not known."""
+    lines, end = _Lines(preview), end_of_schedule(subscription, today, rules)
     return [
         f"{segment.name} ({charge.number})".strip()
         for charge in charges_of(subscription)
-        if not _has_line(charge, preview.items)
+        if not lines.name(charge)
         for segment in charge.segments[-1:]
-        if _follows_invoice_schedule(charge, segment)
-        and _costs(segment)
-        and _has_open_day(charge, segment, end_of_schedule(subscription, today, rules))
+        if _follows_invoice_schedule(charge, segment) and _costs(segment) and _has_open_day(charge, segment, end)
     ]
 
 
-def _has_line(charge: Charge, items: tuple[PreviewItem, ...]) -> bool:
-    """Old recordings of previews lack charge numbers here and there; then the name has to do."""
-    names = {segment.name for segment in charge.segments}
-    return any(
-        item.charge_number == charge.number or (item.charge_number is None and item.charge_name in names)
-        for item in items
-    )
+class _Lines:
+    """Which charges a preview names; old recordings lack charge numbers here and there, then the name has to do."""
+
+    def __init__(self, preview: Preview) -> None:
+        self._numbers = {item.charge_number for item in preview.items}
+        self._names = {item.charge_name for item in preview.items if item.charge_number is None}
+
+    def name(self, charge: Charge) -> bool:
+        """Whether a line is of `charge`."""
+        return charge.number in self._numbers or any(segment.name in self._names for segment in charge.segments)
 
 
 def _costs(segment: ChargeSegment) -> bool:
@@ -93,11 +97,9 @@ def _follows_invoice_schedule(charge: Charge, segment: ChargeSegment) -> bool:
     return segment.invoice_schedule_id is not None or charge.subscription.invoice_schedule_id is not None
 
 
-def _must_be_due(charge: Charge, segment: ChargeSegment, preview: Preview, today: date, rules: Rules) -> bool:
+def _must_be_due(charge: Charge, segment: ChargeSegment, stop: date, covered: date) -> bool:
     if not _costs(segment) or _follows_invoice_schedule(charge, segment):
         return False
-    stop = min(end_of_schedule(charge.subscription, today, rules), _first_stop(charge.subscription, today))
-    covered = days_covered(charge.subscription, preview, today, rules)
     if is_in_arrears(segment) and covered < stop:
         # A period that begins before the end of what was read may fall due after it.
         length = charge.length_of(segment)

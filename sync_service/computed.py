@@ -54,12 +54,10 @@ def compute_preview(subscription: ZuoraSubscription, today: date, rules: Rules) 
     return Preview(items=tuple(items), target_date=target, source=PreviewSource.COMPUTED)
 
 
-def compute_billed(period: BilledPeriod) -> PreviewItem:
-    """The line that was billed for `period`. Raises CannotCompute naming the charge."""
+def compute_billed(period: BilledPeriod, charges: tuple[Charge, ...]) -> PreviewItem:
+    """The line that was billed for `period` of one of `charges`. Raises CannotCompute naming the charge."""
     charge, segment = period.charge, period.segment
-    reason = _why_not(charge, segment) or _why_discounted(
-        charges_of(charge.subscription), segment, period.start, period.end
-    )
+    reason = _why_not(charge, segment) or _why_discounted(charges, segment, period.start, period.end)
     if reason is None and not period.whole:
         reason = "was billed for a period that does not begin and end on its own day"
     begun = [each.effective_start for each in charge.segments if each.effective_start is not None]

@@ -102,7 +102,7 @@ class DueSchedule:
             if period.start in taken or period.start >= self.covered_until:
                 continue
             try:
-                item = compute_billed(period)
+                item = compute_billed(period, self.charges)
                 lines[period.start].append(_line(item, self.currency, tax_known=True))
             except CannotCompute as refusal:
                 notes.append(f"The billed payment of {period.start} is missing and not known: {refusal}.")

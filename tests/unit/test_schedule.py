@@ -133,3 +133,10 @@ def test_the_order_of_the_lines_makes_no_difference() -> None:
     items = [a_preview_item("2026-07-01", amount) for amount in ("3.00", "1.00", "2.00")]
 
     assert due(*items).lines == due(*reversed(items)).lines
+
+
+def test_before_activation_every_payment_is_kept() -> None:
+    """Zuora bills nothing then, which says nothing of what will be billed."""
+    pending = a_subscription(status="Pending Activation", status_history=())
+
+    assert due(a_preview_item(), subscription=pending).must_keep(day("2026-09-09"))
