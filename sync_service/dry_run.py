@@ -11,7 +11,7 @@ from typing import Any
 
 from sync_service.backfill_sources import Source
 from sync_service.errors import BusyError, SyncServiceError, TenantError
-from sync_service.plan import Cancel, Change, Create, SyncPlan
+from sync_service.plan import Cancel, Change, Create, LimioState, SyncPlan
 from sync_service.reconcile import is_drastic, reconcile
 from sync_service.store import read_current, resolve_key
 from sync_service.sync import SyncContext, look_closer
@@ -23,6 +23,8 @@ from sync_service.zuora.preview import SharedPreviews
 LOOK_SECONDS = 60.0
 #: How long a look waits for its place among those who call Zuora before it asks whether to stop, in seconds.
 PATIENCE = 2.0
+#: How often a look is tried that Zuora's own trouble ended; each trouble pauses everything for longer.
+TRIES = 4
 #: Numbers handed to each thread ahead.
 AHEAD = 2
 
@@ -91,10 +93,10 @@ def count_changes(plan: SyncPlan) -> Counter[str]:
     return counts
 
 
-def forecast_sync(context: SyncContext, key: str, reading: Reading) -> Forecast:
-    """Read everything of `key`, compare it with the store, write nothing.
+def compute_plan(context: SyncContext, key: str, reading: Reading) -> tuple[SyncPlan, LimioState]:
+    """Read everything of `key`, compare it with the store, write nothing: the plan, and what the store holds.
 
-    Raises what `Reading` and `reconcile` raise.
+    For whoever holds a story's lease. Raises what `Reading` and `reconcile` raise.
     """
     with context.database.reading() as session:
         number = resolve_key(session, key) or key
@@ -112,7 +114,12 @@ def forecast_sync(context: SyncContext, key: str, reading: Reading) -> Forecast:
             lock=False,
         )
     plan = reconcile(current, look.state, context.tenant_day(at), context.rules)
-    plan = replace(plan, notes=look.notes + plan.notes)
+    return replace(plan, notes=look.notes + plan.notes), current
+
+
+def forecast_sync(context: SyncContext, key: str, reading: Reading) -> Forecast:
+    """What a sync of `key` would do. Raises as `compute_plan` does."""
+    plan, current = compute_plan(context, key, reading)
     imports = current.subscription is None and not plan.is_empty
     return Forecast(key, plan, imports=imports, drastic=is_drastic(plan, current))
 
@@ -193,14 +200,20 @@ class _Desk:
 
     def _work(self) -> None:
         while (key := self._asked.get()) is not None:
+            troubles = 0
             while not self._stop.is_set():
-                forecast = self._try(key)
+                try:
+                    forecast = self._try(key)
+                except TenantError as error:
+                    troubles += 1
+                    note_tenant_error(self._context.database, error, self._context.share)
+                    forecast = Forecast(key, error=f"{error.code}: {error}") if troubles >= TRIES else None
                 if forecast is not None:
                     self._answered.put(forecast)
                     break
 
     def _try(self, key: str) -> Forecast | None:
-        """None: not now, ask again."""
+        """None: not now, ask again. Raises TenantError."""
         context = self._context
         try:
             with hold_story_lease(context.database, "dry run", context.share, wait_seconds=PATIENCE) as lease:
@@ -211,9 +224,8 @@ class _Desk:
                     lease.calls = reading.calls
                     with self._lock:
                         self.calls += reading.calls
-        except TenantError as error:
-            note_tenant_error(context.database, error, context.share)
-            return None
+        except TenantError:
+            raise
         except BusyError:
             return None
         except SyncServiceError as error:

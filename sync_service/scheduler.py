@@ -15,6 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.calendar_requests import request_by_calendar
+from sync_service.check import check_story
 from sync_service.db import Database
 from sync_service.errors import SyncServiceError
 from sync_service.failed_again import ask_failed_again
@@ -63,6 +64,7 @@ def zuora_jobs(context: SyncContext, read_callout: ReadCallout) -> tuple[Periodi
     return (
         Periodic("sweep delta", 15 * MINUTE_MS, _bind(sweep_delta, context)),
         Periodic("sweep full", 7 * DAY_MS, _bind(sweep_full, context), first_due_in_ms=DAY_MS),
+        Periodic("check", HOUR_MS, _bind(check_story, context)),
         Periodic("failed callouts", HOUR_MS, _bind(partial(recover_callouts, read_callout=read_callout), context)),
     )
 

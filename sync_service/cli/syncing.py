@@ -5,23 +5,22 @@ from __future__ import annotations
 import getpass
 import json
 import time
-from dataclasses import replace
 
 import click
 
 from sync_service.backlog import read_request
 from sync_service.cli.show import run_as_json, show_plan, show_run, show_why, why_as_json
 from sync_service.cli.wiring import fail, open_context, open_database, read_settings
+from sync_service.dry_run import compute_plan
 from sync_service.history import first_attempt_covering, plan_as_json
 from sync_service.history import why as why_known
 from sync_service.keys import normalise_key, why_impossible
 from sync_service.plan import SyncPlan
 from sync_service.queue import Cause, Kind, Priority, claim_one, enqueue
-from sync_service.reconcile import reconcile
 from sync_service.runs import RUN_SECONDS, run_claim
-from sync_service.store import find_subscription, read_current, read_link, resolve_key
+from sync_service.store import find_subscription, read_link, resolve_key
 from sync_service.subscription import Trigger
-from sync_service.sync import SyncContext, look_closer
+from sync_service.sync import SyncContext
 from sync_service.tables import SyncRunRow
 from sync_service.tenant import hold_story_lease
 from sync_service.zuora.preview import SharedPreviews
@@ -84,29 +83,13 @@ def _checked(key: str) -> str:
 
 
 def _compute_plan(context: SyncContext, key: str) -> SyncPlan:
-    """Read everything under a story's lease, compare, write nothing."""
-    with context.database.reading() as session:
-        number = resolve_key(session, key) or key
-        at = context.database.now(session)
+    """Under a story's lease, also where claims are paused: a person looks for what is wrong."""
     with hold_story_lease(context.database, "plan", context.share, wait_seconds=10, probe=True) as lease:
         reading = context.zuora.reading(RUN_SECONDS)
         try:
-            subscription = reading.fetch_subscription(number)
-            look = look_closer(context, subscription, reading, SharedPreviews(), full=True, at=at)
+            return compute_plan(context, key, reading)[0]
         finally:
             lease.calls = reading.calls
-    with context.database.reading() as session:
-        current = read_current(
-            context.database,
-            session,
-            subscription.number,
-            look.state,
-            read_began=at,
-            siblings=look.siblings,
-            lock=False,
-        )
-    computed = reconcile(current, look.state, context.tenant_day(at), context.rules)
-    return replace(computed, notes=look.notes + computed.notes)
 
 
 def _sync_now(context: SyncContext, key: str) -> SyncRunRow:
