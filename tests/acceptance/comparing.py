@@ -104,14 +104,16 @@ def _differences(service: Service, asked: _Zuora, number: str) -> Iterator[str]:
         return
     (limio,) = found
     today = datetime.now(UTC).date()
+    begin = max(today, _billed_until(zuora))  # a preview tells nothing of days that are billed
     cancelled_on = _cancelled_on(zuora)
     term_end = cancelled_on or date.fromisoformat(zuora["termEndDate"])
+    renews = zuora["autoRenew"] and cancelled_on is None
     expected = {
         "version": zuora["version"],
         "term end": term_end.isoformat(),
-        "auto-renew": zuora["autoRenew"] and cancelled_on is None,
+        "auto-renew": renews,
         "status": _STATUS[_status_on(zuora, today)],
-        "payments": _due_in_zuora(asked, zuora, today, term_end),
+        "payments": _due_in_zuora(asked, zuora, begin, term_end),
         "billing": _address(zuora["billToContact"]),
         "delivery": _address(zuora["soldToContact"]),
         "customer": asked.person(zuora["accountNumber"]),
@@ -121,7 +123,7 @@ def _differences(service: Service, asked: _Zuora, number: str) -> Iterator[str]:
         "term end": str(limio.term_end),
         "auto-renew": bool(limio.auto_renew),
         "status": limio.status,
-        "payments": _due_in_limio(service, limio.id, today, expected["payments"], _billed_until(zuora), term_end),
+        "payments": _due_in_limio(service, limio.id, begin, term_end, renews=renews),
         "billing": _stored_address(service, limio.id, "billing"),
         "delivery": _stored_address(service, limio.id, "delivery"),
         "customer": _stored_person(service, limio.customer),
@@ -144,20 +146,20 @@ def _status_on(zuora: dict[str, Any], today: date) -> str:
     return str(zuora["status"])
 
 
-def _due_in_zuora(asked: _Zuora, zuora: dict[str, Any], today: date, term_end: date) -> dict[str, Decimal]:
-    """What is due on each day from today to the end of the term; everything here is charged in advance."""
+def _due_in_zuora(asked: _Zuora, zuora: dict[str, Any], begin: date, term_end: date) -> dict[str, Decimal]:
+    """What is due on each day from `begin` to the end of the term; everything here is charged in advance."""
     due: defaultdict[str, Decimal] = defaultdict(Decimal)
     for line in asked.lines(zuora["invoiceOwnerAccountId"]):
         day = line["serviceStartDate"]
-        if line["subscriptionNumber"] == zuora["subscriptionNumber"] and str(today) <= day < str(term_end):
+        if line["subscriptionNumber"] == zuora["subscriptionNumber"] and str(begin) <= day < str(term_end):
             due[day] += Decimal(str(line["chargeAmount"])) + Decimal(str(line["taxAmount"]))
     return dict(due)
 
 
 def _due_in_limio(
-    service: Service, subscription: str, today: date, previewed: dict[str, Decimal], billed_until: str, term_end: date
+    service: Service, subscription: str, begin: date, term_end: date, *, renews: bool
 ) -> dict[str, Decimal]:
-    """The live payments from today on, but for those that no preview can tell of: billed, or of the next term."""
+    """The live payments from `begin` on; where it renews, those of the next term may stand and are left out."""
     due: defaultdict[str, Decimal] = defaultdict(Decimal)
     payments = service.rows(
         "SELECT due, amount FROM limio_schedule WHERE subscription_id = :id AND type = 'payment'"
@@ -165,15 +167,15 @@ def _due_in_limio(
         id=subscription,
     )
     for day, amount in payments:
-        told = str(day) in previewed or (str(day) >= billed_until and str(day) < str(term_end))
-        if str(day) >= str(today) and told:
+        if str(begin) <= str(day) and not (renews and str(day) >= str(term_end)):
             due[str(day)] += Decimal(amount)
     return dict(due)
 
 
-def _billed_until(zuora: dict[str, Any]) -> str:
+def _billed_until(zuora: dict[str, Any]) -> date:
     charges = (charge for plan in zuora["ratePlans"] for charge in plan["ratePlanCharges"])
-    return max((charge["chargedThroughDate"] or "" for charge in charges), default="")
+    days = [date.fromisoformat(charge["chargedThroughDate"]) for charge in charges if charge["chargedThroughDate"]]
+    return max(days, default=date.min)
 
 
 def _address(contact: dict[str, Any]) -> dict[str, str]:
