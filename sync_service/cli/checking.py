@@ -7,11 +7,10 @@ import sys
 from contextlib import suppress
 
 import click
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.check import check_everything, keep_findings
+from sync_service.cli.tables import print_table
 from sync_service.cli.wiring import open_client, open_database, read_settings
 from sync_service.errors import SyncServiceError
 from sync_service.findings import Finding, Verdict, has_failed
@@ -39,13 +38,8 @@ def check(as_json: bool) -> None:
 
 
 def _show(findings: list[Finding]) -> None:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for finding in findings:
-        colour = _COLOURS[finding.verdict]
-        words = finding.says if finding.remedy is None else f"{finding.says}\n→ {finding.remedy}"
-        table.add_row(f"[{colour}]{finding.verdict}[/]", finding.name, words.replace("[", "\\["))
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 140)
+    rows = [
+        (finding.verdict, finding.name, finding.says + (f"\n→ {finding.remedy}" if finding.remedy else ""))
+        for finding in findings
+    ]
+    print_table(("", "", ""), rows, styles=[_COLOURS[finding.verdict] for finding in findings])

@@ -106,7 +106,7 @@ class _Bar:
         self._progress = Progress(
             SpinnerColumn(),
             BarColumn(bar_width=30),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
             console=Console(file=stream),
             transient=False,
