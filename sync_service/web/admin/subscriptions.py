@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, Response, redirect, render_template, request, stream_with_context, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.exceptions import NotFound, UnprocessableEntity
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -78,7 +78,7 @@ class _Pages:
         question = self._question()
         with self._database.transaction() as session:
             record_action(self._database, session, who().email, "export", "subscriptions")
-        lines = stream_with_context(_as_csv(find_all(self._database, question)))
+        lines = _as_csv(find_all(self._database, question))
         headers = {"Content-Disposition": 'attachment; filename="subscriptions.csv"'}
         return Response(lines, content_type="text/csv; charset=utf-8", headers=headers)
 
