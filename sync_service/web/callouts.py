@@ -7,6 +7,7 @@ documentation, "Callout notification overview"). API callers get Limio's contrac
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 
 from flask import Blueprint, Response, request
@@ -24,7 +25,16 @@ from sync_service.web.answers import answer
 from sync_service.web.auth import BearerGate, Caller, SyncGate, WrongCredentials
 from sync_service.web.body import read_body
 from sync_service.web.clients import SYNC_SCOPE
-from sync_service.web.hints import HEADERS, Field, Hints, read_fields, read_hints, read_subscription_key, why_echo
+from sync_service.web.hints import (
+    HEADERS,
+    Field,
+    Hints,
+    read_fields,
+    read_hints,
+    read_subscription_key,
+    split_items,
+    why_echo,
+)
 from sync_service.web.inbox import Callout, Inbox, Ticket
 from sync_service.web.throttle import Throttle
 from sync_service.web.waiting import Result, WaitingRoom, wanted_seconds
@@ -64,10 +74,13 @@ class SyncDesk:
             caller = self._gate.admit(request)
         except WrongCredentials as wrong:
             return self._reject(raw_key or "", wrong.what)
+        items = split_items(read_body(request)) if raw_key is None and caller.is_callout else []
+        if items:
+            return self._take_many(kind, items, caller)
         fields = _fields()
         key = normalise_key(read_subscription_key(fields) if raw_key is None else raw_key)
         if caller.is_callout:
-            return self._take_callout(kind, key, fields, caller, event=event)
+            return answer(200, self._take_callout(kind, key, fields, caller, event=event))
         return self._serve(kind, key, caller)
 
     def show(self, ticket: Ticket) -> Response:
@@ -76,7 +89,19 @@ class SyncDesk:
             raise NotFound("There is no such request.")
         return self._say(ticket, self._room.look(ticket))
 
-    def _take_callout(self, kind: Kind, key: str, fields: Sequence[Field], caller: Caller, *, event: bool) -> Response:
+    def _take_many(self, kind: Kind, items: Sequence[bytes], caller: Caller) -> Response:
+        """A Workflow's loop in one body: each item is a callout of its own, and all are durable before the answer."""
+        taken = []
+        for item in items:
+            fields = read_fields(item, _named())
+            key = normalise_key(read_subscription_key(fields))
+            taken.append(self._take_callout(kind, key, fields, caller, event=True))
+        status = "accepted" if any(each["status"] == "accepted" for each in taken) else "ignored"
+        return answer(200, {"success": True, "status": status, "items": taken})
+
+    def _take_callout(
+        self, kind: Kind, key: str, fields: Sequence[Field], caller: Caller, *, event: bool
+    ) -> dict[str, Any]:
         hints = read_hints(fields)
         callout = _callout(key, hints, read_body(request))
         trigger = Trigger.EVENT if event else Trigger.CALLOUT if callout.notification_id else Trigger.WORKFLOW
@@ -85,10 +110,10 @@ class SyncDesk:
         if reason is not None:
             self._inbox.keep_callout(callout, "ignored", reason)
             _log(callout, "ignored", reason)
-            return answer(200, {"success": True, "status": "ignored", "reason": reason})
+            return {"success": True, "status": "ignored", "reason": reason}
         ticket = self._inbox.accept_callout(kind, callout, trigger, caller.name)
         _log(callout, "accepted", None)
-        return answer(200, {"success": True, "status": "accepted", "key": ticket.key})
+        return {"success": True, "status": "accepted", "key": ticket.key}
 
     def _serve(self, kind: Kind, key: str, caller: Caller) -> Response:
         impossible = why_impossible(key)
@@ -155,14 +180,19 @@ def sync_blueprint(desk: SyncDesk, bearer: BearerGate) -> Blueprint:
 def _fields() -> list[Field]:
     """Everything named that the request says besides its address. Raises RequestEntityTooLarge."""
     body = read_body(request)
-    named = list(request.args.items(multi=True)) if request.query_string else []
-    named += [(name, request.environ[header]) for header, name in _HEADERS if header in request.environ]
+    named = _named()
     if request.environ.get("CONTENT_TYPE", "").startswith("multipart/form-data"):
         try:
             named += request.form.items(multi=True)
         except (HTTPException, ValueError):
             return named
     return read_fields(body, named) if body or named else []
+
+
+def _named() -> list[Field]:
+    """What address and headers say by name."""
+    named = list(request.args.items(multi=True)) if request.query_string else []
+    return named + [(name, request.environ[header]) for header, name in _HEADERS if header in request.environ]
 
 
 def _callout(key: str, hints: Hints, body: bytes = b"") -> Callout:

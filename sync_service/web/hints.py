@@ -33,6 +33,9 @@ _ORDER_NUMBERS = frozenset({"ordernumber", "number"})
 #: In the order of trust: an id or number, by whatever name, of the subscription.
 _KEYS = ("subscriptionid", "subscriptionnumber", "subscriptionname", "subscription")
 
+#: What a list of subscriptions may be called.
+_LISTS = frozenset({"subscriptions", "events", "items", "data"})
+
 #: Headers that a template may carry instead of, or besides, a body.
 HEADERS = {
     "X-Order-Source": "source",
@@ -56,6 +59,22 @@ class Hints:
 def read_fields(body: bytes, extra: Iterable[Field] = ()) -> list[Field]:
     """All named values of a body, whatever its format, then those of `extra`; a body that cannot be read has none."""
     return [*_body_fields(body), *extra]
+
+
+def split_items(body: bytes) -> list[bytes]:
+    """The objects of a body that is a JSON list, or an object around one; none where it is anything else.
+
+    A Workflow may loop in its body instead of calling once for each row ("Callout task" of Zuora's documentation).
+    """
+    try:
+        value = json.loads(body) if body.lstrip()[:1] in (b"[", b"{") else None
+    except (ValueError, RecursionError):
+        return []
+    if isinstance(value, dict):
+        value = next((value[name] for name in value if _squeeze(name) in _LISTS), None)
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        return []
+    return [json.dumps(each).encode() for each in value]
 
 
 def read_hints(fields: Sequence[Field]) -> Hints:
