@@ -6,6 +6,7 @@ a killed one is followed by another.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +26,9 @@ from sync_service.sync import SyncContext
 from sync_service.tenant import StoryLease, check_tenant, hold_story_lease, note_success, note_tenant_error, read_limit
 from sync_service.zuora.client import Reading
 
-#: Pages of one stretch.
+#: Pages of one stretch, and after how many seconds it ends before that: a stopping scheduler waits for it.
 STRETCH = 20
+STRETCH_SECONDS = 20.0
 #: The time between two stretches: so a full sweep of 100,000 subscriptions takes minutes, and never the whole tenant.
 PAUSE_MS = 5_000
 #: One page's total time, in seconds; a lease is longer.
@@ -80,6 +82,7 @@ def _stretch(
     context: SyncContext, lease: JobLease, place: StoryLease, report: Report, step: Step, cursor: Cursor
 ) -> PartWay | None:
     following: Cursor | None = cursor
+    until = time.monotonic() + STRETCH_SECONDS
     _check_tenant(context)
     for _ in range(STRETCH):
         _check_budget(context)
@@ -90,6 +93,8 @@ def _stretch(
         if not save(context.database, lease, cursor=following, progress=report.values):
             return PartWay(0, paused=True)
         place.renew()
+        if time.monotonic() > until:
+            break
     return PartWay(PAUSE_MS)
 
 

@@ -110,14 +110,13 @@ def _fetch_object_query(reading: Reading, question: Question, place: str | None)
         params["cursor"] = place
     answer = reading.call("GET", f"/object-query/{question.listing}", params=params)
     following = answer.get("nextPage")
-    ends = not isinstance(following, str) or following in ("", place)
-    return _page(question, _rows(answer, "data"), None if ends else following)
+    return _page(question, _rows(answer, "data"), None if following in ("", place) else following)
 
 
 def _fetch_zoql(reading: Reading, question: Question, place: str | None) -> Page:
     """ZOQL has 2,000 rows a page and neither order nor joins; it lists superseded versions too."""
     if place is None:
-        name = {"subscriptions": "Subscription", "accounts": "Account", "contacts": "Contact"}[question.listing]
+        name = _capital(question.listing.removesuffix("s"))
         names = ", ".join(_capital(field) for field in _FIELDS[question.listing] if field != "isLatestVersion")
         where = f" where UpdatedDate >= '{_utc(question.since)}+00:00'" if question.since else ""
         text = f"select {names} from {name}{where}"  # noqa: S608 - ZOQL only reads, and nothing of anybody's goes in
@@ -128,7 +127,9 @@ def _fetch_zoql(reading: Reading, question: Question, place: str | None) -> Page
     following = answer.get("queryLocator") if answer.get("done") is False else None
     if answer.get("done") is False and not isinstance(following, str):
         raise PayloadInvalid("queryLocator is missing in Zuora's answer to a query that is not done")
-    return _page(question, [_lower(row) for row in rows], following)
+    # Object Query's names of fields: the first letter small.
+    rows = [{name[:1].lower() + name[1:]: value for name, value in row.items()} for row in rows]
+    return _page(question, rows, following)
 
 
 def _page(question: Question, rows: Sequence[Mapping[str, Any]], following: str | None) -> Page:
@@ -192,11 +193,6 @@ def _utc(moment: datetime | None) -> str:
 
 def _capital(field: str) -> str:
     return field[0].upper() + field[1:]
-
-
-def _lower(row: Mapping[str, Any]) -> dict[str, Any]:
-    """ZOQL's names of fields as Object Query has them: the first letter small."""
-    return {name[:1].lower() + name[1:]: value for name, value in row.items()}
 
 
 _FIELDS: Mapping[str, Sequence[str]] = {

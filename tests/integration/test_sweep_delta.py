@@ -10,10 +10,10 @@ import pytest
 from sqlmodel import select
 
 from sync_service.db import Database
-from sync_service.queue import Cause, Kind, Priority, claim, enqueue
+from sync_service.queue import Cause, Kind, Priority, claim, enqueue, fail
 from sync_service.subscription import Trigger
 from sync_service.sweep import PartWay
-from sync_service.tables import AddressRow
+from sync_service.tables import AddressRow, ZuoraLinkRow
 from tests.sweep_world import World, open_world
 
 
@@ -81,6 +81,34 @@ def test_a_version_that_the_run_did_not_see_is_asked_for_again(world: World) -> 
 
     assert report["marked"] == 1
     assert world.waiting() == {"A-S1"}
+
+
+def test_what_was_asked_for_and_failed_is_not_asked_for_by_every_overlap(world: World) -> None:
+    world.do("auto_renew", key="A-S1", value="off")
+    world.sweep()
+    (claimed,) = claim(world.database, 1, world.context.share)
+    with world.database.transaction() as session:
+        fail(world.database, session, claimed, error="no luck")
+
+    delta, full = world.sweep(), world.sweep_all()
+
+    assert (delta.get("marked", 0), full["marked"]) == (0, 1)
+
+
+def test_what_a_list_words_otherwise_than_a_read_is_asked_for_once(world: World) -> None:
+    def differ() -> None:
+        with world.database.transaction() as session:
+            link = session.get(ZuoraLinkRow, "A-S1")
+            assert link is not None
+            link.fingerprint = {**link.fingerprint, "status": "Actif"}
+
+    differ()
+    first = world.sweep()
+    world.work()
+    differ()
+
+    assert first["reasons"] == {"another status": 1}
+    assert [world.sweep().get("marked", 0), world.sweep_all().get("marked", 0)] == [0, 0]
 
 
 def test_what_waits_for_a_sync_anyway_is_not_asked_for(world: World) -> None:
@@ -155,6 +183,16 @@ def test_an_edited_contact_asks_for_everything_of_all_the_accounts_subscriptions
         ("A-S4", 1),
     ]
     assert report["reasons"] == {"contact changed": 2}
+
+
+def test_a_waiting_sync_that_would_take_the_short_way_is_made_a_full_one(world: World) -> None:
+    world.do("change_contact", key="A-S1", city="York")
+    with world.database.transaction() as session:
+        enqueue(world.database, session, Kind.SUBSCRIPTION, "A-S1", Cause(Trigger.CALLOUT), priority=Priority.EVENT)
+
+    world.sweep()
+
+    assert world.rows("SELECT \"full\", priority FROM sync_request WHERE key = 'A-S1'") == [(1, int(Priority.EVENT))]
 
 
 def test_an_edited_contact_is_asked_for_once(world: World) -> None:
