@@ -143,6 +143,7 @@ PATHS: dict[str, Any] = {
             "operationId": "handleZuoraEvent",
             "tags": ["Sync"],
             "summary": "The same with the key in the body.",
+            "description": "A callout may send a list of them, bare or as `subscriptions`; each is taken by itself.",
             "security": _CALLER,
             "parameters": [_PREFER, _NOTIFICATION],
             "requestBody": {"required": True, "content": {_JSON: {"schema": _ref("Event")}}},
