@@ -23,7 +23,7 @@ VALUES = {
         # "Examples of conditions for common use cases" of Zuora's documentation.
         "Invoice.Status == 'Posted' && Invoice.Status_old != 'Posted' && Invoice.Amount > 1000.0",
         "changeType == 'INSERT' || changeType == 'UPDATE'",
-        "(Invoice.Status == 'Draft' || Invoice.Status == 'Posted') && (Invoice.Amount < 20.0 || Invoice.Amount > 1000.0)",
+        "(Invoice.Status == 'Draft' || Invoice.Status == 'Posted') && (Invoice.Amount < 2.0 || Invoice.Amount > 9.0)",
         "Invoice.Status != Invoice.Status_old",
         'Invoice.Status=="Posted"',
         'Invoice.Note == "it\'s"',
