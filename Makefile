@@ -38,7 +38,7 @@ check: $(VENV)/test.stamp ## Format, lint, types, import contracts and module si
 	$(BIN)/lint-imports
 	$(BIN)/python tests/module_sizes.py
 
-migration: $(VENV)/test.stamp ## Write the next migration from tables.py: make migration m="why"
+migration: $(VENV)/test.stamp ## Write the next migration from tables/: make migration m="why"
 	@$(BIN)/python tests/new_migration.py "$(m)"
 	@$(BIN)/ruff format -q sync_service/migrations && $(BIN)/ruff check -q --fix sync_service/migrations
 
