@@ -96,9 +96,9 @@ class Found:
 def fetch_found(reading: Reading) -> Found:
     """Everything that provisioning must know. Raises PermissionRefused, PayloadInvalid and every other TenantError."""
     return Found(
-        triggers=tuple(_read_trigger(row) for row in _fetch_rows(reading, Thing.TRIGGER)),
-        templates=tuple(_read_template(row) for row in _fetch_rows(reading, Thing.TEMPLATE)),
-        definitions=tuple(_read_definition(row) for row in _fetch_rows(reading, Thing.DEFINITION)),
+        triggers=tuple(_read_trigger(row) for row in fetch_rows(reading, Thing.TRIGGER)),
+        templates=tuple(_read_template(row) for row in fetch_rows(reading, Thing.TEMPLATE)),
+        definitions=tuple(read_definition(row) for row in fetch_rows(reading, Thing.DEFINITION)),
         profiles=fetch_profiles(reading),
         order_fields=fetch_fields(reading, "Order"),
         account_fields=fetch_fields(reading, "Account"),
@@ -181,7 +181,7 @@ def same_id(text: object) -> str:
     return str(text or "").replace("-", "").lower()
 
 
-def _fetch_rows(reading: Reading, thing: Thing) -> list[Mapping[str, Any]]:
+def fetch_rows(reading: Reading, thing: Thing) -> list[Mapping[str, Any]]:
     """All rows of a list. Where a page begins is taken from `next`: the lists differ in whether they count from 1."""
     rows: dict[str, Mapping[str, Any]] = {}
     params: dict[str, Any] = {"limit": _PAGE_SIZE}
@@ -216,7 +216,8 @@ def _read_template(row: Mapping[str, Any]) -> CalloutTemplate:
     )
 
 
-def _read_definition(row: Mapping[str, Any]) -> NotificationDefinition:
+def read_definition(row: Mapping[str, Any]) -> NotificationDefinition:
+    """A definition as Zuora lists it."""
     several = row.get("communicationProfileIds")
     profiles = [*several] if isinstance(several, list) and several else [row.get("communicationProfileId")]
     templates = row.get("calloutTemplateIds")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from sync_service.app import create_app
+from sync_service.check_callouts import check_provisioned
 from sync_service.cli.main import main
 from sync_service.db import Database, connect
 from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
@@ -237,6 +238,29 @@ def test_accounts_of_every_communication_profile_call(connected: Connected) -> N
     assert order() == []  # a new profile silently drops its accounts
     connected.install()
     assert order() == [("A-S2", "accepted")]
+
+
+def test_a_check_finds_what_the_command_made_and_the_profile_that_came_later(connected: Connected) -> None:
+    def check() -> list[tuple[str, str]]:
+        settings = replace(connected.world.context.settings, public_url=connected.environ["PUBLIC_URL"])
+        findings = list(check_provisioned(connected.world.database, settings, connected.world.context.zuora))
+        return [(each.verdict.value, each.says) for each in findings]
+
+    before = check()
+    connected.install()
+    installed = check()
+    connected.world.do("communication_profile", key="A-of-A-S2", name="Premium")
+    later = check()
+
+    assert [verdict for verdict, _ in before] == ["warning", "not checked"]
+    assert installed == [
+        (
+            "ok",
+            "3 notifications send to us: LimioSyncAccountUpdated, LimioSyncContactUpdated, OrderActionProcessed.",
+        ),
+        ("ok", "All 1 have a notification of ours."),
+    ]
+    assert later[1] == ("failed", "Accounts with these communication profiles do not call us: Premium.")
 
 
 def test_a_changed_password_is_sent_when_asked(connected: Connected) -> None:
