@@ -81,7 +81,7 @@ def judge_profiles(
     if silent:
         words = f"Accounts with these communication profiles do not call us: {', '.join(silent)}."
         return Finding(name, Verdict.FAILED, words, "Run `callouts install --yes` again: it covers every profile.")
-    return Finding(name, Verdict.OK, f"All {len(profiles)} have a notification of ours.")
+    return Finding(name, Verdict.OK, f"Each of {len(profiles)} has a notification of ours.")
 
 
 def _is_ours(template: Mapping[str, Any], public_url: str) -> bool:

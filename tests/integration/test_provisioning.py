@@ -258,7 +258,7 @@ def test_a_check_finds_what_the_command_made_and_the_profile_that_came_later(con
             "ok",
             "3 notifications send to us: LimioSyncAccountUpdated, LimioSyncContactUpdated, OrderActionProcessed.",
         ),
-        ("ok", "All 1 have a notification of ours."),
+        ("ok", "Each of 1 has a notification of ours."),
     ]
     assert later[1] == ("failed", "Accounts with these communication profiles do not call us: Premium.")
 
