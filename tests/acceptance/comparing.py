@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -70,7 +70,7 @@ class _Zuora:
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
         self._people: dict[str, tuple[str, str]] = {}
-        self._lines: dict[str, list[dict[str, Any]]] = {}
+        self._lines: dict[tuple[str, date], list[dict[str, Any]]] = {}
 
     def subscription(self, number: str) -> dict[str, Any]:
         return self._tenant.fetch_subscription(number)
@@ -83,12 +83,11 @@ class _Zuora:
             self._people[account] = (f"{contact['firstName']} {contact['lastName']}", email)
         return self._people[account]
 
-    def lines(self, account_id: str) -> list[dict[str, Any]]:
-        """All coming lines of an account, far beyond any term."""
-        if account_id not in self._lines:
-            target = datetime.now(UTC).date() + timedelta(days=3 * 366)
-            self._lines[account_id] = self._tenant.fetch_preview(account_id, target.isoformat())
-        return self._lines[account_id]
+    def lines(self, account_id: str, target: date) -> list[dict[str, Any]]:
+        """The coming lines of an account up to a date."""
+        if (account_id, target) not in self._lines:
+            self._lines[account_id, target] = self._tenant.fetch_preview(account_id, target.isoformat())
+        return self._lines[account_id, target]
 
 
 def _differences(service: Service, asked: _Zuora, number: str) -> Iterator[str]:
@@ -149,7 +148,7 @@ def _status_on(zuora: dict[str, Any], today: date) -> str:
 def _due_in_zuora(asked: _Zuora, zuora: dict[str, Any], begin: date, term_end: date) -> dict[str, Decimal]:
     """What is due on each day from `begin` to the end of the term; everything here is charged in advance."""
     due: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for line in asked.lines(zuora["invoiceOwnerAccountId"]):
+    for line in asked.lines(zuora["invoiceOwnerAccountId"], term_end):
         day = line["serviceStartDate"]
         if line["subscriptionNumber"] == zuora["subscriptionNumber"] and str(begin) <= day < str(term_end):
             due[day] += Decimal(str(line["chargeAmount"])) + Decimal(str(line["taxAmount"]))

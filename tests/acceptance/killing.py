@@ -49,8 +49,8 @@ POINTS = (
     Point("about to put back a failed run", "commit", r"SET lease_until = NULL, last_error", fault="server_error"),
     Point("alias learnt, not committed", "commit", r"INSERT INTO subscription_alias[\s\S]*INSERT INTO sync_request"),
     Point("account's numbers queued, account not finished", "before", _FINISH + r"[\s\S]*'account'"),
-    Point("callout kept, not queued yet", "after", r"^\s*INSERT INTO callout"),
-    Point("callout kept, not committed", "commit", r"INSERT INTO callout"),
+    Point("callout about to be kept", "before", r"INSERT INTO callout"),
+    Point("callout kept; committed with that only on PostgreSQL", "after", r"INSERT INTO callout"),
     Point("callout durable, not answered", "log", '"callout_received"'),
     Point("callout durable, not answered, the whole web dies", "log", '"callout_received"', whole=True),
 )
