@@ -6,6 +6,7 @@ Every time that a decision hangs on is the database's (`now`), never a host's.
 from __future__ import annotations
 
 import random
+import select
 import sqlite3
 import threading
 import time
@@ -14,8 +15,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, TextClause, create_engine, event, text
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy import Connection, Engine, TextClause, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
@@ -44,6 +45,7 @@ class Database:
         # Kept, because making a statement takes longer than running it.
         self._statements: dict[str, TextClause] = {}
         self._driver_statements: dict[str, str] = {}
+        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
 
     @contextmanager
     def transaction(self, *, lock_timeout_ms: int | None = None) -> Iterator[Session]:
@@ -70,13 +72,32 @@ class Database:
         with self.engine.connect().execution_options(read_only=True) as connection, connection.begin():
             yield Session(bind=connection, expire_on_commit=False)
 
-    def run_alone(self, statement: str, values: Mapping[str, object]) -> Row[Any]:
+    @contextmanager
+    def driver(self, connection: Connection) -> Iterator[Any]:
+        """The driver's own connection, for what callouts do by the thousand: `execute` at a third of the cost.
+
+        Goes with `driver_sql`. Errors are sqlalchemy's, as everywhere.
+        """
+        driver: Any = connection.connection.driver_connection
+        try:
+            yield driver
+        except self._driver_error as error:
+            if self.dialect == "postgresql" and driver.closed:
+                connection.invalidate(error)
+            raise DBAPIError.instance(None, None, error, self._driver_error, hide_parameters=True) from error
+
+    def run_alone(self, statement: str, values: Mapping[str, object]) -> Any:
         """Run one writing statement as a transaction of its own, in one round trip, and give its row.
 
         For PostgreSQL, where one statement may write several tables and bound its own wait for locks.
         """
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            return connection.exec_driver_sql(self.driver_sql(statement), dict(values)).one()
+        with self.engine.connect() as connection, self.driver(connection) as driver:
+            driver.autocommit = True
+            try:
+                return driver.execute(self.driver_sql(statement), values).fetchone()
+            finally:
+                if not driver.closed:
+                    driver.autocommit = False
 
     def sql(self, statement: str) -> TextClause:
         """`statement` with {now} (the database's clock in ms) and {lock} filled in for this database.
@@ -89,7 +110,7 @@ class Database:
         return made
 
     def driver_sql(self, statement: str) -> str:
-        """The same as the driver takes it, for `exec_driver_sql`, which costs half: for what runs by the thousand."""
+        """The same as the driver itself takes it, for `exec_driver_sql` and `driver`: for what runs by the thousand."""
         made = self._driver_statements.get(statement)
         if made is None:
             # SQLite's driver knows :names itself; the other's are made by the dialect.
@@ -144,7 +165,7 @@ def connect(url: str, *, pool_size: int = 10) -> Database:
         connect_args={"connect_timeout": 5},
     )
     event.listen(engine, "checkin", _note_rest)
-    event.listen(engine, "checkout", _ask_after_rest)
+    event.listen(engine, "checkout", _ask_before_use)
     return Database(engine)
 
 
@@ -152,9 +173,12 @@ def _note_rest(_: Any, entry: ConnectionPoolEntry) -> None:
     entry.info["rests_since"] = time.monotonic()
 
 
-def _ask_after_rest(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:
+def _ask_before_use(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:
     """Let the pool replace connections that died while nobody used them. Asking every time is one round trip more."""
-    if time.monotonic() - entry.info.get("rests_since", time.monotonic()) < _TRUSTED_SECONDS:
+    waking = select.poll()
+    waking.register(connection.fileno(), select.POLLIN)
+    # A connection at rest has nothing to read but that its server hung up.
+    if not waking.poll(0) and time.monotonic() - entry.info.get("rests_since", 0.0) < _TRUSTED_SECONDS:
         return
     try:
         connection.execute("SELECT 1")

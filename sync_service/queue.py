@@ -85,13 +85,12 @@ def enqueue(
 
     Two statements. Any number of requests before the next claim are one run; one during a run leaves one follow-up.
     """
-    run = session.connection().exec_driver_sql
     values = {"kind": kind, "key": key, "priority": int(priority), "full": int(full)}
-    row = run(database.driver_sql(sql.ENQUEUE_ONE), values).one()
     named = {"trigger": cause.trigger, "actor": cause.actor, "callout_id": cause.callout_id}
-    causes = {"kind": kind, "key": key, "seq": row.requested_seq, "at": row.requested_at, **named}
-    run(database.driver_sql(sql.ADD_CAUSE), causes)
-    return int(row.requested_seq)
+    with database.driver(session.connection()) as driver:
+        _, _, seq, at = driver.execute(database.driver_sql(sql.ENQUEUE_ONE), values).fetchone()
+        driver.execute(database.driver_sql(sql.ADD_CAUSE), {"kind": kind, "key": key, "seq": seq, "at": at, **named})
+    return int(seq)
 
 
 def enqueue_many(

@@ -15,13 +15,14 @@ from sync_service.db import Database
 from sync_service.keys import LONGEST_KEY
 from sync_service.queue import Cause, Kind, Priority, enqueue
 from sync_service.queue_sql import ENQUEUE_KINDS
-from sync_service.store import NUMBER_OF_KEY, resolve_key
+from sync_service.store import NUMBER_OF_KEY
 from sync_service.subscription import Trigger
 from sync_service.web.hints import Hints
 
 #: How long an acknowledgement waits for a lock before it is a 503, in ms: Zuora waits 15 s in all.
 LOCK_TIMEOUT_MS = 2000
 
+_RESOLVE = f"SELECT {NUMBER_OF_KEY}"
 _RECORD = """
 INSERT INTO callout (received_at, key, verdict, reason, notification_id, request_id, source, order_number, created_by,
   body_sha256)
@@ -120,7 +121,7 @@ class Inbox:
     def accept_request(self, kind: Kind, key: str, actor: str | None) -> Ticket:
         """An API caller's wish; everything is read for it. Committed when this returns."""
         with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
-            kind, key = _place(session, kind, key)
+            kind, key = _place(self._database, session, kind, key)
             cause = Cause(Trigger.API, actor)
             seq = enqueue(self._database, session, kind, key, cause, priority=Priority.EVENT, full=True)
         return Ticket(kind, key, seq)
@@ -135,8 +136,8 @@ class Inbox:
             "full": int(wish.kind is Kind.ACCOUNT),
             "lock_timeout": str(LOCK_TIMEOUT_MS),
         }
-        row = self._database.run_alone(_ACCEPT, values)
-        return Ticket(Kind(row.kind), row.key, row.requested_seq)
+        kind, key, seq = self._database.run_alone(_ACCEPT, values)
+        return Ticket(Kind(kind), key, seq)
 
     def _accept_waiting(self, wish: _Wish) -> Ticket:
         """Commit `wish` and all that wait with it; where that fails, each is committed in a turn of its own."""
@@ -161,24 +162,26 @@ class Inbox:
             wish.ticket = ticket
 
     def _accept(self, session: Session, wish: _Wish) -> Ticket:
-        kind, key = _place(session, wish.kind, wish.callout.key)
+        kind, key = _place(self._database, session, wish.kind, wish.callout.key)
         callout_id = _record(self._database, session, wish.callout, key, "accepted", None)
         cause = Cause(wish.trigger, wish.actor, callout_id)
         full = kind is Kind.ACCOUNT
         return Ticket(kind, key, enqueue(self._database, session, kind, key, cause, priority=Priority.EVENT, full=full))
 
 
-def _place(session: Session, kind: Kind, key: str) -> tuple[Kind, str]:
+def _place(database: Database, session: Session, kind: Kind, key: str) -> tuple[Kind, str]:
     """The row that serves `key`: the number's where the store knows it, else the alias'."""
     if kind is not Kind.SUBSCRIPTION:
         return kind, key
-    number = resolve_key(session, key)
+    with database.driver(session.connection()) as driver:
+        (number,) = driver.execute(database.driver_sql(_RESOLVE), {"key": key}).fetchone()
     return (Kind.ALIAS, key) if number is None else (Kind.SUBSCRIPTION, number)
 
 
 def _record(database: Database, session: Session, callout: Callout, key: str, verdict: str, reason: str | None) -> int:
     values = _values_of(callout, key, verdict, reason)
-    return int(session.connection().exec_driver_sql(database.driver_sql(_KEEP), values).scalar_one())
+    with database.driver(session.connection()) as driver:
+        return int(driver.execute(database.driver_sql(_KEEP), values).fetchone()[0])
 
 
 def _values_of(callout: Callout, key: str, verdict: str, reason: str | None) -> dict[str, object]:
