@@ -63,7 +63,19 @@ def _add_assets(blueprint: Blueprint) -> None:
 
 
 def _add_words(blueprint: Blueprint) -> None:
-    for name in ("moment", "day", "money", "span", "badge", "trigger", "remedy", "cut", "isolated", "plan_lines"):
+    for name in (
+        "moment",
+        "day",
+        "money",
+        "span",
+        "badge",
+        "trigger",
+        "remedy",
+        "cut",
+        "isolated",
+        "plan_lines",
+        "facts",
+    ):
         blueprint.add_app_template_filter(getattr(words, name), f"admin_{name}")
     known = {"pages": _PAGES, "version": __version__, "steps": STEPS}
     blueprint.context_processor(lambda: {**known, "progress_address": subscriptions.progress_address})

@@ -17,6 +17,11 @@ from sync_service.plan import Cancel, Change, Create, Document, FieldChange, Upd
 #: Longer texts are cut on a page; the whole is in the title.
 LONGEST_SHOWN = 300
 
+#: A number above this is a moment in ms (2001 and later) and no count.
+_FIRST_MOMENT = 1_000_000_000_000
+#: The last one that a calendar of four digits holds.
+_LAST_MOMENT = 253_402_300_799_999
+
 _SIGNS = {"GBP": "£", "USD": "$", "EUR": "€", "JPY": "¥"}
 _OUTCOMES = {
     "changed": ("Changed", "good"),
@@ -97,7 +102,7 @@ def moment(at: int | None) -> Markup:
     """A moment (ms since 1970) in UTC; the page's script shows it in the viewer's zone."""
     if at is None:
         return Markup('<span class="none">never</span>')
-    when = datetime.fromtimestamp(at / 1000, UTC)
+    when = datetime.fromtimestamp(max(0, min(at, _LAST_MOMENT)) // 1000, UTC)
     exact, shown = when.strftime("%Y-%m-%dT%H:%M:%SZ"), when.strftime("%d %b %Y, %H:%M UTC")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(exact, exact, shown)
 
@@ -141,7 +146,7 @@ def span(ms: int | None) -> str:
 
 def badge(word: str | None) -> Markup:
     """A run's outcome, a callout's verdict or an object's status as a coloured word."""
-    text, tone = _OUTCOMES.get(word or "", (word or "unknown", _TONES.get((word or "").lower(), "calm")))
+    text, tone = _OUTCOMES.get(word or "", ((word or "unknown").capitalize(), _TONES.get((word or "").lower(), "calm")))
     return Markup('<span class="badge {}">{}</span>').format(tone, cut(text))
 
 
@@ -166,6 +171,20 @@ def isolated(text: Any) -> Markup:
     shown = cut(text)
     title = Markup(' title="{}"').format(cut(text, 2000)) if len(str(text)) > LONGEST_SHOWN else ""
     return Markup("<bdi{}>{}</bdi>").format(title, escape(shown))
+
+
+def facts(progress: Mapping[str, Any], most: int = 30) -> list[tuple[str, str | Markup]]:
+    """What a job found: names and values, those inside others too; numbers that are moments as such."""
+    found: list[tuple[str, str | Markup]] = []
+    for name, value in progress.items():
+        shown = cut(name, 40).replace("_", " ")
+        if isinstance(value, Mapping):
+            found += [(f"{shown}: {inner}", text) for inner, text in facts(value, most)]
+        elif isinstance(value, int) and value > _FIRST_MOMENT:
+            found.append((shown, moment(value)))
+        elif isinstance(value, str | int | float) and value != "":
+            found.append((shown, cut(value, 60)))
+    return found[:most]
 
 
 def plan_lines(plan: Mapping[str, Any] | None) -> list[Line]:

@@ -1,0 +1,267 @@
+"""What needs a person, what happened, and the pages of those who run the service."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from sqlalchemy import text
+
+from sync_service.db import Database
+from sync_service.errors import RateLimited
+from sync_service.jobs import ensure_job
+from sync_service.queue import Kind
+from sync_service.tables import (
+    AdminActionRow,
+    CalloutRow,
+    JobRow,
+    OauthClientRow,
+    SyncCauseRow,
+    SyncRequestRow,
+    SyncRunRow,
+)
+from sync_service.tenant import Share, note_tenant_error
+from sync_service.web.admin.people import Role
+from tests.integration.web.admin import (
+    Visitor,
+    make_run,
+    plan_of,
+    put_done,
+    put_failure,
+    put_rows,
+    put_subscription,
+    visit,
+)
+
+
+def actions(visitor: Visitor) -> list[tuple[str, str | None]]:
+    return [(row.action, row.target) for row in visitor.web.rows(AdminActionRow)][2:]
+
+
+def test_the_overview_says_whether_everything_is_in_step(database: Database) -> None:
+    visitor = visit(database, Role.VIEWER, zuora_daily_calls=1000)
+    assert "Everything is in step" in visitor.get("").text
+    put_done(database, "A-S1")
+    put_failure(database, "A-S2")
+    with database.transaction() as session:
+        now = database.now(session)
+        session.add_all([make_run("A-S1", "changed", ended_at=now - 3_600_000 * hours) for hours in (0, 1, 1, 30)])
+        session.add(CalloutRow(received_at=now, key="A-S1", verdict="ignored", reason="echo"))
+
+    shown = visitor.get("").text
+
+    assert "Something needs a person" in shown
+    assert "0 accepted, 1 ignored, 0 rejected" in shown
+    assert "3 runs: 3 changed" in shown
+    assert "1,000 of 1,000 left" in shown
+
+
+def test_the_overview_says_in_words_that_zuora_is_paused(database: Database) -> None:
+    note_tenant_error(database, RateLimited(retry_after=100), Share(8))
+
+    shown = visit(database, Role.VIEWER).get("").text
+
+    assert "Waiting for Zuora" in shown
+    assert "we call too often or too much at once" in shown
+
+
+def test_failures_are_grouped_by_cause_and_tried_again_one_by_one(database: Database) -> None:
+    for number in ("A-S1", "A-S2"):
+        put_failure(database, number)
+    visitor = visit(database, Role.OPERATOR)
+    shown = visitor.get("/failed").text
+    assert re.search(r"<h2>gone from Zuora</h2><p class=\"big\">2</p>", shown)
+
+    visitor.post("/failed/retry", {"kind": "subscription", "key": "A-S2"}, page="/failed")
+
+    (cause,) = [row for row in visitor.web.rows(SyncCauseRow) if row.trigger == "admin"]
+    assert (cause.key, cause.actor) == ("A-S2", "operator@example.com")
+    assert re.findall(r'<a class="key" [^>]+><bdi>([^<]+)', visitor.get("/failed").text) == ["A-S1"]
+    assert actions(visitor) == [("retry", "A-S2")]
+    for form in ({"kind": "x", "key": "A-S1"}, {"kind": "subscription", "key": "A-S9"}, {"kind": "alias", "key": "\0"}):
+        assert visitor.post("/failed/retry", form).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("code", "retried"), [("gone from Zuora", ["A-S1", "A-S2"]), ("payload invalid", []), ("", ["A-S1", "A-S2"])]
+)
+def test_all_failures_of_a_cause_are_tried_again_and_the_safety_stop_watches(
+    database: Database, code: str, retried: list[str]
+) -> None:
+    for number in ("A-S1", "A-S2"):
+        put_failure(database, number)
+    visitor = visit(database, Role.OPERATOR)
+
+    visitor.post("/failed/retry-all", {"code": code}, page="/failed")
+
+    waiting = [row.key for row in visitor.web.rows(SyncRequestRow) if row.due_at is not None]
+    assert sorted(waiting) == retried
+    causes = {(row.trigger, row.actor) for row in visitor.web.rows(SyncCauseRow) if row.actor}
+    assert causes == ({("backfill", "operator@example.com")} if retried else set())
+
+
+def test_what_is_held_is_released_or_dropped(database: Database) -> None:
+    for number in ("A-S1", "A-S2"):
+        put_rows(database, make_run(number, "held", plan=plan_of(number), change_count=3))
+    visitor = visit(database, Role.OPERATOR)
+    assert visitor.get("/held").text.count("no longer due") == 2
+
+    visitor.post("/held/release", {"key": "A-S1"}, page="/held")
+    visitor.post("/held/drop", {"key": "A-S2"}, page="/held")
+    again = visitor.post("/held/drop", {"key": "A-S2"}, page="/held")
+
+    (request,) = visitor.web.rows(SyncRequestRow)
+    assert (request.key, request.priority, request.full) == ("A-S1", 0, 1)
+    assert {row.key: row.outcome for row in visitor.web.rows(SyncRunRow)} == {"A-S1": "held", "A-S2": "dropped"}
+    assert "somebody else decided" in visitor.client.get(again.location).text
+    assert actions(visitor) == [("release held", "A-S1"), ("drop held", "A-S2")]
+
+
+def test_a_client_is_made_with_a_secret_shown_once_and_revoked(database: Database) -> None:
+    visitor = visit(database, Role.OPERATOR)
+    form = {"name": "Salesforce <b>", "scope": "api/objects:read"}
+
+    shown = visitor.post("/clients", form).text
+
+    secret = re.search(r'client_secret</dt><dd class="key">([^<]+)', shown)
+    (client,) = visitor.web.rows(OauthClientRow)
+    assert secret
+    login = {"grant_type": "client_credentials", "client_id": client.client_id, "client_secret": secret[1]}
+    assert visitor.client.post("/oauth2/token", data=login).status_code == 200
+    assert secret[1] not in visitor.get("/clients").text
+    assert visitor.post("/clients", form).status_code == 400
+    assert visitor.post("/clients", {"name": "x", "scope": "everything"}).status_code == 400
+    rotated = visitor.post(f"/clients/{client.client_id}/rotate").text
+    assert visitor.client.post("/oauth2/token", data=login).status_code == 401
+    assert "client_secret" in rotated
+    assert visitor.post(f"/clients/{client.client_id}/revoke").status_code == 303
+    assert "Revoked" in visitor.get("/clients").text
+    assert visitor.post("/clients/client-none/revoke").status_code == 404
+    assert [action for action, _ in actions(visitor)] == ["client added", "client secret rotated", "client revoked"]
+
+
+def test_jobs_are_paused_resumed_and_started(database: Database) -> None:
+    ensure_job(database, "delta sweep", first_due_in_ms=9_000_000)
+    visitor = visit(database, Role.OPERATOR)
+
+    visitor.post("/jobs/delta%20sweep/pause", page="/jobs")
+    assert visitor.web.rows(JobRow)[0].paused
+    assert "Paused" in visitor.get("/jobs").text
+    visitor.post("/jobs/delta%20sweep/resume", page="/jobs")
+    visitor.post("/jobs/delta%20sweep/run", page="/jobs")
+
+    assert not visitor.web.rows(JobRow)[0].paused
+    assert "Due now" in visitor.get("/jobs").text
+    assert visitor.post("/jobs/none/run", page="/jobs").status_code == 404
+
+
+def test_settings_show_no_secret(sqlite_database: Database) -> None:
+    visitor = visit(
+        sqlite_database,
+        Role.VIEWER,
+        zuora_client_secret="top-secret-1",
+        database_url="postgresql://u:top-secret-2@db/x",
+    )
+
+    shown = visitor.get("/settings").text
+
+    assert "top-secret" not in shown
+    assert "k" * 40 not in shown
+    assert "correct horse" not in shown
+    assert "ZUORA_CLIENT_SECRET" in shown
+
+
+@pytest.mark.parametrize("page", ["runs", "callouts", "activity"])
+def test_the_histories_turn_pages_without_gaps_or_repeats(database: Database, page: str) -> None:
+    with database.transaction() as session:
+        for index in range(60):
+            session.add(make_run(f"A-S{index}", "changed" if index % 2 else "failed"))
+            session.add(CalloutRow(received_at=index, key=f"A-S{index}", verdict="accepted"))
+            session.add(AdminActionRow(at=index, actor="ada", action="sync", target=f"A-S{index}"))
+    visitor = visit(database, Role.VIEWER)
+
+    def keys(shown: str) -> list[str]:
+        return list(dict.fromkeys(re.findall(r">(A-S\d+)<", shown)))
+
+    first = visitor.get(f"/{page}").text
+    link = re.search(r'rel="next" href="([^"]+)"', first)
+    assert link
+    second = visitor.client.get(link[1].replace("&amp;", "&")).text
+
+    assert keys(first) + keys(second) == [f"A-S{index}" for index in reversed(range(60))]
+    assert visitor.get(f"/{page}?before=nonsense").status_code == 200
+
+
+def test_histories_are_filtered(database: Database) -> None:
+    put_rows(database, make_run("A-S1", "changed"), make_run("A-S2", "failed", error="No."))
+    put_rows(
+        database,
+        CalloutRow(received_at=1, key="A-S3", verdict="ignored"),
+        CalloutRow(received_at=1, key="A/4", verdict="rejected"),
+    )
+    visitor = visit(database, Role.VIEWER)
+
+    runs, callouts = visitor.get("/runs?outcome=failed").text, visitor.get("/callouts?verdict=rejected").text
+
+    assert "A-S2" in runs
+    assert "A-S1" not in runs
+    assert "A/4" in callouts
+    assert "A-S3" not in callouts
+    assert visitor.get("/runs/999").status_code == 404
+    assert Kind.SUBSCRIPTION in visitor.get("/runs/2").text.lower()
+
+
+#: Each page's question that grows with the store, as the page asks it, and the index that must answer it.
+_BELOW = "(listed_at, id) < ('d2', 'x') ORDER BY listed_at DESC, id DESC LIMIT 51"
+_QUESTIONS = {
+    "ix_limio_subscription_newest": f"SELECT id FROM limio_subscription WHERE {_BELOW}",
+    "ix_limio_subscription_status": f"SELECT id FROM limio_subscription WHERE status = 'rare' AND {_BELOW}",
+    "ix_limio_customer_email_folded": "SELECT id FROM limio_customer WHERE email_folded >= 'a12' "
+    "AND email_folded < 'a12z' ORDER BY email_folded LIMIT 501",
+    "ix_limio_customer_name_folded": "SELECT id FROM limio_customer WHERE name_folded >= 'n12' "
+    "AND name_folded < 'n12z' ORDER BY name_folded LIMIT 501",
+    "ix_sync_run_outcome": "SELECT id FROM sync_run WHERE outcome = 'failed' AND id < 9000 ORDER BY id DESC LIMIT 51",
+    "ix_callout_verdict": "SELECT id FROM callout WHERE verdict = 'rejected' ORDER BY id DESC LIMIT 51",
+    "ix_sync_request_failed": "SELECT count(*) FROM sync_request WHERE failed_seq = requested_seq",
+}
+_FILL = (
+    (
+        "INSERT INTO limio_subscription (id, status, listed_at, external, document) SELECT 'sub-' || n, "
+        "CASE WHEN n % 999 = 0 THEN 'rare' ELSE 'active' END, 'd' || n, false, '{}'"
+    ),
+    "INSERT INTO limio_customer (id, email_folded, name_folded, document) SELECT 'cus-' || n, 'a' || n, 'n' || n, '{}'",
+    (
+        "INSERT INTO sync_run (kind, key, seq_from, seq_to, outcome, began_at, ended_at, calls, change_count, drastic) "
+        "SELECT 'subscription', n, 0, 1, CASE WHEN n % 999 = 0 THEN 'failed' ELSE 'changed' END, n, n, 1, 0, false"
+    ),
+    (
+        "INSERT INTO callout (received_at, key, verdict) SELECT n, n, "
+        "CASE WHEN n % 999 = 0 THEN 'rejected' ELSE 'accepted' END"
+    ),
+    (
+        "INSERT INTO sync_request (kind, key, requested_seq, done_seq, priority, requested_at) "
+        "SELECT 'subscription', n, 1, 1, 1, n"
+    ),
+)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_what_grows_is_found_by_an_index(database: Database) -> None:
+    with database.transaction() as session:
+        for statement in _FILL:
+            session.connection().execute(text(f"{statement} FROM generate_series(1, 20000) n"))
+        session.connection().execute(text("ANALYZE"))
+
+    for index, question in _QUESTIONS.items():
+        with database.reading() as session:
+            plan = "\n".join(session.connection().execute(text(f"EXPLAIN {question}")).scalars())
+        assert index in plan, plan
+        assert "Seq Scan" not in plan
+
+
+def test_a_page_waits_for_no_writer(sqlite_database: Database) -> None:
+    key = put_subscription(sqlite_database, "A-S1")
+    visitor = visit(sqlite_database, Role.VIEWER)
+    with sqlite_database.transaction():
+        for page in ("", "/subscriptions", f"/subscriptions/{key}", "/runs"):
+            assert visitor.get(page).status_code == 200
