@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 from xml.parsers import expat
@@ -20,7 +21,7 @@ Field = tuple[str, str]
 
 #: Nobody nests deeper on purpose.
 _DEEPEST = 8
-#: Longer values are no source, order number or user id.
+#: Longer values are no source, order number or user id, and longer names are not theirs.
 _LONGEST_VALUE = 255
 
 #: The objects whose fields speak of the order at hand. A subscription's or an account's own fields do not: whoever once
@@ -84,7 +85,7 @@ def read_hints(fields: Sequence[Field]) -> Hints:
     numbers: list[str] = []
     for path, raw in fields:
         value = _clean(raw)
-        if value is None:
+        if value is None or len(path) > _LONGEST_VALUE:
             continue
         name = _order_field(path)
         if name in _SOURCES and value not in sources:
@@ -119,6 +120,7 @@ def why_echo(hints: Hints, ignored_sources: Sequence[str], integration_users: Se
     return None
 
 
+@lru_cache(maxsize=512)  # a tenant's templates use the same few names in every callout
 def _order_field(path: str) -> str:
     """The field's name where it is one of the order's own or stands alone; else the path as it is."""
     squeezed = _squeeze(path)
