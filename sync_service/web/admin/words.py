@@ -72,6 +72,7 @@ _REMEDIES = {
     "zuora failed": "Zuora had a problem of its own. Retry later; if it stays, ask Zuora's support.",
     "attempts exhausted": "The worker ended in every attempt: look at the worker's log.",
 }
+_NOUNS = {"schedule": "Payment"}
 _FIELDS = {
     "data.termStartDate": "Term start",
     "data.termEndDate": "Term end",
@@ -195,7 +196,7 @@ def plan_lines(plan: Mapping[str, Any] | None) -> list[Line]:
 
 
 def _lines(change: Change) -> Iterator[Line]:
-    noun = change.record_type.replace("_", " ").capitalize()
+    noun = _NOUNS.get(change.record_type, change.record_type.replace("_", " ").capitalize())
     match change:
         case Create():
             yield Line("added", noun, "", gist(change.record_type, change.document), change.reason)

@@ -1,0 +1,122 @@
+"""The admin pages in a real browser, in front of the whole service and an emulated Zuora.
+
+`SCREENSHOTS=docs/screenshots pytest tests/browser` also makes the pictures of the documentation.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from sync_service.cli.stage import Stage, set_stage
+
+EMAIL, PASSWORD = "ada.operator@example.com", "correct horse battery"
+VIEWER = "vera.viewer@example.com"
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's program; Debian's package is installed where it is missing and that is allowed."""
+    found = _find()
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "install", "-y", "-qq", "chromium"], env=environ, capture_output=True, timeout=600)
+        found = _find()
+    if found is None:
+        pytest.skip("THE ADMIN PAGES WERE NOT TRIED IN A BROWSER: no Chromium is here, and none could be installed")
+    return found
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Everything running, Limio's objects loaded, and two people who may log in; one for all tests."""
+    stage = set_stage(tmp_path_factory.mktemp("stage") / "s")
+    try:
+        stage.command("load", str(stage.folder / "limio-objects.jsonl"))
+        for email, role in ((EMAIL, "operator"), (VIEWER, "viewer")):
+            stage.command("user", "add", email, "--role", role, "--password-stdin", stdin=f"{PASSWORD}\n")
+        yield stage
+    finally:
+        stage.stop()
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    """One browser for all tests."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visitor:
+    """A browser window, and all that it should not have met."""
+
+    page: Page
+    context: BrowserContext
+    home: str
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> None:
+        self.page.goto(self.home + "/admin" + path)
+
+    def log_in(self, email: str = EMAIL) -> None:
+        self.open("")
+        self.page.get_by_label("Email address").fill(email)
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.keyboard.press("Enter")
+        self.page.get_by_role("heading", name="Overview").wait_for()
+
+    def sync_done(self) -> str:
+        """Wait for the end of the sync that was asked for; what the page says then."""
+        self.page.locator("#progress:not([data-progress])").wait_for()
+        return self.page.locator(".progress-text").inner_text()
+
+    def picture(self, name: str, height: int = 820) -> None:
+        """Keep a picture for the documentation, when such are wanted."""
+        folder = os.environ.get("SCREENSHOTS")
+        if folder:
+            size = self.page.viewport_size or {"width": 1280, "height": 820}
+            top = {"x": 0, "y": 0, "width": size["width"], "height": min(height, size["height"])}
+            self.page.screenshot(path=str(Path(folder) / f"{name}.png"), clip=top)
+
+
+@pytest.fixture
+def visit(browser: Browser, stage: Stage) -> Iterator[Callable[..., Visitor]]:
+    """Opens windows; at the end none may have met an error, or asked another host for anything."""
+    opened: list[Visitor] = []
+
+    def make(width: int = 1280, height: int = 820, *, dark: bool = False, script: bool = True) -> Visitor:
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=script,
+            timezone_id="America/New_York",
+            locale="en-US",
+        )
+        context.set_default_timeout(20_000)
+        visitor = Visitor(context.new_page(), context, stage.service)
+        tell = visitor.complaints.append
+        visitor.page.on("console", lambda said: tell(said.text) if said.type in ("error", "warning") else None)
+        visitor.page.on("pageerror", lambda error: tell(str(error)))
+        visitor.page.on("request", lambda sent: None if sent.url.startswith(stage.service) else tell(sent.url))
+        opened.append(visitor)
+        return visitor
+
+    yield make
+    for visitor in opened:
+        visitor.context.close()
+        assert visitor.complaints == []
+
+
+def _find() -> str | None:
+    return next((path for name in _NAMES if (path := shutil.which(name))), None)

@@ -1,0 +1,148 @@
+"""A support agent and an operator at work, as they see it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from sync_service.cli.stage import Stage
+from sync_service.emulator.control import control
+from tests.browser.conftest import VIEWER, Visitor
+
+PAGES = ("", "/subscriptions", "/runs", "/callouts", "/failed", "/held", "/jobs", "/clients", "/activity", "/settings")
+Visit = Callable[..., Visitor]
+
+
+def test_an_operator_finds_a_subscription_by_keyboard_and_syncs_it(visit: Visit, stage: Stage) -> None:
+    visitor = visit()
+    visitor.log_in()
+    page = visitor.page
+    visitor.open("/subscriptions")
+
+    page.keyboard.press("/")
+    page.keyboard.type("alan@")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="D6S1F5RA3H8N").click()
+    assert "alan" not in page.url
+    control(stage.zuora, "callouts", url="-")  # nothing but the button tells of it
+    control(stage.zuora, "renew", key="D6S1F5RA3H8N")
+    page.get_by_role("button", name="Sync").click()
+
+    assert re.fullmatch(r"\d+ changes were written to Limio\.", visitor.sync_done())
+    changed = page.locator("#progress .changes").inner_text()
+    assert "Subscription: Term end" in changed
+    assert "2028-10-06" in changed
+    visitor.picture("sync", 540)
+    page.get_by_role("button", name="Sync").click()
+    page.get_by_text("Already up to date: Zuora and Limio agree").wait_for()
+
+
+def test_without_scripts_the_page_reloads_until_the_sync_is_done(visit: Visit) -> None:
+    visitor = visit(script=False)
+    visitor.log_in()
+    visitor.open("/subscriptions/A1M8S4GU7F3D")
+
+    visitor.page.get_by_role("button", name="Sync").click()
+
+    assert visitor.sync_done()
+
+
+def test_a_failed_sync_says_what_is_wrong_and_is_found_among_the_failed(visit: Visit) -> None:
+    visitor = visit()
+    visitor.log_in()
+    page = visitor.page
+    visitor.open("/subscriptions")
+    page.get_by_role("searchbox").fill("A-S99999999")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Ask Zuora for A-S99999999").click()
+
+    assert "Neither Limio nor Zuora knows this key" in visitor.sync_done()
+    page.get_by_text("Check the key").first.wait_for()
+    visitor.open("/failed")
+    page.get_by_role("heading", name="unknown key").wait_for()
+    page.get_by_role("button", name="Retry A-S99999999").click()
+    page.get_by_text("A-S99999999 will be tried again now.").wait_for()
+    visitor.complaints[:] = [said for said in visitor.complaints if "404" not in said]  # the page of an unknown key
+
+
+def test_a_viewer_finds_no_button_that_changes(visit: Visit) -> None:
+    visitor = visit()
+    visitor.log_in(VIEWER)
+
+    for path in ("/subscriptions/A1M8S4GU7F3D", "/failed", "/clients", "/jobs"):
+        visitor.open(path)
+        assert visitor.page.get_by_role("button").all_inner_texts() == ["Log out"]
+
+
+def test_an_ended_session_leads_to_the_login_and_back(visit: Visit) -> None:
+    visitor = visit()
+    visitor.log_in()
+    visitor.context.clear_cookies(name="sync_admin")
+
+    visitor.open("/runs?outcome=changed")
+
+    visitor.page.get_by_role("heading", name="Subscription sync").wait_for()
+    assert visitor.page.locator("input[name=next]").input_value() == "/admin/runs?outcome=changed"
+
+
+def test_times_are_the_viewers_and_exact_on_hover(visit: Visit) -> None:
+    visitor = visit()
+    visitor.log_in()
+    visitor.open("/activity")
+
+    time = visitor.page.locator("time").first
+
+    assert re.search(r"\d+:\d\d\s[AP]M$", time.inner_text())
+    assert time.get_attribute("title") == time.get_attribute("datetime")
+
+
+@pytest.mark.parametrize("width", [1280, 390, 320])
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_page_fits_its_window_and_has_its_landmarks(visit: Visit, width: int, dark: bool) -> None:
+    visitor = visit(width, 820, dark=dark)
+    visitor.log_in()
+    for path in (*PAGES, "/subscriptions/D6S1F5RA3H8N"):
+        visitor.open(path)
+        assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert visitor.page.evaluate(_PROBLEMS) == [], path
+    kind = "phone" if width == 390 else "desktop" if width == 1280 else None
+    if kind and dark is (kind == "phone"):
+        visitor.open("/subscriptions/D6S1F5RA3H8N")
+        visitor.picture(f"subscription-{kind}")
+        if kind == "desktop":
+            visitor.open("")
+            visitor.picture("overview")
+
+
+#: What WCAG asks of every page and a script can see: one main and heading, named controls, contrast of plain texts.
+_PROBLEMS = """() => {
+  const found = [];
+  if (document.querySelectorAll('main').length !== 1) found.push('main');
+  if (document.querySelectorAll('h1').length !== 1) found.push('h1');
+  if (!document.documentElement.lang || !document.title) found.push('lang or title');
+  for (const field of document.querySelectorAll('input:not([type=hidden]), select'))
+    if (!field.labels.length || !field.labels[0].textContent.trim()) found.push('unlabelled ' + field.name);
+  for (const each of document.querySelectorAll('button, a'))
+    if (!(each.textContent.trim() || each.getAttribute('aria-label'))) found.push('unnamed ' + each.outerHTML);
+  for (const table of document.querySelectorAll('table'))
+    if (!table.querySelector('thead th[scope=col]')) found.push('table without headers');
+  const ids = [...document.querySelectorAll('[id]')].map((each) => each.id);
+  if (new Set(ids).size !== ids.length) found.push('an id twice');
+  const numbers = (colour) => (colour.match(/[\\d.]+/g) || []).map(Number);
+  const light = (rgb) => rgb.slice(0, 3).map((c) => c / 255)
+    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  for (const each of document.querySelectorAll('main *, header *')) {
+    if (each.closest('svg') || ![...each.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim())) continue;
+    let back = each, colour = [0, 0, 0, 0];
+    while (back && (colour.length === 4 && colour[3] === 0)) {
+      colour = numbers(getComputedStyle(back).backgroundColor); back = back.parentElement;
+    }
+    const pair = [light(numbers(getComputedStyle(each).color)), light(colour)].sort((a, b) => b - a);
+    const ratio = (pair[0] + 0.05) / (pair[1] + 0.05);
+    if (ratio < 4.5) found.push('contrast ' + ratio.toFixed(1) + ' ' + each.outerHTML.slice(0, 80));
+  }
+  return found;
+}"""
