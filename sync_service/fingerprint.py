@@ -118,12 +118,13 @@ def may_skip_account(subscription: ZuoraSubscription, last: Fingerprint | None) 
 def may_skip_preview(subscription: ZuoraSubscription, last: Fingerprint | None, today: date) -> bool:
     """Whether nothing moved since a complete preview was read on this same day of the tenant.
 
-    The update time takes part because a bill run moves it and nothing else.
+    The update time takes part because a bill run moves it and nothing else; the id because the version after an order
+    that was deleted has a number that was there before.
     """
     return (
         last is not None
         and may_skip_account(subscription, last)
-        and last.version == subscription.version
+        and (last.zuora_id, last.version) == (subscription.id, subscription.version)
         and last.update_time == subscription.update_time
         and last.preview_day == today.isoformat()
     )

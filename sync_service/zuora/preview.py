@@ -6,6 +6,7 @@ that holds for a preview. So an answer of exactly 300 rows is taken for one that
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,15 +78,19 @@ class SharedPreviews:
     def fetch(self, reading: Reading, account_id: str, target_date: date, number: str) -> Preview:
         """The coming lines of `number`, whose invoice owner is the account, up to the target date.
 
-        The first run reads, the others wait within their own deadlines. An error is its own run's: the next one reads
-        for itself. Raises what `Reading.fetch_preview` raises.
+        The first run reads, the others wait within their own deadlines; whose subscription was read after that reading
+        began reads anew. An older preview may lack the order that made the version just read, and the next look at that
+        version would skip the preview. An error is its own run's: the next one reads for itself. Raises what
+        `Reading.fetch_preview` raises.
         """
         with self._lock:
             owner = self._owners.setdefault(account_id, _Owner())
         with owner.held(reading):
-            if owner.preview is None or not owner.preview.covers(target_date):
-                owner.preview = fetch_account_preview(reading, account_id, target_date)
             preview = owner.preview
+            if preview is None or owner.began < reading.subscription_read_at or not preview.covers(target_date):
+                began = time.monotonic()
+                preview = fetch_account_preview(reading, account_id, target_date)
+                owner.preview, owner.began = preview, began
         return preview.of(number, target_date)
 
 
@@ -94,6 +99,8 @@ class _Owner:
 
     def __init__(self) -> None:
         self.preview: AccountPreview | None = None
+        #: When reading it began, on the monotonic clock.
+        self.began = 0.0
         self._lock = Lock()
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -49,6 +50,8 @@ class Reading:
         self.calls = 0
         #: What Zuora's support finds these calls by (the header Zuora-Track-Id).
         self.track_id = uuid4().hex
+        #: When the latest answer to `fetch_subscription` was there, on the monotonic clock.
+        self.subscription_read_at = 0.0
         #: Zuora's clock in its latest answer (the header Date), as it printed it.
         self.server_date: str | None = None
 
@@ -65,7 +68,9 @@ class Reading:
 
     def _fetch_version(self, key: str) -> ZuoraSubscription:
         path = f"/v1/subscriptions/{_quote_key(key)}"
-        return read_subscription(self.call("GET", path, params={"charge-detail": "all-segments"}))
+        answer = self.call("GET", path, params={"charge-detail": "all-segments"})
+        self.subscription_read_at = time.monotonic()
+        return read_subscription(answer)
 
     def fetch_account(self, key: str) -> ZuoraAccount:
         """The account by number or id, with its own contacts ("Retrieve an account")."""

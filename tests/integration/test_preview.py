@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ ZUORA = "https://rest.test.zuora.com"
 PARTNER = "8ad083f0961a05fc019620184f8722ec"
 OTHER = "8ad083f0961a05fc0196201800000001"
 BEGIN = date(2026, 1, 1)
+SUBSCRIPTION = json.loads((Path(__file__).parents[1] / "zuora_payloads/subscription.json").read_text())
 FAR = date(2027, 1, 1)
 
 
@@ -75,6 +77,8 @@ def tenant() -> Iterator[Tenant]:
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
         mock.post(f"{ZUORA}/oauth/token", json={"access_token": "t", "expires_in": 3599})
         mock.add_callback("POST", f"{ZUORA}/v1/operations/billing-preview", tenant.answer)
+        for number in ("A-S1", "A-S2"):
+            mock.get(f"{ZUORA}/v1/subscriptions/{number}", json=SUBSCRIPTION)
         yield tenant
 
 
@@ -186,6 +190,22 @@ def test_runs_of_one_claim_share_a_preview(tenant: Tenant, client: ZuoraClient) 
     assert [len(each.items) for each in read] == [53, 53, 53]
     assert {item.charge_number for item in read[2].items} == {"C-A-S3"}
     assert len(tenant.asked) == 1
+
+
+def test_a_preview_is_not_shared_with_a_run_whose_subscription_was_read_after_it(
+    tenant: Tenant, client: ZuoraClient
+) -> None:
+    """It may lack the order that made the version which that run has just read."""
+    previews = SharedPreviews()
+    earlier, later = client.reading(), client.reading()
+    earlier.fetch_subscription("A-S2")
+    previews.fetch(earlier, PARTNER, FAR, "A-S2")
+    later.fetch_subscription("A-S1")
+    tenant.lines = lambda until: weekly("A-S1", until)[:7]
+
+    assert len(previews.fetch(later, PARTNER, FAR, "A-S1").items) == 7
+    assert len(previews.fetch(earlier, PARTNER, FAR, "A-S1").items) == 7
+    assert len(tenant.asked) == 2
 
 
 def test_each_claim_and_each_account_reads_for_itself(tenant: Tenant, reading: Reading) -> None:

@@ -49,6 +49,7 @@ def test_an_answer_equal_to_the_last_one_needs_no_preview_on_the_same_day() -> N
     ("what", "now"),
     [
         ("a new version", replace(SUBSCRIPTION, version=4)),
+        ("another version with a number that was deleted", replace(SUBSCRIPTION, id="c" * 32)),
         ("a bill run, which moves the update time alone", replace(SUBSCRIPTION, update_time="2026-11-02 06:00:00")),
         ("another address", replace(SUBSCRIPTION, sold_to=replace(CONTACT, city="Leeds"))),
         ("another account", replace(SUBSCRIPTION, account_id="b" * 32)),
