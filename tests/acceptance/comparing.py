@@ -129,7 +129,17 @@ def _differences(service: Service, asked: _Zuora, number: str) -> Iterator[str]:
     }
     for name, value in expected.items():
         if actual[name] != value:
-            yield f"{number}: {name} is {value} in Zuora and {actual[name]} in the store"
+            told, stored = _what_differs(value, actual[name])
+            yield f"{number}: {name} is {told} in Zuora and {stored} in the store"
+
+
+def _what_differs(left: Any, right: Any) -> tuple[Any, Any]:
+    """Of two mappings only what they do not share."""
+    if not (isinstance(left, dict) and isinstance(right, dict)):
+        return left, right
+    shared = {key for key, value in left.items() if right.get(key) == value}
+    kept = [{key: str(value) for key, value in each.items() if key not in shared} for each in (left, right)]
+    return kept[0], kept[1]
 
 
 def _cancelled_on(zuora: dict[str, Any]) -> date | None:
@@ -172,8 +182,9 @@ def _due_in_limio(
 
 
 def _billed_until(zuora: dict[str, Any]) -> date:
-    charges = (charge for plan in zuora["ratePlans"] for charge in plan["ratePlanCharges"])
-    days = [date.fromisoformat(charge["chargedThroughDate"]) for charge in charges if charge["chargedThroughDate"]]
+    charges = [charge for plan in zuora["ratePlans"] for charge in plan["ratePlanCharges"]]
+    segments = [segment for charge in charges for segment in (charge, *charge["chargeSegments"])]
+    days = [date.fromisoformat(each["chargedThroughDate"]) for each in segments if each["chargedThroughDate"]]
     return max(days, default=date.min)
 
 

@@ -56,6 +56,11 @@ class Child:
         """The process's id, which is its group's as well."""
         return self.process.pid
 
+    def pids(self) -> list[int]:
+        """The ids of the process and of those that it started."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [self.pid, *map(int, children)]
+
     @property
     def is_running(self) -> bool:
         """Whether it has not ended yet."""
