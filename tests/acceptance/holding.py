@@ -16,10 +16,14 @@ import os
 import re
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
+
+from sync_service.db import Database
 
 _SAID = "statements of this transaction"
 
@@ -64,8 +68,44 @@ class _ToldLog:
         return getattr(self._stream, name)
 
 
+class _ToldDriver:
+    """The driver's own connection, whose statements SQLAlchemy does not see."""
+
+    def __init__(self, driver: Any, connection: Connection, holder: Holder) -> None:
+        self._driver, self._connection, self._holder = driver, connection, holder
+
+    def execute(self, statement: str, parameters: Any = ()) -> Any:
+        text = f"{statement} {parameters}"
+        self._holder.come_by("before", text)
+        done = self._driver.execute(statement, parameters)
+        self._connection.info.setdefault(_SAID, []).append(text)
+        self._holder.come_by("after", text)
+        return done
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._driver, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_"):
+            super().__setattr__(name, value)
+        else:
+            setattr(self._driver, name, value)
+
+
+def _tell_of_drivers(holder: Holder) -> None:
+    plain = Database.driver
+
+    @contextmanager
+    def told(database: Database, connection: Connection) -> Iterator[Any]:
+        with plain(database, connection) as driver:
+            yield _ToldDriver(driver, connection, holder)
+
+    Database.driver = told  # type: ignore[method-assign]
+
+
 def listen(holder: Holder) -> None:
     """Tell `holder` of everything that happens in this process."""
+    _tell_of_drivers(holder)
 
     @event.listens_for(Engine, "begin")
     def begin(connection: Connection) -> None:
