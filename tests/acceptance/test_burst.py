@@ -1,0 +1,29 @@
+"""A burst of callouts costs Zuora little, workers share it, and the death of one costs no more than its lease."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.acceptance.bursting import RUNNING, THREADS, TIMES, WORKERS, run_burst
+from tests.acceptance.senders import TRANSFER_SECONDS
+from tests.acceptance.service import Service
+
+
+@pytest.mark.timeout(300)
+def test_a_burst_is_taken_whole_read_once_and_shared_by_the_workers(open_service: Callable[..., Service]) -> None:
+    service = open_service(subscriptions=400, accounts=100, zuora_max_concurrency=24)
+    service.start_all(workers=WORKERS)
+
+    report = run_burst(service, seed=7)
+
+    assert report.sent.statuses == {200: 400 * TIMES + RUNNING}
+    assert report.sent.slowest < TRANSFER_SECONDS
+    assert (report.stale, report.lost, report.given_up) == ([], set(), [])
+    assert 0 < len(report.orphans) <= THREADS
+    assert min(report.shares) > 0
+    for key, claims in report.claims.items():
+        # Once for the whole burst; once more where it came during a run, or where a worker died of it.
+        assert claims <= 1 + (key in report.running) + (key in report.orphans), key
+    assert report.fetches <= 400 + len(report.running) + len(report.orphans)
