@@ -60,8 +60,7 @@ def everything(world: World) -> dict[str, list[str]]:
             names = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
         tables = connection.execute(text(names)).scalars().all()
         return {
-            name: [repr(tuple(row)) for row in connection.execute(text(f'SELECT * FROM "{name}"'))]
-            for name in tables
+            name: [repr(tuple(row)) for row in connection.execute(text(f'SELECT * FROM "{name}"'))] for name in tables
         }
 
 

@@ -1,0 +1,70 @@
+"""Zuora for the benchmarks: the emulator with bulk seeds in a process of its own, told what to do line by line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from sync_service.emulator.bulk import Bulk
+from sync_service.emulator.server import Options, Running, start
+from sync_service.emulator.traffic import Limits
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    given = json.loads(os.environ["BENCH_OPTIONS"])
+    bulk = Bulk(count=given["count"], accounts=given.get("accounts", 0))
+    # What is measured is our own limit and not Zuora's.
+    limits = Limits(minute=10**9, hour=10**9, day=10**9, concurrency=1000, object_query_concurrency=1000)
+    running = start(Options(seeds="none", bulk=bulk, limits=limits))
+    _say({"url": running.url})
+    for line in sys.stdin:
+        words = json.loads(line)
+        _say(_DO[words.pop("do")](running, bulk, **words))
+
+
+def _numbers(_: Running, bulk: Bulk, count: int) -> Any:
+    return [bulk.number(place) for place in range(count)]
+
+
+def _warm(running: Running, bulk: Bulk, count: int) -> Any:
+    """Make the records now, so that no measured call waits for it."""
+    for place in range(count):
+        running.emulator.tenant.find_subscription(bulk.number(place))
+    return None
+
+
+def _change(running: Running, bulk: Bulk, count: int, auto_renew: bool) -> Any:
+    """A new version of each subscription, without a callout."""
+    for place in range(count):
+        values = {"key": bulk.number(place), "value": auto_renew, "callout": False}
+        running.emulator.actions.do("auto_renew", values)
+    return None
+
+
+def _delay(running: Running, _: Bulk, seconds: float) -> Any:
+    """Every answer but the token's takes so much longer."""
+    running.emulator.faults.clear()
+    if seconds:
+        running.emulator.actions.do("fault", {"kind": "latency", "path": "^(?!POST /oauth)", "seconds": seconds})
+    return None
+
+
+def _traffic(running: Running, _: Bulk) -> Any:
+    """What was called since the last time."""
+    seen = dict(running.emulator.traffic.listed())
+    running.emulator.traffic.reset()
+    return seen
+
+
+_DO = {"numbers": _numbers, "warm": _warm, "change": _change, "delay": _delay, "traffic": _traffic}
+
+
+def _say(what: Any) -> None:
+    print(json.dumps(what), flush=True)
+
+
+if __name__ == "__main__":
+    main()
