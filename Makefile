@@ -29,6 +29,9 @@ run: $(VENV)/run.stamp ## Start web, worker and scheduler with the embedded data
 	@$(BIN)/sync-service run
 
 test: $(VENV)/test.stamp ## Run every test
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && echo "Installing Chromium for the browser tests (once) ..." \
+		&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
+		|| echo "NO CHROMIUM HERE: the admin pages will not be tried in a browser"
 	$(PYTEST) $(ARGS)
 
 check: $(VENV)/test.stamp ## Format, lint, types, import contracts and module sizes
