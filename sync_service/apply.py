@@ -11,7 +11,8 @@ from sqlmodel import Session, col, select
 
 from sync_service.account_owners import lock_account
 from sync_service.db import Database
-from sync_service.documents import (
+from sync_service.errors import ConflictInStore
+from sync_service.limio.documents import (
     REFERENCE_BITS,
     Birth,
     as_json,
@@ -22,11 +23,10 @@ from sync_service.documents import (
     set_value,
     timestamp_of,
 )
-from sync_service.errors import ConflictInStore
+from sync_service.limio.events import describe_event
 from sync_service.object_rows import OBJECT_ROWS, find_subscription, new_row, read_addresses, write_document
 from sync_service.plan import Cancel, Change, Create, Document, SyncPlan, Update
 from sync_service.subscription import ZuoraState
-from sync_service.sync_event import describe_event
 from sync_service.tables import AddOnRow, AddressRow, LimioObject, ScheduleRow, SubscriptionOfferRow, SubscriptionRow
 
 #: Whose owner is the subscription's owner; payment methods and orders stay with whom they were made by.

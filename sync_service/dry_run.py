@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sync_service.backfill_sources import Source
+from sync_service.backfill.sources import Source
 from sync_service.errors import BusyError, SyncServiceError, TenantError
 from sync_service.plan import Cancel, Change, Create, LimioState, SyncPlan
 from sync_service.reconcile import is_drastic, reconcile

@@ -12,9 +12,9 @@ from sync_service.jobs import JobLease, save
 from sync_service.queue import BATCH, Cause, Kind, Priority, enqueue_many
 from sync_service.settings import Settings
 from sync_service.subscription import Trigger
-from sync_service.sweep import PartWay
-from sync_service.sweep_memory import read_last_error_codes
-from sync_service.sweep_report import Report
+from sync_service.sweep.memory import read_last_error_codes
+from sync_service.sweep.report import Report
+from sync_service.sweep.story import PartWay
 
 #: Asking again could only give the same answer.
 _HOPELESS = frozenset({GoneFromZuora.code, UnknownKey.code})

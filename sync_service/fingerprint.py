@@ -11,7 +11,7 @@ from datetime import date
 from hashlib import sha256
 from typing import Any
 
-from sync_service.countries import country_code, state_code
+from sync_service.contacts.countries import country_code, state_code
 from sync_service.subscription import Contact, ZuoraAccount, ZuoraSubscription
 
 

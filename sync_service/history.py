@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from sqlmodel import Session, col, select
 
-from sync_service.documents import as_json
+from sync_service.limio.documents import as_json
 from sync_service.plan import Cancel, Change, Create, FieldChange, SyncPlan, Update
 from sync_service.subscription import Trigger
 from sync_service.tables import SyncCauseRow, SyncRequestRow, SyncRunRow

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from sync_service.columns import derive_columns
-from sync_service.documents import moment_of
+from sync_service.limio.columns import derive_columns
+from sync_service.limio.documents import moment_of
 from sync_service.plan import Document
 from sync_service.tables import (
     AddOnRow,

@@ -8,10 +8,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from sync_service.addresses import compare_addresses
-from sync_service.documents import get_value
-from sync_service.entries import coming_payments, compare_schedule
-from sync_service.people import compare_customer, values_for_import
+from sync_service.billing.entries import coming_payments, compare_schedule
+from sync_service.contacts.addresses import compare_addresses
+from sync_service.contacts.people import compare_customer, values_for_import
+from sync_service.limio.documents import get_value
 from sync_service.plan import Cancel, Change, Create, Document, FieldChange, LimioState, SyncPlan, Update
 from sync_service.rules import Rules
 from sync_service.schedule import due_schedule

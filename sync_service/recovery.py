@@ -15,9 +15,9 @@ from sync_service.keys import normalise_key, why_impossible
 from sync_service.queue import Cause, Kind, Priority, enqueue_many
 from sync_service.store import resolve_key
 from sync_service.subscription import Trigger
-from sync_service.sweep import Cursor, PartWay, walk
-from sync_service.sweep_memory import forget_sights, read_sights, remember
-from sync_service.sweep_report import Report
+from sync_service.sweep.memory import forget_sights, read_sights, remember
+from sync_service.sweep.report import Report
+from sync_service.sweep.story import Cursor, PartWay, walk
 from sync_service.sync import SyncContext
 from sync_service.zuora.callout_history import FailedCallout, fetch_failed_callouts
 from sync_service.zuora.client import Reading

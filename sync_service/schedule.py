@@ -12,15 +12,15 @@ from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
 
-from sync_service.charges import Charge, billed_and_not_over, charges_of, is_billed_day, is_in_arrears
-from sync_service.completeness import (
+from sync_service.billing.charges import Charge, billed_and_not_over, charges_of, is_billed_day, is_in_arrears
+from sync_service.billing.completeness import (
     check_preview_complete,
     days_covered,
     preview_target_date,
     unscheduled_charges,
 )
-from sync_service.computed import CannotCompute, compute_billed, compute_preview
-from sync_service.money import round_amount
+from sync_service.billing.computed import CannotCompute, compute_billed, compute_preview
+from sync_service.billing.money import round_amount
 from sync_service.rules import Rules
 from sync_service.subscription import Preview, PreviewItem, ZuoraSubscription
 from sync_service.terms import PENDING, end_of_schedule, status_on, will_go_on

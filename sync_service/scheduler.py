@@ -15,7 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.calendar_requests import request_by_calendar
-from sync_service.check import check_story
+from sync_service.check.story import check_story
 from sync_service.db import Database
 from sync_service.errors import SyncServiceError
 from sync_service.failed_again import ask_failed_again
@@ -24,9 +24,9 @@ from sync_service.log import logger
 from sync_service.prune import prune
 from sync_service.recovery import ReadCallout, recover_callouts
 from sync_service.settings import Settings
-from sync_service.sweep import PartWay
-from sync_service.sweep_delta import sweep_delta
-from sync_service.sweep_full import sweep_full
+from sync_service.sweep.delta import sweep_delta
+from sync_service.sweep.full import sweep_full
+from sync_service.sweep.story import PartWay
 from sync_service.sync import SyncContext
 
 #: How often each process asks whether a job is due, in seconds.

@@ -14,10 +14,10 @@ from sqlalchemy import update
 from sqlmodel import Session, col, or_, select
 
 from sync_service.db import Database
-from sync_service.documents import timestamp_of
 from sync_service.errors import UnknownKey
+from sync_service.limio.documents import timestamp_of
+from sync_service.limio.personal import erase_object, erase_plan, erase_text, personal_values
 from sync_service.object_rows import OBJECT_ROWS, find_subscription, write_document
-from sync_service.personal import erase_object, erase_plan, erase_text, personal_values
 from sync_service.scrub_marks import mark_scrubbed
 from sync_service.store import resolve_key
 from sync_service.subscription import Trigger

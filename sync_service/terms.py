@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-from sync_service.documents import get_value
-from sync_service.periods import add_months
+from sync_service.billing.periods import add_months
+from sync_service.limio.documents import get_value
 from sync_service.plan import Document, FieldChange
 from sync_service.rules import Rules
 from sync_service.subscription import StatusPeriod, ZuoraSubscription

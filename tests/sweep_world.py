@@ -23,9 +23,9 @@ from sync_service.jobs import JobLease, done, ensure_job, put_back, run_soon, ta
 from sync_service.queue import Cause, Kind, Priority, enqueue_many
 from sync_service.settings import Settings
 from sync_service.subscription import Trigger
-from sync_service.sweep import PartWay
-from sync_service.sweep_delta import sweep_delta
-from sync_service.sweep_full import sweep_full
+from sync_service.sweep.delta import sweep_delta
+from sync_service.sweep.full import sweep_full
+from sync_service.sweep.story import PartWay
 from sync_service.sync import SyncContext
 from sync_service.tables import JobRow, SubscriptionRow
 from sync_service.worker import Worker

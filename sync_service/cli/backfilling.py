@@ -18,9 +18,9 @@ from typing import Any, TextIO
 
 import click
 
-from sync_service.backfill import Backfill, Ending, needs_consent
-from sync_service.backfill_ledger import Failure
-from sync_service.backfill_sources import AccountKeys, FileKeys, Source, TenantKeys
+from sync_service.backfill.ledger import Failure
+from sync_service.backfill.sources import AccountKeys, FileKeys, Source, TenantKeys
+from sync_service.backfill.story import Backfill, Ending, needs_consent
 from sync_service.cli.progress import Meter, open_meter
 from sync_service.cli.wiring import fail, open_context, read_settings
 from sync_service.dry_run import Forecast, Summary, forecast_backfill

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from sync_service.backfill import Standing
+from sync_service.backfill.story import Standing
 from sync_service.dry_run import Summary
 from sync_service.pace import Pace, duration_in_words
 

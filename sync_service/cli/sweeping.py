@@ -15,9 +15,9 @@ from sync_service.jobs import JobLease, done, ensure_job, put_back, run_soon, ta
 from sync_service.recovery import CalloutText, ReadCallout
 from sync_service.scheduler import DAY_MS, MINUTE_MS
 from sync_service.settings import Settings
-from sync_service.sweep import PartWay
-from sync_service.sweep_delta import sweep_delta
-from sync_service.sweep_full import sweep_full
+from sync_service.sweep.delta import sweep_delta
+from sync_service.sweep.full import sweep_full
+from sync_service.sweep.story import PartWay
 from sync_service.sync import SyncContext
 from sync_service.tables import JobRow
 from sync_service.web.hints import read_fields, read_hints, read_subscription_key, why_echo

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 
-from sync_service.computed import CannotCompute, compute_preview
+from sync_service.billing.computed import CannotCompute, compute_preview
 from sync_service.errors import NotLatestVersion, PreviewNotPermitted
 from sync_service.fingerprint import (
     Fingerprint,

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from sync_service import jobs
-from sync_service.backfill import Backfill, Ending, Standing
-from sync_service.backfill_ledger import Failure
-from sync_service.backfill_sources import AccountKeys, FileKeys, ListingRefused, Source, TenantKeys
+from sync_service.backfill.ledger import Failure
+from sync_service.backfill.sources import AccountKeys, FileKeys, ListingRefused, Source, TenantKeys
+from sync_service.backfill.story import Backfill, Ending, Standing
 from sync_service.db import Database
 from sync_service.emulator.bulk import Bulk
 from sync_service.errors import BusyError, NotFoundInZuora

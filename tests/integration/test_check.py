@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from sync_service import jobs
-from sync_service.check import JOB, check_everything, check_story, keep_findings
-from sync_service.check_callouts import judge
-from sync_service.check_store import check_database, compare_clocks
+from sync_service.check.callouts import judge
+from sync_service.check.findings import Finding, Verdict, as_progress, from_progress, has_failed
+from sync_service.check.store import check_database, compare_clocks
+from sync_service.check.story import JOB, check_everything, check_story, keep_findings
 from sync_service.db import Database, connect
 from sync_service.emulator.bulk import Bulk
 from sync_service.emulator.zuora_api import CLIENT_ID
-from sync_service.findings import Finding, Verdict, as_progress, from_progress, has_failed
 from sync_service.schema import upgrade
 from sync_service.settings import Settings
 from sync_service.tables import CalloutRow, JobRow

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from sync_service.backfill_sources import FileKeys, TenantKeys
+from sync_service.backfill.sources import FileKeys, TenantKeys
 from sync_service.db import Database
 from sync_service.dry_run import Forecast, Summary, count_changes, forecast_backfill
 from sync_service.emulator.bulk import Bulk

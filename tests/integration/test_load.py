@@ -11,7 +11,7 @@ import pytest
 from sqlmodel import col, select
 
 from sync_service.db import Database
-from sync_service.load import LONGEST_LINE, LoadReport, load_objects, read_lines
+from sync_service.load.story import LONGEST_LINE, LoadReport, load_objects, read_lines
 from sync_service.object_rows import OBJECT_ROWS, read_addresses
 from sync_service.tables import (
     AddOnRow,

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from sync_service.app import create_app
-from sync_service.check_callouts import check_provisioned
+from sync_service.check.callouts import check_provisioned
 from sync_service.cli.main import main
 from sync_service.db import Database, connect
 from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET

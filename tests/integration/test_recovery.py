@@ -18,7 +18,7 @@ from sync_service.queue import Cause, Kind, Priority, claim, enqueue, fail
 from sync_service.recovery import recover_callouts
 from sync_service.settings import Settings
 from sync_service.subscription import Trigger
-from sync_service.sweep import PartWay
+from sync_service.sweep.story import PartWay
 from sync_service.sync import SyncContext
 from sync_service.tables import SyncRequestRow, SyncRunRow
 from sync_service.tenant import Share

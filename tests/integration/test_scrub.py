@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from sync_service.db import Database
 from sync_service.errors import UnknownKey
-from sync_service.load import load_objects
+from sync_service.load.story import load_objects
 from sync_service.scrub import scrub
 from sync_service.tables import CalloutRow
 from tests.sweep_world import World, open_world

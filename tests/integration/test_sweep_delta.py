@@ -12,7 +12,7 @@ from sqlmodel import select
 from sync_service.db import Database
 from sync_service.queue import Cause, Kind, Priority, claim, enqueue, fail
 from sync_service.subscription import Trigger
-from sync_service.sweep import PartWay
+from sync_service.sweep.story import PartWay
 from sync_service.tables import AddressRow, ZuoraLinkRow
 from tests.sweep_world import World, open_world
 

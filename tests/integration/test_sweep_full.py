@@ -16,9 +16,9 @@ from sync_service.emulator.fields import Refused
 from sync_service.errors import LeaseLost
 from sync_service.queue import Cause, Kind, Priority, enqueue_many
 from sync_service.subscription import Trigger
-from sync_service.sweep import PartWay
-from sync_service.sweep_delta import sweep_delta
-from sync_service.sweep_full import sweep_full
+from sync_service.sweep.delta import sweep_delta
+from sync_service.sweep.full import sweep_full
+from sync_service.sweep.story import PartWay
 from tests.sweep_world import World, open_world
 
 #: A page and a bit.

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sync_service.completeness import preview_target_date
-from sync_service.computed import compute_preview
+from sync_service.billing.completeness import preview_target_date
+from sync_service.billing.computed import compute_preview
 from sync_service.plan import LimioState
 from sync_service.rules import Rules
 from sync_service.subscription import Preview, ZuoraState, ZuoraSubscription

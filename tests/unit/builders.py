@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sync_service.periods import add_months
+from sync_service.billing.periods import add_months
 from sync_service.plan import LimioState
 from sync_service.rules import Rules
 from sync_service.subscription import (

@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
-from sync_service.documents import moment_of, set_value
+from sync_service.limio.documents import moment_of, set_value
 from sync_service.plan import Cancel, Create, Document, LimioState, SyncPlan, Update
 from sync_service.subscription import ZuoraSubscription
 

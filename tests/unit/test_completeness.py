@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sync_service.completeness import check_preview_complete, days_covered, preview_target_date
+from sync_service.billing.completeness import check_preview_complete, days_covered, preview_target_date
 from sync_service.errors import PreviewIncomplete
 from sync_service.subscription import ChargeSegment, StatusPeriod, Tier, ZuoraSubscription
 from tests.unit.builders import (

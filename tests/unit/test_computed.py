@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sync_service.computed import CannotCompute, compute_preview
+from sync_service.billing.computed import CannotCompute, compute_preview
 from sync_service.subscription import ChargeSegment, PreviewSource, StatusPeriod, Tier, ZuoraSubscription
 from tests.unit.builders import (
     LONDON,

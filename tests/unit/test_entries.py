@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sync_service.entries import compare_schedule
+from sync_service.billing.entries import compare_schedule
 from sync_service.plan import Cancel, Change, Create, Update
 from sync_service.schedule import due_schedule
 from sync_service.subscription import PreviewItem, Tier, ZuoraSubscription

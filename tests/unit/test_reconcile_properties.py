@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from sync_service.entries import coming_payments
+from sync_service.billing.entries import coming_payments
+from sync_service.billing.periods import add_months
 from sync_service.errors import PreviewIncomplete
-from sync_service.periods import add_months
 from sync_service.plan import Cancel, Create, LimioState, SyncPlan, Update
 from sync_service.reconcile import reconcile
 from sync_service.rules import Rules

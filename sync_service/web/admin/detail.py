@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from sync_service.documents import get_value
+from sync_service.billing.money import parse_amount
 from sync_service.history import Why, why
-from sync_service.money import parse_amount
+from sync_service.limio.documents import get_value
 from sync_service.object_rows import find_subscription, read_addresses
 from sync_service.store import resolve_key
 from sync_service.tables import (

@@ -16,9 +16,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, tuple_
 from sqlmodel import Session, col, select
 
-from sync_service.columns import fold
 from sync_service.db import Database
 from sync_service.keys import normalise_key
+from sync_service.limio.columns import fold
 from sync_service.store import resolve_key
 from sync_service.tables import (
     CustomerRow,

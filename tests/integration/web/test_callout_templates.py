@@ -14,8 +14,8 @@ from werkzeug.test import TestResponse
 
 from sync_service.db import Database
 from sync_service.emulator.conditions import holds
-from sync_service.provision import plan_install
-from sync_service.provision_wishes import Terms
+from sync_service.provision.story import plan_install
+from sync_service.provision.wishes import Terms
 from sync_service.settings import load_settings
 from sync_service.tables import CalloutRow, SyncCauseRow, SyncRequestRow
 from sync_service.web.clients import SYNC_SCOPE, add_client

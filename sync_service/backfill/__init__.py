@@ -1,0 +1,1 @@
+"""Syncing many numbers at once, resumable."""

@@ -1,0 +1,1 @@
+"""Is everything as it should be, with a remedy for what is not."""

@@ -1,0 +1,1 @@
+"""Who gets the goods and the bill: addresses, names, emails, countries. Pure."""

@@ -1,0 +1,1 @@
+"""Limio objects into the store."""

@@ -1,0 +1,1 @@
+"""Zuora's callouts to us, made, compared and removed through its API."""
