@@ -21,6 +21,8 @@ from uuid import uuid4
 
 import psycopg
 
+from tests.bench import reference
+
 USERNAME, PASSWORD = "zuora", "a password for the benchmark"
 SECRET_KEY = "a secret key for the benchmark, long enough"
 _ROOT = Path(__file__).parents[2]
@@ -102,6 +104,7 @@ class Ground:
 
     def reference(self, url: str) -> Child:
         """The bare route under the same gunicorn settings."""
+        reference.create_table(url)
         port = free_port()
         words = ["gunicorn", "-c", "python:sync_service.web.gunicorn_conf", "tests.bench.reference:create_wsgi()"]
         child = self.start("reference", words, {"DATABASE_URL": url, "PORT": str(port)})

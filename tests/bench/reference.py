@@ -13,12 +13,6 @@ from typing import Any
 
 from flask import Flask, request
 
-CREATE = {
-    "sqlite": "CREATE TABLE IF NOT EXISTS bench_row (id INTEGER PRIMARY KEY, key TEXT NOT NULL, body TEXT NOT NULL)",
-    "postgresql": "CREATE TABLE IF NOT EXISTS bench_row"
-    " (id BIGSERIAL PRIMARY KEY, key TEXT NOT NULL, body TEXT NOT NULL)",
-}
-
 
 def connect(url: str) -> Any:
     """A driver's connection that commits each statement, as durable as the product's own."""
@@ -30,6 +24,16 @@ def connect(url: str) -> Any:
     import psycopg
 
     return psycopg.connect(url, autocommit=True)
+
+
+def create_table(url: str) -> None:
+    """The table that the route writes to."""
+    counter = "INTEGER" if url.startswith("sqlite") else "BIGSERIAL"
+    connection = connect(url)
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS bench_row (id {counter} PRIMARY KEY, key TEXT NOT NULL, body TEXT NOT NULL)"
+    )
+    connection.close()
 
 
 def insert_statement(url: str) -> str:

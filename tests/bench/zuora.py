@@ -15,7 +15,7 @@ from sync_service.emulator.traffic import Limits
 def main() -> None:
     """Serve until standard input ends."""
     given = json.loads(os.environ["BENCH_OPTIONS"])
-    bulk = Bulk(count=given["count"], accounts=given.get("accounts", 0))
+    bulk = Bulk(count=given["count"], accounts=given.get("accounts", 0), limios=given.get("limios", False))
     # What is measured is our own limit and not Zuora's.
     limits = Limits(minute=10**9, hour=10**9, day=10**9, concurrency=1000, object_query_concurrency=1000)
     running = start(Options(seeds="none", bulk=bulk, limits=limits))

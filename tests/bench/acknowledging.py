@@ -1,0 +1,195 @@
+"""Callouts acknowledged: how many a second and how fast, beside a bare route that commits one row."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from statistics import median
+
+from tests.bench.figures import Bench, Figure, Figures, Part, Target
+from tests.bench.load import Load, Result, begin, run
+from tests.bench.processes import PASSWORD, USERNAME, Child, Zuora, settings
+from tests.bench.stores import loaded_store, numbers
+
+#: Callouts a second at which the latency is looked at.
+RATE = 200
+_SUBSCRIPTIONS = 2_000
+#: API callers who try to wait; the seats of both web processes together are fewer.
+_CALLERS = 16
+_DIALECTS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+_RATE_TARGET = Target(least=0.6, of_reference=True)
+_LATENCY_TARGET = Target(most=25.0)
+
+ABOUT = f"""
+How fast the web processes take callouts in: who calls, which subscription, is it an echo, and one commit of three rows
+(the callout, its cause, the request) with a log line, before the answer. Beside it stands a bare Flask route that
+commits one row to the same database and does nothing else (`tests/bench/reference.py`): same gunicorn settings (2
+processes of 8 threads), same pragmas, measured right before each of ours. A generator of one thread sends
+(`tests/bench/load.py`) on 16 open connections; it shares the machine, and what it takes is said below. "At {RATE}/s"
+means callouts that come at even intervals whatever the answers do; latencies count from the moment at which one was
+due.
+
+Each is measured four times: with nobody else there; while a worker syncs and Zuora takes 2 s for each answer; while API
+callers, who wait for results that do not come, sit on every seat that they may have; and while Zuora refuses every
+connection.
+"""
+
+
+@dataclass
+class _Seen:
+    """What was measured under one condition, round by round."""
+
+    bare: list[Result] = field(default_factory=list)
+    ours: list[Result] = field(default_factory=list)
+    bare_at_rate: list[Result] = field(default_factory=list)
+    ours_at_rate: list[Result] = field(default_factory=list)
+    #: CPU of the web processes for one callout, in ms.
+    cpu: list[float] = field(default_factory=list)
+    bare_cpu: list[float] = field(default_factory=list)
+
+
+@dataclass
+class _Place:
+    """One database with the web processes in front of it."""
+
+    bench: Bench
+    url: str
+    web: Child
+    bare: Child
+    zuora: Zuora
+
+    def look(self) -> _Seen:
+        """Measure the bare route and ours in turn."""
+        seen = _Seen()
+        seconds = self.bench.pick(3.0, 1.5)
+        for each in range(self.bench.rounds):
+            result, cpu = self._measure(self.bare, "plain", seconds, seed=each)
+            seen.bare.append(result)
+            seen.bare_cpu.append(cpu)
+            result, cpu = self._measure(self.web, "callout", seconds, seed=each)
+            seen.ours.append(result)
+            seen.cpu.append(cpu)
+            seen.bare_at_rate.append(self._measure(self.bare, "plain", seconds, rate=RATE, seed=each)[0])
+            seen.ours_at_rate.append(self._measure(self.web, "callout", seconds, rate=RATE, seed=each)[0])
+        return seen
+
+    def _measure(
+        self, child: Child, kind: str, seconds: float, *, seed: int, rate: float | None = None
+    ) -> tuple[Result, float]:
+        before = child.cpu_seconds()
+        load = _load(child, kind, seconds=seconds, rate=rate, seed=seed)
+        result = run(load)
+        wrong = {status: count for status, count in result.statuses.items() if status != "200"}
+        if wrong or result.lost:
+            raise RuntimeError(f"{child.name} answered {wrong} and lost {result.lost}")
+        return result, (child.cpu_seconds() - before) / result.requests * 1000
+
+    def warm_up(self) -> None:
+        """Let every thread have its connection and every statement be known."""
+        for child, kind in ((self.bare, "plain"), (self.web, "callout")):
+            run(_load(child, kind, seconds=1.0, seed=99))
+
+    def get_token(self) -> str:
+        """Of an API client with the right to sync."""
+        words = ("client", "add", "bench", "--scope", "api/subscription:sync", "--json")
+        client = json.loads(self.bench.ground.command(*words, environ=settings(self.url)))
+        form = urllib.parse.urlencode({"grant_type": "client_credentials", **client}).encode()
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.web.port}/oauth2/token", form, timeout=10) as answer:
+            return str(json.load(answer)["access_token"])
+
+
+def measure(bench: Bench) -> Figures:
+    """All conditions on both databases."""
+    figures = Figures()
+    for dialect, name in _DIALECTS.items():
+        with _open_place(bench, dialect) as place:
+            for condition, seen in _look_at_all(place):
+                bench.say(f"   {name}, {condition}")
+                figures.rows += _rows(f"{name}, {condition}", seen)
+                if condition == "alone":
+                    figures.notes.append(_where_it_goes(name, seen))
+    return figures
+
+
+def _look_at_all(place: _Place) -> Iterator[tuple[str, _Seen]]:
+    place.warm_up()
+    yield "alone", place.look()
+    worker = place.bench.ground.worker(settings(place.url, place.zuora.url))
+    place.zuora.tell("delay", seconds=2.0)
+    yield "Zuora answers in 2 s", place.look()
+    token = place.get_token()
+    with _callers(place, token):
+        yield "every seat taken by API callers", place.look()
+    place.zuora.stop()
+    yield "Zuora is down", place.look()
+    worker.stop()
+
+
+@contextmanager
+def _open_place(bench: Bench, dialect: str) -> Iterator[_Place]:
+    ground = bench.ground
+    url = loaded_store(ground, dialect, bench.pick(_SUBSCRIPTIONS, 200))
+    zuora = ground.zuora(count=_SUBSCRIPTIONS, limios=True)
+    with ExitStack() as stack:
+        stack.callback(ground.stop)
+        yield _Place(bench, url, ground.web(settings(url, zuora.url)), ground.reference(url), zuora)
+    ground.drop_database(url)
+
+
+@contextmanager
+def _callers(place: _Place, token: str) -> Iterator[None]:
+    """API callers who wait for as long as they may, again and again; who finds no seat comes back in half a second."""
+    load = _load(place.web, "api", seconds=600.0, seed=0, connections=_CALLERS, token=token, pause=0.5)
+    child = begin(load)
+    try:
+        yield
+    finally:
+        child.terminate()
+        child.wait()
+        if child.stdout:
+            child.stdout.close()
+
+
+def _load(child: Child, kind: str, **more: object) -> Load:
+    keys = numbers(_SUBSCRIPTIONS)
+    return Load(port=child.port, kind=kind, keys=keys, username=USERNAME, password=PASSWORD, **more)  # type: ignore[arg-type]
+
+
+def _rows(what: str, seen: _Seen) -> list[Figure]:
+    def row(name: str, unit: str, ours: list[float], bare: list[float], target: Target | None = None) -> Figure:
+        return Figure(
+            what=f"{what}: {name}", unit=unit, values=ours, beside="bare route", reference=bare, target=target
+        )
+
+    return [
+        row("acknowledged", "/s", _rates(seen.ours), _rates(seen.bare), _RATE_TARGET),
+        row("p50 at full speed", "ms", [each.p50 for each in seen.ours], [each.p50 for each in seen.bare]),
+        row("p99 at full speed", "ms", [each.p99 for each in seen.ours], [each.p99 for each in seen.bare]),
+        row(f"p50 at {RATE}/s", "ms", [e.p50 for e in seen.ours_at_rate], [e.p50 for e in seen.bare_at_rate]),
+        row(
+            f"p99 at {RATE}/s",
+            "ms",
+            [each.p99 for each in seen.ours_at_rate],
+            [each.p99 for each in seen.bare_at_rate],
+            _LATENCY_TARGET,
+        ),
+    ]
+
+
+def _rates(results: list[Result]) -> list[float]:
+    return [each.per_second for each in results]
+
+
+def _where_it_goes(name: str, seen: _Seen) -> str:
+    generator = median(each.cpu / each.requests * 1000 for each in seen.ours)
+    return (
+        f"{name}, alone: a callout takes {median(seen.cpu):.2f} ms of CPU in the web processes, the bare route"
+        f" {median(seen.bare_cpu):.2f} ms, the generator {generator:.2f} ms for each."
+    )
+
+
+PART = Part(name="acknowledging", title="Callouts acknowledged", about=ABOUT, measure=measure)
