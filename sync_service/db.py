@@ -152,6 +152,7 @@ def connect(url: str, *, pool_size: int = 10) -> Database:
             url,
             pool_size=pool_size,
             max_overflow=pool_size,
+            hide_parameters=True,  # errors are logged, and parameters are people's data
             connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},
         )
         event.listen(engine, "connect", _prepare_sqlite)
@@ -162,6 +163,7 @@ def connect(url: str, *, pool_size: int = 10) -> Database:
         pool_size=pool_size,
         max_overflow=2,
         pool_recycle=1800,
+        hide_parameters=True,
         connect_args={"connect_timeout": 5},
     )
     event.listen(engine, "checkin", _note_rest)
@@ -189,8 +191,11 @@ def _ask_before_use(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # transactions begin where we say
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
+    # Of several that open a new file at once SQLite refuses all but one without waiting.
+    if not _execute_when_free(connection, "PRAGMA journal_mode=WAL", time.monotonic() + SQLITE_BUSY_SECONDS):
+        connection.execute("PRAGMA journal_mode=WAL")  # fails, with the error that callers expect
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -202,18 +207,18 @@ def _begin_sqlite(connection: Connection) -> None:
     wait_ms = options.get("lock_timeout_ms") or SQLITE_BUSY_SECONDS * 1000
     driver.execute("PRAGMA busy_timeout = 0")
     try:
-        if not _lock_sqlite(driver, time.monotonic() + wait_ms / 1000):
+        if not _execute_when_free(driver, "BEGIN IMMEDIATE", time.monotonic() + wait_ms / 1000):
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # fails, with the error that callers expect
     finally:
         driver.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}")
 
 
-def _lock_sqlite(driver: sqlite3.Connection, deadline: float) -> bool:
-    """Begin to write as soon as no other process does; whether that was before `deadline` (monotonic seconds)."""
+def _execute_when_free(driver: sqlite3.Connection, statement: str, deadline: float) -> bool:
+    """Execute `statement` as soon as no other process is in its way; whether that was before `deadline` (monotonic)."""
     pause = _FIRST_LOOK
     while True:
         try:
-            driver.execute("BEGIN IMMEDIATE")
+            driver.execute(statement)
             return True
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 
 import structlog
+
+#: Exceptions that led to one another, told in one line of the log.
+_MOST_CAUSES = 10
 
 
 def set_up(log_format: str = "text", level: int = logging.INFO) -> None:
@@ -24,10 +28,23 @@ def set_up(log_format: str = "text", level: int = logging.INFO) -> None:
     elif sys.stderr.isatty():
         renderer = structlog.dev.ConsoleRenderer()
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[*shared, _tell_where, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def _tell_where(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """For an exception: where it came from and of which type. What it says may quote a person's values."""
+    if event.pop("exc_info", None):
+        error: BaseException | None = sys.exception()
+        pieces: list[str] = []
+        while error is not None and len(pieces) < _MOST_CAUSES:
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            pieces.insert(0, f"{frames}{type(error).__module__}.{type(error).__qualname__}")
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        event["exception"] = "\nwhich led to\n".join(pieces)
+    return event
 
 
 def _as_text(_: object, __: str, event: structlog.typing.EventDict) -> str:

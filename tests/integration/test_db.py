@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from pathlib import Path
+from threading import Timer
 
 import pytest
 from sqlalchemy import text
@@ -124,4 +127,18 @@ def test_a_statement_that_runs_alone_is_committed_with_what_it_says(postgres_url
         raise ZeroDivisionError
     with database.reading() as session:
         assert session.connection().exec_driver_sql("SELECT count(*) FROM note").scalar_one() == 1
+    database.engine.dispose()
+
+
+def test_a_new_embedded_database_that_another_process_is_just_making_is_waited_for(tmp_path: Path) -> None:
+    maker = sqlite3.connect(tmp_path / "store.db", isolation_level=None, check_same_thread=False)
+    maker.execute("BEGIN IMMEDIATE")
+    database = connect(f"sqlite:///{tmp_path}/store.db")
+    Timer(0.3, maker.close).start()
+
+    with database.transaction() as session:
+        session.connection().execute(text("CREATE TABLE t (n INTEGER)"))
+
+    with database.reading() as session:
+        assert session.connection().execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
     database.engine.dispose()
