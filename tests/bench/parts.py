@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import acknowledging
+from tests.bench import acknowledging, draining
 from tests.bench.figures import Part
 
-PARTS: tuple[Part, ...] = (acknowledging.PART,)
+PARTS: tuple[Part, ...] = (acknowledging.PART, draining.PART)

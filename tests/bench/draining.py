@@ -1,0 +1,128 @@
+"""Draining a backlog while Zuora takes its time: how much of what may be called at once is called."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from sync_service.db import Database, connect
+from tests.bench import plain_calls
+from tests.bench.backlog import ask, wait_until_served
+from tests.bench.figures import Bench, Figure, Figures, Part, Target
+from tests.bench.processes import Child, Zuora, settings
+from tests.bench.stores import loaded_store, numbers
+
+_THREADS = 8
+#: Workers, calls that may be in flight over all of them, seconds for each call, and the target.
+_CASES = (
+    (1, 8, 0.15, Target(least=0.95, of_reference=True)),
+    (3, 8, 0.15, Target(least=0.95, of_reference=True)),
+    (3, 24, 0.15, None),
+    (1, 8, 0.05, Target(least=0.6, of_reference=True)),
+    (3, 8, 0.05, Target(least=0.6, of_reference=True)),
+    (3, 24, 0.05, None),
+)
+_DIALECTS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+
+ABOUT = """
+A backlog of changed subscriptions is drained by workers of 8 threads each, two calls a sync (the subscription, its billing preview),
+while the emulated Zuora takes 50 or 150 ms for every answer. "Allowed" is what the permitted calls in flight
+(`ZUORA_MAX_CONCURRENCY`) could make of it if nothing else took any time: calls in flight divided by the latency. The clock runs from the
+request until nothing waits any more, so looking for work, claiming, comparing, writing, and the end, when threads run out of work, are
+all inside. Workers, database and emulator share the processors; what plain threads with `requests` reach against the same
+emulator, without a database and without looking at the answers, is said too.
+"""
+
+
+@dataclass(kw_only=True)
+class _Seen:
+    calls: list[float] = field(default_factory=list)
+    allowed: list[float] = field(default_factory=list)
+    plain: list[float] = field(default_factory=list)
+    #: CPU of the workers for one sync, in ms.
+    cpu: list[float] = field(default_factory=list)
+
+
+@dataclass
+class _Place:
+    bench: Bench
+    database: Database
+    url: str
+    zuora: Zuora
+    wanted: list[str]
+    auto_renew: bool = False
+
+    def drain(self, workers: list[Child], permitted: int, seconds: float, count: int, seen: _Seen) -> None:
+        """One round: change them all, ask for them all, and see how long it takes."""
+        self.zuora.tell("delay", seconds=0)
+        self.zuora.tell("change", count=count, auto_renew=self.auto_renew)
+        self.auto_renew = not self.auto_renew
+        self.zuora.tell("delay", seconds=seconds)
+        self.zuora.tell("traffic")
+        cpu = sum(worker.cpu_seconds() for worker in workers)
+        began = time.perf_counter()
+        ask(self.database, self.wanted[:count])
+        wait_until_served(self.database, workers)
+        took = time.perf_counter() - began
+        calls = self.zuora.tell("traffic")["total"]
+        seen.calls.append(calls / took)
+        seen.allowed.append(permitted / seconds)
+        seen.cpu.append((sum(worker.cpu_seconds() for worker in workers) - cpu) / count * 1000)
+        took = plain_calls.run(self.zuora.url, self.wanted[:count], permitted)
+        seen.plain.append(2 * count / took)
+
+
+def measure(bench: Bench) -> Figures:
+    """All cases on both databases."""
+    figures = Figures()
+    most = bench.pick(240, 48)
+    for dialect, name in _DIALECTS.items():
+        url = loaded_store(bench.ground, dialect, most)
+        database = connect(url)
+        place = _Place(bench, database, url, bench.ground.zuora(count=most, limios=True), numbers(most))
+        _sync_once(place)
+        for workers, permitted, seconds, target in _CASES:
+            bench.say(f"   {name}, {workers} workers, {permitted} in flight, {seconds * 1000:.0f} ms")
+            seen = _look(place, workers, permitted, seconds)
+            what = f"{name}, {seconds * 1000:.0f} ms a call, {workers} worker{'s' if workers > 1 else ''}"
+            figures.rows.append(
+                Figure(
+                    what=f"{what}, {permitted} in flight",
+                    unit="calls/s",
+                    values=seen.calls,
+                    beside="allowed",
+                    reference=seen.allowed,
+                    target=target,
+                )
+            )
+            figures.rows.append(
+                Figure(what="", unit="calls/s", values=seen.calls, beside="plain threads", reference=seen.plain)
+            )
+        database.engine.dispose()
+        bench.ground.stop()
+        bench.ground.drop_database(url)
+    return figures
+
+
+def _sync_once(place: _Place) -> None:
+    """So that the measured ones are changes of what is known."""
+    worker = place.bench.ground.worker(settings(place.url, place.zuora.url))
+    ask(place.database, place.wanted)
+    wait_until_served(place.database, [worker])
+    worker.stop()
+
+
+def _look(place: _Place, count: int, permitted: int, seconds: float) -> _Seen:
+    environ = settings(place.url, place.zuora.url, ZUORA_MAX_CONCURRENCY=str(permitted), WORKER_THREADS=str(_THREADS))
+    workers = [place.bench.ground.worker(environ) for _ in range(count)]
+    most = len(place.wanted)
+    place.drain(workers, permitted, seconds, min(most, 6 * permitted), _Seen())
+    seen = _Seen()
+    for _ in range(place.bench.rounds):
+        place.drain(workers, permitted, seconds, most, seen)
+    for worker in workers:
+        worker.stop()
+    return seen
+
+
+PART = Part(name="draining", title="Draining a backlog", about=ABOUT, measure=measure)
