@@ -6,6 +6,7 @@ Killed in the middle, another scheduler goes on from the cursor that was stored 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sync_service.calendar_requests import request_by_calendar
 from sync_service.check.story import check_story
 from sync_service.db import Database
-from sync_service.errors import SyncServiceError
+from sync_service.errors import LeaseLost, SyncServiceError
 from sync_service.failed_again import ask_failed_again
 from sync_service.jobs import JobLease, done, ensure_job, put_back, take
 from sync_service.log import logger
@@ -31,6 +32,8 @@ from sync_service.sync import SyncContext
 
 #: How often each process asks whether a job is due, in seconds.
 TICK_SECONDS = 5
+#: How long a running job gets after a stop, in seconds; less than the time after which we are killed (deploy/).
+GRACE_SECONDS = 25.0
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
@@ -81,21 +84,27 @@ class Scheduler:
         self.settings = settings
         self.jobs = jobs
         self._stop = threading.Event()
+        self._running: dict[str, JobLease] = {}
 
     def stop(self) -> None:
-        """Start no more work; `run` returns when the running job has ended. Safe in a signal handler."""
+        """Start no more work; `run` returns when the running jobs have ended. Safe in a signal handler."""
         self._stop.set()
 
-    def run(self) -> None:
-        """Tick until `stop`."""
+    def run(self) -> bool:
+        """Tick until `stop`; then give running jobs GRACE_SECONDS and put back what has not ended.
+
+        False where such a job still runs in its thread: the process need not wait for it.
+        """
         clock = BackgroundScheduler(timezone="UTC")
         for job in self.jobs:
             clock.add_job(self.tick, "interval", args=[job], seconds=TICK_SECONDS, max_instances=1, coalesce=True)
         clock.start()
         logger().info("scheduler_started", jobs=[job.name for job in self.jobs])
         self._stop.wait()
-        clock.shutdown(wait=True)
-        logger().info("scheduler_stopped")
+        clock.shutdown(wait=False)
+        late = self._drain()
+        logger().info("scheduler_stopped", put_back=late)
+        return not late
 
     def tick(self, job: Periodic) -> bool:
         """Run `job` if it is due and nobody else runs it; whether it ran."""
@@ -104,10 +113,26 @@ class Scheduler:
             lease = take(self.database, job.name)
             if lease is None:
                 return False
+            self._running[job.name] = lease
             self._work(job, lease)
         except (SQLAlchemyError, SyncServiceError, TimeoutError) as error:
             logger().error("job_interrupted", job=job.name, error=type(error).__name__)
+        finally:
+            self._running.pop(job.name, None)
         return True
+
+    def _drain(self) -> list[str]:
+        """Let running jobs end; those that have not in time are put back, to go on from their cursor elsewhere."""
+        deadline = time.monotonic() + GRACE_SECONDS
+        while self._running and time.monotonic() < deadline:
+            time.sleep(0.05)
+        late = dict(self._running)
+        for lease in late.values():
+            try:
+                put_back(self.database, lease)
+            except (SQLAlchemyError, LeaseLost) as error:  # its lease runs out, or it came to its end just now
+                logger().warning("release_failed", job=lease.name, error=type(error).__name__)
+        return sorted(late)
 
     def _work(self, job: Periodic, lease: JobLease) -> None:
         try:

@@ -25,6 +25,12 @@ LOOK_SECONDS = 0.2
 IDENTIFY_SECONDS = 20.0
 #: The longest pause between looks while the database is away, in seconds.
 MOST_PATIENCE_SECONDS = 10.0
+#: How long running syncs get after a stop, and putting back those that did not end, in seconds. Together less than the
+#: time after which a stopped process is killed (deploy/).
+GRACE_SECONDS = 25.0
+GIVE_BACK_SECONDS = 5.0
+#: Whoever holds the row of a late sync is about to end it, in ms.
+_LOCK_TIMEOUT_MS = 1_000
 
 
 class Worker:
@@ -43,8 +49,11 @@ class Worker:
         self._stop.set()
         self._wake.set()
 
-    def run(self, *, grace_seconds: float = 25.0) -> None:
-        """Work until `stop`; then give running syncs `grace_seconds` and put back what has not ended."""
+    def run(self) -> bool:
+        """Work until `stop`; then give running syncs GRACE_SECONDS and put back what has not ended.
+
+        False where threads still wait for answers that nobody needs any more: the process need not wait for them.
+        """
         self.identify()
         logger().info("worker_started", threads=self.threads)
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="sync")
@@ -59,8 +68,9 @@ class Worker:
             if not busy:
                 self._wake.wait(patience * random.uniform(0.75, 1.25))  # noqa: S311 - spreads the looks of many workers
             self._wake.clear()
-        self._drain(pool, grace_seconds)
-        logger().info("worker_stopped")
+        late = self._drain(pool)
+        logger().info("worker_stopped", put_back=len(late))
+        return not late
 
     def identify(self) -> None:
         """Make sure that the store is filled from this one tenant. Raises WrongTenant: nothing may be synced then.
@@ -116,13 +126,21 @@ class Worker:
             else:
                 self._calls_made += future.result()
 
-    def _drain(self, pool: ThreadPoolExecutor, grace_seconds: float) -> None:
-        wait(self._running, timeout=grace_seconds)
+    def _drain(self, pool: ThreadPoolExecutor) -> list[Claim]:
+        """Let running syncs end; what has not ended in time is put back and returned."""
+        wait(self._running, timeout=GRACE_SECONDS)
         late = [claim for future, claim in self._running.items() if not future.done()]
+        # In a thread, because a database that answers no more must not keep us.
+        giving_back = threading.Thread(target=self._give_back, args=(late,), daemon=True, name="give back")
+        giving_back.start()
+        giving_back.join(GIVE_BACK_SECONDS)
+        pool.shutdown(wait=False, cancel_futures=True)
+        return late
+
+    def _give_back(self, late: list[Claim]) -> None:
         for each in late:
             try:
-                with self.context.database.transaction() as session:
+                with self.context.database.transaction(lock_timeout_ms=_LOCK_TIMEOUT_MS) as session:
                     release(self.context.database, session, each)
-            except Exception as error:
+            except Exception as error:  # its lease runs out
                 logger().warning("release_failed", key=each.key, error=type(error).__name__)
-        pool.shutdown(wait=False, cancel_futures=True)

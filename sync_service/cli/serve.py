@@ -52,8 +52,7 @@ def worker(threads: int | None) -> None:
     settings = read_settings()
     threads = threads or settings.worker_threads
     loop = Worker(open_context(settings, threads=threads), threads)
-    _stop_on_signals(loop)
-    loop.run()
+    _run_until_stopped(loop)
 
 
 @click.command()
@@ -66,13 +65,17 @@ def scheduler() -> None:
         loop = Scheduler(context.database, settings, jobs)
     else:
         loop = Scheduler(open_database(settings), settings)
-    _stop_on_signals(loop)
-    loop.run()
+    _run_until_stopped(loop)
 
 
-def _stop_on_signals(loop: Worker | Scheduler) -> None:
+def _run_until_stopped(loop: Worker | Scheduler) -> None:
     def stop(_: int, __: FrameType | None) -> None:
         loop.stop()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    if not loop.run():
+        # The interpreter would join the threads that still wait, for up to the deadline of a run.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

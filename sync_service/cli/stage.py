@@ -17,6 +17,7 @@ from typing import IO
 import click
 import requests
 
+from sync_service.cli.supervise import ending_with_us
 from sync_service.db import Database, connect
 from sync_service.emulator.control import control
 from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
@@ -117,7 +118,14 @@ def _start(stage: Stage, arguments: list[str], stdout: int) -> subprocess.Popen[
     with log:
         # Their own session: Ctrl-C reaches only us, and we stop them in order. Their own folder: no .env is read.
         child = subprocess.Popen(  # noqa: S603 - our own words
-            command, env=stage.environ, stdout=stdout, stderr=log, text=True, cwd=stage.folder, start_new_session=True
+            command,
+            env=stage.environ,
+            stdout=stdout,
+            stderr=log,
+            text=True,
+            cwd=stage.folder,
+            start_new_session=True,
+            preexec_fn=ending_with_us(),
         )
     stage.children.append(child)
     return child

@@ -1,27 +1,37 @@
-"""Several of our commands as children of one process: signals are passed on, a child that dies is started again."""
+"""Several of our commands as children of one process: signals are passed on, a child that is killed is started again.
+
+Children end with us, also where nobody is left to tell them.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from types import FrameType
 
 from sync_service.log import logger
 
-#: How long a stopped child may take before it is killed, in seconds.
+#: How long stopped children may take before they are killed, in seconds: more than any of them grants what it runs,
+#: less than the time after which we are killed ourselves (deploy/).
 GRACE_SECONDS = 35.0
 #: Pause before a child that died is started again, in seconds.
 RESTART_SECONDS = 1.0
+#: Linux's prctl: which signal a process gets when its parent dies.
+_PR_SET_PDEATHSIG = 1
 
 
 def supervise(parts: Sequence[tuple[str, Sequence[str]]], environ: Mapping[str, str]) -> int:
     """Run `sync-service <arguments>` for each part until SIGTERM or SIGINT; return 0 after a stop that was asked for.
 
-    A child that leaves with status 2 (settings) or within its first second is not started again: everything stops with
-    its status.
+    A child that leaves with a status of its own, such as 2 for wrong settings, is not started again: everything stops
+    with its status.
     """
     stopping = threading.Event()
 
@@ -44,16 +54,39 @@ def supervise(parts: Sequence[tuple[str, Sequence[str]]], environ: Mapping[str, 
                 stopping.set()
                 break
             children[name] = _start(words[name], environ)
-    for child in children.values():
-        child.terminate()
-    for child in children.values():
-        try:
-            child.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
+    _end(children.values())
     return status
+
+
+def ending_with_us() -> Callable[[], None] | None:
+    """A `preexec_fn` by which a child gets SIGTERM when we die, whatever we die of; None where only Linux knows how."""
+    if sys.platform != "linux":
+        return None
+    prctl, us = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != us:  # died before we could ask
+            os._exit(1)
+
+    return ask
+
+
+def _end(children: Collection[subprocess.Popen[bytes]]) -> None:
+    """Ask all to stop; who has not within GRACE_SECONDS is killed with everything it started."""
+    for child in children:
+        child.terminate()
+    deadline = time.monotonic() + GRACE_SECONDS
+    for child in children:
+        try:
+            child.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
 
 
 def _start(arguments: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "sync_service.cli.main", *arguments]
-    return subprocess.Popen(command, env=dict(environ), start_new_session=True)  # noqa: S603 - our own words
+    return subprocess.Popen(  # noqa: S603 - our own words
+        command, env=dict(environ), start_new_session=True, preexec_fn=ending_with_us()
+    )

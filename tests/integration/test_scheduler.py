@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from sqlalchemy import text
 from sqlmodel import select
 
+from sync_service import scheduler
 from sync_service.calendar_requests import request_by_calendar
 from sync_service.db import Database
-from sync_service.jobs import JobLease
+from sync_service.jobs import JobLease, take
 from sync_service.prune import DAY_MS, prune
 from sync_service.queue import Cause, Kind, Priority, enqueue
 from sync_service.scheduler import Periodic, Scheduler
@@ -120,6 +124,32 @@ def test_a_job_that_fails_is_tried_again_later_and_says_why(database: Database) 
     with database.reading() as session:
         error, lease_until = session.connection().execute(text("SELECT last_error, lease_until FROM job")).one()
     assert (error, lease_until) == ("no luck", None)
+
+
+def test_a_job_that_does_not_end_after_a_stop_is_put_back_for_another_scheduler(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def endless(_: Database, __: Settings, ___: JobLease) -> Mapping[str, Any]:
+        begun.set()
+        may_end.wait(60)
+        return {}
+
+    monkeypatch.setattr(scheduler, "TICK_SECONDS", 0.05)
+    monkeypatch.setattr(scheduler, "GRACE_SECONDS", 0.2)
+    loop = Scheduler(database, SETTINGS, (Periodic("endless", 60_000, endless),))
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(loop.run)
+        begun.wait(60)
+
+        loop.stop()
+
+        all_ended = ended.result(timeout=60)
+        again = take(database, "endless")
+        may_end.set()
+    assert not all_ended
+    assert again is not None, "nobody could go on before the lease ran out"
 
 
 def run(key: str, ended_at: int, *, change_count: int, outcome: str = "changed") -> SyncRunRow:
