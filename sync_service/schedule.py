@@ -14,6 +14,7 @@ from functools import cached_property
 
 from sync_service.billing.charges import Charge, billed_and_not_over, charges_of, is_billed_day, is_in_arrears
 from sync_service.billing.completeness import (
+    as_billed_by_now,
     check_preview_complete,
     days_covered,
     preview_target_date,
@@ -117,7 +118,8 @@ def due_schedule(
     Raises PreviewIncomplete.
     """
     check_preview_complete(subscription, preview, today, rules)
-    charges = charges_of(subscription)
+    told = charges_of(subscription)
+    charges = as_billed_by_now(told, preview, today)
     end, covered = end_of_schedule(subscription, today, rules), days_covered(subscription, preview, today, rules)
     lines: dict[date, list[Line]] = defaultdict(list)
     unknown: dict[date, set[str]] = defaultdict(set)
@@ -134,6 +136,9 @@ def due_schedule(
     unscheduled = unscheduled_charges(subscription, preview, today, rules)
     if unscheduled:
         notes.append(f"Billed by an invoice schedule, which the preview does not show: {', '.join(unscheduled)}.")
+    unposted = [after.name for before, after in zip(told, charges, strict=True) if before is not after]
+    if unposted:
+        notes.append(f"On a draft invoice, or billed while this was read: {', '.join(unposted)}.")
     if covered < end:
         since = "were" if covered <= today else f"from {covered} on were"
         notes.append(f"Zuora cut its preview short: payments {since} left alone.")

@@ -31,6 +31,11 @@ class Charge:
         """Zuora's stable name of the charge, such as C-00000950."""
         return self.segments[0].charge_number
 
+    @property
+    def name(self) -> str:
+        """The charge for people: its latest name and its number."""
+        return f"{self.segments[-1].name} ({self.number})".strip()
+
     @cached_property
     def anchor(self) -> date | None:
         """The charge's own day: its first day ever. Periods are counted from it over all segments."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 from sync_service.billing.charges import Charge, charges_of, costs_something, is_in_arrears
@@ -61,7 +62,7 @@ def check_preview_complete(subscription: ZuoraSubscription, preview: Preview, to
         if not lines.name(charge) and any(_must_be_due(charge, each, stop, covered) for each in charge.segments)
     ]
     if missing:
-        names = ", ".join(f"{charge.segments[-1].name} ({charge.number})".strip() for charge in missing)
+        names = ", ".join(charge.name for charge in missing)
         raise PreviewIncomplete(f"Zuora's billing preview has no line of: {names}.")
 
 
@@ -69,12 +70,36 @@ def unscheduled_charges(subscription: ZuoraSubscription, preview: Preview, today
     """Names of charges that follow an invoice schedule and have no line in the preview: their days are not known."""
     lines, end = _Lines(preview), end_of_schedule(subscription, today, rules)
     return [
-        f"{segment.name} ({charge.number})".strip()
+        charge.name
         for charge in charges_of(subscription)
         if not lines.name(charge)
         for segment in charge.segments[-1:]
         if _follows_invoice_schedule(charge, segment) and _costs(segment) and _has_open_day(charge, segment, end)
     ]
+
+
+def as_billed_by_now(charges: tuple[Charge, ...], preview: Preview, today: date) -> tuple[Charge, ...]:
+    """The charges, each billed up to where its lines in the preview begin.
+
+    Zuora previews a charge from where billing stopped, without what stands on draft invoices ("Generate a billing
+    preview"). One that begins after `chargedThroughDate` so means a draft invoice that is not posted yet, or a bill run
+    between our two questions: either way the days between are no longer to come.
+    """
+    return tuple(_billed_to_its_lines(charge, preview, today) for charge in charges)
+
+
+def _billed_to_its_lines(charge: Charge, preview: Preview, today: date) -> Charge:
+    begun = min((item.service_start for item in preview.items if item.charge_number == charge.number), default=None)
+    if begun is None:
+        return charge
+    stop = min(begun, _first_stop(charge.subscription, today))
+    segments = tuple(
+        replace(each, charged_through=min(each.effective_end or stop, stop))
+        if _costs(each) and not _follows_invoice_schedule(charge, each) and _has_open_day(charge, each, stop)
+        else each
+        for each in charge.segments
+    )
+    return charge if segments == charge.segments else replace(charge, segments=segments)
 
 
 class _Lines:

@@ -121,21 +121,31 @@ def _why_not_recurring(charge: Charge, segment: ChargeSegment) -> str | None:
     aligned = getattr(charge.subscription, _ALIGNED_TO.get(segment.billing_period_alignment or "", ""), anchor)
     if aligned is None or not grid.begins_on(aligned):
         return f"is billed with {segment.billing_period_alignment}"
-    billed_so = through is not None and through > anchor and grid.begins_on(through) and through.day == anchor.day
-    if not billed_so and length.months and _billing_day(charge, segment) != anchor.day:
+    followed = through is not None and through > anchor and _tells_the_day(through, grid)
+    if not followed and not _begins_on_its_own_day(charge, segment, grid):
         return f"is billed on another day than its own ({segment.billing_day})"
     return None
 
 
-def _billing_day(charge: Charge, segment: ChargeSegment) -> int | None:
-    """The day of the month on which Zuora begins the charge's periods; None where only the account knows it."""
-    word = segment.billing_day or "ChargeTriggerDay"
-    if word == "ChargeTriggerDay":
-        return charge.anchor.day if charge.anchor else None
-    if word == "SubscriptionStartDay":
-        return charge.subscription.start.day if charge.subscription.start else None
-    digits = "".join(character for character in word if character.isdigit())
-    return int(digits) if word.startswith("SpecificDayofMonth") and digits else None
+def _tells_the_day(through: date, grid: Grid) -> bool:
+    """Whether billing that stopped at `through` has followed the grid and nothing else.
+
+    The last day of a short month is that of every later billing day, too.
+    """
+    if not grid.length.months:
+        return grid.begins_on(through)
+    is_end_of_month = (through + _ONE_DAY).day == 1
+    return grid.begins_on(through) and through.day == grid.anchor.day and (through.day == 31 or not is_end_of_month)
+
+
+def _begins_on_its_own_day(charge: Charge, segment: ChargeSegment, grid: Grid) -> bool:
+    """Whether Zuora's word for the billing day means the charge's own; only the account knows the others."""
+    word, start = segment.billing_day or "ChargeTriggerDay", charge.subscription.start
+    if word == "SubscriptionStartDay" and start is not None:
+        return start.day == grid.anchor.day if grid.length.months else grid.begins_on(start)
+    if word.startswith("SpecificDayofMonth") and grid.length.months:
+        return "".join(filter(str.isdigit, word)) == str(grid.anchor.day)
+    return word == "ChargeTriggerDay"
 
 
 def _why_discounted(charges: tuple[Charge, ...], segment: ChargeSegment, start: date, stop: date) -> str | None:

@@ -125,6 +125,9 @@ REFUSED = {
     "has a price Per_Year": a_segment(list_price_base="Per_Year"),
     "is billed on another day": a_segment(billing_day="SpecificDayofMonth(#5)", charged_through=None),
     "is billed on another day than": a_segment(billing_day="DefaultFromCustomer", charged_through=None),
+    "is billed on another day than its": a_segment(
+        billing_day="SpecificDayofWeek/Monday", billing_period="Week", charged_through=None
+    ),
     "is billed with AlignToTermStart": a_segment(
         billing_period_alignment="AlignToTermStart", effective_start=day("2026-01-20"), charged_through=None
     ),
@@ -161,6 +164,34 @@ def test_a_discount_that_is_over_reduces_nothing() -> None:
 
 def test_the_accounts_billing_day_is_believed_where_billing_has_followed_the_charges_own() -> None:
     assert len(computed(a_segment(billing_day="DefaultFromCustomer"))) == 6
+
+
+@pytest.mark.parametrize("through", ["2026-06-30", "2026-05-30"])
+def test_the_last_day_of_a_short_month_does_not_tell_whether_the_billing_day_is_the_30th_or_the_31st(
+    through: str,
+) -> None:
+    segment = a_segment(
+        billing_day="DefaultFromCustomer",
+        effective_start=day("2026-04-30"),
+        effective_end=day("2026-12-30"),
+        charged_through=day(through),
+    )
+    if through == "2026-05-30":
+        assert [start for start, _, _ in computed(segment)][:2] == ["2026-05-30", "2026-06-30"]
+        return
+    with pytest.raises(CannotCompute, match="is billed on another day"):
+        computed(segment)
+
+
+def test_weeks_are_counted_from_the_charges_own_day_where_billing_has_followed_it() -> None:
+    weekly = a_segment(
+        billing_day="SpecificDayofWeek/Thursday",
+        billing_period="Week",
+        effective_end=day("2026-07-02"),
+        charged_through=day("2026-06-18"),
+    )
+
+    assert [start for start, _, _ in computed(weekly)] == ["2026-06-18", "2026-06-25"]
 
 
 def test_a_last_period_that_is_not_prorated_is_computed_whole() -> None:
