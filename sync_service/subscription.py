@@ -56,12 +56,9 @@ class StatusPeriod:
 
 @dataclass(frozen=True, kw_only=True)
 class Tier:
-    """One step of a volume or tiered price."""
+    """One step of a volume or tiered price: only whether it costs anything is asked."""
 
-    starting_unit: Decimal | None = None
-    ending_unit: Decimal | None = None
     price: Decimal | None = None
-    price_format: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +71,6 @@ class ChargeSegment:
     charge_number: str
     segment: int = 1
     name: str = ""
-    rate_plan_name: str = ""
     product_name: str = ""
     #: Recurring, OneTime or Usage.
     type: str = "Recurring"
@@ -84,10 +80,6 @@ class ChargeSegment:
     price: Decimal | None = None
     tiers: tuple[Tier, ...] = ()
     quantity: Decimal | None = None
-    discount_amount: Decimal | None = None
-    discount_percentage: Decimal | None = None
-    discount_level: str | None = None
-    apply_discount_to: str | None = None
     unit_of_measure: str | None = None
     billing_period: str | None = None
     #: How many months, weeks or days one billing period has where billing_period is Specific_….
@@ -98,10 +90,6 @@ class ChargeSegment:
     billing_period_alignment: str | None = None
     list_price_base: str | None = None
     proration_option: str | None = None
-    trigger_event: str | None = None
-    end_date_condition: str | None = None
-    up_to_periods: int | None = None
-    up_to_periods_type: str | None = None
     tax_mode: str | None = None
     effective_start: date | None = None
     effective_end: date | None = None
@@ -130,7 +118,6 @@ class ZuoraSubscription:
     account_number: str | None
     account_name: str | None = None
     invoice_owner_id: str | None = None
-    invoice_owner_number: str | None = None
     #: TERMED or EVERGREEN.
     term_type: str = "TERMED"
     start: date | None = None
@@ -141,9 +128,7 @@ class ZuoraSubscription:
     auto_renew: bool = False
     current_term: int | None = None
     current_term_period: str | None = None
-    renewal_setting: str | None = None
     currency: str | None = None
-    cancel_reason: str | None = None
     status_history: tuple[StatusPeriod, ...] = ()
     scheduled_cancel: date | None = None
     scheduled_suspend: date | None = None

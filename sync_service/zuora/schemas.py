@@ -31,7 +31,6 @@ class SubscriptionSchema(ZuoraSchema):
     account_number = Text(data_key="accountNumber")
     account_name = Text(data_key="accountName")
     invoice_owner_id = Text(data_key="invoiceOwnerAccountId")
-    invoice_owner_number = Text(data_key="invoiceOwnerAccountNumber")
     term_type = Text(required=True, data_key="termType")
     start = Day(data_key="subscriptionStartDate")
     end = Day(data_key="subscriptionEndDate")
@@ -40,9 +39,7 @@ class SubscriptionSchema(ZuoraSchema):
     auto_renew = Flag(data_key="autoRenew")
     current_term = Whole(data_key="currentTerm")
     current_term_period = Text(data_key="currentTermPeriodType")
-    renewal_setting = Text(data_key="renewalSetting")
     currency = Text(data_key="currency")
-    cancel_reason = Text(data_key="cancelReason")
     scheduled_cancel = Day(data_key="scheduledCancelDate")
     scheduled_suspend = Day(data_key="scheduledSuspendDate")
     scheduled_resume = Day(data_key="scheduledResumeDate")
@@ -64,7 +61,6 @@ class StatusPeriodSchema(ZuoraSchema):
 class RatePlanSchema(ZuoraSchema):
     """A rate plan without its charges."""
 
-    rate_plan_name = Text(data_key="ratePlanName")
     product_name = Text(data_key="productName")
 
 
@@ -79,10 +75,6 @@ class ChargeSchema(ZuoraSchema):
     currency = Text(data_key="currency")
     price = Number(data_key="price")
     quantity = Number(data_key="quantity")
-    discount_amount = Number(data_key="discountAmount")
-    discount_percentage = Number(data_key="discountPercentage")
-    discount_level = Text(data_key="discountLevel")
-    apply_discount_to = Text(data_key="applyDiscountTo")
     unit_of_measure = Text(data_key="uom")
     billing_period = Text(data_key="billingPeriod")
     specific_billing_period = Whole(data_key="specificBillingPeriod")
@@ -91,11 +83,6 @@ class ChargeSchema(ZuoraSchema):
     billing_period_alignment = Text(data_key="billingPeriodAlignment")
     list_price_base = Text(data_key="listPriceBase")
     proration_option = Text(data_key="prorationOption")
-    trigger_event = Text(data_key="triggerEvent")
-    end_date_condition = Text(data_key="endDateCondition")
-    # A text on a charge and an integer on a segment, by the specification.
-    up_to_periods = Whole(data_key="upToPeriods")
-    up_to_periods_type = Text(data_key="upToPeriodsType")
     tax_mode = Text(data_key="taxMode")
     effective_start = Day(data_key="effectiveStartDate")
     effective_end = Day(data_key="effectiveEndDate")
@@ -107,10 +94,7 @@ class ChargeSchema(ZuoraSchema):
 class TierSchema(ZuoraSchema):
     """One step of a tiered or volume price."""
 
-    starting_unit = Number(data_key="startingUnit")
-    ending_unit = Number(data_key="endingUnit")
     price = Number(data_key="price")
-    price_format = Text(data_key="priceFormat")
 
 
 class ContactSchema(ZuoraSchema):

@@ -84,7 +84,7 @@ NEED_NOT_BE_DUE = {
     "billed beyond its end": with_segments(a_segment(effective_end=day("2026-06-20"))),
     "free": with_segments(a_segment(price=Decimal(0))),
     "for no unit at all": with_segments(a_segment(model="PerUnit", quantity=Decimal(0))),
-    "a discount": with_segments(a_segment(model="DiscountPercentage", discount_percentage=Decimal(10))),
+    "a discount": with_segments(a_segment(model="DiscountPercentage")),
     "one-time": with_segments(a_segment(type="OneTime", charged_through=None)),
     "usage": with_segments(a_segment(type="Usage", charged_through=None)),
     "by an invoice schedule of its own": with_segments(a_segment(invoice_schedule_id="is-1")),

@@ -83,7 +83,7 @@ def test_on_its_day_the_cancellation_takes_effect(spelling: str) -> None:
 
 
 def test_a_withdrawn_cancellation_leaves_nothing_set() -> None:
-    subscription = a_subscription(cancel_reason=None)
+    subscription = a_subscription()
 
     assert not is_cancel_set(subscription)
     assert cancel_date(subscription, TODAY) is None
