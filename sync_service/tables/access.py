@@ -47,8 +47,13 @@ class AdminUserRow(SQLModel, table=True):
 
     #: In lower case.
     email: str = Field(primary_key=True, sa_type=Text)
-    #: argon2 hash.
-    password_hash: str = Field(sa_type=Text)
+    #: argon2 hash; None for somebody who comes in by single sign-on alone.
+    password_hash: str | None = Field(default=None, sa_type=Text)
+    #: Until then a temporary password works, and only to choose another; None for a password of the person's own.
+    password_until: int | None = Field(default=None, sa_type=BigInteger)
+    #: The account at the identity provider that came in first with this address; no other may.
+    issuer: str | None = Field(default=None, sa_type=Text)
+    subject: str | None = Field(default=None, sa_type=Text)
     #: viewer or operator.
     role: str = Field(sa_type=Text)
     created_at: int = Field(sa_type=BigInteger)
@@ -64,6 +69,8 @@ class AdminSessionRow(SQLModel, table=True):
     #: Hash of the cookie: who reads this table can log in as nobody.
     token_hash: str = Field(primary_key=True, sa_type=Text)
     email: str = Field(sa_type=Text, index=True)
+    #: By the identity provider, not by a password.
+    signed_on: bool = False
     began_at: int = Field(sa_type=BigInteger)
     #: The last page that was asked for, give or take a minute.
     seen_at: int = Field(sa_type=BigInteger, index=True)

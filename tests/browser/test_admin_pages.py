@@ -11,7 +11,20 @@ from sync_service.cli.stage import Stage
 from sync_service.emulator.control import control
 from tests.browser.conftest import VIEWER, Visitor
 
-PAGES = ("", "/subscriptions", "/runs", "/callouts", "/failed", "/held", "/jobs", "/clients", "/activity", "/settings")
+PAGES = (
+    "",
+    "/subscriptions",
+    "/runs",
+    "/callouts",
+    "/failed",
+    "/held",
+    "/jobs",
+    "/clients",
+    "/users",
+    "/account",
+    "/activity",
+    "/settings",
+)
 Visit = Callable[..., Visitor]
 
 

@@ -34,6 +34,7 @@ def upgrade() -> None:
         "admin_session",
         sa.Column("token_hash", sa.Text(), nullable=False),
         sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("signed_on", sa.Boolean(), nullable=False),
         sa.Column("began_at", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_admin_session")),
@@ -45,7 +46,10 @@ def upgrade() -> None:
     op.create_table(
         "admin_user",
         sa.Column("email", sa.Text(), nullable=False),
-        sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=True),
+        sa.Column("password_until", sa.BigInteger(), nullable=True),
+        sa.Column("issuer", sa.Text(), nullable=True),
+        sa.Column("subject", sa.Text(), nullable=True),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("disabled_at", sa.BigInteger(), nullable=True),
@@ -608,9 +612,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_sync_cause_request")
 
     op.drop_table("sync_cause")
-    with op.batch_alter_table("sweep_seen", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_sweep_seen_at"))
-
     with op.batch_alter_table("sweep_seen", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_sweep_seen_at"))
 

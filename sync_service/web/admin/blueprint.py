@@ -15,10 +15,13 @@ from sync_service.db import Database
 from sync_service.log import logger
 from sync_service.settings import Settings
 from sync_service.web.admin import history_pages, overview, subscriptions, troubles, upkeep, words
+from sync_service.web.admin.account import AccountPage
 from sync_service.web.admin.desk import Desk
 from sync_service.web.admin.door import Door
+from sync_service.web.admin.login import LoginPage, PasswordCheck
 from sync_service.web.admin.progress import STEPS
 from sync_service.web.admin.sealing import Seal
+from sync_service.web.admin.users import UsersPage
 
 _ASSETS = Path(__file__).parent.parent / "static" / "admin"
 _FOREVER = "public, max-age=31536000, immutable"
@@ -32,6 +35,7 @@ _PAGES = (
     ("admin.held", "Held"),
     ("admin.jobs", "Sweeps and jobs"),
     ("admin.clients", "API clients"),
+    ("admin.users", "Users"),
     ("admin.activity", "Activity"),
     ("admin.settings", "Settings"),
 )
@@ -41,13 +45,24 @@ def admin_blueprint(settings: Settings, database: Database) -> Blueprint:
     """Everything under /admin. Browsers come here and Zuora never does, so that redirects are fine."""
     blueprint = Blueprint("admin", __name__, url_prefix="/admin")
     desk = Desk(settings=settings, database=database, seal=Seal(settings.secret_key))
-    Door(database, settings.secret_key, secure=settings.public_url.startswith("https://")).attach(blueprint)
+    _add_people(blueprint, settings, database)
     for part in (overview, subscriptions, history_pages, troubles, upkeep):
         part.attach(blueprint, desk)
     _add_assets(blueprint)
     _add_words(blueprint)
     _add_errors(blueprint)
     return blueprint
+
+
+def _add_people(blueprint: Blueprint, settings: Settings, database: Database) -> None:
+    """The door, the ways in, and the pages about those who may."""
+    door = Door(database, settings.secret_key, secure=settings.public_url.startswith("https://"))
+    check = PasswordCheck(database)
+    passwords, name = True, ""
+    door.attach(blueprint)
+    LoginPage(door, check, passwords=passwords, provider=name).attach(blueprint)
+    AccountPage(database, door, check, passwords=passwords).attach(blueprint)
+    UsersPage(database, passwords=passwords, provider=name).attach(blueprint)
 
 
 def _add_assets(blueprint: Blueprint) -> None:

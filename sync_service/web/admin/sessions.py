@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections import Counter
 from dataclasses import dataclass
 
-from sqlmodel import Session, col, delete, or_
+from sqlmodel import Session, col, delete, or_, select
 
 from sync_service.db import Database
 from sync_service.tables import AdminSessionRow, AdminUserRow
@@ -27,6 +28,8 @@ class Person:
 
     email: str
     role: Role
+    #: Came in with a temporary password and has to choose another before anything else.
+    must_choose: bool = False
 
     @property
     def may_act(self) -> bool:
@@ -40,7 +43,7 @@ class SessionBook:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def open(self, user: AdminUserRow) -> str:
+    def open(self, email: str, *, signed_on: bool = False, note: str | None = None) -> str:
         """A new log-in; returns what its cookie holds. Ended ones are swept away on the occasion."""
         token = secrets.token_urlsafe(32)
         with self._database.transaction() as session:
@@ -49,8 +52,9 @@ class SessionBook:
                 col(AdminSessionRow.began_at) <= now - LIFETIME_MS, col(AdminSessionRow.seen_at) <= now - IDLE_MS
             )
             session.exec(delete(AdminSessionRow).where(ended))
-            session.add(AdminSessionRow(token_hash=_hash(token), email=user.email, began_at=now, seen_at=now))
-            record_action(self._database, session, user.email, "log in")
+            row = AdminSessionRow(token_hash=_hash(token), email=email, signed_on=signed_on, began_at=now, seen_at=now)
+            session.add(row)
+            record_action(self._database, session, email, "log in", note)
         return token
 
     def find(self, token: str) -> Person | None:
@@ -62,12 +66,23 @@ class SessionBook:
             return None
         if now - row.seen_at > _SEEN_EVERY_MS:
             self._note_seen(row.token_hash, now)
-        return Person(user.email, Role(user.role))
+        return Person(user.email, Role(user.role), must_choose=not row.signed_on and user.password_until is not None)
 
     def close(self, token: str) -> None:
         """End the log-in. Repeatable."""
         with self._database.transaction() as session:
             session.exec(delete(AdminSessionRow).where(col(AdminSessionRow.token_hash) == _hash(token)))
+
+    def count(self) -> dict[str, int]:
+        """How many log-ins are alive, by email address."""
+        with self._database.reading() as session:
+            now = self._database.now(session)
+            alive = (
+                col(AdminSessionRow.began_at) > now - LIFETIME_MS,
+                col(AdminSessionRow.seen_at) > now - IDLE_MS,
+            )
+            emails = session.exec(select(AdminSessionRow.email).where(*alive)).all()
+        return dict(Counter(emails))
 
     def _note_seen(self, token_hash: str, now: int) -> None:
         with self._database.transaction(lock_timeout_ms=2000) as session:

@@ -1,0 +1,67 @@
+"""The page of one's own account: who am I here, another password, and out everywhere."""
+
+from __future__ import annotations
+
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from werkzeug.exceptions import BadRequest
+from werkzeug.wrappers import Response as AnyResponse
+
+from sync_service.db import Database
+from sync_service.tables import AdminUserRow
+from sync_service.web.admin.door import Door, who
+from sync_service.web.admin.login import PasswordCheck, say_wait
+from sync_service.web.admin.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD, UserInvalid
+from sync_service.web.admin.people import choose_password, end_sessions
+from sync_service.web.admin.sessions import SessionBook
+
+
+class AccountPage:
+    """`/admin/account`, for everybody."""
+
+    def __init__(self, database: Database, door: Door, check: PasswordCheck, *, passwords: bool) -> None:
+        self._database = database
+        self._door = door
+        self._check = check
+        self._passwords = passwords
+        self._book = SessionBook(database)
+
+    def attach(self, blueprint: Blueprint) -> None:
+        """Add the page and what it changes."""
+        blueprint.add_url_rule("/account", "account", self._show)
+        blueprint.add_url_rule("/account/password", "choose", self._choose, methods=["POST"])
+        blueprint.add_url_rule("/account/log-out", "leave", self._leave, methods=["POST"])
+
+    def _show(self, problem: str = "", status: int = 200) -> AnyResponse:
+        with self._database.reading() as session:
+            user = session.get(AdminUserRow, who().email)
+        page = render_template(
+            "admin/account.html",
+            sessions=self._book.count().get(who().email, 0),
+            has_password=self._passwords and user is not None and user.password_hash is not None,
+            shortest=SHORTEST_PASSWORD,
+            longest=LONGEST_PASSWORD,
+            problem=problem,
+        )
+        return make_response(page, status)
+
+    def _choose(self) -> AnyResponse:
+        if not self._passwords:
+            raise BadRequest("Nobody comes in by a password here.")
+        current, new = request.form.get("current", ""), request.form.get("new", "")
+        if new != request.form.get("again", ""):
+            return self._show("The new password was not typed the same twice.", 400)
+        if new == current:
+            return self._show("The new password is the one there is.", 400)
+        user, seconds = self._check.prove(who().email, current)
+        if user is None:
+            return self._show(say_wait(seconds) if seconds else "The password that you have now is another one.", 403)
+        try:
+            choose_password(self._database, user.email, new)
+        except UserInvalid as error:
+            return self._show(str(error), 400)
+        flash("Your password is changed, and you are logged out everywhere else.")
+        return self._door.let_in(user.email, None)
+
+    def _leave(self) -> AnyResponse:
+        end_sessions(self._database, who().email, actor=who().email)
+        return redirect(url_for("admin.login"), 303)

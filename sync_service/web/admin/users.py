@@ -1,0 +1,132 @@
+"""The page Users: who may come in and as what. No email address stands in an address of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.exceptions import BadRequest, Conflict, NotFound
+from werkzeug.wrappers import Response as AnyResponse
+
+from sync_service.db import Database
+from sync_service.web.admin import people
+from sync_service.web.admin.door import operators_only, who
+from sync_service.web.admin.passwords import TEMPORARY_MS, UserInvalid, normalise_email
+from sync_service.web.admin.people import LastOperator, Role, UserKnown, UserUnknown
+from sync_service.web.admin.sessions import SessionBook
+
+Change = Callable[[Database, str, str], str]
+_DAYS = TEMPORARY_MS // 86_400_000
+
+
+class UsersPage:
+    """`/admin/users`, for operators alone."""
+
+    def __init__(self, database: Database, *, passwords: bool, provider: str) -> None:
+        self._database = database
+        self._book = SessionBook(database)
+        self._passwords = passwords
+        self._provider = provider
+
+    def attach(self, blueprint: Blueprint) -> None:
+        """Add the page and what it changes."""
+        blueprint.add_url_rule("/users", "users", operators_only(self._show))
+        blueprint.add_url_rule("/users", "add_user", operators_only(self._add), methods=["POST"])
+        words = ",".join(_CHANGES)
+        blueprint.add_url_rule(
+            f"/users/<any({words}):what>", "change_user", operators_only(self._change), methods=["POST"]
+        )
+        blueprint.add_url_rule("/users/password", "reset_user", operators_only(self._reset), methods=["POST"])
+
+    def _show(self, secret: tuple[str, str] | None = None) -> str:
+        """Everybody; `secret` is an email address and its temporary password, shown this once."""
+        with self._database.reading() as session:
+            rows, now = people.list_users(session), self._database.now(session)
+        return render_template(
+            "admin/users.html",
+            here="admin.users",
+            rows=rows,
+            now=now,
+            sessions=self._book.count(),
+            roles=list(Role),
+            secret=secret,
+            days=_DAYS,
+            passwords=self._passwords,
+            provider=self._provider,
+        )
+
+    def _add(self) -> AnyResponse | str:
+        email, role = request.form.get("email", ""), _role()
+        with_password = self._passwords and not (self._provider and request.form.get("way") == "provider")
+        try:
+            password = people.add_user(self._database, email, role, with_password=with_password, actor=who().email)
+        except UserInvalid as error:
+            raise BadRequest(str(error)) from None
+        except UserKnown as error:
+            raise Conflict(str(error)) from None
+        if password:
+            return self._show((normalise_email(email), password))
+        flash(f"{normalise_email(email)} may come in with {self._provider}.")
+        return redirect(url_for("admin.users"), 303)
+
+    def _reset(self) -> str:
+        if not self._passwords:
+            raise BadRequest("Nobody comes in by a password here.")
+        email = normalise_email(request.form.get("email", ""))
+        try:
+            return self._show((email, people.reset_password(self._database, email, actor=who().email)))
+        except UserUnknown as error:
+            raise NotFound(str(error)) from None
+
+    def _change(self, what: str) -> AnyResponse:
+        email = normalise_email(request.form.get("email", ""))
+        try:
+            said = _CHANGES[what](self._database, email, who().email)
+        except UserUnknown as error:
+            raise NotFound(str(error)) from None
+        except LastOperator as error:
+            raise Conflict(str(error)) from None
+        flash(f"{email} {said}")
+        return redirect(url_for("admin.users"), 303)
+
+
+def _change_role(database: Database, email: str, actor: str) -> str:
+    role = _role()
+    people.change_role(database, email, role, actor=actor)
+    return f"is {role.value} from the next page on."
+
+
+def _disable(database: Database, email: str, actor: str) -> str:
+    people.disable_user(database, email, actor=actor)
+    return "may no longer come in."
+
+
+def _enable(database: Database, email: str, actor: str) -> str:
+    people.enable_user(database, email, actor=actor)
+    return "may come in again."
+
+
+def _end_sessions(database: Database, email: str, actor: str) -> str:
+    people.end_sessions(database, email, actor=actor)
+    return "is logged out everywhere."
+
+
+def _forget_account(database: Database, email: str, actor: str) -> str:
+    people.forget_account(database, email, actor=actor)
+    return "may come in with another account of the identity provider."
+
+
+_CHANGES: dict[str, Change] = {
+    "role": _change_role,
+    "disable": _disable,
+    "enable": _enable,
+    "logout": _end_sessions,
+    "forget": _forget_account,
+}
+
+
+def _role() -> Role:
+    try:
+        return Role(request.form.get("role", ""))
+    except ValueError:
+        raise BadRequest("A role is viewer or operator.") from None
