@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from hashlib import sha256
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -19,6 +20,7 @@ from sync_service.sweep.memory import forget_sights, read_sights, remember
 from sync_service.sweep.report import Report
 from sync_service.sweep.story import Cursor, PartWay, walk
 from sync_service.sync import SyncContext
+from sync_service.tables import CalloutRow
 from sync_service.zuora.callout_history import FailedCallout, fetch_failed_callouts
 from sync_service.zuora.client import Reading
 
@@ -82,45 +84,56 @@ def _ask_for(
     context: SyncContext, report: Report, read_callout: ReadCallout, callouts: Iterable[FailedCallout]
 ) -> None:
     """Request what the callouts of one page name, then remember them."""
+    database = context.database
     found = {callout.fingerprint: callout for callout in callouts}
     report.add("looked_at", len(found))
-    with context.database.reading() as session:
+    wanted: dict[Kind, set[str]] = {}
+    echoes: list[CalloutRow] = []
+    with database.reading() as session:
         sights = read_sights(session, "callout", list(found))
-        wanted: dict[Kind, set[str]] = {}
         new = {fingerprint: each for fingerprint, each in found.items() if fingerprint not in sights}
         for callout in new.values():
-            kind, key = _named(callout, read_callout, report, context.settings.public_url)
+            kind, key, echo = _named(callout, read_callout, report, context.settings.public_url)
             if kind is Kind.SUBSCRIPTION:
                 number = resolve_key(session, key)
                 kind, key = (kind, number) if number else (Kind.ALIAS, key)
-            if kind is not None:
+            if kind is not None and echo is None:
                 wanted.setdefault(kind, set()).add(key)
+            elif kind is not None:
+                echoes.append(_echo_row(callout, key, f"{echo}; from Zuora's history", database.now(session)))
+    with database.transaction() as session:
+        session.add_all(echoes)
     for kind, keys in wanted.items():
         cause = Cause(Trigger.CALLOUT, NAME)
-        marked = enqueue_many(context.database, kind, keys, cause, priority=Priority.JOB, full=kind is Kind.ACCOUNT)
+        marked = enqueue_many(database, kind, keys, cause, priority=Priority.JOB, full=kind is Kind.ACCOUNT)
         report.add("marked", marked)
         report.name("recovered", sorted(keys))
-    remember(context.database, "callout", dict.fromkeys(new, ""))
+    remember(database, "callout", dict.fromkeys(new, ""))
 
 
 def _named(
     callout: FailedCallout, read_callout: ReadCallout, report: Report, public_url: str
-) -> tuple[Kind | None, str]:
-    """What a callout to us asks for; no kind where it asks for nothing, which is counted."""
+) -> tuple[Kind | None, str, str | None]:
+    """What a callout to us names, and why it is an echo; no kind where it names nothing, which is counted."""
     path = _our_path(callout.url, public_url)
     if path is None:
         report.add("not_ours")
-        return None, ""
+        return None, "", None
     text = read_callout(callout.context)
     kind, _, raw = path.removeprefix(_ADDRESS).partition("/")
     key = normalise_key(unquote(raw.removesuffix("/")) if path != _EVENTS and raw else text.key)
     if why_impossible(key) is not None:
         report.add("impossible")
-        return None, ""
+        return None, "", None
     if text.echo is not None:
         report.add("echo")
-        return None, ""
-    return Kind.ACCOUNT if kind == "account" else Kind.SUBSCRIPTION, key
+    return Kind.ACCOUNT if kind == "account" else Kind.SUBSCRIPTION, key, text.echo
+
+
+def _echo_row(callout: FailedCallout, key: str, reason: str, now: int) -> CalloutRow:
+    """An echo as it would have been kept at the door, so that sweeps know whose order it was; once for all attempts."""
+    content = sha256(callout.url.encode() + callout.context).hexdigest()
+    return CalloutRow(received_at=now, key=key, verdict="ignored", reason=reason, notification_id=content)
 
 
 def _our_path(url: str, public_url: str) -> str | None:

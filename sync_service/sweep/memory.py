@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import Text, cast
 from sqlmodel import Session, col, func, select
 
 from sync_service.db import Database
@@ -86,20 +87,24 @@ def read_waiting(database: Database, session: Session, numbers: Sequence[str]) -
     return found
 
 
-def read_echoes(session: Session, ids: Mapping[str, str]) -> dict[str, int]:
-    """When a callout of an order of our own last named each number; `ids` are numbers with Zuora's latest id."""
+def read_echoes(session: Session, ids: Mapping[str, str]) -> dict[str, list[int]]:
+    """When callouts of orders of our own named each number (ms); `ids` are numbers with Zuora's latest id.
+
+    However often one was sent again, it counts once.
+    """
     names = {number: number for number in ids} | {id: number for number, id in ids.items()}
     alias = SubscriptionAliasRow
     names |= dict(session.exec(select(alias.alias, alias.number).where(col(alias.number).in_(list(ids)))).all())
-    echoes: dict[str, int] = {}
+    callout, echoes = CalloutRow, dict[str, list[int]]()
+    notification = func.coalesce(callout.notification_id, cast(callout.id, Text))
     for keys in _batches(list(names)):
-        latest = (
-            select(CalloutRow.key, func.max(CalloutRow.received_at))
-            .where(col(CalloutRow.key).in_(keys), col(CalloutRow.reason).startswith("echo"))
-            .group_by(col(CalloutRow.key))
+        first = (
+            select(callout.key, func.min(callout.received_at))
+            .where(col(callout.key).in_(keys), col(callout.reason).startswith("echo"))
+            .group_by(col(callout.key), notification)
         )
-        for key, at in session.exec(latest):
-            echoes[names[key]] = max(at, echoes.get(names[key], 0))
+        for key, at in session.exec(first):
+            echoes.setdefault(names[key], []).append(at)
     return echoes
 
 

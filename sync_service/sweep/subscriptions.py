@@ -38,12 +38,20 @@ class _Memory:
     """What the store knows of the rows that differ."""
 
     differences: Mapping[str, tuple[Difference, ...]]
-    #: When the last good run of each number began, ms by the database's clock.
+    #: When the last good run of each number began, ms by the database's clock, and which version it read.
     read_began: Mapping[str, int]
+    versions: Mapping[str, int]
     sights: Mapping[str, Sight]
     waiting: Mapping[str, Waiting]
-    echoes: Mapping[str, int]
+    #: When callouts of our own orders came.
+    echoes: Mapping[str, Sequence[int]]
     now: int
+
+    def is_echo(self, row: ListedSubscription) -> bool:
+        """Whether orders of our own explain every version since the last good run; one more than they is another's."""
+        since = self.read_began.get(row.number, 0)
+        announced = sum(at >= since for at in self.echoes.get(row.number, ()))
+        return announced >= max(1, row.version - self.versions.get(row.number, 0))
 
 
 def mark_subscriptions(sweep: Sweep, rows: Sequence[ListedSubscription]) -> None:
@@ -59,7 +67,6 @@ def _mark(sweep: Sweep, rows: Mapping[str, ListedSubscription]) -> None:
     marks, facts = Marks(), {}
     for number, differences in memory.differences.items():
         row = rows[number]
-        echoed = memory.echoes.get(number, -1) >= memory.read_began.get(number, 0)
         if Difference.UNKNOWN in differences and _is_left_out(
             sweep, row, echoed=number in memory.echoes, now=memory.now
         ):
@@ -70,7 +77,7 @@ def _mark(sweep: Sweep, rows: Mapping[str, ListedSubscription]) -> None:
         if waiting is not None and waiting.covers(full=False):
             sweep.report.add("waiting")
             continue
-        marks.add(number, _classify(differences, echoed=echoed), differences[0])
+        marks.add(number, _classify(differences, echoed=memory.is_echo(row)), differences[0])
         facts[number] = row.facts
     # In this order: killed in between, the open requests keep us from asking again.
     ask_for(sweep, marks)
@@ -84,9 +91,8 @@ def _read_memory(sweep: Sweep, session: Session, rows: Mapping[str, ListedSubscr
     references = read_references(session, unread) if unread else set()
     compared = ((number, _compare(sweep, row, last.get(number), references)) for number, row in rows.items())
     differences = {number: found for number, found in compared if found}
-    read_began = {number: began for number, (_, began) in last.items()}
     if not differences:
-        return _Memory(differences={}, read_began=read_began, sights={}, waiting={}, echoes={}, now=0)
+        return _Memory(differences={}, read_began={}, versions={}, sights={}, waiting={}, echoes={}, now=0)
     ours = {
         number: rows[number].id
         for number, found in differences.items()
@@ -94,7 +100,8 @@ def _read_memory(sweep: Sweep, session: Session, rows: Mapping[str, ListedSubscr
     }
     return _Memory(
         differences=differences,
-        read_began=read_began,
+        read_began={number: began for number, (_, began) in last.items()},
+        versions={number: seen.version for number, (seen, _) in last.items()},
         sights=read_sights(session, "subscription", list(ours)),
         waiting=read_waiting(context.database, session, list(ours)),
         echoes=read_echoes(session, ours),

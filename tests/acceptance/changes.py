@@ -23,13 +23,15 @@ class Changes:
     def change_subscriptions(self, count: int, *, callout: bool = True) -> list[str]:
         """Place an order on each of `count` subscriptions; the numbers."""
         among = [number for number in self.tenant.numbers if number != self.spared]
-        changed = [self._place_order(number, callout=callout) for number in self.chance.sample(among, count)]
+        changed = self.chance.sample(among, count)
+        for number in changed:
+            assert self.place_order(number, callout=callout), f"nothing can be done to {number}"
         self.touched.update(changed)
         return changed
 
-    def edit_account(self, *, callout: bool = True) -> str:
+    def edit_account(self, account: str | None = None, *, callout: bool = True) -> str:
         """Give an account's contact another name, address and email: no subscription gets a new version by that."""
-        account = self.chance.choice(self.tenant.accounts)
+        account = account or self.chance.choice(self.tenant.accounts)
         serial = self._count()
         self.tenant.do(
             "change_contact",
@@ -47,18 +49,23 @@ class Changes:
         """The subscriptions that an account of the bulk owns."""
         return self.tenant.numbers[self.tenant.accounts.index(account) :: len(self.tenant.accounts)]
 
-    def _place_order(self, number: str, *, callout: bool) -> str:
+    def place_order(self, number: str, *, callout: bool = True, source: str | None = None) -> bool:
+        """Some order on a subscription, made by `source` where that is given; none is withdrawn then.
+
+        Whether any was possible: without withdrawing there is none on a cancelled one.
+        """
         wishes = [self._renew, self._switch_renewal, self._raise_price, self._add_product, self._remove_product]
-        wishes += [self._cancel, self._withdraw, self._move, self._suspend, self._resume]
+        wishes += [self._cancel, self._move, self._suspend, self._resume] + [self._withdraw] * (source is None)
+        by = {"source": source} if source else {}
         self.chance.shuffle(wishes)
         for wish in wishes:
             try:
                 action, fields = wish()
-                self.tenant.do(action, key=number, callout=callout, **fields)
+                self.tenant.do(action, key=number, callout=callout, **fields, **by)
             except ControlRefused:  # such as another order on a cancelled one: the next wish is granted
                 continue
-            return number
-        raise AssertionError(f"nothing can be done to {number}")
+            return True
+        return False
 
     def _count(self) -> int:
         self.made += 1

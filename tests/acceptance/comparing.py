@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from sync_service.db import connect
 from sync_service.dry_run import forecast_sync
 from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 from sync_service.plan import SyncPlan
@@ -36,18 +37,22 @@ _ADDRESS = {
 }
 
 
-def find_stale(service: Service, numbers: Iterable[str], *, planned: bool = True) -> list[str]:
+def find_stale(
+    service: Service, numbers: Iterable[str], *, planned: bool = True, today: date | None = None
+) -> list[str]:
     """One line for each way in which the store is behind Zuora; nothing may be running."""
     numbers = sorted(set(numbers))
     zuora = _Zuora(service.tenant)
-    found = [line for number in numbers for line in _differences(service, zuora, number)]
+    today = today or datetime.now(UTC).date()
+    found = [line for number in numbers for line in _differences(service, zuora, number, today)]
     return found + (find_plans(service, numbers) if planned else [])
 
 
 def find_plans(service: Service, numbers: Iterable[str]) -> list[str]:
     """What a sync that reads everything would still change."""
+    database = connect(service.environ["DATABASE_URL"])
     context = SyncContext(
-        database=service.database,
+        database=database,
         zuora=ZuoraClient(service.tenant.url, CLIENT_ID, CLIENT_SECRET),
         settings=Settings(tenant_time_zone=ZoneInfo("UTC")),
     )
@@ -57,6 +62,7 @@ def find_plans(service: Service, numbers: Iterable[str]) -> list[str]:
         if plan is None or not plan.is_empty:
             found.append(f"{number}: a sync would still change {_show(plan)}")
     context.zuora.close()
+    database.engine.dispose()
     return found
 
 
@@ -90,7 +96,7 @@ class _Zuora:
         return self._lines[account_id, target]
 
 
-def _differences(service: Service, asked: _Zuora, number: str) -> Iterator[str]:
+def _differences(service: Service, asked: _Zuora, number: str, today: date) -> Iterator[str]:
     zuora = asked.subscription(number)
     found = service.rows(
         "SELECT link.version, link.read_ended, limio.id, limio.document, limio.customer, limio.term_end,"
@@ -102,7 +108,6 @@ def _differences(service: Service, asked: _Zuora, number: str) -> Iterator[str]:
         yield f"{number}: the store has no such subscription"
         return
     (limio,) = found
-    today = datetime.now(UTC).date()
     begin = max(today, _billed_until(zuora))  # a preview tells nothing of days that are billed
     cancelled_on = _cancelled_on(zuora)
     term_end = cancelled_on or date.fromisoformat(zuora["termEndDate"])

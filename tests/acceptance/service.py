@@ -43,6 +43,7 @@ class Service:
             "HOLD_AT": str(folder / "hold"),
             **{name.upper(): str(value) for name, value in settings.items()},
         }
+        self.clock_ahead_ms = 0
         self.database = connect(database_url)
         upgrade(self.database)
         self.children: list[Child] = []
@@ -52,18 +53,33 @@ class Service:
 
     # --- processes ---
 
-    def start(self, name: str, *, held: bool = False) -> Child:
-        """Start `web`, `worker`, `scheduler` or `run`; `held` under the wrapper that can stop it at any point."""
-        if not held:
-            command = [sys.executable, "-m", "sync_service.cli.main", name]
-        elif name == "web":
+    def start(self, *words: str, held: bool = False) -> Child:
+        """Start `web`, `worker` or any other command; `held` under the wrapper that can stop it at any point."""
+        wrapper = "holding" if held else "ahead" if self.clock_ahead_ms else None
+        if wrapper is None:
+            command = [sys.executable, "-m", "sync_service.cli.main", *words]
+        elif words == ("web",):
             command = [sys.executable, "-m", "gunicorn", "-c", "python:sync_service.web.gunicorn_conf"]
-            command.append("tests.acceptance.holding:create_wsgi()")
+            command.append(f"tests.acceptance.{wrapper}:create_wsgi()")
         else:
-            command = [sys.executable, "-m", "tests.acceptance.holding", name]
-        child = Child(name, command, self.environ, self.folder)
+            command = [sys.executable, "-m", f"tests.acceptance.{wrapper}", *words]
+        child = Child(words[0], command, self.environ, self.folder)
         self.children.append(child)
         return child
+
+    def tell(self, *words: str, seconds: float = PATIENCE) -> dict[str, Any]:
+        """Run a command that prints JSON to its end; what it told."""
+        child = self.start(*words, "--json")
+        status = child.wait(seconds)
+        text = "\n".join(child.lines)
+        assert status == 0, text
+        told: dict[str, Any] = json.loads(text[text.index("{") :])
+        return told
+
+    def set_clock_ahead(self, milliseconds: int) -> None:
+        """What is started from now on takes it to be so much later."""
+        self.clock_ahead_ms = milliseconds
+        self.environ["CLOCK_AHEAD_MS"] = str(milliseconds)
 
     def start_all(self, *, workers: int = 1, held: bool = False) -> None:
         """Start web and workers, and wait until they work."""

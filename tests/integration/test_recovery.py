@@ -98,6 +98,21 @@ def test_the_echo_of_an_order_of_our_own_is_left_out_as_it_would_have_been_at_th
     assert report["echo"] == 1
 
 
+def test_a_sweep_takes_an_echo_of_the_history_for_one(world: World) -> None:
+    world.subscribe("A-S1")
+    world.sync("A-S1")
+    world.do("auto_renew", key="A-S1", value="off", source="shop")
+    for _ in range(2):  # two attempts of one callout
+        fail_to_deliver(world, f"{OURS}/subscription/A-S1", OrderSource__c="shop", OrderNumber="O-1")
+        world.pass_time(minutes=30)
+    recover(world)
+
+    report = world.sweep()
+
+    assert (report["echo"], report.get("drift", 0)) == (1, 0)
+    assert world.rows("SELECT count(DISTINCT notification_id) FROM callout WHERE key = 'A-S1'") == [(1,)]
+
+
 def test_callouts_to_others_are_not_ours(world: World) -> None:
     fail_to_deliver(world, "http://127.0.0.1:10/api/plugins/zuora/sync/subscription/A-S1")
     fail_to_deliver(world, f"{NOWHERE}/somewhere/else")

@@ -147,6 +147,21 @@ def test_an_order_of_our_own_is_no_drift(world: World) -> None:
     assert world.waiting() == {"A-S1", "A-S2"}
 
 
+def test_an_order_of_our_own_does_not_hide_that_of_somebody_else(world: World) -> None:
+    world.do("auto_renew", key="A-S1", value="off", source="shop")
+    world.do("auto_renew", key="A-S1", value="on")  # and its callout was lost
+    for attempt in ("first", "again"):
+        world.execute(
+            "INSERT INTO callout (received_at, key, verdict, reason, notification_id, request_id)"
+            " VALUES ({now}, 'A-S1', 'ignored', 'echo: the order''s source is shop', 'one', :attempt)",
+            attempt=attempt,
+        )
+
+    report = world.sweep()
+
+    assert (report.get("echo", 0), report["drift_numbers"]) == (0, ["A-S1"])
+
+
 def test_an_echo_from_before_the_last_run_explains_nothing(world: World) -> None:
     world.execute(
         "INSERT INTO callout (received_at, key, verdict, reason)"
