@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.bench import acknowledging, draining
+from tests.bench import acknowledging, agreeing, draining, reconciling, syncing
 from tests.bench.figures import Part
 
-PARTS: tuple[Part, ...] = (acknowledging.PART, draining.PART)
+PARTS: tuple[Part, ...] = (
+    acknowledging.PART,
+    agreeing.PART,
+    agreeing.WIDE_PART,
+    draining.PART,
+    syncing.PART,
+    reconciling.PART,
+)

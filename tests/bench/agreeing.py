@@ -1,0 +1,92 @@
+"""From callouts to rows that agree with Zuora: the whole way, through web, queue and worker."""
+
+from __future__ import annotations
+
+import time
+
+from sync_service.db import connect
+from tests.bench import plain_calls
+from tests.bench.backlog import ask, count_different, wait_until_served
+from tests.bench.figures import Bench, Figure, Figures, Part
+from tests.bench.load import Load, run
+from tests.bench.processes import PASSWORD, USERNAME, settings
+from tests.bench.stores import loaded_store, numbers
+
+_CALLOUTS = 5_000
+_LATENCIES = (0.0, 0.05)
+_THREADS = 8
+
+ABOUT = f"""
+Every subscription gets a new version in Zuora, then {_CALLOUTS:,} callouts name them in turn, as fast as they are
+acknowledged, while one worker with the default settings syncs. The clock runs from the first callout until nothing
+waits any more; then every row of the store is compared with Zuora's version. Callouts for a number that waits become
+one sync, so fewer subscriptions are served faster. Beside it stands how many subscriptions a second as many plain
+threads with `requests` can merely read from the same emulator, two calls each.
+"""
+
+
+def _measure(bench: Bench, subscriptions: int) -> Figures:
+    figures = Figures()
+    count = bench.pick(subscriptions, subscriptions // 20)
+    callouts = bench.pick(_CALLOUTS, _CALLOUTS // 20)
+    for dialect, name in (("sqlite", "SQLite"), ("postgresql", "PostgreSQL")):
+        ground = bench.ground
+        url, wanted = loaded_store(ground, dialect, count), numbers(count)
+        database, zuora = connect(url), ground.zuora(count=count, limios=True)
+        environ = settings(url, zuora.url)
+        web, worker = ground.web(environ), ground.worker(environ)
+        ask(database, wanted)
+        wait_until_served(database, [worker])
+        version = 1
+        for seconds in _LATENCIES:
+            bench.say(f"   {name}, {count} subscriptions, {seconds * 1000:.0f} ms")
+            took: list[float] = []
+            plain: list[float] = []
+            for each in range(bench.rounds):
+                zuora.tell("delay", seconds=0)
+                zuora.tell("change", count=count, auto_renew=version % 2 == 0)
+                version += 1
+                zuora.tell("delay", seconds=seconds)
+                began = time.perf_counter()
+                load = Load(port=web.port, kind="callout", keys=wanted, count=callouts, seed=each)
+                load.username, load.password = USERNAME, PASSWORD
+                result = run(load)
+                wait_until_served(database, [worker])
+                took.append(time.perf_counter() - began)
+                if result.statuses != {"200": callouts}:
+                    raise RuntimeError(f"callouts were answered {result.statuses}")
+                different = count_different(database, version)
+                if different:
+                    raise RuntimeError(f"{different} subscriptions differ from Zuora's")
+                sample = wanted[: bench.pick(300, 50)]
+                plain.append(len(sample) / plain_calls.run(zuora.url, sample, _THREADS).seconds)
+            what = f"{name}, {seconds * 1000:.0f} ms a call"
+            figures.rows.append(Figure(what=f"{what}: callouts", unit="/s", values=[callouts / each for each in took]))
+            figures.rows.append(
+                Figure(
+                    what=f"{what}: rows",
+                    unit="/s",
+                    values=[count / each for each in took],
+                    beside="plain threads",
+                    reference=plain,
+                )
+            )
+        database.engine.dispose()
+        ground.stop()
+        ground.drop_database(url)
+    return figures
+
+
+def _part(name: str, subscriptions: int, *, by_default: bool) -> Part:
+    return Part(
+        name=name,
+        title=f"From callouts to rows that agree: {_CALLOUTS:,} callouts over {subscriptions:,} subscriptions",
+        about=ABOUT,
+        measure=lambda bench: _measure(bench, subscriptions),
+        by_default=by_default,
+    )
+
+
+PART = _part("agreeing", 1_000, by_default=True)
+#: Five times the reads: only when asked for.
+WIDE_PART = _part("agreeing-wide", 5_000, by_default=False)
