@@ -70,7 +70,12 @@ def charges_of(subscription: ZuoraSubscription) -> tuple[Charge, ...]:
     by_number: dict[str, list[ChargeSegment]] = defaultdict(list)
     for segment in subscription.segments:
         by_number[segment.charge_number].append(segment)
-    return tuple(Charge(subscription, tuple(sorted(segments, key=_order))) for _, segments in sorted(by_number.items()))
+    return tuple(Charge(subscription, _in_order(segments)) for _, segments in sorted(by_number.items()))
+
+
+def _in_order(segments: list[ChargeSegment]) -> tuple[ChargeSegment, ...]:
+    # Most charges have one segment, and spelling out a segment takes longer than all else here.
+    return tuple(segments) if len(segments) == 1 else tuple(sorted(segments, key=_order))
 
 
 def _order(segment: ChargeSegment) -> tuple[date, int, str]:

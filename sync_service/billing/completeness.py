@@ -85,13 +85,15 @@ def as_billed_by_now(charges: tuple[Charge, ...], preview: Preview, today: date)
     preview"). One that begins after `chargedThroughDate` so means a draft invoice that is not posted yet, or a bill run
     between our two questions: either way the days between are no longer to come.
     """
-    return tuple(_billed_to_its_lines(charge, preview, today) for charge in charges)
+    begun: dict[str | None, date] = {}
+    for item in preview.items:
+        begun[item.charge_number] = min(begun.get(item.charge_number, date.max), item.service_start)
+    return tuple(
+        _billed_up_to(charge, begun[charge.number], today) if charge.number in begun else charge for charge in charges
+    )
 
 
-def _billed_to_its_lines(charge: Charge, preview: Preview, today: date) -> Charge:
-    begun = min((item.service_start for item in preview.items if item.charge_number == charge.number), default=None)
-    if begun is None:
-        return charge
+def _billed_up_to(charge: Charge, begun: date, today: date) -> Charge:
     stop = min(begun, _first_stop(charge.subscription, today))
     segments = tuple(
         replace(each, charged_through=min(each.effective_end or stop, stop))
