@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST ?= $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench check migration format clean
+.PHONY: help demo run test bench soak check migration format clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,6 +36,9 @@ test: $(VENV)/test.stamp ## Run every test
 
 bench: $(VENV)/test.stamp ## Measure the service and write docs/benchmarks.md (QUICK=1 for a look, ONLY=part)
 	@QUICK="$(QUICK)" ONLY="$(ONLY)" $(BIN)/python -m tests.bench
+
+soak: $(VENV)/test.stamp ## Kill, overtake and take away for an hour; write docs/reliability.md (SEED=, ONLY=part, KILLS=)
+	@SEED="$(or $(SEED),1)" ONLY="$(ONLY)" $(BIN)/python -m tests.soak
 
 check: $(VENV)/test.stamp ## Format, lint, types, import contracts and module sizes
 	$(BIN)/ruff format --check .

@@ -19,6 +19,8 @@ WORKERS = 3
 THREADS = 8
 #: Numbers that are being synced when the burst comes.
 RUNNING = 6
+#: How long a large burst may take to be taken, and to be served, in seconds.
+PATIENCE = 1_200.0
 #: How many subscriptions are compared at the end.
 COMPARED = 200
 
@@ -55,7 +57,7 @@ def run_burst(service: Service, seed: int) -> BurstReport:
     report.running = _keep_some_running(service, senders, numbers)
     keys = [number for number in numbers for _ in range(TIMES)]
     chance.shuffle(keys)
-    senders.send_all(keys)
+    senders.send_all(keys, seconds=PATIENCE)
     senders.stop()
     service.pass_time()
     killed_at = _kill_a_worker(service, len(numbers) // 4)
@@ -87,9 +89,9 @@ def _kill_a_worker(service: Service, served: int) -> int:
     victim = service.running("worker")[0]
 
     def is_busy() -> bool:
-        return _is_busy(victim) and service.one("SELECT count(*) FROM zuora_link") >= served
+        return service.one("SELECT count(*) FROM zuora_link") >= served and _is_busy(victim)
 
-    wait_until(is_busy, "a worker is in the middle of it")
+    wait_until(is_busy, "a worker is in the middle of it", PATIENCE)
     victim.kill()
     return int(service.one("SELECT {now}"))
 
@@ -107,7 +109,7 @@ def _wait_until_only_orphans_are_left(service: Service, killed_at: int) -> set[s
         # A second is enough to have said what was claimed.
         return claimed_before and since > 1_000 and not any(map(_is_busy, service.running("worker")))
 
-    wait_until(others_are_served, "all others are served", seconds=1_200)
+    wait_until(others_are_served, "all others are served", PATIENCE)
     return orphans
 
 

@@ -54,9 +54,11 @@ class Senders:
         """Send one callout in the background; its future is the last status. Without `again` it is sent once."""
         return self._pool.submit(self._deliver, f"/api/plugins/zuora/sync/{kind}/{key}", again)
 
-    def send_all(self, keys: Iterable[str], *, times: int = 1, kind: str = "subscription") -> None:
+    def send_all(
+        self, keys: Iterable[str], *, times: int = 1, kind: str = "subscription", seconds: float = 5 * PATIENCE
+    ) -> None:
         """Send callouts for all keys, each `times` at once, and wait until all are taken."""
-        done = wait([self.send(key, kind=kind) for key in keys for _ in range(times)], timeout=5 * PATIENCE)
+        done = wait([self.send(key, kind=kind) for key in keys for _ in range(times)], timeout=seconds)
         assert not done.not_done, f"{len(done.not_done)} callouts were not taken; answers: {self.sent.statuses}"
         assert {future.result() for future in done.done} <= {200}
 

@@ -1,0 +1,206 @@
+"""What a soak consists of: the plays of the acceptance tests, long, with a seed for each piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.acceptance.bursting import COMPARED, THREADS, TIMES, WORKERS, BurstReport, run_burst
+from tests.acceptance.database_away import take_postgres_away, take_writing_away
+from tests.acceptance.faulting import ALL_AT_ONCE, ONE_BY_ONE, FaultReport, run_faults
+from tests.acceptance.killing import POINTS, KillReport, run_kills
+from tests.acceptance.overlapping import OverlapReport, run_overlap
+from tests.acceptance.postgres import Postgres
+from tests.acceptance.senders import TRANSFER_SECONDS
+from tests.soak.ground import Ground
+
+#: Calls at the same time that the service allows itself while Zuora makes trouble.
+PERMITTED = 5
+
+
+@dataclass
+class Outcome:
+    """What one piece did and what was wrong with it. Counts are summed up; of `most …` the highest is kept."""
+
+    counts: dict[str, float]
+    wrong: list[str] = field(default_factory=list)
+
+    def judge(self, report: KillReport | OverlapReport | FaultReport | BurstReport) -> Outcome:
+        """Add what must be nothing in every part."""
+        self.counts |= {"lost": len(report.lost), "stale": len(report.stale), "given up": len(report.given_up)}
+        self.wrong += [f"lost: {each}" for each in sorted(report.lost)]
+        self.wrong += report.stale + [f"given up: {each}" for each in report.given_up]
+        return self
+
+    def expect(self, holds: bool, what: str) -> None:
+        """Note `what` as wrong unless it holds."""
+        if not holds:
+            self.wrong.append(what)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """`size` in `unit`s for each database (the option NAME=…), in pieces with a seed and a database of their own."""
+
+    name: str
+    title: str
+    about: str
+    unit: str
+    size: int
+    piece: int
+    play: Callable[[Ground, int, int], Outcome]
+
+    def pieces(self, seed: int, size: int) -> list[tuple[int, int]]:
+        """The seed and the size of each piece."""
+        begins = range(0, size, self.piece)
+        return [(seed + place, min(self.piece, size - begin)) for place, begin in enumerate(begins)]
+
+
+def _kill(ground: Ground, seed: int, count: int) -> Outcome:
+    with ground.service(subscriptions=40, accounts=10, seed=seed) as service:
+        service.start_all(workers=2, held=True)
+        service.tenant.send_callouts_to(service.url)
+        report = run_kills(service, seed, count)
+    return Outcome({"kills": report.kills.total(), "callouts acknowledged": report.acknowledged}).judge(report)
+
+
+def _overlap(ground: Ground, seed: int, rounds: int) -> Outcome:
+    with ground.service(subscriptions=40, accounts=10, seed=seed, zuora_max_concurrency=20) as service:
+        service.start_all(workers=3)
+        report = run_overlap(service, seed, rounds)
+    outcome = Outcome({"rounds": report.rounds, "callouts acknowledged": report.callouts}).judge(report)
+    outcome.counts["runs overtaken"] = report.overtaken
+    outcome.expect(report.overtaken > 0, "no run was overtaken: this proves nothing")
+    return outcome
+
+
+def _trouble(ground: Ground, seed: int, rounds: int) -> Outcome:
+    with ground.service(subscriptions=40, accounts=10, seed=seed, zuora_max_concurrency=PERMITTED) as service:
+        service.start_all(workers=2)
+        report = run_faults(service, seed, [*ONE_BY_ONE, *ALL_AT_ONCE], rounds=rounds)
+    sent = report.sent
+    counts: dict[str, float] = {
+        "rounds": rounds,
+        "callouts acknowledged": len(sent.acknowledged),
+        "troubles that happened": report.happened.total(),
+        "most calls at once": report.most_at_once,
+        "most seconds for an acknowledgement": round(sent.slowest, 2),
+    }
+    outcome = Outcome(counts).judge(report)
+    outcome.expect(set(sent.statuses) == {200}, f"answers to callouts: {dict(sent.statuses)}")
+    outcome.expect(not sent.odd, f"odd answers: {sent.odd[:3]}")
+    outcome.expect(sent.slowest < TRANSFER_SECONDS, f"a callout waited {sent.slowest:.1f} s")
+    outcome.expect(report.most_at_once <= PERMITTED, f"{report.most_at_once} calls at once")
+    return outcome
+
+
+def _burst(ground: Ground, seed: int, callouts: int) -> Outcome:
+    count = callouts // TIMES
+    with ground.service(
+        subscriptions=count, accounts=count // 4, seed=seed, zuora_max_concurrency=WORKERS * THREADS
+    ) as service:
+        service.start_all(workers=WORKERS)
+        report = run_burst(service, seed)
+    sent = report.sent
+    # At most two for the whole burst beyond the running one; one more where a worker died of it.
+    over = [
+        key for key, claims in report.claims.items() if claims > 2 + (key in report.running) + (key in report.orphans)
+    ]
+    counts: dict[str, float] = {
+        "subscriptions": report.subscriptions,
+        "callouts acknowledged": sent.statuses[200],
+        "subscriptions read": report.fetches,
+        "left behind by the killed worker": len(report.orphans),
+        "most seconds for an acknowledgement": round(sent.slowest, 2),
+    }
+    outcome = Outcome(counts).judge(report)
+    outcome.expect(set(sent.statuses) == {200}, f"answers to callouts: {dict(sent.statuses)}")
+    outcome.expect(sent.slowest < TRANSFER_SECONDS, f"a callout waited {sent.slowest:.1f} s")
+    outcome.expect(not over, f"claimed too often: {over[:5]}")
+    outcome.expect(0 < len(report.orphans) <= THREADS, f"{len(report.orphans)} left behind by the killed worker")
+    outcome.expect(min(report.shares) > 0, f"a worker did nothing: {report.shares}")
+    return outcome
+
+
+def _away(ground: Ground, seed: int, rounds: int) -> Outcome:
+    """Raises AssertionError at the first thing that is lost, stale or given up."""
+    acknowledged = 0
+    for place in range(rounds):
+        with ground.folder() as folder:
+            if ground.kind == "sqlite":
+                acknowledged += take_writing_away(f"sqlite:///{folder / 'store.db'}", folder, seed + place)
+                continue
+            server = Postgres()
+            try:
+                acknowledged += take_postgres_away(server, folder, seed + place)
+            finally:
+                server.remove()
+    return Outcome({"rounds": rounds, "callouts acknowledged": acknowledged, "lost": 0, "stale": 0, "given up": 0})
+
+
+_PLACES = "\n".join(f"- {point.name}" for point in POINTS)
+PARTS = (
+    Part(
+        name="burst",
+        title="A burst, and the death of a worker in the middle of it",
+        about=f"""\
+{TIMES} callouts for each subscription, in an order by chance, from 16 connections; {WORKERS} worker processes, one
+of them killed with -9 when a quarter is served. Every callout is answered 200 within Zuora's {TRANSFER_SECONDS:.0f}
+seconds. A subscription is claimed at most twice for the whole burst, once more where it was already being synced or
+its worker died. All that the dead worker did not have in hand is served although its leases have not ended. At the
+end {COMPARED} subscriptions by chance are compared field by field.""",
+        unit="callouts",
+        size=20_000,
+        piece=20_000,
+        play=_burst,
+    ),
+    Part(
+        name="overlap",
+        title="Answers that overtake each other",
+        about="""\
+Orders and edited accounts in bursts, each told by three callouts at once to three workers, while Zuora takes a time
+by chance and leases are made to run out under runs that go on. After each round the whole store is compared.""",
+        unit="rounds",
+        size=60,
+        piece=20,
+        play=_overlap,
+    ),
+    Part(
+        name="faults",
+        title="Everything that Zuora can get wrong",
+        about=f"""\
+Every kind of trouble that the emulator knows for itself, then all of them together, each with a fifth of all calls,
+while orders and callouts go on; more than {PERMITTED} calls are never under way.""",
+        unit="rounds",
+        size=3,
+        piece=1,
+        play=_trouble,
+    ),
+    Part(
+        name="away",
+        title="The database goes away",
+        about="""\
+Under load: PostgreSQL is stopped (fast, then as by a loss of power) and started again, its connections are cut five
+times, it becomes read-only; with SQLite no file can grow, twice. Meanwhile callouts are answered 503 and no process
+ends; afterwards all goes on by itself.""",
+        unit="rounds",
+        size=5,
+        piece=1,
+        play=_away,
+    ),
+    Part(
+        name="kills",
+        title="kill -9 at every point of the story",
+        about=f"""\
+While orders, edits of accounts, callouts, account callouts and callouts for unknown ids go on, a process is stopped
+exactly at one of these points and then killed with -9; every point comes in turn, in an order by chance:
+
+{_PLACES}
+
+After every kill all comes to rest and what was touched is compared; after every 25th the whole store.""",
+        unit="kills",
+        size=500,
+        piece=50,
+        play=_kill,
+    ),
+)
