@@ -36,17 +36,14 @@ def lock_account(database: Database, session: Session, account_id: str) -> Zuora
 
     Two runs that import two numbers of one account meet here: the second one sees the owner that the first one made.
     """
-    connection = session.connection()
-    key = {"account_id": account_id}
-    connection.execute(
-        database.sql("INSERT INTO zuora_account (account_id) VALUES (:account_id) ON CONFLICT DO NOTHING"), key
-    )
-    return session.exec(
-        select(ZuoraAccountRow)
-        .where(ZuoraAccountRow.account_id == account_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one()
+    locked = select(ZuoraAccountRow).where(ZuoraAccountRow.account_id == account_id).with_for_update()
+    locked = locked.execution_options(populate_existing=True)
+    row = session.exec(locked).one_or_none()
+    if row is not None:
+        return row
+    make = database.sql("INSERT INTO zuora_account (account_id) VALUES (:account_id) ON CONFLICT DO NOTHING")
+    session.connection().execute(make, {"account_id": account_id})
+    return session.exec(locked).one()
 
 
 def find_account_owner(

@@ -5,7 +5,7 @@ A run covers the causes after `seq_from` up to and with `seq_to`. Rows are only 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
@@ -69,9 +69,9 @@ class Why:
     checked_at: int | None
 
 
-def open_run(session: Session, claim: Timed, *, calls: int) -> SyncRunRow:
-    """A run of `claim` with its strongest cause; kept only when `record_run` gets it."""
-    cause = strongest_cause(session, claim)
+def open_run(session: Session, claim: Timed, *, calls: int, causes: Sequence[SyncCauseRow] | None = None) -> SyncRunRow:
+    """A run of `claim` with its strongest cause; kept only when `record_run` gets it. `causes` where they are read."""
+    cause = min(read_covered_causes(session, claim) if causes is None else causes, key=_weakness, default=None)
     return SyncRunRow(
         kind=str(claim.kind),
         key=claim.key,

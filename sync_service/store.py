@@ -106,6 +106,8 @@ def read_current(
         session.refresh(subscription, with_for_update=True)
         if subscription.customer != customer_before:
             raise ConflictInStore
+    if lock:
+        _hold(session, link, subscription, customer)
     owner = subscription.owner if subscription is not None and not moves else holder.owner
     scrubbed = is_scrubbed(session, owner, customer_id, subscription.id if subscription is not None else None)
     return LimioState(
@@ -137,31 +139,32 @@ def record_read(
     Returns the numbers whose account writes a customer from now on because of what was read, for instance because
     the newest subscription was cancelled: they need a full sync.
     """
-    read = zuora.subscription
+    read, ours = zuora.subscription, claimant_of(zuora.subscription)
     link = read_link(session, read.number)
     shared = {customer_id for customer_id in (applied.customer, applied.customer_before) if customer_id}
     ours_before = claimant_of_link(link) if link else None
     writers_before = {customer_id: find_writer(session, customer_id, ours_before) for customer_id in shared}
+    stays = link is not None and link.subscription_id == applied.subscription_id and applied.customer_before is None
+    # Hashes of an erased customer's contacts are not kept either: the next run reads everything.
+    scrubbed = is_scrubbed(session, applied.owner, applied.customer, applied.subscription_id)
+    if link is None or link.zuora_id != read.id:
+        record_alias(session, read.id, read.number)
     if link is None:
         link = ZuoraLinkRow(
             number=read.number, zuora_id=read.id, version=read.version, read_began=read_began, read_ended=read_ended
         )
         session.add(link)
-    ours = claimant_of(read)
     link.subscription_id = applied.subscription_id
     link.zuora_id, link.version = read.id, read.version
     link.account_id, link.account_number = read.account_id, read.account_number
     link.started_on, link.cancelled = ours.started_on, ours.cancelled
-    # Hashes of an erased customer's contacts are not kept either: the next run reads everything.
-    scrubbed = is_scrubbed(session, applied.owner, applied.customer, applied.subscription_id)
     link.fingerprint, link.look_again_on = {} if scrubbed else dict(fingerprint), look_again_on
     link.read_began, link.read_ended = read_began, read_ended
     session.flush()
-    record_alias(session, read.id, read.number)
     _remember_owner(session, read.account_id, applied)
     followers: set[str] = set()
     for customer_id, before in writers_before.items():
-        writer = find_writer(session, customer_id)
+        writer = before if stays and ours == ours_before else find_writer(session, customer_id)
         if writer and before and writer.account_id not in (before.account_id, read.account_id):
             followers.add(writer.number)
         if customer_id == applied.customer and writer and writer.account_id == read.account_id and zuora.account:
@@ -200,9 +203,15 @@ def _find_holder(
         return AccountOwner()
     account = lock_account(database, session, account_id) if lock else None
     holder = find_account_owner(session, account_id, number=number, siblings=siblings)
+    _hold(session, account)
     if account is not None and holder.owner is not None:
         account.owner, account.customer = holder.owner, holder.customer
     return holder
+
+
+def _hold(session: Session, *rows: object) -> None:
+    """Keep rows that are locked in the session: it forgets what nobody holds, and would read it again to write it."""
+    session.info.setdefault("held", []).extend(rows)
 
 
 def _read_customer(session: Session, customer_id: str | None, *, lock: bool) -> CustomerRow | None:

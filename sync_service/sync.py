@@ -14,7 +14,7 @@ from sync_service.account_owners import find_account_owner
 from sync_service.db import Database
 from sync_service.errors import NotFoundInZuora, RequestRefused
 from sync_service.fingerprint import Fingerprint
-from sync_service.history import open_run, read_triggers, record_run
+from sync_service.history import open_run, read_covered_causes, record_run
 from sync_service.importing import ImportRules, refuse_import
 from sync_service.plan import LimioState, SyncPlan
 from sync_service.queue import Cause, Claim, Kind, Priority, enqueue, enqueue_again, finish
@@ -117,8 +117,9 @@ def write_sync(context: SyncContext, session: Session, claim: Claim, look: Look,
     """Compare `look` with the store and write the difference, in the transaction that finished the claim."""
     database, state = context.database, look.state
     now = database.now(session)
-    run = open_run(session, claim, calls=calls)
-    triggers = read_triggers(session, claim)
+    causes = read_covered_causes(session, claim)
+    run = open_run(session, claim, calls=calls, causes=causes)
+    triggers = frozenset(cause.trigger for cause in causes)
     current = read_current(database, session, claim.key, state, read_began=claim.claimed_at, siblings=look.siblings)
     refusal = _refuse_import(context, session, current, state.subscription, triggers, now)
     if refusal:
