@@ -45,7 +45,7 @@ class World:
     def database(self) -> Database:
         return self.context.database
 
-    def do(self, action: str, **values: Any) -> dict[str, Any]:
+    def do(self, action: str, /, **values: Any) -> dict[str, Any]:
         """Something happens in Zuora, and no callout goes anywhere."""
         return self.zuora.emulator.actions.do(action, values)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import time
+from contextlib import suppress
 
 import click
 
@@ -12,6 +13,7 @@ from sync_service.backlog import read_request
 from sync_service.cli.show import run_as_json, show_plan, show_run, show_why, why_as_json
 from sync_service.cli.wiring import fail, open_context, open_database, read_settings
 from sync_service.dry_run import compute_plan
+from sync_service.errors import RateLimited, TokenRefused, ZuoraUnavailable
 from sync_service.history import first_attempt_covering, plan_as_json
 from sync_service.history import why as why_known
 from sync_service.keys import normalise_key, why_impossible
@@ -22,7 +24,8 @@ from sync_service.store import find_subscription, read_link, resolve_key
 from sync_service.subscription import Trigger
 from sync_service.sync import SyncContext
 from sync_service.tables import SyncRunRow
-from sync_service.tenant import hold_story_lease
+from sync_service.tenant import hold_story_lease, remember_tenant
+from sync_service.worker import IDENTIFY_SECONDS
 from sync_service.zuora.preview import SharedPreviews
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
@@ -93,7 +96,14 @@ def _compute_plan(context: SyncContext, key: str) -> SyncPlan:
 
 
 def _sync_now(context: SyncContext, key: str) -> SyncRunRow:
-    """Request as a person, then run it here under the queue's lease, or wait for the worker that was faster."""
+    """Request as a person, then run it here under the queue's lease, or wait for the worker that was faster.
+
+    Raises WrongTenant before anything is asked for.
+    """
+    with suppress(TokenRefused, RateLimited, ZuoraUnavailable):  # the run meets the same, and keeps it
+        tenant = context.zuora.tenant(context.zuora.reading(IDENTIFY_SECONDS))
+        with context.database.transaction() as session:
+            remember_tenant(context.database, session, tenant)
     kind, key, seq = _request(context, key)
     deadline = time.monotonic() + 2 * RUN_SECONDS
     while time.monotonic() < deadline:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 import click
@@ -15,6 +16,7 @@ from sync_service.log import set_up
 from sync_service.schema import check_schema
 from sync_service.settings import Settings
 from sync_service.sync import SyncContext
+from sync_service.tenant import check_tenant
 from sync_service.zuora.client import ZuoraClient
 
 
@@ -34,8 +36,8 @@ def open_database(settings: Settings, *, threads: int = 4, checked: bool = True)
     return database
 
 
-def open_client(settings: Settings, *, threads: int = 4) -> ZuoraClient | None:
-    """The Zuora client; None where the tenant is not set."""
+def open_client(settings: Settings, *, threads: int = 4, store: Database | None = None) -> ZuoraClient | None:
+    """The Zuora client; None where the tenant is not set. With a `store` it talks to that store's tenant only."""
     if not (settings.zuora_base_url and settings.zuora_client_id and settings.zuora_client_secret):
         return None
     zuora = ZuoraClient(
@@ -45,6 +47,7 @@ def open_client(settings: Settings, *, threads: int = 4) -> ZuoraClient | None:
         entity_id=settings.zuora_entity_id,
         org_ids=settings.zuora_org_ids,
         pool_size=threads,
+        check_tenant=partial(_check_tenant, store),
     )
     _close_at_the_end(zuora.close)
     return zuora
@@ -52,10 +55,17 @@ def open_client(settings: Settings, *, threads: int = 4) -> ZuoraClient | None:
 
 def open_context(settings: Settings, *, threads: int = 4) -> SyncContext:
     """Database and Zuora client together. Raises NotConfigured where the tenant is not set."""
-    zuora = open_client(settings, threads=threads)
+    database = open_database(settings, threads=threads)
+    zuora = open_client(settings, threads=threads, store=database)
     if zuora is None:
         raise NotConfigured
-    return SyncContext(database=open_database(settings, threads=threads), zuora=zuora, settings=settings)
+    return SyncContext(database=database, zuora=zuora, settings=settings)
+
+
+def _check_tenant(store: Database | None, tenant: str) -> None:
+    if store is not None:
+        with store.reading() as session:
+            check_tenant(session, tenant)
 
 
 def _close_at_the_end(close: Callable[[], None]) -> None:

@@ -20,7 +20,15 @@ class Connection:
     """The way to one Zuora tenant; safe to share between threads."""
 
     def __init__(
-        self, base_url: str, client_id: str, client_secret: str, *, entity_id: str, org_ids: str, pool_size: int
+        self,
+        base_url: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        entity_id: str,
+        org_ids: str,
+        pool_size: int,
+        check_tenant: Callable[[str], None],
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._credentials = (client_id, client_secret)
@@ -36,7 +44,7 @@ class Connection:
         if org_ids:
             headers["Zuora-Org-Ids"] = org_ids
         self._transport = Transport(pool_size, headers)
-        self._tokens = TokenKeeper(self._ask_for_token)
+        self._tokens = TokenKeeper(self._ask_for_token, accept=lambda token: check_tenant(token.tenant or entity_id))
 
     def get_token(self, deadline: Deadline) -> Token:
         """The token of all threads. Raises NotConfigured and what `TokenKeeper.get` raises."""

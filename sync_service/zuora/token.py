@@ -39,11 +39,19 @@ class Token:
 class TokenKeeper:
     """Keeps the token for all threads of a process.
 
-    `ask` sends the token request ("Create an OAuth token") within a deadline and gives the answer.
+    `ask` sends the token request ("Create an OAuth token") within a deadline and gives the answer. `accept` may raise
+    for a token that is not to be used, which is then not kept.
     """
 
-    def __init__(self, ask: Callable[[Deadline], Answer], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        ask: Callable[[Deadline], Answer],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        accept: Callable[[Token], None] = lambda _: None,
+    ) -> None:
         self._ask = ask
+        self._accept = accept
         self._clock = clock
         self._lock = Lock()
         self._token: Token | None = None
@@ -51,7 +59,8 @@ class TokenKeeper:
     def get(self, deadline: Deadline) -> Token:
         """A token that is good for minutes; one thread fetches it while the others wait within their deadlines.
 
-        Raises TokenRefused, RateLimited or ZuoraUnavailable. A failure is not kept: the next one asks again.
+        Raises TokenRefused, RateLimited, ZuoraUnavailable and what `accept` raises. A failure is not kept: the next one
+        asks again.
         """
         token = self._token
         if token is not None and self._clock() < token.until:
@@ -86,7 +95,9 @@ class TokenKeeper:
             and value.isprintable()
             and value.strip()
         ):
-            return Token(value, str(content.get("scope") or ""), self._clock() + _usable(content.get("expires_in")))
+            token = Token(value, str(content.get("scope") or ""), self._clock() + _usable(content.get("expires_in")))
+            self._accept(token)
+            return token
         raise _refusal(answer, content)
 
 
