@@ -191,7 +191,7 @@ def _plan(version: Version, plan: RatePlan, detail: str, as_of: date) -> Json:
         "productId": hex_id("product", plan.product_name),
         "productName": plan.product_name,
         "productSku": f"SKU-{hex_id('product', plan.product_name)[:8]}",
-        "productRatePlanId": hex_id("product rate plan", plan.product_name, plan.name),
+        "productRatePlanId": plan.product_rate_plan_id,
         "productRatePlanNumber": f"PRP-{hex_id('product rate plan', plan.name)[:8]}",
         "ratePlanName": plan.name,
         "subscriptionRatePlanNumber": plan.number,

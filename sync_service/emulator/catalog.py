@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from sync_service.emulator.fields import Fields, Refused
 from sync_service.emulator.periods import add_term, months_of, next_boundary
-from sync_service.emulator.records import Charge, RatePlan, Segment, Version
+from sync_service.emulator.records import Charge, RatePlan, Segment, Tier, Version
 
 _TYPES = ("Recurring", "OneTime", "Usage")
 _PERIODS = (
@@ -22,7 +22,8 @@ def make_plan(fields: Fields, make_number: Callable[[str], str], *, start: date)
     """A rate plan with one charge.
 
     `name`, `product`, `price`, `quantity`, `type`, `model`, `billing_period` (with `every` for the Specific_… ones),
-    `timing` (`IN_ADVANCE`, `IN_ARREARS`), `tax_rate`, `until` (its exclusive end); a discount by `percent` or `amount`.
+    `timing` (`IN_ADVANCE`, `IN_ARREARS`), `tax_rate`, `until` (its exclusive end); a discount by `percent` or `amount`;
+    the prices of Volume and Tiered as `tiers`, such as `5:3.00, 2.50` (3.00 each up to 5 units, then 2.50).
     """
     percent, amount = fields.number("percent"), fields.number("amount")
     discount = (
@@ -30,8 +31,8 @@ def make_plan(fields: Fields, make_number: Callable[[str], str], *, start: date)
     )
     model = fields.one_of("model", _MODELS, discount)
     kind = fields.one_of("type", _TYPES, "Recurring")
-    price = fields.number("price")
-    if price is None and not model.startswith("Discount"):
+    price, tiers = fields.number("price"), _tiers(fields)
+    if price is None and not tiers and not model.startswith("Discount"):
         raise Refused("price is missing", 50000022)
     name = fields.text("name") or "Digital"
     end = fields.day("until")
@@ -42,6 +43,7 @@ def make_plan(fields: Fields, make_number: Callable[[str], str], *, start: date)
         quantity=fields.number("quantity") or Decimal(1),
         discount_percentage=percent,
         discount_amount=amount,
+        tiers=tiers,
     )
     charge = Charge(
         number=make_number("C-"),
@@ -72,6 +74,20 @@ def start_of(version: Version, fields: Fields) -> date:
 def term_end_of(fields: Fields, start: date, unit: str, term: int) -> date | None:
     """The end of the first term; None for `evergreen`."""
     return None if fields.flag("evergreen", False) else add_term(start, term, unit)
+
+
+def _tiers(fields: Fields) -> tuple[Tier, ...]:
+    tiers: list[Tier] = []
+    above = Decimal(0)
+    for step in filter(None, (fields.text("tiers") or "").split(",")):
+        end, _, price = step.rpartition(":")
+        try:
+            last = Decimal(end) if end.strip() else None
+            tiers.append(Tier(starting_unit=above, ending_unit=last, price=Decimal(price.strip())))
+        except InvalidOperation:
+            raise Refused("tiers are such as 5:3.00, 2.50", 50000020) from None
+        above = (last or above) + 1
+    return tuple(tiers)
 
 
 def _timing(fields: Fields, kind: str, model: str) -> str | None:

@@ -188,7 +188,7 @@ def add_product(version: Version, fields: Fields, plan: RatePlan) -> Result:
     """Add a rate plan, made by `catalog.make_plan`."""
     _must_run(version, fields)
     after = replace(version, rate_plans=(*version.rate_plans, plan))
-    detail = {"newRatePlanId": None, "subscriptionRatePlanNumber": plan.number}
+    detail = {"productRatePlanId": plan.product_rate_plan_id, "subscriptionRatePlanNumber": plan.number}
     return after, [_action("AddProduct", plan.charges[0].segments[0].start, addProduct=detail)]
 
 

@@ -264,4 +264,9 @@ def _creation(version: Version) -> actions.Action:
 
 
 def _subscribed(plan: RatePlan) -> dict[str, Any]:
-    return {"subscriptionRatePlanNumber": plan.number, "chargeOverrides": [], "customFields": {}}
+    return {
+        "subscriptionRatePlanNumber": plan.number,
+        "productRatePlanId": plan.product_rate_plan_id,
+        "chargeOverrides": [],
+        "customFields": {},
+    }

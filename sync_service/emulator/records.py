@@ -129,6 +129,11 @@ class RatePlan:
     charges: tuple[Charge, ...]
     last_change: str | None = "Add"
 
+    @property
+    def product_rate_plan_id(self) -> str:
+        """The catalog's rate plan that it was made of."""
+        return hex_id("product rate plan", self.product_name, self.name)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suspension:

@@ -136,7 +136,10 @@ class ZuoraApi:
         account = self._need_account(key)
         owned = sorted(self.tenant.owned_by(account.number), key=lambda each: each.latest.updated, reverse=True)
         page, rest = self._page(request, owned)
-        return {"subscriptions": [self._show(request, each.latest) for each in page], "success": True, **rest}
+        shown = [self._show(request, each.latest) for each in page]
+        for each in shown:
+            del each["success"]
+        return {"subscriptions": shown, "success": True, **rest}
 
     def _account(self, _: Request, key: str) -> Json:
         """As "Retrieve an account"."""

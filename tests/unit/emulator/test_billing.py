@@ -7,7 +7,6 @@ from datetime import date
 from decimal import Decimal
 
 from sync_service.emulator.billing import Assumptions, preview
-from sync_service.emulator.records import Tier
 from tests.unit.emulator.tenants import a_tenant, act, billed, coming, subscribe
 
 
@@ -138,17 +137,10 @@ def test_nothing_is_due_while_suspended_and_after_a_cancellation() -> None:
 
 
 def test_tiers_cost_each_step_and_a_volume_the_step_that_is_reached() -> None:
-    tiers = (
-        Tier(starting_unit=Decimal(0), ending_unit=Decimal(5), price=Decimal(3)),
-        Tier(starting_unit=Decimal(6), ending_unit=None, price=Decimal(2)),
-    )
-    version = subscribe(a_tenant(), start="2026-11-15", quantity="7")
-
     def priced(model: str) -> str:
-        plan = version.rate_plans[0]
-        charge = replace(plan.charges[0], model=model, segments=(replace(plan.charges[0].segments[0], tiers=tiers),))
-        tiered = replace(version, rate_plans=(replace(plan, charges=(charge,)),))
-        return coming(tiered, date(2026, 11, 20))[0][3]
+        tenant = a_tenant()
+        version = subscribe(tenant, start="2026-11-15", model=model, tiers="5:3.00, 2.00", quantity="7", price=None)
+        return coming(version, date(2026, 11, 20))[0][3]
 
     assert priced("Tiered") == "19.00"  # 5 x 3 + 2 x 2
     assert priced("Volume") == "14.00"  # 7 x 2
