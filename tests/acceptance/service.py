@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from psycopg.errors import DeadlockDetected
+from sqlalchemy.exc import OperationalError
 
 from sync_service.db import connect
 from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
@@ -162,10 +164,16 @@ class Service:
 
     def change(self, statement: str, **values: Any) -> int:
         """Change rows behind the service's back, in the order of locks that it keeps itself; how many."""
-        with self.database.transaction() as session:
-            limit = "SELECT id FROM zuora_limit {for_update}"
-            session.connection().execute(self.database.sql(limit)).all()
-            return int(session.connection().execute(self.database.sql(statement), values).rowcount)
+        while True:
+            try:
+                with self.database.transaction() as session:
+                    limit = "SELECT id FROM zuora_limit {for_update}"
+                    session.connection().execute(self.database.sql(limit)).all()
+                    return int(session.connection().execute(self.database.sql(statement), values).rowcount)
+            except OperationalError as error:
+                # Many rows at once, in no order: a run that holds one and asks for another number may be in the way.
+                if not isinstance(error.orig, DeadlockDetected):
+                    raise
 
     def expire_leases(self) -> int:
         """The 90 s of all leases are over: whoever lives and still has one is merely slow."""
