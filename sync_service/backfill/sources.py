@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -150,8 +151,7 @@ class TenantKeys:
         self._since = since or _BEGINNING
         self._way = Way.OBJECT_QUERY
         self._question = Question(listing=Listing.SUBSCRIPTIONS)
-        self._spool = Path(tempfile.mkstemp(prefix="backfill-", suffix=".keys")[1])
-        self._ours = self._spool.open("rb")
+        self._spool, self._ours = _open_spool()
         self._listed = self._taken = 0
         self._complete = False
         self._error: BaseException | None = None
@@ -181,15 +181,14 @@ class TenantKeys:
         return keys if keys or not complete else None
 
     def close(self) -> None:
-        """Stop the thread and delete the file."""
+        """Stop the thread and let go of the file."""
         self._stop.set()
         self._thread.join(timeout=PAGE_SECONDS)
         self._ours.close()
-        self._spool.unlink(missing_ok=True)
 
     def _list(self) -> None:
         try:
-            with self._spool.open("ab") as spool:
+            with self._spool as spool:
                 place: str | None = None
                 while not self._stop.is_set() and not self._complete:
                     place = self._list_burst(spool, place)
@@ -257,6 +256,16 @@ class ListingRefused(SyncServiceError):
     """Zuora lets us list the tenant's subscriptions neither by Object Query nor by ZOQL: give them with --file."""
 
     code = "listing refused"
+
+
+def _open_spool() -> tuple[BinaryIO, BinaryIO]:
+    """A temporary file to write and to read, without a name: nothing of it outlives a process that is killed."""
+    number, name = tempfile.mkstemp(prefix="backfill-")
+    path = Path(name)
+    try:
+        return os.fdopen(number, "wb"), path.open("rb")
+    finally:
+        path.unlink()
 
 
 def _copy(stream: BinaryIO) -> BinaryIO:
