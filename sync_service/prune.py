@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sync_service.asks import forget_answers
 from sync_service.backlog import forget_unknown
 from sync_service.db import Database
 from sync_service.jobs import JobLease, save
@@ -51,4 +52,5 @@ def prune(database: Database, _: Settings, lease: JobLease) -> Mapping[str, Any]
             gone[kind] += deleted
             if deleted < BATCH or not save(database, lease, cursor={}, progress=gone):
                 break
+    gone["previews"] = forget_answers(database)
     return gone | {"unknown_keys": forget_unknown(database, older_than_ms=KEEP_UNKNOWN_MS)}

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlmodel import Session, col, or_, select
 
 from sync_service.db import Database
@@ -22,6 +22,7 @@ from sync_service.scrub_marks import mark_scrubbed
 from sync_service.store import resolve_key
 from sync_service.subscription import Trigger
 from sync_service.tables import (
+    AskRow,
     CalloutRow,
     CustomerRow,
     IdentityRow,
@@ -214,7 +215,7 @@ def _erase_callouts(session: Session, person: _Person) -> int:
 
 
 def _forget_traces(session: Session, person: _Person) -> None:
-    """Hashes of contacts."""
+    """Hashes of contacts, and the previews that somebody asked for."""
     contacts: set[str] = set()
     for link in person.links:
         contacts |= set(link.fingerprint.get("contact_hashes") or ())
@@ -223,6 +224,9 @@ def _forget_traces(session: Session, person: _Person) -> None:
     for some in _in_pieces(sorted(traces)):
         for seen in session.exec(select(SweepSeenRow).where(col(SweepSeenRow.key).in_(some))):
             session.delete(seen)
+    names = person.numbers | person.subscriptions.keys() | _names(session, person)
+    for some in _in_pieces(sorted(names)):
+        session.exec(delete(AskRow).where(col(AskRow.key).in_(some)))
 
 
 def _names(session: Session, person: _Person) -> set[str]:

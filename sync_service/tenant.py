@@ -217,7 +217,7 @@ def hold_story_lease(
     for what is wrong.
     """
     deadline = time.monotonic() + wait_seconds
-    while (lease := _take_story_lease(database, story, share, lease_ms, probe=probe)) is None:
+    while (lease := take_story_lease(database, story, share, lease_ms=lease_ms, probe=probe)) is None:
         if time.monotonic() >= deadline:
             raise BusyError(
                 "All calls to Zuora that we allow ourselves are in use, or Zuora is paused: try again soon."
@@ -227,6 +227,22 @@ def hold_story_lease(
         yield lease
     finally:
         lease.give_back()
+
+
+def take_story_lease(
+    database: Database, story: str, share: Share, *, lease_ms: int = STORY_LEASE_MS, probe: bool = False
+) -> StoryLease | None:
+    """What `hold_story_lease` holds, for whoever gives it back in another thread; None where none is free now."""
+    with database.transaction() as session:
+        limit = lock_limit(database, session, share)
+        if limit.room < 1 and not probe:
+            return None
+        session.connection().execute(database.sql("DELETE FROM zuora_lease WHERE lease_until <= {now}"))
+        row = ZuoraLeaseRow(story=story, lease_until=limit.now + lease_ms)
+        session.add(row)
+        session.flush()
+        assert row.id is not None  # noqa: S101 - the database gave it
+        return StoryLease(database, share, row.id, lease_ms)
 
 
 def remember_tenant(database: Database, session: Session, tenant: str) -> None:
@@ -254,19 +270,6 @@ def read_tenant(session: Session) -> str | None:
 def _limit(database: Database, session: Session, row: ZuoraLimitRow, share: Share) -> Limit:
     now, live = session.connection().execute(database.sql(_LIVE)).one()
     return Limit(row=row, share=share, now=int(now), live=int(live))
-
-
-def _take_story_lease(database: Database, story: str, share: Share, lease_ms: int, *, probe: bool) -> StoryLease | None:
-    with database.transaction() as session:
-        limit = lock_limit(database, session, share)
-        if limit.room < 1 and not probe:
-            return None
-        session.connection().execute(database.sql("DELETE FROM zuora_lease WHERE lease_until <= {now}"))
-        row = ZuoraLeaseRow(story=story, lease_until=limit.now + lease_ms)
-        session.add(row)
-        session.flush()
-        assert row.id is not None  # noqa: S101 - the database gave it
-        return StoryLease(database, share, row.id, lease_ms)
 
 
 def _pause(trouble: int) -> int:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from sync_service import asks
+from sync_service.answering import answer_ask
 from sync_service.errors import TenantError, WrongTenant
 from sync_service.log import logger
 from sync_service.queue import Claim, claim, release
@@ -42,6 +46,8 @@ class Worker:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._running: dict[Future[int], Claim] = {}
+        self._answering: dict[Future[None], asks.Taken] = {}
+        self._asks_looked_at = 0.0
         self._calls_made = 0
 
     def stop(self) -> None:
@@ -69,7 +75,7 @@ class Worker:
                 self._wake.wait(patience * random.uniform(0.75, 1.25))  # noqa: S311 - spreads the looks of many workers
             self._wake.clear()
         late = self._drain(pool)
-        logger().info("worker_stopped", put_back=len(late))
+        logger().info("worker_stopped", late=late)
         return not late
 
     def identify(self) -> None:
@@ -95,13 +101,14 @@ class Worker:
     def run_until_idle(self) -> None:
         """Work until nothing is due and nothing runs."""
         with ThreadPoolExecutor(self.threads, thread_name_prefix="sync") as pool:
-            while self._fill(pool) or self._running:
-                wait(self._running, return_when="FIRST_COMPLETED")
+            while self._fill(pool) or self._running or self._answering:
+                wait(self._underway(), return_when="FIRST_COMPLETED")
 
     def _fill(self, pool: ThreadPoolExecutor) -> bool:
         """Claim for every free thread; whether anything was claimed."""
         self._collect()
-        free = self.threads - len(self._running)
+        answers = self._answer_one(pool)
+        free = self.threads - len(self._underway())
         if free <= 0:
             return False
         calls, self._calls_made = self._calls_made, 0
@@ -115,7 +122,29 @@ class Worker:
             future = pool.submit(run_claim, self.context, each, previews)
             self._running[future] = each
             future.add_done_callback(lambda _: self._wake.set())
-        return bool(claims)
+        return answers or bool(claims)
+
+    def _answer_one(self, pool: ThreadPoolExecutor) -> bool:
+        """Take up what a person asks, before anything else but not in every thread; whether there was something."""
+        now = time.monotonic()
+        most = max(1, self.threads // 2)
+        if now - self._asks_looked_at < LOOK_SECONDS / 2 or len(self._answering) >= most:
+            return False
+        if len(self._underway()) >= self.threads:
+            return False
+        self._asks_looked_at = now
+        if not asks.is_anything_asked(self.context.database):
+            return False
+        taken = asks.take(self.context.database, self.context.share)
+        if taken is None:
+            return False
+        future = pool.submit(answer_ask, self.context, taken)
+        self._answering[future] = taken
+        future.add_done_callback(lambda _: self._wake.set())
+        return True
+
+    def _underway(self) -> list[Future[Any]]:
+        return [*self._running, *self._answering]
 
     def _collect(self) -> None:
         for future in [future for future in self._running if future.done()]:
@@ -125,22 +154,29 @@ class Worker:
                 logger().error("sync_abandoned", error=type(error).__name__)
             else:
                 self._calls_made += future.result()
+        self._answering = {future: taken for future, taken in self._answering.items() if not future.done()}
 
-    def _drain(self, pool: ThreadPoolExecutor) -> list[Claim]:
-        """Let running syncs end; what has not ended in time is put back and returned."""
-        wait(self._running, timeout=GRACE_SECONDS)
+    def _drain(self, pool: ThreadPoolExecutor) -> bool:
+        """Let running work end; what has not ended in time is put back. Whether there was such."""
+        wait(self._underway(), timeout=GRACE_SECONDS)
         late = [claim for future, claim in self._running.items() if not future.done()]
+        unanswered = [taken for future, taken in self._answering.items() if not future.done()]
         # In a thread, because a database that answers no more must not keep us.
-        giving_back = threading.Thread(target=self._give_back, args=(late,), daemon=True, name="give back")
+        giving_back = threading.Thread(target=self._give_back, args=(late, unanswered), daemon=True, name="give back")
         giving_back.start()
         giving_back.join(GIVE_BACK_SECONDS)
         pool.shutdown(wait=False, cancel_futures=True)
-        return late
+        return bool(late or unanswered)
 
-    def _give_back(self, late: list[Claim]) -> None:
+    def _give_back(self, late: list[Claim], unanswered: list[asks.Taken]) -> None:
         for each in late:
             try:
                 with self.context.database.transaction(lock_timeout_ms=_LOCK_TIMEOUT_MS) as session:
                     release(self.context.database, session, each)
             except Exception as error:  # its lease runs out
                 logger().warning("release_failed", key=each.key, error=type(error).__name__)
+        for taken in unanswered:
+            try:
+                asks.put_back(self.context.database, taken)
+            except Exception as error:  # its lease runs out
+                logger().warning("release_failed", ask=taken.id, error=type(error).__name__)

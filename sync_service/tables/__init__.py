@@ -41,6 +41,7 @@ from sync_service.tables.requests import (
     ZuoraLeaseRow,
     ZuoraLimitRow,
 )
+from sync_service.tables.wishes import AskRow, BackfillWishRow
 
 __all__ = [
     "AddOnRow",
@@ -48,6 +49,8 @@ __all__ = [
     "AdminActionRow",
     "AdminSessionRow",
     "AdminUserRow",
+    "AskRow",
+    "BackfillWishRow",
     "CalloutRow",
     "CustomerRow",
     "EventRow",

@@ -52,6 +52,24 @@ def test_an_operator_finds_a_subscription_by_keyboard_and_syncs_it(visit: Visit,
     page.get_by_text("Already up to date: Zuora and Limio agree").wait_for()
 
 
+def test_a_preview_shows_what_a_sync_would_change_and_writes_nothing(visit: Visit, stage: Stage) -> None:
+    visitor = visit()
+    visitor.log_in(VIEWER)
+    page = visitor.page
+    visitor.open("/subscriptions/A1M8S4GU7F3D")
+    control(stage.zuora, "callouts", url="-")
+    control(stage.zuora, "renew", key="A1M8S4GU7F3D")
+
+    page.get_by_role("button", name="Preview").click()
+
+    page.locator("#preview:not([data-progress])").wait_for()
+    assert "Nothing was written." in page.locator("#preview .progress-text").inner_text()
+    assert "Subscription: Term end" in page.locator("#preview .changes").inner_text()
+    assert page.locator("#preview .sign").count() > 1
+    visitor.open("/runs?outcome=changed")
+    assert page.get_by_role("link", name="A1M8S4GU7F3D").count() == 0
+
+
 def test_without_scripts_the_page_reloads_until_the_sync_is_done(visit: Visit) -> None:
     visitor = visit(script=False)
     visitor.log_in()
@@ -84,9 +102,14 @@ def test_a_viewer_finds_no_button_that_changes(visit: Visit) -> None:
     visitor = visit()
     visitor.log_in(VIEWER)
 
-    for path in ("/subscriptions/A1M8S4GU7F3D", "/failed", "/clients", "/jobs"):
+    for path, harmless in (
+        ("/subscriptions/A1M8S4GU7F3D", ["Preview"]),
+        ("/failed", []),
+        ("/clients", []),
+        ("/jobs", []),
+    ):
         visitor.open(path)
-        assert visitor.page.get_by_role("button").all_inner_texts() == ["Log out"]
+        assert visitor.page.get_by_role("button").all_inner_texts() == ["Log out", *harmless]
 
 
 def test_an_ended_session_leads_to_the_login_and_back(visit: Visit) -> None:

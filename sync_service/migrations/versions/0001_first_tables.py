@@ -56,6 +56,40 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("email", name=op.f("pk_admin_user")),
     )
     op.create_table(
+        "ask",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.Column("token", sa.Integer(), nullable=False),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.Column("answered_at", sa.BigInteger(), nullable=True),
+        sa.Column("answer", sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("error_code", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ask")),
+    )
+    with op.batch_alter_table("ask", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_ask_asked_at"), ["asked_at"], unique=False)
+        batch_op.create_index(
+            "ix_ask_open",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("answered_at IS NULL"),
+            postgresql_where=sa.text("answered_at IS NULL"),
+        )
+
+    op.create_table(
+        "backfill_wish",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_backfill_wish")),
+    )
+    op.create_table(
         "callout",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
@@ -697,6 +731,14 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_callout_key"))
 
     op.drop_table("callout")
+    op.drop_table("backfill_wish")
+    with op.batch_alter_table("ask", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_ask_open", sqlite_where=sa.text("answered_at IS NULL"), postgresql_where=sa.text("answered_at IS NULL")
+        )
+        batch_op.drop_index(batch_op.f("ix_ask_asked_at"))
+
+    op.drop_table("ask")
     op.drop_table("admin_user")
     with op.batch_alter_table("admin_session", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_admin_session_seen_at"))

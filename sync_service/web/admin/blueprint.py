@@ -14,7 +14,7 @@ from sync_service import __version__
 from sync_service.db import Database
 from sync_service.log import logger
 from sync_service.settings import Settings
-from sync_service.web.admin import history_pages, overview, subscriptions, troubles, upkeep, words
+from sync_service.web.admin import asking, history_pages, overview, subscriptions, troubles, upkeep, words
 from sync_service.web.admin.account import AccountPage
 from sync_service.web.admin.desk import Desk
 from sync_service.web.admin.door import Door
@@ -46,7 +46,7 @@ def admin_blueprint(settings: Settings, database: Database) -> Blueprint:
     blueprint = Blueprint("admin", __name__, url_prefix="/admin")
     desk = Desk(settings=settings, database=database, seal=Seal(settings.secret_key))
     _add_people(blueprint, settings, database)
-    for part in (overview, subscriptions, history_pages, troubles, upkeep):
+    for part in (overview, subscriptions, asking, history_pages, troubles, upkeep):
         part.attach(blueprint, desk)
     _add_assets(blueprint)
     _add_words(blueprint)

@@ -9,7 +9,10 @@ from sqlmodel import Session
 from sync_service.db import Database
 from sync_service.history import first_attempt_covering
 from sync_service.tables import SyncRequestRow, SyncRunRow, ZuoraLimitRow
+from sync_service.web.admin.words import span
 
+#: So long a worker that runs and is free lets nothing wait, in ms.
+PATIENCE_MS = 15_000
 STEPS = ("Waiting for a worker", "Reading Zuora and comparing", "Done")
 
 
@@ -47,14 +50,20 @@ def read_progress(database: Database, session: Session, kind: str, key: str, seq
         return Progress(kind, key, seq, 2, "Already up to date.")
     if row.lease_until is not None and row.lease_until > database.now(session):
         return Progress(kind, key, seq, 1, "A worker reads the subscription from Zuora and compares it.")
-    return Progress(kind, key, seq, 0, _why_waiting(database, session))
+    return Progress(kind, key, seq, 0, why_waiting(database, session, row.waiting_since or row.requested_at))
 
 
-def _why_waiting(database: Database, session: Session) -> str:
-    limit = session.get(ZuoraLimitRow, 1)
-    if limit is not None and limit.open_until is not None and limit.open_until > database.now(session):
+def why_waiting(database: Database, session: Session, since: int) -> str:
+    """Why no worker has taken up yet what waits since that moment (ms by the database's clock), in words."""
+    limit, now = session.get(ZuoraLimitRow, 1), database.now(session)
+    if limit is not None and limit.open_until is not None and limit.open_until > now:
         return f"Zuora is paused, and the request waits for it: {limit.trouble_text or limit.trouble_code or 'trouble'}"
-    return "The request is kept. A worker takes it within a second, unless all are busy or none is running."
+    if now - since > PATIENCE_MS:
+        return (
+            f"Nobody has taken it up for {span(now - since)}: either all workers are busy, or none is running. Whoever"
+            " runs the service starts one with “sync-service worker”; the request is kept until then."
+        )
+    return "The request is kept. A worker takes it within a second, unless all are busy."
 
 
 def _result(run: SyncRunRow) -> str:

@@ -16,6 +16,7 @@ from sync_service.queue import Cause, Kind, Priority, enqueue
 from sync_service.store import resolve_key
 from sync_service.subscription import Trigger
 from sync_service.web.admin.actions import record_action
+from sync_service.web.admin.asking import read_preview
 from sync_service.web.admin.desk import Desk, chosen
 from sync_service.web.admin.detail import read_detail
 from sync_service.web.admin.door import operators_only, who
@@ -95,8 +96,12 @@ class _Pages:
             if kind in ("subscription", "alias") and seq.isascii() and seq.isdigit() and len(seq) < 19:
                 named = normalise_key(request.args.get("of") or detail.number)
                 progress = read_progress(self._database, session, kind, named, int(seq))
-        page = render_template("admin/subscription.html", detail=detail, progress=progress, asked=asked)
-        return (page, 404) if detail.is_unknown and progress is None else page
+            preview = None
+            ask_id = request.args.get("preview", "")
+            if ask_id.isascii() and ask_id.isdigit() and len(ask_id) < 19:
+                preview = read_preview(self._database, session, int(ask_id), detail.number, detail.key, key)
+        page = render_template("admin/subscription.html", detail=detail, progress=progress, preview=preview)
+        return (page, 404) if detail.is_unknown and progress is None and preview is None else page
 
     def sync(self, key: str) -> AnyResponse:
         """Queue it as a person's wish, and show how it goes."""

@@ -1,0 +1,102 @@
+"""The Preview button: what a sync would change, asked of a worker, and nothing written.
+
+Viewers may ask too: a preview changes nothing, and seeing before anybody acts is what they are here for. What it costs
+is two or three calls to Zuora in a place among those who call, and nobody has more than a few waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, Response, flash, redirect, url_for
+from sqlmodel import Session
+from werkzeug.exceptions import NotFound, UnprocessableEntity
+from werkzeug.wrappers import Response as AnyResponse
+
+from sync_service import asks
+from sync_service.db import Database
+from sync_service.keys import normalise_key, why_impossible
+from sync_service.store import resolve_key
+from sync_service.tables import AskRow
+from sync_service.web.admin.actions import record_action
+from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.door import who
+from sync_service.web.admin.progress import STEPS, why_waiting
+from sync_service.web.answers import answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """Where a preview stands: an index into STEPS, what to say, and the answer."""
+
+    id: int
+    key: str
+    step: int
+    text: str
+    error_code: str | None = None
+    plan: Mapping[str, Any] | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing more to wait for."""
+        return self.step == len(STEPS) - 1
+
+
+def attach(blueprint: Blueprint, desk: Desk) -> None:
+    """The button's address, and where the page's script asks how it goes."""
+    database = desk.database
+
+    @blueprint.post("/subscriptions/<key>/preview")
+    def preview(key: str) -> AnyResponse:
+        key = normalise_key(key)
+        problem = why_impossible(key)
+        if problem:
+            raise UnprocessableEntity(problem)
+        place = url_for("admin.subscription", key=key)
+        try:
+            with database.transaction(lock_timeout_ms=5000) as session:
+                named = resolve_key(session, key) or key
+                ask_id = asks.leave(database, session, asks.PLAN, named, who().email)
+                record_action(database, session, who().email, "preview", named)
+        except asks.TooManyAsked as error:
+            flash(str(error))
+            return redirect(place, 303)
+        return redirect(f"{place}?preview={ask_id}#preview", 303)
+
+    @blueprint.get("/previews/<int(max=9223372036854775807):ask_id>")
+    def preview_progress(ask_id: int) -> Response:
+        with database.reading() as session:
+            found = read_preview(database, session, ask_id)
+        if found is None:
+            raise NotFound("There is no such preview any more.")
+        return answer(200, {"step": found.step, "text": found.text, "done": found.is_done})
+
+
+def read_preview(database: Database, session: Session, ask_id: int, *keys: str) -> Preview | None:
+    """How the preview goes; None where there is none, or where it is of none of `keys`."""
+    row = session.get(AskRow, ask_id)
+    if row is None or (keys and row.key not in keys):
+        return None
+    if row.error is not None:
+        return Preview(id=ask_id, key=row.key, step=2, text=row.error, error_code=row.error_code)
+    if row.answered_at is not None:
+        found = row.answer or {}
+        return Preview(id=ask_id, key=row.key, step=2, text=_tell(found), plan=found.get("plan"))
+    if row.lease_until is not None and row.lease_until > database.now(session):
+        return Preview(
+            id=ask_id, key=row.key, step=1, text="A worker reads the subscription from Zuora and compares it."
+        )
+    return Preview(id=ask_id, key=row.key, step=0, text=why_waiting(database, session, row.asked_at))
+
+
+def _tell(found: Mapping[str, Any]) -> str:
+    changes = len((found.get("plan") or {}).get("changes", ()))
+    if not changes:
+        return "Nothing would change: Zuora and Limio agree."
+    words = "1 change" if changes == 1 else f"{changes} changes"
+    if found.get("imports"):
+        return f"A sync would import this subscription, with {words}. Nothing was written."
+    drastic = " It would cancel the subscription or empty its coming schedule." if found.get("drastic") else ""
+    return f"A sync would write {words} to Limio. Nothing was written.{drastic}"
