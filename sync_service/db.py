@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,10 @@ from sqlmodel import Session
 SQLITE_BUSY_SECONDS = 20
 #: A SQLite writer's pauses while another process writes, in seconds. SQLite's own grow to 100 ms, and whoever waits
 #: that long between two looks finds the next one writing.
-_FIRST_LOOK, _LONGEST_LOOK = 0.0005, 0.005
+_FIRST_LOOK, _LONGEST_LOOK = 0.0005, 0.001
+#: How long a process leaves the file to others between two writes that waited for each other, in seconds: more than
+#: their longest pause, so that a callout never waits for all that a worker has to write.
+_GIVE_WAY = 0.0012
 #: A PostgreSQL connection that rested longer is asked whether it still lives before it is used, in seconds.
 _TRUSTED_SECONDS = 1.0
 
@@ -41,7 +44,7 @@ class Database:
         self.engine = engine
         self.dialect: str = engine.dialect.name
         # SQLite has one writer; waiting in line here keeps the tail short.
-        self._writer: Any = threading.Lock() if self.dialect == "sqlite" else nullcontext()
+        self._writer = threading.Lock()
         # Kept, because making a statement takes longer than running it.
         self._statements: dict[str, TextClause] = {}
         self._driver_statements: dict[str, str] = {}
@@ -131,13 +134,16 @@ class Database:
 
     @contextmanager
     def _turn(self, lock_timeout_ms: int | None) -> Iterator[None]:
-        if self.dialect != "sqlite" or lock_timeout_ms is None:
-            with self._writer:
-                yield
+        """One writer of this process at a time."""
+        if self.dialect != "sqlite":
+            yield
             return
-        if not self._writer.acquire(timeout=lock_timeout_ms / 1000):
+        waited = not self._writer.acquire(blocking=False)
+        if waited and not self._writer.acquire(timeout=-1 if lock_timeout_ms is None else lock_timeout_ms / 1000):
             raise TimeoutError("the database is busy")
         try:
+            if waited:
+                time.sleep(_GIVE_WAY)
             yield
         finally:
             self._writer.release()
