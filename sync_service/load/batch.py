@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 from sync_service.limio.answers import Arrival, LineProblem
 from sync_service.limio.columns import derive_columns
 from sync_service.limio.documents import RELATED_TO_SUBSCRIPTION, merge, moment_of
+from sync_service.load.erasing import erase_scrubbed
 from sync_service.object_rows import OBJECT_ROWS, new_row, write_document
 from sync_service.plan import Document
 from sync_service.tables import CustomerRow, LimioObject, RelationRow, SubscriptionRow, ZuoraLinkRow
@@ -39,8 +40,11 @@ class LoadedBatch:
     refused: set[str] = field(default_factory=set)
 
 
-def load_batch(session: Session, arrivals: Sequence[Arrival], refused: Iterable[str]) -> LoadedBatch:
-    """Take `arrivals` in, in their order; locks are taken in the order of `object_rows.OBJECT_ROWS`, as a sync does."""
+def load_batch(session: Session, arrivals: Sequence[Arrival], refused: Iterable[str], *, at: int) -> LoadedBatch:
+    """Take `arrivals` in, in their order; locks are taken in the order of `object_rows.OBJECT_ROWS`, as a sync does.
+
+    `at` is now, in ms.
+    """
     batch = LoadedBatch(refused=set(refused))
     rows = _lock_rows(session, arrivals)
     imported = _imported_references(session, arrivals)
@@ -62,6 +66,7 @@ def load_batch(session: Session, arrivals: Sequence[Arrival], refused: Iterable[
     for row in sorted(fresh, key=lambda new: (order.index(new.record_type_name), new.id)):
         session.add(row)
     session.flush()
+    erase_scrubbed(session, touched, at=at)
     _forget_fingerprints(session, touched)
     return batch
 
@@ -72,6 +77,10 @@ def _lock_rows(session: Session, arrivals: Iterable[Arrival]) -> _Rows:
         wanted[arrival.record_type].add(arrival.id)
         if arrival.subscription_id is not None:
             wanted["subscription"].add(arrival.subscription_id)
+        if arrival.record_type == "subscription":  # whoever erases its customer waits for us, or we for them
+            for person, name in (("customer", "customer"), ("identity", "owner")):
+                if isinstance(id := arrival.document.get(name), str):
+                    wanted[person].add(id)
     rows: _Rows = {}
     for record_type, row_class in OBJECT_ROWS.items():
         for ids in _in_pieces(sorted(wanted[record_type])):

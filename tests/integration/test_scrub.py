@@ -206,6 +206,52 @@ def test_loading_what_limio_still_has_does_not_bring_back_what_was_erased(world:
     assert places_of(world, *TELLING) == set()
 
 
+def test_what_a_load_brings_of_her_under_new_ids_is_taken_in_without_her(world: World) -> None:
+    known = subscription_id(world, "A-S1")
+    ((customer,),) = world.rows("SELECT customer FROM limio_subscription WHERE reference = 'A-S1'")
+    scrub(world.database, "A-S1", actor="olga")
+    home = {"firstName": "Ada", "lastName": "Byron", "address1": "12 St James's Square", "country": "GB"}
+
+    def address(id: str) -> dict[str, Any]:
+        return {"id": id, "record_type": "address", "status": "active", "data": home}
+
+    new = f"sub-{'1' * 32}"
+    lines: list[dict[str, Any]] = [
+        {"related_to": known, "items": [address(f"address-{'a' * 32}")]},
+        {"related_to": new, "items": [address(f"address-{'b' * 32}")]},  # before its subscription
+        {
+            "id": new,
+            "record_type": "subscription",
+            "reference": "OLDERONE",
+            "customer": customer,
+            "data": {"notes": "12 St James's Square, ring twice", "termEndDate": "2027-01-01"},
+        },
+    ]
+    for line in lines:  # in several loads
+        report = load_objects(world.database, [json.dumps(line)])
+        assert report.problem_count == 0
+
+    assert places_of(world, *TELLING) == set()
+    assert {row[0] for row in world.rows("SELECT id FROM limio_address")} >= {
+        f"address-{'a' * 32}",
+        f"address-{'b' * 32}",
+    }
+    assert [str(row[0]) for row in world.rows("SELECT term_end FROM limio_subscription WHERE id = :id", id=new)] == [
+        "2027-01-01"
+    ]
+    load_objects(world.database, [json.dumps(each) for each in lines])
+    assert places_of(world, *TELLING) == set()
+
+
+def test_a_load_of_somebody_else_stays_as_it_is(world: World) -> None:
+    scrub(world.database, "A-S1", actor="olga")
+    street = {"id": f"address-{'c' * 32}", "record_type": "address", "status": "active", "data": {"city": "Utrecht"}}
+
+    load_objects(world.database, [json.dumps({"related_to": subscription_id(world, "A-S3"), "items": [street]})])
+
+    assert places_of(world, "utrecht") == {"limio_address"}
+
+
 def test_a_sync_under_way_is_over_before_or_finds_the_mark(world: World) -> None:
     """Both at once, a few times: whoever comes first, she is gone at the end."""
     for attempt in range(3):
