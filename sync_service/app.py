@@ -18,6 +18,7 @@ from sync_service.errors import SchemaOutdated, SettingsInvalid
 from sync_service.log import logger, set_up
 from sync_service.schema import check_schema
 from sync_service.settings import Settings, load_settings
+from sync_service.signon.provider import OpenidProvider
 from sync_service.tenant import Share
 from sync_service.web.admin.blueprint import admin_blueprint
 from sync_service.web.answers import set_up_answers
@@ -70,7 +71,9 @@ def create_app(
     app.register_blueprint(objects_blueprint(database, bearer))
     app.register_blueprint(health_blueprint(database, share, check))
     app.register_blueprint(openapi_blueprint(settings.public_url))
-    app.register_blueprint(admin_blueprint(settings, database))
+    app.register_blueprint(
+        admin_blueprint(settings, database, OpenidProvider(settings) if settings.oidc_issuer else None)
+    )
     return app
 
 

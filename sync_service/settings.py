@@ -61,6 +61,23 @@ class Settings:
     trusted_proxies: int | tuple[Network, ...] = 0
     public_url: str = ""
     secret_key: str = _secret()
+    #: Whether people may log in to the admin pages by a password of ours.
+    password_login: bool = True
+    #: The OpenID provider that people sign in with, as its discovery document calls itself.
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = _secret()
+    #: What people call it.
+    oidc_name: str = "single sign-on"
+    oidc_scopes: tuple[str, ...] = ("openid", "email", "profile")
+    #: The claim that says that the email address is the person's.
+    oidc_verified_claim: str = "email_verified"
+    #: The claim whose values decide the role at each sign-on, and the values that make an operator or a viewer.
+    oidc_role_claim: str = ""
+    oidc_operators: tuple[str, ...] = ()
+    oidc_viewers: tuple[str, ...] = ()
+    #: People with an address of these domains come in as viewers without having been added.
+    oidc_email_domains: tuple[str, ...] = ()
     tenant_time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     evergreen_horizon_months: int = 12
     import_unknown: str = "asked"
@@ -83,6 +100,16 @@ class _Words(typed.Field[tuple[str, ...]]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:
         return tuple(word.strip() for word in str(value).split(",") if word.strip())
+
+
+class _Scopes(typed.Field[tuple[str, ...]]):
+    """Words with blanks between them; `openid` is one of them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:
+        scopes = tuple(str(value).replace(",", " ").split())
+        if "openid" not in scopes:
+            raise ValidationError("must contain openid")
+        return scopes
 
 
 class _Networks(typed.Field[tuple[Network, ...]]):
@@ -130,6 +157,11 @@ _signed = validate.Regexp(
 _database = validate.Regexp(
     r"^(sqlite:///.+|postgresql(\+psycopg)?://.+)$", error="must begin with sqlite:/// or postgresql://"
 )
+#: Plain http only on this machine, where there is nothing between to read along.
+_issuer = validate.Regexp(
+    r"^(https://|http://(localhost|127\.0\.0\.1)(:\d+)?(/|$))[^\s?#]*$",
+    error="must be the address of the provider, as its discovery document says it, such as https://login.example.com",
+)
 
 
 #: Settings that mean something only together.
@@ -137,7 +169,17 @@ _PAIRS = (
     ("CALLOUT_USERNAME", "CALLOUT_PASSWORD"),
     ("CALLOUT_HMAC_HEADER", "CALLOUT_HMAC_SECRET"),
     ("CALLOUT_SECRET_HEADER", "CALLOUT_SECRET"),
+    ("OIDC_ISSUER", "OIDC_CLIENT_ID"),
+    ("OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"),
 )
+#: What means nothing, or too much, without another.
+_NEEDS = {
+    "OIDC_ISSUER": "PUBLIC_URL",
+    "OIDC_ROLE_CLAIM": "OIDC_ISSUER",
+    "OIDC_OPERATORS": "OIDC_ROLE_CLAIM",
+    "OIDC_VIEWERS": "OIDC_ROLE_CLAIM",
+    "OIDC_EMAIL_DOMAINS": "OIDC_ISSUER",
+}
 
 
 class SettingsSchema(Schema):
@@ -173,6 +215,17 @@ class SettingsSchema(Schema):
     TRUSTED_PROXIES = _Proxies()
     PUBLIC_URL = typed.String(validate=_address)
     SECRET_KEY = typed.String(validate=validate.Length(min=32, error="must have at least 32 characters"))
+    PASSWORD_LOGIN = typed.Boolean(truthy={"on"}, falsy={"off"}, error_messages={"invalid": "must be on or off"})
+    OIDC_ISSUER = typed.String(validate=_issuer)
+    OIDC_CLIENT_ID = typed.String()
+    OIDC_CLIENT_SECRET = typed.String()
+    OIDC_NAME = typed.String(validate=validate.Length(max=40, error="must have at most 40 characters"))
+    OIDC_SCOPES = _Scopes()
+    OIDC_VERIFIED_CLAIM = typed.String()
+    OIDC_ROLE_CLAIM = typed.String()
+    OIDC_OPERATORS = _Words()
+    OIDC_VIEWERS = _Words()
+    OIDC_EMAIL_DOMAINS = _Words()
     TENANT_TIME_ZONE = _Zone()
     EVERGREEN_HORIZON_MONTHS = typed.Integer(validate=validate.Range(1, 120))
     IMPORT_UNKNOWN = typed.String(validate=_one_of("asked", "all"))
@@ -192,6 +245,9 @@ class SettingsSchema(Schema):
             for missing, given in (pair, pair[::-1])
             if given in data and missing not in data
         ]
+        halves += [(missing, given) for given, missing in _NEEDS.items() if given in data and missing not in data]
+        if data.get("PASSWORD_LOGIN") is False and "OIDC_ISSUER" not in data:
+            halves.append(("OIDC_ISSUER", "PASSWORD_LOGIN=off"))
         if halves:
             raise ValidationError({missing: [f"must be set too, as {given} is"] for missing, given in halves})
 

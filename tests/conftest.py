@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import fields
@@ -17,6 +18,7 @@ from sqlmodel import SQLModel
 from sync_service import tables  # noqa: F401 - registers the tables
 from sync_service.db import Database, connect
 from sync_service.settings import Settings
+from tests.openid_provider import OpenidProvider, running_provider
 
 for setting in fields(Settings):  # a developer's own settings never reach a test
     os.environ.pop(setting.name.upper(), None)
@@ -81,3 +83,14 @@ def sqlite_database(tmp_path: Path) -> Iterator[Database]:
     SQLModel.metadata.create_all(database.engine)
     yield database
     database.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def openid_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenidProvider]:
+    """A real OpenID provider for this test session, and where the service that trusts it will be."""
+    with socket.socket() as one, socket.socket() as other:
+        for probe in (one, other):
+            probe.bind(("127.0.0.1", 0))
+        port, service_port = one.getsockname()[1], other.getsockname()[1]
+    with running_provider(tmp_path_factory.mktemp("openid"), port, f"http://127.0.0.1:{service_port}") as provider:
+        yield provider

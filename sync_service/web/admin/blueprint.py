@@ -14,6 +14,7 @@ from sync_service import __version__
 from sync_service.db import Database
 from sync_service.log import logger
 from sync_service.settings import Settings
+from sync_service.signon.attempts import Provider
 from sync_service.web.admin import asking, history_pages, overview, subscriptions, troubles, upkeep, words
 from sync_service.web.admin.account import AccountPage
 from sync_service.web.admin.desk import Desk
@@ -21,6 +22,7 @@ from sync_service.web.admin.door import Door
 from sync_service.web.admin.login import LoginPage, PasswordCheck
 from sync_service.web.admin.progress import STEPS
 from sync_service.web.admin.sealing import Seal
+from sync_service.web.admin.sign_on import SignOn
 from sync_service.web.admin.users import UsersPage
 
 _ASSETS = Path(__file__).parent.parent / "static" / "admin"
@@ -41,11 +43,14 @@ _PAGES = (
 )
 
 
-def admin_blueprint(settings: Settings, database: Database) -> Blueprint:
-    """Everything under /admin. Browsers come here and Zuora never does, so that redirects are fine."""
+def admin_blueprint(settings: Settings, database: Database, provider: Provider | None) -> Blueprint:
+    """Everything under /admin; `provider`: whom people may sign in with.
+
+    Browsers come here and Zuora never does, so that redirects are fine.
+    """
     blueprint = Blueprint("admin", __name__, url_prefix="/admin")
     desk = Desk(settings=settings, database=database, seal=Seal(settings.secret_key))
-    _add_people(blueprint, settings, database)
+    _add_people(blueprint, settings, database, provider)
     for part in (overview, subscriptions, asking, history_pages, troubles, upkeep):
         part.attach(blueprint, desk)
     _add_assets(blueprint)
@@ -54,15 +59,18 @@ def admin_blueprint(settings: Settings, database: Database) -> Blueprint:
     return blueprint
 
 
-def _add_people(blueprint: Blueprint, settings: Settings, database: Database) -> None:
+def _add_people(blueprint: Blueprint, settings: Settings, database: Database, provider: Provider | None) -> None:
     """The door, the ways in, and the pages about those who may."""
     door = Door(database, settings.secret_key, secure=settings.public_url.startswith("https://"))
     check = PasswordCheck(database)
-    passwords, name = True, ""
+    passwords, name = settings.password_login, settings.oidc_name if provider else ""
     door.attach(blueprint)
     LoginPage(door, check, passwords=passwords, provider=name).attach(blueprint)
+    if provider is not None:
+        SignOn(settings, database, door, provider).attach(blueprint)
     AccountPage(database, door, check, passwords=passwords).attach(blueprint)
-    UsersPage(database, passwords=passwords, provider=name).attach(blueprint)
+    decides = provider is not None and bool(settings.oidc_role_claim)
+    UsersPage(database, passwords=passwords, provider=name, provider_decides=decides).attach(blueprint)
 
 
 def _add_assets(blueprint: Blueprint) -> None:

@@ -22,11 +22,13 @@ _DAYS = TEMPORARY_MS // 86_400_000
 class UsersPage:
     """`/admin/users`, for operators alone."""
 
-    def __init__(self, database: Database, *, passwords: bool, provider: str) -> None:
+    def __init__(self, database: Database, *, passwords: bool, provider: str, provider_decides: bool) -> None:
+        """`provider`: what the identity provider is called, empty where there is none; whether it decides the roles."""
         self._database = database
         self._book = SessionBook(database)
         self._passwords = passwords
         self._provider = provider
+        self._provider_decides = provider_decides
 
     def attach(self, blueprint: Blueprint) -> None:
         """Add the page and what it changes."""
@@ -53,6 +55,7 @@ class UsersPage:
             days=_DAYS,
             passwords=self._passwords,
             provider=self._provider,
+            provider_decides=self._provider_decides,
         )
 
     def _add(self) -> AnyResponse | str:

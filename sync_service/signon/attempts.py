@@ -1,0 +1,108 @@
+"""What a sign-on consists of, without asking anybody: the attempt, its proofs, and how it can fail."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from sync_service.errors import SyncServiceError
+
+#: How long somebody may take at the provider.
+ATTEMPT_MS = 10 * 60_000
+
+
+class SignOnFailed(SyncServiceError):
+    """The sign-on did not succeed."""
+
+    code = "sign-on failed"
+
+
+class ProviderAway(SignOnFailed):
+    """The identity provider does not answer just now. Please try again in a moment."""
+
+    code = "provider away"
+
+
+class SetUpWrong(SignOnFailed):
+    """Sign-on is not set up right, which only whoever runs this service can mend: the log says what is wrong."""
+
+    code = "sign-on set up wrong"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__()
+        #: For the log.
+        self.detail = detail
+
+
+class CodeRefused(SignOnFailed):
+    """The identity provider calls this sign-on used or too old. Please sign in again."""
+
+    code = "code refused"
+
+
+class AnswerInvalid(SignOnFailed):
+    """What the identity provider answered cannot be trusted. Please sign in again."""
+
+    code = "answer invalid"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__()
+        #: For the log.
+        self.detail = detail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One sign-on on its way: it stays in the browser that began it, sealed, until that comes back."""
+
+    #: Proves that the browser that comes back is the one that left.
+    state: str
+    #: Proves that the ID token was made for this attempt.
+    nonce: str
+    #: Proves that whoever brings the code is who asked for it (PKCE, RFC 7636).
+    verifier: str
+    #: The page that was asked for.
+    wanted: str
+    began_at: int
+
+    @property
+    def challenge(self) -> str:
+        """What is told of the verifier beforehand (method S256)."""
+        return base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=").decode()
+
+    def to_text(self) -> str:
+        """As it is sealed."""
+        return json.dumps(asdict(self))
+
+
+def begin_attempt(wanted: str, now: int) -> Attempt:
+    """A new one; nobody can guess its parts."""
+    state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+    return Attempt(state=state, nonce=nonce, verifier=verifier, wanted=wanted, began_at=now)
+
+
+def read_attempt(text: str, now: int) -> Attempt | None:
+    """The attempt of `to_text`; None for anything else, and for one that is too old."""
+    try:
+        attempt = Attempt(**json.loads(text))
+    except (ValueError, TypeError):
+        return None
+    return attempt if 0 <= now - attempt.began_at < ATTEMPT_MS else None
+
+
+class Provider(Protocol):
+    """An OpenID provider."""
+
+    def make_address(self, attempt: Attempt) -> str:
+        """Where to send the browser. Raises ProviderAway, SetUpWrong."""
+
+    def identify(self, attempt: Attempt, answer: Mapping[str, str], now: float) -> Mapping[str, Any]:
+        """Who came back with `answer`, the parameters of the redirect: the claims, proved. `now`: seconds since 1970.
+
+        Raises SignOnFailed.
+        """

@@ -1,0 +1,131 @@
+"""Signing in with the identity provider: sending people there, and letting in who comes back and may."""
+
+from __future__ import annotations
+
+import hmac
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, make_response, redirect, render_template, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from sync_service.db import Database
+from sync_service.errors import SyncServiceError
+from sync_service.log import logger
+from sync_service.settings import Settings
+from sync_service.signon.attempts import (
+    ATTEMPT_MS,
+    AnswerInvalid,
+    Attempt,
+    Provider,
+    ProviderAway,
+    SetUpWrong,
+    SignOnFailed,
+    begin_attempt,
+    read_attempt,
+)
+from sync_service.web.admin.actions import record_action
+from sync_service.web.admin.admission import NotAdmitted, admit, read_email, read_house
+from sync_service.web.admin.door import Door, safe_next
+from sync_service.web.admin.sealing import Seal
+from sync_service.web.senders import Senders
+from sync_service.web.throttle import Throttle
+
+COOKIE = "sync_sign_on"
+#: Sign-ons from one address that may fail at the provider within WINDOW_MS; whole offices share one.
+LIMIT, WINDOW_MS = 30, 300_000
+_COUNTERS = 4096
+_STRAY = (
+    "This sign-on did not begin in this browser, or too long ago. Please sign in again, from the address of these "
+    "pages that you were given."
+)
+
+
+class SignOn:
+    """`/admin/sign-on` and the address that the provider sends people back to."""
+
+    def __init__(self, settings: Settings, database: Database, door: Door, provider: Provider) -> None:
+        self._database = database
+        self._door = door
+        self._provider = provider
+        self._name = settings.oidc_name
+        self._house = read_house(settings)
+        self._seal = Seal(settings.secret_key, "admin sign-on", longest=4000)
+        self._senders = Senders((), settings.trusted_proxies)
+        self._throttle = Throttle(database, limit=LIMIT, window_ms=WINDOW_MS)
+
+    def attach(self, blueprint: Blueprint) -> None:
+        """Add both addresses."""
+        blueprint.add_url_rule("/sign-on", "sign_on", self._leave)
+        blueprint.add_url_rule("/sign-on/back", "signed_on", self._come_back)
+
+    def _leave(self) -> AnyResponse:
+        attempt = begin_attempt(safe_next(request.args.get("next"))[:2000], self._now())
+        try:
+            answer = redirect(self._provider.make_address(attempt), 303)
+        except SignOnFailed as error:
+            return self._say(error)
+        self._door.set_cookie(answer, COOKIE, self._seal.close(attempt.to_text()), seconds=ATTEMPT_MS // 1000)
+        return answer
+
+    def _come_back(self) -> AnyResponse:
+        now = self._now()
+        attempt = read_attempt(self._seal.open(request.cookies.get(COOKIE, "")), now)
+        given = request.args.get("state", "")
+        if attempt is None or not hmac.compare_digest(attempt.state.encode(), given.encode("utf-8", "replace")):
+            logger().warning("sign_on_refused", reason="stray")
+            return _show(403, _STRAY)
+        counter = self._counter()
+        seconds = self._throttle.seconds_left(counter)
+        if seconds is not None:
+            answer = _show(429, "Too many sign-ons failed from where you are. Please try again in a few minutes.")
+            answer.headers["Retry-After"] = str(seconds)
+            return answer
+        try:
+            answer = self._let_in(attempt, now)
+        except (ProviderAway, SetUpWrong) as error:
+            answer = self._say(error)
+        except SyncServiceError as error:
+            self._throttle.count_failure(counter)
+            answer = self._say(error)
+        answer.delete_cookie(COOKIE, path="/admin")  # a sign-on is tried once
+        return answer
+
+    def _let_in(self, attempt: Attempt, now: int) -> AnyResponse:
+        given = request.args.to_dict()
+        if given.get("error"):
+            cancelled = given["error"] == "access_denied"
+            said = "The identity provider did not let you in, or you cancelled." if cancelled else None
+            raise AnswerInvalid(f"redirect: {given['error'][:60]}") if said is None else NotAdmitted(said)
+        claims = self._provider.identify(attempt, given, now / 1000)
+        try:
+            email = read_email(claims, self._house)
+            admit(self._database, claims, email, self._house)
+        except NotAdmitted as error:
+            self._record_refusal(claims, error)
+            raise
+        return self._door.let_in(email, attempt.wanted, signed_on=True, note=f"with {self._name}")
+
+    def _record_refusal(self, claims: Mapping[str, Any], error: NotAdmitted) -> None:
+        """Of somebody whom the provider knows, so that the log cannot be filled from outside."""
+        named = str(claims.get("email") or claims["sub"])[:254]
+        with self._database.transaction(lock_timeout_ms=2000) as session:
+            record_action(self._database, session, named, "sign-on refused", str(error))
+
+    def _say(self, error: SyncServiceError) -> AnyResponse:
+        logger().warning("sign_on_refused", reason=error.code, detail=getattr(error, "detail", None))
+        return _show(503 if isinstance(error, ProviderAway | SetUpWrong) else 403, str(error))
+
+    def _counter(self) -> str:
+        """Where failures are counted: one of few names for each place that people come from."""
+        place = str(self._senders.find_address(request) or request.remote_addr)
+        return f"sign-on {zlib.crc32(place.encode()) % _COUNTERS}"
+
+    def _now(self) -> int:
+        with self._database.reading() as session:
+            return self._database.now(session)
+
+
+def _show(status: int, text: str) -> AnyResponse:
+    return make_response(render_template("admin/sign_on.html", text=text), status)

@@ -1,0 +1,81 @@
+"""Signing in with a real OpenID provider, which checks what we send it."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from werkzeug.test import TestResponse
+
+from sync_service.db import Database
+from sync_service.tables import AdminActionRow
+from tests.integration.web.admin import Visitor, visit
+from tests.openid_provider import PASSWORD, PEOPLE, OpenidProvider
+
+
+def log_in_there(address: str, email: str) -> dict[str, str]:
+    """What somebody does at the provider; the parameters that it sends them back with."""
+    with requests.Session() as browser:
+        page = browser.get(address, timeout=20)
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
+        assert token, page.text
+        form = {"username": email, "password": PASSWORD, "csrfmiddlewaretoken": token[1]}
+        answer = browser.post(page.url, data=form, allow_redirects=False, timeout=20)
+        answer = browser.get(
+            requests.compat.urljoin(page.url, answer.headers["Location"]), allow_redirects=False, timeout=20
+        )
+    return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["Location"]).query).items()}
+
+
+def sign_in(visitor: Visitor, email: str, wanted: str = "/admin/runs") -> TestResponse:
+    left = visitor.get("/sign-on", query_string={"next": wanted})
+    assert left.status_code == 303, left.text
+    return visitor.get("/sign-on/back", query_string=log_in_there(left.location, email))
+
+
+@pytest.mark.parametrize("email", PEOPLE)
+def test_the_provider_says_who_comes_in_and_as_what(
+    sqlite_database: Database, openid_provider: OpenidProvider, email: str
+) -> None:
+    visitor = visit(sqlite_database, **openid_provider.settings)
+
+    arrived = sign_in(visitor, email)
+
+    statuses = (arrived.status_code, visitor.get("/runs").status_code, visitor.get("/users").status_code)
+    assert {
+        "olga@example.com": (303, 200, 200),
+        "vera@example.com": (303, 200, 403),
+        "otto@example.com": (403, 303, 303),  # of a group that may not
+        "mallory@example.com": (403, 303, 303),  # whose address nobody vouches for
+    }[email] == statuses
+    last = visitor.web.rows(AdminActionRow)[-1]
+    assert (last.actor, last.action) == (email, "log in" if arrived.status_code == 303 else "sign-on refused")
+
+
+def test_the_provider_takes_a_code_once(sqlite_database: Database, openid_provider: OpenidProvider) -> None:
+    visitor = visit(sqlite_database, **openid_provider.settings)
+    left = visitor.get("/sign-on")
+    cookie = visitor.client.get_cookie("sync_sign_on", path="/admin")
+    assert cookie is not None
+    back = log_in_there(left.location, "vera@example.com")
+    assert visitor.get("/sign-on/back", query_string=back).status_code == 303
+
+    visitor.client.set_cookie("sync_sign_on", cookie.value, path="/admin")
+    again = visitor.get("/sign-on/back", query_string=back)
+
+    assert (again.status_code, "used or too old" in again.text) == (403, True)
+
+
+def test_the_provider_takes_a_code_only_from_whoever_asked_for_it(
+    sqlite_database: Database, openid_provider: OpenidProvider
+) -> None:
+    visitor, thief = (visit(sqlite_database, **openid_provider.settings) for _ in range(2))
+    stolen = log_in_there(visitor.get("/sign-on").location, "vera@example.com")["code"]
+    mine = parse_qs(urlsplit(thief.get("/sign-on").location).query)["state"][0]
+
+    refused = thief.get("/sign-on/back", query_string={"code": stolen, "state": mine})
+
+    assert refused.status_code == 403
+    assert thief.get("/account").status_code == 303
