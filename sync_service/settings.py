@@ -28,6 +28,8 @@ class Settings:
 
     database_url: str = field(default="sqlite:///var/sync-service.db", repr=False)
     zuora_base_url: str = ""
+    #: Where people find the tenant's pages; empty: told from `zuora_base_url`.
+    zuora_app_url: str = ""
     zuora_client_id: str = ""
     zuora_client_secret: str = _secret()
     zuora_entity_id: str = ""
@@ -149,6 +151,9 @@ def _one_of(*words: str) -> validate.OneOf:
 _address = validate.Regexp(
     r"^https?://[^\s/?#]+[^\s?#]*$", error="must be an address such as https://rest.eu.zuora.com"
 )
+_page = validate.Regexp(
+    r"^https?://[^\s/?#]+/?$", error="must be an address without a path, such as https://eu.zuora.com"
+)
 _header = validate.Regexp(r"^[A-Za-z0-9-]+$", error="must be the name of an HTTP header such as X-Signature")
 _signed = validate.Regexp(
     r"^(?=.*\{\{)([^{}]|\{\{Request\.(Body|Headers\.[A-Za-z0-9-]+)\}\})+$",
@@ -190,6 +195,7 @@ class SettingsSchema(Schema):
 
     DATABASE_URL = typed.String(validate=_database)
     ZUORA_BASE_URL = typed.String(validate=_address)
+    ZUORA_APP_URL = typed.String(validate=_page)
     ZUORA_CLIENT_ID = typed.String()
     ZUORA_CLIENT_SECRET = typed.String()
     ZUORA_ENTITY_ID = typed.String()

@@ -14,6 +14,7 @@ from sync_service.db import Database
 from sync_service.settings import Settings
 from sync_service.tenant import Share
 from sync_service.web.admin.sealing import Seal
+from sync_service.web.admin.zuora_links import ZuoraLinks
 
 #: Rows of a list.
 PAGE = 50
@@ -28,6 +29,11 @@ class Desk:
     settings: Settings
     database: Database
     seal: Seal
+
+    @property
+    def zuora(self) -> ZuoraLinks:
+        """Where people find the same objects in Zuora."""
+        return ZuoraLinks(self.settings.zuora_base_url, self.settings.zuora_app_url)
 
     @property
     def share(self) -> Share:

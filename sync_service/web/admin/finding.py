@@ -109,7 +109,7 @@ def find_page(session: Session, question: Question, after: str | None = None, li
     next_after = None
     if more is not None:
         next_after = _close(more.term_end.isoformat() if ends and more.term_end else more.listed_at, more.id)
-    return FoundPage(tuple(_complete(session, rows[:limit])), next_after, is_cut)
+    return FoundPage(tuple(complete(session, rows[:limit])), next_after, is_cut)
 
 
 def find_all(database: Database, question: Question, limit: int = 1000) -> Iterator[Found]:

@@ -100,7 +100,9 @@ class _Pages:
             ask_id = request.args.get("preview", "")
             if ask_id.isascii() and ask_id.isdigit() and len(ask_id) < 19:
                 preview = read_preview(self._database, session, int(ask_id), detail.number, detail.key, key)
-        page = render_template("admin/subscription.html", detail=detail, progress=progress, preview=preview)
+        page = render_template(
+            "admin/subscription.html", detail=detail, progress=progress, preview=preview, zuora=self._desk.zuora
+        )
         return (page, 404) if detail.is_unknown and progress is None and preview is None else page
 
     def sync(self, key: str) -> AnyResponse:

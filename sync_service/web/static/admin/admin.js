@@ -30,6 +30,7 @@ window.addEventListener("pageshow", () => {
 const follow = async (panel) => {
   const steps = [...panel.querySelectorAll(".steps li")];
   const text = panel.querySelector(".progress-text");
+  const bar = panel.querySelector("progress");
   let pause = 300;
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, pause));
@@ -46,6 +47,7 @@ const follow = async (panel) => {
       step.className = index < state.step ? "past" : index === state.step ? "now" : "";
     });
     if (text.textContent !== state.text) text.textContent = state.text;
+    if (bar && "value" in state) { bar.max = state.max; bar.value = state.value; }
   }
 };
 for (const panel of document.querySelectorAll("[data-progress]")) follow(panel);

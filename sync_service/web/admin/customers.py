@@ -1,0 +1,197 @@
+"""A customer's page: all subscriptions, and one button that syncs them all and says at the end which ones failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from sqlmodel import Session, col, select
+from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.wrappers import Response as AnyResponse
+
+from sync_service.db import Database
+from sync_service.queue import Cause, Kind, Priority, enqueue
+from sync_service.subscription import Trigger
+from sync_service.tables import CustomerRow, SubscriptionRow, SyncCauseRow, SyncRequestRow, SyncRunRow
+from sync_service.web.admin.actions import record_action
+from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.door import operators_only, who
+from sync_service.web.admin.finding import Found, complete
+from sync_service.web.admin.progress import why_waiting
+from sync_service.web.answers import answer
+
+#: Subscriptions that the page shows and the button syncs; a business that holds more is backfilled by its account.
+MOST = 500
+_GOOD = ("changed", "imported")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of one of them."""
+
+    number: str
+    #: failed, held, changed, unchanged; empty while it is under way.
+    word: str
+    text: str = ""
+    code: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncOfAll:
+    """How a sync of all of a customer's subscriptions goes."""
+
+    first_cause: int
+    outcomes: tuple[Outcome, ...]
+    #: Why nothing is taken up, where nothing is done yet.
+    waits: str = ""
+
+    @property
+    def total(self) -> int:
+        """How many were asked for."""
+        return len(self.outcomes)
+
+    @property
+    def done(self) -> int:
+        """How many have ended, well or not."""
+        return sum(bool(each.word) for each in self.outcomes)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing more to wait for."""
+        return self.done == self.total
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """Those that somebody has to look at."""
+        return tuple(each for each in self.outcomes if each.word in ("failed", "held"))
+
+    @property
+    def text(self) -> str:
+        """How it goes, in words."""
+        if not self.is_done:
+            return f"{self.done} of {self.total} done. {self.waits}".strip()
+        changed = sum(each.word == "changed" for each in self.outcomes)
+        agreed = self.total - changed - len(self.failed)
+        parts = [f"{changed} changed" if changed else "", f"{agreed} already up to date" if agreed else ""]
+        parts.append(f"{len(self.failed)} did not work" if self.failed else "")
+        return f"All {self.total} done: {', '.join(filter(None, parts))}."
+
+
+def attach(blueprint: Blueprint, desk: Desk) -> None:
+    """The addresses under /admin/customers."""
+    pages = _Pages(desk.database)
+    blueprint.get("/customers/<customer_id>")(pages.customer)
+    blueprint.post("/customers/<customer_id>/sync")(operators_only(pages.sync_all))
+    blueprint.get("/customers/<customer_id>/progress/<int(max=9223372036854775807):first_cause>")(pages.all_progress)
+
+
+class _Pages:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def customer(self, customer_id: str) -> str:
+        """Who, and all that they hold."""
+        asked = request.args.get("asked", "")
+        with self._database.reading() as session:
+            customer = _read_customer(session, customer_id)
+            rows = _read_subscriptions(session, customer_id)
+            found = tuple(complete(session, rows[:MOST]))
+            progress = None
+            if asked.isascii() and asked.isdigit() and len(asked) < 19:
+                progress = read_sync_of_all(self._database, session, found, int(asked))
+        return render_template(
+            "admin/customer.html", customer=customer, rows=found, more=len(rows) > MOST, most=MOST, progress=progress
+        )
+
+    def sync_all(self, customer_id: str) -> AnyResponse:
+        """Queue them all as a person's wish, together or not at all."""
+        with self._database.transaction(lock_timeout_ms=5000) as session:
+            _read_customer(session, customer_id)
+            rows = _read_subscriptions(session, customer_id)[:MOST]
+            numbers = sorted({found.number for found in complete(session, rows) if found.number})
+            if not numbers:
+                raise BadRequest("None of this customer's subscriptions has a number yet that Zuora could know.")
+            last = session.exec(select(SyncCauseRow.id).order_by(col(SyncCauseRow.id).desc()).limit(1)).first() or 0
+            cause = Cause(Trigger.ADMIN, actor=who().email)
+            for number in numbers:  # in key order, as everybody who queues several
+                enqueue(self._database, session, Kind.SUBSCRIPTION, number, cause, priority=Priority.PERSON, full=True)
+            record_action(self._database, session, who().email, "sync all", f"{customer_id}, {len(numbers)}")
+        place = url_for("admin.customer", customer_id=customer_id, asked=last + 1)
+        return redirect(f"{place}#progress", 303)
+
+    def all_progress(self, customer_id: str, first_cause: int) -> Response:
+        """For the page's script."""
+        with self._database.reading() as session:
+            found = tuple(complete(session, _read_subscriptions(session, customer_id)[:MOST]))
+            progress = read_sync_of_all(self._database, session, found, first_cause)
+        if progress is None:
+            raise NotFound("There is no such request.")
+        told = {"done": progress.is_done, "text": progress.text, "value": progress.done, "max": progress.total}
+        return answer(200, told)
+
+
+def read_sync_of_all(
+    database: Database, session: Session, rows: tuple[Found, ...], first_cause: int
+) -> SyncOfAll | None:
+    """How it goes with what somebody asked for here since the cause `first_cause`; None where nobody did."""
+    numbers = sorted({found.number for found in rows if found.number})
+    cause, run = SyncCauseRow, SyncRunRow
+    asked = select(cause).where(
+        cause.kind == "subscription",
+        col(cause.key).in_(numbers),
+        col(cause.id) >= first_cause,
+        cause.trigger == "admin",
+    )
+    wanted: dict[str, SyncCauseRow] = {}
+    for each in session.exec(asked.order_by(col(cause.id))):
+        wanted.setdefault(each.key, each)
+    if not wanted:
+        return None
+    ran = select(run).where(run.kind == "subscription", col(run.key).in_(list(wanted)))
+    first: dict[str, SyncRunRow] = {}
+    for each_run in session.exec(ran.where(run.seq_to >= _lowest(wanted)).order_by(col(run.id))):
+        seq = wanted[each_run.key].seq
+        if each_run.seq_from < seq <= each_run.seq_to:
+            first.setdefault(each_run.key, each_run)
+    requests = select(SyncRequestRow).where(
+        SyncRequestRow.kind == "subscription", col(SyncRequestRow.key).in_(list(wanted))
+    )
+    rows_by_key = {row.key: row for row in session.exec(requests)}
+    outcomes = tuple(
+        _outcome(number, wanted[number].seq, first.get(number), rows_by_key[number]) for number in sorted(wanted)
+    )
+    waits = ""
+    if not any(row.lease_until for row in rows_by_key.values()):
+        waits = why_waiting(database, session, min(each.at for each in wanted.values()))
+    return SyncOfAll(first_cause=first_cause, outcomes=outcomes, waits=waits)
+
+
+def _lowest(wanted: dict[str, SyncCauseRow]) -> int:
+    return min(each.seq for each in wanted.values())
+
+
+def _outcome(number: str, seq: int, run: SyncRunRow | None, row: SyncRequestRow) -> Outcome:
+    """What came of the request `seq`: the first attempt tells, for it may be tried again for hours."""
+    if run is not None and run.error:
+        again = " It will be tried again by itself." if run.outcome == "retried" else ""
+        return Outcome(number=number, word="failed", text=f"{run.error}{again}", code=run.error_code)
+    if run is not None and run.outcome == "held":
+        return Outcome(number=number, word="held", text="The change is held for a person's decision.")
+    if run is not None:
+        return Outcome(number=number, word="changed" if run.outcome in _GOOD else "unchanged")
+    if row.failed_seq >= seq:
+        return Outcome(number=number, word="failed", text=row.last_error or "The sync failed.")
+    return Outcome(number=number, word="unchanged" if row.done_seq >= seq else "")
+
+
+def _read_customer(session: Session, customer_id: str) -> CustomerRow:
+    row = session.get(CustomerRow, customer_id) if customer_id.isprintable() else None
+    if row is None:
+        raise NotFound("The store has no such customer.")
+    return row
+
+
+def _read_subscriptions(session: Session, customer_id: str) -> list[SubscriptionRow]:
+    row = SubscriptionRow
+    theirs = select(row).where(row.customer == customer_id).order_by(col(row.id)).limit(MOST + 1)
+    return list(session.exec(theirs))

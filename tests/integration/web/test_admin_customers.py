@@ -1,0 +1,125 @@
+"""A customer's page, its button that syncs all, and links to the same objects in Zuora."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from sync_service.db import Database
+from sync_service.queue import claim, fail, finish
+from sync_service.tables import SyncCauseRow, SyncRequestRow
+from sync_service.web.admin.people import Role
+from sync_service.web.admin.zuora_links import ZuoraLinks
+from tests.integration.web.admin import SHARE, Visitor, make_run, put_done, put_rows, put_subscription, visit
+
+THEIRS = ("A-S1", "A-S2", "A-S3", "A-S4")
+
+
+def put_family(database: Database) -> None:
+    """Ada holds four, Bob one."""
+    for number in THEIRS:
+        put_subscription(database, number)
+    put_subscription(database, "B-S1", name="Bob", email="bob@example.com")
+    with database.transaction() as session:
+        statement = "UPDATE limio_subscription SET customer = 'cus-A-S1' WHERE reference LIKE 'A-%'"
+        session.connection().execute(text(statement))
+
+
+def poll(visitor: Visitor, place: str) -> Any:
+    address = re.search(r'data-progress="([^"]+)"', visitor.client.get(place).text)
+    assert address
+    return visitor.client.get(address[1]).json
+
+
+def test_all_of_a_customers_are_synced_with_progress_and_the_failed_ones_named(database: Database) -> None:
+    put_family(database)
+    put_done(database, "A-S2")  # what it was asked before counts for nothing
+    visitor = visit(database, Role.OPERATOR)
+    before = len(visitor.web.rows(SyncCauseRow))
+
+    place = visitor.post("/customers/cus-A-S1/sync", page="/customers/cus-A-S1").location
+
+    waiting = {row.key: row for row in visitor.web.rows(SyncRequestRow) if row.due_at is not None}
+    assert sorted(waiting) == list(THEIRS)
+    assert {(row.priority, row.full) for row in waiting.values()} == {(0, 1)}
+    causes = visitor.web.rows(SyncCauseRow)[before:]
+    assert {(row.trigger, row.actor) for row in causes} == {("admin", "operator@example.com")}
+    assert poll(visitor, place)["text"].startswith("0 of 4 done.")
+    claims = {each.key: each for each in claim(database, 3, SHARE)}
+    assert sorted(claims) == ["A-S1", "A-S2", "A-S3"]
+    with database.transaction() as session:
+        finish(database, session, claims["A-S1"])
+        session.add(make_run("A-S1", "changed", change_count=2, seq=claims["A-S1"].seen))
+        finish(database, session, claims["A-S2"])
+        fail(database, session, claims["A-S3"], error="Zuora had a problem <of> its own.")
+        values = {"error_code": "zuora failed", "error": "Zuora had a problem <of> its own."}
+        session.add(make_run("A-S3", "failed", seq=claims["A-S3"].seen, **values))
+    told = poll(visitor, place)
+    assert (told["value"], told["max"], told["done"]) == (3, 4, False)
+    put_rows(database, make_run("A-S4", "held", seq=waiting["A-S4"].requested_seq))
+
+    shown = visitor.client.get(place).text
+
+    assert "All 4 done: 1 changed, 1 already up to date, 2 did not work." in shown
+    failed = shown.partition("These did not work")[2].partition("</section>")[0]
+    assert re.findall(r'<a class="key" [^>]+><bdi>([^<]+)', failed) == ["A-S3", "A-S4"]
+    assert "Zuora had a problem &lt;of&gt; its own." in failed
+    assert "Retry later" in failed
+    assert "B-S1" not in shown
+
+
+def test_only_operators_sync_all_and_nobody_else_is_found(sqlite_database: Database) -> None:
+    put_family(sqlite_database)
+    visitor = visit(sqlite_database, Role.VIEWER)
+
+    assert "Sync all" not in visitor.get("/customers/cus-A-S1").text
+    assert visitor.post("/customers/cus-A-S1/sync").status_code == 403
+    for path in ("/customers/cus-none", "/customers/%00", "/customers/cus-A-S1/progress/1"):
+        assert visitor.get(path, headers={"Accept": "application/json"}).status_code == 404
+    assert visitor.get("/customers/cus-A-S1?asked=7").status_code == 200
+    assert visitor.get("/customers/cus-A-S1?asked=x").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("rest", "app"),
+    [
+        ("https://rest.zuora.com", "https://www.zuora.com"),
+        ("https://rest.na.zuora.com/", "https://na.zuora.com"),
+        ("https://REST.sandbox.eu.zuora.com", "https://sandbox.eu.zuora.com"),
+        ("https://rest.apisandbox.zuora.com", "https://apisandbox.zuora.com"),
+        ("https://rest.test.ap.zuora.com", "https://test.ap.zuora.com"),
+    ],
+)
+def test_links_lead_to_the_pages_of_the_tenants_data_centre(rest: str, app: str) -> None:
+    links = ZuoraLinks(rest)
+
+    assert links.subscription("8ad0") == f"{app}/apps/Subscription.do?method=view&id=8ad0"
+    assert links.account("2c92") == f"{app}/apps/CustomerAccount.do?method=view&id=2c92"
+
+
+def test_where_the_pages_are_not_known_there_is_no_link_unless_a_setting_says(sqlite_database: Database) -> None:
+    key = put_subscription(sqlite_database, "A-S1")
+    at = {"zuora_base_url": "http://127.0.0.1:9000"}
+    assert "Open in Zuora" not in visit(sqlite_database, Role.VIEWER, **at).get(f"/subscriptions/{key}").text
+
+    known = visit(sqlite_database, Role.VIEWER, **at, zuora_app_url="https://zuora.example.com/")
+
+    link = '<a href="https://zuora.example.com/apps/Subscription.do?method=view&amp;id=z-A-S1" target="_blank"'
+    assert f'{link} rel="noopener noreferrer">' in known.get(f"/subscriptions/{key}").text
+    assert ZuoraLinks("https://rest.zuora.com").subscription(None) is None
+    assert ZuoraLinks("").account("x&y") is None
+    assert (ZuoraLinks("", "https://z.example").account("x&y/z") or "").endswith("id=x%26y%2Fz")
+
+
+def test_an_external_subscription_says_what_cannot_be_done_with_it(sqlite_database: Database) -> None:
+    external, ours = (
+        put_subscription(sqlite_database, "A-S1", external=True),
+        put_subscription(sqlite_database, "A-S2"),
+    )
+    visitor = visit(sqlite_database, Role.VIEWER)
+
+    assert "Made outside of Limio" in visitor.get(f"/subscriptions/{external}").text
+    assert "Made outside of Limio" not in visitor.get(f"/subscriptions/{ours}").text
