@@ -208,7 +208,8 @@ _MATTERS = {
 }
 
 
-def _complete(session: Session, rows: list[SubscriptionRow]) -> Iterator[Found]:
+def complete(session: Session, rows: list[SubscriptionRow]) -> Iterator[Found]:
+    """Each of `rows` with its customer and what the sync knows, read together."""
     ids = [row.id for row in rows]
     wanted = {row.customer for row in rows if row.customer}
     customers = {row.id: row for row in session.exec(select(CustomerRow).where(col(CustomerRow.id).in_(wanted)))}
