@@ -32,8 +32,9 @@ __all__ = ["Rules", "is_drastic", "reconcile"]
 def reconcile(current: LimioState, zuora: ZuoraState, today: date, rules: Rules) -> SyncPlan:
     """What has to change in the store so that it says what Zuora says; `today` is the tenant's day.
 
-    A version that is not the latest, and a draft, change nothing. Without a preview the schedule is left alone. Raises
-    PreviewIncomplete where the preview contradicts the charges.
+    A version that is not the latest, and a draft, change nothing. Without a preview the schedule is left alone, and
+    where it was needed somebody looks again within a month. Raises PreviewIncomplete where the preview contradicts the
+    charges.
     """
     subscription = zuora.subscription
     refusal = _refuse(subscription)
@@ -192,8 +193,10 @@ def _compare_addresses(current: LimioState, zuora: ZuoraState) -> tuple[list[Cre
 def _compare_schedule(
     current: LimioState, zuora: ZuoraState, today: date, rules: Rules
 ) -> tuple[list[Change], list[str], bool]:
-    """Changes of the schedule, notes, and whether Zuora cut the preview short."""
+    """Changes of the schedule, notes, and whether the preview is not all that is needed."""
     preview, subscription = zuora.preview, zuora.subscription
+    if zuora.no_preview is not None:
+        return [], [f"The schedule was left alone: {zuora.no_preview}"], True
     if preview is None:
         return [], [], False
     currency = subscription.currency or (zuora.account.currency if zuora.account else None)

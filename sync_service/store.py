@@ -159,6 +159,7 @@ def record_read(
     link.account_id, link.account_number = read.account_id, read.account_number
     link.started_on, link.cancelled = ours.started_on, ours.cancelled
     link.fingerprint, link.look_again_on = {} if scrubbed else dict(fingerprint), look_again_on
+    link.schedule_left_alone = zuora.no_preview
     link.read_began, link.read_ended = read_began, read_ended
     session.flush()
     _remember_owner(session, read.account_id, applied)

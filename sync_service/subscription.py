@@ -205,3 +205,5 @@ class ZuoraState:
     #: The owner's account; None where the subscription's contacts say all that is needed (the short way).
     account: ZuoraAccount | None = None
     preview: Preview | None = None
+    #: Why a preview that was needed could not be had, for people: the schedule is not kept in step.
+    no_preview: str | None = None

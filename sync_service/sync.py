@@ -136,9 +136,11 @@ def write_sync(context: SyncContext, session: Session, claim: Claim, look: Look,
     if decision.verdict is Verdict.HOLD:
         run.plan_hash = decision.plan_hash
         return _close(session, run, "held", plan, now, triggers)
+    link = read_link(session, claim.key)
+    is_news = state.no_preview is not None and (link is None or link.schedule_left_alone != state.no_preview)
     _apply(context, session, claim, look, plan, run, now)
     outcome = "unchanged" if plan.is_empty else "changed" if current.subscription is not None else "imported"
-    return _close(session, run, outcome, plan, now, triggers)
+    return _close(session, run, outcome, plan, now, triggers, is_news=is_news)
 
 
 def _apply(
@@ -182,8 +184,17 @@ def _refuse_import(
     )
 
 
-def _close(session: Session, run: SyncRunRow, outcome: str, plan: SyncPlan, now: int, triggers: frozenset[str]) -> str:
-    """Keep the run where it changed something, was held or left out, or somebody waits for its answer."""
-    if outcome != "unchanged" or ASKED_BY_SOMEBODY & triggers:
+def _close(
+    session: Session,
+    run: SyncRunRow,
+    outcome: str,
+    plan: SyncPlan,
+    now: int,
+    triggers: frozenset[str],
+    *,
+    is_news: bool = False,
+) -> str:
+    """Keep the run where it changed something, was held or left out, found news, or somebody waits for its answer."""
+    if outcome != "unchanged" or is_news or ASKED_BY_SOMEBODY & triggers:
         record_run(session, run, outcome=outcome, plan=plan, ended_at=now)
     return outcome

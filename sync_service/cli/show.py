@@ -46,10 +46,12 @@ def show_why(known: Why, subscription: SubscriptionRow | None, link: ZuoraLinkRo
         lines.append(f"  last found in step: {moment(known.checked_at)}")
     if known.last_error:
         lines.append(f"  last error: {known.last_error}")
+    if link and link.schedule_left_alone:
+        lines.append(f"  its schedule is not kept in step: {link.schedule_left_alone}")
     if link and link.look_again_on:
         lines.append(f"  looks again by itself on {link.look_again_on}")
     lines += _section("Asked for by", (_cause(cause) for cause in known.causes))
-    lines += _section("Runs that changed something, failed or were asked for", map(show_run, known.runs))
+    lines += _section("Runs that changed something, failed, found news or were asked for", map(show_run, known.runs))
     return "\n".join(lines)
 
 
@@ -58,10 +60,11 @@ def run_as_json(run: SyncRunRow) -> dict[str, Any]:
     return run.model_dump(mode="json")
 
 
-def why_as_json(known: Why) -> dict[str, Any]:
+def why_as_json(known: Why, link: ZuoraLinkRow | None) -> dict[str, Any]:
     """All that is known of a key as JSON; times in ms since 1970 in UTC."""
     rows = {"causes": known.causes, "runs": known.runs}
-    return vars(known) | {name: [row.model_dump(mode="json") for row in value] for name, value in rows.items()}
+    kept = {name: [row.model_dump(mode="json") for row in value] for name, value in rows.items()}
+    return vars(known) | kept | {"schedule_left_alone": link.schedule_left_alone if link else None}
 
 
 def moment(at: int) -> str:

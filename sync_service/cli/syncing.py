@@ -72,7 +72,7 @@ def why(key: str, as_json: bool) -> None:
     if not (number or known.causes or known.runs):
         fail(f"Nothing is known of {key}: no sync was ever asked for, and the store has no such subscription.")
     if as_json:
-        click.echo(json.dumps(why_as_json(known), indent=2))
+        click.echo(json.dumps(why_as_json(known, link or None), indent=2))
     else:
         click.echo(show_why(known, subscription or None, link or None))
 

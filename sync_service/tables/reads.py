@@ -46,6 +46,8 @@ class ZuoraLinkRow(SQLModel, table=True):
     read_ended: int = Field(sa_type=BigInteger)
     #: The next date on which Zuora's answer changes by itself, in the tenant's calendar.
     look_again_on: date | None = Field(default=None, index=True)
+    #: Why the schedule is not kept in step, for people; None where it is.
+    schedule_left_alone: str | None = Field(default=None, sa_type=Text)
 
 
 class SubscriptionAliasRow(SQLModel, table=True):

@@ -57,14 +57,17 @@ def fetch_look(
     subscription, notes = _settle_version(reading, subscription, last)
     known = last.fingerprint if last is not None and not full else None
     account = _fetch_account(reading, subscription, known, full=full)
-    if may_skip_preview(subscription, known, today):
-        preview, is_whole = None, True
-    else:
-        preview, more = _fetch_preview(reading, previews, subscription, today, rules)
-        notes += more
-        is_whole = preview is not None and preview.complete_until is None
+    state = ZuoraState(subscription=subscription, account=account)
+    is_whole = may_skip_preview(subscription, known, today)
+    if not is_whole:
+        try:
+            preview, more = _fetch_preview(reading, previews, subscription, today, rules)
+            state, notes = replace(state, preview=preview), notes + more
+            is_whole = preview.complete_until is None
+        except _NoPreview as reason:
+            state = replace(state, no_preview=str(reason))
     return Look(
-        state=ZuoraState(subscription=subscription, account=account, preview=preview),
+        state=state,
         fingerprint=take_fingerprint(
             subscription, preview_day=today if is_whole else None, account=account, last=known
         ),
@@ -102,13 +105,18 @@ def _fetch_account(
     return reading.fetch_account(subscription.account_id)
 
 
+class _NoPreview(Exception):
+    """There is none, and the schedule cannot be computed either; the text says why, for people."""
+
+
 def _fetch_preview(
     reading: Reading, previews: SharedPreviews, subscription: ZuoraSubscription, today: date, rules: Rules
-) -> tuple[Preview | None, tuple[str, ...]]:
+) -> tuple[Preview, tuple[str, ...]]:
+    """The preview and what a person should know of it. Raises _NoPreview."""
     payer = subscription.invoice_owner_id or subscription.account_id
     target = preview_target_date(subscription, today, rules)
     if payer is None or target is None:
-        return None, ("The schedule was left alone: Zuora names no account to preview.",)
+        raise _NoPreview("Zuora names no account to preview.")
     try:
         return previews.fetch(reading, payer, target, subscription.number), ()
     except PreviewNotPermitted:
@@ -116,6 +124,6 @@ def _fetch_preview(
     try:
         computed = compute_preview(subscription, today, rules)
     except CannotCompute as refusal:
-        return None, (f"The schedule was left alone: Zuora does not permit the billing preview, and {refusal}",)
+        raise _NoPreview(f"Zuora does not permit the billing preview, and {refusal}") from None
     note = "Zuora does not permit the billing preview: the schedule is computed from the charges."
     return replace(computed), (note,)

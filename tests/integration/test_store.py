@@ -590,6 +590,7 @@ def test_a_read_is_remembered_with_its_number(loaded: Database) -> None:
         "read_began": NOON,
         "read_ended": NOON + 7,
         "look_again_on": date(2026, 4, 1),
+        "schedule_left_alone": None,
     }
 
 

@@ -586,6 +586,7 @@ def upgrade() -> None:
         sa.Column("read_began", sa.BigInteger(), nullable=False),
         sa.Column("read_ended", sa.BigInteger(), nullable=False),
         sa.Column("look_again_on", sa.Date(), nullable=True),
+        sa.Column("schedule_left_alone", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_zuora_link")),
         sa.UniqueConstraint("subscription_id", name=op.f("uq_zuora_link_subscription_id")),
     )
