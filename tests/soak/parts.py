@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tests.acceptance.backfilling import run_killed_backfill
 from tests.acceptance.bursting import COMPARED, THREADS, TIMES, WORKERS, BurstReport, run_burst
 from tests.acceptance.database_away import take_postgres_away, take_writing_away
+from tests.acceptance.day import DROPPED, run_day, run_outage
 from tests.acceptance.faulting import ALL_AT_ONCE, ONE_BY_ONE, FaultReport, run_faults
 from tests.acceptance.killing import POINTS, KillReport, run_kills
 from tests.acceptance.overlapping import OverlapReport, run_overlap
@@ -138,6 +140,66 @@ def _away(ground: Ground, seed: int, rounds: int) -> Outcome:
     return Outcome({"rounds": rounds, "callouts acknowledged": acknowledged, "lost": 0, "stale": 0, "given up": 0})
 
 
+def _day(ground: Ground, seed: int, count: int) -> Outcome:
+    with ground.service(subscriptions=count, accounts=count // 4, seed=seed) as service:
+        service.start_all(workers=1)
+        service.tenant.send_callouts_to(service.url)
+        service.tell("backfill", "--yes", seconds=60 + count)
+        report = run_day(service, seed, hours=8)
+    counts: dict[str, float] = {
+        "subscriptions": count,
+        "callouts": report.callouts,
+        "callouts dropped": report.dropped,
+        "drift named": len(report.named_drift),
+        "echoes told apart": len(report.echoes),
+        "asked for by the calendar": report.by_calendar,
+        "stale": len(report.stale),
+        "given up": len(report.given_up),
+    }
+    outcome = Outcome(counts, [*report.stale, *(f"given up: {each}" for each in report.given_up)])
+    outcome.expect(not report.unexplained, f"differ although every callout arrived: {report.unexplained}")
+    outcome.expect(report.named_drift == report.drift, f"drift misnamed: {report.named_drift ^ report.drift}")
+    outcome.expect(report.named_echoes - report.named_drift == report.echoes, "echoes misnamed")
+    outcome.expect(not report.again.get("marked"), "a second sweep asked for something")
+    return outcome
+
+
+def _outage(ground: Ground, seed: int, count: int) -> Outcome:
+    with ground.service(subscriptions=count, accounts=count // 4, seed=seed) as service:
+        service.start_all(workers=1)
+        service.tell("backfill", "--yes", seconds=60 + count)
+        report = run_outage(service, seed, hours=4)
+    counts: dict[str, float] = {
+        "subscriptions": count,
+        "callouts that Zuora gave up on": report.failed,
+        "asked for from its history": report.recovery["marked"],
+        "stale": len(report.stale),
+    }
+    outcome = Outcome(counts, list(report.stale))
+    outcome.expect(not report.behind, f"the history alone left behind: {report.behind}")
+    outcome.expect(not report.named_drift, f"a sweep found drift after it: {report.named_drift}")
+    return outcome
+
+
+def _backfill(ground: Ground, seed: int, count: int) -> Outcome:
+    with ground.service(subscriptions=count, accounts=count, seed=seed) as service:
+        report = run_killed_backfill(service)
+    counts: dict[str, float] = {
+        "subscriptions": count,
+        "kills": report.kills,
+        "most seconds": round(report.seconds),
+        "most MB of the command": round(report.memory),
+        "most MB of the worker": round(report.worker_memory),
+    }
+    outcome = Outcome(counts)
+    told = report.told
+    outcome.expect((told["asked"], told["done"], told["failed"]) == (count, count, 0), f"it told {told}")
+    outcome.expect(report.stored == (count, count), f"stored, and by how many references: {report.stored}")
+    outcome.expect(report.customers == count, f"{report.customers} customers")
+    outcome.expect(report.imported == (count, count), f"imports, and of how many numbers: {report.imported}")
+    return outcome
+
+
 _PLACES = "\n".join(f"- {point.name}" for point in POINTS)
 PARTS = (
     Part(
@@ -187,6 +249,41 @@ ends; afterwards all goes on by itself.""",
         size=5,
         piece=1,
         play=_away,
+    ),
+    Part(
+        name="day",
+        title="A day of lost callouts",
+        about=f"""\
+Orders of agents and of Limio's own shop, edits of accounts, new subscriptions, a bill run and the turn of the day with
+its renewals, cancellations and suspensions, while {DROPPED:.0%} of all callouts are never sent. After one delta sweep
+the store equals Zuora; it named as drift exactly the numbers of which a callout was dropped and that differed, told
+apart those that only Limio's own orders changed, and a second sweep asks for nothing.""",
+        unit="subscriptions",
+        size=2_000,
+        piece=2_000,
+        play=_day,
+    ),
+    Part(
+        name="outage",
+        title="Hours in which no callout arrives",
+        about="""\
+Callouts are answered 500, then nobody answers, until Zuora has given up on every one of them. Its history alone
+repairs the store: a sweep after it finds no drift.""",
+        unit="subscriptions",
+        size=1_000,
+        piece=1_000,
+        play=_outage,
+    ),
+    Part(
+        name="backfill",
+        title="A backfill that is killed three times",
+        about="""\
+All subscriptions of the tenant are imported with one worker; the command is killed with -9 after each quarter and
+begun again. At the end everything is there, and nothing twice.""",
+        unit="subscriptions",
+        size=20_000,
+        piece=20_000,
+        play=_backfill,
     ),
     Part(
         name="kills",
