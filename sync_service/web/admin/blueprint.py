@@ -61,9 +61,10 @@ def admin_blueprint(settings: Settings, database: Database, provider: Provider |
 
 def _add_people(blueprint: Blueprint, settings: Settings, database: Database, provider: Provider | None) -> None:
     """The door, the ways in, and the pages about those who may."""
-    door = Door(database, settings.secret_key, secure=settings.public_url.startswith("https://"))
-    check = PasswordCheck(database)
     passwords, name = settings.password_login, settings.oidc_name if provider else ""
+    secure = settings.public_url.startswith("https://")
+    door = Door(database, settings.secret_key, secure=secure, passwords=passwords)
+    check = PasswordCheck(database)
     door.attach(blueprint)
     LoginPage(door, check, passwords=passwords, provider=name).attach(blueprint)
     if provider is not None:

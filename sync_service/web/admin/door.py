@@ -30,10 +30,10 @@ View = Callable[..., Any]
 class Door:
     """Stands in front of every admin page."""
 
-    def __init__(self, database: Database, secret_key: str, *, secure: bool) -> None:
+    def __init__(self, database: Database, secret_key: str, *, secure: bool, passwords: bool) -> None:
         self._has_key = bool(secret_key)
         self._secure = secure
-        self._book = SessionBook(database)
+        self._book = SessionBook(database, passwords=passwords)
         self._forms = FormTokens(secret_key)
 
     def attach(self, blueprint: Blueprint) -> None:
@@ -47,7 +47,7 @@ class Door:
         self, email: str, wanted: str | None, *, signed_on: bool = False, note: str | None = None
     ) -> AnyResponse:
         """Open a session of its own for `email` and lead to the page that was asked for."""
-        logger().info("login", user=email)
+        logger().info("login", signed_on=signed_on)
         before = request.cookies.get(COOKIE, "")
         if before:
             self._book.close(before)

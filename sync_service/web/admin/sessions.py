@@ -38,10 +38,11 @@ class Person:
 
 
 class SessionBook:
-    """The log-ins of all processes, in the database."""
+    """The log-ins of all processes, in the database; those by a password count while there are `passwords`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, passwords: bool = True) -> None:
         self._database = database
+        self._passwords = passwords
 
     def open(self, email: str, *, signed_on: bool = False, note: str | None = None) -> str:
         """A new log-in; returns what its cookie holds. Ended ones are swept away on the occasion."""
@@ -63,6 +64,8 @@ class SessionBook:
             row, now = session.get(AdminSessionRow, _hash(token)), self._database.now(session)
             user = session.get(AdminUserRow, row.email) if row else None
         if row is None or user is None or user.disabled_at is not None or _is_over(row, now):
+            return None
+        if not self._passwords and not row.signed_on:
             return None
         if now - row.seen_at > _SEEN_EVERY_MS:
             self._note_seen(row.token_hash, now)

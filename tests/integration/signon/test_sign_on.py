@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -406,6 +407,40 @@ def test_a_provider_that_does_not_answer_leaves_the_password(
     assert traveller.visitor.log_in(ADA).status_code == 303
 
 
+def test_a_provider_that_hangs_holds_few_of_our_threads_and_not_for_long(
+    sqlite_database: Database, provider: Forger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync_service.signon.provider._SECONDS", 4.0)
+    traveller = travel(sqlite_database, provider)
+    goes_on, inside = threading.Event(), threading.Semaphore(0)
+
+    def hang() -> Response:
+        inside.release()
+        goes_on.wait(30)
+        return Response("", 500)
+
+    provider.answers["/.well-known/openid-configuration"] = hang
+    statuses: list[int] = []
+    app = traveller.visitor.client.application
+
+    def leave() -> None:
+        statuses.append(app.test_client().get("/admin/sign-on").status_code)
+
+    waiting = [threading.Thread(target=leave) for _ in range(4)]
+    for thread in waiting:
+        thread.start()
+    for _ in waiting:
+        assert inside.acquire(timeout=20)
+
+    leave()
+
+    assert statuses == [503]  # at once, while four others wait
+    for thread in waiting:
+        thread.join(20)
+    assert statuses == [503] * 5  # though nothing ever answered
+    goes_on.set()
+
+
 def test_a_provider_that_is_gone_is_left_alone_for_a_moment(sqlite_database: Database, provider: Forger) -> None:
     traveller = travel(sqlite_database, provider, oidc_issuer="http://127.0.0.1:1")
 
@@ -532,7 +567,14 @@ def test_failing_again_and_again_is_stopped_over_all_processes(database: Databas
 
 def test_with_passwords_switched_off_the_provider_is_the_only_way(sqlite_database: Database, provider: Forger) -> None:
     put_user(sqlite_database, ADA, Role.OPERATOR, PASSWORD, actor="test")
+    before = travel(sqlite_database, provider)
+    before.visitor.log_in(ADA)
+    assert before.is_in
     traveller = travel(sqlite_database, provider, password_login=False)
+    cookie = before.visitor.client.get_cookie("sync_admin", path="/admin")
+    assert cookie is not None
+    traveller.visitor.client.set_cookie("sync_admin", cookie.value, path="/admin")
+    assert not traveller.is_in
     shown = traveller.visitor.get("/login?next=/admin/runs").text
     assert "Sign in with Example Login" in shown
     assert 'href="/admin/sign-on?next=/admin/runs"' in shown

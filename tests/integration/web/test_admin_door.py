@@ -25,7 +25,7 @@ from tests.integration.web.admin import PASSWORD, Visitor, form_token, put_subsc
 
 PAGES = ("", "/subscriptions", "/runs", "/callouts", "/failed", "/held", "/jobs", "/clients", "/activity", "/settings")
 #: What everybody who is logged in may send, and what leads nowhere.
-FOR_EVERYBODY = {"admin.logout", "admin.choose", "admin.leave", "admin.search", "admin.nowhere"}
+FOR_EVERYBODY = {"admin.logout", "admin.choose", "admin.leave", "admin.search", "admin.preview", "admin.nowhere"}
 
 
 def changes(visitor: Visitor, *, but: Collection[str] = ()) -> dict[str, str]:
@@ -40,7 +40,9 @@ def changes(visitor: Visitor, *, but: Collection[str] = ()) -> dict[str, str]:
     return {address: endpoint for address, endpoint in found.items() if endpoint != "admin.login"}
 
 
-@pytest.mark.parametrize("page", [*PAGES, "/subscriptions.csv", "/subscriptions/A-S1", "/nowhere"])
+@pytest.mark.parametrize(
+    "page", [*PAGES, "/users", "/account", "/subscriptions.csv", "/subscriptions/A-S1", "/nowhere"]
+)
 def test_a_stranger_is_sent_to_the_login_and_from_there_to_the_page(sqlite_database: Database, page: str) -> None:
     visitor = visit(sqlite_database)
     put_user(sqlite_database, "ada@example.com", Role.VIEWER, PASSWORD, actor="test")
@@ -175,7 +177,8 @@ def test_a_viewer_sees_every_page_and_no_button_that_changes(sqlite_database: Da
         shown = visitor.get(page)
         assert shown.status_code == 200, page
         actions = set(re.findall(r'<form[^>]*action="([^"]+)"', shown.text))
-        assert actions <= {"/admin/logout", "/admin/subscriptions"}, page
+        harmless = {"/admin/logout", "/admin/subscriptions", f"/admin/subscriptions/{key}/preview"}
+        assert actions <= harmless, page
 
 
 def test_cookies_are_kept_from_scripts_and_other_sites(sqlite_database: Database) -> None:
@@ -205,7 +208,7 @@ def test_no_page_holds_a_script_or_a_style_of_its_own(sqlite_database: Database)
     visitor = visit(sqlite_database, Role.OPERATOR)
     key = put_subscription(sqlite_database, "A-S1", entries=(("2026-05-01", "1.00", "pending-external"),))
 
-    for page in (*PAGES, "/login", f"/subscriptions/{key}", "/nowhere"):
+    for page in (*PAGES, "/login", "/users", "/account", f"/subscriptions/{key}", "/nowhere"):
         shown = visitor.get(page)
         assert "default-src 'none'" in shown.headers["Content-Security-Policy"]
         assert shown.headers["Cache-Control"] == "no-store"
