@@ -180,7 +180,8 @@ class Service:
         return self.change("UPDATE sync_request SET lease_until = {now} WHERE lease_until > {now}")
 
     def pass_time(self) -> None:
-        """Pauses and backoffs are over."""
+        """Pauses and backoffs are over, and so is the hour in which the safety stop counts cancellations."""
+        self.change("UPDATE sync_run SET ended_at = ended_at - 3600000 WHERE drastic AND ended_at > {now} - 3600000")
         self.change("UPDATE zuora_limit SET open_until = {now} WHERE open_until > {now}")
         self.change("UPDATE sync_request SET due_at = {now} WHERE due_at > {now} AND lease_until IS NULL")
 
@@ -193,11 +194,9 @@ class Service:
         """Wait until every request is served; with `time_passes` no backoff or pause is waited for."""
 
         def settled() -> bool:
-            if self.waiting == 0:
-                return True
             if time_passes:
                 self.pass_time()
-            return False
+            return self.waiting == 0
 
         try:
             wait_until(settled, "every request is served", seconds)
@@ -206,8 +205,9 @@ class Service:
             raise GaveUp(f"{gave_up}\n{rows}\n{self.tails()}") from None
 
     def failed(self) -> list[Any]:
-        """Requests that were given up."""
-        return self.rows("SELECT kind, key, last_error FROM sync_request WHERE failed_seq = requested_seq")
+        """Requests that were given up, and plans that wait for a person."""
+        given_up = "SELECT kind, key, last_error FROM sync_request WHERE failed_seq = requested_seq"
+        return self.rows(f"{given_up} UNION ALL SELECT kind, key, outcome FROM sync_run WHERE outcome = 'held'")
 
     def unkept(self, request_ids: Collection[str]) -> set[str]:
         """Those of the requests (Zuora-Request-Id) that the store knows nothing of."""
