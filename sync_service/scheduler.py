@@ -44,6 +44,10 @@ Story = Callable[[Database, Settings, JobLease], Mapping[str, Any] | PartWay]
 ZuoraStory = Callable[[SyncContext, JobLease], Mapping[str, Any] | PartWay]
 
 
+#: What people want done once: looks what there is and does it, until the event says stop.
+Errand = Callable[[threading.Event], None]
+
+
 @dataclass(frozen=True)
 class Periodic:
     """A job that comes round by itself."""
@@ -79,10 +83,18 @@ def _bind(story: ZuoraStory, context: SyncContext) -> Story:
 class Scheduler:
     """Ticks until told to stop."""
 
-    def __init__(self, database: Database, settings: Settings, jobs: tuple[Periodic, ...] = PERIODIC) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        jobs: tuple[Periodic, ...] = PERIODIC,
+        errand: Errand | None = None,
+    ) -> None:
         self.database = database
         self.settings = settings
         self.jobs = jobs
+        self.errand = errand
+        self._on_errand = False
         self._stop = threading.Event()
         self._running: dict[str, JobLease] = {}
 
@@ -98,13 +110,26 @@ class Scheduler:
         clock = BackgroundScheduler(timezone="UTC")
         for job in self.jobs:
             clock.add_job(self.tick, "interval", args=[job], seconds=TICK_SECONDS, max_instances=1, coalesce=True)
+        if self.errand is not None:
+            clock.add_job(self.run_errand, "interval", seconds=TICK_SECONDS, max_instances=1, coalesce=True)
         clock.start()
         logger().info("scheduler_started", jobs=[job.name for job in self.jobs])
         self._stop.wait()
         clock.shutdown(wait=False)
         late = self._drain()
         logger().info("scheduler_stopped", put_back=late)
-        return not late
+        return not (late or self._on_errand)
+
+    def run_errand(self) -> None:
+        """Do what people want done once."""
+        self._on_errand = True
+        try:
+            if self.errand is not None:
+                self.errand(self._stop)
+        except Exception as error:  # looked at again with the next tick
+            logger().exception("errand_failed", error=type(error).__name__)
+        finally:
+            self._on_errand = False
 
     def tick(self, job: Periodic) -> bool:
         """Run `job` if it is due and nobody else runs it; whether it ran."""
@@ -124,7 +149,7 @@ class Scheduler:
     def _drain(self) -> list[str]:
         """Let running jobs end; those that have not in time are put back, to go on from their cursor elsewhere."""
         deadline = time.monotonic() + GRACE_SECONDS
-        while self._running and time.monotonic() < deadline:
+        while (self._running or self._on_errand) and time.monotonic() < deadline:
             time.sleep(0.05)
         late = dict(self._running)
         for lease in late.values():

@@ -13,10 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
-from sqlmodel import Session, col, select
 
 from sync_service import jobs
 from sync_service.backfill.ledger import Failure, Ledger, Place, Tally, read_next_cause, sort_keys
@@ -24,9 +24,9 @@ from sync_service.backfill.sources import Source
 from sync_service.db import Database
 from sync_service.errors import BusyError, SyncServiceError
 from sync_service.log import logger
+from sync_service.pace import Pace
 from sync_service.queue import BATCH, Kind
 from sync_service.sync import SyncContext
-from sync_service.tables import JobRow, SubscriptionRow
 from sync_service.tenant import read_limit
 
 #: Requests that wait for their first attempt; more would only make the queue long.
@@ -40,6 +40,8 @@ SAVE_SECONDS = 2.0
 LEASE_MS = 20_000
 #: So long nothing may move before we say that there is perhaps no worker, in seconds.
 STILL_SECONDS = 15.0
+#: Failures that the job's row names; the command line prints all.
+MOST_NAMED = 100
 #: A backfill is due when somebody asks, never by itself.
 NEVER_MS = 100 * 365 * 86_400_000
 
@@ -103,12 +105,15 @@ class Backfill:
         self._batch: list[str] = []
         self._listed = False
 
-    def run(self, tell: Callable[[Standing], None], stop: threading.Event) -> Ending:
+    def run(
+        self, tell: Callable[[Standing], None], stop: threading.Event, lease: jobs.JobLease | None = None
+    ) -> Ending:
         """Ask and wait until everything has ended, or until `stop`; `tell` hears of the standing twice a second.
 
+        `lease` is the job's, taken for LEASE_MS; without one it is taken here, whoever paused the job.
         Raises BusyError where another process is at the same backfill, and what reading the source raises.
         """
-        lease = take_lease(self._database, self._name, stop, waiting=lambda: tell(_WAITING))
+        lease = lease or take_lease(self._database, self._name, stop, waiting=lambda: tell(_WAITING))
         cursor = dict(lease.cursor) or self._begin(lease)
         ledger = Ledger(self._database, cursor["actor"], cursor["first_cause"])
         try:
@@ -147,7 +152,8 @@ class Backfill:
                 walk.save(lease, cursor)
                 if self._listed and not self._open:
                     final = walk.recount(ledger)
-                    jobs.done(self._database, lease, next_due_in_ms=NEVER_MS, progress=final.as_json())
+                    report = final.as_json() | _report(ledger, source)
+                    jobs.done(self._database, lease, next_due_in_ms=NEVER_MS, progress=report)
                     return Ending(final, ledger, complete=True, problems=tuple(source.problems))
                 if not asked:
                     stop.wait(LOOK_SECONDS)
@@ -211,6 +217,7 @@ class _Walk:
         self.paused = False
         self._saved_at = self._moved_at = time.monotonic()
         self._obstacle: str | None = None
+        self._pace = Pace()
 
     @property
     def standing(self) -> Standing:
@@ -229,6 +236,7 @@ class _Walk:
         self._failed += failed
         self.backing_off, self._running = backing_off, running
         now = time.monotonic()
+        self._pace.note(now, self._done + self._failed)
         if done or failed or running or backing_off == open_now:
             self._moved_at = now
         self._obstacle = self._find_obstacle(now - self._moved_at)
@@ -237,7 +245,7 @@ class _Walk:
         """Keep the cursor and renew the lease every few seconds; learn whether somebody paused the job."""
         if not now and time.monotonic() - self._saved_at < SAVE_SECONDS:
             return
-        progress = self.standing.as_json()
+        progress = self.standing.as_json() | {"per_second": round(self._pace.per_second, 2)}
         try:
             going_on = jobs.save(self._context.database, lease, cursor=cursor, progress=progress, lease_ms=LEASE_MS)
         except OperationalError:
@@ -287,14 +295,11 @@ def take_lease(
             raise BusyError("Another process is at this very backfill: `sync-service status` shows how it goes.")
 
 
-def needs_consent(session: Session) -> bool:
-    """Whether a person should be asked before a backfill imports: nothing that Limio itself made was ever loaded.
-
-    What syncs import is marked as external and counts for nothing here. A backfill that was begun had its consent.
-    """
-    made_by_limio = select(SubscriptionRow.id).where(col(SubscriptionRow.external).is_(False)).limit(1)
-    begun = select(JobRow.name).where(col(JobRow.name).startswith("backfill")).limit(1)
-    return session.exec(made_by_limio).first() is None and session.exec(begun).first() is None
+def _report(ledger: Ledger, source: Source) -> dict[str, Any]:
+    """What came of it, with the first that failed by name: for whoever looks at the job."""
+    failures = [*source.problems, *islice(ledger.read_failures(), MOST_NAMED)][:MOST_NAMED]
+    outcomes = dict(sorted(ledger.read_outcomes().items()))
+    return {"outcomes": outcomes, "failures": [vars(each) for each in failures], "problems": len(source.problems)}
 
 
 def _put_back_quietly(database: Database, lease: jobs.JobLease, error: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import partial
 from types import FrameType
 
 import click
 
+from sync_service.backfill.wished import serve_wishes
 from sync_service.cli.supervise import supervise
 from sync_service.cli.sweeping import callout_reader
 from sync_service.cli.wiring import open_context, open_database, read_settings
@@ -18,7 +20,7 @@ from sync_service.worker import Worker
 
 
 @click.command()
-@click.option("--port", type=int, help="Where to listen; PORT otherwise.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Where to listen; PORT otherwise.")
 def run(port: int | None) -> None:
     """Upgrade the database, then run web, worker and scheduler on this machine."""
     settings = read_settings()
@@ -34,7 +36,7 @@ def run(port: int | None) -> None:
 
 
 @click.command()
-@click.option("--port", type=int, help="Where to listen; PORT otherwise.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Where to listen; PORT otherwise.")
 def web(port: int | None) -> None:
     """Accept callouts and serve the API, with gunicorn."""
     settings = read_settings()
@@ -62,7 +64,7 @@ def scheduler() -> None:
     if settings.zuora_base_url and settings.zuora_client_id and settings.zuora_client_secret:
         context = open_context(settings)
         jobs = PERIODIC + zuora_jobs(context, callout_reader(settings))
-        loop = Scheduler(context.database, settings, jobs)
+        loop = Scheduler(context.database, settings, jobs, errand=partial(serve_wishes, context))
     else:
         loop = Scheduler(open_database(settings), settings)
     _run_until_stopped(loop)

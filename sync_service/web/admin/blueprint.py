@@ -15,7 +15,17 @@ from sync_service.db import Database
 from sync_service.log import logger
 from sync_service.settings import Settings
 from sync_service.signon.attempts import Provider
-from sync_service.web.admin import asking, customers, history_pages, overview, subscriptions, troubles, upkeep, words
+from sync_service.web.admin import (
+    asking,
+    customers,
+    history_pages,
+    job_pages,
+    overview,
+    subscriptions,
+    troubles,
+    upkeep,
+    words,
+)
 from sync_service.web.admin.account import AccountPage
 from sync_service.web.admin.desk import Desk
 from sync_service.web.admin.door import Door
@@ -35,7 +45,7 @@ _PAGES = (
     ("admin.callouts", "Callouts"),
     ("admin.failed", "Failed"),
     ("admin.held", "Held"),
-    ("admin.jobs", "Sweeps and jobs"),
+    ("admin.jobs", "Sweeps and backfills"),
     ("admin.clients", "API clients"),
     ("admin.users", "Users"),
     ("admin.activity", "Activity"),
@@ -51,7 +61,7 @@ def admin_blueprint(settings: Settings, database: Database, provider: Provider |
     blueprint = Blueprint("admin", __name__, url_prefix="/admin")
     desk = Desk(settings=settings, database=database, seal=Seal(settings.secret_key))
     _add_people(blueprint, settings, database, provider)
-    for part in (overview, subscriptions, asking, customers, history_pages, troubles, upkeep):
+    for part in (overview, subscriptions, asking, customers, history_pages, troubles, job_pages, upkeep):
         part.attach(blueprint, desk)
     _add_assets(blueprint)
     _add_words(blueprint)

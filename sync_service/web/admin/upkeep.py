@@ -1,4 +1,4 @@
-"""The pages of those who run the service: API clients, jobs, people and settings."""
+"""The pages of those who run the service: API clients, people and settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.db import Database
-from sync_service.jobs import list_jobs, pause, resume, run_soon
 from sync_service.settings import Settings
 from sync_service.tenant import read_tenant
 from sync_service.web.admin.actions import record_action
@@ -31,30 +30,11 @@ _LONGEST_NAME = 100
 
 
 def attach(blueprint: Blueprint, desk: Desk) -> None:
-    """The pages API clients, Jobs, and Settings."""
+    """The pages API clients and Settings."""
     clients = _Clients(desk.database)
     blueprint.get("/clients")(clients.clients)
     blueprint.post("/clients")(operators_only(clients.add))
     blueprint.post("/clients/<client_id>/<any(revoke,rotate):what>")(operators_only(clients.change))
-
-    @blueprint.get("/jobs")
-    def jobs() -> str:
-        with desk.database.reading() as session:
-            rows, now = list_jobs(session), desk.database.now(session)
-        return render_template("admin/jobs.html", rows=rows, now=now)
-
-    @blueprint.post("/jobs/<name>/<any(pause,resume,run):what>")
-    @operators_only
-    def change_job(name: str, what: str) -> AnyResponse:
-        with desk.database.transaction(lock_timeout_ms=5000) as session:
-            steps = {"pause": pause, "resume": resume}
-            known = steps[what](session, name) if what in steps else run_soon(desk.database, session, name)
-            if not known:
-                raise NotFound("There is no such job.")
-            record_action(desk.database, session, who().email, f"job {what}", name)
-        said = {"pause": "is paused", "resume": "goes on", "run": "will run within a few seconds"}
-        flash(f"{name} {said[what]}.")
-        return redirect(url_for("admin.jobs"), 303)
 
     @blueprint.get("/settings")
     def settings() -> str:

@@ -1,0 +1,169 @@
+"""Backfills that people want at the admin pages: kept in the database, run by a scheduler, never twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sync_service import jobs
+from sync_service.backfill.wished import serve_wishes
+from sync_service.backfill.wishes import From, WishInvalid, leave_wish, name_of, read_wishes
+from sync_service.db import Database
+from sync_service.scheduler import Scheduler
+from sync_service.tables import JobRow
+from tests.integration.test_backfill import working
+from tests.sweep_world import World, open_world
+
+ADA = "ada@example.com"
+
+
+@pytest.fixture
+def world(sqlite_database: Database) -> Iterator[World]:
+    with open_world(sqlite_database) as world:
+        world.subscribe("A-S1", "A-S2", account="A1")
+        world.subscribe("A-S3")
+        yield world
+
+
+def job(database: Database, name: str) -> JobRow:
+    with database.reading() as session:
+        row = session.get(JobRow, name)
+    assert row is not None
+    return row
+
+
+def wishes(database: Database) -> list[tuple[str, str, str]]:
+    with database.reading() as session:
+        return [(row.name, row.value, row.actor) for row in read_wishes(session)]
+
+
+def serve(world: World) -> None:
+    with working(world):
+        serve_wishes(world.context, threading.Event())
+
+
+def test_a_scheduler_runs_what_is_wanted_to_its_end_and_names_what_failed(world: World) -> None:
+    name = leave_wish(world.database, From.LIST, "A-S1\n\n NOBODYS \r\nA-S1\n", ADA)
+    assert wishes(world.database) == [(name, "A-S1\nNOBODYS", ADA)]
+
+    serve(world)
+
+    row = job(world.database, name)
+    assert (row.progress["asked"], row.progress["done"], row.progress["failed"]) == (2, 1, 1)
+    assert row.progress["outcomes"] == {"imported": 1}
+    ((failure),) = row.progress["failures"]
+    assert failure["key"] == "NOBODYS"
+    assert "knows this key" in failure["reason"]
+    assert row.lease_until is None
+    assert row.due_at > (row.last_ended or 0) + 10**11
+    assert wishes(world.database) == []
+    assert world.rows("SELECT number FROM zuora_link") == [("A-S1",)]
+    ((actor),) = {actor for (actor,) in world.rows("SELECT actor FROM sync_cause WHERE kind = 'subscription'")}
+    assert actor.startswith(f"{ADA} (backfill list ")
+
+
+def test_an_account_and_the_whole_tenant_are_backfilled(world: World) -> None:
+    leave_wish(world.database, From.ACCOUNT, " A1 ", ADA)
+    serve(world)
+    assert world.rows("SELECT number FROM zuora_link ORDER BY 1") == [("A-S1",), ("A-S2",)]
+    since = leave_wish(world.database, From.SINCE, "2999-01-01", ADA)
+    whole = leave_wish(world.database, From.TENANT, "ignored", ADA)
+
+    serve(world)
+
+    assert (job(world.database, since).progress["asked"], job(world.database, whole).progress["asked"]) == (0, 3)
+    assert len(world.rows("SELECT number FROM zuora_link")) == 3
+
+
+def test_what_zuora_does_not_know_ends_with_the_reason_and_is_not_tried_for_ever(world: World) -> None:
+    name = leave_wish(world.database, From.ACCOUNT, "A-NONE", ADA)
+
+    serve(world)
+
+    row = job(world.database, name)
+    assert row.last_error == "Zuora does not know the account A-NONE."
+    assert row.lease_until is None
+    assert wishes(world.database) == []
+    before = row.token
+    serve(world)
+    assert job(world.database, name).token == before
+
+
+def test_what_is_paused_waits_and_goes_on_after(world: World) -> None:
+    name = leave_wish(world.database, From.LIST, "A-S1", ADA)
+    with world.database.transaction() as session:
+        jobs.pause(session, name)
+    serve(world)
+    assert job(world.database, name).token == 0
+    with world.database.transaction() as session:
+        jobs.resume(session, name)
+
+    serve(world)
+
+    assert job(world.database, name).progress["done"] == 1
+
+
+def test_a_scheduler_that_stops_puts_it_back_and_another_goes_on_asking_for_nothing_twice(world: World) -> None:
+    name = leave_wish(world.database, From.LIST, "A-S1\nA-S2", ADA)
+    loop = Scheduler(world.database, world.context.settings, (), errand=lambda stop: serve_wishes(world.context, stop))
+    thread = threading.Thread(target=loop.run_errand)
+    thread.start()  # no worker is there: it asks and waits
+    done = threading.Event()
+    while len(world.waiting()) < 2 and thread.is_alive():
+        done.wait(0.05)
+    loop.stop()
+    thread.join(timeout=30)
+    assert job(world.database, name).lease_until is None
+    assert len(wishes(world.database)) == 1
+
+    serve(world)
+
+    assert job(world.database, name).progress["done"] == 2
+    assert set(world.rows("SELECT requested_seq FROM sync_request")) == {(1,)}
+
+
+def test_a_killed_schedulers_backfill_is_taken_by_another_when_its_lease_ends(world: World) -> None:
+    name = leave_wish(world.database, From.LIST, "A-S1", ADA)
+    dead = jobs.take(world.database, name)
+    assert dead is not None
+    serve(world)
+    assert job(world.database, name).progress == {}
+    world.execute("UPDATE job SET lease_until = {now} - 1")
+
+    serve(world)
+
+    assert job(world.database, name).progress["done"] == 1
+
+
+def test_the_same_wish_again_is_the_same_backfill(database: Database) -> None:
+    first = leave_wish(database, From.ACCOUNT, "A1", ADA)
+    again = leave_wish(database, From.ACCOUNT, " A1", "bob@example.com")
+
+    assert first == again == "backfill account A1"
+    assert wishes(database) == [(first, "A1", "bob@example.com")]
+    assert job(database, first).lease_until is None
+    assert jobs.take(database, first) is not None
+    assert name_of(From.LIST, "a") != name_of(From.LIST, "b")
+    assert name_of(From.SINCE, "2026-01-01") == "backfill since 2026-01-01"
+
+
+@pytest.mark.parametrize(
+    ("source", "value", "says"),
+    [
+        (From.ACCOUNT, "", "Account"),
+        (From.ACCOUNT, "a<b", "Account"),
+        (From.SINCE, "yesterday", "YYYY-MM-DD"),
+        (From.LIST, " \n ", "one a line"),
+        (From.LIST, "A-S1\na?b", "key 2"),
+        (From.LIST, "x" * 40_001, "sync-service backfill --file"),
+    ],
+)
+def test_a_wish_that_names_nothing_is_refused_with_the_field(
+    sqlite_database: Database, source: Any, value: str, says: str
+) -> None:
+    with pytest.raises(WishInvalid, match=says):
+        leave_wish(sqlite_database, source, value, ADA)
+    assert wishes(sqlite_database) == []

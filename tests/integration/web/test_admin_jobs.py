@@ -1,0 +1,154 @@
+"""Sweeps and backfills: starting, watching, pausing, and asking before everything is imported."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sync_service import jobs
+from sync_service.backfill.wishes import read_wishes
+from sync_service.db import Database
+from sync_service.tables import AdminActionRow, JobRow
+from sync_service.web.admin.people import Role
+from tests.integration.web.admin import Visitor, put_rows, put_subscription, visit
+
+REPORT = {
+    "looked_at": {"subscriptions": 1200},
+    "pages": 12,
+    "marked": 5,
+    "drift": 3,
+    "echo": 2,
+    "drift_numbers": ["A-S1", "A-S2", "A/S3"],
+    "missing_from_load": ["L-9"],
+}
+
+
+def wishes(visitor: Visitor) -> list[tuple[str, str, str]]:
+    with visitor.web.database.reading() as session:
+        return [(row.source, row.value, row.actor) for row in read_wishes(session)]
+
+
+def put_job(database: Database, name: str, *, due_in: int = 9_000_000, lease: int | None = None, **values: Any) -> None:
+    with database.transaction() as session:
+        now = database.now(session)
+        session.add(
+            JobRow(name=name, due_at=now + due_in, lease_until=lease and now + lease, last_began=now - 1000, **values)
+        )
+
+
+def test_a_backfill_is_wanted_by_an_operator_and_begun_by_nobody_here(database: Database) -> None:
+    put_subscription(database, "A-S1")
+    visitor = visit(database, Role.OPERATOR)
+
+    sent = visitor.post("/jobs/backfill", {"source": "list", "list": "A-S1\r\nA-S2\r\n", "account": "x"}, page="/jobs")
+
+    assert sent.status_code == 303
+    assert wishes(visitor) == [("list", "A-S1\nA-S2", "operator@example.com")]
+    (row,) = visitor.web.rows(JobRow)
+    assert row.name.startswith("backfill list ")
+    assert ("backfill", row.name) in [(each.action, each.target) for each in visitor.web.rows(AdminActionRow)]
+    shown = visitor.get("/jobs").text
+    assert "A scheduler takes it up within a few seconds." in shown
+    assert "Pause: Backfill list" in shown
+
+
+def test_what_cannot_be_backfilled_is_named_and_kept_in_the_form(sqlite_database: Database) -> None:
+    put_subscription(sqlite_database, "A-S1")
+    visitor = visit(sqlite_database, Role.OPERATOR)
+
+    shown = visitor.post("/jobs/backfill", {"source": "list", "list": "A-S1\n<b>"}, page="/jobs")
+
+    assert shown.status_code == 422
+    assert "List, key 2:" in shown.text
+    assert "A-S1\n&lt;b&gt;</textarea>" in shown.text.replace("\r", "")
+    assert visitor.post("/jobs/backfill", {"source": "everything"}, page="/jobs").status_code == 400
+    assert wishes(visitor) == []
+
+
+def test_a_store_without_limios_objects_is_filled_only_when_somebody_says_so_twice(database: Database) -> None:
+    put_subscription(database, "A-S1", external=True)
+    visitor = visit(database, Role.OPERATOR)
+
+    asked = visitor.post("/jobs/backfill", {"source": "account", "account": "A1"}, page="/jobs")
+
+    assert "Import everything?" in asked.text
+    assert wishes(visitor) == []
+    assert visitor.web.rows(JobRow) == []
+    visitor.post("/jobs/backfill", {"source": "account", "account": "A1", "consent": "yes"}, page="/jobs")
+    assert wishes(visitor) == [("account", "A1", "operator@example.com")]
+
+
+def test_viewers_watch_and_start_nothing(sqlite_database: Database) -> None:
+    put_job(sqlite_database, "sweep delta", progress=REPORT)
+    visitor = visit(sqlite_database, Role.VIEWER)
+
+    shown = visitor.get("/jobs").text
+
+    assert "Start a backfill" not in shown
+    assert "Run now" not in shown
+    for path in ("/jobs/backfill", "/jobs/sweep%20delta/run"):
+        assert visitor.post(path, {"source": "tenant"}).status_code == 403
+
+
+def test_a_sweep_tells_drift_and_echo_apart_and_names_what_it_found(database: Database) -> None:
+    put_job(database, "sweep delta", progress=REPORT, last_ended=1_790_000_000_000)
+    put_rows(database, JobRow(name="sweep full", due_at=1, paused=True))
+    visitor = visit(database, Role.VIEWER)
+
+    shown = visitor.get("/jobs").text
+
+    counts = dict(re.findall(r"<dt>([^<]+)</dt><dd><b[^>]*>([\d,]+)</b>", shown))
+    assert (counts["Drift"], counts["Echo"]) == ("3", "2")
+    assert "Drift: 3" in shown
+    assert re.findall(r'<a class="key" [^>]+><bdi>([^<]+)', shown) == ["A-S1", "A-S2", "L-9"]
+    assert "Paused" in shown
+
+
+def test_a_backfill_under_way_tells_how_far_how_fast_and_how_long_yet(database: Database) -> None:
+    progress = {"asked": 400, "done": 299, "failed": 1, "total": 900, "per_second": 5.0, "obstacle": None}
+    put_job(database, "backfill account A1", due_in=-1000, lease=60_000, progress=progress, cursor={"actor": "x"})
+    visitor = visit(database, Role.OPERATOR)
+
+    shown = visitor.get("/jobs").text
+
+    assert "300 of 900 done, 1 failed, 5.0 a second, about 2 min 0 s left." in shown
+    assert 'max="900" value="300"' in shown
+    address = re.search(r'data-progress="([^"]+)"', shown)
+    assert address
+    told: Any = visitor.client.get(address[1]).json
+    assert (told["done"], told["value"], told["max"]) == (False, 300, 900)
+    visitor.post("/jobs/backfill%20account%20A1/pause", page="/jobs")
+    assert visitor.client.get(address[1]).json["done"] is True  # type: ignore[index]
+    assert "Resume: Backfill account A1" in visitor.get("/jobs").text
+
+
+def test_a_backfill_that_ended_names_what_failed(sqlite_database: Database) -> None:
+    failures = [{"key": "A-S1", "reason": "Zuora <had> a problem."}, {"key": "line 2: a/b", "reason": "no key"}]
+    progress = {"asked": 3, "done": 2, "failed": 1, "total": 3, "outcomes": {"changed": 2}, "failures": failures}
+    put_job(sqlite_database, "backfill", due_in=10**13, progress=progress, last_ended=1)
+
+    shown = visit(sqlite_database, Role.VIEWER).get("/jobs").text
+
+    assert "3 of 3 done, 1 failed." in shown
+    assert "Done, with failures" in shown
+    assert "Zuora &lt;had&gt; a problem." in shown
+    assert "data-progress" not in shown
+
+
+def test_a_job_that_nobody_takes_up_says_so(sqlite_database: Database) -> None:
+    put_job(sqlite_database, "backfill", due_in=-60_000)
+
+    assert "is a scheduler running that reaches Zuora?" in visit(sqlite_database, Role.VIEWER).get("/jobs").text
+
+
+def test_a_backfill_of_a_file_is_paused_whatever_its_path(sqlite_database: Database) -> None:
+    name = "backfill file /srv/keys/all.txt"
+    jobs.ensure_job(sqlite_database, name)
+    visitor = visit(sqlite_database, Role.OPERATOR)
+    address = re.search(r'action="([^"]+/pause)"', visitor.get("/jobs").text)
+    assert address
+
+    visitor.post(address[1].removeprefix("/admin"), page="/jobs")
+
+    assert [row.paused for row in visitor.web.rows(JobRow)] == [True]
+    assert visitor.get("/jobs/none/progress", headers={"Accept": "application/json"}).status_code == 404
