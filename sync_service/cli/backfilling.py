@@ -20,7 +20,8 @@ import click
 
 from sync_service.backfill.ledger import Failure
 from sync_service.backfill.sources import AccountKeys, FileKeys, Source, TenantKeys
-from sync_service.backfill.story import Backfill, Ending, needs_consent
+from sync_service.backfill.story import Backfill, Ending
+from sync_service.backfill.wishes import needs_consent
 from sync_service.cli.progress import Meter, open_meter
 from sync_service.cli.wiring import fail, open_context, read_settings
 from sync_service.dry_run import Forecast, Summary, forecast_backfill
