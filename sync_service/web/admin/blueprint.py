@@ -49,7 +49,7 @@ _PAGES = (
     ("admin.clients", "API clients"),
     ("admin.users", "Users"),
     ("admin.activity", "Activity"),
-    ("admin.settings", "Settings"),
+    ("admin.settings", "Settings and checks"),
 )
 
 

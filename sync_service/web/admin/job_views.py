@@ -65,7 +65,15 @@ class JobView:
     named: tuple[tuple[str, tuple[str, ...]], ...]
     #: Given up: key and reason.
     failures: tuple[tuple[str, str], ...]
+    #: What a sweep left out: how many, why.
+    left_out: tuple[tuple[int, str], ...]
     progress: Mapping[str, Any]
+
+    @property
+    def found(self) -> Mapping[str, int]:
+        """A sweep's drift and echo; empty before its first pages."""
+        counts = {name: count for name, count, _ in self.counts}
+        return {name: counts[name] for name in ("drift", "echo") if name in counts}
 
 
 def view_jobs(rows: Iterable[JobRow], now: int) -> list[JobView]:
@@ -105,6 +113,7 @@ def view_job(row: JobRow, now: int) -> JobView:
         counts=_counts(progress, kind),
         named=tuple((title, _numbers(progress.get(key))) for key, title in _NAMED.items() if progress.get(key)),
         failures=_failures(progress),
+        left_out=_left_out(progress),
         progress=progress,
     )
 
@@ -131,11 +140,11 @@ def _text(row: JobRow, kind: str, now: int, settled: int, total: Any, *, running
         )
     if kind == "backfill":
         return _backfill_text(row, settled, total, running=running)
-    if not running and not row.cursor:
-        return ""
     looked = row.progress.get("looked_at")
-    count = _whole(looked.get("subscriptions")) if isinstance(looked, Mapping) else 0
-    return f"{_whole(row.progress.get('pages')):,} pages, {count:,} subscriptions looked at so far."
+    if kind != "sweep" or not isinstance(looked, Mapping):
+        return ""
+    counts = ", ".join(f"{_whole(count):,} {what}" for what, count in looked.items() if _whole(count))
+    return f"Looked at {counts or 'nothing'}{' so far' if running or row.cursor else ''}."
 
 
 def _backfill_text(row: JobRow, settled: int, total: Any, *, running: bool) -> str:
@@ -167,6 +176,11 @@ def _failures(progress: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     found = progress.get("failures")
     rows = [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
     return tuple((str(each.get("key", "")), str(each.get("reason", ""))) for each in rows)
+
+
+def _left_out(progress: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
+    found = progress.get("left_out")
+    return tuple((_whole(count), str(why)) for why, count in found.items()) if isinstance(found, Mapping) else ()
 
 
 def _numbers(value: Any) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,11 +12,13 @@ from flask import Blueprint, render_template
 from sqlmodel import Session
 
 from sync_service.backlog import Backlog, read_backlog
+from sync_service.check.findings import Verdict, from_progress
 from sync_service.jobs import list_jobs
 from sync_service.safety import count_held
 from sync_service.tenant import Limit, read_limit
 from sync_service.web.admin.desk import Desk
 from sync_service.web.admin.drawing import draw_bars
+from sync_service.web.admin.job_views import JobView, view_jobs
 
 HOUR_MS = 3_600_000
 HOURS = 24
@@ -51,22 +54,26 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
             backlog = read_backlog(desk.database, session)
             limit = read_limit(desk.database, session, desk.share)
             held = count_held(session)
-            jobs = list_jobs(session)
+            jobs = view_jobs(list_jobs(session), limit.now)
             hours, outcomes = _read_hours(desk, session)
             callouts = _read_callouts(desk, session)
         bars, top = draw_bars(hours)
+        check = _read_check(jobs)
         return render_template(
             "admin/overview.html",
             backlog=backlog,
             limit=limit,
             held=held,
-            jobs=jobs,
+            sweeps=[job for job in jobs if job.kind == "sweep"],
+            backfills=[job for job in jobs if job.kind == "backfill" and job.is_underway],
+            troubled=[job for job in jobs if job.error and job.kind != "backfill"],
+            check=check,
             bars=bars,
             top=top,
             hours=hours,
             outcomes=outcomes,
             callouts=callouts,
-            verdict=_verdict(backlog, limit, held),
+            verdict=_verdict(backlog, limit, held, check),
             health=describe_zuora(limit),
         )
 
@@ -89,7 +96,26 @@ def describe_zuora(limit: Limit) -> Health:
     return Health("good", "Zuora answers", "No trouble is known.")
 
 
-def _verdict(backlog: Backlog, limit: Limit, held: int) -> Health:
+@dataclass(frozen=True)
+class CheckState:
+    """What the last check found, at a glance."""
+
+    failed: tuple[str, ...]
+    warned: tuple[str, ...]
+    at: int | None
+
+
+def _read_check(jobs: Sequence[JobView]) -> CheckState | None:
+    """None before the first check."""
+    job = next((job for job in jobs if job.name == "check"), None)
+    findings = from_progress(job.progress) if job else []
+    if job is None or not findings:
+        return None
+    by = {verdict: tuple(each.name for each in findings if each.verdict is verdict) for verdict in Verdict}
+    return CheckState(by[Verdict.FAILED], by[Verdict.WARNING], job.ended)
+
+
+def _verdict(backlog: Backlog, limit: Limit, held: int, check: CheckState | None) -> Health:
     oldest = backlog.oldest_ms or 0
     if limit.is_paused:
         return Health(
@@ -98,6 +124,8 @@ def _verdict(backlog: Backlog, limit: Limit, held: int) -> Health:
     if oldest > SLOW_MS:
         text = "Requests wait longer than they should: are enough workers running?"
         return Health("warn", "Running behind", text)
+    if check and check.failed:
+        return Health("bad", "A check fails", f"{', '.join(check.failed[:3])}: see Settings and checks for what to do.")
     if backlog.failed or held:
         return Health("warn", "Something needs a person", "Everything else is in step.")
     if backlog.waiting or backlog.running:
@@ -119,5 +147,5 @@ def _read_hours(desk: Desk, session: Session) -> tuple[list[tuple[str, dict[str,
 
 
 def _read_callouts(desk: Desk, session: Session) -> dict[str, int]:
-    rows: Any = session.connection().execute(desk.database.sql(_CALLOUTS))
+    rows: Any = session.connection().execute(desk.database.sql(_CALLOUTS), {"now": desk.database.now(session)})
     return {row.verdict: row.callouts for row in rows}

@@ -9,12 +9,15 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
+from sync_service.check.findings import Finding, Verdict, from_progress
 from sync_service.db import Database
 from sync_service.settings import Settings
+from sync_service.tables import JobRow
 from sync_service.tenant import read_tenant
 from sync_service.web.admin.actions import record_action
 from sync_service.web.admin.desk import Desk
 from sync_service.web.admin.door import operators_only, who
+from sync_service.web.admin.job_views import view_job
 from sync_service.web.admin.people import list_users
 from sync_service.web.clients import (
     SCOPES,
@@ -40,7 +43,19 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
     def settings() -> str:
         with desk.database.reading() as session:
             users, tenant = list_users(session), read_tenant(session)
-        return render_template("admin/settings.html", rows=show_settings(desk.settings), users=users, tenant=tenant)
+            job, now = session.get(JobRow, "check"), desk.database.now(session)
+        return render_template(
+            "admin/settings.html",
+            rows=show_settings(desk.settings),
+            users=users,
+            tenant=tenant,
+            check=view_job(job, now) if job else None,
+            findings=sorted(from_progress(job.progress), key=_worst_first) if job else (),
+        )
+
+
+def _worst_first(finding: Finding) -> int:
+    return (Verdict.FAILED, Verdict.WARNING, Verdict.NOT_CHECKED, Verdict.OK).index(finding.verdict)
 
 
 class _Clients:

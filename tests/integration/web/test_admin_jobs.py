@@ -7,6 +7,7 @@ from typing import Any
 
 from sync_service import jobs
 from sync_service.backfill.wishes import read_wishes
+from sync_service.check.findings import Finding, Verdict, as_progress
 from sync_service.db import Database
 from sync_service.tables import AdminActionRow, JobRow
 from sync_service.web.admin.people import Role
@@ -152,3 +153,40 @@ def test_a_backfill_of_a_file_is_paused_whatever_its_path(sqlite_database: Datab
 
     assert [row.paused for row in visitor.web.rows(JobRow)] == [True]
     assert visitor.get("/jobs/none/progress", headers={"Accept": "application/json"}).status_code == 404
+
+
+def test_checks_are_shown_with_remedies_worst_first_and_run_when_somebody_asks(database: Database) -> None:
+    findings = [
+        Finding("clock", Verdict.OK, "This machine and the database agree."),
+        Finding("queue", Verdict.WARNING, "200 <wait>.", "Start more workers."),
+        Finding("credentials", Verdict.FAILED, "Zuora refused our OAuth client.", "Check ZUORA_CLIENT_SECRET."),
+    ]
+    put_job(database, "check", progress=as_progress(findings, 1_790_000_000_000), last_ended=1_790_000_000_000)
+    visitor = visit(database, Role.OPERATOR, zuora_client_secret="hush hush")
+
+    shown = visitor.get("/settings").text
+
+    assert [
+        shown.index(text) for text in ("Check ZUORA_CLIENT_SECRET.", "200 &lt;wait&gt;.", "This machine")
+    ] == sorted(shown.index(text) for text in ("Check ZUORA_CLIENT_SECRET.", "200 &lt;wait&gt;.", "This machine"))
+    assert "Start more workers." in shown
+    assert "hush hush" not in shown
+    overview = visitor.get("").text
+    assert "A check fails" in overview
+    assert "1 fails" in overview
+    sent = visitor.post("/jobs/check/run", page="/settings")
+    assert sent.location.endswith("/admin/settings")
+    assert "data-progress" in visitor.get("/settings").text
+    (row,) = visitor.web.rows(JobRow)
+    assert jobs.take(database, "check") is not None
+    assert row.progress["verdict"] == "failed"
+
+
+def test_the_overview_tells_the_last_sweeps_drift_and_echo_apart(sqlite_database: Database) -> None:
+    put_job(sqlite_database, "sweep delta", progress=REPORT, last_ended=1_790_000_000_000)
+
+    shown = visit(sqlite_database, Role.VIEWER).get("").text
+
+    assert re.search(r'Delta sweep</th>.*?<td class="right">3</td><td class="right">2</td>', shown, re.DOTALL)
+    assert "Checks</dt><dd><a" in shown
+    assert "None yet" in shown

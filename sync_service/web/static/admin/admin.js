@@ -29,7 +29,7 @@ window.addEventListener("pageshow", () => {
 // A sync that somebody asked for: look how it goes until it is over, then show the page with the result.
 const follow = async (panel) => {
   const steps = [...panel.querySelectorAll(".steps li")];
-  const text = panel.querySelector(".progress-text");
+  const text = panel.matches(".progress-text") ? panel : panel.querySelector(".progress-text");
   const bar = panel.querySelector("progress");
   let pause = 300;
   for (;;) {
@@ -51,3 +51,8 @@ const follow = async (panel) => {
   }
 };
 for (const panel of document.querySelectorAll("[data-progress]")) follow(panel);
+
+// Whoever fills in a field has chosen what stands before it.
+for (const row of document.querySelectorAll(".backfill p")) {
+  row.addEventListener("input", () => { row.querySelector("input[type=radio]").checked = true; });
+}
