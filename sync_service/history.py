@@ -138,13 +138,13 @@ def copy_causes(session: Session, claim: Covered, own: Covered) -> None:
 def read_runs(session: Session, key: str, limit: int, *, kind: str = "subscription") -> list[SyncRunRow]:
     """The latest runs of a key, newest first."""
     runs = select(SyncRunRow).where(SyncRunRow.kind == kind, SyncRunRow.key == key)
-    return list(session.exec(runs.order_by(col(SyncRunRow.id).desc()).limit(limit)))
+    return list(session.exec(runs.order_by(col(SyncRunRow.seq_to).desc(), col(SyncRunRow.id).desc()).limit(limit)))
 
 
 def read_causes(session: Session, key: str, limit: int, *, kind: str = "subscription") -> list[SyncCauseRow]:
     """The latest causes of a key, newest first."""
     causes = select(SyncCauseRow).where(SyncCauseRow.kind == kind, SyncCauseRow.key == key)
-    return list(session.exec(causes.order_by(col(SyncCauseRow.id).desc()).limit(limit)))
+    return list(session.exec(causes.order_by(col(SyncCauseRow.seq).desc(), col(SyncCauseRow.id).desc()).limit(limit)))
 
 
 def first_attempt_covering(session: Session, kind: str, key: str, seq: int) -> SyncRunRow | None:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlmodel import Session, col, or_, select
+from sqlalchemy import union
+from sqlmodel import Session, col, select
 
 from sync_service.errors import SyncServiceError
 from sync_service.object_rows import OBJECT_ROWS, read_addresses, read_shared
@@ -163,14 +164,18 @@ def _is_encodable(text: str) -> bool:
 def _subscriptions_of(session: Session, row: LimioObject) -> list[SubscriptionRow]:
     if isinstance(row, SubscriptionRow):
         return [row]
-    shared = select(RelationRow.subscription_id).where(RelationRow.object_id == row.id)
-    belongs = or_(col(SubscriptionRow.id).in_(shared), SubscriptionRow.id == row.subscription_id)
+    # One list of ids, so that the databases begin with the few and not with all subscriptions.
+    ids = [
+        select(RelationRow.subscription_id).where(RelationRow.object_id == row.id),
+        select(SubscriptionRow.id).where(SubscriptionRow.id == row.subscription_id),
+    ]
     if isinstance(row, CustomerRow):
-        belongs = or_(belongs, SubscriptionRow.customer == row.id)
+        ids.append(select(SubscriptionRow.id).where(SubscriptionRow.customer == row.id))
     elif isinstance(row, IdentityRow):
-        belongs = or_(belongs, SubscriptionRow.owner == row.id)
+        ids.append(select(SubscriptionRow.id).where(SubscriptionRow.owner == row.id))
     elif isinstance(row, OrderRow):
-        belongs = or_(belongs, SubscriptionRow.order_id == row.id)
+        ids.append(select(SubscriptionRow.id).where(SubscriptionRow.order_id == row.id))
+    belongs = col(SubscriptionRow.id).in_(union(*ids))
     return list(session.exec(select(SubscriptionRow).where(belongs).order_by(col(SubscriptionRow.id))))
 
 

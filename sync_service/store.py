@@ -154,6 +154,8 @@ def record_read(
             number=read.number, zuora_id=read.id, version=read.version, read_began=read_began, read_ended=read_ended
         )
         session.add(link)
+    if applied.subscription_id and link.subscription_id != applied.subscription_id:
+        _note_first_sync(session, applied.subscription_id)
     link.subscription_id = applied.subscription_id
     link.zuora_id, link.version = read.id, read.version
     link.account_id, link.account_number = read.account_id, read.account_number
@@ -233,6 +235,12 @@ def _writes_customer(session: Session, customer: CustomerRow | None, zuora: Zuor
         return True
     writer = find_writer(session, customer.id, claimant_of(zuora.subscription))
     return writer is None or writer.account_id == zuora.subscription.account_id
+
+
+def _note_first_sync(session: Session, subscription_id: str) -> None:
+    subscription = session.get(SubscriptionRow, subscription_id)
+    if subscription is not None:
+        subscription.never_synced = False
 
 
 def _remember_owner(session: Session, account_id: str | None, applied: Applied) -> None:

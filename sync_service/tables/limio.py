@@ -52,11 +52,26 @@ class SubscriptionRow(LimioObject, table=True):
         Index("ix_limio_subscription_status", "status", "listed_at", "id"),
         Index("ix_limio_subscription_ending", "term_end", "id"),
         Index(
+            "ix_limio_subscription_renewing",
+            "status",
+            "term_end",
+            "id",
+            sqlite_where=text("auto_renew IS 1"),
+            postgresql_where=text("auto_renew IS true"),
+        ),
+        Index(
             "ix_limio_subscription_external",
             "listed_at",
             "id",
-            sqlite_where=text("external"),
-            postgresql_where=text("external"),
+            sqlite_where=text("external IS 1"),
+            postgresql_where=text("external IS true"),
+        ),
+        Index(
+            "ix_limio_subscription_never_synced",
+            "listed_at",
+            "id",
+            sqlite_where=text("never_synced IS 1"),
+            postgresql_where=text("never_synced IS true"),
         ),
     )
 
@@ -67,6 +82,8 @@ class SubscriptionRow(LimioObject, table=True):
     auto_renew: bool | None = None
     #: Made in Zuora and imported: no commerce actions.
     external: bool = False
+    #: No sync has read it from Zuora yet.
+    never_synced: bool = True
     #: The order (`order-…`) that made it: the first part of Limio's `ref`.
     order_id: str | None = Field(default=None, sa_type=Text, index=True)
     #: `created`, empty where Limio does not say: the order of lists.

@@ -112,6 +112,7 @@ class SyncRunRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_sync_run_request", "kind", "key", "seq_to"),
         Index("ix_sync_run_outcome", "outcome", "id"),
+        Index("ix_sync_run_day", "ended_at", "outcome"),
         Index(
             "uq_sync_run_open_held",
             "kind",
@@ -137,7 +138,7 @@ class SyncRunRow(SQLModel, table=True):
     trigger: str | None = Field(default=None, sa_type=Text)
     actor: str | None = Field(default=None, sa_type=Text)
     began_at: int = Field(sa_type=BigInteger)
-    ended_at: int = Field(sa_type=BigInteger, index=True)
+    ended_at: int = Field(sa_type=BigInteger)
     #: Calls made to Zuora.
     calls: int = 0
     #: The sync plan as JSON: changes with before and after, notes.
@@ -155,11 +156,11 @@ class CalloutRow(SQLModel, table=True):
     """One notification as it came in: hints and a hash, never the body."""
 
     __tablename__ = "callout"
-    __table_args__ = (Index("ix_callout_verdict", "verdict", "id"),)
+    __table_args__ = (Index("ix_callout_verdict", "verdict", "id"), Index("ix_callout_key", "key", "id"))
 
     id: int | None = Field(default=None, primary_key=True, sa_type=COUNTER)
     received_at: int = Field(sa_type=BigInteger, index=True)
-    key: str = Field(sa_type=Text, index=True)
+    key: str = Field(sa_type=Text)
     #: accepted, ignored or rejected.
     verdict: str = Field(sa_type=Text)
     reason: str | None = Field(default=None, sa_type=Text)

@@ -105,7 +105,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_callout")),
     )
     with op.batch_alter_table("callout", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_callout_key"), ["key"], unique=False)
+        batch_op.create_index("ix_callout_key", ["key", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_callout_notification_id"), ["notification_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_callout_received_at"), ["received_at"], unique=False)
         batch_op.create_index("ix_callout_verdict", ["verdict", "id"], unique=False)
@@ -330,6 +330,7 @@ def upgrade() -> None:
         sa.Column("term_end", sa.Date(), nullable=True),
         sa.Column("auto_renew", sa.Boolean(), nullable=True),
         sa.Column("external", sa.Boolean(), nullable=False),
+        sa.Column("never_synced", sa.Boolean(), nullable=False),
         sa.Column("order_id", sa.Text(), nullable=True),
         sa.Column("listed_at", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_limio_subscription")),
@@ -341,13 +342,27 @@ def upgrade() -> None:
             "ix_limio_subscription_external",
             ["listed_at", "id"],
             unique=False,
-            sqlite_where=sa.text("external"),
-            postgresql_where=sa.text("external"),
+            sqlite_where=sa.text("external IS 1"),
+            postgresql_where=sa.text("external IS true"),
+        )
+        batch_op.create_index(
+            "ix_limio_subscription_never_synced",
+            ["listed_at", "id"],
+            unique=False,
+            sqlite_where=sa.text("never_synced IS 1"),
+            postgresql_where=sa.text("never_synced IS true"),
         )
         batch_op.create_index("ix_limio_subscription_newest", ["listed_at", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_limio_subscription_order_id"), ["order_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_limio_subscription_owner"), ["owner"], unique=False)
         batch_op.create_index("ix_limio_subscription_reference", ["reference"], unique=False)
+        batch_op.create_index(
+            "ix_limio_subscription_renewing",
+            ["status", "term_end", "id"],
+            unique=False,
+            sqlite_where=sa.text("auto_renew IS 1"),
+            postgresql_where=sa.text("auto_renew IS true"),
+        )
         batch_op.create_index("ix_limio_subscription_status", ["status", "listed_at", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_limio_subscription_subscription_id"), ["subscription_id"], unique=False)
 
@@ -522,7 +537,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sync_run")),
     )
     with op.batch_alter_table("sync_run", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_sync_run_ended_at"), ["ended_at"], unique=False)
+        batch_op.create_index("ix_sync_run_day", ["ended_at", "outcome"], unique=False)
         batch_op.create_index("ix_sync_run_outcome", ["outcome", "id"], unique=False)
         batch_op.create_index("ix_sync_run_request", ["kind", "key", "seq_to"], unique=False)
         batch_op.create_index(batch_op.f("ix_sync_run_subscription_id"), ["subscription_id"], unique=False)
@@ -617,7 +632,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_sync_run_subscription_id"))
         batch_op.drop_index("ix_sync_run_request")
         batch_op.drop_index("ix_sync_run_outcome")
-        batch_op.drop_index(batch_op.f("ix_sync_run_ended_at"))
+        batch_op.drop_index("ix_sync_run_day")
 
     op.drop_table("sync_run")
     with op.batch_alter_table("sync_request", schema=None) as batch_op:
@@ -666,12 +681,24 @@ def downgrade() -> None:
     with op.batch_alter_table("limio_subscription", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_limio_subscription_subscription_id"))
         batch_op.drop_index("ix_limio_subscription_status")
+        batch_op.drop_index(
+            "ix_limio_subscription_renewing",
+            sqlite_where=sa.text("auto_renew IS 1"),
+            postgresql_where=sa.text("auto_renew IS true"),
+        )
         batch_op.drop_index("ix_limio_subscription_reference")
         batch_op.drop_index(batch_op.f("ix_limio_subscription_owner"))
         batch_op.drop_index(batch_op.f("ix_limio_subscription_order_id"))
         batch_op.drop_index("ix_limio_subscription_newest")
         batch_op.drop_index(
-            "ix_limio_subscription_external", sqlite_where=sa.text("external"), postgresql_where=sa.text("external")
+            "ix_limio_subscription_never_synced",
+            sqlite_where=sa.text("never_synced IS 1"),
+            postgresql_where=sa.text("never_synced IS true"),
+        )
+        batch_op.drop_index(
+            "ix_limio_subscription_external",
+            sqlite_where=sa.text("external IS 1"),
+            postgresql_where=sa.text("external IS true"),
         )
         batch_op.drop_index("ix_limio_subscription_ending")
         batch_op.drop_index(batch_op.f("ix_limio_subscription_customer"))
@@ -729,7 +756,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_callout_verdict")
         batch_op.drop_index(batch_op.f("ix_callout_received_at"))
         batch_op.drop_index(batch_op.f("ix_callout_notification_id"))
-        batch_op.drop_index(batch_op.f("ix_callout_key"))
+        batch_op.drop_index("ix_callout_key")
 
     op.drop_table("callout")
     op.drop_table("backfill_wish")

@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import union_all
 from sqlmodel import Session, col, select
 
 from sync_service.billing.money import parse_amount
@@ -30,6 +31,8 @@ from sync_service.web.admin.words import money
 #: Rows of the schedule on a page; more stand in the objects API.
 MOST_ENTRIES = 400
 _RUNS, _CALLOUTS = 25, 15
+#: Versions of a subscription whose ids are looked for among the callouts.
+_NAMES = 100
 ADDRESS_FIELDS = ("address1", "address2", "city", "state", "postalCode", "country", "phone")
 
 
@@ -182,10 +185,16 @@ def _read_held(session: Session, number: str) -> SyncRunRow | None:
 
 
 def _read_callouts(session: Session, number: str, subscription: SubscriptionRow | None) -> tuple[CalloutRow, ...]:
-    keys = {number, *session.exec(select(SubscriptionAliasRow.alias).where(SubscriptionAliasRow.number == number))}
-    if subscription is not None:
-        keys |= {key for key in (subscription.id, subscription.reference) if key}
-    about = select(CalloutRow).where(col(CalloutRow.key).in_(keys)).order_by(col(CalloutRow.id).desc())
+    names = [number, *(key for key in (subscription.id, subscription.reference) if key)] if subscription else [number]
+    aliases = select(SubscriptionAliasRow.alias).where(SubscriptionAliasRow.number == number)
+    names += session.exec(aliases.order_by(col(SubscriptionAliasRow.alias)).limit(_NAMES))
+    # The latest of each name by itself: together they would be read whole, to be sorted.
+    latest = [
+        select(CalloutRow.id).where(CalloutRow.key == name).order_by(col(CalloutRow.id).desc()).limit(_CALLOUTS)
+        for name in dict.fromkeys(names)
+    ]
+    ids = union_all(*(select(each.subquery().c.id) for each in latest))
+    about = select(CalloutRow).where(col(CalloutRow.id).in_(ids)).order_by(col(CalloutRow.id).desc())
     return tuple(session.exec(about.limit(_CALLOUTS)))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, tuple_, union
 from sqlmodel import Session, col, select
 
 from sync_service.db import Database
@@ -149,12 +149,15 @@ def _statement(session: Session, question: Question) -> tuple[Select[Any], bool]
         customers = _find_customers(session, question.text)
         is_cut = len(customers) > MOST_CUSTOMERS
         exact = find_exact(session, question.text)
-        statement = statement.where(
-            or_(col(SubscriptionRow.customer).in_(customers[:MOST_CUSTOMERS]), col(SubscriptionRow.id) == exact)
-        )
-    if question.status:
-        statement = statement.where(SubscriptionRow.status == question.status)
+        theirs = select(SubscriptionRow.id).where(col(SubscriptionRow.customer).in_(customers[:MOST_CUSTOMERS]))
+        named = select(SubscriptionRow.id).where(SubscriptionRow.id == (exact or ""))
+        statement = statement.where(col(SubscriptionRow.id).in_(union(theirs, named)))
     matter = _MATTERS.get(question.matter)
+    if question.status:
+        status = col(SubscriptionRow.status)
+        # Where few are about, the databases are not to begin with all of one status: SQLite would.
+        hidden = question.matter in _OF_FEW or question.text
+        statement = statement.where((func.coalesce(status, "") if hidden else status) == question.status)
     if matter is not None:
         statement = statement.where(matter(question.today))
     return statement, is_cut
@@ -181,9 +184,10 @@ def _is_held(_: date) -> ColumnElement[bool]:
 
 
 def _of_keys(keys: Any) -> ColumnElement[bool]:
+    """One list of ids, so that the databases begin with the few keys and not with all subscriptions."""
     linked = select(ZuoraLinkRow.subscription_id).where(col(ZuoraLinkRow.number).in_(keys))
     named = select(SubscriptionRow.id).where(col(SubscriptionRow.reference).in_(keys))
-    return or_(col(SubscriptionRow.id).in_(linked), col(SubscriptionRow.id).in_(named))
+    return col(SubscriptionRow.id).in_(union(linked, named))
 
 
 def _is_external(_: date) -> ColumnElement[bool]:
@@ -191,7 +195,7 @@ def _is_external(_: date) -> ColumnElement[bool]:
 
 
 def _is_unsynced(_: date) -> ColumnElement[bool]:
-    return ~exists().where(col(ZuoraLinkRow.subscription_id) == col(SubscriptionRow.id))
+    return col(SubscriptionRow.never_synced).is_(True)
 
 
 def _is_renewing(today: date) -> ColumnElement[bool]:
@@ -206,6 +210,10 @@ _MATTERS = {
     "unsynced": _is_unsynced,
     "renewing": _is_renewing,
 }
+
+
+#: Matters that are few beside all subscriptions of a status.
+_OF_FEW = frozenset({"failing", "held"})
 
 
 def complete(session: Session, rows: list[SubscriptionRow]) -> Iterator[Found]:

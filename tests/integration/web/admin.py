@@ -15,7 +15,7 @@ from sync_service.db import Database
 from sync_service.object_rows import new_row
 from sync_service.queue import Cause, Kind, Priority, claim, enqueue, fail, finish
 from sync_service.subscription import Trigger
-from sync_service.tables import CalloutRow, JobRow, SyncRunRow, ZuoraLinkRow
+from sync_service.tables import CalloutRow, JobRow, SubscriptionRow, SyncRunRow, ZuoraLinkRow
 from sync_service.tenant import Share
 from sync_service.web.admin.people import Role, put_user
 from tests.integration.web.conftest import Web, build
@@ -97,7 +97,10 @@ def put_subscription(
                 "attributes": {"autoRenew": auto_renew, "external": external},
             },
         }
-        session.add(new_row("subscription", subscription, subscription_id=None, synced_at=None))
+        row = new_row("subscription", subscription, subscription_id=None, synced_at=None)
+        assert isinstance(row, SubscriptionRow)
+        row.never_synced = not linked
+        session.add(row)
         address = {
             "id": f"address-{key}",
             "status": "active",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from sqlalchemy import text
 
 from sync_service.db import Database
 from sync_service.errors import RateLimited
@@ -209,54 +208,6 @@ def test_histories_are_filtered(database: Database) -> None:
     assert "A-S3" not in callouts
     assert visitor.get("/runs/999").status_code == 404
     assert Kind.SUBSCRIPTION in visitor.get("/runs/2").text.lower()
-
-
-#: Each page's question that grows with the store, as the page asks it, and the index that must answer it.
-_BELOW = "(listed_at, id) < ('d2', 'x') ORDER BY listed_at DESC, id DESC LIMIT 51"
-_QUESTIONS = {
-    "ix_limio_subscription_newest": f"SELECT id FROM limio_subscription WHERE {_BELOW}",
-    "ix_limio_subscription_status": f"SELECT id FROM limio_subscription WHERE status = 'rare' AND {_BELOW}",
-    "ix_limio_customer_email_folded": "SELECT id FROM limio_customer WHERE email_folded >= 'a12' "
-    "AND email_folded < 'a12z' ORDER BY email_folded LIMIT 501",
-    "ix_limio_customer_name_folded": "SELECT id FROM limio_customer WHERE name_folded >= 'n12' "
-    "AND name_folded < 'n12z' ORDER BY name_folded LIMIT 501",
-    "ix_sync_run_outcome": "SELECT id FROM sync_run WHERE outcome = 'failed' AND id < 9000 ORDER BY id DESC LIMIT 51",
-    "ix_callout_verdict": "SELECT id FROM callout WHERE verdict = 'rejected' ORDER BY id DESC LIMIT 51",
-    "ix_sync_request_failed": "SELECT count(*) FROM sync_request WHERE failed_seq = requested_seq",
-}
-_FILL = (
-    (
-        "INSERT INTO limio_subscription (id, status, listed_at, external, document) SELECT 'sub-' || n, "
-        "CASE WHEN n % 999 = 0 THEN 'rare' ELSE 'active' END, 'd' || n, false, '{}'"
-    ),
-    "INSERT INTO limio_customer (id, email_folded, name_folded, document) SELECT 'cus-' || n, 'a' || n, 'n' || n, '{}'",
-    (
-        "INSERT INTO sync_run (kind, key, seq_from, seq_to, outcome, began_at, ended_at, calls, change_count, drastic) "
-        "SELECT 'subscription', n, 0, 1, CASE WHEN n % 999 = 0 THEN 'failed' ELSE 'changed' END, n, n, 1, 0, false"
-    ),
-    (
-        "INSERT INTO callout (received_at, key, verdict) SELECT n, n, "
-        "CASE WHEN n % 999 = 0 THEN 'rejected' ELSE 'accepted' END"
-    ),
-    (
-        "INSERT INTO sync_request (kind, key, requested_seq, done_seq, priority, requested_at) "
-        "SELECT 'subscription', n, 1, 1, 1, n"
-    ),
-)
-
-
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_what_grows_is_found_by_an_index(database: Database) -> None:
-    with database.transaction() as session:
-        for statement in _FILL:
-            session.connection().execute(text(f"{statement} FROM generate_series(1, 20000) n"))
-        session.connection().execute(text("ANALYZE"))
-
-    for index, question in _QUESTIONS.items():
-        with database.reading() as session:
-            plan = "\n".join(session.connection().execute(text(f"EXPLAIN {question}")).scalars())
-        assert index in plan, plan
-        assert "Seq Scan" not in plan
 
 
 def test_a_page_waits_for_no_writer(sqlite_database: Database) -> None:

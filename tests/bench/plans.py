@@ -1,0 +1,120 @@
+"""How much of the store each statement looks at: what a page asks is written down, and asked again under watch.
+
+PostgreSQL tells with EXPLAIN ANALYZE which tables it scans and how many rows it reads; SQLite counts the steps of its
+virtual machine. Neither depends on how busy the machine is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from sqlalchemy import event
+
+from sync_service.db import Database
+
+#: Steps of SQLite's machine between two looks at the count.
+_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A statement as it went to the driver."""
+
+    statement: str
+    values: Any
+
+
+@dataclass
+class Watched:
+    """The statements that were sent while it watched."""
+
+    asked: list[Asked] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What one statement does."""
+
+    #: Rows that it reads, wanted or not; on SQLite a thousandth of the machine's steps.
+    rows: int
+    #: Tables that it reads from end to end, with their rows.
+    scanned: Mapping[str, int]
+    plan: str
+
+    def is_bounded(self, most_rows: int, small: int) -> bool:
+        """Whether it reads at most so many rows, and from end to end only tables of fewer than `small`."""
+        return self.rows <= most_rows and all(rows < small for rows in self.scanned.values())
+
+
+@contextmanager
+def watching(database: Database) -> Iterator[Watched]:
+    """Writes down each reading statement once."""
+    watched = Watched()
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, many: bool) -> None:
+        known = {asked.statement for asked in watched.asked}
+        if not many and statement.lstrip()[:6].upper() in ("SELECT", "WITH R") and statement not in known:
+            watched.asked.append(Asked(statement, values))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    try:
+        yield watched
+    finally:
+        event.remove(database.engine, "before_cursor_execute", note)
+
+
+def work_of(database: Database, asked: Asked, *, prefer_indexes: bool = False) -> Work:
+    """Ask again and see; `prefer_indexes`: a small table is scanned only where no index fits."""
+    with database.engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        if database.dialect == "sqlite":
+            return _steps_of(driver, asked)
+        found = _explain(driver, asked, prefer_indexes)
+        connection.rollback()
+        return found
+
+
+def _explain(driver: psycopg.Connection[Any], asked: Asked, prefer_indexes: bool) -> Work:
+    with psycopg.ClientCursor(driver) as cursor:
+        cursor.execute(f"SET LOCAL enable_seqscan = {'off' if prefer_indexes else 'on'}")
+        cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {asked.statement}".encode(), asked.values or None)
+        row = cursor.fetchone()
+    assert row
+    plan = row[0][0]["Plan"]
+    rows, scanned = 0, {}
+    for node in _nodes(plan):
+        if node["Node Type"].endswith("Scan") and "Bitmap Index" not in node["Node Type"]:
+            passed_over = sum(node.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Index Recheck"))
+            read = round((node["Actual Rows"] + passed_over) * node["Actual Loops"])
+            rows += read
+            if node["Node Type"] == "Seq Scan" and read:
+                scanned[node["Relation Name"]] = read
+    return Work(rows=rows, scanned=scanned, plan=json.dumps(plan, indent=1))
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from _nodes(inner)
+
+
+def _steps_of(driver: Any, asked: Asked) -> Work:
+    looks = 0
+
+    def count() -> int:
+        nonlocal looks
+        looks += 1
+        return 0
+
+    plan = driver.execute(f"EXPLAIN QUERY PLAN {asked.statement}", asked.values or ()).fetchall()
+    driver.set_progress_handler(count, _STEPS)
+    try:
+        driver.execute(asked.statement, asked.values or ()).fetchall()
+    finally:
+        driver.set_progress_handler(None, 0)
+    return Work(rows=looks, scanned={}, plan="\n".join(row[3] for row in plan))

@@ -1,0 +1,44 @@
+"""Every visit in this process, and whatever it asks of the store, watched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from sync_service.db import Database
+from sync_service.web.admin.people import Role
+from tests.bench.plans import Asked, Work, watching, work_of
+from tests.bench.visits import Visit
+from tests.integration.web.admin import visit as come_in
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One statement of one visit, and what it does."""
+
+    visit: Visit
+    asked: Asked
+    work: Work
+
+    def __str__(self) -> str:
+        scanned = ", ".join(f"{table} from end to end" for table in self.work.scanned)
+        return f"{self.visit.name}: {self.work.rows} rows {scanned}\n{self.asked.statement}\n{self.work.plan}"
+
+
+def survey(database: Database, visits: Sequence[Visit], *, prefer_indexes: bool = False) -> Iterator[Seen]:
+    """What each visit asks. Raises RuntimeError where one is not answered as it should be."""
+    person = come_in(database, Role.OPERATOR)
+    token = person.web.token(name=uuid4().hex)
+    for visit in visits:
+        with watching(database) as watched:
+            answer = person.client.get(visit.path, headers=token if visit.needs_token else {}, buffered=False)
+            if visit.name.startswith("export"):
+                next(answer.iter_encoded())
+            else:
+                answer.get_data()
+            answer.close()
+        if answer.status_code not in (200, 404 if "nobody knows" in visit.name else 200):
+            raise RuntimeError(f"{visit.name}: {visit.path} is answered {answer.status_code}")
+        for asked in watched.asked:
+            yield Seen(visit, asked, work_of(database, asked, prefer_indexes=prefer_indexes))

@@ -1,0 +1,169 @@
+"""Every address that reads the store, as people and systems ask for it, in front of a store of `tests.bench.grown`."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import md5
+from itertools import product
+from urllib.parse import urlencode
+
+from sync_service.web.admin.finding import MATTERS, STATUSES
+from sync_service.web.admin.history_pages import OUTCOMES, VERDICTS
+from sync_service.web.admin.sealing import Seal
+from tests.bench.grown import BUSY, Size, number_of
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One address, and what it is called in a report."""
+
+    name: str
+    path: str
+
+    @property
+    def needs_token(self) -> bool:
+        """It is for systems with an access token, not for people who are logged in."""
+        return self.path.startswith("/api/")
+
+
+def key_of(kind: str, n: int) -> str:
+    """The Limio id of the nth object of a kind, as `grown` makes it."""
+    short = {"subscription": "sub", "customer": "cus", "identity": "id", "order": "order"}[kind]
+    word = {"subscription": "sub", "identity": "owner"}.get(kind, kind)
+    return f"{short}-{md5(f'{word}{n}'.encode(), usedforsecurity=False).hexdigest()}"
+
+
+def visits(size: Size, secret_key: str) -> list[Visit]:
+    """All of them, each filter and each kind of search, first pages, second ones and ones near the end."""
+    seal = Seal(secret_key)
+    return [*_lists(seal), *_subscriptions(), *_history(size), *_upkeep(), *_systems()]
+
+
+def main_visits(size: Size, secret_key: str) -> list[Visit]:
+    """Those that people look at all day."""
+    named = {visit.name: visit for visit in visits(size, secret_key)}
+    return [named[name] for name in _MAIN]
+
+
+#: A day of `grown`'s oldest subscriptions.
+_EARLY = (datetime.now(UTC) - timedelta(days=1990)).strftime("%Y-%m-%dT12:00:00.000Z")
+_MAIN = (
+    "overview",
+    "subscriptions",
+    "subscriptions near the end",
+    "subscriptions, cancelled",
+    "subscriptions, Failing",
+    "subscriptions, Never synced",
+    "subscriptions, Renewing soon",
+    "search: a number",
+    "search: an email address",
+    "search: the beginning of a common name",
+    "one subscription",
+    "one subscription with a long history",
+    "runs",
+    "runs near the end",
+    "runs, failed",
+    "callouts",
+    "failed",
+    "held",
+    "jobs",
+    "users",
+    "activity",
+    "objects: related to a subscription",
+    "metrics",
+)
+
+
+def _lists(seal: Seal) -> Iterator[Visit]:
+    yield Visit("overview", "/admin")
+    yield _list("subscriptions")
+    yield _list("subscriptions near the end", after=_cursor(_EARLY, "sub-8"))
+    for status, matter in product(("", *STATUSES), ("", *MATTERS)):
+        if status or matter:
+            name = ", ".join(filter(None, ("subscriptions", status, MATTERS.get(matter, ""))))
+            yield _list(name, status=status, matter=matter)
+    texts = {
+        "a number": number_of(BUSY),
+        "a Limio id": key_of("subscription", BUSY),
+        "an email address": md5(b"mail55", usedforsecurity=False).hexdigest()[:8] + "55@example.com",
+        "the beginning of an email address": md5(b"mail55", usedforsecurity=False).hexdigest()[:6],
+        "the beginning of a common name": "Ada",
+        "two letters": "sa",
+        "nothing that there is": "nobody at all",
+    }
+    for name, text in texts.items():
+        yield _list(f"search: {name}", q=seal.close(text))
+    yield _list(
+        "search: a common name, cancelled, Renewing soon", q=seal.close("Ada"), status="cancelled", matter="renewing"
+    )
+    yield Visit("export", "/admin/subscriptions.csv")
+    yield Visit("export, Never synced", "/admin/subscriptions.csv?matter=unsynced")
+
+
+def _cursor(first: str, last_id: str) -> str:
+    """As the list's own links have it."""
+    return urlsafe_b64encode(json.dumps([first, last_id]).encode()).decode().rstrip("=")
+
+
+def _subscriptions() -> Iterator[Visit]:
+    for name, key in (
+        ("one subscription", key_of("subscription", 321)),
+        ("one subscription with a long history", key_of("subscription", BUSY)),
+        ("one subscription by its number", number_of(BUSY)),
+        ("a key that nobody knows", "A-S99999999"),
+    ):
+        yield Visit(name, f"/admin/subscriptions/{key}")
+    customer = f"/admin/customers/{key_of('customer', 234)}"
+    yield Visit("one customer", customer)
+    yield Visit("progress of a customer", f"{customer}/progress/1")
+    yield Visit("progress of a job", "/admin/jobs/job 1/progress")
+    yield Visit("preview", "/admin/previews/20")
+    yield Visit("progress", f"/admin/progress/subscription/1/{number_of(BUSY)}")
+
+
+def _history(size: Size) -> Iterator[Visit]:
+    yield Visit("one run", f"/admin/runs/{size.runs // 2}")
+    for page, words, count in (("runs", OUTCOMES, size.runs), ("callouts", VERDICTS, size.runs // 2)):
+        field = {"runs": "outcome", "callouts": "verdict"}[page]
+        yield Visit(page, f"/admin/{page}")
+        yield Visit(f"{page} near the end", f"/admin/{page}?before={count // 50}")
+        for word in words:
+            yield Visit(f"{page}, {word}", f"/admin/{page}?{urlencode({field: word})}")
+            yield Visit(
+                f"{page}, {word}, near the end", f"/admin/{page}?{urlencode({field: word, 'before': count // 50})}"
+            )
+    yield Visit("activity", "/admin/activity")
+    yield Visit("activity near the end", f"/admin/activity?before={size.runs // 1000}")
+
+
+def _upkeep() -> Iterator[Visit]:
+    yield Visit("failed", "/admin/failed")
+    yield Visit("failed, second page", f"/admin/failed?kind=subscription&after={number_of(100)}")
+    yield Visit("held", "/admin/held")
+    yield Visit("held, second page", "/admin/held?before=1000")
+    for page in ("jobs", "clients", "users", "account", "settings", "login"):
+        yield Visit(page, f"/admin/{page}")
+
+
+def _systems() -> Iterator[Visit]:
+    objects = "/api/objects/limio"
+    cursor = {"v": 1, "t": "schedule", "a": "schedule-8"}
+    more = urlsafe_b64encode(json.dumps(cursor).encode()).decode().rstrip("=")
+    yield Visit("objects: a list", f"{objects}/subscriptions")
+    yield Visit("objects: a list, in the middle", f"{objects}/schedules?queryMore={more}")
+    yield Visit("objects: one", f"{objects}/subscriptions/{key_of('subscription', BUSY)}")
+    yield Visit("objects: related to a subscription", f"{objects}/subscriptions/{key_of('subscription', 234)}/related")
+    yield Visit("objects: related to a customer", f"{objects}/customers/{key_of('customer', 234)}/related")
+    yield Visit("objects: related to an identity", f"{objects}/identities/{key_of('identity', 234)}/related")
+    yield Visit("request", f"/api/sync/requests/subscription/{number_of(BUSY)}/1")
+    yield Visit("metrics", "/metrics")
+    yield Visit("readiness", "/readyz")
+
+
+def _list(name: str, **asked: str) -> Visit:
+    kept = {key: value for key, value in asked.items() if value}
+    return Visit(name, "/admin/subscriptions" + (f"?{urlencode(kept)}" if kept else ""))

@@ -1,0 +1,45 @@
+"""No page reads more of the store than it shows, however much there is. `make bench ONLY=pages` tells how fast."""
+
+from __future__ import annotations
+
+from sync_service.app import create_app
+from sync_service.db import Database
+from tests.bench.grown import Size, fill
+from tests.bench.survey import survey
+from tests.bench.visits import visits
+from tests.integration.web.conftest import SETTINGS
+
+SIZE = Size(subscriptions=6_000, runs=24_000, waiting=20, failed=40, held=15, often=10)
+#: Rows of PostgreSQL, and thousands of steps of SQLite's machine. An export reads a thousand rows at a time.
+MOST = {"postgresql": 1100, "sqlite": 36}
+#: They count a day: as much as happened in it.
+DAILY = {"overview", "metrics"}
+#: What every page reads is in tables of a hundred rows at most.
+SMALL = 500
+#: Addresses that read nothing that grows.
+OF_NO_SIZE = {"admin.asset", "admin.nowhere", "health.healthz", "openapi.docs", "openapi.openapi", "static"}
+
+
+def test_every_statement_of_every_page_reads_little_of_a_grown_store(database: Database) -> None:
+    fill(database, SIZE)
+
+    seen = list(survey(database, visits(SIZE, SETTINGS.secret_key), prefer_indexes=True))
+
+    least = MOST[database.dialect]
+    greedy = [str(each) for each in seen if not each.work.is_bounded(_most(each.visit.name, least), SMALL)]
+    assert greedy == []
+    assert len(seen) > 200
+
+
+def test_every_address_that_reads_is_visited(sqlite_database: Database) -> None:
+    app = create_app(SETTINGS, sqlite_database, check=lambda _: None)
+    readable = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
+    routes = app.url_map.bind("localhost")
+
+    visited = {routes.match(visit.path.partition("?")[0])[0] for visit in visits(SIZE, SETTINGS.secret_key)}
+
+    assert readable - visited - OF_NO_SIZE == set()
+
+
+def _most(page: str, least: int) -> int:
+    return 2 * least if page in DAILY else least
