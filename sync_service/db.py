@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, TextClause, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InvalidatePoolError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
@@ -147,6 +147,17 @@ class Database:
             yield
         finally:
             self._writer.release()
+
+
+def tell_trouble(error: SQLAlchemyError | TimeoutError) -> str | None:
+    """What is wrong with the database itself, as its driver says; None where the statement is at fault.
+
+    Only what a connection fails with is quoted: other errors of a driver may quote people's values.
+    """
+    cause = getattr(error, "orig", None) or error
+    if isinstance(error, OperationalError | TimeoutError) or type(error) is DatabaseError:
+        return (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")
+    return None
 
 
 def connect(url: str, *, pool_size: int = 10) -> Database:

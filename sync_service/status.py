@@ -137,7 +137,7 @@ def _in_words(limit: Limit, tenant: str | None) -> str:
         return (
             f"answers, and asked us to slow down: {row.permitted} of {limit.share.max_concurrency} at a time for now."
         )
-    return "answers." if tenant else "was never asked: no worker has run yet."
+    return "answers." if tenant else "is not known yet: no worker has run."
 
 
 def _jobs(session: Session, now: int) -> tuple[JobStatus, ...]:

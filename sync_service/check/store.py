@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from sync_service.backlog import read_backlog
 from sync_service.check.findings import Finding, Verdict
-from sync_service.db import Database
+from sync_service.db import Database, tell_trouble
 from sync_service.errors import SchemaOutdated
 from sync_service.jobs import list_jobs
 from sync_service.pace import duration_in_words
@@ -47,7 +47,7 @@ def check_database(database: Database) -> Iterator[Finding]:
         with database.transaction(lock_timeout_ms=5_000) as session:
             host, now = time.time(), database.now(session) / 1000
     except (SQLAlchemyError, TimeoutError) as error:
-        reason = type(getattr(error, "orig", None) or error).__name__
+        reason = tell_trouble(error) or type(getattr(error, "orig", None) or error).__name__
         yield Finding(
             "database", Verdict.FAILED, f"It cannot be used: {reason}.", "See DATABASE_URL and whether it is up."
         )

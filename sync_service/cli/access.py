@@ -43,6 +43,8 @@ def client_list(as_json: bool) -> None:
         ]
         click.echo(json.dumps(rows))
         return
+    if not clients:
+        click.echo("No client: `client add NAME --scope …` makes one.")
     for each in clients:
         state = "revoked" if each.revoked_at else "callout" if each.callout else "api"
         click.echo(f"{each.client_id}  {state:8}  {each.scope}  {each.name}")

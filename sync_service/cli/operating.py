@@ -12,7 +12,7 @@ from sqlmodel import Session, col, or_, select
 
 from sync_service.backlog import list_failed
 from sync_service.cli.show import moment, run_as_json, show_run
-from sync_service.cli.tables import print_table
+from sync_service.cli.tables import print_table, shorten
 from sync_service.cli.wiring import fail, open_database, read_settings
 from sync_service.decisions import drop_held, release_held, retry_all, retry_one
 from sync_service.history import read_runs
@@ -65,7 +65,8 @@ def failed_list(limit: int, as_json: bool) -> None:
         return
     print_table(
         ("asked for", "what", "key", "reason"),
-        [(moment(row.requested_at), row.kind, row.key, row.last_error) for row in rows],
+        [(moment(row.requested_at), row.kind, shorten(row.key), row.last_error) for row in rows],
+        whole=2,
     )
 
 
@@ -130,10 +131,9 @@ def history(key: str, limit: int, as_json: bool) -> None:
         runs = _runs_of(session, normalise_key(key), limit)
     if as_json:
         _print_json([run_as_json(run) for run in runs])
-        return
     if not runs:
         fail(f"The history has nothing of {key}: runs that changed nothing are not kept, `why {key}` tells more.")
-    for run in runs:
+    for run in () if as_json else runs:
         click.echo(show_run(run))
 
 
@@ -159,20 +159,9 @@ def callouts_log(key: str | None, verdict: str | None, limit: int, as_json: bool
         click.echo("No callout.")
         return
     print_table(
-        ("received", "verdict", "key", "reason", "order", "source", "created by", "notification"),
-        [
-            (
-                moment(row.received_at),
-                row.verdict,
-                row.key,
-                row.reason,
-                row.order_number,
-                row.source,
-                row.created_by,
-                row.notification_id,
-            )
-            for row in rows
-        ],
+        ("received", "verdict", "key", "what it said"),
+        [(moment(row.received_at), row.verdict, shorten(row.key or ""), _callout_in_words(row)) for row in rows],
+        whole=2,
     )
 
 
@@ -235,6 +224,8 @@ def _job_row(job: JobStatus, now: int) -> tuple[str | None, ...]:
 def _gist(progress: dict[str, Any]) -> str:
     """The plain values of a job's progress."""
     plain = {key: value for key, value in progress.items() if isinstance(value, str | int) and key != "at"}
+    if isinstance(plain.get("until"), int):
+        plain["until"] = moment(int(plain["until"]))
     return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in plain.items())
 
 
@@ -267,6 +258,16 @@ def _callouts_of(session: Session, key: str | None, verdict: str | None, limit: 
     if verdict is not None:
         statement = statement.where(row.verdict == verdict)
     return list(session.exec(statement.order_by(col(row.id).desc()).limit(limit)))
+
+
+def _callout_in_words(row: CalloutRow) -> str:
+    said = {
+        "order": row.order_number,
+        "source": row.source,
+        "made by": row.created_by,
+        "notification": row.notification_id,
+    }
+    return "; ".join(filter(None, [row.reason, ", ".join(f"{name} {value}" for name, value in said.items() if value)]))
 
 
 def _print_json(value: Iterable[Any] | dict[str, Any]) -> None:

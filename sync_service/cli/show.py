@@ -77,7 +77,8 @@ def _waiting(known: Why) -> str:
         return "a worker is syncing it now"
     if known.next_try_at is None:
         return "nothing; the last request failed for good" if known.last_error else "nothing"
-    return f"{known.waiting} requests; next try not before {moment(known.next_try_at)}, attempt {known.attempts + 1}"
+    requests = f"{known.waiting} request{'s' if known.waiting > 1 else ''}"
+    return f"{requests}; next try not before {moment(known.next_try_at)}, attempt {known.attempts + 1}"
 
 
 def _section(title: str, lines: Iterable[str]) -> list[str]:

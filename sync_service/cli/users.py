@@ -63,6 +63,8 @@ def user_list(as_json: bool) -> None:
         rows = [{"email": each.email, "role": each.role, "disabled": each.disabled_at is not None} for each in users]
         click.echo(json.dumps(rows))
         return
+    if not users:
+        click.echo("Nobody: `user add EMAIL --role …` lets somebody log in.")
     for each in users:
         click.echo(f"{'disabled' if each.disabled_at else each.role:8}  {each.email}")
 

@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any, NoReturn
 
 import click
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from sync_service.app import read_environment
-from sync_service.db import Database, connect
+from sync_service.db import Database, connect, tell_trouble
 from sync_service.errors import NotConfigured, SettingsInvalid, SyncServiceError
 from sync_service.log import set_up
 from sync_service.schema import check_schema
@@ -29,7 +30,7 @@ def read_settings() -> Settings:
 
 def open_database(settings: Settings, *, threads: int = 4, checked: bool = True) -> Database:
     """The database; `checked` raises SchemaOutdated where it lacks migrations."""
-    database = connect(settings.database_url, pool_size=threads + 2)
+    database = _connect(settings.database_url, pool_size=threads + 2)
     _close_at_the_end(database.engine.dispose)
     if checked:
         check_schema(database)
@@ -62,6 +63,17 @@ def open_context(settings: Settings, *, threads: int = 4) -> SyncContext:
     return SyncContext(database=database, zuora=zuora, settings=settings)
 
 
+def _connect(url: str, *, pool_size: int) -> Database:
+    try:
+        return connect(url, pool_size=pool_size)
+    except ModuleNotFoundError as error:
+        raise SettingsInvalid(f"DATABASE_URL: {error.name} is missing: install sync-service[postgres]") from error
+    except OSError as error:
+        raise SettingsInvalid(f"DATABASE_URL: {error.filename}: {error.strerror}") from error
+    except (ArgumentError, ValueError) as error:  # what they say may quote the password
+        raise SettingsInvalid("DATABASE_URL: must be like postgresql://user:password@host:5432/name") from error
+
+
 def _check_tenant(store: Database | None, tenant: str) -> None:
     if store is not None:
         with store.reading() as session:
@@ -92,3 +104,8 @@ class PlainGroup(click.Group):
             fail(f"The settings cannot be used:\n{error}", 2)
         except SyncServiceError as error:
             fail(str(error))
+        except (SQLAlchemyError, TimeoutError) as error:
+            trouble = tell_trouble(error)
+            if trouble is None:
+                raise
+            fail(f"The database cannot be used: {trouble}. See DATABASE_URL and whether it is up.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from tests.queue_world import execute, fail, row, rows, take, want
 
 #: 2026-03-01 12:00 UTC: date -u -d '2026-03-01 12:00' +%s
 NOON = 1_772_366_400_000
+TENANT = {"ZUORA_BASE_URL": "http://127.0.0.1:1", "ZUORA_CLIENT_ID": "client", "ZUORA_CLIENT_SECRET": "secret"}
 
 
 @dataclass
@@ -116,7 +118,7 @@ def test_status_counts_what_waits_runs_and_failed(any_console: Console) -> None:
 
 
 def test_status_says_in_plain_words_how_zuora_does(console: Console) -> None:
-    assert "was never asked" in console.json("status")["zuora"]["words"]
+    assert "no worker has run" in console.json("status")["zuora"]["words"]
     execute(console.database, "INSERT INTO store_tenant (id, tenant, since) VALUES (1, 'tenant.19', 0)")
     assert console.json("status")["zuora"]["words"] == "answers."
 
@@ -299,6 +301,7 @@ def test_history_of_a_key_in_neither_system_shows_how_it_was_looked_for(console:
 
     assert "Neither knows it." in console.run("history", "odd").stdout
     assert "why other" in console.run("history", "other", status=1).stderr
+    assert json.loads(console.run("history", "other", "--json", status=1).stdout) == []
 
 
 def test_callouts_log_tells_what_came_and_what_was_made_of_it(any_console: Console) -> None:
@@ -320,6 +323,56 @@ def test_callouts_log_tells_what_came_and_what_was_made_of_it(any_console: Conso
     assert [each["verdict"] for each in console.json("callouts", "log", "--key", "A-S1")] == ["ignored", "accepted"]
     assert [each["key"] for each in console.json("callouts", "log", "--verdict", "rejected")] == ["A-S2"]
     console.run("callouts", "log", "--verdict", "lost", status=2)
+
+
+def test_callouts_log_fits_a_narrow_terminal_whatever_the_key(
+    console: Console, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with console.database.transaction() as session:
+        session.add(
+            CalloutRow(
+                received_at=NOON,
+                key="K" * 255,
+                verdict="accepted",
+                order_number="O-00001234",
+                source="crm",
+                created_by="2c92c0f972a852360172bbe22ac551b6",
+                notification_id="402892c74c9193cd014c91d35b0a0132",
+            )
+        )
+    for name, value in {"DATABASE_URL": console.url, "COLUMNS": "80", "TERM": "dumb"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    main(["callouts", "log"], standalone_mode=False)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines) <= 80
+    assert any("2026-03-01 12:00:00Z  accepted  KKKK" in line for line in lines), "date and verdict are not broken"
+
+
+# --- where something is missing -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [["status"], ["db", "upgrade"], ["worker"], ["failed", "list"], ["why", "A-S1"]])
+@pytest.mark.parametrize("url", ["postgresql://sync:hush@127.0.0.1:1/none", "sqlite:////dev/null/store.db"])
+def test_a_database_that_is_away_is_told_in_one_line_without_the_password(words: list[str], url: str) -> None:
+    told = CliRunner(env={"DATABASE_URL": url, **TENANT}).invoke(main, words)
+
+    assert told.exit_code in (1, 2)
+    assert "DATABASE_URL" in told.stderr
+    assert len(told.stderr.splitlines()) <= 2
+    assert "hush" not in told.output
+    assert isinstance(told.exception, SystemExit)
+
+
+def test_lists_of_nothing_say_so(console: Console) -> None:
+    assert "client add" in console.run("client", "list").stdout
+    assert "user add" in console.run("user", "list").stdout
+
+
+def test_a_port_that_cannot_be_is_refused(console: Console) -> None:
+    assert "99999" in console.run("web", "--port", "99999", status=2).stderr
 
 
 # --- scrub, check, backfill -----------------------------------------------------------------------------------------
