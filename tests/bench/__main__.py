@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 
@@ -20,6 +21,7 @@ def main() -> int:
         print(f"There is no part {', '.join(sorted(unknown))}. Parts: {', '.join(part.name for part in PARTS)}.")
         return 2
     failed = []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that whatever was started is stopped
     with open_ground() as ground:
         bench = Bench(ground, quick=bool(os.environ.get("QUICK")), say=_say)
         page, conditions = start_page(bench), describe_conditions(bench)

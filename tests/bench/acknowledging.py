@@ -7,12 +7,13 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from tests.bench.figures import Bench, Figure, Figures, Part, Target
 from tests.bench.load import Load, Result, begin, run
 from tests.bench.processes import PASSWORD, USERNAME, Child, Zuora, settings
+from tests.bench.profiling import profile_callouts
 from tests.bench.stores import loaded_store, numbers
 
 #: Callouts a second at which the latency is looked at.
@@ -47,9 +48,13 @@ class _Seen:
     ours: list[Result] = field(default_factory=list)
     bare_at_rate: list[Result] = field(default_factory=list)
     ours_at_rate: list[Result] = field(default_factory=list)
-    #: CPU of the web processes for one callout, in ms.
+    #: CPU of the web processes and of the PostgreSQL server for one callout, in ms.
     cpu: list[float] = field(default_factory=list)
+    server: list[float] = field(default_factory=list)
     bare_cpu: list[float] = field(default_factory=list)
+    bare_server: list[float] = field(default_factory=list)
+    #: Answers other than 200, and requests without one.
+    refused: int = 0
 
 
 @dataclass
@@ -67,26 +72,22 @@ class _Place:
         seen = _Seen()
         seconds = self.bench.pick(3.0, 1.5)
         for each in range(self.bench.rounds):
-            result, cpu = self._measure(self.bare, "plain", seconds, seed=each)
-            seen.bare.append(result)
-            seen.bare_cpu.append(cpu)
-            result, cpu = self._measure(self.web, "callout", seconds, seed=each)
-            seen.ours.append(result)
-            seen.cpu.append(cpu)
-            seen.bare_at_rate.append(self._measure(self.bare, "plain", seconds, rate=RATE, seed=each)[0])
-            seen.ours_at_rate.append(self._measure(self.web, "callout", seconds, rate=RATE, seed=each)[0])
+            bare = _load(self.bare, "plain", seconds=seconds, seed=each)
+            ours = _load(self.web, "callout", seconds=seconds, seed=each)
+            self._measure(self.bare, bare, seen.bare, seen.bare_cpu, seen.bare_server)
+            self._measure(self.web, ours, seen.ours, seen.cpu, seen.server)
+            seen.bare_at_rate.append(run(replace(bare, rate=RATE)))
+            seen.ours_at_rate.append(run(replace(ours, rate=RATE)))
+        everything = [*seen.bare, *seen.ours, *seen.bare_at_rate, *seen.ours_at_rate]
+        seen.refused = sum(each.requests - each.statuses.get("200", 0) + each.lost for each in everything)
         return seen
 
-    def _measure(
-        self, child: Child, kind: str, seconds: float, *, seed: int, rate: float | None = None
-    ) -> tuple[Result, float]:
-        before = child.cpu_seconds()
-        load = _load(child, kind, seconds=seconds, rate=rate, seed=seed)
+    def _measure(self, child: Child, load: Load, results: list[Result], cpu: list[float], server: list[float]) -> None:
+        before, before_server = child.cpu_seconds(), self.bench.ground.database_cpu()
         result = run(load)
-        wrong = {status: count for status, count in result.statuses.items() if status != "200"}
-        if wrong or result.lost:
-            raise RuntimeError(f"{child.name} answered {wrong} and lost {result.lost}")
-        return result, (child.cpu_seconds() - before) / result.requests * 1000
+        results.append(result)
+        cpu.append((child.cpu_seconds() - before) / result.requests * 1000)
+        server.append((self.bench.ground.database_cpu() - before_server) / result.requests * 1000)
 
     def warm_up(self) -> None:
         """Let every thread have its connection and every statement be known."""
@@ -110,8 +111,11 @@ def measure(bench: Bench) -> Figures:
             for condition, seen in _look_at_all(place):
                 bench.say(f"   {name}, {condition}")
                 figures.rows += _rows(f"{name}, {condition}", seen)
+                if seen.refused:
+                    figures.notes.append(f"{name}, {condition}: {seen.refused} requests got no 200.")
                 if condition == "alone":
-                    figures.notes.append(_where_it_goes(name, seen))
+                    profile = profile_callouts(settings(place.url), numbers(bench.pick(1_000, 200)))
+                    figures.notes.append(f"{_where_it_goes(name, seen)} The web's time by whose code it is: {profile}.")
     return figures
 
 
@@ -186,9 +190,11 @@ def _rates(results: list[Result]) -> list[float]:
 
 def _where_it_goes(name: str, seen: _Seen) -> str:
     generator = median(each.cpu / each.requests * 1000 for each in seen.ours)
+    server = f", {median(seen.server):.2f} ms in the database server" if name == "PostgreSQL" else ""
+    bare_server = f" and {median(seen.bare_server):.2f} ms" if name == "PostgreSQL" else ""
     return (
-        f"{name}, alone: a callout takes {median(seen.cpu):.2f} ms of CPU in the web processes, the bare route"
-        f" {median(seen.bare_cpu):.2f} ms, the generator {generator:.2f} ms for each."
+        f"{name}, alone, at full speed: a callout takes {median(seen.cpu):.2f} ms of CPU in the web processes{server}"
+        f" (the bare route {median(seen.bare_cpu):.2f} ms{bare_server}) and {generator:.2f} ms in the generator."
     )
 
 

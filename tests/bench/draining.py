@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from statistics import median
 
 from sync_service.db import Database, connect
 from tests.bench import plain_calls
 from tests.bench.backlog import ask, wait_until_served
 from tests.bench.figures import Bench, Figure, Figures, Part, Target
 from tests.bench.processes import Child, Zuora, settings
+from tests.bench.profiling import profile_syncs
 from tests.bench.stores import loaded_store, numbers
 
 _THREADS = 8
@@ -99,10 +101,32 @@ def measure(bench: Bench) -> Figures:
             figures.rows.append(
                 Figure(what="", unit="calls/s", values=seen.calls, beside="plain threads", reference=seen.plain)
             )
+            if target is not None:
+                figures.notes.append(f"{what}: {_where_it_goes(seen, permitted, seconds)}")
+        figures.notes.append(f"{name}: the worker's time by whose code it is: {_profile(place, most // 2)}.")
         database.engine.dispose()
         bench.ground.stop()
         bench.ground.drop_database(url)
     return figures
+
+
+def _where_it_goes(seen: _Seen, permitted: int, seconds: float) -> str:
+    """Of the time for which a sync holds one of the permitted places."""
+    held = 2 * permitted / median(seen.calls) * 1000
+    bare = 2 * permitted / median(seen.plain) * 1000
+    cpu, zuora = median(seen.cpu), 2 * seconds * 1000
+    return (
+        f"a sync holds its place for {held:.0f} ms. Of it Zuora takes its time for {zuora:.0f} ms, two calls of plain"
+        f" threads would take {bare - zuora:.0f} ms more, and {cpu:.0f} ms the worker computes; claiming, the disk,"
+        f" waiting for a processor and both ends have the other {max(0.0, held - bare - cpu):.0f} ms."
+    )
+
+
+def _profile(place: _Place, count: int) -> str:
+    place.zuora.tell("delay", seconds=0)
+    place.zuora.tell("change", count=count, auto_renew=place.auto_renew)
+    place.auto_renew = not place.auto_renew
+    return profile_syncs(settings(place.url, place.zuora.url), place.wanted[:count])
 
 
 def _sync_once(place: _Place) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from uuid import uuid4
 
 import psycopg
@@ -124,6 +126,13 @@ class Ground:
         assert child.process.stdout
         return Zuora(child, json.loads(child.process.stdout.readline())["url"])
 
+    def database_cpu(self) -> float:
+        """What the PostgreSQL server used of the processors so far, in seconds, with the backends that have ended."""
+        found = re.search(r"host=([^&]+)", unquote(self.postgres))
+        assert found
+        server = int(Path(found[1], "postmaster.pid").read_text().split()[0])
+        return sum(_cpu_of(pid) for pid in Child.pids_of(server)) + _cpu_of(server, ended=True)
+
     def stop(self) -> None:
         """Stop whatever still runs."""
         for child in reversed(self.children):
@@ -153,13 +162,18 @@ class Child:
 
     def pids(self) -> list[int]:
         """The process and its children."""
-        found = [self.process.pid]
+        return self.pids_of(self.process.pid)
+
+    @staticmethod
+    def pids_of(process: int) -> list[int]:
+        """A process and its children."""
+        found = [process]
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
                 parent = int(stat.read_text().rpartition(")")[2].split()[1])
             except (OSError, ValueError, IndexError):
                 continue
-            if parent == self.process.pid:
+            if parent == process:
                 found.append(int(stat.parent.name))
         return found
 
@@ -253,12 +267,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _cpu_of(pid: int) -> float:
+def _cpu_of(pid: int, *, ended: bool = False) -> float:
+    """In seconds: of the process, or of its children that have ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    first = 13 if ended else 11
+    return (int(fields[first]) + int(fields[first + 1])) / _TICKS
 
 
 def _name_of(url: str) -> str:
