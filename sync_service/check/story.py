@@ -8,6 +8,7 @@ from typing import Any
 from sync_service import jobs
 from sync_service.check.callouts import check_provisioned
 from sync_service.check.findings import Finding, Verdict, as_progress
+from sync_service.check.sign_on import check_sign_on
 from sync_service.check.store import check_database, check_intake, check_work
 from sync_service.check.zuora import check_zuora
 from sync_service.db import Database
@@ -36,6 +37,7 @@ def check_everything(database: Database, settings: Settings, zuora: ZuoraClient 
     else:
         yield from _guarded("zuora", check_zuora(database, settings, zuora))
         yield from _guarded("callouts in zuora", check_provisioned(database, settings, zuora))
+    yield from check_sign_on(settings)
     with database.reading() as session:
         yield from check_intake(database, session, settings)
         yield from check_work(database, session, settings)

@@ -82,6 +82,11 @@ class OpenidProvider:
             claims = self._read(str(tokens.get("id_token", "")), attempt, now, document, deadline)
             return self._complete(claims, tokens, document, deadline)
 
+    def look(self) -> None:
+        """See that all of it could be used, as far as can be told before somebody signs in. Raises SignOnFailed."""
+        with self._turn() as deadline:
+            self._fetch_keys(self._discover(deadline), deadline)
+
     @contextmanager
     def _turn(self) -> Iterator[Deadline]:
         """A place among the few who may wait for the provider, and until when."""
@@ -133,13 +138,16 @@ class OpenidProvider:
         self, token: str, attempt: Attempt, now: float, document: Mapping[str, Any], deadline: Deadline
     ) -> Mapping[str, Any]:
         def fetch() -> KeySet:
-            return read_keys(self._ask("GET", document["jwks_uri"], deadline))
+            return self._fetch_keys(document, deadline)
 
         expected: dict[str, Any] = {"issuer": self._issuer, "client_id": self._client_id, "nonce": attempt.nonce}
         try:
             return read_id_token(token, self._keys.get(fetch), now=now, **expected)
         except KeyUnknown:
             return read_id_token(token, self._keys.get(fetch, _KEYS_AGAIN_SECONDS), now=now, **expected)
+
+    def _fetch_keys(self, document: Mapping[str, Any], deadline: Deadline) -> KeySet:
+        return read_keys(self._ask("GET", document["jwks_uri"], deadline))
 
     def _complete(
         self, claims: Mapping[str, Any], tokens: Mapping[str, Any], document: Mapping[str, Any], deadline: Deadline

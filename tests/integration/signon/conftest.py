@@ -12,10 +12,13 @@ from joserfc.jwk import RSAKey
 from werkzeug.test import TestResponse
 
 from sync_service.db import Database
+from sync_service.tables import AdminUserRow
+from sync_service.web.admin.people import Role, add_user
 from tests.integration.signon.forger import CLIENT_ID, CLIENT_SECRET, Forger, forger, honest_key
 from tests.integration.web.admin import Visitor, visit
 
 PUBLIC_URL = "http://127.0.0.1:8000"
+ADA = "ada@example.com"
 
 
 @dataclass
@@ -69,3 +72,15 @@ def travel(database: Database, provider: Forger, **changed: Any) -> Traveller:
         "oidc_name": "Example Login",
     }
     return Traveller(visit(database, **(settings | changed)), provider)
+
+
+def know(database: Database, role: Role = Role.VIEWER, email: str = ADA) -> None:
+    """Add somebody who comes in by single sign-on alone."""
+    add_user(database, email, role, with_password=False, actor="test")
+
+
+def role_of(database: Database, email: str = ADA) -> str | None:
+    """The role of somebody here."""
+    with database.reading() as session:
+        row = session.get(AdminUserRow, email)
+    return row.role if row else None
