@@ -127,7 +127,7 @@ def _compare_entry(
 ) -> tuple[list[Change], str | None]:
     """The only entry of its day against the day's lines; where nothing may go, its own other lines stay with them."""
     if keep:
-        merged = merge_lines(entry, lines)
+        merged = merge_lines(entry, lines, due.currency)
         if merged is None:
             return [], f"{_what(day, [entry], lines, due)}: part of it is billed, and its lines are not told apart."
         lines = merged

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sync_service.billing.money import as_json_number, format_amount, parse_amount
+from sync_service.billing.money import as_json_number, format_amount, parse_amount, round_amount
 from sync_service.limio.documents import get_value
 from sync_service.plan import Document, FieldChange
 from sync_service.schedule import Line
@@ -96,7 +96,7 @@ def _stored_lines(entry: Document) -> list[_Stored] | None:
     ]
 
 
-def merge_lines(entry: Document, lines: Sequence[Line]) -> tuple[Line, ...] | None:
+def merge_lines(entry: Document, lines: Sequence[Line], currency: str | None) -> tuple[Line, ...] | None:
     """`lines`, and the entry's own that none of them stands for, because they are billed.
 
     None where the entry does not say which lines its amount is made of.
@@ -105,7 +105,7 @@ def merge_lines(entry: Document, lines: Sequence[Line]) -> tuple[Line, ...] | No
     if stored is None or any(each.amount is None for each in stored):
         return None
     kept = _without(stored, lines)
-    merged = [*lines, *(_as_line(each) for each in kept)]
+    merged = [*lines, *(_as_line(each, currency) for each in kept)]
     return tuple(sorted(merged, key=lambda line: line.order))
 
 
@@ -125,11 +125,11 @@ def _without(stored: Sequence[_Stored], lines: Sequence[Line]) -> list[_Stored]:
     return left
 
 
-def _as_line(stored: _Stored) -> Line:
+def _as_line(stored: _Stored, currency: str | None) -> Line:
     return Line(
         name=stored.name,
-        amount=stored.amount or Decimal(0),
-        tax=stored.tax or Decimal(0),
+        amount=round_amount(stored.amount or Decimal(0), currency),
+        tax=round_amount(stored.tax or Decimal(0), currency),
         processing_type=str(stored.raw.get("processingType") or "Charge"),
         product=str(stored.raw.get("productName") or ""),
         description=str(stored.raw.get("chargeDescription") or ""),

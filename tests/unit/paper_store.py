@@ -18,7 +18,9 @@ NOW = "2026-06-15T12:00:00.000Z"
 def apply_on_paper(current: LimioState, plan: SyncPlan, subscription: ZuoraSubscription) -> LimioState:
     """The state after `plan`, with ids `new-1`, `new-2`, … in the plan's order, and the read noted."""
     state = replace(current, linked_account_id=subscription.account_id)
-    ids = (f"new-{number}" for number in count(1))
+    people = [each for each in (current.subscription, current.customer) if each is not None]
+    taken = {each["id"] for each in (*current.schedule, *current.addresses, *people)} | {current.account_owner}
+    ids = (new_id for number in count(1) if (new_id := f"new-{number}") not in taken)
     for change in plan.changes:
         match change:
             case Create():

@@ -237,6 +237,25 @@ def test_on_a_billed_day_lines_are_added_and_changed_but_none_is_removed() -> No
     assert after(changes[0])["lineItems"] == [a_line_item("Digital", "17.50"), a_line_item("Print", "6.00")]
 
 
+def test_lines_that_stay_on_a_billed_day_are_rounded_like_the_others() -> None:
+    """Else the sum of the unrounded lines would be written, and the next sync would write that of the rounded ones."""
+    ahead = a_subscription(
+        segments=(
+            a_segment("C-1", name="Digital", charged_through=day("2026-08-01")),
+            a_segment("C-2", name="Print", charged_through=day("2026-07-01")),
+        )
+    )
+    print_line = a_preview_item("2026-07-01", "6.00", charge_number="C-2", charge_name="Print")
+    stored = [a_line_item("Digital", "17.40"), a_line_item("Puzzles", "5.40"), a_line_item("Print", "5.00")]
+    entries = [an_entry("2026-06-01"), an_entry("2026-07-01", "27.80", data={"lineItems": stored})]
+
+    changes, _ = compare(entries, print_line, a_preview_item("2026-08-01"), subscription=ahead, currency="JPY")
+
+    written = after(changes[0])
+    assert [line["amountWithoutTax"] for line in written["lineItems"]] == ["17", "6", "5"]
+    assert written["amount"] == "28"
+
+
 def test_on_a_billed_day_an_entry_that_names_no_lines_is_left_alone_and_said() -> None:
     ahead = a_subscription(
         segments=(

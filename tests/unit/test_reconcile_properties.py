@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -29,9 +29,8 @@ from sync_service.subscription import (
     ZuoraState,
     ZuoraSubscription,
 )
-from sync_service.terms import compare_terms, end_of_schedule
+from sync_service.terms import end_of_schedule
 from tests.unit.builders import (
-    TERM_END,
     TERM_START,
     TODAY,
     a_contact,
@@ -318,24 +317,3 @@ def test_after_a_sync_the_coming_days_cost_what_zuora_previews(lines: list[Previ
         if TODAY <= line.service_start < end_of_schedule(zuora.subscription, TODAY, rule):
             previewed[line.service_start.isoformat()] += (line.amount or Decimal(0)) + line.tax_amount
     assert stored == previewed
-
-
-@given(
-    st.dates(date(2000, 1, 1), date(2060, 1, 1)),
-    st.integers(0, 24 * 60 - 1),
-    st.integers(-12, 14),
-)
-def test_a_start_stored_at_any_time_of_the_tenants_day_is_kept_in_every_zone(
-    start: date, minute: int, hours: int
-) -> None:
-    """Zuora's date is the tenant's day; Limio stored a moment of it in UTC."""
-    # The names of these zones count westwards.
-    rule = Rules(tenant_zone=ZoneInfo(f"Etc/GMT{-hours:+d}"), horizon_months=12)
-    local = datetime(start.year, start.month, start.day, tzinfo=timezone(timedelta(hours=hours)))
-    moment = (local + timedelta(minutes=minute)).astimezone(UTC)
-    stored = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    document = a_limio_subscription(data={"termStartDate": stored, "termEndDate": TERM_END.isoformat()})
-
-    changes = compare_terms(document, a_subscription(term_start=start, term_end=TERM_END), TODAY, rule)
-
-    assert "data.termStartDate" not in {change.path for change in changes}
