@@ -21,6 +21,7 @@ from sync_service.errors import (
     RequestRefused,
     SyncServiceError,
     TenantError,
+    WrongTenant,
 )
 from sync_service.keys import normalise_key, why_impossible
 from sync_service.load.story import read_lines
@@ -196,36 +197,45 @@ class TenantKeys:
             self._error = error
 
     def _list_burst(self, spool: BinaryIO, place: str | None) -> str | None:
-        """Read some pages under one story lease; returns the place to go on from. Waits while Zuora is paused."""
+        """Read some pages; returns the place to go on from. Waits while Zuora is paused."""
         context = self._context
         if self._is_kept_for_people():
             self._stop.wait(PATIENCE)
             return place
         try:
-            with hold_story_lease(context.database, "backfill", context.share, wait_seconds=PATIENCE) as lease:
-                for _ in range(BURST):
-                    page = self._fetch(lease, place)
-                    self._keep(spool, page)
-                    place = page.following
-                    self._complete = place is None
-                    if self._complete or self._stop.is_set():
-                        break
-                    lease.renew()
-                note_success(context.database, context.share)
+            for page in self._pages(place):
+                self._keep(spool, page)
+                place = page.following
+                self._complete = place is None
+            note_success(context.database, context.share)
         except (PermissionRefused, NotFoundInZuora, RequestRefused) as error:
             if place is not None:  # a place that Zuora no longer knows: from the last one met on
                 return None
             if self._way is Way.ZOQL:
                 raise ListingRefused(f"{ListingRefused.__doc__} Zuora says: {error}") from error
             self._way = Way.ZOQL
+        except WrongTenant:  # no trouble that passes, and none of the workers'
+            raise
         except TenantError as error:
             note_tenant_error(context.database, error, context.share)
         except BusyError:
             pass  # somebody else's turn, or a pause: again soon
         except OperationalError as error:
-            logger().warning("backfill_database_away", error=type(error.orig).__name__)
+            logger().warning("backfill_database_away", error=type(error).__name__)
             self._stop.wait(PATIENCE)
         return place
+
+    def _pages(self, place: str | None) -> Iterator[Page]:
+        """Up to BURST pages from `place` on, under one story lease."""
+        context = self._context
+        with hold_story_lease(context.database, "backfill", context.share, wait_seconds=PATIENCE) as lease:
+            for _ in range(BURST):
+                page = self._fetch(lease, place)
+                yield page
+                place = page.following
+                if place is None or self._stop.is_set():
+                    return
+                lease.renew()
 
     def _fetch(self, lease: StoryLease, place: str | None) -> Page:
         reading = self._context.zuora.reading(PAGE_SECONDS)

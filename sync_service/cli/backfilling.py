@@ -23,7 +23,7 @@ from sync_service.backfill.sources import AccountKeys, FileKeys, Source, TenantK
 from sync_service.backfill.story import Backfill, Ending
 from sync_service.backfill.wishes import needs_consent
 from sync_service.cli.progress import Meter, open_meter
-from sync_service.cli.wiring import fail, open_context, read_settings
+from sync_service.cli.wiring import fail, open_context, read_settings, refuse_other_tenant
 from sync_service.dry_run import Forecast, Summary, forecast_backfill
 from sync_service.history import plan_as_json
 from sync_service.keys import normalise_key, why_impossible
@@ -76,6 +76,7 @@ def backfill(
         raise click.UsageError("--limit goes with --dry-run.")
     settings = read_settings()
     context = open_context(settings, threads=DRY_RUN_THREADS + 1)
+    refuse_other_tenant(context)
     name, open_source = _choose_source(context, account, file, since)
     with open_meter(sys.stderr) as meter, _stopping() as stop:
         set_up(settings.log_format, meter.log_level)

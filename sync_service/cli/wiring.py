@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn
 
@@ -12,12 +13,20 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from sync_service.app import read_environment
 from sync_service.db import Database, connect, tell_trouble
-from sync_service.errors import NotConfigured, SettingsInvalid, SyncServiceError
+from sync_service.errors import (
+    NotConfigured,
+    RateLimited,
+    SettingsInvalid,
+    SyncServiceError,
+    TokenRefused,
+    ZuoraUnavailable,
+)
 from sync_service.log import set_up
 from sync_service.schema import check_schema
 from sync_service.settings import Settings
 from sync_service.sync import SyncContext
 from sync_service.tenant import check_tenant
+from sync_service.worker import IDENTIFY_SECONDS
 from sync_service.zuora.client import ZuoraClient
 
 
@@ -61,6 +70,15 @@ def open_context(settings: Settings, *, threads: int = 4) -> SyncContext:
     if zuora is None:
         raise NotConfigured
     return SyncContext(database=database, zuora=zuora, settings=settings)
+
+
+def refuse_other_tenant(context: SyncContext) -> None:
+    """Raise WrongTenant before anything is asked for with the credentials of another tenant than the store's.
+
+    Where Zuora does not say who it is, whatever comes next meets the same.
+    """
+    with suppress(TokenRefused, RateLimited, ZuoraUnavailable):
+        context.zuora.tenant(context.zuora.reading(IDENTIFY_SECONDS))
 
 
 def _connect(url: str, *, pool_size: int) -> Database:

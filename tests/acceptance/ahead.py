@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from sync_service import db
+
+_for_good = ExitStack()
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def create_wsgi() -> Any:
     """The web application of the service, for gunicorn."""
     from sync_service.app import create_wsgi as create
 
-    clock_ahead(int(os.environ["CLOCK_AHEAD_MS"])).__enter__()
+    _for_good.enter_context(clock_ahead(int(os.environ["CLOCK_AHEAD_MS"])))
     return create()
 
 

@@ -7,18 +7,23 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from sync_service import jobs
 from sync_service.backfill.ledger import Failure
 from sync_service.backfill.sources import AccountKeys, FileKeys, ListingRefused, Source, TenantKeys
 from sync_service.backfill.story import Backfill, Ending, Standing
-from sync_service.db import Database
+from sync_service.cli.main import main
+from sync_service.db import Database, connect
 from sync_service.emulator.bulk import Bulk
+from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 from sync_service.errors import BusyError, NotFoundInZuora
 from sync_service.queue import Kind, fail
+from sync_service.schema import upgrade
 from sync_service.settings import Settings
 from sync_service.sync import SyncContext
 from sync_service.tables import SubscriptionRow
@@ -452,3 +457,55 @@ def test_the_same_keys_under_another_kind_are_another_request(queue_database: Da
         (Kind.ALIAS, "UNKNOWN"),
         (Kind.SUBSCRIPTION, "KNOWN"),
     ]
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Callable[..., Result]]:
+    """`sync-service backfill` against a tenant with one subscription, on a store that Limio loads `A-S1` into."""
+    database = connect(f"sqlite:///{tmp_path / 'store.db'}")
+    upgrade(database)
+    empty = tmp_path / "numbers.txt"
+    empty.touch()
+    with open_world(database) as world:
+        world.subscribe("A-S1")
+        environ = {
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'store.db'}",
+            "ZUORA_BASE_URL": world.zuora.url,
+            "ZUORA_CLIENT_ID": CLIENT_ID,
+            "ZUORA_CLIENT_SECRET": CLIENT_SECRET,
+        }
+
+        def run(*, tenant: str = "tenant.19", loaded: bool = False) -> Result:
+            world.execute("INSERT INTO store_tenant (id, tenant, since) VALUES (1, :tenant, {now})", tenant=tenant)
+            if loaded:
+                world.load("A-S1")
+            told = CliRunner().invoke(main, ["backfill", "--file", str(empty)], env=environ)
+            assert world.waiting() == set()
+            return told
+
+        yield run
+    database.engine.dispose()
+
+
+def test_into_a_store_without_limios_objects_nothing_is_imported_unless_somebody_says_so(
+    command: Callable[..., Result],
+) -> None:
+    told = command()
+
+    assert told.exit_code == 1
+    assert "The store holds no object that Limio made" in told.stderr
+    assert "--yes" in told.stderr
+
+
+def test_where_limio_has_loaded_its_objects_nobody_is_asked(command: Callable[..., Result]) -> None:
+    assert command(loaded=True).exit_code == 0
+
+
+def test_credentials_of_another_tenant_end_it_before_it_begins(command: Callable[..., Result]) -> None:
+    told = command(tenant="tenant.7", loaded=True)
+
+    assert told.exit_code == 1
+    assert "The store was filled from tenant.7" in told.stderr

@@ -13,7 +13,7 @@ from sync_service.cli.sweeping import callout_reader
 from sync_service.db import Database
 from sync_service.emulator.delivery import Destination
 from sync_service.failed_again import ask_failed_again
-from sync_service.jobs import JobLease, done, ensure_job, take
+from sync_service.jobs import JobLease, done, ensure_job, save, take
 from sync_service.queue import Cause, Kind, Priority, claim, enqueue, fail
 from sync_service.recovery import recover_callouts
 from sync_service.settings import Settings
@@ -147,6 +147,33 @@ def test_a_long_history_is_read_page_by_page(world: World) -> None:
     assert (report["pages"], report["marked"]) == (2, 45)
 
 
+def test_stopped_in_the_middle_it_goes_on_from_the_page_that_it_was_at(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in range(90):
+        fail_to_deliver(world, f"{OURS}/subscription/A-S{place}")
+    read_callout = callout_reader(world.context.settings)
+
+    def recover_some(context: SyncContext, lease: JobLease) -> Any:
+        return recover_callouts(context, lease, read_callout)
+
+    monkeypatch.setattr("sync_service.sweep.story.STRETCH", 1)
+    first = world.stretch(recover_some)
+    asked = len(requested(world))
+    recover_some(world.context, world.begin(recover_some))  # and killed: its lease runs out
+    world.execute("UPDATE job SET lease_until = {now} - 1")
+    world.calls()
+    monkeypatch.undo()
+
+    report = world.sweep(recover_some)
+
+    assert isinstance(first, PartWay)
+    assert asked == 40
+    assert world.calls() == 1  # the third page alone
+    assert (report["pages"], report["marked"]) == (3, 90)
+    assert world.rows("SELECT count(*), count(DISTINCT key) FROM sync_cause") == [(90, 90)]
+
+
 def test_an_impossible_key_of_the_history_is_counted(world: World) -> None:
     fail_to_deliver(world, f"{OURS}/subscription/%7B%7BSubscription.Id%7D%7D")
 
@@ -212,6 +239,25 @@ def test_of_several_failures_the_last_one_counts(database: Database) -> None:
     give_up(database, Kind.SUBSCRIPTION, "A-S1", "preview incomplete")
 
     assert ask_again(database)["marked"] == 1
+
+
+def test_killed_after_a_page_it_goes_on_behind_it(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sync_service.failed_again.BATCH", 2)
+    for place in range(5):
+        give_up(database, Kind.SUBSCRIPTION, f"A-S{place}", "payload invalid")
+    ensure_job(database, "failed again")
+    killed = take(database, "failed again")
+    assert killed is not None
+    save(database, killed, cursor={"after": ["subscription", "A-S1"]}, progress={"looked_at": 2, "marked": 2})
+    with database.transaction() as session:
+        session.connection().execute(database.sql("UPDATE job SET lease_until = {now} - 1"))
+
+    report = ask_again(database)
+
+    with database.reading() as session:
+        due = sorted(row.key for row in session.exec(select(SyncRequestRow)) if row.due_at is not None)
+    assert due == ["A-S2", "A-S3", "A-S4"]
+    assert report == {"marked": 5, "looked_at": 5}
 
 
 def test_what_has_been_asked_for_since_is_left_alone(database: Database) -> None:
