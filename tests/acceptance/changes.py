@@ -45,6 +45,14 @@ class Changes:
         self.touched.update(self.numbers_of(account))
         return account
 
+    def edit_email(self, number: str) -> str:
+        """Give the customer of a subscription another email; another of the customer's subscriptions, to tell of it."""
+        account = next(each for each in self.tenant.accounts if number in self.numbers_of(each))
+        email = f"reader{self._count()}@example.com"
+        self.tenant.do("change_contact", key=account, callout=False, personal_email=email)
+        self.touched.update(self.numbers_of(account))
+        return self.chance.choice([each for each in self.numbers_of(account) if each != number])
+
     def numbers_of(self, account: str) -> list[str]:
         """The subscriptions that an account of the bulk owns."""
         return self.tenant.numbers[self.tenant.accounts.index(account) :: len(self.tenant.accounts)]

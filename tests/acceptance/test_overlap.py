@@ -20,6 +20,7 @@ def test_answers_that_overtake_each_other_leave_no_subscription_and_no_customer_
     report = run_overlap(service, seed=2, rounds=6)
 
     assert report.stale == []
+    assert report.backwards == []
     assert report.lost == set()
     assert report.given_up == []
     assert report.overtaken > 0, "no run was overtaken: this proves nothing"

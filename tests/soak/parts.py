@@ -72,6 +72,7 @@ def _overlap(ground: Ground, seed: int, rounds: int) -> Outcome:
         report = run_overlap(service, seed, rounds)
     outcome = Outcome({"rounds": report.rounds, "callouts acknowledged": report.callouts}).judge(report)
     outcome.counts["runs overtaken"] = report.overtaken
+    outcome.wrong += report.backwards
     outcome.expect(report.overtaken > 0, "no run was overtaken: this proves nothing")
     return outcome
 
@@ -220,8 +221,10 @@ end {COMPARED} subscriptions by chance are compared field by field.""",
         name="overlap",
         title="Answers that overtake each other",
         about="""\
-Orders and edited accounts in bursts, each told by three callouts at once to three workers, while Zuora takes a time
-by chance and leases are made to run out under runs that go on. After each round the whole store is compared.""",
+Orders and edited accounts in bursts, each told by three callouts at once to three workers; some subscriptions are
+ordered on again, and their customers get another email, while the answers are on their way. Zuora takes a time by
+chance, and leases are made to run out under runs that go on. No run writes after one that covers later requests, and
+after each round the whole store is compared.""",
         unit="rounds",
         size=60,
         piece=20,
