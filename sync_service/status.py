@@ -109,6 +109,16 @@ def read_status(database: Database, session: Session, settings: Settings) -> Sta
     )
 
 
+def tell_obstacle(database: Database, session: Session, settings: Settings) -> str | None:
+    """Why what is due is not taken up just now, in words; None where workers take it as it comes."""
+    limit = read_limit(database, session, Share(settings.zuora_max_concurrency, settings.zuora_daily_calls))
+    if limit.is_paused or limit.row.trouble or limit.is_kept_for_people:
+        return f"Zuora {_in_words(limit, read_tenant(session))}"
+    if limit.room == 0:
+        return f"All {limit.live} places are in use, or were by a worker that died within the last minute and a half."
+    return None
+
+
 def _zuora(limit: Limit, tenant: str | None) -> ZuoraStatus:
     budget = limit.share.daily_calls
     return ZuoraStatus(

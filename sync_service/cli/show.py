@@ -36,12 +36,16 @@ def show_run(run: SyncRunRow) -> str:
     return "\n".join(lines)
 
 
-def show_why(known: Why, subscription: SubscriptionRow | None, link: ZuoraLinkRow | None) -> str:
-    """The one screen: what the store knows, what waits, who asked, what the runs did."""
+def show_why(
+    known: Why, subscription: SubscriptionRow | None, link: ZuoraLinkRow | None, obstacle: str | None = None
+) -> str:
+    """The one screen: what the store knows, what waits and for what, who asked, what the runs did."""
     head = f"{known.key}  " + (f"Limio {subscription.id}" if subscription else "not in the Limio store")
     if link:
         head += f"  Zuora version {link.version}, read {moment(link.read_ended)}"
     lines = [head, f"  waits: {_waiting(known)}"]
+    if obstacle:
+        lines.append(f"  in its way: {obstacle}")
     if known.checked_at:
         lines.append(f"  last found in step: {moment(known.checked_at)}")
     if known.last_error:
@@ -60,11 +64,12 @@ def run_as_json(run: SyncRunRow) -> dict[str, Any]:
     return run.model_dump(mode="json")
 
 
-def why_as_json(known: Why, link: ZuoraLinkRow | None) -> dict[str, Any]:
+def why_as_json(known: Why, link: ZuoraLinkRow | None, obstacle: str | None = None) -> dict[str, Any]:
     """All that is known of a key as JSON; times in ms since 1970 in UTC."""
     rows = {"causes": known.causes, "runs": known.runs}
     kept = {name: [row.model_dump(mode="json") for row in value] for name, value in rows.items()}
-    return vars(known) | kept | {"schedule_left_alone": link.schedule_left_alone if link else None}
+    left_alone = link.schedule_left_alone if link else None
+    return vars(known) | kept | {"schedule_left_alone": left_alone, "obstacle": obstacle}
 
 
 def moment(at: int) -> str:

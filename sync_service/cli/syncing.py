@@ -8,18 +8,20 @@ import time
 from contextlib import suppress
 
 import click
+from sqlmodel import Session
 
 from sync_service.backlog import read_request
 from sync_service.cli.show import run_as_json, show_plan, show_run, show_why, why_as_json
 from sync_service.cli.wiring import fail, open_context, open_database, read_settings
 from sync_service.dry_run import compute_plan
 from sync_service.errors import RateLimited, TokenRefused, ZuoraUnavailable
-from sync_service.history import first_attempt_covering, plan_as_json
+from sync_service.history import Why, first_attempt_covering, plan_as_json
 from sync_service.history import why as why_known
 from sync_service.keys import normalise_key, why_impossible
 from sync_service.plan import SyncPlan
 from sync_service.queue import Cause, Kind, Priority, claim_one, enqueue
 from sync_service.runs import RUN_SECONDS, run_claim
+from sync_service.status import tell_obstacle
 from sync_service.store import find_subscription, read_link, resolve_key
 from sync_service.subscription import Trigger
 from sync_service.sync import SyncContext
@@ -63,18 +65,28 @@ def sync(key: str, as_json: bool) -> None:
 def why(key: str, as_json: bool) -> None:
     """Everything known of KEY on one screen: causes, runs, what waits, the last error, the next try."""
     key = _checked(key)
-    database = open_database(read_settings())
+    settings = read_settings()
+    database = open_database(settings)
     with database.reading() as session:
         number = resolve_key(session, key)
-        known = why_known(session, number) if number else why_known(session, key, kind=Kind.ALIAS)
+        known = why_known(session, number) if number else _why_unknown(session, key)
         subscription = number and find_subscription(session, number)
         link = number and read_link(session, number)
+        waits = known.waiting and not known.running and known.next_try_at is not None
+        obstacle = tell_obstacle(database, session, settings) if waits else None
     if not (number or known.causes or known.runs):
         fail(f"Nothing is known of {key}: no sync was ever asked for, and the store has no such subscription.")
     if as_json:
-        click.echo(json.dumps(why_as_json(known, link or None), indent=2))
+        click.echo(json.dumps(why_as_json(known, link or None, obstacle), indent=2))
     else:
-        click.echo(show_why(known, subscription or None, link or None))
+        click.echo(show_why(known, subscription or None, link or None, obstacle))
+
+
+def _why_unknown(session: Session, key: str) -> Why:
+    """What is known of a key that the store cannot resolve: a number not imported yet, an alias or an account."""
+    kinds = (Kind.SUBSCRIPTION, Kind.ALIAS, Kind.ACCOUNT)
+    found = [why_known(session, key, kind=kind) for kind in kinds]
+    return next((known for known in found if known.causes or known.runs), found[0])
 
 
 def _checked(key: str) -> str:

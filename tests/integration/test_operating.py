@@ -351,6 +351,34 @@ def test_callouts_log_fits_a_narrow_terminal_whatever_the_key(
     assert any("2026-03-01 12:00:00Z  accepted  KKKK" in line for line in lines), "date and verdict are not broken"
 
 
+@pytest.mark.parametrize("kind", list(Kind))
+def test_why_finds_a_key_that_the_store_lacks_whatever_it_is(console: Console, kind: Kind) -> None:
+    give_up(console.database, "A-S9", kind=kind)
+
+    assert "the last request failed for good" in console.run("why", "A-S9").stdout
+
+
+def test_why_says_what_is_in_the_way_of_a_number_that_waits(any_console: Console) -> None:
+    console = any_console
+    want(console.database, "A-S1", cause=Cause(Trigger.CALLOUT))
+    assert "in its way" not in console.run("why", "A-S1").stdout
+
+    note_tenant_error(console.database, RateLimited("Zuora said 429."), Share(8))
+
+    assert "in its way: Zuora cannot be used: Zuora said 429." in console.run("why", "A-S1").stdout
+    assert console.json("why", "A-S1")["obstacle"].startswith("Zuora cannot be used")
+
+
+def test_why_says_that_all_places_are_in_use(console: Console) -> None:
+    for key in ("A-S1", "A-S2"):
+        want(console.database, key, cause=Cause(Trigger.CALLOUT))
+    (running,) = take(console.database, 1)
+    (waiting,) = {"A-S1", "A-S2"} - {running.key}
+
+    assert "All 1 places are in use" in console.run("why", waiting, ZUORA_MAX_CONCURRENCY="1").stdout
+    assert "in its way" not in console.run("why", running.key, ZUORA_MAX_CONCURRENCY="1").stdout
+
+
 # --- where something is missing -------------------------------------------------------------------------------------
 
 
