@@ -65,8 +65,8 @@ def read_id_token(
         raise AnswerInvalid(f"ID token: {type(error).__name__} {getattr(error, 'claim', '')}".strip()) from None
     _check_party(claims, client_id)
     subject = claims["sub"]
-    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT:
-        raise AnswerInvalid("ID token: sub is no text of at most 255 characters")
+    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or not subject.isprintable():
+        raise AnswerInvalid("ID token: sub is no plain text of at most 255 characters")
     return claims
 
 

@@ -103,6 +103,7 @@ def test_a_token_that_is_as_it_may_be_is_believed(changed: Claims) -> None:
         {"sub": ""},
         {"sub": 7},
         {"sub": "x" * 256},
+        {"sub": "a\0b"},
     ],
     ids=str,
 )

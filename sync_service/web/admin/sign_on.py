@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import zlib
-from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, make_response, redirect, render_template, request
@@ -99,19 +98,19 @@ class SignOn:
             said = "The identity provider did not let you in, or you cancelled." if cancelled else None
             raise AnswerInvalid(f"redirect: {given['error'][:60]}") if said is None else NotAdmitted(said)
         claims = self._provider.identify(attempt, given, now / 1000)
+        email = None
         try:
             email = read_email(claims, self._house)
             admit(self._database, claims, email, self._house)
         except NotAdmitted as error:
-            self._record_refusal(claims, error)
+            self._record_refusal(email or f"{_printable(claims.get('email'))} (not vouched for)", error)
             raise
         return self._door.let_in(email, attempt.wanted, signed_on=True, note=f"with {self._name}")
 
-    def _record_refusal(self, claims: Mapping[str, Any], error: NotAdmitted) -> None:
+    def _record_refusal(self, who: str, error: NotAdmitted) -> None:
         """Of somebody whom the provider knows, so that the log cannot be filled from outside."""
-        named = str(claims.get("email") or claims["sub"])[:254]
         with self._database.transaction(lock_timeout_ms=2000) as session:
-            record_action(self._database, session, named, "sign-on refused", str(error))
+            record_action(self._database, session, who, "sign-on refused", str(error))
 
     def _say(self, error: SyncServiceError) -> AnyResponse:
         logger().warning("sign_on_refused", reason=error.code, detail=getattr(error, "detail", None))
@@ -125,6 +124,11 @@ class SignOn:
     def _now(self) -> int:
         with self._database.reading() as session:
             return self._database.now(session)
+
+
+def _printable(claim: Any) -> str:
+    text = str(claim or "somebody")[:200]
+    return text if text.isprintable() else "somebody"
 
 
 def _show(status: int, text: str) -> AnyResponse:

@@ -51,7 +51,12 @@ def test_the_provider_says_who_comes_in_and_as_what(
         "mallory@example.com": (403, 303, 303),  # whose address nobody vouches for
     }[email] == statuses
     last = visitor.web.rows(AdminActionRow)[-1]
-    assert (last.actor, last.action) == (email, "log in" if arrived.status_code == 303 else "sign-on refused")
+    assert (last.actor, last.action) == {
+        "olga@example.com": (email, "log in"),
+        "vera@example.com": (email, "log in"),
+        "otto@example.com": (email, "sign-on refused"),
+        "mallory@example.com": (f"{email} (not vouched for)", "sign-on refused"),
+    }[email]
 
 
 def test_the_provider_takes_a_code_once(sqlite_database: Database, openid_provider: OpenidProvider) -> None:

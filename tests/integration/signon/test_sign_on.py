@@ -101,10 +101,10 @@ def test_an_address_that_the_provider_does_not_vouch_for_is_nobodys(
 
 
 @pytest.mark.parametrize("email", [None, "ada", "a\0@example.com"])
-def test_without_an_email_address_nobody_comes_in(sqlite_database: Database, provider: Forger, email: Any) -> None:
+def test_without_an_email_address_nobody_comes_in(database: Database, provider: Forger, email: Any) -> None:
     provider.person["email"] = email
 
-    refused = travel(sqlite_database, provider, oidc_email_domains=("example.com",)).sign_in()
+    refused = travel(database, provider, oidc_email_domains=("example.com",)).sign_in()
 
     assert refused.status_code == 403
     assert "tells no email address" in refused.text
