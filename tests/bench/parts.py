@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import acknowledging, agreeing, draining, reconciling, sweep, syncing
+from tests.bench import acknowledging, agreeing, draining, pages, reconciling, sweep, syncing
 from tests.bench.figures import Part
 
 PARTS: tuple[Part, ...] = (
@@ -12,5 +12,6 @@ PARTS: tuple[Part, ...] = (
     draining.PART,
     syncing.PART,
     reconciling.PART,
+    pages.PART,
     sweep.PART,
 )

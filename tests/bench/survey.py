@@ -26,9 +26,11 @@ class Seen:
         return f"{self.visit.name}: {self.work.rows} rows {scanned}\n{self.asked.statement}\n{self.work.plan}"
 
 
-def survey(database: Database, visits: Sequence[Visit], *, prefer_indexes: bool = False) -> Iterator[Seen]:
+def survey(
+    database: Database, visits: Sequence[Visit], *, secret_key: str, prefer_indexes: bool = False
+) -> Iterator[Seen]:
     """What each visit asks. Raises RuntimeError where one is not answered as it should be."""
-    person = come_in(database, Role.OPERATOR)
+    person = come_in(database, Role.OPERATOR, secret_key=secret_key)
     token = person.web.token(name=uuid4().hex)
     for visit in visits:
         with watching(database) as watched:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from sqlmodel import Session, col, select
 from werkzeug.exceptions import BadRequest
@@ -59,7 +61,7 @@ class _Pages:
         with self._database.reading() as session:
             groups = session.connection().execute(self._database.sql(_GROUPS)).all()
             rows, more = one_page(list_failed(session, limit=PAGE + 1, after=after))
-            codes = {(row.kind, row.key): _last_code(session, row) for row in rows}
+            codes = _last_codes(session, rows)
         return render_template("admin/failed.html", groups=groups, rows=rows, more=more, codes=codes)
 
     def retry(self) -> AnyResponse:
@@ -120,9 +122,15 @@ def _kind() -> Kind:
         raise BadRequest("There is no such kind of request.") from None
 
 
-def _last_code(session: Session, row: SyncRequestRow) -> str:
-    run = SyncRunRow
+def _last_codes(session: Session, rows: Sequence[SyncRequestRow]) -> dict[tuple[str, str], str]:
+    """What each of them failed with in the end, by kind and key."""
+    run, request = SyncRunRow, SyncRequestRow
     last = select(run.error_code).where(
-        run.kind == row.kind, run.key == row.key, run.seq_to == row.failed_seq, run.outcome == "failed"
+        run.kind == request.kind, run.key == request.key, run.seq_to == request.failed_seq, run.outcome == "failed"
     )
-    return session.exec(last.order_by(col(run.id).desc()).limit(1)).first() or _UNKNOWN_CODE
+    code = last.order_by(col(run.id).desc()).limit(1).scalar_subquery()
+    kinds, keys = {row.kind for row in rows}, [row.key for row in rows]
+    found = session.exec(
+        select(request.kind, request.key, code).where(col(request.kind).in_(kinds), col(request.key).in_(keys))
+    )
+    return {(kind, key): word or _UNKNOWN_CODE for kind, key, word in found}

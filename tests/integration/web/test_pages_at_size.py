@@ -9,6 +9,7 @@ from tests.bench.survey import survey
 from tests.bench.visits import visits
 from tests.integration.web.conftest import SETTINGS
 
+KEY = SETTINGS.secret_key
 SIZE = Size(subscriptions=6_000, runs=24_000, waiting=20, failed=40, held=15, often=10)
 #: Rows of PostgreSQL, and thousands of steps of SQLite's machine. An export reads a thousand rows at a time.
 MOST = {"postgresql": 1100, "sqlite": 36}
@@ -23,7 +24,7 @@ OF_NO_SIZE = {"admin.asset", "admin.nowhere", "health.healthz", "openapi.docs", 
 def test_every_statement_of_every_page_reads_little_of_a_grown_store(database: Database) -> None:
     fill(database, SIZE)
 
-    seen = list(survey(database, visits(SIZE, SETTINGS.secret_key), prefer_indexes=True))
+    seen = list(survey(database, visits(SIZE, KEY), secret_key=KEY, prefer_indexes=True))
 
     least = MOST[database.dialect]
     greedy = [str(each) for each in seen if not each.work.is_bounded(_most(each.visit.name, least), SMALL)]
@@ -36,7 +37,7 @@ def test_every_address_that_reads_is_visited(sqlite_database: Database) -> None:
     readable = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
     routes = app.url_map.bind("localhost")
 
-    visited = {routes.match(visit.path.partition("?")[0])[0] for visit in visits(SIZE, SETTINGS.secret_key)}
+    visited = {routes.match(visit.path.partition("?")[0])[0] for visit in visits(SIZE, KEY)}
 
     assert readable - visited - OF_NO_SIZE == set()
 
