@@ -75,11 +75,6 @@ def fill(database: Database, size: Size) -> None:
             "busy": BUSY,
             "often": size.often,
         }
-        there = [name for name in _LISTED if name in SQLModel.metadata.tables["limio_subscription"].columns]
-        values["listed"] = "".join(f"{name}, " for name in there)
-        values["orders"] = "".join(f"{_LISTED[name]}, " for name in there).format(
-            ends=_WORDS["ends"].format(**values), born=_WORDS["born"].format(**values)
-        )
         for name, written in _WORDS.items():
             values[name] = written.format(**values)
         for statement in (*_LIMIO, *_SYNC, *_HISTORY, *_PEOPLE):
@@ -163,13 +158,6 @@ _WORDS = {
     "ends": "({today} - 30 + (n * 7919) % 395)",
 }
 
-#: The orders of lists.
-_LISTED = {
-    "listed_number": "number_of(n)",
-    "listed_updated": "stamp_of({born})",
-    "listed_end": "CAST(day_of({ends}) AS text)",
-}
-
 _LIMIO = (
     """
 INSERT INTO limio_identity (id, status, name, owner, created, updated, document)
@@ -185,12 +173,11 @@ SELECT 'cus-' || hex_of('customer', n), 'active', {name}, 'id-' || hex_of('owner
 FROM counting WHERE n <= {customers}
 """,
     """
-INSERT INTO limio_subscription (id, status, reference, name, owner, customer, created, updated, listed_at,
-  listed_number, listed_updated, listed_end, term_start, term_end, auto_renew, external, order_id, never_synced, {listed}document)
+INSERT INTO limio_subscription (id, status, reference, name, owner, customer, created, updated, listed_at, term_start,
+  term_end, auto_renew, external, order_id, never_synced, document)
 SELECT 'sub-' || hex_of('sub', n), {status}, number_of(n), number_of(n), 'id-' || hex_of('owner', 1 + n % {customers}),
-  'cus-' || hex_of('customer', 1 + n % {customers}), stamp_of({born}), stamp_of({born}), stamp_of({born}), number_of(n),
-  stamp_of({born}), '' || day_of({ends}),
-  day_of({ends} - 365), day_of({ends}), n % 10 < 7, n % 12 = 0, 'order-' || hex_of('order', n), n % 40 = 3, {orders}
+  'cus-' || hex_of('customer', 1 + n % {customers}), stamp_of({born}), stamp_of({born}), stamp_of({born}),
+  day_of({ends} - 365), day_of({ends}), n % 10 < 7, n % 12 = 0, 'order-' || hex_of('order', n), n % 40 = 3,
   as_json('{{"id": "sub-' || hex_of('sub', n) || '", "record_type": "subscription", "status": "' || {status} ||
   '", "reference": "' || number_of(n) || '", "data": {{"termEndDate": "' || day_of({ends}) ||
   '", "price": {{"amount": 17.5, "currency": "GBP", "summary": {{"headline": "A month for 17.50"}}}},'
