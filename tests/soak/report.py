@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import sqlite3
 import subprocess
 from collections import defaultdict
@@ -30,7 +31,7 @@ three must be 0. Backoffs, pauses and leases are made to pass, so that nothing i
 """
 _AGAIN = """## Run it again
 
-    make soak                        # everything, about {hours} on this machine
+    make soak                        # everything, about {minutes} minutes on this machine
     make soak ONLY=kills,overlap     # some parts ({names}); the others keep what they say here
     make soak SEED=7 KILLS=100       # other seeds (the first piece has SEED, each further one the next), other sizes
 
@@ -64,42 +65,54 @@ def _git(*words: str) -> str:
     return done.stdout.strip()
 
 
-def write_page() -> bool:
-    """Write the page from the logs; whether all that ran was well and no part is missing."""
-    sections, well, seconds = [], True, 0.0
+def write_page() -> set[str]:
+    """Write the page from the logs, and return the names of the parts that ran and were well.
+
+    A part without a log keeps what the page says of it.
+    """
+    said = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    sections, well, seconds = [], set(), 0.0
     for part in PARTS:
         logged = {kind: _read(part, kind) for kind in KINDS}
-        section, is_well = _section(part, logged)
-        sections.append(section)
-        well = well and is_well
-        seconds += max((sum(piece["seconds"] for piece in pieces) for pieces in logged.values()), default=0.0)
-    hours = f"{seconds / 60:.0f} minutes"
-    again = _AGAIN.format(hours=hours, names=", ".join(part.name for part in PARTS))
+        if any(logged.values()):
+            section = _section(part, logged)
+        else:
+            kept = re.search(_marked(part.name, "(.*?)"), said, re.DOTALL)
+            section = kept[1] if kept else f"## {part.title}\n\n{part.about}\n\nNot run yet.\n"
+        sections.append(_marked(part.name, section))
+        if all(logged.values()) and not any(piece["wrong"] for pieces in logged.values() for piece in pieces):
+            well.add(part.name)
+        seconds += max(sum(piece["seconds"] for piece in pieces) for pieces in logged.values())
+    again = _AGAIN.format(minutes=round(seconds / 60), names=", ".join(part.name for part in PARTS))
     PAGE.write_text(_HEAD + "\n".join([*sections, again]), encoding="utf-8")
     return well
 
 
-def _section(part: Part, logged: dict[str, list[dict[str, Any]]]) -> tuple[str, bool]:
-    lines = [f"## {part.title}", "", part.about, ""]
-    wrong = [(kind, piece) for kind, pieces in logged.items() for piece in pieces if piece["wrong"]]
-    names = list(dict.fromkeys(name for pieces in logged.values() for piece in pieces for name in piece["counts"]))
-    if names:
-        head = ["", *logged]
-        lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-        lines += [_row(name, [_sum(pieces, name) for pieces in logged.values()]) for name in names]
-        lines += [
-            _row(f"{part.unit} wanted", [str(pieces[0]["wanted"]) if pieces else "-" for pieces in logged.values()]),
-            _row("seeds", [_span([piece["seed"] for piece in pieces]) for pieces in logged.values()]),
-            _row("minutes", [f"{sum(piece['seconds'] for piece in pieces) / 60:.0f}" for pieces in logged.values()]),
-            "",
-        ]
-    else:
-        lines += ["Not run yet.", ""]
-    for kind, piece in wrong:
-        told = "\n".join(f"    {line[:160]}" for text in piece["wrong"][:10] for line in str(text).splitlines()[:20])
-        lines += [f"**Failed** on {kind}, seed {piece['seed']}, {piece['size']} {part.unit}:", "", told, ""]
-    lines += [f"*{text}*" for text in _conditions(logged)] + [""]
-    return "\n".join(lines), bool(names) and not wrong
+def _marked(name: str, section: str) -> str:
+    return f"<!-- {name}: written by make soak -->\n{section}<!-- end of {name} -->\n"
+
+
+def _section(part: Part, logged: dict[str, list[dict[str, Any]]]) -> str:
+    names = dict.fromkeys(name for pieces in logged.values() for piece in pieces for name in piece["counts"])
+    rows = {name: [_sum(pieces, name) for pieces in logged.values()] for name in names}
+    rows |= {
+        f"{part.unit} wanted": [f"{pieces[0]['wanted']:,}" if pieces else "-" for pieces in logged.values()],
+        "seeds": [_span([piece["seed"] for piece in pieces]) for pieces in logged.values()],
+        "minutes": [f"{sum(piece['seconds'] for piece in pieces) / 60:.0f}" for pieces in logged.values()],
+    }
+    table = ["| | " + " | ".join(logged) + " |", "|---" * (len(logged) + 1) + "|"]
+    table += [f"| {name} | " + " | ".join(values) + " |" for name, values in rows.items()]
+    lines = [f"## {part.title}", "", part.about, "", *table, ""]
+    for kind, pieces in logged.items():
+        for piece in pieces:
+            lines += _failure(part, kind, piece) if piece["wrong"] else []
+    return "\n".join([*lines, *(f"*{text}*\n" for text in _conditions(logged))])
+
+
+def _failure(part: Part, kind: str, piece: dict[str, Any]) -> list[str]:
+    told = [line for text in piece["wrong"][:10] for line in str(text).splitlines()[:20]]
+    head = f"**Failed** on {kind}, seed {piece['seed']}, {piece['size']:,} {part.unit}:"
+    return [head, "", *(f"    {line[:160]}" for line in told), ""]
 
 
 def _conditions(logged: dict[str, list[dict[str, Any]]]) -> list[str]:
@@ -113,10 +126,6 @@ def _conditions(logged: dict[str, list[dict[str, Any]]]) -> list[str]:
         f" {machine}; load {min(piece['load'] for piece in pieces):.1f} to {max(piece['load'] for piece in pieces):.1f}"
         for (commit, machine), pieces in found.items()
     ]
-
-
-def _row(name: str, values: list[str]) -> str:
-    return f"| {name} | " + " | ".join(values) + " |"
 
 
 def _sum(pieces: list[dict[str, Any]], name: str) -> str:
