@@ -16,6 +16,8 @@ from sync_service.plan import Document
 
 #: PostgreSQL indexes no text above some 2,700 bytes; four bytes is the longest character.
 LONGEST_TEXT = 500
+#: Where a subscription without an end stands in a list by the end.
+NEVER_ENDS = "9999-12-31"
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,9 @@ def derive_columns(record_type: str, document: Document) -> Columns:
     if record_type == "subscription":
         values["external"] = bool(values["external"])
         values["listed_at"] = values["created"] or ""
+        values["listed_number"] = values["reference"] or ""
+        values["listed_updated"] = values["updated"] or ""
+        values["listed_end"] = values["term_end"].isoformat() if values["term_end"] else NEVER_ENDS
     if record_type == "customer":
         for name in ("email", "name"):
             values[f"{name}_folded"] = fold(values[name]) or None

@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+from sync_service.limio.columns import NEVER_ENDS
 from sync_service.tables.kinds import BYTEWISE, DOCUMENT
 
 
@@ -41,6 +42,20 @@ class LimioObject(SQLModel):
     synced_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
+def _lists_where(flag: str) -> tuple[Index, ...]:
+    """An index for each order of the list of those that have `flag`."""
+    where = text(flag)
+    return tuple(
+        Index(f"ix_limio_subscription_{flag}_{order}", column, "id", sqlite_where=where, postgresql_where=where)
+        for order, column in (
+            ("newest", "listed_at"),
+            ("number", "listed_number"),
+            ("updated", "listed_updated"),
+            ("ending", "listed_end"),
+        )
+    )
+
+
 class SubscriptionRow(LimioObject, table=True):
     """A Limio subscription."""
 
@@ -50,7 +65,12 @@ class SubscriptionRow(LimioObject, table=True):
         Index("ix_limio_subscription_reference", "reference"),
         Index("ix_limio_subscription_newest", "listed_at", "id"),
         Index("ix_limio_subscription_status", "status", "listed_at", "id"),
-        Index("ix_limio_subscription_ending", "term_end", "id"),
+        Index("ix_limio_subscription_number", "listed_number", "id"),
+        Index("ix_limio_subscription_updated", "listed_updated", "id"),
+        Index("ix_limio_subscription_ending", "listed_end", "id"),
+        Index("ix_limio_subscription_status_number", "status", "listed_number", "id"),
+        Index("ix_limio_subscription_status_updated", "status", "listed_updated", "id"),
+        Index("ix_limio_subscription_status_ending", "status", "listed_end", "id"),
         Index(
             "ix_limio_subscription_renewing",
             "status",
@@ -86,8 +106,12 @@ class SubscriptionRow(LimioObject, table=True):
     never_synced: bool = True
     #: The order (`order-…`) that made it: the first part of Limio's `ref`.
     order_id: str | None = Field(default=None, sa_type=Text, index=True)
-    #: `created`, empty where Limio does not say: the order of lists.
+    #: `created`, `reference` and `updated`, empty where Limio does not say: the orders of lists.
     listed_at: str = Field(default="", sa_type=BYTEWISE)
+    listed_number: str = Field(default="", sa_type=BYTEWISE)
+    listed_updated: str = Field(default="", sa_type=BYTEWISE)
+    #: The term's end as YYYY-MM-DD; what ends never comes last.
+    listed_end: str = Field(default=NEVER_ENDS, sa_type=BYTEWISE)
 
 
 class ScheduleRow(LimioObject, table=True):

@@ -58,6 +58,14 @@ class SyncRequestRow(SQLModel, table=True):
             sqlite_where=text("failed_seq = requested_seq"),
             postgresql_where=text("failed_seq = requested_seq"),
         ),
+        Index(
+            "ix_sync_request_checked",
+            "kind",  # with the condition's columns in it SQLite prefers the index to those of one of them
+            "checked_at",
+            "key",
+            sqlite_where=text("kind = 'subscription' AND checked_at IS NOT NULL"),
+            postgresql_where=text("kind = 'subscription' AND checked_at IS NOT NULL"),
+        ),
     )
 
     kind: str = Field(primary_key=True, sa_type=Text)
@@ -113,6 +121,14 @@ class SyncRunRow(SQLModel, table=True):
         Index("ix_sync_run_request", "kind", "key", "seq_to"),
         Index("ix_sync_run_outcome", "outcome", "id"),
         Index("ix_sync_run_day", "ended_at", "outcome"),
+        Index(
+            "ix_sync_run_drift",
+            "trigger",
+            "outcome",
+            "ended_at",
+            sqlite_where=text("trigger = 'sweep' AND outcome = 'changed'"),
+            postgresql_where=text("trigger = 'sweep' AND outcome = 'changed'"),
+        ),
         Index(
             "uq_sync_run_open_held",
             "kind",

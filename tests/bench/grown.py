@@ -173,10 +173,11 @@ SELECT 'cus-' || hex_of('customer', n), 'active', {name}, 'id-' || hex_of('owner
 FROM counting WHERE n <= {customers}
 """,
     """
-INSERT INTO limio_subscription (id, status, reference, name, owner, customer, created, updated, listed_at, term_start,
-  term_end, auto_renew, external, order_id, never_synced, document)
+INSERT INTO limio_subscription (id, status, reference, name, owner, customer, created, updated, listed_at,
+  listed_number, listed_updated, listed_end, term_start, term_end, auto_renew, external, order_id, never_synced, document)
 SELECT 'sub-' || hex_of('sub', n), {status}, number_of(n), number_of(n), 'id-' || hex_of('owner', 1 + n % {customers}),
-  'cus-' || hex_of('customer', 1 + n % {customers}), stamp_of({born}), stamp_of({born}), stamp_of({born}),
+  'cus-' || hex_of('customer', 1 + n % {customers}), stamp_of({born}), stamp_of({born}), stamp_of({born}), number_of(n),
+  stamp_of({born}), '' || day_of({ends}),
   day_of({ends} - 365), day_of({ends}), n % 10 < 7, n % 12 = 0, 'order-' || hex_of('order', n), n % 40 = 3,
   as_json('{{"id": "sub-' || hex_of('sub', n) || '", "record_type": "subscription", "status": "' || {status} ||
   '", "reference": "' || number_of(n) || '", "data": {{"termEndDate": "' || day_of({ends}) ||

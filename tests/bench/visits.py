@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from sync_service.web.admin.finding import MATTERS, STATUSES
 from sync_service.web.admin.history_pages import OUTCOMES, VERDICTS
+from sync_service.web.admin.ordering import ORDERS
 from sync_service.web.admin.sealing import Seal
 from tests.bench.grown import BUSY, Size, number_of
 
@@ -86,6 +87,15 @@ def _lists(seal: Seal) -> Iterator[Visit]:
         if status or matter:
             name = ", ".join(filter(None, ("subscriptions", status, MATTERS.get(matter, ""))))
             yield _list(name, status=status, matter=matter)
+    for order in ORDERS:
+        for word in (order, f"-{order}"):
+            yield _list(f"subscriptions by {word}", sort=word)
+            for status, matter in (("cancelled", ""), ("", "external"), ("", "unsynced"), ("", "failing")):
+                yield _list(f"subscriptions by {word}, {status}{matter}", sort=word, status=status, matter=matter)
+    late = {"number": number_of(8), "updated": _EARLY, "ending": "2030-01-01", "checked": "9"}
+    for order, first in late.items():
+        for way in ("after", "before"):
+            yield _list(f"subscriptions by {order}, {way} one", sort=order, **{way: _cursor(first, "sub-8")})
     texts = {
         "a number": number_of(BUSY),
         "a Limio id": key_of("subscription", BUSY),

@@ -333,11 +333,14 @@ def upgrade() -> None:
         sa.Column("never_synced", sa.Boolean(), nullable=False),
         sa.Column("order_id", sa.Text(), nullable=True),
         sa.Column("listed_at", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.Column("listed_number", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.Column("listed_updated", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.Column("listed_end", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_limio_subscription")),
     )
     with op.batch_alter_table("limio_subscription", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_limio_subscription_customer"), ["customer"], unique=False)
-        batch_op.create_index("ix_limio_subscription_ending", ["term_end", "id"], unique=False)
+        batch_op.create_index("ix_limio_subscription_ending", ["listed_end", "id"], unique=False)
         batch_op.create_index(
             "ix_limio_subscription_external",
             ["listed_at", "id"],
@@ -353,6 +356,7 @@ def upgrade() -> None:
             postgresql_where=sa.text("never_synced IS true"),
         )
         batch_op.create_index("ix_limio_subscription_newest", ["listed_at", "id"], unique=False)
+        batch_op.create_index("ix_limio_subscription_number", ["listed_number", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_limio_subscription_order_id"), ["order_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_limio_subscription_owner"), ["owner"], unique=False)
         batch_op.create_index("ix_limio_subscription_reference", ["reference"], unique=False)
@@ -364,7 +368,11 @@ def upgrade() -> None:
             postgresql_where=sa.text("auto_renew IS true"),
         )
         batch_op.create_index("ix_limio_subscription_status", ["status", "listed_at", "id"], unique=False)
+        batch_op.create_index("ix_limio_subscription_status_ending", ["status", "listed_end", "id"], unique=False)
+        batch_op.create_index("ix_limio_subscription_status_number", ["status", "listed_number", "id"], unique=False)
+        batch_op.create_index("ix_limio_subscription_status_updated", ["status", "listed_updated", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_limio_subscription_subscription_id"), ["subscription_id"], unique=False)
+        batch_op.create_index("ix_limio_subscription_updated", ["listed_updated", "id"], unique=False)
 
     op.create_table(
         "limio_subscription_offer",
@@ -492,6 +500,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("due_at IS NOT NULL"),
         )
         batch_op.create_index(
+            "ix_sync_request_checked",
+            ["kind", "checked_at", "key"],
+            unique=False,
+            sqlite_where=sa.text("kind = 'subscription' AND checked_at IS NOT NULL"),
+            postgresql_where=sa.text("kind = 'subscription' AND checked_at IS NOT NULL"),
+        )
+        batch_op.create_index(
             "ix_sync_request_failed",
             ["kind", "key"],
             unique=False,
@@ -538,6 +553,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("sync_run", schema=None) as batch_op:
         batch_op.create_index("ix_sync_run_day", ["ended_at", "outcome"], unique=False)
+        batch_op.create_index(
+            "ix_sync_run_drift",
+            ["trigger", "outcome", "ended_at"],
+            unique=False,
+            sqlite_where=sa.text("trigger = 'sweep' AND outcome = 'changed'"),
+            postgresql_where=sa.text("trigger = 'sweep' AND outcome = 'changed'"),
+        )
         batch_op.create_index("ix_sync_run_outcome", ["outcome", "id"], unique=False)
         batch_op.create_index("ix_sync_run_request", ["kind", "key", "seq_to"], unique=False)
         batch_op.create_index(batch_op.f("ix_sync_run_subscription_id"), ["subscription_id"], unique=False)
@@ -632,6 +654,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_sync_run_subscription_id"))
         batch_op.drop_index("ix_sync_run_request")
         batch_op.drop_index("ix_sync_run_outcome")
+        batch_op.drop_index(
+            "ix_sync_run_drift",
+            sqlite_where=sa.text("trigger = 'sweep' AND outcome = 'changed'"),
+            postgresql_where=sa.text("trigger = 'sweep' AND outcome = 'changed'"),
+        )
         batch_op.drop_index("ix_sync_run_day")
 
     op.drop_table("sync_run")
@@ -650,6 +677,11 @@ def downgrade() -> None:
             "ix_sync_request_failed",
             sqlite_where=sa.text("failed_seq = requested_seq"),
             postgresql_where=sa.text("failed_seq = requested_seq"),
+        )
+        batch_op.drop_index(
+            "ix_sync_request_checked",
+            sqlite_where=sa.text("kind = 'subscription' AND checked_at IS NOT NULL"),
+            postgresql_where=sa.text("kind = 'subscription' AND checked_at IS NOT NULL"),
         )
         batch_op.drop_index(
             "ix_sync_request_age",
@@ -679,7 +711,11 @@ def downgrade() -> None:
 
     op.drop_table("limio_subscription_offer")
     with op.batch_alter_table("limio_subscription", schema=None) as batch_op:
+        batch_op.drop_index("ix_limio_subscription_updated")
         batch_op.drop_index(batch_op.f("ix_limio_subscription_subscription_id"))
+        batch_op.drop_index("ix_limio_subscription_status_updated")
+        batch_op.drop_index("ix_limio_subscription_status_number")
+        batch_op.drop_index("ix_limio_subscription_status_ending")
         batch_op.drop_index("ix_limio_subscription_status")
         batch_op.drop_index(
             "ix_limio_subscription_renewing",
@@ -689,6 +725,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_limio_subscription_reference")
         batch_op.drop_index(batch_op.f("ix_limio_subscription_owner"))
         batch_op.drop_index(batch_op.f("ix_limio_subscription_order_id"))
+        batch_op.drop_index("ix_limio_subscription_number")
         batch_op.drop_index("ix_limio_subscription_newest")
         batch_op.drop_index(
             "ix_limio_subscription_never_synced",

@@ -99,6 +99,7 @@ def _add_assets(blueprint: Blueprint) -> None:
 def _add_words(blueprint: Blueprint) -> None:
     for name in (
         "moment",
+        "instant",
         "day",
         "money",
         "span",

@@ -6,14 +6,13 @@ the first and nothing is shown twice.
 
 from __future__ import annotations
 
-import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, tuple_, union
+from sqlalchemy import ColumnElement, Select, and_, func, text, union
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from sync_service.db import Database
@@ -27,15 +26,19 @@ from sync_service.tables import (
     SyncRunRow,
     ZuoraLinkRow,
 )
+from sync_service.web.admin.ordering import NEWEST, ORDERS, Turn, close, is_position, place, read_turn
 
 PAGE = 50
 #: Customers whose subscriptions one search shows; a longer beginning finds the others.
 MOST_CUSTOMERS = 500
 SOON_DAYS = 30
+#: Drift that a sweep found longer ago is no news.
+LATELY_DAYS = 30
 STATUSES = ("active", "initial", "suspended", "cancelled", "pending")
 MATTERS = {
     "failing": "Failing",
     "held": "Held",
+    "drifted": "Drifted lately",
     "external": "External",
     "unsynced": "Never synced",
     "renewing": "Renewing soon",
@@ -51,6 +54,21 @@ class Question:
     status: str = ""
     matter: str = ""
     today: date
+    #: The order that is wished for.
+    sort: Turn = NEWEST
+
+    @property
+    def turn(self) -> Turn:
+        """The order that an index serves: by the term's end for what renews soon, by the last check only for all."""
+        if self.matter == "renewing":
+            return Turn(ORDERS["ending"], self.sort.descends and self.sort.order.name == "ending")
+        if self.sort.order.name == "checked" and (self.status or self.matter or self.text):
+            return NEWEST
+        return self.sort
+
+    def can_sort(self, name: str) -> bool:
+        """Whether this order can be chosen with these filters."""
+        return replace(self, sort=read_turn(name)).turn.order.name == name
 
 
 @dataclass(frozen=True)
@@ -85,31 +103,43 @@ class Found:
 
 @dataclass(frozen=True)
 class FoundPage:
-    """Some of them, and where the next page begins."""
+    """Some of them, and where the next page and the one before begin."""
 
     rows: tuple[Found, ...]
     after: str | None
     #: More customers fit the text than are shown.
     is_cut: bool = False
+    before: str | None = None
 
 
-def find_page(session: Session, question: Question, after: str | None = None, limit: int = PAGE) -> FoundPage:
-    """Up to `limit` subscriptions after the page that gave `after`; an `after` of nobody's is the beginning."""
+def find_page(
+    session: Session, question: Question, after: str | None = None, limit: int = PAGE, *, before: str | None = None
+) -> FoundPage:
+    """Up to `limit` subscriptions after the page that gave `after`, or ahead of the one that gave `before`.
+
+    A position of nobody's is the beginning.
+    """
     statement, is_cut = _statement(session, question)
-    ends = question.matter == "renewing"
-    keys = (col(SubscriptionRow.term_end), col(SubscriptionRow.id)) if ends else _NEWEST
-    position = _open(after)
-    if position:
-        first: Any = date.fromisoformat(position[0]) if ends else position[0]
-        here = tuple_(first, position[1])
-        statement = statement.where(tuple_(*keys) > here if ends else tuple_(*keys) < here)
-    order = [key.asc() if ends else key.desc() for key in keys]
-    rows = list(session.exec(statement.order_by(*order).limit(limit + 1)))  # type: ignore[call-overload]
-    more = rows[limit - 1] if len(rows) > limit else None
-    next_after = None
-    if more is not None:
-        next_after = _close(more.term_end.isoformat() if ends and more.term_end else more.listed_at, more.id)
-    return FoundPage(tuple(complete(session, rows[:limit])), next_after, is_cut)
+    turn = question.turn
+    backward = is_position(before, turn)
+    placed = place(statement, turn, before if backward else after, backward=backward, limit=limit + 1)
+    rows = list(session.exec(placed))
+    more = len(rows) > limit
+    found = list(complete(session, rows[:limit][:: -1 if backward else 1]))
+    follows, precedes = (bool(found), more) if backward else (more, bool(found) and is_position(after, turn))
+    return FoundPage(
+        tuple(found),
+        close(_position(found[-1], turn)) if follows else None,
+        is_cut,
+        close(_position(found[0], turn)) if precedes else None,
+    )
+
+
+def _position(found: Found, turn: Turn) -> tuple[Any, Any]:
+    if turn.order.name == "checked":
+        return (found.request.checked_at or 0, found.request.key) if found.request else (0, "")
+    first, last = turn.order.keys
+    return getattr(found.subscription, first.key), getattr(found.subscription, last.key)
 
 
 def find_all(database: Database, question: Question, limit: int = 1000) -> Iterator[Found]:
@@ -139,11 +169,10 @@ def find_exact(session: Session, text: str) -> str | None:
     return session.exec(named.order_by(col(SubscriptionRow.id)).limit(1)).first()
 
 
-_NEWEST = (col(SubscriptionRow.listed_at), col(SubscriptionRow.id))
-
-
 def _statement(session: Session, question: Question) -> tuple[Select[Any], bool]:
     statement: Any = select(SubscriptionRow)
+    if question.turn.order.name == "checked":
+        statement = _by_last_check(statement)
     is_cut = False
     if question.text:
         customers = _find_customers(session, question.text)
@@ -161,6 +190,16 @@ def _statement(session: Session, question: Question) -> tuple[Select[Any], bool]
     if matter is not None:
         statement = statement.where(matter(question.today))
     return statement, is_cut
+
+
+def _by_last_check(statement: Any) -> Any:
+    """Joined with the queue's rows, which know when a run last ended well; what was never checked is left out."""
+    link, request = ZuoraLinkRow, SyncRequestRow
+    return (
+        statement.join(link, col(link.subscription_id) == col(SubscriptionRow.id))
+        .join(request, col(request.key) == col(link.number))
+        .where(text("sync_request.kind = 'subscription'"), col(request.checked_at).is_not(None))
+    )
 
 
 def _find_customers(session: Session, text: str) -> list[str]:
@@ -199,13 +238,30 @@ def _is_unsynced(_: date) -> ColumnElement[bool]:
 
 
 def _is_renewing(today: date) -> ColumnElement[bool]:
-    ends = col(SubscriptionRow.term_end)
-    return and_(ends >= today, ends <= today + timedelta(days=SOON_DAYS), col(SubscriptionRow.auto_renew).is_(True))
+    ends, last = col(SubscriptionRow.listed_end), today + timedelta(days=SOON_DAYS)
+    return and_(ends >= today.isoformat(), ends <= last.isoformat(), col(SubscriptionRow.auto_renew).is_(True))
+
+
+def _has_drifted(today: date) -> ColumnElement[bool]:
+    """The last thing that changed it was a sweep, lately, and no order of our own was the reason."""
+    run, other = SyncRunRow, aliased(SyncRunRow)
+    midnight = datetime.combine(today - timedelta(days=LATELY_DAYS), time(), UTC)
+    last = select(func.max(other.id)).where(other.kind == run.kind, other.key == run.key).correlate(run)
+    found = select(run.key).where(
+        text("sync_run.trigger = 'sweep' AND sync_run.outcome = 'changed'"),
+        col(run.ended_at) >= int(midnight.timestamp() * 1000),
+        col(run.actor).startswith("sweep ", autoescape=True),
+        col(run.actor).not_like("%(echo)"),
+        col(run.id) == last.scalar_subquery(),
+    )
+    drifted = select(found.cte("drifted").c.key)
+    return _of_keys(drifted)
 
 
 _MATTERS = {
     "failing": _is_failing,
     "held": _is_held,
+    "drifted": _has_drifted,
     "external": _is_external,
     "unsynced": _is_unsynced,
     "renewing": _is_renewing,
@@ -213,7 +269,7 @@ _MATTERS = {
 
 
 #: Matters that are few beside all subscriptions of a status.
-_OF_FEW = frozenset({"failing", "held"})
+_OF_FEW = frozenset({"failing", "held", "drifted"})
 
 
 def complete(session: Session, rows: list[SubscriptionRow]) -> Iterator[Found]:
@@ -230,17 +286,3 @@ def complete(session: Session, rows: list[SubscriptionRow]) -> Iterator[Found]:
         link = links.get(row.id)
         number = link.number if link else row.reference
         yield Found(row, customers.get(row.customer or ""), link, requests.get(number or ""))
-
-
-def _close(first: str, last_id: str) -> str:
-    return urlsafe_b64encode(json.dumps([first, last_id]).encode()).decode().rstrip("=")
-
-
-def _open(after: str | None) -> tuple[str, str] | None:
-    try:
-        first, last_id = json.loads(urlsafe_b64decode((after or "").encode() + b"==="))
-        if not (isinstance(first, str) and isinstance(last_id, str) and (first + last_id).isprintable()):
-            return None
-    except (ValueError, TypeError, RecursionError):
-        return None
-    return first, last_id

@@ -21,6 +21,7 @@ from sync_service.web.admin.desk import Desk, chosen
 from sync_service.web.admin.detail import read_detail
 from sync_service.web.admin.door import operators_only, who
 from sync_service.web.admin.finding import MATTERS, STATUSES, Found, Question, find_all, find_exact, find_page
+from sync_service.web.admin.ordering import NEWEST, read_turn
 from sync_service.web.admin.progress import read_progress
 from sync_service.web.answers import answer
 
@@ -50,9 +51,10 @@ class _Pages:
         """The list."""
         question = self._question()
         with self._database.reading() as session:
-            page = find_page(session, question, request.args.get("after"))
+            page = find_page(session, question, request.args.get("after"), before=request.args.get("before"))
+        sort = question.sort.word
         kept = {"q": request.args.get("q"), "status": question.status, "matter": question.matter}
-        kept = {name: value for name, value in kept.items() if value}
+        kept = {name: value for name, value in {**kept, "sort": "" if sort == NEWEST.word else sort}.items() if value}
         return render_template(
             "admin/subscriptions.html",
             page=page,
@@ -65,12 +67,12 @@ class _Pages:
     def search(self) -> AnyResponse:
         """The search form: straight to the one that a key names, else to a list whose address tells nothing."""
         text = request.form.get("text", "").strip()
-        kept: dict[str, Any] = {name: request.form.get(name) or None for name in ("status", "matter")}
+        kept: dict[str, Any] = {name: request.form.get(name) or None for name in ("status", "matter", "sort")}
         if not text:
             return redirect(url_for("admin.subscriptions", **kept), 303)
         with self._database.reading() as session:
             found = find_exact(session, text)
-        if found is not None and not any(kept.values()):
+        if found is not None and not (kept["status"] or kept["matter"]):
             return redirect(url_for("admin.subscription", key=found), 303)
         return redirect(url_for("admin.subscriptions", q=self._desk.seal.close(text), **kept), 303)
 
@@ -136,6 +138,7 @@ class _Pages:
             text=self._desk.seal.open(sealed) if sealed else "",
             status=chosen("status", STATUSES),
             matter=chosen("matter", tuple(MATTERS)),
+            sort=read_turn(request.args.get("sort", "")),
             today=today,
         )
 

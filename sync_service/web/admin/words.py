@@ -108,6 +108,16 @@ def moment(at: int | None) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(exact, exact, shown)
 
 
+def instant(text: str | None) -> Markup:
+    """A moment as Limio writes it, such as `2026-11-21T09:00:00.000Z`; what is none stays text."""
+    try:
+        when = datetime.fromisoformat(text or "")
+    except ValueError:
+        return isolated(text or "—")
+    zoned = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return moment(int((zoned - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000))
+
+
 def day(value: date | str | None) -> str:
     """A calendar day for people."""
     if isinstance(value, str):

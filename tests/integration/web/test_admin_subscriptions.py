@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import unquote
 
 import pytest
@@ -14,7 +14,8 @@ from sqlalchemy import text
 from sync_service.db import Database
 from sync_service.queue import Kind, claim, fail, finish, resolve, retry_later
 from sync_service.tables import AdminActionRow, CalloutRow, SyncCauseRow, SyncRequestRow
-from sync_service.web.admin.finding import PAGE, Question, find_all, find_page
+from sync_service.web.admin.finding import PAGE, FoundPage, Question, find_all, find_page
+from sync_service.web.admin.ordering import read_turn
 from sync_service.web.admin.people import Role
 from tests.integration.web.admin import (
     SHARE,
@@ -145,6 +146,97 @@ def test_pages_by_term_end_go_on_within_one_day(database: Database) -> None:
 
     assert found == [f"A-{index}" for index in range(7)]
     assert [each.number for each in find_all(database, question, limit=3)] == found
+
+
+def shown_numbers(page: FoundPage) -> list[str]:
+    return [str(each.number) for each in page.rows]
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("newest", ["A-3", "A-2", "A-1", "A-0"]),
+        ("-newest", ["A-0", "A-1", "A-2", "A-3"]),
+        ("number", ["A-0", "A-1", "A-2", "A-3"]),
+        ("-number", ["A-3", "A-2", "A-1", "A-0"]),
+        ("ending", ["A-2", "A-0", "A-1", "A-3"]),
+        ("-ending", ["A-3", "A-1", "A-0", "A-2"]),
+        ("updated", ["A-1", "A-0", "A-3", "A-2"]),
+        ("checked", ["A-2", "A-0"]),
+        ("-checked", ["A-0", "A-2"]),
+    ],
+)
+def test_each_order_is_turned_over_page_by_page_in_both_directions(
+    sqlite_database: Database, word: str, expected: list[str]
+) -> None:
+    database = sqlite_database
+    ends = ("2027-03-01", "2027-04-01", "2027-01-01", "")
+    updated = ("2026-05-03", "2026-05-04", "", "2026-05-02")
+    for index in range(4):
+        put_subscription(database, f"A-{index}", created=f"2026-01-0{index + 1}", term_end=ends[index])
+    for number in ("A-0", "A-2"):
+        put_done(database, number)
+    with database.transaction() as session:
+        for index in range(4):
+            statement = "UPDATE limio_subscription SET listed_updated = :at WHERE reference = :number"
+            session.connection().execute(text(statement), {"at": updated[index], "number": f"A-{index}"})
+        session.connection().execute(text("UPDATE sync_request SET checked_at = 5 WHERE key = 'A-0'"))
+    question = Question(today=TODAY, sort=read_turn(word))
+
+    with database.reading() as session:
+        pages = [find_page(session, question, limit=1)]
+        while pages[-1].after is not None:
+            pages.append(find_page(session, question, pages[-1].after, limit=1))
+        back = [pages[-1]]
+        while back[-1].before is not None:
+            back.append(find_page(session, question, before=back[-1].before, limit=1))
+
+    assert [number for page in pages for number in shown_numbers(page)] == expected
+    assert [number for page in back for number in shown_numbers(page)] == expected[::-1]
+    assert pages[0].before is None
+    assert back[-1].after == pages[0].after
+
+
+def test_the_list_is_sorted_by_its_headings(database: Database) -> None:
+    for index, end in enumerate(("2027-03-01", "2027-01-01")):
+        put_subscription(database, f"A-{index}", term_end=end, created=f"2026-01-0{index + 1}")
+    put_done(database, "A-0")
+    visitor = visit(database, Role.VIEWER)
+
+    assert numbers(visitor) == ["A-1", "A-0"]
+    assert numbers(visitor, sort="number") == ["A-0", "A-1"]
+    assert numbers(visitor, sort="-number") == ["A-1", "A-0"]
+    assert numbers(visitor, sort="ending", status="active") == ["A-1", "A-0"]
+    assert numbers(visitor, sort="-ending", matter="external") == []
+    assert numbers(visitor, sort="checked") == ["A-0"]
+    assert numbers(visitor, sort="nonsense") == ["A-1", "A-0"]
+    shown = visitor.get("/subscriptions?sort=number&status=active").text
+    assert 'aria-sort="ascending"><a class="sorter" href="/admin/subscriptions?status=active&amp;sort=-number"' in shown
+    assert (
+        visitor.post("/subscriptions", {"text": "", "sort": "-ending"}).location == "/admin/subscriptions?sort=-ending"
+    )
+    exported = csv.DictReader(io.StringIO(visitor.get("/subscriptions.csv?sort=-number").text))
+    assert [row["reference"] for row in exported] == ["A-1", "A-0"]
+
+
+def test_what_a_sweep_lately_found_to_have_drifted_is_listed_and_an_echo_is_not(database: Database) -> None:
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    sweep = {"trigger": "sweep", "actor": "sweep delta: version", "ended_at": now}
+    for number in ("A-DRIFTED", "A-ECHO", "A-SINCE", "A-TOLD", "A-LONG-AGO", "A-FOLLOWS", "A-WELL"):
+        put_subscription(database, number)
+    put_rows(
+        database,
+        make_run("A-DRIFTED", "changed", **sweep),
+        make_run("A-ECHO", "changed", **{**sweep, "actor": "sweep full: version (echo)"}),
+        make_run("A-SINCE", "changed", **sweep),
+        make_run("A-TOLD", "changed", ended_at=now),
+        make_run("A-LONG-AGO", "changed", **{**sweep, "ended_at": now - 40 * 86_400_000}),
+        make_run("A-FOLLOWS", "changed", **{**sweep, "actor": "sync of A-WELL"}),
+        make_run("A-WELL", "unchanged", **sweep),
+    )
+    put_rows(database, make_run("A-SINCE", "changed", ended_at=now, seq=2))
+
+    assert numbers(visit(database, Role.VIEWER), matter="drifted") == ["A-DRIFTED"]
 
 
 def test_the_export_holds_the_filtered_list_and_no_formula(database: Database) -> None:

@@ -1,0 +1,101 @@
+"""In which order a list of subscriptions stands, and how its pages follow each other by key in both directions.
+
+Each page asks for what comes after the last row of the one before, or before the first: the millionth is as fast as
+the first, and nothing is shown twice whatever comes in meanwhile. Every order ends with an id: no two rows are equal.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import tuple_
+from sqlmodel import col
+
+from sync_service.tables import SubscriptionRow, SyncRequestRow
+
+
+@dataclass(frozen=True)
+class Order:
+    """One order: its columns, which way it goes unless somebody turns it round, and how a position is written."""
+
+    name: str
+    keys: tuple[Any, Any]
+    descends: bool
+    #: A position's first part from its text.
+    parse: Callable[[str], Any] = str
+
+
+ORDERS = {
+    order.name: order
+    for order in (
+        Order("newest", (col(SubscriptionRow.listed_at), col(SubscriptionRow.id)), descends=True),
+        Order("number", (col(SubscriptionRow.listed_number), col(SubscriptionRow.id)), descends=False),
+        Order("updated", (col(SubscriptionRow.listed_updated), col(SubscriptionRow.id)), descends=True),
+        Order("ending", (col(SubscriptionRow.listed_end), col(SubscriptionRow.id)), descends=False),
+        Order("checked", (col(SyncRequestRow.checked_at), col(SyncRequestRow.key)), descends=True, parse=int),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """An order and the way it goes."""
+
+    order: Order
+    descends: bool
+
+    @property
+    def word(self) -> str:
+        """As an address has it: the order's name, with a minus where it is turned round."""
+        return self.order.name if self.descends == self.order.descends else f"-{self.order.name}"
+
+    @property
+    def reverse(self) -> Turn:
+        """The same order the other way round."""
+        return Turn(self.order, not self.descends)
+
+
+NEWEST = Turn(ORDERS["newest"], descends=True)
+
+
+def read_turn(word: str) -> Turn:
+    """The order that an address names; the newest first where it names none."""
+    order = ORDERS.get(word.removeprefix("-"))
+    if order is None:
+        return NEWEST
+    return Turn(order, order.descends is not word.startswith("-"))
+
+
+def place(statement: Any, turn: Turn, position: str | None, *, backward: bool, limit: int) -> Any:
+    """`statement` for the `limit` rows after `position`, or `backward` before it; a position of nobody's is no one."""
+    falls = turn.descends is not backward
+    here = _open(position, turn.order)
+    if here is not None:
+        keys, spot = tuple_(*turn.order.keys), tuple_(*here)
+        statement = statement.where(keys < spot if falls else keys > spot)
+    order = [key.desc() if falls else key.asc() for key in turn.order.keys]
+    return statement.order_by(*order).limit(limit)
+
+
+def close(parts: Sequence[Any]) -> str:
+    """A position for an address."""
+    return urlsafe_b64encode(json.dumps([str(part) for part in parts]).encode()).decode().rstrip("=")
+
+
+def is_position(position: str | None, turn: Turn) -> bool:
+    """Whether `position` is one of this order's."""
+    return _open(position, turn.order) is not None
+
+
+def _open(position: str | None, order: Order) -> tuple[Any, str] | None:
+    try:
+        first, last = json.loads(urlsafe_b64decode((position or "").encode() + b"==="))
+        if not (isinstance(first, str) and isinstance(last, str) and (first + last).isprintable()):
+            return None
+        return order.parse(first[:19]) if order.parse is int else first, last
+    except (ValueError, TypeError, RecursionError):
+        return None
