@@ -70,14 +70,14 @@ class _Place:
     def look(self) -> _Seen:
         """Measure the bare route and ours in turn."""
         seen = _Seen()
-        seconds = self.bench.pick(3.0, 1.5)
+        seconds, longer = self.bench.pick((2.0, 3.0), (1.0, 1.5))
         for each in range(self.bench.rounds):
             bare = _load(self.bare, "plain", seconds=seconds, seed=each)
             ours = _load(self.web, "callout", seconds=seconds, seed=each)
             self._measure(self.bare, bare, seen.bare, seen.bare_cpu, seen.bare_server)
             self._measure(self.web, ours, seen.ours, seen.cpu, seen.server)
             seen.bare_at_rate.append(run(replace(bare, rate=RATE)))
-            seen.ours_at_rate.append(run(replace(ours, rate=RATE)))
+            seen.ours_at_rate.append(run(replace(ours, rate=RATE, seconds=longer)))
         everything = [*seen.bare, *seen.ours, *seen.bare_at_rate, *seen.ours_at_rate]
         seen.refused = sum(each.requests - each.statuses.get("200", 0) + each.lost for each in everything)
         return seen

@@ -58,7 +58,7 @@ def _measure(bench: Bench, subscriptions: int) -> Figures:
                 different = count_different(database, version)
                 if different:
                     raise RuntimeError(f"{different} subscriptions differ from Zuora's")
-                sample = wanted[: bench.pick(300, 50)]
+                sample = wanted[: bench.pick(160, 50)]
                 plain.append(len(sample) / plain_calls.run(zuora.url, sample, _THREADS).seconds)
             what = f"{name}, {seconds * 1000:.0f} ms a call"
             figures.rows.append(Figure(what=f"{what}: callouts", unit="/s", values=[callouts / each for each in took]))

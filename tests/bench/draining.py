@@ -19,12 +19,12 @@ _THREADS = 8
 _CASES = (
     (1, 8, 0.15, Target(least=0.95, of_reference=True)),
     (3, 8, 0.15, Target(least=0.95, of_reference=True)),
-    (3, 24, 0.15, None),
     (1, 8, 0.05, Target(least=0.6, of_reference=True)),
     (3, 8, 0.05, Target(least=0.6, of_reference=True)),
-    (3, 24, 0.05, None),
 )
-_DIALECTS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+#: More calls at once than one worker has threads: for many hosts, which is what PostgreSQL is there for.
+_MORE_CASES = ((3, 24, 0.15, None), (3, 24, 0.05, None))
+_DIALECTS = {"sqlite": ("SQLite", _CASES), "postgresql": ("PostgreSQL", (*_CASES, *_MORE_CASES))}
 
 ABOUT = """
 A backlog of changed subscriptions is drained by workers of 8 threads each, two calls a sync (the subscription, its
@@ -71,20 +71,20 @@ class _Place:
         seen.calls.append(calls / took)
         seen.allowed.append(permitted / seconds)
         seen.cpu.append((sum(worker.cpu_seconds() for worker in workers) - cpu) / count * 1000)
-        sample = self.wanted[: max(count // 2, permitted)]
+        sample = self.wanted[: max(count // 3, permitted)]
         seen.plain.append(2 * len(sample) / plain_calls.run(self.zuora.url, sample, permitted).seconds)
 
 
 def measure(bench: Bench) -> Figures:
     """All cases on both databases."""
     figures = Figures()
-    most = bench.pick(160, 48)
-    for dialect, name in _DIALECTS.items():
+    most = bench.pick(240, 48)
+    for dialect, (name, cases) in _DIALECTS.items():
         url = loaded_store(bench.ground, dialect, most)
         database = connect(url)
         place = _Place(bench, database, url, bench.ground.zuora(count=most, limios=True), numbers(most))
         _sync_once(place)
-        for workers, permitted, seconds, target in _CASES:
+        for workers, permitted, seconds, target in cases:
             bench.say(f"   {name}, {workers} workers, {permitted} in flight, {seconds * 1000:.0f} ms")
             seen = _look(place, workers, permitted, seconds)
             what = f"{name}, {seconds * 1000:.0f} ms a call, {workers} worker{'s' if workers > 1 else ''}"
