@@ -32,9 +32,9 @@ MOST_PATIENCE_SECONDS = 10.0
 #: How long running syncs get after a stop, and putting back those that did not end, in seconds. Together less than the
 #: time after which a stopped process is killed (deploy/).
 GRACE_SECONDS = 25.0
-GIVE_BACK_SECONDS = 5.0
+GIVE_BACK_SECONDS = 8.0
 #: Whoever holds the row of a late sync is about to end it, in ms.
-_LOCK_TIMEOUT_MS = 1_000
+_LOCK_TIMEOUT_MS = 2_000
 
 
 class Worker:
