@@ -60,7 +60,7 @@ def read_id_token(
         rules.validate(claims)
     except InvalidKeyIdError:
         raise KeyUnknown("the ID token names a key that the provider does not publish") from None
-    except (JoseError, ValueError, TypeError) as error:
+    except (JoseError, ValueError, TypeError, RecursionError) as error:
         # The error's own text may quote claims.
         raise AnswerInvalid(f"ID token: {type(error).__name__} {getattr(error, 'claim', '')}".strip()) from None
     _check_party(claims, client_id)

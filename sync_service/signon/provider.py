@@ -188,7 +188,7 @@ def _read_answer(answer: Answer, place: str) -> Mapping[str, Any]:
         raise ProviderAway
     try:
         body = json.loads(answer.body) if len(answer.body) <= _LARGEST_BODY else None
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     body = body if isinstance(body, dict) else None
     problem = str((body or {}).get("error", ""))

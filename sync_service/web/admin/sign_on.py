@@ -35,6 +35,8 @@ COOKIE = "sync_sign_on"
 #: Sign-ons from one address that may fail at the provider within WINDOW_MS; whole offices share one.
 LIMIT, WINDOW_MS = 30, 300_000
 _COUNTERS = 4096
+#: A longer address, in bytes, would not fit into a cookie; the overview will do.
+_LONGEST_WANTED = 1000
 _STRAY = (
     "This sign-on did not begin in this browser, or too long ago. Please sign in again, from the address of these "
     "pages that you were given."
@@ -60,7 +62,8 @@ class SignOn:
         blueprint.add_url_rule("/sign-on/back", "signed_on", self._come_back)
 
     def _leave(self) -> AnyResponse:
-        attempt = begin_attempt(safe_next(request.args.get("next"))[:2000], self._now())
+        wanted = safe_next(request.args.get("next"))
+        attempt = begin_attempt(wanted if len(wanted.encode()) <= _LONGEST_WANTED else safe_next(None), self._now())
         try:
             answer = redirect(self._provider.make_address(attempt), 303)
         except SignOnFailed as error:
@@ -93,10 +96,10 @@ class SignOn:
 
     def _let_in(self, attempt: Attempt, now: int) -> AnyResponse:
         given = request.args.to_dict()
+        if given.get("error") == "access_denied":
+            raise NotAdmitted("The identity provider did not let you in, or you cancelled.")
         if given.get("error"):
-            cancelled = given["error"] == "access_denied"
-            said = "The identity provider did not let you in, or you cancelled." if cancelled else None
-            raise AnswerInvalid(f"redirect: {given['error'][:60]}") if said is None else NotAdmitted(said)
+            raise AnswerInvalid(f"redirect: {given['error'][:60]!r}")
         claims = self._provider.identify(attempt, given, now / 1000)
         email = None
         try:

@@ -101,6 +101,7 @@ def test_a_provider_that_is_gone_is_left_alone_for_a_moment(sqlite_database: Dat
     [
         ("/token", Response("<html>", 200), 403),
         ("/token", Response("[]", 200), 403),
+        ("/token", Response("[" * 100_000, 200), 403),
         ("/token", Response("{}", 200), 403),
         ("/token", Response('{"id_token": 7}', 200), 403),
         ("/token", Response(b"\xff", 200), 403),

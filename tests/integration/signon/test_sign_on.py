@@ -63,6 +63,22 @@ def test_a_sign_on_leads_to_no_address_but_ours(sqlite_database: Database, provi
     assert travel(sqlite_database, provider).sign_in(place).location == "/admin/"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "arrives"),
+    [
+        ("/admin/runs?key=" + "é" * 400, "/admin/runs?key=" + "%C3%A9" * 400),
+        ("/admin/runs?key=" + "x" * 9000, "/admin/"),
+    ],
+    ids=["long", "too long for a cookie"],
+)
+def test_a_long_address_is_kept_or_given_up_as_a_whole(
+    sqlite_database: Database, provider: Forger, wanted: str, arrives: str
+) -> None:
+    know(sqlite_database)
+
+    assert travel(sqlite_database, provider).sign_in(wanted).location == arrives
+
+
 def test_nobody_comes_in_who_was_not_added(database: Database, provider: Forger) -> None:
     traveller = travel(database, provider)
 
