@@ -130,11 +130,12 @@ def write_sync(context: SyncContext, session: Session, claim: Claim, look: Look,
     decision = decide_hold(
         database, session, plan, drastic=run.drastic, triggers=triggers, share=context.settings.safety_share
     )
+    if decision.verdict is not Verdict.APPLY:
+        run.plan_hash = decision.plan_hash  # what was not applied, also of a run that only finds it held
     if decision.verdict is Verdict.LEAVE:
         note = "This very plan is held for a person's decision, or a person dropped it: nothing was changed."
         return _close(session, run, "unchanged", SyncPlan(number=claim.key, notes=(note,)), now, triggers)
     if decision.verdict is Verdict.HOLD:
-        run.plan_hash = decision.plan_hash
         return _close(session, run, "held", plan, now, triggers)
     link = read_link(session, claim.key)
     is_news = state.no_preview is not None and (link is None or link.schedule_left_alone != state.no_preview)

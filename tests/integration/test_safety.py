@@ -12,10 +12,13 @@ import pytest
 from sync_service import safety
 from sync_service.db import Database
 from sync_service.plan import Cancel, Create, FieldChange, SyncPlan, Update
+from sync_service.queue import Cause, Kind, Priority, enqueue
 from sync_service.safety import Decision, Verdict, hash_plan
 from sync_service.subscription import Trigger
 from sync_service.tables import SyncRunRow
+from sync_service.web.waiting import Result, Ticket, read_result
 from tests.queue_world import at_once, execute, reused_database, rows, take
+from tests.sweep_world import World, open_world
 
 database = reused_database
 
@@ -164,6 +167,32 @@ def test_the_same_plan_is_held_once(database: Database) -> None:
 
     assert [verdict(database, plan("A")) for _ in range(3)] == [Verdict.HOLD, Verdict.LEAVE, Verdict.LEAVE]
     assert outcomes(database, "A") == ["held"]
+
+
+def test_an_api_caller_hears_each_time_that_the_plan_is_held(database: Database) -> None:
+    with open_world(database) as world:
+        world.subscribe("A-S1")
+        world.sync("A-S1")
+        world.do("cancel", key="A-S1")
+        checked(database, 100)
+        applied(database, 60)
+
+        heard = [ask_as_api(world, "A-S1") for _ in range(2)]
+
+    assert [(result.status, result.body["status"]) for result in heard] == [(202, "held"), (202, "held")]
+    assert outcomes(database, "A-S1").count("held") == 1
+
+
+def ask_as_api(world: World, number: str) -> Result:
+    """What an API caller hears whose request a worker has served."""
+    with world.database.transaction() as session:
+        cause = Cause(Trigger.API, actor="api")
+        seq = enqueue(world.database, session, Kind.SUBSCRIPTION, number, cause, priority=Priority.EVENT, full=True)
+    world.work()
+    with world.database.reading() as session:
+        result = read_result(session, Ticket(Kind.SUBSCRIPTION, number, seq))
+    assert result is not None
+    return result
 
 
 def test_another_plan_takes_the_place_of_the_held_one(database: Database) -> None:
