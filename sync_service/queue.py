@@ -163,12 +163,17 @@ def claim_one(database: Database, kind: Kind, key: str, share: Share, *, lease_m
         return _as_claim(row, limit.now) if row else None
 
 
-def finish(database: Database, session: Session, claim: Claim) -> None:
+def finish(database: Database, session: Session, claim: Claim) -> int:
     """The run is done up to what its claim saw: the FIRST statement of the transaction that writes its results.
 
-    Raises LeaseLost when another claim has taken over: the caller's transaction must then roll back.
+    Returns the database's clock. Raises LeaseLost when another claim has taken over: the caller's transaction must
+    then roll back.
     """
-    _own(database, session, sql.FINISH, claim, seen=claim.seen)
+    values = {"kind": claim.kind, "key": claim.key, "token": claim.token, "seen": claim.seen}
+    now: int | None = session.connection().execute(database.sql(sql.FINISH), values).scalar_one_or_none()
+    if now is None:
+        raise LeaseLost
+    return now
 
 
 def retry_later(database: Database, session: Session, claim: Claim, *, error: str, delay_ms: int, counts: bool) -> None:

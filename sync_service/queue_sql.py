@@ -95,6 +95,7 @@ UPDATE sync_request SET done_seq = :seen, lease_until = NULL, attempts = 0, last
   waiting_since = CASE WHEN requested_seq > :seen THEN requested_at ELSE NULL END,
   "full"        = CASE WHEN requested_seq > :seen THEN "full" ELSE 0 END
 {_OWNED}
+RETURNING checked_at
 """  # noqa: S608 - no value of anybody's goes in
 
 # What an alias' callers have to look at instead. In the transaction of FINISH, which holds the row's lock.

@@ -118,14 +118,14 @@ def _sync_unseen(
     """Sync a number that has no row of its own yet; if one appeared meanwhile, its own run does the work."""
     look = look_closer(context, subscription, reading, previews, full=claim.full, at=claim.claimed_at)
     with context.database.transaction() as session:
-        finish(context.database, session, claim)
+        now = finish(context.database, session, claim)
         own = open_as_done(context.database, session, claim)
         if own is None:
             _queue_number(context, session, claim, claim.key)
             return "resolved"
         copy_causes(session, claim, own)
         resolve(session, claim, claim.key, own.seen)
-        return write_sync(context, session, own, look, calls=reading.calls)
+        return write_sync(context, session, own, look, calls=reading.calls, now=now)
 
 
 def _queue_number(context: SyncContext, session: Session, claim: Claim, number: str) -> None:

@@ -74,8 +74,8 @@ def sync_subscription(context: SyncContext, claim: Claim, reading: Reading, prev
     subscription = reading.fetch_subscription(claim.key)
     look = look_closer(context, subscription, reading, previews, full=claim.full, at=claim.claimed_at)
     with context.database.transaction() as session:
-        finish(context.database, session, claim)
-        return write_sync(context, session, claim, look, calls=reading.calls)
+        now = finish(context.database, session, claim)
+        return write_sync(context, session, claim, look, calls=reading.calls, now=now)
 
 
 def look_closer(
@@ -113,10 +113,9 @@ def _is_unseen(session: Session, subscription: ZuoraSubscription) -> bool:
     return find_account_owner(session, subscription.account_id, number=subscription.number).owner is None
 
 
-def write_sync(context: SyncContext, session: Session, claim: Claim, look: Look, *, calls: int) -> str:
-    """Compare `look` with the store and write the difference, in the transaction that finished the claim."""
+def write_sync(context: SyncContext, session: Session, claim: Claim, look: Look, *, calls: int, now: int) -> str:
+    """Compare `look` with the store and write the difference, in the transaction that finished the claim at `now`."""
     database, state = context.database, look.state
-    now = database.now(session)
     causes = read_covered_causes(session, claim)
     run = open_run(session, claim, calls=calls, causes=causes)
     triggers = frozenset(cause.trigger for cause in causes)
