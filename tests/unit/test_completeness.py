@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from sync_service.billing.completeness import check_preview_complete, days_covered, preview_target_date
+from sync_service.billing.charges import charges_of
+from sync_service.billing.completeness import (
+    as_billed_by_now,
+    check_preview_complete,
+    days_covered,
+    preview_target_date,
+)
 from sync_service.errors import PreviewIncomplete
 from sync_service.subscription import ChargeSegment, StatusPeriod, Tier, ZuoraSubscription
 from tests.unit.builders import (
@@ -168,3 +174,34 @@ def test_a_preview_that_was_asked_for_less_covers_what_it_was_asked_for() -> Non
     short = a_preview(target_date=day("2026-09-30"))
 
     assert days_covered(a_subscription(), short, TODAY, LONDON) == day("2026-10-01")
+
+
+def billed_up_to(subscription: ZuoraSubscription, *starts: str) -> list[str]:
+    """Up to where the segments count as billed when the preview's lines begin on these days."""
+    charges = as_billed_by_now(charges_of(subscription), a_preview(*map(a_preview_item, starts)), TODAY)
+    return [str(segment.charged_through) for charge in charges for segment in charge.segments]
+
+
+def test_a_charge_counts_as_billed_up_to_where_its_lines_begin() -> None:
+    assert billed_up_to(a_subscription(), "2026-09-01", "2026-08-01") == ["2026-08-01"]
+    assert billed_up_to(a_subscription(), "2026-07-01") == ["2026-07-01"]
+
+
+def test_lines_that_begin_after_a_suspension_do_not_bill_it() -> None:
+    suspended = a_subscription(status_history=(StatusPeriod(status="Suspended", start=day("2026-07-01")),))
+
+    assert billed_up_to(suspended, "2026-09-01") == ["2026-07-01"]
+
+
+def test_a_free_stretch_without_lines_is_not_taken_for_billed() -> None:
+    free = a_segment(
+        segment=2,
+        price=Decimal(0),
+        effective_start=day("2026-07-01"),
+        effective_end=day("2026-08-01"),
+        charged_through=None,
+    )
+    before = a_segment(effective_end=day("2026-07-01"))
+    after = a_segment(segment=3, effective_start=day("2026-08-01"), charged_through=None)
+
+    assert billed_up_to(a_subscription(segments=(before, free, after)), "2026-08-01") == ["2026-07-01", "None", "None"]
