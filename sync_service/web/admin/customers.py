@@ -74,7 +74,8 @@ class SyncOfAll:
         agreed = self.total - changed - len(self.failed)
         parts = [f"{changed} changed" if changed else "", f"{agreed} already up to date" if agreed else ""]
         parts.append(f"{len(self.failed)} did not work" if self.failed else "")
-        return f"All {self.total} done: {', '.join(filter(None, parts))}."
+        begin = "Done" if self.total == 1 else f"All {self.total} done"
+        return f"{begin}: {', '.join(filter(None, parts))}."
 
 
 def attach(blueprint: Blueprint, desk: Desk) -> None:
