@@ -47,7 +47,6 @@ def test_an_operator_finds_a_subscription_by_keyboard_and_syncs_it(visit: Visit,
     changed = page.locator("#progress .changes").inner_text()
     assert "Subscription: Term end" in changed
     assert "2028-10-06" in changed
-    visitor.picture("sync", 540)
     page.get_by_role("button", name="Sync").click()
     page.get_by_text("Already up to date: Zuora and Limio agree").wait_for()
 
@@ -68,6 +67,50 @@ def test_a_preview_shows_what_a_sync_would_change_and_writes_nothing(visit: Visi
     assert page.locator("#preview .sign").count() > 1
     visitor.open("/runs?outcome=changed")
     assert page.get_by_role("link", name="A1M8S4GU7F3D").count() == 0
+
+
+def test_an_operator_backfills_a_list_and_watches_it_to_its_end(visit: Visit) -> None:
+    visitor = visit()
+    visitor.log_in()
+    page = visitor.page
+    visitor.open("/jobs")
+    page.get_by_label("Keys").fill("4F7K2M9QH0B1\nNOBODYS")
+    assert page.locator("input[value=list]").is_checked()
+
+    page.get_by_role("button", name="Start").click()
+
+    page.get_by_text("Done, with failures").wait_for(timeout=60_000)
+    assert page.get_by_text("2 of 2 done, 1 failed.").count() == 1
+    failed = page.get_by_role("region", name=re.compile("^Failed of"))
+    assert failed.get_by_role("link").all_inner_texts() == ["NOBODYS"]
+
+
+def test_all_of_a_customers_are_synced_from_the_customers_page(visit: Visit) -> None:
+    visitor = visit()
+    visitor.log_in()
+    page = visitor.page
+    visitor.open("/subscriptions/B5J3T8HC6K2L")
+    page.get_by_role("link", name="Konrad Zuse").click()
+
+    page.get_by_role("button", name="Sync").click()
+
+    assert re.fullmatch(r"(All \d+ done|Done): .*(changed|up to date)\.", visitor.sync_done())
+
+
+def test_the_list_is_sorted_by_pressing_its_headings(visit: Visit) -> None:
+    visitor = visit()
+    visitor.log_in()
+    page = visitor.page
+    visitor.open("/subscriptions")
+    numbers = page.locator("tbody th a")
+
+    page.get_by_role("link", name="Number").click()
+    rising = numbers.all_inner_texts()
+    page.get_by_role("link", name="Number").press("Enter")
+    page.locator("th[aria-sort=descending]").wait_for()
+
+    assert rising == sorted(rising)
+    assert numbers.all_inner_texts() == rising[::-1]
 
 
 def test_without_scripts_the_page_reloads_until_the_sync_is_done(visit: Visit) -> None:
@@ -143,13 +186,6 @@ def test_every_page_fits_its_window_and_has_its_landmarks(visit: Visit, width: i
         visitor.open(path)
         assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width, path
         assert visitor.page.evaluate(_PROBLEMS) == [], path
-    kind = "phone" if width == 390 else "desktop" if width == 1280 else None
-    if kind and dark is (kind == "phone"):
-        visitor.open("/subscriptions/D6S1F5RA3H8N")
-        visitor.picture(f"subscription-{kind}")
-        if kind == "desktop":
-            visitor.open("")
-            visitor.picture("overview")
 
 
 #: What WCAG asks of every page and a script can see: one main and heading, named controls, contrast of plain texts.
