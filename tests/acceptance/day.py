@@ -64,7 +64,7 @@ def run_day(service: Service, seed: int, *, hours: int = 4, busy: float = 0.15) 
     """
     report = DayReport(seed)
     day = Day(service, seed)
-    service.tell("sweep", "delta")
+    service.tell("sweep", "delta", seconds=5 * PATIENCE)
     service.settle()
     service.tenant.do("callouts", drop_rate=DROPPED)
     for hour in range(hours):
@@ -211,13 +211,13 @@ class Day:
     def ask_by_calendar(self) -> int:
         """The scheduler asks for those whose day has come; how many."""
         run_job(self.service, "calendar")
-        self.service.settle()
+        self.service.settle(5 * PATIENCE)
         return int(self.service.one("SELECT count(*) FROM sync_cause WHERE trigger = 'calendar'"))
 
     def hear(self) -> None:
         """Wait until all is told and served, and note what each callout meant."""
         callouts = self.tenant.wait_until_told()
-        self.service.settle()
+        self.service.settle(5 * PATIENCE)
         for callout in callouts:
             if callout["number"] <= self._heard:
                 continue

@@ -7,19 +7,20 @@ from collections.abc import Callable
 import pytest
 
 from tests.acceptance.day import run_day, run_outage
+from tests.acceptance.processes import PATIENCE
 from tests.acceptance.service import Service
 
 COUNT = 200
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 def test_after_a_day_of_lost_callouts_one_sweep_names_each_drift_and_repairs_it(
     open_service: Callable[..., Service],
 ) -> None:
     service = open_service(subscriptions=COUNT, accounts=50)
     service.start_all(workers=1)
     service.tenant.send_callouts_to(service.url)
-    service.tell("backfill", "--yes")
+    service.tell("backfill", "--yes", seconds=4 * PATIENCE)
 
     report = run_day(service, seed=1)
 
@@ -35,14 +36,14 @@ def test_after_a_day_of_lost_callouts_one_sweep_names_each_drift_and_repairs_it(
     assert min(len(report.drift), len(report.echoes), len(report.unknown)) > 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the kind of database makes no difference
 def test_after_hours_in_which_no_callout_arrived_zuoras_history_repairs_the_store_alone(
     open_service: Callable[..., Service],
 ) -> None:
     service = open_service(subscriptions=60, accounts=20)
     service.start_all(workers=1)
-    service.tell("backfill", "--yes")
+    service.tell("backfill", "--yes", seconds=4 * PATIENCE)
 
     report = run_outage(service, seed=2)
 

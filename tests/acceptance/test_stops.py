@@ -117,6 +117,7 @@ def test_a_command_with_the_credentials_of_another_tenant_reads_and_writes_nothi
     assert company.world.waiting() == set()
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_worker_under_whom_the_tenant_is_changed_stops_before_it_reads_anything(
     open_service: Callable[..., Service],
