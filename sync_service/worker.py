@@ -9,13 +9,14 @@ import random
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from sync_service import asks
 from sync_service.answering import answer_ask
-from sync_service.errors import TenantError, WrongTenant
+from sync_service.errors import LeaseLost, TenantError, WrongTenant
 from sync_service.log import logger
 from sync_service.queue import Claim, claim, release
 from sync_service.runs import run_claim
@@ -46,6 +47,8 @@ class Worker:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._running: dict[Future[int], Claim] = {}
+        #: Ended where the database was away, so that nothing could be noted of it.
+        self._abandoned: list[Claim] = []
         self._answering: dict[Future[None], asks.Taken] = {}
         self._asks_looked_at = 0.0
         self._calls_made = 0
@@ -107,6 +110,7 @@ class Worker:
     def _fill(self, pool: ThreadPoolExecutor) -> bool:
         """Claim for every free thread; whether anything was claimed."""
         self._collect()
+        self._put_back_abandoned()
         answers = self._answer_one(pool)
         free = self.threads - len(self._underway())
         if free <= 0:
@@ -148,13 +152,25 @@ class Worker:
 
     def _collect(self) -> None:
         for future in [future for future in self._running if future.done()]:
-            del self._running[future]
+            ended = self._running.pop(future)
             error = future.exception()
             if error is not None:  # the lease runs out and the number is taken up again
-                logger().error("sync_abandoned", error=type(error).__name__)
+                logger().error("sync_abandoned", key=ended.key, error=type(error).__name__)
+                if isinstance(error, OperationalError):
+                    self._abandoned.append(ended)
             else:
                 self._calls_made += future.result()
         self._answering = {future: taken for future, taken in self._answering.items() if not future.done()}
+
+    def _put_back_abandoned(self) -> None:
+        """As soon as the database answers: until their leases ran out, these would keep places that nobody uses."""
+        while self._abandoned:
+            with (
+                suppress(LeaseLost),
+                self.context.database.transaction(lock_timeout_ms=_LOCK_TIMEOUT_MS) as session,
+            ):
+                release(self.context.database, session, self._abandoned[-1])
+            self._abandoned.pop()
 
     def _drain(self, pool: ThreadPoolExecutor) -> bool:
         """Let running work end; what has not ended in time is put back. Whether there was such."""
@@ -162,7 +178,9 @@ class Worker:
         late = [claim for future, claim in self._running.items() if not future.done()]
         unanswered = [taken for future, taken in self._answering.items() if not future.done()]
         # In a thread, because a database that answers no more must not keep us.
-        giving_back = threading.Thread(target=self._give_back, args=(late, unanswered), daemon=True, name="give back")
+        giving_back = threading.Thread(
+            target=self._give_back, args=(late + self._abandoned, unanswered), daemon=True, name="give back"
+        )
         giving_back.start()
         giving_back.join(GIVE_BACK_SECONDS)
         pool.shutdown(wait=False, cancel_futures=True)
