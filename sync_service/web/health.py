@@ -7,6 +7,7 @@ numbers are read from the database at each scrape, so that every process of ever
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import product
 
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -19,7 +20,7 @@ from sync_service import __version__
 from sync_service.backlog import read_backlog
 from sync_service.db import Database
 from sync_service.errors import SyncServiceError
-from sync_service.queue import Priority
+from sync_service.queue import Kind, Priority
 from sync_service.safety import count_held
 from sync_service.tenant import Share, read_limit
 from sync_service.web.answers import answer
@@ -81,8 +82,10 @@ class _Numbers(Collector):
 
     def _queue(self, session: Session) -> Iterable[GaugeMetricFamily]:
         waiting = _family("requests_waiting", "Requests to be run, now or after a backoff.", ["kind", "priority"])
-        for kind, priority, count in session.connection().execute(self._database.sql(_WAITING)):
-            waiting.add_metric([kind, Priority(priority).name.lower()], count)
+        found = session.connection().execute(self._database.sql(_WAITING))
+        counts = {(kind, priority): count for kind, priority, count in found}
+        for kind, priority in product(Kind, Priority):  # nothing is 0: of a series that is gone no alarm can tell
+            waiting.add_metric([kind.value, priority.name.lower()], counts.get((kind.value, int(priority)), 0))
         backlog = read_backlog(self._database, session)
         yield waiting
         yield _one(

@@ -56,6 +56,9 @@ def test_metrics_count_what_the_database_holds(web: Web) -> None:
     text = web.client.get("/metrics").text
 
     assert 'sync_service_requests_waiting{kind="alias",priority="event"} 1.0' in text
+    assert 'sync_service_requests_waiting{kind="subscription",priority="person"} 0.0' in text, (
+        "nothing is 0, not absent"
+    )
     assert "sync_service_requests_failed 1.0" in text
     assert 'sync_service_callouts_last_day{reason="",verdict="accepted"} 1.0' in text
     assert 'sync_service_callouts_last_day{reason="echo",verdict="ignored"} 1.0' in text
