@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST ?= $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench soak check migration format clean
+.PHONY: help demo run test screenshots bench soak check migration format clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,9 @@ test: $(VENV)/test.stamp ## Run every test
 		&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
 		|| echo "NO CHROMIUM HERE: the admin pages will not be tried in a browser"
 	$(PYTEST) $(ARGS)
+
+screenshots: $(VENV)/test.stamp ## Take the pictures of the documentation anew, in a real browser
+	SCREENSHOTS=docs/screenshots $(PYTEST) tests/browser/test_pictures.py
 
 bench: $(VENV)/test.stamp ## Measure the service and write docs/benchmarks.md (QUICK=1 for a look, ONLY=part)
 	@QUICK="$(QUICK)" ONLY="$(ONLY)" $(BIN)/python -m tests.bench

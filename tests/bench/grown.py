@@ -174,7 +174,8 @@ FROM counting WHERE n <= {customers}
 """,
     """
 INSERT INTO limio_subscription (id, status, reference, name, owner, customer, created, updated, listed_at,
-  listed_number, listed_updated, listed_end, term_start, term_end, auto_renew, external, order_id, never_synced, document)
+  listed_number, listed_updated, listed_end, term_start, term_end, auto_renew, external, order_id, never_synced,
+  document)
 SELECT 'sub-' || hex_of('sub', n), {status}, number_of(n), number_of(n), 'id-' || hex_of('owner', 1 + n % {customers}),
   'cus-' || hex_of('customer', 1 + n % {customers}), stamp_of({born}), stamp_of({born}), stamp_of({born}), number_of(n),
   stamp_of({born}), '' || day_of({ends}),

@@ -1,15 +1,11 @@
-"""The admin pages in a real browser, in front of the whole service and an emulated Zuora.
-
-`SCREENSHOTS=docs/screenshots pytest tests/browser` also makes the pictures of the documentation.
-"""
+"""The admin pages in a real browser, in front of the whole service and an emulated Zuora."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -76,21 +72,13 @@ class Visitor:
         self.page.locator("#progress:not([data-progress])").wait_for()
         return self.page.locator(".progress-text").inner_text()
 
-    def picture(self, name: str, height: int = 820) -> None:
-        """Keep a picture for the documentation, when such are wanted."""
-        folder = os.environ.get("SCREENSHOTS")
-        if folder:
-            size = self.page.viewport_size or {"width": 1280, "height": 820}
-            top = {"x": 0, "y": 0, "width": size["width"], "height": min(height, size["height"])}
-            self.page.screenshot(path=str(Path(folder) / f"{name}.png"), clip=top)
-
 
 @pytest.fixture
-def visit(browser: Browser, stage: Stage) -> Iterator[Callable[..., Visitor]]:
-    """Opens windows; at the end none may have met an error, or asked another host for anything."""
+def windows(browser: Browser) -> Iterator[Callable[..., Visitor]]:
+    """Opens windows on a service; at the end none may have met an error, or asked another host for anything."""
     opened: list[Visitor] = []
 
-    def make(width: int = 1280, height: int = 820, *, dark: bool = False, script: bool = True) -> Visitor:
+    def make(home: str, width: int = 1280, height: int = 820, *, dark: bool = False, script: bool = True) -> Visitor:
         context = browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
@@ -99,11 +87,11 @@ def visit(browser: Browser, stage: Stage) -> Iterator[Callable[..., Visitor]]:
             locale="en-US",
         )
         context.set_default_timeout(20_000)
-        visitor = Visitor(context.new_page(), context, stage.service)
+        visitor = Visitor(context.new_page(), context, home)
         tell = visitor.complaints.append
         visitor.page.on("console", lambda said: tell(said.text) if said.type in ("error", "warning") else None)
         visitor.page.on("pageerror", lambda error: tell(str(error)))
-        visitor.page.on("request", lambda sent: None if sent.url.startswith(stage.service) else tell(sent.url))
+        visitor.page.on("request", lambda sent: None if sent.url.startswith(home) else tell(sent.url))
         opened.append(visitor)
         return visitor
 
@@ -111,6 +99,12 @@ def visit(browser: Browser, stage: Stage) -> Iterator[Callable[..., Visitor]]:
     for visitor in opened:
         visitor.context.close()
         assert visitor.complaints == []
+
+
+@pytest.fixture
+def visit(windows: Callable[..., Visitor], stage: Stage) -> Callable[..., Visitor]:
+    """Opens windows on the stage's service."""
+    return partial(windows, stage.service)
 
 
 def _find() -> str | None:

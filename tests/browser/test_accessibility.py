@@ -1,0 +1,129 @@
+"""The pages for everybody: what axe-core finds by the rules of WCAG 2.2 AA, the keyboard alone, and hostile values.
+
+axe-core 4.12 comes inside axe-playwright-python; it is of the Mozilla Public License 2.0 and no part of the product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.browser.conftest import EMAIL, PASSWORD, Visitor
+from tests.browser.hostile import TEXTS, serve_hostile
+from tests.browser.test_admin_pages import PAGES
+
+Windows = Callable[..., Visitor]
+_RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+#: What a dark or narrow window can change.
+_OF_LOOKS = ["color-contrast", "target-size", "scrollable-region-focusable", "link-in-text-block"]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[str]]]:
+    """The service on a hostile store, and the pages that show it."""
+    with serve_hostile(tmp_path_factory.mktemp("hostile"), EMAIL, PASSWORD) as served:
+        yield served
+
+
+@pytest.fixture
+def home(hostile: tuple[str, list[str]]) -> str:
+    return hostile[0]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_on_any_page(windows: Windows, home: str, width: int, dark: bool) -> None:
+    visitor = windows(home, width, 820, dark=dark)
+    found = []
+    options = {"runOnly": _RULES if width == 1280 and not dark else {"type": "rule", "values": _OF_LOOKS}}
+    for path in ("/login", *PAGES, "/subscriptions/sub-html", "/customers/cus-html", "/runs/1", "/nowhere"):
+        if path == PAGES[0]:
+            visitor.log_in()
+        visitor.open(path)
+        visitor.page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+        result = Axe().run(visitor.page, options=options)
+        found += [
+            f"{path}: {each['id']}: {each['help']}: {[node['html'][:200] for node in each['nodes'][:3]]}"
+            for each in result.response["violations"]
+        ]
+    visitor.complaints[:] = [said for said in visitor.complaints if "404" not in said]  # nowhere
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_hostile_values_stay_text_and_break_no_page(
+    windows: Windows, hostile: tuple[str, list[str]], width: int
+) -> None:
+    home, paths = hostile
+    visitor = windows(home, width, 820)
+    visitor.page.on("dialog", lambda dialog: visitor.complaints.append(dialog.message))
+    visitor.log_in()
+    wide = []
+    for path in (*PAGES, *paths):
+        visitor.open(path)
+        visitor.page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+        assert visitor.page.locator("h1").count() == 1, path
+        assert visitor.page.locator("main img, main script, main svg[onload]").count() == 0, path
+        if visitor.page.evaluate("document.documentElement.scrollWidth") > width:
+            wide.append(path)
+    assert not wide, wide
+
+
+def test_hostile_values_are_shown_as_they_are(windows: Windows, home: str) -> None:
+    visitor = windows(home)
+    visitor.log_in()
+    visitor.open("/customers/cus-html")
+    assert visitor.page.locator("h1").inner_text() == TEXTS["html"]
+    visitor.open("/customers/cus-right-to-left")
+    assert visitor.page.locator("h1 bdi").inner_text() == TEXTS["right-to-left"]
+
+
+def test_the_keyboard_reaches_everything_in_the_order_of_the_page(windows: Windows, home: str) -> None:
+    visitor = windows(home)
+    visitor.log_in()
+    page = visitor.page
+    for path in ("/subscriptions", "/failed", "/users", "/jobs", "/clients"):
+        visitor.open(path)
+        reachable = page.evaluate(_REACHABLE)
+        places: dict[int, bool] = {}
+        for _ in range(reachable + _INSIDE):
+            page.keyboard.press("Tab")
+            index, shows_focus = page.evaluate(_FOCUSED)
+            places[index] = shows_focus or places.get(index, False)
+            if len(places) == reachable:
+                break
+        assert list(places) == sorted(places), path
+        assert len(places) == reachable, path
+        assert all(places.values()), path
+
+
+def test_the_first_key_leads_past_the_menu_and_escape_leaves_a_question(windows: Windows, home: str) -> None:
+    visitor = windows(home)
+    visitor.log_in()
+    page = visitor.page
+    visitor.open("/failed")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))  # what Escape does
+
+    page.get_by_role("button", name="Retry all of these").first.focus()
+    page.keyboard.press("Enter")
+
+    assert asked == ["Retry all of them?"]
+    assert page.url.partition("#")[0].endswith("/failed")
+
+
+#: Stops of the Tab key inside of one field: a date has several.
+_INSIDE = 8
+_REACHABLE = """() => [...document.querySelectorAll(
+    'a[href], button, input:not([type=hidden], [type=radio]:not(:checked)), select, textarea, summary, [tabindex="0"]')]
+  .filter((each) => each.checkVisibility() && !each.closest('details:not([open]) > :not(summary)')).length"""
+_FOCUSED = """() => {
+  const here = document.activeElement, style = getComputedStyle(here);
+  const shows = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+  return [[...document.querySelectorAll('*')].indexOf(here), shows];
+}"""
