@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.bench.figures import Figure, Figures, Part, Target, as_table
-from tests.bench.page import write_section
+from tests.bench.page import PAGE, write_section
+from tests.bench.parts import PARTS
 
 
 def a_part(name: str) -> Part:
@@ -57,3 +58,12 @@ def test_a_missed_target_says_so() -> None:
 
     assert not slow.is_met
     assert "below 25: **missed**" in as_table([slow])
+
+
+def test_every_part_has_its_place_on_the_page_in_the_order_in_which_parts_are_measured() -> None:
+    text = PAGE.read_text()
+
+    places = [text.find(f"<!-- {part.name}: written by make bench -->") for part in PARTS]
+
+    assert -1 not in places
+    assert places == sorted(places)
