@@ -32,6 +32,7 @@ def home(hostile: tuple[str, list[str]]) -> str:
     return hostile[0]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_nothing_on_any_page(windows: Windows, home: str, width: int, dark: bool) -> None:
@@ -52,6 +53,7 @@ def test_axe_finds_nothing_on_any_page(windows: Windows, home: str, width: int, 
     assert not found, "\n".join(found)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("width", [1280, 390])
 def test_hostile_values_stay_text_and_break_no_page(
     windows: Windows, hostile: tuple[str, list[str]], width: int

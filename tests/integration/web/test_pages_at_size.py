@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sync_service.app import create_app
 from sync_service.db import Database
 from tests.bench.grown import Size, fill
@@ -21,6 +23,7 @@ SMALL = 500
 OF_NO_SIZE = {"admin.asset", "admin.nowhere", "health.healthz", "openapi.docs", "openapi.openapi", "static"}
 
 
+@pytest.mark.timeout(300)
 def test_every_statement_of_every_page_reads_little_of_a_grown_store(database: Database) -> None:
     fill(database, SIZE)
 
