@@ -41,11 +41,11 @@ def load(file: str, as_json: bool) -> None:
 
 
 def _show(report: LoadReport) -> str:
-    lines = [f"{report.lines} lines read."]
+    lines = [f"Lines read: {report.lines}"]
     for record_type, counts in sorted(report.counts.items()):
         parts = ", ".join(f"{count} {outcome}" for outcome, count in vars(counts).items() if count)
         lines.append(f"  {record_type:20} {parts}")
     if report.problem_count:
-        lines.append(f"{report.problem_count} problems:")
+        lines.append(f"Problems: {report.problem_count}")
         lines += [f"  line {problem.line}: {problem.message}" for problem in report.problems]
     return "\n".join(lines)
