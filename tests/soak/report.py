@@ -31,7 +31,7 @@ three must be 0. Backoffs, pauses and leases are made to pass, so that nothing i
 """
 _AGAIN = """## Run it again
 
-    make soak                        # everything, about {minutes} minutes on this machine
+    make soak                        # everything; what stands above took {minutes} minutes
     make soak ONLY=kills,overlap     # some parts ({names}); the others keep what they say here
     make soak SEED=7 KILLS=100       # other seeds (the first piece has SEED, each further one the next), other sizes
 
