@@ -12,7 +12,6 @@ from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from sync_service.app import create_app
@@ -30,7 +29,7 @@ from tests.bench.processes import PASSWORD, USERNAME
 #: Whoever takes less is one of the others.
 _WORTH_NAMING = 0.03
 #: Waiting, not working: for an answer, for the disk, for a turn.
-_WAITING = ("recv", "poll", "select", "acquire", "commit", "sleep", "fsync", "connection.py:479(wait)", "_send_query")
+_WAITING = ("recv", "poll", "select", "acquire", "commit", "sleep", "fsync", "wait", "_send_query")
 
 
 def profile_callouts(environ: Mapping[str, str], keys: Sequence[str]) -> str:
@@ -77,7 +76,7 @@ def _by_owner(work: Callable[[], None]) -> dict[str, float]:
     spent: dict[str, float] = defaultdict(float)
     stats: dict[Any, Any] = pstats.Stats(profile).stats  # type: ignore[attr-defined]
     for function, (_, _, own, _, callers) in stats.items():
-        if any(word in f"{Path(function[0]).name}:{function[1]}({function[2]})" for word in _WAITING):
+        if any(word in function[2] for word in _WAITING):
             continue
         owner = _owner(function[0])
         if owner is not None:
