@@ -1,6 +1,8 @@
 "use strict";
-// Times in the viewer's zone; the exact moment stays in the title.
-const shown = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+// Times in the viewer's zone, in the page's own order of day and month; the exact moment stays in the title.
+const shown = new Intl.DateTimeFormat("en-GB", {
+  day: "2-digit", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit",
+});
 const localise = (root) => {
   for (const time of root.querySelectorAll("time[datetime]")) {
     const moment = new Date(time.dateTime);
