@@ -23,8 +23,8 @@ BATCH = 1000
 _FORGET = {
     "causes": """
         DELETE FROM sync_cause WHERE id IN (
-          SELECT cause.id FROM sync_cause AS cause WHERE cause.at < {now} - :rest
-            AND (cause.at < {now} - :changes OR NOT EXISTS (
+          SELECT cause.id FROM sync_cause AS cause WHERE cause.at < :rest
+            AND (cause.at < :changes OR NOT EXISTS (
               SELECT 1 FROM sync_run AS run WHERE run.kind = cause.kind AND run.key = cause.key
                 AND run.seq_to >= cause.seq AND run.seq_from < cause.seq AND run.change_count > 0))
             AND NOT EXISTS (
@@ -33,17 +33,20 @@ _FORGET = {
           LIMIT :batch)""",
     "runs": """
         DELETE FROM sync_run WHERE id IN (
-          SELECT id FROM sync_run WHERE ended_at < {now} - :rest AND outcome <> 'held'
-            AND (change_count = 0 OR ended_at < {now} - :changes) LIMIT :batch)""",
+          SELECT id FROM sync_run WHERE ended_at < :rest AND outcome <> 'held'
+            AND (change_count = 0 OR ended_at < :changes) LIMIT :batch)""",
     "callouts": """
-        DELETE FROM callout WHERE id IN (SELECT id FROM callout WHERE received_at < {now} - :rest LIMIT :batch)""",
+        DELETE FROM callout WHERE id IN (SELECT id FROM callout WHERE received_at < :rest LIMIT :batch)""",
 }
 
 
 def prune(database: Database, _: Settings, lease: JobLease) -> Mapping[str, Any]:
     """Delete what is older than we keep, in small steps; returns how many rows of each kind. Repeatable."""
     gone = dict.fromkeys(_FORGET, 0)
-    limits = {"changes": KEEP_CHANGES_MS, "rest": KEEP_REST_MS, "batch": BATCH}
+    with database.reading() as session:
+        now = database.now(session)
+    # As values, because a clock that is read in the statement keeps PostgreSQL from using an index.
+    limits = {"changes": now - KEEP_CHANGES_MS, "rest": now - KEEP_REST_MS, "batch": BATCH}
     for kind, statement in _FORGET.items():
         used = {name: value for name, value in limits.items() if f":{name}" in statement}
         while True:
