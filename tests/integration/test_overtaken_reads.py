@@ -37,8 +37,8 @@ def test_a_customer_keeps_what_was_read_later_and_is_looked_at_again(world: Worl
     world.sync("A-S2")
 
     with world.database.transaction() as session:
-        finish(world.database, session, claim)
-        write_sync(context, session, claim, look, calls=reading.calls)
+        now = finish(world.database, session, claim)
+        write_sync(context, session, claim, look, calls=reading.calls, now=now)
 
     customers = "SELECT document FROM limio_customer"
     assert "Hopper" in str(world.rows(customers))
