@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST ?= $(BIN)/pytest
+# Tests that start no service of many processes, so that two may run at the same time.
+SIDE_BY_SIDE := tests/unit tests/situations tests/integration
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test screenshots bench soak check migration format clean
@@ -32,7 +34,12 @@ test: $(VENV)/test.stamp ## Run every test
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && echo "Installing Chromium for the browser tests (once) ..." \
 		&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
 		|| echo "NO CHROMIUM HERE: the admin pages will not be tried in a browser"
+ifdef ARGS
 	$(PYTEST) $(ARGS)
+else
+	$(PYTEST) -n 2 $(SIDE_BY_SIDE)
+	$(PYTEST) $(addprefix --ignore=,$(SIDE_BY_SIDE))
+endif
 
 screenshots: $(VENV)/test.stamp ## Take the pictures of the documentation anew, in a real browser
 	SCREENSHOTS=docs/screenshots $(PYTEST) tests/browser/test_pictures.py
