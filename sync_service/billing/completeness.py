@@ -17,16 +17,22 @@ _ONE_DAY = timedelta(days=1)
 def preview_target_date(subscription: ZuoraSubscription, today: date, rules: Rules) -> date:
     """How far to preview: the end of the schedule plus one longest billing period, so that the last arrears are there.
 
-    Zuora previews what falls due up to and with the target date ("Generate a billing preview").
+    Zuora previews what falls due up to and with the target date ("Generate a billing preview"). What was cancelled up
+    to today may still owe a last period in arrears.
     """
     end = max(end_of_schedule(subscription, today, rules), today)
     lengths = [
         length
         for charge in charges_of(subscription)
         for segment in charge.segments
-        if (segment.effective_end or date.max) > today and (length := charge.length_of(segment)) is not None
+        if _may_fall_due(segment, today) and (length := charge.length_of(segment)) is not None
     ]
     return max((length.after(end) for length in lengths), default=end)
+
+
+def _may_fall_due(segment: ChargeSegment, today: date) -> bool:
+    end = segment.effective_end or date.max
+    return end > today or (is_in_arrears(segment) and (segment.charged_through or date.min) < end)
 
 
 def days_covered(subscription: ZuoraSubscription, preview: Preview, today: date, rules: Rules) -> date:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.unit.builders import (
 )
 
 OTHER = a_preview_item(charge_number="C-OTHER", charge_name="Other")
+LAST_IN_ARREARS = a_segment(billing_timing="IN_ARREARS", charged_through=day("2026-06-01"), effective_end=TODAY)
 #: A preview with a line of another charge alone, whole.
 WITHOUT = a_preview(OTHER)
 
@@ -158,6 +160,9 @@ def test_arrears_that_fall_due_beyond_a_preview_cut_short_are_not_missing() -> N
         (a_subscription(scheduled_cancel=day("2026-08-10")), "2026-09-10"),
         # Over already: nothing before today need be asked for.
         (a_subscription(term_end=day("2026-03-01"), end=day("2026-03-01")), "2026-07-15"),
+        # Cancelled today, with a last period in arrears that is still to be billed, or that is billed.
+        (with_segments(LAST_IN_ARREARS, term_end=TODAY, end=TODAY), "2026-07-15"),
+        (with_segments(replace(LAST_IN_ARREARS, charged_through=TODAY), term_end=TODAY, end=TODAY), "2026-06-15"),
     ],
 )
 def test_the_preview_reaches_one_longest_billing_period_beyond_the_schedule(

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sync_service.billing.computed import CannotCompute, compute_preview
@@ -143,8 +143,13 @@ def lives(billed: st.SearchStrategy[bool]) -> st.SearchStrategy[Life]:
     )
 
 
+#: Cancelled at once between two bills of what is paid afterwards: the last days are still to be billed.
+CANCELLED_IN_ARREARS = Life(plans=(PLANS[0], PLANS[7]), starts=(STARTS[0], STARTS[0]), evergreen=False, billed=True)
+
+
 @LIVES
 @given(lives(st.booleans()), steps)
+@example(CANCELLED_IN_ARREARS, [("A-S2", ("cancel", {}))])
 def test_after_a_sync_every_coming_day_that_is_not_billed_costs_what_zuora_previews(
     life: Life, happened: list[tuple[str, tuple[str, Any]]]
 ) -> None:
