@@ -94,6 +94,7 @@ class Transport:
         response = self._session.request(
             method,
             url,
+            # Handed through to urllib3, which knows a total; the published types know pairs of seconds only.
             timeout=Timeout(connect=min(left, _CONNECT_SECONDS), total=left),  # type: ignore[arg-type]
             allow_redirects=False,
             stream=True,
