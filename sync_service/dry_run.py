@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sync_service.backfill.sources import Source
-from sync_service.errors import BusyError, SyncServiceError, TenantError
+from sync_service.errors import BusyError, NotFoundInZuora, SyncServiceError, TenantError, UnknownKey
 from sync_service.plan import Cancel, Change, Create, LimioState, SyncPlan
 from sync_service.reconcile import is_drastic, reconcile
 from sync_service.store import read_current, resolve_key
@@ -99,9 +99,14 @@ def compute_plan(context: SyncContext, key: str, reading: Reading) -> tuple[Sync
     For whoever holds a story's lease. Raises what `Reading` and `reconcile` raise.
     """
     with context.database.reading() as session:
-        number = resolve_key(session, key) or key
+        number = resolve_key(session, key)
         at = context.database.now(session)
-    subscription = reading.fetch_subscription(number)
+    try:
+        subscription = reading.fetch_subscription(number or key)
+    except NotFoundInZuora:
+        if number is None:
+            raise UnknownKey from None
+        raise
     look = look_closer(context, subscription, reading, SharedPreviews(), full=True, at=at)
     with context.database.reading() as session:
         current = read_current(

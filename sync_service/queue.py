@@ -163,6 +163,16 @@ def claim_one(database: Database, kind: Kind, key: str, share: Share, *, lease_m
         return _as_claim(row, limit.now) if row else None
 
 
+def note_read(database: Database, claim: Claim) -> None:
+    """Note that the run has read all that it needs, so that whoever watches sees it go on. Raises LeaseLost.
+
+    Only where a person asked: to all others it would be one more transaction that nobody looks at.
+    """
+    if claim.priority is Priority.PERSON:
+        with database.transaction() as session:
+            _own(database, session, sql.NOTE_READ, claim)
+
+
 def finish(database: Database, session: Session, claim: Claim) -> int:
     """The run is done up to what its claim saw: the FIRST statement of the transaction that writes its results.
 

@@ -71,14 +71,14 @@ WITH pick AS MATERIALIZED (
   WHERE due_at IS NOT NULL AND due_at <= :now AND (lease_until IS NULL OR lease_until <= :now) AND priority <= :lowest
   ORDER BY {order} LIMIT :n {lock})
 UPDATE sync_request SET
-  token = token + 1, claimed_seq = requested_seq, lease_until = :now + :lease, attempts = attempts + 1
+  token = token + 1, claimed_seq = requested_seq, lease_until = :now + :lease, attempts = attempts + 1, read_at = NULL
 WHERE (kind, key) IN (SELECT kind, key FROM pick)
 RETURNING kind, key, token, claimed_seq, done_seq, attempts, "full", priority
 """
 # The one row that a person waits for, whatever its class or backoff; a live lease of another's is left alone.
 CLAIM_ONE = """
 UPDATE sync_request SET
-  token = token + 1, claimed_seq = requested_seq, lease_until = :now + :lease, attempts = attempts + 1
+  token = token + 1, claimed_seq = requested_seq, lease_until = :now + :lease, attempts = attempts + 1, read_at = NULL
 WHERE kind = :kind AND key = :key AND due_at IS NOT NULL AND (lease_until IS NULL OR lease_until <= :now)
 RETURNING kind, key, token, claimed_seq, done_seq, attempts, "full", priority
 """
@@ -87,6 +87,9 @@ BY_AGE = "waiting_since"
 
 # The fence: whose token is old owns nothing. An expired lease that nobody re-claimed is still its owner's.
 _OWNED = "WHERE kind = :kind AND key = :key AND token = :token AND lease_until IS NOT NULL"
+
+# For the eyes of a person who waits; nothing is decided by it.
+NOTE_READ = f"UPDATE sync_request SET read_at = {{now}} {_OWNED}"  # noqa: S608 - no value of anybody's goes in
 
 # Done up to what the claim saw, never to what is there now: a request that came in between is not served yet.
 FINISH = f"""

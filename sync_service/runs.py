@@ -31,6 +31,7 @@ from sync_service.queue import (
     enqueue_many,
     fail,
     finish,
+    note_read,
     open_as_done,
     resolve,
     retry_later,
@@ -117,6 +118,7 @@ def _sync_unseen(
 ) -> str:
     """Sync a number that has no row of its own yet; if one appeared meanwhile, its own run does the work."""
     look = look_closer(context, subscription, reading, previews, full=claim.full, at=claim.claimed_at)
+    note_read(context.database, claim)
     with context.database.transaction() as session:
         now = finish(context.database, session, claim)
         own = open_as_done(context.database, session, claim)

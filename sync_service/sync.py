@@ -17,7 +17,7 @@ from sync_service.fingerprint import Fingerprint
 from sync_service.history import open_run, read_covered_causes, record_run
 from sync_service.importing import ImportRules, refuse_import
 from sync_service.plan import LimioState, SyncPlan
-from sync_service.queue import Cause, Claim, Kind, Priority, enqueue, enqueue_again, finish
+from sync_service.queue import Cause, Claim, Kind, Priority, enqueue, enqueue_again, finish, note_read
 from sync_service.reconcile import Rules, is_drastic, reconcile
 from sync_service.safety import Verdict, decide_hold
 from sync_service.settings import Settings
@@ -73,6 +73,7 @@ def sync_subscription(context: SyncContext, claim: Claim, reading: Reading, prev
     """
     subscription = reading.fetch_subscription(claim.key)
     look = look_closer(context, subscription, reading, previews, full=claim.full, at=claim.claimed_at)
+    note_read(context.database, claim)
     with context.database.transaction() as session:
         now = finish(context.database, session, claim)
         return write_sync(context, session, claim, look, calls=reading.calls, now=now)

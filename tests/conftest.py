@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, text
 from sqlmodel import SQLModel
@@ -29,6 +30,13 @@ settings.load_profile("steady")
 for setting in fields(Settings):  # a developer's own settings never reach a test
     os.environ.pop(setting.name.upper(), None)
     os.environ.pop(f"{setting.name.upper()}_FILE", None)
+
+
+@pytest.fixture(autouse=True)
+def log_of_its_own() -> Iterator[None]:
+    """A command run in this process sends its log to where it was run, which is gone for the test after it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,8 @@ def check_provisioned(database: Database, settings: Settings, zuora: ZuoraClient
     """Present and active: templates whose address begins with PUBLIC_URL, and definitions that use them."""
     name = "callouts in zuora"
     if not settings.public_url:
-        yield Finding(name, Verdict.NOT_CHECKED, "PUBLIC_URL is not set, so ours cannot be told from others.")
+        words = "PUBLIC_URL is not set, so ours cannot be told from others."
+        yield Finding(name, Verdict.NOT_CHECKED, words, "Set PUBLIC_URL to the address under which Zuora reaches us.")
         return
     share = Share(settings.zuora_max_concurrency, settings.zuora_daily_calls)
     with hold_story_lease(database, "check", share, wait_seconds=10, probe=True) as lease:

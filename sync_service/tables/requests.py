@@ -86,6 +86,8 @@ class SyncRequestRow(SQLModel, table=True):
     #: Grows with each claim: the fence.
     token: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
     lease_until: int | None = Field(default=None, sa_type=BigInteger)
+    #: When the run of the latest claim had read all that it needs; noted only for a person who watches.
+    read_at: int | None = Field(default=None, sa_type=BigInteger)
     #: Read everything, take no short way; 0 or 1.
     full: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs={"server_default": "0"})
     #: An alias row's number, and the sequence under which that number was queued.

@@ -20,6 +20,7 @@ from sync_service.keys import normalise_key, why_impossible
 from sync_service.log import logger
 from sync_service.queue import Kind
 from sync_service.settings import Settings
+from sync_service.status import tell_obstacle
 from sync_service.subscription import Trigger
 from sync_service.web.answers import answer
 from sync_service.web.auth import BearerGate, Caller, SyncGate, WrongCredentials
@@ -60,6 +61,7 @@ class SyncDesk:
         self, settings: Settings, database: Database, gate: SyncGate, room: WaitingRoom, throttle: Throttle
     ) -> None:
         self._settings = settings
+        self._database = database
         self._inbox = Inbox(database)
         self._gate = gate
         self._room = room
@@ -128,10 +130,19 @@ class SyncDesk:
         place = f"/api/sync/requests/{ticket.kind.value}/{quote(ticket.key, safe='')}/{ticket.seq}"
         location = f"{self._settings.public_url.rstrip('/')}{place}"
         if result is None:
-            result = Result(202, {"success": False, "status": "accepted"})
+            result = Result(202, {"success": False, "status": "accepted", **self._why_not_yet()})
         if result.status == 202:
             return answer(202, {**result.body, "location": location}, {"Location": location})
         return answer(result.status, result.body)
+
+    def _why_not_yet(self) -> dict[str, str]:
+        """What keeps all syncs waiting just now, where there is such a thing."""
+        try:
+            with self._database.reading() as session:
+                obstacle = tell_obstacle(self._database, session, self._settings)
+        except (SQLAlchemyError, TimeoutError):  # the request is durable: not to know this is no failure of it
+            return {}
+        return {"message": obstacle} if obstacle else {}
 
     def _why_echo(self, hints: Hints) -> str | None:
         return why_echo(hints, self._settings.ignored_sources, self._settings.zuora_integration_users)

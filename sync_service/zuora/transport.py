@@ -85,7 +85,9 @@ class Transport:
             return self._send(method, url, deadline, request)
         except requests.RequestException as error:
             kind = AnswerCut if _was_cut(error) else ZuoraUnavailable
-            raise kind(f"Zuora cannot be reached: {_innermost(error)}.") from None
+            begun = isinstance(error, requests.exceptions.ChunkedEncodingError)
+            what = "Zuora's answer broke off" if begun else "Zuora cannot be reached"
+            raise kind(f"{what}: {_innermost(error)}.") from None
         finally:
             self._free.release()
 

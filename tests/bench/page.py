@@ -53,7 +53,9 @@ def write_section(page: Path, part: Part, figures: Figures, conditions: str) -> 
 
 def describe_conditions(bench: Bench) -> Callable[[Part, float], str]:
     """What the figures hold for; asked once at the start, it says what was so for a part that took so many seconds."""
-    commit = _git("describe", "--always", "--dirty=, with changes that are not committed", "--abbrev=10")
+    commit = _git("rev-parse", "--short=10", "HEAD")
+    if _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{PAGE.relative_to(_ROOT)}"):
+        commit += ", with changes that are not committed"
     load = os.getloadavg()[0]
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     with psycopg.connect(bench.ground.postgres) as connection:
@@ -76,7 +78,7 @@ def describe_conditions(bench: Bench) -> Callable[[Part, float], str]:
 
 def _git(*words: str) -> str:
     done = subprocess.run(["git", *words], cwd=_ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    return done.stdout.strip()
 
 
 def _cpu_name() -> str:

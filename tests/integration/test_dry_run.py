@@ -88,7 +88,7 @@ def test_what_cannot_be_told_is_named_with_the_reason(world: World) -> None:
 
     assert (summary.looked, summary.failed, summary.imported) == (3, 2, 1)
     reasons = {each.key: each.error or "" for each in kept if each.error}
-    assert "Cannot find entity" in reasons["NOBODYS"]
+    assert "Neither Limio nor Zuora knows this key" in reasons["NOBODYS"]
     assert "No such field." in reasons["A-S90000001"]
 
 

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from sync_service.log import logger, set_up
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 def test_an_event_is_one_line_whatever_a_stranger_put_into_it(capsys: pytest.CaptureFixture[str]) -> None:

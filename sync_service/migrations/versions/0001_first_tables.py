@@ -472,6 +472,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("token", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.Column("read_at", sa.BigInteger(), nullable=True),
         sa.Column("full", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("resolved_key", sa.Text(), nullable=True),
         sa.Column("resolved_seq", sa.BigInteger(), nullable=True),

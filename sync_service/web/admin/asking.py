@@ -23,7 +23,7 @@ from sync_service.tables import AskRow
 from sync_service.web.admin.actions import record_action
 from sync_service.web.admin.desk import Desk
 from sync_service.web.admin.door import who
-from sync_service.web.admin.progress import STEPS, why_waiting
+from sync_service.web.admin.progress import DONE, READING, READS, WAITING, why_waiting
 from sync_service.web.answers import answer
 
 
@@ -41,7 +41,7 @@ class Preview:
     @property
     def is_done(self) -> bool:
         """Whether there is nothing more to wait for."""
-        return self.step == len(STEPS) - 1
+        return self.step == DONE
 
 
 def attach(blueprint: Blueprint, desk: Desk) -> None:
@@ -80,15 +80,13 @@ def read_preview(database: Database, session: Session, ask_id: int, *keys: str) 
     if row is None or (keys and row.key not in keys):
         return None
     if row.error is not None:
-        return Preview(id=ask_id, key=row.key, step=2, text=row.error, error_code=row.error_code)
+        return Preview(id=ask_id, key=row.key, step=DONE, text=row.error, error_code=row.error_code)
     if row.answered_at is not None:
         found = row.answer or {}
-        return Preview(id=ask_id, key=row.key, step=2, text=_tell(found), plan=found.get("plan"))
+        return Preview(id=ask_id, key=row.key, step=DONE, text=_tell(found), plan=found.get("plan"))
     if row.lease_until is not None and row.lease_until > database.now(session):
-        return Preview(
-            id=ask_id, key=row.key, step=1, text="A worker reads the subscription from Zuora and compares it."
-        )
-    return Preview(id=ask_id, key=row.key, step=0, text=why_waiting(database, session, row.asked_at))
+        return Preview(id=ask_id, key=row.key, step=READING, text=READS)
+    return Preview(id=ask_id, key=row.key, step=WAITING, text=why_waiting(database, session, row.asked_at))
 
 
 def _tell(found: Mapping[str, Any]) -> str:

@@ -13,7 +13,9 @@ from sync_service.web.admin.words import span
 
 #: So long a worker that runs and is free lets nothing wait, in ms.
 PATIENCE_MS = 15_000
-STEPS = ("Waiting for a worker", "Reading Zuora and comparing", "Done")
+STEPS = ("Waiting for a worker", "Reading Zuora", "Comparing", "Done")
+WAITING, READING, COMPARING, DONE = range(4)
+READS = "A worker reads the subscription, its account and what will be billed from Zuora."
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Progress:
     @property
     def is_done(self) -> bool:
         """Whether there is nothing more to wait for, or something to read meanwhile."""
-        return self.step == len(STEPS) - 1
+        return self.step == DONE
 
 
 def read_progress(database: Database, session: Session, kind: str, key: str, seq: int) -> Progress | None:
@@ -43,14 +45,16 @@ def read_progress(database: Database, session: Session, kind: str, key: str, seq
         return read_progress(database, session, "subscription", row.resolved_key, row.resolved_seq)
     run = first_attempt_covering(session, kind, key, seq)
     if run is not None:
-        return Progress(kind, key, seq, 2, _result(run), run)
+        return Progress(kind, key, seq, DONE, _result(run), run)
     if row.failed_seq >= seq:
-        return Progress(kind, key, seq, 2, row.last_error or "The sync failed.")
+        return Progress(kind, key, seq, DONE, row.last_error or "The sync failed.")
     if row.done_seq >= seq:
-        return Progress(kind, key, seq, 2, "Already up to date.")
+        return Progress(kind, key, seq, DONE, "Already up to date.")
     if row.lease_until is not None and row.lease_until > database.now(session):
-        return Progress(kind, key, seq, 1, "A worker reads the subscription from Zuora and compares it.")
-    return Progress(kind, key, seq, 0, why_waiting(database, session, row.waiting_since or row.requested_at))
+        if row.read_at is not None:
+            return Progress(kind, key, seq, COMPARING, "A worker has read it, compares, and writes what differs.")
+        return Progress(kind, key, seq, READING, READS)
+    return Progress(kind, key, seq, WAITING, why_waiting(database, session, row.waiting_since or row.requested_at))
 
 
 def why_waiting(database: Database, session: Session, since: int) -> str:

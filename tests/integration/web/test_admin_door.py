@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from click.testing import CliRunner
 from sqlalchemy import update
 from sqlmodel import select
@@ -252,7 +251,6 @@ def test_users_are_made_and_disabled_on_the_command_line(tmp_path: Path, monkeyp
         ("user added", "bob@example.com as viewer"),
     ]
     assert run(main, ["user", "disable", "nobody@example.com"]).exit_code == 1
-    structlog.reset_defaults()  # the commands sent this process's log to where they were run
     database.engine.dispose()
 
 

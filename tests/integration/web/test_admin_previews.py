@@ -46,7 +46,7 @@ def test_a_preview_shows_what_a_sync_would_change_and_queues_nothing(sqlite_data
     assert (taken.what, taken.key) == ("plan", "A-S1")
     assert poll(visitor, place)[:2] == (1, False)
     asks.answer(database, taken, {"plan": plan_of("A-S1"), "imports": False, "drastic": False})
-    assert poll(visitor, place) == (2, True, "A sync would write 3 changes to Limio. Nothing was written.")
+    assert poll(visitor, place) == (3, True, "A sync would write 3 changes to Limio. Nothing was written.")
     shown = visitor.client.get(place).text
     assert "<ins><bdi>2027-12-31</bdi></ins>" in shown
     assert "data-progress" not in shown

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from sync_service.db import Database
-from sync_service.queue import Kind, claim, fail, finish, resolve, retry_later
+from sync_service.queue import Kind, claim, fail, finish, note_read, resolve, retry_later
 from sync_service.tables import AdminActionRow, CalloutRow, SyncCauseRow, SyncRequestRow
 from sync_service.web.admin.finding import PAGE, FoundPage, Question, find_all, find_page
 from sync_service.web.admin.ordering import read_turn
@@ -313,7 +313,7 @@ def poll(visitor: Visitor, place: str) -> tuple[int, bool, str]:
     if address is None:
         words = re.search(r'<p class="progress-text[^>]*><bdi[^>]*>([^<]+)', page)
         assert words
-        return 2, True, words[1]
+        return 3, True, words[1]
     told = visitor.client.get(address[1]).json
     assert told is not None
     return told["step"], told["done"], told["text"]
@@ -334,10 +334,12 @@ def test_sync_shows_each_step_and_then_what_changed(database: Database) -> None:
     assert '<noscript><meta http-equiv="refresh"' in visitor.client.get(place).text
     (claimed,) = claim(database, 1, SHARE)
     assert poll(visitor, place)[:2] == (1, False)
+    note_read(database, claimed)
+    assert poll(visitor, place)[:2] == (2, False)
     with database.transaction() as session:
         finish(database, session, claimed)
         session.add(make_run("A-S1", "changed", plan=plan_of("A-S1"), change_count=3, trigger="admin"))
-    assert poll(visitor, place) == (2, True, "3 changes were written to Limio.")
+    assert poll(visitor, place) == (3, True, "3 changes were written to Limio.")
     assert "<ins><bdi>2027-12-31</bdi></ins>" in visitor.client.get(place).text
 
 
@@ -385,7 +387,7 @@ def test_sync_of_an_unknown_key_follows_it_to_its_number(database: Database) -> 
         resolve(session, claimed, "A-S7", 1)
     put_done(database, "A-S7")
 
-    assert poll(visitor, place) == (2, True, "Already up to date.")
+    assert poll(visitor, place) == (3, True, "Already up to date.")
 
 
 def test_a_request_that_never_was_has_no_progress(sqlite_database: Database) -> None:

@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 
 import pytest
-import structlog
 from click.testing import CliRunner
 from sqlalchemy import update
 
@@ -283,5 +282,4 @@ def test_the_command_line_changes_people_as_the_pages_do(tmp_path: Path, monkeyp
         "This is the last operator: make somebody else one first, or nobody could change anything here.\n",
     )
     assert run("role", "nobody@example.com", "viewer") == (1, "There is no such user.\n")
-    structlog.reset_defaults()  # the commands sent this process's log to where they were run
     database.engine.dispose()

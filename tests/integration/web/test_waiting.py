@@ -6,12 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sync_service.db import Database
+from sync_service.errors import ZuoraUnavailable
 from sync_service.history import open_run, record_run
 from sync_service.plan import Create, SyncPlan
 from sync_service.queue import Cause, Claim, Kind, Priority, claim, enqueue, fail, finish, resolve, retry_later
 from sync_service.subscription import Trigger
 from sync_service.tables import SubscriptionRow, SyncCauseRow, SyncRequestRow, SyncRunRow
-from sync_service.tenant import Share
+from sync_service.tenant import Share, note_tenant_error
 from sync_service.web.waiting import wanted_seconds
 from tests.integration.web.conftest import SYNC, Web, build
 
@@ -112,6 +113,18 @@ def test_everything_is_read_for_an_api_caller(sqlite_web: Web) -> None:
     sqlite_web.client.post(SYNC + "A-1", headers={**sqlite_web.token(), "Prefer": "respond-async"})
 
     assert [row.full for row in sqlite_web.rows(SyncRequestRow)] == [1]
+
+
+def test_who_comes_during_a_pause_is_told_what_everything_waits_for(web: Web) -> None:
+    note_tenant_error(web.database, ZuoraUnavailable("Zuora answered 503."), Share(8))
+
+    headers = web.token()
+
+    accepted = web.client.post(SYNC + "A-1", headers={**headers, "Prefer": "respond-async"})
+
+    assert (accepted.status_code, accepted.json["status"]) == (202, "accepted")
+    assert "Zuora answered 503. Everything waits" in accepted.json["message"]
+    assert "Everything waits" in web.client.get(accepted.json["location"], headers=headers).json["message"]
 
 
 def test_an_alias_is_followed_to_its_number(web: Web) -> None:

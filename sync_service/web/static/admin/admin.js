@@ -47,6 +47,8 @@ const follow = async (panel) => {
     if (state.done) return window.location.reload();
     steps.forEach((step, index) => {
       step.className = index < state.step ? "past" : index === state.step ? "now" : "";
+      if (index === state.step) step.setAttribute("aria-current", "step");
+      else step.removeAttribute("aria-current");
     });
     if (text.textContent !== state.text) text.textContent = state.text;
     if (bar && "value" in state) { bar.max = state.max; bar.value = state.value; }
