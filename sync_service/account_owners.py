@@ -6,11 +6,38 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from sync_service.db import Database
 from sync_service.subscription import ZuoraSubscription
 from sync_service.tables import SubscriptionRow, ZuoraAccountRow, ZuoraLinkRow
+
+# Made once, as everywhere on a sync's way: making a statement takes as long as running it.
+_LOCKED_ACCOUNT = (
+    select(ZuoraAccountRow)
+    .where(ZuoraAccountRow.account_id == bindparam("account_id"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_OWNER_OF_LINKED = (
+    select(col(SubscriptionRow.owner), col(SubscriptionRow.customer))
+    .join(ZuoraLinkRow, col(ZuoraLinkRow.subscription_id) == col(SubscriptionRow.id))
+    .where(ZuoraLinkRow.account_id == bindparam("account_id"), ZuoraLinkRow.number != bindparam("number"))
+    .where(col(SubscriptionRow.owner).is_not(None))
+    .order_by(col(ZuoraLinkRow.started_on).nulls_last(), col(ZuoraLinkRow.number))
+    .limit(1)
+)
+_CLAIMANTS = (
+    select(
+        col(ZuoraLinkRow.number),
+        col(ZuoraLinkRow.account_id),
+        col(ZuoraLinkRow.started_on),
+        col(ZuoraLinkRow.cancelled),
+    )
+    .join(SubscriptionRow, col(ZuoraLinkRow.subscription_id) == col(SubscriptionRow.id))
+    .where(SubscriptionRow.customer == bindparam("customer_id"), ZuoraLinkRow.number != bindparam("left_out"))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +48,7 @@ class AccountOwner:
     customer: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Claimant:
     """A subscription of a customer, seen as one whose account might write that customer."""
 
@@ -36,14 +63,13 @@ def lock_account(database: Database, session: Session, account_id: str) -> Zuora
 
     Two runs that import two numbers of one account meet here: the second one sees the owner that the first one made.
     """
-    locked = select(ZuoraAccountRow).where(ZuoraAccountRow.account_id == account_id).with_for_update()
-    locked = locked.execution_options(populate_existing=True)
-    row = session.exec(locked).one_or_none()
+    values = {"account_id": account_id}
+    row = session.exec(_LOCKED_ACCOUNT, params=values).one_or_none()
     if row is not None:
         return row
     make = database.sql("INSERT INTO zuora_account (account_id) VALUES (:account_id) ON CONFLICT DO NOTHING")
-    session.connection().execute(make, {"account_id": account_id})
-    return session.exec(locked).one()
+    session.connection().execute(make, values)
+    return session.exec(_LOCKED_ACCOUNT, params=values).one()
 
 
 def find_account_owner(
@@ -53,24 +79,19 @@ def find_account_owner(
 
     `number` is left out; `siblings` are numbers that Zuora lists under the account and no sync may have read yet.
     """
-    linked = (
-        select(SubscriptionRow)
-        .join(ZuoraLinkRow, col(ZuoraLinkRow.subscription_id) == col(SubscriptionRow.id))
-        .where(ZuoraLinkRow.account_id == account_id, ZuoraLinkRow.number != number)
-        .where(col(SubscriptionRow.owner).is_not(None))
-        .order_by(col(ZuoraLinkRow.started_on).nulls_last(), col(ZuoraLinkRow.number))
-        .limit(1)
-    )
-    loaded = (
-        select(SubscriptionRow)
-        .where(col(SubscriptionRow.reference).in_([sibling for sibling in siblings if sibling != number]))
-        .where(col(SubscriptionRow.owner).is_not(None))
-        .order_by(col(SubscriptionRow.created), col(SubscriptionRow.id))
-        .limit(1)
-    )
-    found = session.exec(linked).first() or (session.exec(loaded).first() if siblings else None)
+    found = session.exec(_OWNER_OF_LINKED, params={"account_id": account_id, "number": number}).first()
+    if found is None and siblings:
+        loaded = (
+            select(col(SubscriptionRow.owner), col(SubscriptionRow.customer))
+            .where(col(SubscriptionRow.reference).in_([sibling for sibling in siblings if sibling != number]))
+            .where(col(SubscriptionRow.owner).is_not(None))
+            .order_by(col(SubscriptionRow.created), col(SubscriptionRow.id))
+            .limit(1)
+        )
+        found = session.exec(loaded).first()
     if found is not None:
-        return AccountOwner(owner=found.owner, customer=found.customer)
+        owner, customer = found
+        return AccountOwner(owner=owner, customer=customer)
     kept = session.get(ZuoraAccountRow, account_id)
     return AccountOwner(owner=kept.owner, customer=kept.customer) if kept else AccountOwner()
 
@@ -98,12 +119,8 @@ def find_writer(session: Session, customer_id: str, ours: Claimant | None = None
     `ours` stands in place of what the store knows of the same number. Where all are cancelled the newest one counts,
     so that the order of syncs makes no difference. None: no sync has read a subscription of this customer.
     """
-    links = session.exec(
-        select(ZuoraLinkRow)
-        .join(SubscriptionRow, col(ZuoraLinkRow.subscription_id) == col(SubscriptionRow.id))
-        .where(SubscriptionRow.customer == customer_id, ZuoraLinkRow.number != (ours.number if ours else ""))
-    )
-    claimants = [claimant_of_link(link) for link in links] + ([ours] if ours else [])
+    values = {"customer_id": customer_id, "left_out": ours.number if ours else ""}
+    claimants = [Claimant(*row) for row in session.exec(_CLAIMANTS, params=values)] + ([ours] if ours else [])
     return max(claimants, key=_precedence, default=None)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from sync_service.limio.documents import as_json
@@ -28,6 +29,13 @@ STRENGTH: tuple[Trigger, ...] = (
     Trigger.BACKFILL,
     Trigger.CALENDAR,
     Trigger.SWEEP,
+)
+#: Made once: every sync asks.
+_COVERED_CAUSES = (
+    select(SyncCauseRow)
+    .where(SyncCauseRow.kind == bindparam("kind"), SyncCauseRow.key == bindparam("key"))
+    .where(SyncCauseRow.seq > bindparam("done_before"), SyncCauseRow.seq <= bindparam("seen"))
+    .order_by(col(SyncCauseRow.seq), col(SyncCauseRow.id))
 )
 
 
@@ -99,13 +107,8 @@ def record_run(session: Session, run: SyncRunRow, *, outcome: str, plan: SyncPla
 
 def read_covered_causes(session: Session, claim: Covered) -> list[SyncCauseRow]:
     """The causes that a run of `claim` covers, oldest first."""
-    covered = select(SyncCauseRow).where(
-        SyncCauseRow.kind == str(claim.kind),
-        SyncCauseRow.key == claim.key,
-        SyncCauseRow.seq > claim.done_before,
-        SyncCauseRow.seq <= claim.seen,
-    )
-    return list(session.exec(covered.order_by(col(SyncCauseRow.seq), col(SyncCauseRow.id))))
+    values = {"kind": str(claim.kind), "key": claim.key, "done_before": claim.done_before, "seen": claim.seen}
+    return list(session.exec(_COVERED_CAUSES, params=values))
 
 
 def read_triggers(session: Session, claim: Covered) -> frozenset[str]:

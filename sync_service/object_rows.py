@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import CompoundSelect, bindparam, null, union_all
 from sqlmodel import Session, col, select
 
 from sync_service.limio.columns import derive_columns
@@ -43,6 +44,22 @@ OBJECT_ROWS: Mapping[str, type[LimioObject]] = {
     )
 }
 
+# Made once, as everywhere on a sync's way.
+_REFERRED = (
+    select(SubscriptionRow)
+    .where(SubscriptionRow.reference == bindparam("number"))
+    .order_by(col(SubscriptionRow.id))
+    .limit(1)
+)
+#: Each address with the use that a relation makes of it, NULL where it is the subscription's own.
+_ADDRESSES: CompoundSelect[*tuple[Any, ...]] = union_all(
+    select(AddressRow.document, null(), null()).where(AddressRow.subscription_id == bindparam("subscription_id")),
+    select(AddressRow.document, RelationRow.relationship_type, RelationRow.relationship_id)
+    .join(RelationRow, col(RelationRow.object_id) == col(AddressRow.id))
+    .where(RelationRow.subscription_id == bindparam("subscription_id"))
+    .where(RelationRow.record_type == AddressRow.record_type_name),
+)
+
 
 def new_row(record_type: str, document: Document, *, subscription_id: str | None, synced_at: int | None) -> LimioObject:
     """A row, not yet in any session, for a document that has its id."""
@@ -69,31 +86,29 @@ def find_subscription(session: Session, number: str) -> SubscriptionRow | None:
     link = session.get(ZuoraLinkRow, number)
     if link is not None and link.subscription_id is not None:
         return session.get(SubscriptionRow, link.subscription_id)
-    referred = select(SubscriptionRow).where(SubscriptionRow.reference == number)
-    return session.exec(referred.order_by(col(SubscriptionRow.id)).limit(1)).first()
+    return session.exec(_REFERRED, params={"number": number}).first()
 
 
 def read_addresses(session: Session, subscription_id: str) -> tuple[dict[str, Any], ...]:
     """All addresses of a subscription, shared ones as this subscription uses them; the newest last."""
-    rows = session.exec(select(AddressRow).where(AddressRow.subscription_id == subscription_id))
-    documents = [row.document for row in rows] + read_shared(session, AddressRow, subscription_id)
-    return tuple(sorted(documents, key=_age))
+    rows = session.connection().execute(_ADDRESSES, {"subscription_id": subscription_id})
+    return tuple(sorted((_as_used(*row) for row in rows), key=_age))
 
 
 def read_shared(session: Session, row_class: type[LimioObject], subscription_id: str) -> list[dict[str, Any]]:
     """The `row_class` objects that belong to the subscription besides the one that their own row names."""
     uses = session.exec(
-        select(row_class, RelationRow)
+        select(row_class.document, RelationRow.relationship_type, RelationRow.relationship_id)
         .join(RelationRow, col(RelationRow.object_id) == col(row_class.id))
         .where(RelationRow.subscription_id == subscription_id, RelationRow.record_type == row_class.record_type_name)
     )
-    return [_as_used(row.document, use) for row, use in uses]
+    return [_as_used(*use) for use in uses]
 
 
-def _as_used(document: Mapping[str, Any], use: RelationRow) -> dict[str, Any]:
-    if not use.relationship_type:
+def _as_used(document: Mapping[str, Any], relationship_type: str | None, relationship_id: str | None) -> dict[str, Any]:
+    if not relationship_type:
         return dict(document)
-    return {**document, "relationship_type": use.relationship_type, "relationship_id": use.relationship_id}
+    return {**document, "relationship_type": relationship_type, "relationship_id": relationship_id}
 
 
 def _age(document: Mapping[str, Any]) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, text
+from sqlalchemy import bindparam, func, text
 from sqlmodel import Session, col, select
 
 from sync_service.db import Database
@@ -30,6 +30,13 @@ HOUR_MS = 3_600_000
 _BY_PERSON = frozenset({Trigger.ADMIN, Trigger.CLI})
 #: Any number that nobody else uses for an advisory lock in our database.
 _COUNTING = 7_261_494
+#: Made once: every sync asks.
+_OPEN_HELD = (
+    select(SyncRunRow)
+    .where(SyncRunRow.kind == Kind.SUBSCRIPTION, SyncRunRow.key == bindparam("number"), SyncRunRow.outcome == "held")
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
 
 
 class Verdict(StrEnum):
@@ -133,9 +140,7 @@ def _is_flood(database: Database, session: Session, share: Decimal) -> bool:
 
 
 def _read_open(session: Session, number: str) -> SyncRunRow | None:
-    run = SyncRunRow
-    statement = select(run).where(run.kind == Kind.SUBSCRIPTION, run.key == number, run.outcome == "held")
-    return session.exec(statement.with_for_update().execution_options(populate_existing=True)).one_or_none()
+    return session.exec(_OPEN_HELD, params={"number": number}).one_or_none()
 
 
 def _close(run: SyncRunRow | None, outcome: str) -> None:

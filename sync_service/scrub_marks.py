@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from sync_service.tables import ScrubMarkRow
+
+_ANY_MARK = (
+    select(ScrubMarkRow.object_id)
+    .where(col(ScrubMarkRow.object_id).in_((bindparam("owner"), bindparam("customer"), bindparam("subscription_id"))))
+    .limit(1)
+)
 
 
 def mark_scrubbed(session: Session, object_ids: Collection[str], *, at: int, actor: str) -> None:
@@ -17,9 +24,7 @@ def mark_scrubbed(session: Session, object_ids: Collection[str], *, at: int, act
     session.flush()
 
 
-def is_scrubbed(session: Session, *object_ids: str | None) -> bool:
+def is_scrubbed(session: Session, *, owner: str | None, customer: str | None, subscription_id: str | None) -> bool:
     """Whether any of these objects belongs to a customer who was erased. Ask after the locks are taken."""
-    ids = [object_id for object_id in object_ids if object_id is not None]
-    if not ids:
-        return False
-    return session.exec(select(ScrubMarkRow.object_id).where(col(ScrubMarkRow.object_id).in_(ids))).first() is not None
+    ids = {"owner": owner, "customer": customer, "subscription_id": subscription_id}
+    return session.exec(_ANY_MARK, params=ids).first() is not None

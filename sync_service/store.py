@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 from sqlmodel import Session, col, select
 
 from sync_service.account_owners import (
@@ -59,6 +59,28 @@ NUMBER_OF_KEY = """COALESCE(
    WHERE named.id = :key OR named.reference = :key ORDER BY named.id LIMIT 1),
   (SELECT number FROM subscription_alias WHERE alias = :key))"""
 _RESOLVE = text(f"SELECT {NUMBER_OF_KEY}")
+# Made once, as everywhere on a sync's way.
+_LOCKED_CUSTOMER = (
+    select(CustomerRow)
+    .where(CustomerRow.id == bindparam("id"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_LOCKED_SUBSCRIPTION = (
+    select(SubscriptionRow)
+    .where(SubscriptionRow.id == bindparam("id"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_SCHEDULE = (
+    select(col(ScheduleRow.document))
+    .where(ScheduleRow.subscription_id == bindparam("subscription_id"))
+    .order_by(col(ScheduleRow.due), col(ScheduleRow.id))
+)
+_ADD_ALIAS = text(
+    "INSERT INTO subscription_alias (alias, number) VALUES (:alias, :number) ON CONFLICT (alias) DO UPDATE"
+    " SET number = excluded.number WHERE subscription_alias.number <> excluded.number"
+)
 
 
 def resolve_key(session: Session, key: str) -> str | None:
@@ -103,13 +125,14 @@ def read_current(
     customer = _read_customer(session, customer_id, lock=lock)
     if lock and subscription is not None and database.dialect != "sqlite":  # where this transaction holds everything
         customer_before = subscription.customer
-        session.refresh(subscription, with_for_update=True)
+        session.exec(_LOCKED_SUBSCRIPTION, params={"id": subscription.id}).one()
         if subscription.customer != customer_before:
             raise ConflictInStore
     if lock:
         _hold(session, link, subscription, customer)
     owner = subscription.owner if subscription is not None and not moves else holder.owner
-    scrubbed = is_scrubbed(session, owner, customer_id, subscription.id if subscription is not None else None)
+    subscription_id = subscription.id if subscription is not None else None
+    scrubbed = is_scrubbed(session, owner=owner, customer=customer_id, subscription_id=subscription_id)
     return LimioState(
         subscription=subscription.document if subscription else None,
         schedule=_read_schedule(session, subscription),
@@ -146,7 +169,9 @@ def record_read(
     writers_before = {customer_id: find_writer(session, customer_id, ours_before) for customer_id in shared}
     stays = link is not None and link.subscription_id == applied.subscription_id and applied.customer_before is None
     # Hashes of an erased customer's contacts are not kept either: the next run reads everything.
-    scrubbed = is_scrubbed(session, applied.owner, applied.customer, applied.subscription_id)
+    scrubbed = is_scrubbed(
+        session, owner=applied.owner, customer=applied.customer, subscription_id=applied.subscription_id
+    )
     if link is None or link.zuora_id != read.id:
         record_alias(session, read.id, read.number)
     if link is None:
@@ -177,11 +202,7 @@ def record_read(
 
 def record_alias(session: Session, alias: str, number: str) -> None:
     """From now on `alias`, an id of one version in Zuora, stands for `number`. Doing it again changes nothing."""
-    statement = text(
-        "INSERT INTO subscription_alias (alias, number) VALUES (:alias, :number) ON CONFLICT (alias) DO UPDATE"
-        " SET number = excluded.number WHERE subscription_alias.number <> excluded.number"
-    )
-    session.connection().execute(statement, {"alias": alias, "number": number})
+    session.connection().execute(_ADD_ALIAS, {"alias": alias, "number": number})
 
 
 def has_echo(session: Session, *keys: str) -> bool:
@@ -220,14 +241,15 @@ def _hold(session: Session, *rows: object) -> None:
 def _read_customer(session: Session, customer_id: str | None, *, lock: bool) -> CustomerRow | None:
     if customer_id is None:
         return None
-    return session.get(CustomerRow, customer_id, with_for_update=lock, populate_existing=lock)
+    if not lock:
+        return session.get(CustomerRow, customer_id)
+    return session.exec(_LOCKED_CUSTOMER, params={"id": customer_id}).one_or_none()
 
 
 def _read_schedule(session: Session, subscription: SubscriptionRow | None) -> tuple[dict[str, Any], ...]:
     if subscription is None:
         return ()
-    entries = select(ScheduleRow).where(ScheduleRow.subscription_id == subscription.id)
-    return tuple(row.document for row in session.exec(entries.order_by(col(ScheduleRow.due), col(ScheduleRow.id))))
+    return tuple(session.exec(_SCHEDULE, params={"subscription_id": subscription.id}))
 
 
 def _writes_customer(session: Session, customer: CustomerRow | None, zuora: ZuoraState | None) -> bool:
