@@ -14,6 +14,7 @@ from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from threading import BoundedSemaphore
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -61,7 +62,7 @@ class Transport:
 
     def __init__(self, pool_size: int, headers: Mapping[str, str]) -> None:
         self._free = BoundedSemaphore(pool_size)
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.headers.update(headers)
         # A session cookie of Zuora's would outrank the token and survive a change of it.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -113,6 +114,21 @@ class Transport:
         finally:
             # Gives a connection back whose answer was read to the end, and drops any other.
             response.close()
+
+
+class _Session(requests.Session):
+    """Asks the environment for proxies and certificates once for each host: at every request it is a tenth of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._of_hosts: dict[tuple[str, str], Any] = {}
+
+    def merge_environment_settings(self, url: Any, *settings: Any) -> Any:
+        parts = urlsplit(url)
+        host = parts.scheme, parts.netloc
+        if host not in self._of_hosts:  # `_send` gives the same settings with every request
+            self._of_hosts[host] = super().merge_environment_settings(url, *settings)
+        return self._of_hosts[host]
 
 
 class AnswerCut(ZuoraUnavailable):
