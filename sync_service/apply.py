@@ -24,8 +24,8 @@ from sync_service.limio.documents import (
     timestamp_of,
 )
 from sync_service.limio.events import describe_event
-from sync_service.object_rows import OBJECT_ROWS, find_subscription, new_row, read_addresses, write_document
-from sync_service.plan import Cancel, Change, Create, Document, SyncPlan, Update
+from sync_service.object_rows import OBJECT_ROWS, find_subscription, new_row, write_document
+from sync_service.plan import Cancel, Change, Create, Document, LimioState, SyncPlan, Update
 from sync_service.subscription import ZuoraState
 from sync_service.tables import AddOnRow, AddressRow, LimioObject, ScheduleRow, SubscriptionOfferRow, SubscriptionRow
 
@@ -60,6 +60,8 @@ class _Hand:
     subscription: SubscriptionRow | None
     owner: str | None
     customer: str | None
+    #: Those that the subscription had, and then those that the plan made.
+    addresses: list[Document]
     written: int = 0
 
     @property
@@ -90,8 +92,10 @@ class _Hand:
         self.written += 1
 
 
-def apply_plan(database: Database, session: Session, plan: SyncPlan, zuora: ZuoraState, *, at: int) -> Applied:
-    """Write `plan` in the caller's transaction, which read the current state; `at` is the database's clock in ms.
+def apply_plan(
+    database: Database, session: Session, plan: SyncPlan, current: LimioState, zuora: ZuoraState, *, at: int
+) -> Applied:
+    """Write `plan` in the caller's transaction, which read `current`; `at` is the database's clock in ms.
 
     An empty plan writes nothing. Any other leaves one Limio event beside the subscription. Identities, customers and
     a new owner of an existing subscription follow from what the plan creates. Raises ConflictInStore where an object
@@ -105,6 +109,7 @@ def apply_plan(database: Database, session: Session, plan: SyncPlan, zuora: Zuor
         subscription=subscription,
         owner=subscription.owner if subscription else None,
         customer=subscription.customer if subscription else None,
+        addresses=list(current.addresses),
     )
     owner_before, customer_before = hand.owner, hand.customer
     if subscription is None and not plan.is_empty and zuora.subscription.account_id is not None:
@@ -116,7 +121,6 @@ def apply_plan(database: Database, session: Session, plan: SyncPlan, zuora: Zuor
     if subscription is not None:
         _settle_owner(hand, subscription, owner_before)
     event = _write_event(hand, plan) if hand.written else None
-    session.flush()
     return Applied(
         subscription_id=hand.subscription_id,
         owner=hand.owner,
@@ -171,9 +175,10 @@ def _create(hand: _Hand, change: Create) -> None:
         hand.owner = row.id
     elif change.record_type == "customer":
         hand.customer = row.id
+    elif change.record_type == "address":
+        hand.addresses.append(row.document)
     elif isinstance(row, SubscriptionRow):
         hand.subscription = row
-    hand.session.flush()
 
 
 def _newest_start(hand: _Hand, relationship_type: str | None) -> str:
@@ -182,7 +187,7 @@ def _newest_start(hand: _Hand, relationship_type: str | None) -> str:
     assert now is not None  # noqa: S101 - our own timestamps can be read
     starts = [
         moment
-        for address in (read_addresses(hand.session, hand.subscription_id) if hand.subscription_id else ())
+        for address in hand.addresses
         if address.get("relationship_type") == relationship_type and (moment := moment_of(address.get("start")))
     ]
     newest = max([now, *(start + timedelta(milliseconds=1) for start in starts)])

@@ -149,6 +149,7 @@ def read_current(
 
 def record_read(
     session: Session,
+    current: LimioState,
     zuora: ZuoraState,
     applied: Applied,
     *,
@@ -159,19 +160,18 @@ def record_read(
 ) -> tuple[str, ...]:
     """Remember what was read and when; touches no Limio object's document or `updated`. Times are the database's.
 
+    `current` is what this transaction read before it applied the plan.
     Returns the numbers whose account writes a customer from now on because of what was read, for instance because
     the newest subscription was cancelled: they need a full sync.
     """
     read, ours = zuora.subscription, claimant_of(zuora.subscription)
     link = read_link(session, read.number)
-    shared = {customer_id for customer_id in (applied.customer, applied.customer_before) if customer_id}
     ours_before = claimant_of_link(link) if link else None
-    writers_before = {customer_id: find_writer(session, customer_id, ours_before) for customer_id in shared}
+    # Then whoever wrote the customer goes on writing it.
     stays = link is not None and link.subscription_id == applied.subscription_id and applied.customer_before is None
-    # Hashes of an erased customer's contacts are not kept either: the next run reads everything.
-    scrubbed = is_scrubbed(
-        session, owner=applied.owner, customer=applied.customer, subscription_id=applied.subscription_id
-    )
+    stays = stays and ours == ours_before
+    shared = set() if stays else {applied.customer, applied.customer_before}
+    writers_before = {each: find_writer(session, each, ours_before) for each in shared if each}
     if link is None or link.zuora_id != read.id:
         record_alias(session, read.id, read.number)
     if link is None:
@@ -185,18 +185,21 @@ def record_read(
     link.zuora_id, link.version = read.id, read.version
     link.account_id, link.account_number = read.account_id, read.account_number
     link.started_on, link.cancelled = ours.started_on, ours.cancelled
-    link.fingerprint, link.look_again_on = {} if scrubbed else dict(fingerprint), look_again_on
+    # Hashes of an erased customer's contacts are not kept either: the next run reads everything.
+    link.fingerprint, link.look_again_on = {} if current.is_scrubbed else dict(fingerprint), look_again_on
     link.schedule_left_alone = zuora.no_preview
     link.read_began, link.read_ended = read_began, read_ended
-    session.flush()
     _remember_owner(session, read.account_id, applied)
     followers: set[str] = set()
+    writes_customer = current.writes_customer
     for customer_id, before in writers_before.items():
-        writer = before if stays and ours == ours_before else find_writer(session, customer_id)
+        writer = find_writer(session, customer_id)  # the session writes what is above before it asks
         if writer and before and writer.account_id not in (before.account_id, read.account_id):
             followers.add(writer.number)
-        if customer_id == applied.customer and writer and writer.account_id == read.account_id and zuora.account:
-            _record_comparison(session, customer_id, read_ended)
+        if customer_id == applied.customer:
+            writes_customer = writer is not None and writer.account_id == read.account_id
+    if applied.customer and writes_customer and zuora.account:
+        _record_comparison(session, applied.customer, read_ended)
     return tuple(sorted(followers))
 
 

@@ -139,18 +139,26 @@ def write_sync(context: SyncContext, session: Session, claim: Claim, look: Look,
         return _close(session, run, "held", plan, now, triggers)
     link = read_link(session, claim.key)
     is_news = state.no_preview is not None and (link is None or link.schedule_left_alone != state.no_preview)
-    _apply(context, session, claim, look, plan, run, now)
+    _apply(context, session, claim, look, current, plan, run, now)
     outcome = "unchanged" if plan.is_empty else "changed" if current.subscription is not None else "imported"
     return _close(session, run, outcome, plan, now, triggers, is_news=is_news)
 
 
 def _apply(
-    context: SyncContext, session: Session, claim: Claim, look: Look, plan: SyncPlan, run: SyncRunRow, now: int
+    context: SyncContext,
+    session: Session,
+    claim: Claim,
+    look: Look,
+    current: LimioState,
+    plan: SyncPlan,
+    run: SyncRunRow,
+    now: int,
 ) -> None:
     """Write the plan, remember the read, and ask for what this read showed to be needed besides."""
-    applied = apply_plan(context.database, session, plan, look.state, at=now)
+    applied = apply_plan(context.database, session, plan, current, look.state, at=now)
     followers = record_read(
         session,
+        current,
         look.state,
         applied,
         fingerprint=look.fingerprint.as_json(),

@@ -114,9 +114,9 @@ def run(
         if plan is None:
             known = current.subscription is not None
             plan = SyncPlan(number=number) if known else import_plan(number, current)
-        applied = apply_plan(database, session, plan, zuora, at=at)
+        applied = apply_plan(database, session, plan, current, zuora, at=at)
         followers = record_read(
-            session, zuora, applied, fingerprint={"v": 1}, read_began=began, read_ended=at, look_again_on=None
+            session, current, zuora, applied, fingerprint={"v": 1}, read_began=began, read_ended=at, look_again_on=None
         )
     return current, applied, followers
 
@@ -496,12 +496,14 @@ def test_two_syncs_of_one_customer_take_turns(loaded: Database) -> None:
 
     zuora = in_zuora("A-S1", "acc-1", start=date(2026, 2, 1))
     with loaded.transaction() as session:
-        read_current(loaded, session, "A-S1", zuora, read_began=NOON - 10)
+        current = read_current(loaded, session, "A-S1", zuora, read_began=NOON - 10)
         other = threading.Thread(target=sync_other)
         other.start()
         overtook = done.wait(0.5)
         applied = Applied(subscription_id="sub-a", owner="id-1", customer="cus-1")
-        record_read(session, zuora, applied, fingerprint={}, read_began=NOON - 10, read_ended=NOON, look_again_on=None)
+        record_read(
+            session, current, zuora, applied, fingerprint={}, read_began=NOON - 10, read_ended=NOON, look_again_on=None
+        )
     other.join(30)
 
     assert not overtook
@@ -567,6 +569,7 @@ def test_a_read_is_remembered_with_its_number(loaded: Database) -> None:
         applied = Applied(subscription_id="sub-a", owner="id-1", customer="cus-1")
         record_read(
             session,
+            LimioState(),
             in_zuora("A-S1", version=4, status="Cancelled"),
             applied,
             fingerprint={"version": 4},
@@ -649,9 +652,16 @@ def test_a_plan_that_was_applied_leaves_none(database: Database) -> None:
             with database.transaction() as session:
                 current = read_current(database, session, number, zuora, read_began=at - 1)
                 plan = reconcile(current, zuora, date(2024, 5, 1), rules)
-                applied = apply_plan(database, session, plan, zuora, at=at)
+                applied = apply_plan(database, session, plan, current, zuora, at=at)
                 record_read(
-                    session, zuora, applied, fingerprint={}, read_began=at - 1, read_ended=at, look_again_on=None
+                    session,
+                    current,
+                    zuora,
+                    applied,
+                    fingerprint={},
+                    read_began=at - 1,
+                    read_ended=at,
+                    look_again_on=None,
                 )
             found.append(len(plan.changes))
         sizes.append((number, found[0], found[1]))
