@@ -124,7 +124,13 @@ def enqueue_again(database: Database, session: Session, claim: Claim) -> int:
 
 
 def claim(
-    database: Database, free_threads: int, share: Share, *, calls_made: int = 0, lease_ms: int = LEASE_MS
+    database: Database,
+    free_threads: int,
+    share: Share,
+    *,
+    calls_made: int = 0,
+    ended: Iterable[Claim] = (),
+    lease_ms: int = LEASE_MS,
 ) -> list[Claim]:
     """Take due rows for `lease_ms`, committed before this returns: at most `free_threads`, and what the tenant allows.
 
@@ -132,12 +138,13 @@ def claim(
     2. Lock the limit's row: counting leases and then claiming without it overshoots.
     3. Take one row in TURNS by age, the others by class; near the end of the day's budget only what people asked for.
     4. End the rows whose workers keep dying; their number is taken no further until somebody asks again.
-    `calls_made` since the last claim are added to the day's.
+    `calls_made` since the last claim are added to the day's. `ended` are the caller's claims whose runs make no more
+    calls: others may call in their place while they compare and write.
     """
     if not calls_made and (free_threads < 1 or not _anything_due(database)):
         return []
     with database.transaction() as session:
-        limit = lock_limit(database, session, share)
+        limit = lock_limit(database, session, share, [(each.kind, each.key, each.token) for each in ended])
         limit.count_calls(calls_made)
         room = min(free_threads, limit.room)
         claims = _take(database, session, limit, room, lease_ms) if room > 0 else []

@@ -50,11 +50,17 @@ RUN_SECONDS = 60.0
 NOT_IN_ZUORA = "not in zuora"
 
 
-def run_claim(context: SyncContext, claim: Claim, previews: SharedPreviews) -> int:
-    """Run `claim` to its end and return how many calls to Zuora it took. Raises nothing that belongs to the claim."""
+def run_claim(
+    context: SyncContext, claim: Claim, previews: SharedPreviews, *, when_read: Callable[[], None] = lambda: None
+) -> int:
+    """Run `claim` to its end and return how many calls to Zuora it took. Raises nothing that belongs to the claim.
+
+    `when_read` is called where the run has made its last call and has something to do still.
+    """
     log = logger().bind(kind=str(claim.kind), key=claim.key, attempt=claim.attempts)
     log.info("sync_claimed")
     reading = context.zuora.reading(RUN_SECONDS)
+    reading.when_ended(when_read)
     try:
         outcome = _STORIES[claim.kind](context, claim, reading, previews)
         if reading.calls and outcome != NOT_IN_ZUORA:
@@ -118,6 +124,7 @@ def _sync_unseen(
 ) -> str:
     """Sync a number that has no row of its own yet; if one appeared meanwhile, its own run does the work."""
     look = look_closer(context, subscription, reading, previews, full=claim.full, at=claim.claimed_at)
+    reading.end()
     note_read(context.database, claim)
     with context.database.transaction() as session:
         now = finish(context.database, session, claim)

@@ -87,7 +87,7 @@ class Settings:
     safety_share: Decimal = Decimal("0.05")
     wait_limit_seconds: int = 20
     port: int = 8000
-    worker_threads: int = 8
+    worker_threads: int = 12
     log_format: str = "text"
 
     @property

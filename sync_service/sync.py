@@ -73,6 +73,7 @@ def sync_subscription(context: SyncContext, claim: Claim, reading: Reading, prev
     """
     subscription = reading.fetch_subscription(claim.key)
     look = look_closer(context, subscription, reading, previews, full=claim.full, at=claim.claimed_at)
+    reading.end()
     note_read(context.database, claim)
     with context.database.transaction() as session:
         now = finish(context.database, session, claim)

@@ -5,8 +5,9 @@ Nothing here calls Zuora. Errors of the tenant pause all claims; quiet success o
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -36,13 +37,24 @@ _CREATE_LIMIT = """
 INSERT INTO zuora_limit (id, permitted, trouble, quiet, calls_today, claims) VALUES (1, :permitted, 0, 0, 0, 0)
 ON CONFLICT (id) DO NOTHING
 """
+# In one statement with what has ended its calls: a run that finishes meanwhile is in neither number.
 _LIVE = """
 SELECT {now} AS now,
-  (SELECT count(*) FROM sync_request WHERE lease_until > {now})
+  (SELECT count(*) FROM sync_request AS run WHERE lease_until > {now} AND NOT EXISTS (
+     SELECT 1 FROM {ended} WHERE run.kind = ended.value ->> 0 AND run.key = ended.value ->> 1
+       AND run.token = CAST(ended.value ->> 2 AS BIGINT)))
   + (SELECT count(*) FROM zuora_lease WHERE lease_until > {now}) AS live
 """
+_ENDED = {
+    "sqlite": "json_each(:ended) AS ended",
+    "postgresql": "jsonb_array_elements(CAST(:ended AS JSONB)) AS ended(value)",
+}
 _ALL_WELL = "SELECT 1 FROM zuora_limit WHERE trouble = 0 AND doubts = 0 AND permitted >= :most"
 _REMEMBER_TENANT = "INSERT INTO store_tenant (id, tenant, since) VALUES (1, :tenant, {now}) ON CONFLICT (id) DO NOTHING"
+
+
+#: Kind, key and token of a request's lease.
+Lease = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,7 @@ class Limit:
     row: ZuoraLimitRow
     share: Share
     now: int
-    #: Runs and stories that call Zuora now, or whose worker died so lately that nobody knows.
+    #: Runs and stories that may call Zuora now, or whose worker died so lately that nobody knows.
     live: int
 
     @property
@@ -97,15 +109,18 @@ class Limit:
             self.row.day = _utc_day(self.now)
 
 
-def lock_limit(database: Database, session: Session, share: Share) -> Limit:
-    """Lock the one row until the transaction ends: whoever counts leases must come through here first."""
+def lock_limit(database: Database, session: Session, share: Share, ended: Sequence[Lease] = ()) -> Limit:
+    """Lock the one row until the transaction ends: whoever counts leases must come through here first.
+
+    `ended` are leases of the caller's whose runs make no more calls: they compare or write, and are not counted.
+    """
     statement = select(ZuoraLimitRow).with_for_update().execution_options(populate_existing=True)
     row = session.exec(statement).one_or_none()
     if row is None:
         session.connection().execute(database.sql(_CREATE_LIMIT), {"permitted": share.max_concurrency})
         row = session.exec(statement).one()
     # A statement of its own: it must see what others committed while we waited for the lock, and their time.
-    return _limit(database, session, row, share)
+    return _limit(database, session, row, share, ended)
 
 
 def read_limit(database: Database, session: Session, share: Share) -> Limit:
@@ -267,8 +282,11 @@ def read_tenant(session: Session) -> str | None:
     return row.tenant if row else None
 
 
-def _limit(database: Database, session: Session, row: ZuoraLimitRow, share: Share) -> Limit:
-    now, live = session.connection().execute(database.sql(_LIVE)).one()
+def _limit(
+    database: Database, session: Session, row: ZuoraLimitRow, share: Share, ended: Sequence[Lease] = ()
+) -> Limit:
+    statement = database.sql(_LIVE.replace("{ended}", _ENDED[database.dialect]))
+    now, live = session.connection().execute(statement, {"ended": json.dumps(ended)}).one()
     return Limit(row=row, share=share, now=int(now), live=int(live))
 
 

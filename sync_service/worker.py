@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -47,6 +48,8 @@ class Worker:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._running: dict[Future[int], Claim] = {}
+        #: Of those the ones that make no more calls to Zuora.
+        self._read: set[Claim] = set()
         #: Ended where the database was away, so that nothing could be noted of it.
         self._abandoned: list[Claim] = []
         self._answering: dict[Future[None], asks.Taken] = {}
@@ -117,15 +120,16 @@ class Worker:
             return False
         calls, self._calls_made = self._calls_made, 0
         try:
-            claims = claim(self.context.database, free, self.context.share, calls_made=calls)
+            claims = claim(self.context.database, free, self.context.share, calls_made=calls, ended=self._read.copy())
         except SQLAlchemyError:
             self._calls_made += calls
             raise
         previews = SharedPreviews()
         for each in claims:
-            future = pool.submit(run_claim, self.context, each, previews)
+            when_read = partial(self._let_others_call, each)
+            future = pool.submit(run_claim, self.context, each, previews, when_read=when_read)
             self._running[future] = each
-            future.add_done_callback(lambda _: self._wake.set())
+            future.add_done_callback(partial(self._note_end, each))
         return answers or bool(claims)
 
     def _answer_one(self, pool: ThreadPoolExecutor) -> bool:
@@ -147,12 +151,23 @@ class Worker:
         future.add_done_callback(lambda _: self._wake.set())
         return True
 
+    def _let_others_call(self, each: Claim) -> None:
+        """In the run's thread: it compares and writes from now on, and its place among the callers is free."""
+        self._read.add(each)
+        self._wake.set()
+
+    def _note_end(self, each: Claim, _: Future[int]) -> None:
+        """In the run's thread: look again where the end makes room, for a call or for lack of threads."""
+        if each not in self._read or len(self._underway()) >= self.threads:
+            self._wake.set()
+
     def _underway(self) -> list[Future[Any]]:
         return [*self._running, *self._answering]
 
     def _collect(self) -> None:
         for future in [future for future in self._running if future.done()]:
             ended = self._running.pop(future)
+            self._read.discard(ended)
             error = future.exception()
             if error is not None:  # the lease runs out and the number is taken up again
                 logger().error("sync_abandoned", key=ended.key, error=type(error).__name__)

@@ -54,6 +54,17 @@ class Reading:
         self.subscription_read_at = 0.0
         #: Zuora's clock in its latest answer (the header Date), as it printed it.
         self.server_date: str | None = None
+        self._end: Callable[[], None] = lambda: None
+        self._ended = False
+
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        """`tell` is called once there will be no more calls."""
+        self._end = tell
+
+    def end(self) -> None:
+        """There will be no more calls, so that somebody else may make some; from now on each is a RuntimeError."""
+        self._ended = True
+        self._end()
 
     def fetch_subscription(self, key: str) -> ZuoraSubscription:
         """The subscription by number or id, with all segments of its charges ("Retrieve a subscription by key").
@@ -190,6 +201,8 @@ class Reading:
         body: Mapping[str, Any] | None,
         repeatable: bool,
     ) -> _T:
+        if self._ended:
+            raise RuntimeError("a call to Zuora after the last one")
         again = True
         while True:
             token = self._connection.get_token(self.deadline)

@@ -14,7 +14,6 @@ from tests.bench.processes import Child, Zuora, settings
 from tests.bench.profiling import profile_syncs
 from tests.bench.stores import loaded_store, numbers
 
-_THREADS = 8
 #: Workers, calls that may be in flight over all of them, seconds for each call, and the target.
 _CASES = (
     (1, 8, 0.15, Target(least=0.95, of_reference=True)),
@@ -27,8 +26,8 @@ _MORE_CASES = ((3, 24, 0.15, None), (3, 24, 0.05, None))
 _DIALECTS = {"sqlite": ("SQLite", _CASES), "postgresql": ("PostgreSQL", (*_CASES, *_MORE_CASES))}
 
 ABOUT = """
-A backlog of changed subscriptions is drained by workers of 8 threads each, two calls a sync (the subscription, its
-billing preview), while the emulated Zuora takes 50 or 150 ms for every answer. "Allowed" is what the permitted calls in
+A backlog of changed subscriptions is drained by workers with the default settings, two calls a sync (the subscription,
+its billing preview), while the emulated Zuora takes 50 or 150 ms for every answer. "Allowed" is what the permitted calls in
 flight (`ZUORA_MAX_CONCURRENCY`) could make of it if nothing else took any time: calls in flight divided by the latency.
 The clock runs from the request until nothing waits any more, so looking for work, claiming, comparing, writing, and the
 end, when threads run out of work, are all inside. Workers, database and emulator share the processors; so the second
@@ -138,7 +137,7 @@ def _sync_once(place: _Place) -> None:
 
 
 def _look(place: _Place, count: int, permitted: int, seconds: float) -> _Seen:
-    environ = settings(place.url, place.zuora.url, ZUORA_MAX_CONCURRENCY=str(permitted), WORKER_THREADS=str(_THREADS))
+    environ = settings(place.url, place.zuora.url, ZUORA_MAX_CONCURRENCY=str(permitted))
     workers = [place.bench.ground.worker(environ) for _ in range(count)]
     most = len(place.wanted)
     place.drain(workers, permitted, seconds, min(most, 6 * permitted), _Seen())
