@@ -27,8 +27,9 @@ _DIALECTS = {"sqlite": ("SQLite", _CASES), "postgresql": ("PostgreSQL", (*_CASES
 
 ABOUT = """
 A backlog of changed subscriptions is drained by workers with the default settings, two calls a sync (the subscription,
-its billing preview), while the emulated Zuora takes 50 or 150 ms for every answer. "Allowed" is what the permitted calls in
-flight (`ZUORA_MAX_CONCURRENCY`) could make of it if nothing else took any time: calls in flight divided by the latency.
+its billing preview), while the emulated Zuora takes 50 or 150 ms for every answer. "Allowed" is what the permitted
+calls in flight (`ZUORA_MAX_CONCURRENCY`) could make of it if nothing else took any time: calls in flight divided by the
+latency.
 The clock runs from the request until nothing waits any more, so looking for work, claiming, comparing, writing, and the
 end, when threads run out of work, are all inside. Workers, database and emulator share the processors; so the second
 line of each says what plain threads with `requests` reach in as many threads against the same emulator, without a
