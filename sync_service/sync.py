@@ -96,7 +96,7 @@ def look_closer(
     with context.database.reading() as session:
         link = read_link(session, subscription.number)
         last = LastRead(version=link.version, fingerprint=Fingerprint.from_json(link.fingerprint)) if link else None
-        is_new = _is_unseen(session, subscription)
+        is_new = (link is None or link.subscription_id is None) and _is_unseen(session, subscription)
     try:
         look = fetch_look(
             reading, previews, subscription, last, full=full, today=context.tenant_day(at), rules=context.rules
