@@ -49,6 +49,7 @@ _ENDED = {
     "sqlite": "json_each(:ended) AS ended",
     "postgresql": "jsonb_array_elements(CAST(:ended AS JSONB)) AS ended(value)",
 }
+_LOCKED = select(ZuoraLimitRow).with_for_update().execution_options(populate_existing=True)
 _ALL_WELL = "SELECT 1 FROM zuora_limit WHERE trouble = 0 AND doubts = 0 AND permitted >= :most"
 _REMEMBER_TENANT = "INSERT INTO store_tenant (id, tenant, since) VALUES (1, :tenant, {now}) ON CONFLICT (id) DO NOTHING"
 
@@ -114,11 +115,10 @@ def lock_limit(database: Database, session: Session, share: Share, ended: Sequen
 
     `ended` are leases of the caller's whose runs make no more calls: they compare or write, and are not counted.
     """
-    statement = select(ZuoraLimitRow).with_for_update().execution_options(populate_existing=True)
-    row = session.exec(statement).one_or_none()
+    row = session.exec(_LOCKED).one_or_none()
     if row is None:
         session.connection().execute(database.sql(_CREATE_LIMIT), {"permitted": share.max_concurrency})
-        row = session.exec(statement).one()
+        row = session.exec(_LOCKED).one()
     # A statement of its own: it must see what others committed while we waited for the lock, and their time.
     return _limit(database, session, row, share, ended)
 

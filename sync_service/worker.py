@@ -111,7 +111,7 @@ class Worker:
                 wait(self._underway(), return_when="FIRST_COMPLETED")
 
     def _fill(self, pool: ThreadPoolExecutor) -> bool:
-        """Claim for every free thread; whether anything was claimed."""
+        """Claim for every free thread; whether to look again at once. What is left waits until a run makes room."""
         self._collect()
         self._put_back_abandoned()
         answers = self._answer_one(pool)
@@ -130,7 +130,7 @@ class Worker:
             future = pool.submit(run_claim, self.context, each, previews, when_read=when_read)
             self._running[future] = each
             future.add_done_callback(partial(self._note_end, each))
-        return answers or bool(claims)
+        return answers
 
     def _answer_one(self, pool: ThreadPoolExecutor) -> bool:
         """Take up what a person asks, before anything else but not in every thread; whether there was something."""
