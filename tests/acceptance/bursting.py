@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
+from sync_service.settings import Settings
 from tests.acceptance.comparing import find_stale
 from tests.acceptance.processes import Child, wait_until
 from tests.acceptance.senders import Senders, Sent
@@ -14,8 +15,8 @@ from tests.acceptance.service import Service
 #: Callouts for each subscription.
 TIMES = 4
 WORKERS = 3
-#: Syncs at the same time of one worker (WORKER_THREADS).
-THREADS = 8
+#: Syncs at the same time of one worker.
+THREADS = Settings().worker_threads
 #: Numbers that are being synced when the burst comes.
 RUNNING = 6
 #: How long a large burst may take to be taken, and to be served, in seconds.

@@ -51,6 +51,23 @@ def test_an_operator_finds_a_subscription_by_keyboard_and_syncs_it(visit: Visit,
     page.get_by_text("Already up to date: Zuora and Limio agree").wait_for()
 
 
+def test_each_step_of_a_sync_is_shown_while_it_goes(visit: Visit, stage: Stage) -> None:
+    visitor = visit()
+    visitor.log_in()
+    page = visitor.page
+    visitor.open("/subscriptions/4F7K2M9QH0B1")
+    control(stage.zuora, "fault", kind="latency", path="4F7K2M9QH0B1", seconds=1.5, count=1)
+
+    page.get_by_role("button", name="Sync", exact=True).click()
+
+    steps = page.locator("#progress .steps")
+    steps.locator("[aria-current=step]", has_text="Reading Zuora").wait_for()
+    assert steps.locator(".past").all_inner_texts() == ["Waiting for a worker"]
+    visitor.sync_done()
+    done = ["Waiting for a worker", "Reading Zuora", "Comparing", "Done"]
+    assert steps.locator(".past").all_inner_texts() == done
+
+
 def test_a_preview_shows_what_a_sync_would_change_and_writes_nothing(visit: Visit, stage: Stage) -> None:
     visitor = visit()
     visitor.log_in(VIEWER)

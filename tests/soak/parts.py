@@ -227,7 +227,7 @@ chance, and leases are made to run out under runs that go on. No run writes afte
 after each round the whole store is compared.""",
         unit="rounds",
         size=60,
-        piece=10,  # more renewals make terms so long that Zuora cuts its previews at 300 rows
+        piece=5,  # more renewals make terms so long that Zuora cuts its previews at 300 rows
         play=_overlap,
     ),
     Part(
