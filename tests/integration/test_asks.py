@@ -82,7 +82,7 @@ def test_what_went_wrong_is_the_answer(world: World) -> None:
     world.work()
 
     row = read(world.database, nobody)
-    assert (row.error_code, row.answer) == ("not found in Zuora", None)
+    assert (row.error_code, row.answer) == ("unknown key", None)
     assert row.answered_at is not None
     assert live(world.database) == 0
 

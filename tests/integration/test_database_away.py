@@ -17,11 +17,11 @@ def test_a_sync_whose_database_went_away_needs_not_wait_for_the_end_of_its_lease
 ) -> None:
     run_claim, away = worker.run_claim, [True, True]
 
-    def run_while_away(*claimed: Any) -> int:
+    def run_while_away(*claimed: Any, **told: Any) -> int:
         if away:
             away.pop()
             raise OperationalError("COMMIT", None, ConnectionError("the server closed the connection"))
-        return run_claim(*claimed)
+        return run_claim(*claimed, **told)
 
     monkeypatch.setattr(worker, "run_claim", run_while_away)
     with open_world(database) as world:
@@ -36,7 +36,7 @@ def test_a_sync_whose_database_went_away_needs_not_wait_for_the_end_of_its_lease
 def test_a_sync_that_broke_for_another_reason_waits_for_its_turn(
     sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def break_down(*_: Any) -> int:
+    def break_down(*_: Any, **__: Any) -> int:
         raise KeyError("a mistake of ours")
 
     monkeypatch.setattr(worker, "run_claim", break_down)
