@@ -142,7 +142,10 @@ def _change_untold(service: Service, changes: Changes) -> str:
     """The id of a new version, for a callout whose template names ids: nobody knows its number yet."""
     (number,) = changes.change_subscriptions(1, callout=False)
     changes.spared = number
-    return str(service.tenant.fetch_subscription(number)["id"])
+    known = {str(alias) for (alias,) in service.rows("SELECT alias FROM subscription_alias")}
+    while (new := str(service.tenant.fetch_subscription(number)["id"])) in known:  # a withdrawn order brings one back
+        changes.place_order(number, callout=False)
+    return new
 
 
 def post_until_taken(service: Service, key: str) -> None:
