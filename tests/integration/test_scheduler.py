@@ -130,8 +130,10 @@ def test_a_job_that_does_not_end_after_a_stop_is_put_back_for_another_scheduler(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, may_end = threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
 
     def endless(_: Database, __: Settings, ___: JobLease) -> Mapping[str, Any]:
+        threads.append(threading.current_thread())
         begun.set()
         may_end.wait(60)
         return {}
@@ -148,6 +150,7 @@ def test_a_job_that_does_not_end_after_a_stop_is_put_back_for_another_scheduler(
         all_ended = ended.result(timeout=60)
         again = take(database, "endless")
         may_end.set()
+    threads[0].join(60)  # it looks at the database once more, which is gone after this
     assert not all_ended
     assert again is not None, "nobody could go on before the lease ran out"
 
