@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST ?= $(BIN)/pytest
-# Tests that start no service of many processes, so that two may run at the same time.
-SIDE_BY_SIDE := tests/unit tests/situations tests/integration
+# Tests that start no service of many processes, so that two of them may run at the same time.
+SIDE_BY_SIDE := tests/unit tests/situations tests/integration tests/broken tests/soak
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test screenshots bench soak check migration format clean
