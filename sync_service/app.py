@@ -13,26 +13,26 @@ from dotenv import dotenv_values
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from sync_service.db import Database, connect
+from sync_service.access.clients import ClientDirectory
+from sync_service.access.sign_on.provider import OpenidProvider
+from sync_service.access.throttle import Throttle
+from sync_service.access.tokens import AccessTokens
 from sync_service.errors import SchemaOutdated, SettingsInvalid
 from sync_service.log import logger, set_up
-from sync_service.schema import check_schema
+from sync_service.queue.limit import Share
 from sync_service.settings import Settings, load_settings
-from sync_service.signon.provider import OpenidProvider
-from sync_service.tenant import Share
+from sync_service.store.engine import Database, connect
+from sync_service.store.schema import check_schema
 from sync_service.web.admin.blueprint import admin_blueprint
 from sync_service.web.answers import set_up_answers
 from sync_service.web.auth import BearerGate, SyncGate
 from sync_service.web.body import FLASK_LIMIT
 from sync_service.web.callouts import KeyConverter, SyncDesk, sync_blueprint
-from sync_service.web.clients import ClientDirectory
 from sync_service.web.gunicorn_conf import threads as web_threads
 from sync_service.web.health import health_blueprint
 from sync_service.web.limio_objects import objects_blueprint
 from sync_service.web.oauth import oauth_blueprint
 from sync_service.web.openapi import openapi_blueprint
-from sync_service.web.throttle import Throttle
-from sync_service.web.tokens import AccessTokens
 from sync_service.web.waiting import WaitingRoom
 
 #: gunicorn's "worker failed to boot": it stops instead of trying again.

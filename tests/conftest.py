@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, text
 from sqlmodel import SQLModel
 
-from sync_service import tables  # noqa: F401 - registers the tables
-from sync_service.db import Database, connect
 from sync_service.settings import Settings
+from sync_service.store import tables  # noqa: F401 - registers the tables
+from sync_service.store.engine import Database, connect
 from tests.openid_provider import OpenidProvider, running_provider
 
 # The same examples each time and however slow the machine: what fails on one fails on all. To look for more, run with

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from alembic import command
 
-from sync_service.db import connect
-from sync_service.schema import alembic_config, upgrade
+from sync_service.store.engine import connect
+from sync_service.store.schema import alembic_config, upgrade
 
 with tempfile.TemporaryDirectory() as folder:
     database = connect(f"sqlite:///{Path(folder) / 'schema.db'}")

@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel import Session
 
-from sync_service import queue
-from sync_service.db import Database
 from sync_service.errors import LeaseLost
-from sync_service.queue import Claim, Kind, Priority
-from sync_service.tenant import Share
+from sync_service.queue import requests as queue
+from sync_service.queue.limit import Share
+from sync_service.queue.requests import Claim, Kind, Priority
+from sync_service.store.engine import Database
 from tests.queue_world import CALLOUT, empty, rows
 
 Action = tuple[str, ...]

@@ -16,13 +16,13 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlmodel import SQLModel
 
-from sync_service import queue
-from sync_service.backlog import read_request
-from sync_service.db import Database, connect
-from sync_service.queue import Cause, Claim, Kind, Priority
-from sync_service.subscription import Trigger
-from sync_service.tables import SyncRequestRow
-from sync_service.tenant import Share
+from sync_service.queue import requests as queue
+from sync_service.queue.backlog import read_request
+from sync_service.queue.limit import Share
+from sync_service.queue.requests import Cause, Claim, Kind, Priority
+from sync_service.store.engine import Database, connect
+from sync_service.store.tables import SyncRequestRow
+from sync_service.subscription.zuora import Trigger
 
 SHARE = Share(max_concurrency=100)
 CALLOUT = Cause(Trigger.CALLOUT)

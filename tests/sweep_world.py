@@ -15,21 +15,21 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 
-from sync_service.db import Database
-from sync_service.emulator.bulk import Bulk
-from sync_service.emulator.server import Options, Running, start
-from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
-from sync_service.jobs import JobLease, done, ensure_job, put_back, run_soon, take
-from sync_service.queue import Cause, Kind, Priority, enqueue_many
+from sync_service.jobs.sweep.delta import sweep_delta
+from sync_service.jobs.sweep.full import sweep_full
+from sync_service.jobs.sweep.story import PartWay
+from sync_service.queue.jobs import JobLease, done, ensure_job, put_back, run_soon, take
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.settings import Settings
-from sync_service.subscription import Trigger
-from sync_service.sweep.delta import sweep_delta
-from sync_service.sweep.full import sweep_full
-from sync_service.sweep.story import PartWay
-from sync_service.sync import SyncContext
-from sync_service.tables import JobRow, SubscriptionRow
-from sync_service.worker import Worker
+from sync_service.store.engine import Database
+from sync_service.store.tables import JobRow, SubscriptionRow
+from sync_service.subscription.zuora import Trigger
+from sync_service.sync.story import SyncContext
+from sync_service.sync.worker import Worker
 from sync_service.zuora.client import ZuoraClient
+from zuora_emulator.bulk import Bulk
+from zuora_emulator.server import Options, Running, start
+from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 Story = Callable[[SyncContext, JobLease], Mapping[str, Any] | PartWay]
 

@@ -6,8 +6,8 @@ import json
 
 import click
 
+from sync_service.access.clients import SCOPES, add_client, list_clients, revoke_client
 from sync_service.cli.wiring import open_database, read_settings
-from sync_service.web.clients import SCOPES, add_client, list_clients, revoke_client
 
 
 @click.group()

@@ -18,17 +18,18 @@ from typing import Any, TextIO
 
 import click
 
-from sync_service.backfill.ledger import Failure
-from sync_service.backfill.sources import AccountKeys, FileKeys, Source, TenantKeys
-from sync_service.backfill.story import Backfill, Ending
-from sync_service.backfill.wishes import needs_consent
 from sync_service.cli.progress import Meter, open_meter
 from sync_service.cli.wiring import fail, open_context, read_settings, refuse_other_tenant
-from sync_service.dry_run import Forecast, Summary, forecast_backfill
-from sync_service.history import plan_as_json
-from sync_service.keys import normalise_key, why_impossible
+from sync_service.jobs.backfill.forecast import Summary, forecast_backfill
+from sync_service.jobs.backfill.ledger import Failure
+from sync_service.jobs.backfill.sources import AccountKeys, FileKeys, Source, TenantKeys
+from sync_service.jobs.backfill.story import Backfill, Ending
 from sync_service.log import set_up
-from sync_service.sync import SyncContext
+from sync_service.queue.backfills import needs_consent
+from sync_service.queue.history import plan_as_json
+from sync_service.subscription.keys import normalise_key, why_impossible
+from sync_service.sync.forecast import Forecast
+from sync_service.sync.story import SyncContext
 
 #: Looks at a time of a dry run; the tenant's limit counts them like any other.
 DRY_RUN_THREADS = 4

@@ -9,11 +9,11 @@ from contextlib import suppress
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from sync_service.check.findings import Finding, Verdict, has_failed
-from sync_service.check.story import check_everything, keep_findings
 from sync_service.cli.tables import print_table
 from sync_service.cli.wiring import open_client, open_database, read_settings
 from sync_service.errors import SyncServiceError
+from sync_service.operations.check.story import check_everything, keep_findings
+from sync_service.queue.findings import Finding, Verdict, has_failed
 
 _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red", Verdict.NOT_CHECKED: "dim"}
 

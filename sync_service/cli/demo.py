@@ -15,13 +15,13 @@ import click
 import requests
 from sqlmodel import col, select
 
-from sync_service.backlog import read_backlog
 from sync_service.cli.show import plan_lines
 from sync_service.cli.stage import Stage, set_stage
-from sync_service.db import Database
-from sync_service.emulator.control import control, show
-from sync_service.history import plan_from_json
-from sync_service.tables import CalloutRow, SyncRunRow
+from sync_service.queue.backlog import read_backlog
+from sync_service.queue.history import plan_from_json
+from sync_service.store.engine import Database
+from sync_service.store.tables import CalloutRow, SyncRunRow
+from zuora_emulator.control import control, show
 
 #: Where the demo keeps its store and its logs.
 FOLDER = Path("var/demo")

@@ -19,7 +19,7 @@ from sync_service.cli import (
     users,
 )
 from sync_service.cli.wiring import PlainGroup
-from sync_service.emulator.commands import emulator
+from zuora_emulator.commands import emulator
 
 
 @click.group(cls=PlainGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -10,20 +10,20 @@ from typing import Any
 import click
 from sqlmodel import Session, col, or_, select
 
-from sync_service.backlog import list_failed
 from sync_service.cli.show import moment, run_as_json, show_run
 from sync_service.cli.tables import print_table, shorten
 from sync_service.cli.wiring import fail, open_database, read_settings
-from sync_service.decisions import drop_held, release_held, retry_all, retry_one
-from sync_service.history import read_runs
-from sync_service.keys import normalise_key
-from sync_service.pace import duration_in_words
-from sync_service.queue import Kind
-from sync_service.safety import list_held
-from sync_service.scrub import scrub as scrub_customer
-from sync_service.status import JobStatus, Status, read_status
-from sync_service.store import resolve_key
-from sync_service.tables import CalloutRow, SubscriptionAliasRow, SyncRunRow
+from sync_service.operations.scrub import scrub as scrub_customer
+from sync_service.queue.backlog import list_failed
+from sync_service.queue.decisions import drop_held, release_held, retry_all, retry_one
+from sync_service.queue.held import list_held
+from sync_service.queue.history import read_runs
+from sync_service.queue.requests import Kind
+from sync_service.queue.status import JobStatus, Status, read_status
+from sync_service.store.reads import resolve_key
+from sync_service.store.tables import CalloutRow, SubscriptionAliasRow, SyncRunRow
+from sync_service.subscription.keys import normalise_key
+from sync_service.subscription.pace import duration_in_words
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 _limit = click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")

@@ -12,9 +12,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from sync_service.backfill.story import Standing
-from sync_service.dry_run import Summary
-from sync_service.pace import Pace, duration_in_words
+from sync_service.jobs.backfill.forecast import Summary
+from sync_service.jobs.backfill.story import Standing
+from sync_service.subscription.pace import Pace, duration_in_words
 
 #: How often a plain line is written, in seconds.
 LINE_SECONDS = 10.0

@@ -11,10 +11,10 @@ import click
 from sync_service.cli.tables import print_table
 from sync_service.cli.wiring import fail, open_client, open_database, read_settings
 from sync_service.errors import NotConfigured, PermissionRefused, SyncServiceError
-from sync_service.provision.story import ProvisionPlan, apply_plan, list_ours, plan_install, plan_remove
-from sync_service.provision.wishes import PREFIX, SOURCE_FIELDS, Terms, check_terms, is_this_machine
+from sync_service.operations.provision.story import ProvisionPlan, apply_plan, list_ours, plan_install, plan_remove
+from sync_service.operations.provision.wishes import PREFIX, SOURCE_FIELDS, Terms, check_terms, is_this_machine
+from sync_service.queue.limit import Share, check_tenant, hold_story_lease
 from sync_service.settings import Settings
-from sync_service.tenant import Share, check_tenant, hold_story_lease
 from sync_service.zuora.client import Reading
 from sync_service.zuora.notifications import Found, fetch_found
 

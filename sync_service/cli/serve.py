@@ -10,13 +10,14 @@ from types import FrameType
 
 import click
 
-from sync_service.backfill.wished import serve_wishes
 from sync_service.cli.supervise import supervise
 from sync_service.cli.sweeping import callout_reader
 from sync_service.cli.wiring import open_context, open_database, read_settings
-from sync_service.scheduler import PERIODIC, Scheduler, zuora_jobs
-from sync_service.schema import upgrade
-from sync_service.worker import Worker
+from sync_service.jobs.backfill.wished import serve_wishes
+from sync_service.jobs.scheduler import PERIODIC, Scheduler, zuora_jobs
+from sync_service.operations.check.story import check_story
+from sync_service.store.schema import upgrade
+from sync_service.sync.worker import Worker
 
 #: After so long a thread that computes lets one go on whose answer has come, in seconds. A sync waits for many short
 #: answers of the database, and with Python's own 5 ms it would wait longer for other threads than for those.
@@ -68,7 +69,7 @@ def scheduler() -> None:
     settings = read_settings()
     if settings.zuora_base_url and settings.zuora_client_id and settings.zuora_client_secret:
         context = open_context(settings)
-        jobs = PERIODIC + zuora_jobs(context, callout_reader(settings))
+        jobs = PERIODIC + zuora_jobs(context, callout_reader(settings), check_story)
         loop = Scheduler(context.database, settings, jobs, errand=partial(serve_wishes, context))
     else:
         loop = Scheduler(open_database(settings), settings)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sync_service.history import Why, plan_from_json
-from sync_service.plan import Cancel, Change, Create, Document, FieldChange, SyncPlan, Update
-from sync_service.tables import SubscriptionRow, SyncCauseRow, SyncRunRow, ZuoraLinkRow
+from sync_service.queue.history import Why, plan_from_json
+from sync_service.store.tables import SubscriptionRow, SyncCauseRow, SyncRunRow, ZuoraLinkRow
+from sync_service.subscription.plan import Cancel, Change, Create, Document, FieldChange, SyncPlan, Update
 
 
 def show_plan(plan: SyncPlan) -> str:

@@ -18,9 +18,9 @@ import click
 import requests
 
 from sync_service.cli.supervise import ending_with_us
-from sync_service.db import Database, connect
-from sync_service.emulator.control import control
-from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
+from sync_service.store.engine import Database, connect
+from zuora_emulator.control import control
+from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 #: How long anything may take to start, in seconds.
 START_SECONDS = 60.0

@@ -9,8 +9,8 @@ from typing import BinaryIO, cast
 import click
 
 from sync_service.cli.wiring import open_database, read_settings
-from sync_service.load.story import LoadReport, load_objects, read_lines
-from sync_service.schema import upgrade
+from sync_service.store.load.story import LoadReport, load_objects, read_lines
+from sync_service.store.schema import upgrade
 
 
 @click.group()

@@ -10,17 +10,17 @@ from typing import Any
 import click
 
 from sync_service.cli.wiring import fail, open_context, read_settings
-from sync_service.db import Database
-from sync_service.jobs import JobLease, done, ensure_job, put_back, run_soon, take
-from sync_service.recovery import CalloutText, ReadCallout
-from sync_service.scheduler import DAY_MS, MINUTE_MS
+from sync_service.jobs.recovery import CalloutText, ReadCallout
+from sync_service.jobs.scheduler import DAY_MS, MINUTE_MS
+from sync_service.jobs.sweep.delta import sweep_delta
+from sync_service.jobs.sweep.full import sweep_full
+from sync_service.jobs.sweep.story import PartWay
+from sync_service.queue.jobs import JobLease, done, ensure_job, put_back, run_soon, take
 from sync_service.settings import Settings
-from sync_service.sweep.delta import sweep_delta
-from sync_service.sweep.full import sweep_full
-from sync_service.sweep.story import PartWay
-from sync_service.sync import SyncContext
-from sync_service.tables import JobRow
-from sync_service.web.hints import read_fields, read_hints, read_subscription_key, why_echo
+from sync_service.store.engine import Database
+from sync_service.store.tables import JobRow
+from sync_service.subscription.hints import read_fields, read_hints, read_subscription_key, why_echo
+from sync_service.sync.story import SyncContext
 
 #: How often a sweep that a scheduler runs is looked at, in seconds.
 _LOOK_SECONDS = 0.5

@@ -10,24 +10,24 @@ from contextlib import suppress
 import click
 from sqlmodel import Session
 
-from sync_service.backlog import read_request
 from sync_service.cli.show import run_as_json, show_plan, show_run, show_why, why_as_json
 from sync_service.cli.wiring import fail, open_context, open_database, read_settings
-from sync_service.dry_run import compute_plan
 from sync_service.errors import RateLimited, TokenRefused, ZuoraUnavailable
-from sync_service.history import Why, first_attempt_covering, plan_as_json
-from sync_service.history import why as why_known
-from sync_service.keys import normalise_key, why_impossible
-from sync_service.plan import SyncPlan
-from sync_service.queue import Cause, Kind, Priority, claim_one, enqueue
-from sync_service.runs import RUN_SECONDS, run_claim
-from sync_service.status import tell_obstacle
-from sync_service.store import find_subscription, read_link, resolve_key
-from sync_service.subscription import Trigger
-from sync_service.sync import SyncContext
-from sync_service.tables import SyncRunRow
-from sync_service.tenant import hold_story_lease, remember_tenant
-from sync_service.worker import IDENTIFY_SECONDS
+from sync_service.queue.backlog import read_request
+from sync_service.queue.history import Why, first_attempt_covering, plan_as_json
+from sync_service.queue.history import why as why_known
+from sync_service.queue.limit import hold_story_lease, remember_tenant
+from sync_service.queue.requests import Cause, Kind, Priority, claim_one, enqueue
+from sync_service.queue.status import tell_obstacle
+from sync_service.store.reads import find_subscription, read_link, resolve_key
+from sync_service.store.tables import SyncRunRow
+from sync_service.subscription.keys import normalise_key, why_impossible
+from sync_service.subscription.plan import SyncPlan
+from sync_service.subscription.zuora import Trigger
+from sync_service.sync.forecast import compute_plan
+from sync_service.sync.run import RUN_SECONDS, run_claim
+from sync_service.sync.story import SyncContext
+from sync_service.sync.worker import IDENTIFY_SECONDS
 from sync_service.zuora.preview import SharedPreviews
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")

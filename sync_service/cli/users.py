@@ -8,8 +8,7 @@ import sys
 
 import click
 
-from sync_service.cli.wiring import open_database, read_settings
-from sync_service.web.admin.people import (
+from sync_service.access.users import (
     Role,
     add_user,
     change_role,
@@ -21,6 +20,7 @@ from sync_service.web.admin.people import (
     put_user,
     reset_password,
 )
+from sync_service.cli.wiring import open_database, read_settings
 
 _ROLES = click.Choice([role.value for role in Role])
 

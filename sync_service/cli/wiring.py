@@ -12,7 +12,6 @@ import click
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from sync_service.app import read_environment
-from sync_service.db import Database, connect, tell_trouble
 from sync_service.errors import (
     NotConfigured,
     RateLimited,
@@ -22,11 +21,12 @@ from sync_service.errors import (
     ZuoraUnavailable,
 )
 from sync_service.log import set_up
-from sync_service.schema import check_schema
+from sync_service.queue.limit import check_tenant
 from sync_service.settings import Settings
-from sync_service.sync import SyncContext
-from sync_service.tenant import check_tenant
-from sync_service.worker import IDENTIFY_SECONDS
+from sync_service.store.engine import Database, connect, tell_trouble
+from sync_service.store.schema import check_schema
+from sync_service.sync.story import SyncContext
+from sync_service.sync.worker import IDENTIFY_SECONDS
 from sync_service.zuora.client import ZuoraClient
 
 

@@ -18,11 +18,11 @@ from typing import Any
 from flask import Request
 from werkzeug.exceptions import HTTPException
 
+from sync_service.access.clients import SYNC_SCOPE, Client, ClientDirectory
+from sync_service.access.tokens import AccessTokens
 from sync_service.settings import Settings
 from sync_service.web.body import read_body
-from sync_service.web.clients import SYNC_SCOPE, Client, ClientDirectory
 from sync_service.web.senders import Senders
-from sync_service.web.tokens import AccessTokens
 
 REALM = "sync-service"
 #: Zuora's merge fields for the text of a signature (its documentation, "Create a callout template").

@@ -15,18 +15,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import BaseConverter
 
-from sync_service.db import Database
-from sync_service.keys import normalise_key, why_impossible
+from sync_service.access.clients import SYNC_SCOPE
+from sync_service.access.throttle import Throttle
 from sync_service.log import logger
-from sync_service.queue import Kind
+from sync_service.queue.requests import Kind
+from sync_service.queue.status import tell_obstacle
 from sync_service.settings import Settings
-from sync_service.status import tell_obstacle
-from sync_service.subscription import Trigger
-from sync_service.web.answers import answer
-from sync_service.web.auth import BearerGate, Caller, SyncGate, WrongCredentials
-from sync_service.web.body import read_body
-from sync_service.web.clients import SYNC_SCOPE
-from sync_service.web.hints import (
+from sync_service.store.engine import Database
+from sync_service.subscription.hints import (
     HEADERS,
     Field,
     Hints,
@@ -36,8 +32,12 @@ from sync_service.web.hints import (
     split_items,
     why_echo,
 )
+from sync_service.subscription.keys import normalise_key, why_impossible
+from sync_service.subscription.zuora import Trigger
+from sync_service.web.answers import answer
+from sync_service.web.auth import BearerGate, Caller, SyncGate, WrongCredentials
+from sync_service.web.body import read_body
 from sync_service.web.inbox import Callout, Inbox, Ticket
-from sync_service.web.throttle import Throttle
 from sync_service.web.waiting import Result, WaitingRoom, wanted_seconds
 
 _SYNC = "/api/plugins/zuora/sync"

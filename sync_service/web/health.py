@@ -17,12 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
 from sync_service import __version__
-from sync_service.backlog import read_backlog
-from sync_service.db import Database
 from sync_service.errors import SyncServiceError
-from sync_service.queue import Kind, Priority
-from sync_service.safety import count_held
-from sync_service.tenant import Share, read_limit
+from sync_service.queue.backlog import read_backlog
+from sync_service.queue.held import count_held
+from sync_service.queue.limit import Share, read_limit
+from sync_service.queue.requests import Kind, Priority
+from sync_service.store.engine import Database
 from sync_service.web.answers import answer
 
 # Grouped by what no index orders: SQLite would rather read whole tables in that order than sort the few it is about.

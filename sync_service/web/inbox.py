@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
-from sync_service.db import Database
-from sync_service.keys import LONGEST_KEY
-from sync_service.queue import Cause, Kind, Priority, enqueue
-from sync_service.queue_sql import ENQUEUE_KINDS
-from sync_service.store import NUMBER_OF_KEY
-from sync_service.subscription import Trigger
-from sync_service.web.hints import Hints
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue
+from sync_service.queue.statements import ENQUEUE_KINDS
+from sync_service.store.engine import Database
+from sync_service.store.reads import NUMBER_OF_KEY
+from sync_service.subscription.hints import Hints
+from sync_service.subscription.keys import LONGEST_KEY
+from sync_service.subscription.zuora import Trigger
 
 #: How long an acknowledgement waits for a lock before it is a 503, in ms: Zuora waits 15 s in all.
 LOCK_TIMEOUT_MS = 2000

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest, NotFound
 
-from sync_service.db import Database
-from sync_service.objects import (
+from sync_service.access.clients import OBJECTS_SCOPE
+from sync_service.store.engine import Database
+from sync_service.store.objects import (
     MOST_ON_A_PAGE,
     CursorInvalid,
     UnknownObjectType,
@@ -18,7 +19,6 @@ from sync_service.objects import (
 )
 from sync_service.web.answers import answer
 from sync_service.web.auth import BearerGate
-from sync_service.web.clients import OBJECTS_SCOPE
 
 DEFAULT_LIMIT = 50
 Found = TypeVar("Found")

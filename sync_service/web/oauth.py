@@ -8,12 +8,12 @@ from urllib.parse import unquote_plus
 
 from flask import Blueprint, Response, request
 
+from sync_service.access.clients import Client, ClientDirectory
+from sync_service.access.throttle import Throttle
+from sync_service.access.tokens import LIFETIME_SECONDS, AccessTokens
 from sync_service.log import logger
 from sync_service.web.answers import answer
 from sync_service.web.auth import REALM, authorization
-from sync_service.web.clients import Client, ClientDirectory
-from sync_service.web.throttle import Throttle
-from sync_service.web.tokens import LIFETIME_SECONDS, AccessTokens
 
 _NO_KEY = (
     "SECRET_KEY is not set: without it no token can be signed. Set it to at least 32 characters, alike on all hosts."

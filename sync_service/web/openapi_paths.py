@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sync_service.keys import LONGEST_KEY
-from sync_service.web.clients import OBJECTS_SCOPE, SCOPES, SYNC_SCOPE
+from sync_service.access.clients import OBJECTS_SCOPE, SCOPES, SYNC_SCOPE
+from sync_service.subscription.keys import LONGEST_KEY
 
 _JSON = "application/json"
 

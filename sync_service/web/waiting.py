@@ -16,12 +16,12 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, select
 
-from sync_service.db import Database
 from sync_service.errors import UnknownKey
-from sync_service.history import first_attempt_covering
-from sync_service.object_rows import find_subscription
-from sync_service.queue import Kind
-from sync_service.tables import SyncRequestRow, SyncRunRow
+from sync_service.queue.history import first_attempt_covering
+from sync_service.queue.requests import Kind
+from sync_service.store.engine import Database
+from sync_service.store.object_rows import find_subscription
+from sync_service.store.tables import SyncRequestRow, SyncRunRow
 from sync_service.web.inbox import Ticket
 
 #: How long a caller waits who does not say, in seconds.

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from sync_service.errors import PayloadInvalid
-from sync_service.listed import ListedAccount, ListedContact, ListedSubscription
+from sync_service.subscription.listed import ListedAccount, ListedContact, ListedSubscription
 from sync_service.zuora.listed_rows import (
     ACCOUNT_FIELDS,
     CONTACT_FIELDS,

@@ -13,8 +13,8 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from sync_service.listed import ListedAccount, ListedContact, ListedSubscription
-from sync_service.subscription import Contact
+from sync_service.subscription.listed import ListedAccount, ListedContact, ListedSubscription
+from sync_service.subscription.zuora import Contact
 from sync_service.zuora.fields import Day, Flag, Status, Text, Whole, ZuoraField
 from sync_service.zuora.parts import Part
 from sync_service.zuora.schemas import ZuoraSchema

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sync_service.subscription import (
+from sync_service.subscription.zuora import (
     ChargeSegment,
     Contact,
     PreviewItem,

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any
 
 from sync_service.errors import ZuoraUnavailable
-from sync_service.subscription import Preview
+from sync_service.subscription.zuora import Preview
 from sync_service.zuora.payloads import read_preview_rows
 from sync_service.zuora.reading import Reading
 

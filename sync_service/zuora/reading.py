@@ -18,7 +18,7 @@ from sync_service.errors import (
     RequestRefused,
     TokenRefused,
 )
-from sync_service.subscription import ZuoraAccount, ZuoraSubscription
+from sync_service.subscription.zuora import ZuoraAccount, ZuoraSubscription
 from sync_service.zuora.connection import Connection
 from sync_service.zuora.envelopes import open_envelope, open_text
 from sync_service.zuora.payloads import read_account, read_subscription

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from sync_service import db
+from sync_service.store import engine as db
 
 _for_good = ExitStack()
 

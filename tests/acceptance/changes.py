@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from sync_service.emulator.control import ControlRefused
 from tests.acceptance.tenant import Tenant
+from zuora_emulator.control import ControlRefused
 
 
 @dataclass

@@ -14,15 +14,15 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sync_service.db import connect
-from sync_service.dry_run import forecast_sync
-from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
-from sync_service.plan import SyncPlan
 from sync_service.settings import Settings
-from sync_service.sync import SyncContext
+from sync_service.store.engine import connect
+from sync_service.subscription.plan import SyncPlan
+from sync_service.sync.forecast import forecast_sync
+from sync_service.sync.story import SyncContext
 from sync_service.zuora.client import ZuoraClient
 from tests.acceptance.service import Service
 from tests.acceptance.tenant import Tenant
+from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 #: The lines at which the emulated Zuora cuts a preview.
 _CUT_AT = 300

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
 
-from sync_service.jobs import ensure_job, pause, resume
+from sync_service.queue.jobs import ensure_job, pause, resume
 from tests.acceptance.ahead import clock_ahead
 from tests.acceptance.changes import Changes
 from tests.acceptance.comparing import find_stale

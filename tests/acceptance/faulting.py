@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from sync_service.emulator.faults import KINDS
 from tests.acceptance.changes import Changes
 from tests.acceptance.comparing import find_stale
 from tests.acceptance.processes import PATIENCE, wait_until
 from tests.acceptance.senders import Senders, Sent
 from tests.acceptance.service import Service
+from zuora_emulator.faults import KINDS
 
 #: How often each happens.
 SHARE = 0.2

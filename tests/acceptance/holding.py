@@ -23,7 +23,7 @@ from typing import Any, TextIO
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
-from sync_service.db import Database
+from sync_service.store.engine import Database
 
 _SAID = "statements of this transaction"
 

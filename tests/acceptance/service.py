@@ -16,11 +16,11 @@ import requests
 from psycopg.errors import DeadlockDetected
 from sqlalchemy.exc import OperationalError
 
-from sync_service.db import connect
-from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
-from sync_service.schema import upgrade
+from sync_service.store.engine import connect
+from sync_service.store.schema import upgrade
 from tests.acceptance.processes import PATIENCE, Child, GaveUp, wait_until
 from tests.acceptance.tenant import PASSWORD, USERNAME, Tenant, bare_environ
+from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 
 class Service:

@@ -10,9 +10,9 @@ from typing import Any
 
 import requests
 
-from sync_service.emulator.control import control, show
-from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 from tests.acceptance.processes import PATIENCE, Child, wait_until
+from zuora_emulator.control import control, show
+from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 ROOT = Path(__file__).parents[2]
 #: Who sends callouts.
@@ -31,7 +31,7 @@ class Tenant:
     def __init__(self, folder: Path, *, subscriptions: int = 0, accounts: int = 0, seed: int = 0) -> None:
         words = ["serve", "--port", "0", "--seeds", "none", "--bulk", str(subscriptions)]
         words += ["--bulk-accounts", str(accounts), "--seed", str(seed)]
-        command = [sys.executable, "-m", "sync_service.emulator", *words]
+        command = [sys.executable, "-m", "zuora_emulator", *words]
         self.child = Child("emulator", command, bare_environ(), folder)
         self.url = self.child.wait_for(r"http://").split()[-1]
         #: The bulk's numbers and accounts: subscription i lies on account i mod accounts.

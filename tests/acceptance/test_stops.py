@@ -9,19 +9,19 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sync_service.cli.main import main
-from sync_service.db import connect
-from sync_service.emulator.bulk import Bulk
-from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
-from sync_service.queue import Cause, Kind, Priority, enqueue_many
-from sync_service.safety import ALWAYS_ALLOWED
-from sync_service.schema import upgrade
-from sync_service.subscription import Trigger
-from sync_service.worker import Worker
+from sync_service.queue.held import ALWAYS_ALLOWED
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
+from sync_service.store.engine import connect
+from sync_service.store.schema import upgrade
+from sync_service.subscription.zuora import Trigger
+from sync_service.sync.worker import Worker
 from tests.acceptance.comparing import find_stale
 from tests.acceptance.processes import wait_until
 from tests.acceptance.service import Service
 from tests.queue_world import at_once
 from tests.sweep_world import World, open_world
+from zuora_emulator.bulk import Bulk
+from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 BULK = Bulk(count=60, accounts=15)
 NUMBERS = [BULK.number(place) for place in range(BULK.count)]

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
+from sync_service.access.clients import SYNC_SCOPE, add_client
 from sync_service.web import gunicorn_conf
-from sync_service.web.clients import SYNC_SCOPE, add_client
 from tests.acceptance.comparing import find_stale
 from tests.acceptance.processes import wait_until
 from tests.acceptance.senders import TRANSFER_SECONDS, Senders

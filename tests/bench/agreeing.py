@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from sync_service.db import connect
+from sync_service.store.engine import connect
 from tests.bench import plain_calls
 from tests.bench.backlog import ask, count_different, wait_until_served
 from tests.bench.figures import Bench, Figure, Figures, Part

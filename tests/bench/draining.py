@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from statistics import median
 
-from sync_service.db import Database, connect
+from sync_service.store.engine import Database, connect
 from tests.bench import plain_calls
 from tests.bench.backlog import ask, wait_until_served
 from tests.bench.figures import Bench, Figure, Figures, Part, Target

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlmodel import SQLModel
 
-from sync_service.db import Database
+from sync_service.store.engine import Database
 
 #: For how long the history reaches back, in days: its last day is a busy one.
 _DAYS = 100

@@ -9,9 +9,9 @@ from statistics import median
 
 import requests
 
-from sync_service.db import Database, connect
-from sync_service.web.admin.people import Role, put_user
-from sync_service.web.clients import OBJECTS_SCOPE, SYNC_SCOPE, add_client
+from sync_service.access.clients import OBJECTS_SCOPE, SYNC_SCOPE, add_client
+from sync_service.access.users import Role, put_user
+from sync_service.store.engine import Database, connect
 from tests.bench.figures import Bench, Figure, Figures, Part
 from tests.bench.grown import Size, fill
 from tests.bench.processes import SECRET_KEY, Child, settings

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 
 import requests
 
-from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
+from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 
 @dataclass(frozen=True, kw_only=True)

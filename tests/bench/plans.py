@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import event
 
-from sync_service.db import Database
+from sync_service.store.engine import Database
 
 #: Steps of SQLite's machine between two looks at the count.
 _STEPS = 1000

@@ -246,7 +246,7 @@ def open_ground() -> Iterator[Ground]:
 
 def settings(url: str, zuora: str = "http://127.0.0.1:9", **more: str) -> dict[str, str]:
     """The service's environment."""
-    from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
+    from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
     return {
         "DATABASE_URL": url,

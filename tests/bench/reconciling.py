@@ -6,10 +6,10 @@ import json
 import time
 from collections.abc import Callable
 
-from sync_service.billing.charges import charges_of
-from sync_service.plan import LimioState
-from sync_service.reconcile import reconcile
-from sync_service.subscription import Preview, PreviewItem, ZuoraState, ZuoraSubscription
+from sync_service.subscription.plan import LimioState
+from sync_service.subscription.reconcile import reconcile
+from sync_service.subscription.schedule.charges import charges_of
+from sync_service.subscription.zuora import Preview, PreviewItem, ZuoraState, ZuoraSubscription
 from tests.bench.figures import Bench, Figure, Figures, Part
 from tests.unit.builders import LONDON, TODAY, a_preview_item, a_segment, a_subscription, an_account, day
 from tests.unit.paper_store import apply_on_paper

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from sync_service.emulator.bulk import Bulk
-from sync_service.emulator.limio_objects import limio_objects
 from tests.bench.processes import Ground, settings
+from zuora_emulator.bulk import Bulk
+from zuora_emulator.limio_objects import limio_objects
 
 
 def numbers(count: int) -> list[str]:

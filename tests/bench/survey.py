@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from sync_service.db import Database
-from sync_service.web.admin.people import Role
+from sync_service.access.users import Role
+from sync_service.store.engine import Database
 from tests.bench.plans import Asked, Work, watching, work_of
 from tests.bench.visits import Visit
 from tests.integration.web.admin import visit as come_in

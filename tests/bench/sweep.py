@@ -19,15 +19,15 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import insert
 from sqlmodel import Session, SQLModel
 
-from sync_service.db import Database, connect
-from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
-from sync_service.fingerprint import Fingerprint
-from sync_service.listed import ListedAccount, ListedContact, ListedSubscription
-from sync_service.tables import SubscriptionRow, ZuoraLinkRow
+from sync_service.store.engine import Database, connect
+from sync_service.store.tables import SubscriptionRow, ZuoraLinkRow
+from sync_service.subscription.fingerprint import Fingerprint
+from sync_service.subscription.listed import ListedAccount, ListedContact, ListedSubscription
 from sync_service.zuora.changes import Listing, Page, Question, fetch_page
 from sync_service.zuora.client import ZuoraClient
 from tests.bench.figures import Bench, Figure, Figures, Part, Target
 from tests.bench.processes import Ground, Zuora, open_ground, settings
+from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 COUNT = 100_000
 #: Subscriptions that are changed before the second sweep.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from sync_service.db import Database, connect
+from sync_service.store.engine import Database, connect
 from tests.bench import plain_calls
 from tests.bench.backlog import ask, wait_until_served
 from tests.bench.figures import Bench, Figure, Figures, Part, Target

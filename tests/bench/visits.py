@@ -11,10 +11,10 @@ from hashlib import md5
 from itertools import product
 from urllib.parse import urlencode
 
+from sync_service.access.sealing import Seal
 from sync_service.web.admin.finding import MATTERS, STATUSES
 from sync_service.web.admin.history_pages import OUTCOMES, VERDICTS
 from sync_service.web.admin.ordering import ORDERS
-from sync_service.web.admin.sealing import Seal
 from tests.bench.grown import BUSY, Size, number_of
 
 

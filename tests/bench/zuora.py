@@ -7,9 +7,9 @@ import os
 import sys
 from typing import Any
 
-from sync_service.emulator.bulk import Bulk
-from sync_service.emulator.server import Options, Running, start
-from sync_service.emulator.traffic import Limits
+from zuora_emulator.bulk import Bulk
+from zuora_emulator.server import Options, Running, start
+from zuora_emulator.traffic import Limits
 
 
 def main() -> None:

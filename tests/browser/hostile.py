@@ -11,11 +11,12 @@ from typing import Any
 from sqlmodel import SQLModel
 from werkzeug.serving import make_server
 
+from sync_service.access.users import Role, put_user
 from sync_service.app import create_app
-from sync_service.db import Database, connect
-from sync_service.object_rows import new_row
 from sync_service.settings import Settings
-from sync_service.tables import (
+from sync_service.store.engine import Database, connect
+from sync_service.store.object_rows import new_row
+from sync_service.store.tables import (
     AdminActionRow,
     CalloutRow,
     JobRow,
@@ -25,7 +26,6 @@ from sync_service.tables import (
     SyncRunRow,
     ZuoraLinkRow,
 )
-from sync_service.web.admin.people import Role, put_user
 
 TEXTS = {
     "html": "</td></table></main><img src='http://127.0.0.1:9/x' onerror='alert(1)'><script>alert(1)</script>",

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from sync_service.cli.stage import Stage
-from sync_service.emulator.control import control
 from tests.browser.conftest import VIEWER, Visitor
+from zuora_emulator.control import control
 
 PAGES = (
     "",

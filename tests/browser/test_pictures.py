@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sync_service.cli.stage import Stage
-from sync_service.emulator.control import control
 from tests.browser.conftest import Visitor
+from zuora_emulator.control import control
 
 FOLDER = os.environ.get("SCREENSHOTS", "")
 pytestmark = pytest.mark.skipif(not FOLDER, reason="pictures are taken by make screenshots")

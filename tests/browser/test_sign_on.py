@@ -12,8 +12,8 @@ from sqlmodel import SQLModel
 from werkzeug.serving import make_server
 
 from sync_service.app import create_app
-from sync_service.db import connect
 from sync_service.settings import Settings
+from sync_service.store.engine import connect
 from tests.openid_provider import PASSWORD, OpenidProvider
 
 

@@ -8,10 +8,10 @@ from threading import Thread
 import pytest
 from sqlmodel import SQLModel
 
-from sync_service.db import Database, connect
-from sync_service.history import read_causes
-from sync_service.web.admin.people import Role
-from sync_service.worker import Worker
+from sync_service.access.users import Role
+from sync_service.queue.history import read_causes
+from sync_service.store.engine import Database, connect
+from sync_service.sync.worker import Worker
 from tests.integration.web.admin import Visitor, visit
 from tests.integration.web.conftest import Web, build
 from tests.queue_world import at_once

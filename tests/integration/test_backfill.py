@@ -13,24 +13,24 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from sync_service import jobs
-from sync_service.backfill.ledger import Failure
-from sync_service.backfill.sources import AccountKeys, FileKeys, ListingRefused, Source, TenantKeys
-from sync_service.backfill.story import Backfill, Ending, Standing
 from sync_service.cli.main import main
-from sync_service.db import Database, connect
-from sync_service.emulator.bulk import Bulk
-from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 from sync_service.errors import BusyError, NotFoundInZuora
-from sync_service.queue import Kind, fail
-from sync_service.schema import upgrade
+from sync_service.jobs.backfill.ledger import Failure
+from sync_service.jobs.backfill.sources import AccountKeys, FileKeys, ListingRefused, Source, TenantKeys
+from sync_service.jobs.backfill.story import Backfill, Ending, Standing
+from sync_service.queue import jobs
+from sync_service.queue.requests import Kind, fail
 from sync_service.settings import Settings
-from sync_service.sync import SyncContext
-from sync_service.tables import SubscriptionRow
-from sync_service.worker import Worker
+from sync_service.store.engine import Database, connect
+from sync_service.store.schema import upgrade
+from sync_service.store.tables import SubscriptionRow
+from sync_service.sync.story import SyncContext
+from sync_service.sync.worker import Worker
 from sync_service.zuora.client import ZuoraClient
 from tests.queue_world import execute, finish, retry_later, reused_database, rows, take
 from tests.sweep_world import World, open_world
+from zuora_emulator.bulk import Bulk
+from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 queue_database = reused_database
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from sync_service import jobs
-from sync_service.backfill.wished import serve_wishes
-from sync_service.backfill.wishes import From, WishInvalid, leave_wish, name_of, read_wishes
-from sync_service.db import Database
-from sync_service.scheduler import Scheduler
-from sync_service.tables import JobRow
+from sync_service.jobs.backfill.wished import serve_wishes
+from sync_service.jobs.scheduler import Scheduler
+from sync_service.queue import jobs
+from sync_service.queue.backfills import From, WishInvalid, leave_wish, name_of, read_wishes
+from sync_service.store.engine import Database
+from sync_service.store.tables import JobRow
 from tests.integration.test_backfill import working
 from tests.sweep_world import World, open_world
 

@@ -10,20 +10,20 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sync_service import jobs
-from sync_service.check.callouts import judge
-from sync_service.check.findings import Finding, Verdict, as_progress, from_progress, has_failed
-from sync_service.check.store import check_database, compare_clocks
-from sync_service.check.story import JOB, check_everything, check_story, keep_findings
-from sync_service.db import Database, connect
-from sync_service.emulator.bulk import Bulk
-from sync_service.emulator.zuora_api import CLIENT_ID
-from sync_service.schema import upgrade
+from sync_service.operations.check.callouts import judge
+from sync_service.operations.check.store import check_database, compare_clocks
+from sync_service.operations.check.story import JOB, check_everything, check_story, keep_findings
+from sync_service.queue import jobs
+from sync_service.queue.findings import Finding, Verdict, as_progress, from_progress, has_failed
 from sync_service.settings import Settings
-from sync_service.tables import CalloutRow, JobRow
+from sync_service.store.engine import Database, connect
+from sync_service.store.schema import upgrade
+from sync_service.store.tables import CalloutRow, JobRow
 from sync_service.zuora.client import ZuoraClient
 from tests.queue_world import execute
 from tests.sweep_world import World, open_world
+from zuora_emulator.bulk import Bulk
+from zuora_emulator.zuora_api import CLIENT_ID
 
 DAY_MS = 86_400_000
 CONFIGURED = {"callout_username": "zuora", "callout_password": "secret"}

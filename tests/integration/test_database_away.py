@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from sync_service import worker
-from sync_service.db import Database
+from sync_service.store.engine import Database
+from sync_service.sync import worker
 from tests.sweep_world import open_world
 
 

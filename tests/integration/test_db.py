@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from sync_service.db import Database, connect
-from sync_service.tables import ThrottleRow
+from sync_service.store.engine import Database, connect
+from sync_service.store.tables import ThrottleRow
 
 
 def names(database: Database) -> list[str]:

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from sync_service.backfill.sources import FileKeys, TenantKeys
-from sync_service.db import Database
-from sync_service.dry_run import Forecast, Summary, count_changes, forecast_backfill
-from sync_service.emulator.bulk import Bulk
+from sync_service.jobs.backfill.forecast import Summary, count_changes, forecast_backfill
+from sync_service.jobs.backfill.sources import FileKeys, TenantKeys
+from sync_service.store.engine import Database
+from sync_service.sync.forecast import Forecast
 from tests.integration.test_backfill import file_of
 from tests.sweep_world import World, open_world
+from zuora_emulator.bulk import Bulk
 
 #: What a dry run may write: its place among those who call Zuora, and the calls it made.
 ITS_OWN = {"zuora_limit", "zuora_lease"}

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import requests
 
-from sync_service.emulator.bulk import Bulk
-from sync_service.emulator.control import ControlRefused, control, show
-from sync_service.emulator.server import Options, Running, start
-from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
+from zuora_emulator.bulk import Bulk
+from zuora_emulator.control import ControlRefused, control, show
+from zuora_emulator.server import Options, Running, start
+from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 TODAY = date(2026, 11, 20)
 
@@ -330,14 +330,14 @@ def test_it_runs_as_a_process_of_its_own_and_stops_when_told(tmp_path: Path) -> 
         {"do": "create_subscription", "account": "A7", "number": "A-S7", "price": "3.50"},
     ]
     seeds.write_text("\n".join(map(json.dumps, lines)))
-    command = [sys.executable, "-m", "sync_service.emulator", "serve", "--port", "0", "--seeds", "none"]
+    command = [sys.executable, "-m", "zuora_emulator", "serve", "--port", "0", "--seeds", "none"]
     with subprocess.Popen([*command, "--seed-file", str(seeds)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
 
         assert show(url)["accounts"] == 1
         listed = subprocess.run(
-            [sys.executable, "-m", "sync_service.emulator", "cancel", "A-S7", "on=+3", "--url", url],
+            [sys.executable, "-m", "zuora_emulator", "cancel", "A-S7", "on=+3", "--url", url],
             capture_output=True,
             text=True,
             check=True,

@@ -8,16 +8,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sync_service.emulator.bulk import Bulk
-from sync_service.emulator.limio_objects import limio_objects
-from sync_service.emulator.seeds import SEEDS
-from sync_service.emulator.server import Options, start
-from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
-from sync_service.plan import LimioState, SyncPlan
-from sync_service.reconcile import Rules, reconcile
+from sync_service.subscription.plan import LimioState, SyncPlan
+from sync_service.subscription.reconcile import Rules, reconcile
+from sync_service.sync.look import fetch_look
 from sync_service.zuora.client import ZuoraClient
-from sync_service.zuora.look import fetch_look
 from sync_service.zuora.preview import SharedPreviews
+from zuora_emulator.bulk import Bulk
+from zuora_emulator.limio_objects import limio_objects
+from zuora_emulator.seeds import SEEDS
+from zuora_emulator.server import Options, start
+from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 BULK = Bulk(count=6, accounts=2, limios=True)
 

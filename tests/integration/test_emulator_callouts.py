@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import requests
 
-from sync_service.emulator.control import control, show
-from sync_service.emulator.delivery import Destination
-from sync_service.emulator.server import Options, Running, start
-from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 from tests.integration.callout_receivers import Received, Receiver, Reply
+from zuora_emulator.control import control, show
+from zuora_emulator.delivery import Destination
+from zuora_emulator.server import Options, Running, start
+from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 TODAY = date(2026, 11, 20)
 CHALLENGE = Reply(401, {"message": "who are you?"}, {"WWW-Authenticate": 'Basic realm="callouts"'})

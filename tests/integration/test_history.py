@@ -9,8 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from sync_service.db import Database
-from sync_service.history import (
+from sync_service.queue.history import (
     copy_causes,
     first_attempt_covering,
     open_run,
@@ -23,8 +22,9 @@ from sync_service.history import (
     strongest_cause,
     why,
 )
-from sync_service.plan import Cancel, Create, FieldChange, SyncPlan, Update
-from sync_service.tables import SyncCauseRow, SyncRequestRow
+from sync_service.store.engine import Database
+from sync_service.store.tables import SyncCauseRow, SyncRequestRow
+from sync_service.subscription.plan import Cancel, Create, FieldChange, SyncPlan, Update
 
 
 @dataclass(frozen=True)

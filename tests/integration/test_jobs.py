@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sync_service import jobs
-from sync_service.db import Database
 from sync_service.errors import LeaseLost
-from sync_service.jobs import JobLease
-from sync_service.tables import JobRow
+from sync_service.queue import jobs
+from sync_service.queue.jobs import JobLease
+from sync_service.store.engine import Database
+from sync_service.store.tables import JobRow
 from tests.queue_world import (
     A_MINUTE,
     at_once,

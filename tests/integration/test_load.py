@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
-from sync_service.db import Database
-from sync_service.load.story import LONGEST_LINE, LoadReport, load_objects, read_lines
-from sync_service.object_rows import OBJECT_ROWS, read_addresses
-from sync_service.tables import (
+from sync_service.store.engine import Database
+from sync_service.store.load.story import LONGEST_LINE, LoadReport, load_objects, read_lines
+from sync_service.store.object_rows import OBJECT_ROWS, read_addresses
+from sync_service.store.tables import (
     AddOnRow,
     AddressRow,
     CustomerRow,

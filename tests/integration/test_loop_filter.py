@@ -19,13 +19,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlmodel import SQLModel
 
-from sync_service import tables  # noqa: F401 - registers the tables
-from sync_service.db import connect
-from sync_service.emulator.fields import Refused
 from sync_service.settings import Settings
-from sync_service.sync import SyncContext
+from sync_service.store import tables  # noqa: F401 - registers the tables
+from sync_service.store.engine import connect
+from sync_service.sync.story import SyncContext
 from tests.integration.web.conftest import ZUORA, Web, build
 from tests.sweep_world import World, open_world
+from zuora_emulator.fields import Refused
 
 NUMBERS = ("A-S1", "A-S2", "A-S3")
 OURS = ("shop", "Salesforce")

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from sync_service.db import Database
-from sync_service.objects import (
+from sync_service.store.engine import Database
+from sync_service.store.objects import (
     CursorInvalid,
     UnknownObjectType,
     list_objects,
     read_object,
     read_related,
 )
-from sync_service.tables import CustomerRow, SubscriptionRow
+from sync_service.store.tables import CustomerRow, SubscriptionRow
 from tests.integration.test_load import load, load_samples
 
 

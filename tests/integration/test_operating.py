@@ -15,16 +15,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sync_service.cli.main import main
-from sync_service.db import Database, connect
-from sync_service.decisions import retry_all
 from sync_service.errors import RateLimited
-from sync_service.history import plan_as_json
-from sync_service.plan import FieldChange, SyncPlan, Update
-from sync_service.queue import Cause, Kind, Priority
-from sync_service.schema import upgrade
-from sync_service.subscription import Trigger
-from sync_service.tables import CalloutRow, CustomerRow, JobRow, SubscriptionRow, SyncRunRow
-from sync_service.tenant import Share, note_tenant_error
+from sync_service.queue.decisions import retry_all
+from sync_service.queue.history import plan_as_json
+from sync_service.queue.limit import Share, note_tenant_error
+from sync_service.queue.requests import Cause, Kind, Priority
+from sync_service.store.engine import Database, connect
+from sync_service.store.schema import upgrade
+from sync_service.store.tables import CalloutRow, CustomerRow, JobRow, SubscriptionRow, SyncRunRow
+from sync_service.subscription.plan import FieldChange, SyncPlan, Update
+from sync_service.subscription.zuora import Trigger
 from tests.queue_world import execute, fail, row, rows, take, want
 
 #: 2026-03-01 12:00 UTC: date -u -d '2026-03-01 12:00' +%s

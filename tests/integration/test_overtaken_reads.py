@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from sync_service.db import Database
-from sync_service.queue import Cause, Kind, Priority, claim_one, enqueue, finish
-from sync_service.subscription import Trigger
-from sync_service.sync import look_closer, write_sync
+from sync_service.queue.requests import Cause, Kind, Priority, claim_one, enqueue, finish
+from sync_service.store.engine import Database
+from sync_service.subscription.zuora import Trigger
+from sync_service.sync.story import look_closer, write_sync
 from sync_service.zuora.preview import SharedPreviews
 from tests.sweep_world import World, open_world
 

@@ -15,7 +15,7 @@ import requests
 import responses
 
 from sync_service.errors import LockedInZuora, PayloadInvalid, ZuoraUnavailable
-from sync_service.subscription import Preview
+from sync_service.subscription.zuora import Preview
 from sync_service.zuora.client import Reading, ZuoraClient
 from sync_service.zuora.preview import SharedPreviews
 

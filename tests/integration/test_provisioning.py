@@ -14,14 +14,14 @@ from click.testing import CliRunner, Result
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from sync_service.app import create_app
-from sync_service.check.callouts import check_provisioned
 from sync_service.cli.main import main
-from sync_service.db import Database, connect
-from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
-from sync_service.schema import upgrade
+from sync_service.operations.check.callouts import check_provisioned
 from sync_service.settings import load_settings
-from sync_service.tables import CalloutRow
+from sync_service.store.engine import Database, connect
+from sync_service.store.schema import upgrade
+from sync_service.store.tables import CalloutRow
 from tests.sweep_world import World, open_world
+from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 TRIGGERS, TEMPLATES, DEFINITIONS = (
     "events/event-triggers",

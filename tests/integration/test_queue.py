@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from sync_service import queue
-from sync_service.db import Database
 from sync_service.errors import LeaseLost
-from sync_service.queue import Cause, Claim, Kind, Priority
-from sync_service.subscription import Trigger
-from sync_service.tenant import Share
+from sync_service.queue import requests as queue
+from sync_service.queue.limit import Share
+from sync_service.queue.requests import Cause, Claim, Kind, Priority
+from sync_service.store.engine import Database
+from sync_service.subscription.zuora import Trigger
 from tests.queue_world import (
     A_MINUTE,
     CALLOUT,

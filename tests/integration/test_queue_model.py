@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import SQLModel
 
-from sync_service.db import Database, connect
+from sync_service.store.engine import Database, connect
 from tests.queue_model import World, explore
 from tests.queue_world import TABLES, reused_database
 

@@ -10,19 +10,19 @@ import pytest
 from sqlmodel import select
 
 from sync_service.cli.sweeping import callout_reader
-from sync_service.db import Database
-from sync_service.emulator.delivery import Destination
-from sync_service.failed_again import ask_failed_again
-from sync_service.jobs import JobLease, done, ensure_job, save, take
-from sync_service.queue import Cause, Kind, Priority, claim, enqueue, fail
-from sync_service.recovery import recover_callouts
+from sync_service.jobs.failed_again import ask_failed_again
+from sync_service.jobs.recovery import recover_callouts
+from sync_service.jobs.sweep.story import PartWay
+from sync_service.queue.jobs import JobLease, done, ensure_job, save, take
+from sync_service.queue.limit import Share
+from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, fail
 from sync_service.settings import Settings
-from sync_service.subscription import Trigger
-from sync_service.sweep.story import PartWay
-from sync_service.sync import SyncContext
-from sync_service.tables import SyncRequestRow, SyncRunRow
-from sync_service.tenant import Share
+from sync_service.store.engine import Database
+from sync_service.store.tables import SyncRequestRow, SyncRunRow
+from sync_service.subscription.zuora import Trigger
+from sync_service.sync.story import SyncContext
 from tests.sweep_world import World, open_world
+from zuora_emulator.delivery import Destination
 
 #: Nobody listens there: every callout fails.
 NOWHERE = "http://127.0.0.1:9"
@@ -157,7 +157,7 @@ def test_stopped_in_the_middle_it_goes_on_from_the_page_that_it_was_at(
     def recover_some(context: SyncContext, lease: JobLease) -> Any:
         return recover_callouts(context, lease, read_callout)
 
-    monkeypatch.setattr("sync_service.sweep.story.STRETCH", 1)
+    monkeypatch.setattr("sync_service.jobs.sweep.story.STRETCH", 1)
     first = world.stretch(recover_some)
     asked = len(requested(world))
     recover_some(world.context, world.begin(recover_some))  # and killed: its lease runs out
@@ -242,7 +242,7 @@ def test_of_several_failures_the_last_one_counts(database: Database) -> None:
 
 
 def test_killed_after_a_page_it_goes_on_behind_it(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sync_service.failed_again.BATCH", 2)
+    monkeypatch.setattr("sync_service.jobs.failed_again.BATCH", 2)
     for place in range(5):
         give_up(database, Kind.SUBSCRIPTION, f"A-S{place}", "payload invalid")
     ensure_job(database, "failed again")

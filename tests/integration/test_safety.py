@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from sync_service import safety
-from sync_service.db import Database
-from sync_service.plan import Cancel, Create, FieldChange, SyncPlan, Update
-from sync_service.queue import Cause, Kind, Priority, enqueue
-from sync_service.safety import Decision, Verdict, hash_plan
-from sync_service.subscription import Trigger
-from sync_service.tables import SyncRunRow
+from sync_service.queue import held as safety
+from sync_service.queue.held import Decision, Verdict, hash_plan
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue
+from sync_service.store.engine import Database
+from sync_service.store.tables import SyncRunRow
+from sync_service.subscription.plan import Cancel, Create, FieldChange, SyncPlan, Update
+from sync_service.subscription.zuora import Trigger
 from sync_service.web.waiting import Result, Ticket, read_result
 from tests.queue_world import at_once, execute, reused_database, rows, take
 from tests.sweep_world import World, open_world

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from sync_service.cli.show import show_why
-from sync_service.db import Database
-from sync_service.history import why
-from sync_service.queue import Cause, Kind, Priority, enqueue
-from sync_service.store import find_subscription, read_link
-from sync_service.subscription import Trigger
+from sync_service.queue.history import why
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue
+from sync_service.store.engine import Database
+from sync_service.store.reads import find_subscription, read_link
+from sync_service.subscription.zuora import Trigger
 from tests.sweep_world import World, open_world
 
 

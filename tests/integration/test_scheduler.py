@@ -13,16 +13,16 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import select
 
-from sync_service import scheduler
-from sync_service.calendar_requests import request_by_calendar
-from sync_service.db import Database
-from sync_service.jobs import JobLease, take
-from sync_service.prune import DAY_MS, prune
-from sync_service.queue import Cause, Kind, Priority, enqueue
-from sync_service.scheduler import Periodic, Scheduler
+from sync_service.jobs import scheduler
+from sync_service.jobs.calendar import request_by_calendar
+from sync_service.jobs.prune import DAY_MS, prune
+from sync_service.jobs.scheduler import Periodic, Scheduler
+from sync_service.queue.jobs import JobLease, take
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.settings import Settings
-from sync_service.subscription import Trigger
-from sync_service.tables import CalloutRow, SyncCauseRow, SyncRequestRow, SyncRunRow, ZuoraLinkRow
+from sync_service.store.engine import Database
+from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRequestRow, SyncRunRow, ZuoraLinkRow
+from sync_service.subscription.zuora import Trigger
 
 SETTINGS = Settings(tenant_time_zone=ZoneInfo("Europe/London"))
 TODAY = date(2026, 11, 21)

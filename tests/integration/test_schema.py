@@ -10,9 +10,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 from sqlmodel import SQLModel
 
-from sync_service.db import connect
 from sync_service.errors import SchemaOutdated
-from sync_service.schema import check_schema, upgrade
+from sync_service.store.engine import connect
+from sync_service.store.schema import check_schema, upgrade
 
 
 def test_migrations_make_the_tables_that_the_code_describes(database_url: str) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from sync_service.db import Database
 from sync_service.errors import UnknownKey
-from sync_service.load.story import load_objects
-from sync_service.scrub import scrub
-from sync_service.tables import CalloutRow
+from sync_service.operations.scrub import scrub
+from sync_service.store.engine import Database
+from sync_service.store.load.story import load_objects
+from sync_service.store.tables import CalloutRow
 from tests.sweep_world import World, open_world
 
 ACCOUNT = {

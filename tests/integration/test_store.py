@@ -13,12 +13,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlmodel import Session, select
 
-from sync_service.db import Database
 from sync_service.errors import ConflictInStore
-from sync_service.object_rows import OBJECT_ROWS
-from sync_service.plan import Cancel, Change, Create, FieldChange, LimioState, SyncPlan, Update
-from sync_service.reconcile import Rules, reconcile
-from sync_service.store import (
+from sync_service.store.engine import Database
+from sync_service.store.object_rows import OBJECT_ROWS
+from sync_service.store.reads import (
     Applied,
     apply_plan,
     has_echo,
@@ -28,7 +26,10 @@ from sync_service.store import (
     record_read,
     resolve_key,
 )
-from sync_service.subscription import (
+from sync_service.store.tables import CalloutRow, CustomerRow, EventRow, IdentityRow, SubscriptionRow, ZuoraAccountRow
+from sync_service.subscription.plan import Cancel, Change, Create, FieldChange, LimioState, SyncPlan, Update
+from sync_service.subscription.reconcile import Rules, reconcile
+from sync_service.subscription.zuora import (
     Contact,
     Preview,
     PreviewItem,
@@ -36,7 +37,6 @@ from sync_service.subscription import (
     ZuoraState,
     ZuoraSubscription,
 )
-from sync_service.tables import CalloutRow, CustomerRow, EventRow, IdentityRow, SubscriptionRow, ZuoraAccountRow
 from tests.integration.test_load import everything, load, load_samples
 
 # date -u -d '2026-03-01 12:00' +%s

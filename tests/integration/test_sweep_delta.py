@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlmodel import select
 
-from sync_service.db import Database
-from sync_service.queue import Cause, Kind, Priority, claim, enqueue, fail
-from sync_service.subscription import Trigger
-from sync_service.sweep.story import PartWay
-from sync_service.tables import AddressRow, ZuoraLinkRow
+from sync_service.jobs.sweep.story import PartWay
+from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, fail
+from sync_service.store.engine import Database
+from sync_service.store.tables import AddressRow, ZuoraLinkRow
+from sync_service.subscription.zuora import Trigger
 from tests.sweep_world import World, open_world
 
 

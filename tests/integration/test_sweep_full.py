@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlmodel import SQLModel
 
-from sync_service.db import Database, connect
-from sync_service.emulator.bulk import Bulk
-from sync_service.emulator.fields import Refused
 from sync_service.errors import LeaseLost
-from sync_service.queue import Cause, Kind, Priority, enqueue_many
-from sync_service.subscription import Trigger
-from sync_service.sweep.delta import sweep_delta
-from sync_service.sweep.full import sweep_full
-from sync_service.sweep.story import PartWay
+from sync_service.jobs.sweep.delta import sweep_delta
+from sync_service.jobs.sweep.full import sweep_full
+from sync_service.jobs.sweep.story import PartWay
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
+from sync_service.store.engine import Database, connect
+from sync_service.subscription.zuora import Trigger
 from tests.sweep_world import World, open_world
+from zuora_emulator.bulk import Bulk
+from zuora_emulator.fields import Refused
 
 #: A page and a bit.
 SOME = Bulk(count=120, accounts=20)

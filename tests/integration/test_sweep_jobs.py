@@ -17,13 +17,14 @@ from click.testing import CliRunner
 
 from sync_service.cli.main import main
 from sync_service.cli.sweeping import callout_reader
-from sync_service.db import Database, connect
-from sync_service.emulator.bulk import Bulk
-from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
-from sync_service.jobs import pause
-from sync_service.scheduler import Scheduler, zuora_jobs
-from sync_service.schema import upgrade
+from sync_service.jobs.scheduler import Scheduler, zuora_jobs
+from sync_service.operations.check.story import check_story
+from sync_service.queue.jobs import pause
+from sync_service.store.engine import Database, connect
+from sync_service.store.schema import upgrade
 from tests.sweep_world import World, open_world
+from zuora_emulator.bulk import Bulk
+from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 #: Thirty pages: more than one stretch.
 MANY = Bulk(count=2_970)
@@ -49,7 +50,7 @@ def world(migrated: Database) -> Iterator[World]:
 
 def scheduler(world: World) -> tuple[Scheduler, dict[str, Any]]:
     """A scheduler of the jobs that call Zuora, and these by name."""
-    jobs = zuora_jobs(world.context, callout_reader(world.context.settings))
+    jobs = zuora_jobs(world.context, callout_reader(world.context.settings), check_story)
     return Scheduler(world.database, world.context.settings, jobs), {job.name: job for job in jobs}
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sync_service.db import Database
 from sync_service.errors import BusyError, LeaseLost, PermissionRefused, RateLimited, WrongTenant, ZuoraUnavailable
-from sync_service.queue import Cause, Kind, Priority, enqueue_many
-from sync_service.subscription import Trigger
-from sync_service.tenant import (
+from sync_service.queue.limit import (
     QUIET_RUNS,
     Limit,
     Share,
@@ -21,6 +18,9 @@ from sync_service.tenant import (
     read_tenant,
     remember_tenant,
 )
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
+from sync_service.store.engine import Database
+from sync_service.subscription.zuora import Trigger
 from tests.queue_world import at_once, execute, expire_leases, finish, reused_database, rows, take, take_one, want
 
 database = reused_database

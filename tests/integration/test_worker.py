@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from sync_service.db import Database
-from sync_service.queue import Cause, Kind, Priority, enqueue_many
-from sync_service.subscription import Trigger
-from sync_service.worker import Worker
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
+from sync_service.store.engine import Database
+from sync_service.subscription.zuora import Trigger
+from sync_service.sync.worker import Worker
 from tests.sweep_world import World, open_world
 
 

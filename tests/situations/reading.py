@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sync_service.billing.completeness import preview_target_date
-from sync_service.billing.computed import compute_preview
-from sync_service.plan import LimioState
-from sync_service.rules import Rules
-from sync_service.subscription import Preview, ZuoraState, ZuoraSubscription
+from sync_service.subscription.plan import LimioState
+from sync_service.subscription.rules import Rules
+from sync_service.subscription.schedule.completeness import preview_target_date
+from sync_service.subscription.schedule.computed import compute_preview
+from sync_service.subscription.zuora import Preview, ZuoraState, ZuoraSubscription
 from sync_service.zuora.payloads import read_account, read_preview_rows, read_subscription
 
 FOLDER = Path(__file__).parent

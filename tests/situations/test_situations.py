@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sync_service.errors import PreviewIncomplete
-from sync_service.plan import Cancel, Create, SyncPlan, Update
-from sync_service.reconcile import is_drastic, reconcile
+from sync_service.subscription.plan import Cancel, Create, SyncPlan, Update
+from sync_service.subscription.reconcile import is_drastic, reconcile
 from tests.situations.reading import Situation, names, read, read_raw
 from tests.unit.paper_store import apply_on_paper
 

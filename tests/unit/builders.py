@@ -11,10 +11,10 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sync_service.billing.periods import add_months
-from sync_service.plan import LimioState
-from sync_service.rules import Rules
-from sync_service.subscription import (
+from sync_service.subscription.plan import LimioState
+from sync_service.subscription.rules import Rules
+from sync_service.subscription.schedule.periods import add_months
+from sync_service.subscription.zuora import (
     ChargeSegment,
     Contact,
     Preview,

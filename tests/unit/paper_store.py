@@ -7,9 +7,9 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
-from sync_service.limio.documents import moment_of, set_value
-from sync_service.plan import Cancel, Create, Document, LimioState, SyncPlan, Update
-from sync_service.subscription import ZuoraSubscription
+from sync_service.subscription.limio.documents import moment_of, set_value
+from sync_service.subscription.plan import Cancel, Create, Document, LimioState, SyncPlan, Update
+from sync_service.subscription.zuora import ZuoraSubscription
 
 #: The moment at which everything is written, unless something newer is there already.
 NOW = "2026-06-15T12:00:00.000Z"

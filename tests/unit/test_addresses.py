@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sync_service.contacts.addresses import compare_addresses
-from sync_service.plan import Create
-from sync_service.subscription import Contact, ZuoraAccount
+from sync_service.subscription.contacts.addresses import compare_addresses
+from sync_service.subscription.plan import Create
+from sync_service.subscription.zuora import Contact, ZuoraAccount
 from tests.unit.builders import a_contact, a_subscription, an_account, an_address
 
 BOTH = [an_address("billing"), an_address("delivery")]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sync_service.billing.charges import billed_and_not_over, charges_of, costs_something, is_billed_day
-from sync_service.subscription import ChargeSegment, Tier
+from sync_service.subscription.schedule.charges import billed_and_not_over, charges_of, costs_something, is_billed_day
+from sync_service.subscription.zuora import ChargeSegment, Tier
 from tests.unit.builders import TERM_END, TODAY, a_segment, a_subscription, day
 
 

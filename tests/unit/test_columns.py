@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_service.limio.columns import derive_columns
-from sync_service.limio.documents import ID_PREFIXES
+from sync_service.subscription.limio.columns import derive_columns
+from sync_service.subscription.limio.documents import ID_PREFIXES
 from tests.unit.test_documents import ANY_JSON
 
 PATHS = ("status", "reference", "name", "owner", "ref", "related", "start", "relationship_type", "updated", "customer")

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from sync_service.billing.charges import charges_of
-from sync_service.billing.completeness import (
+from sync_service.errors import PreviewIncomplete
+from sync_service.subscription.schedule.charges import charges_of
+from sync_service.subscription.schedule.completeness import (
     as_billed_by_now,
     check_preview_complete,
     days_covered,
     preview_target_date,
 )
-from sync_service.errors import PreviewIncomplete
-from sync_service.subscription import ChargeSegment, StatusPeriod, Tier, ZuoraSubscription
+from sync_service.subscription.zuora import ChargeSegment, StatusPeriod, Tier, ZuoraSubscription
 from tests.unit.builders import (
     LONDON,
     TODAY,

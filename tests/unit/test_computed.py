@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sync_service.billing.computed import CannotCompute, compute_preview
-from sync_service.subscription import ChargeSegment, PreviewSource, StatusPeriod, Tier, ZuoraSubscription
+from sync_service.subscription.schedule.computed import CannotCompute, compute_preview
+from sync_service.subscription.zuora import ChargeSegment, PreviewSource, StatusPeriod, Tier, ZuoraSubscription
 from tests.unit.builders import (
     LONDON,
     TERM_START,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import iso3166
 import pytest
 
-from sync_service.contacts.countries import country_code, is_same_country, is_same_state, state_code
+from sync_service.subscription.contacts.countries import country_code, is_same_country, is_same_state, state_code
 
 
 @pytest.mark.parametrize(

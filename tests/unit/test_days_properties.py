@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_service.plan import Create, LimioState
-from sync_service.reconcile import reconcile
-from sync_service.rules import Rules
-from sync_service.subscription import Preview, ZuoraState
-from sync_service.terms import compare_terms
+from sync_service.subscription.plan import Create, LimioState
+from sync_service.subscription.reconcile import reconcile
+from sync_service.subscription.rules import Rules
+from sync_service.subscription.terms import compare_terms
+from sync_service.subscription.zuora import Preview, ZuoraState
 from tests.unit.builders import (
     TERM_END,
     TODAY,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_service.limio.documents import (
+from sync_service.subscription.limio.documents import (
     Birth,
     as_json,
     complete,

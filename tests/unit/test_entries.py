@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sync_service.billing.entries import compare_schedule
-from sync_service.plan import Cancel, Change, Create, Update
-from sync_service.schedule import due_schedule
-from sync_service.subscription import PreviewItem, Tier, ZuoraSubscription
+from sync_service.subscription.plan import Cancel, Change, Create, Update
+from sync_service.subscription.schedule.due import due_schedule
+from sync_service.subscription.schedule.entries import compare_schedule
+from sync_service.subscription.zuora import PreviewItem, Tier, ZuoraSubscription
 from tests.unit.builders import (
     LONDON,
     TODAY,

@@ -7,14 +7,14 @@ from datetime import date
 
 import pytest
 
-from sync_service.fingerprint import (
+from sync_service.subscription.fingerprint import (
     Fingerprint,
     account_from_contacts,
     may_skip_account,
     may_skip_preview,
     take_fingerprint,
 )
-from sync_service.subscription import Contact, ZuoraSubscription
+from sync_service.subscription.zuora import Contact, ZuoraSubscription
 
 TODAY = date(2026, 11, 21)
 CONTACT = Contact(first_name="Ada", city="London", of_subscription=False)

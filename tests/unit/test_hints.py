@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sync_service.web.hints import Hints, read_fields, read_hints, read_subscription_key, why_echo
+from sync_service.subscription.hints import Hints, read_fields, read_hints, read_subscription_key, why_echo
 
 
 def hints_of(body: bytes | str | dict[str, object]) -> Hints:

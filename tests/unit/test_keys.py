@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sync_service.keys import is_zuora_id, normalise_key, why_impossible
+from sync_service.subscription.keys import is_zuora_id, normalise_key, why_impossible
 
 ID = "8AD08C2E7B3F4A1D90C5E6F7A8B9C0D1"
 

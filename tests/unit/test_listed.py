@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sync_service.fingerprint import Fingerprint, hash_contact, take_fingerprint
-from sync_service.listed import (
+from sync_service.subscription.fingerprint import Fingerprint, hash_contact, take_fingerprint
+from sync_service.subscription.listed import (
     Difference,
     LastSeen,
     ListedAccount,
@@ -19,7 +19,7 @@ from sync_service.listed import (
     is_account_changed,
     is_contact_changed,
 )
-from sync_service.subscription import Contact, ZuoraAccount, ZuoraSubscription
+from sync_service.subscription.zuora import Contact, ZuoraAccount, ZuoraSubscription
 
 LONDON = ZoneInfo("Europe/London")
 #: 2026-06-05T06:00:35+01:00 in a list is 2026-06-05 06:00:35 in a read, as in Zuora's recorded answers.

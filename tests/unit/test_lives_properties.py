@@ -16,21 +16,21 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sync_service.billing.computed import CannotCompute, compute_preview
-from sync_service.billing.entries import coming_payments
-from sync_service.billing.money import round_amount
-from sync_service.emulator import account_answers, answers, orders
-from sync_service.emulator.billing import Assumptions, bill, preview
-from sync_service.emulator.fields import Refused
-from sync_service.plan import LimioState
-from sync_service.reconcile import reconcile
-from sync_service.schedule import due_schedule, preview_target_date
-from sync_service.subscription import Preview, PreviewItem, ZuoraState
-from sync_service.terms import end_of_schedule
+from sync_service.subscription.plan import LimioState
+from sync_service.subscription.reconcile import reconcile
+from sync_service.subscription.schedule.computed import CannotCompute, compute_preview
+from sync_service.subscription.schedule.due import due_schedule, preview_target_date
+from sync_service.subscription.schedule.entries import coming_payments
+from sync_service.subscription.schedule.money import round_amount
+from sync_service.subscription.terms import end_of_schedule
+from sync_service.subscription.zuora import Preview, PreviewItem, ZuoraState
 from sync_service.zuora.payloads import read_account, read_preview_rows, read_subscription
 from tests.unit.builders import LONDON
 from tests.unit.emulator.tenants import TODAY, a_tenant, act, subscribe
 from tests.unit.paper_store import apply_on_paper
+from zuora_emulator import account_answers, answers, orders
+from zuora_emulator.billing import Assumptions, bill, preview
+from zuora_emulator.fields import Refused
 
 NUMBERS = ("A-S1", "A-S2")
 LIVES = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

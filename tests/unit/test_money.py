@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_service.billing.money import as_json_number, decimals_of, format_amount, parse_amount, round_amount
+from sync_service.subscription.schedule.money import (
+    as_json_number,
+    decimals_of,
+    format_amount,
+    parse_amount,
+    round_amount,
+)
 
 
 # ISO 4217: the yen, the won and the dong have no smaller unit, the dinars of Kuwait and Bahrain a thousandth.

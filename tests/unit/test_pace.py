@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sync_service.pace import Pace, duration_in_words
+from sync_service.subscription.pace import Pace, duration_in_words
 
 
 def test_the_rate_is_what_grew_over_the_time_it_took() -> None:

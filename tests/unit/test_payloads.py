@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_service.errors import PayloadInvalid
-from sync_service.subscription import ChargeSegment, Contact, PreviewItem, StatusPeriod, Tier
+from sync_service.subscription.zuora import ChargeSegment, Contact, PreviewItem, StatusPeriod, Tier
 from sync_service.zuora.payloads import PreviewRow, read_account, read_preview_rows, read_subscription
 
 PAYLOADS = Path(__file__).parents[1] / "zuora_payloads"

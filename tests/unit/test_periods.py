@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_service.billing.periods import Grid, Length, add_months, length_of
+from sync_service.subscription.schedule.periods import Grid, Length, add_months, length_of
 from tests.unit.builders import a_segment, a_subscription, day
 
 days = st.dates(date(1990, 1, 1), date(2090, 1, 1))

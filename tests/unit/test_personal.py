@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sync_service.limio.personal import erase_object, erase_plan, erase_text, personal_values
+from sync_service.subscription.limio.personal import erase_object, erase_plan, erase_text, personal_values
 from tests.unit.builders import a_customer, a_limio_subscription, an_address, an_entry
 
 ADA = {"Ada Byron", "ada@example.com"}

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from sync_service.errors import PreviewIncomplete
-from sync_service.plan import Cancel, Change, Create, LimioState, SyncPlan, Update
-from sync_service.reconcile import is_drastic, reconcile
-from sync_service.subscription import StatusPeriod, ZuoraState
+from sync_service.subscription.plan import Cancel, Change, Create, LimioState, SyncPlan, Update
+from sync_service.subscription.reconcile import is_drastic, reconcile
+from sync_service.subscription.zuora import StatusPeriod, ZuoraState
 from tests.unit.builders import (
     LONDON,
     TODAY,

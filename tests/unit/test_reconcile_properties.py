@@ -13,13 +13,14 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from sync_service.billing.entries import coming_payments
-from sync_service.billing.periods import add_months
 from sync_service.errors import PreviewIncomplete
-from sync_service.plan import Cancel, Create, LimioState, SyncPlan, Update
-from sync_service.reconcile import reconcile
-from sync_service.rules import Rules
-from sync_service.subscription import (
+from sync_service.subscription.plan import Cancel, Create, LimioState, SyncPlan, Update
+from sync_service.subscription.reconcile import reconcile
+from sync_service.subscription.rules import Rules
+from sync_service.subscription.schedule.entries import coming_payments
+from sync_service.subscription.schedule.periods import add_months
+from sync_service.subscription.terms import end_of_schedule
+from sync_service.subscription.zuora import (
     ChargeSegment,
     Contact,
     Preview,
@@ -29,7 +30,6 @@ from sync_service.subscription import (
     ZuoraState,
     ZuoraSubscription,
 )
-from sync_service.terms import end_of_schedule
 from tests.unit.builders import (
     TERM_START,
     TODAY,

@@ -18,7 +18,7 @@ from sync_service.errors import (
     UnknownKey,
     ZuoraUnavailable,
 )
-from sync_service.retry import decide_retry
+from sync_service.queue.retry import decide_retry
 
 
 @pytest.mark.parametrize("error", [TenantError(), TokenRefused(), RateLimited(), ZuoraUnavailable()])

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sync_service.errors import PreviewIncomplete
-from sync_service.schedule import DueSchedule, due_schedule
-from sync_service.subscription import PreviewItem, ZuoraSubscription
+from sync_service.subscription.schedule.due import DueSchedule, due_schedule
+from sync_service.subscription.zuora import PreviewItem, ZuoraSubscription
 from tests.unit.builders import (
     LONDON,
     TODAY,

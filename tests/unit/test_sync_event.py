@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sync_service.limio.events import describe_event
-from sync_service.plan import Cancel, Change, Create, FieldChange, SyncPlan, Update
+from sync_service.subscription.limio.events import describe_event
+from sync_service.subscription.plan import Cancel, Change, Create, FieldChange, SyncPlan, Update
 
 
 def create(record_type: str, **document: Any) -> Create:

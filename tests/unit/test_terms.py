@@ -7,9 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sync_service.rules import Rules
-from sync_service.subscription import StatusPeriod, ZuoraSubscription
-from sync_service.terms import (
+from sync_service.subscription.rules import Rules
+from sync_service.subscription.terms import (
     cancel_date,
     compare_terms,
     end_of_schedule,
@@ -21,6 +20,7 @@ from sync_service.terms import (
     status_on,
     will_go_on,
 )
+from sync_service.subscription.zuora import StatusPeriod, ZuoraSubscription
 from tests.unit.builders import LONDON, TODAY, a_limio_subscription, a_subscription, an_evergreen_subscription, day
 
 UTC = Rules(tenant_zone=ZoneInfo("UTC"), horizon_months=12)

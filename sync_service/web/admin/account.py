@@ -6,13 +6,13 @@ from flask import Blueprint, flash, make_response, redirect, render_template, re
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.db import Database
-from sync_service.tables import AdminUserRow
+from sync_service.access.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD, UserInvalid
+from sync_service.access.sessions import SessionBook
+from sync_service.access.users import choose_password, end_sessions
+from sync_service.store.engine import Database
+from sync_service.store.tables import AdminUserRow
 from sync_service.web.admin.door import Door, who
 from sync_service.web.admin.login import PasswordCheck, say_wait
-from sync_service.web.admin.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD, UserInvalid
-from sync_service.web.admin.people import choose_password, end_sessions
-from sync_service.web.admin.sessions import SessionBook
 
 
 class AccountPage:

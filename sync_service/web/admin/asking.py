@@ -15,12 +15,12 @@ from sqlmodel import Session
 from werkzeug.exceptions import NotFound, UnprocessableEntity
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service import asks
-from sync_service.db import Database
-from sync_service.keys import normalise_key, why_impossible
-from sync_service.store import resolve_key
-from sync_service.tables import AskRow
-from sync_service.web.admin.actions import record_action
+from sync_service.access.audit import record_action
+from sync_service.queue import previews as asks
+from sync_service.store.engine import Database
+from sync_service.store.reads import resolve_key
+from sync_service.store.tables import AskRow
+from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.web.admin.desk import Desk
 from sync_service.web.admin.door import who
 from sync_service.web.admin.progress import DONE, READING, READS, WAITING, why_waiting

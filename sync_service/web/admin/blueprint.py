@@ -11,10 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound
 
 from sync_service import __version__
-from sync_service.db import Database
+from sync_service.access.sealing import Seal
+from sync_service.access.sign_on.attempts import Provider
 from sync_service.log import logger
 from sync_service.settings import Settings
-from sync_service.signon.attempts import Provider
+from sync_service.store.engine import Database
 from sync_service.web.admin import (
     asking,
     customers,
@@ -31,7 +32,6 @@ from sync_service.web.admin.desk import Desk
 from sync_service.web.admin.door import Door
 from sync_service.web.admin.login import LoginPage, PasswordCheck
 from sync_service.web.admin.progress import STEPS
-from sync_service.web.admin.sealing import Seal
 from sync_service.web.admin.sign_on import SignOn
 from sync_service.web.admin.users import UsersPage
 

@@ -10,10 +10,10 @@ from typing import TypeVar
 from flask import request
 from sqlmodel import Session
 
-from sync_service.db import Database
+from sync_service.access.sealing import Seal
+from sync_service.queue.limit import Share
 from sync_service.settings import Settings
-from sync_service.tenant import Share
-from sync_service.web.admin.sealing import Seal
+from sync_service.store.engine import Database
 from sync_service.web.admin.zuora_links import ZuoraLinks
 
 #: Rows of a list.

@@ -11,12 +11,10 @@ from typing import Any
 from sqlalchemy import union_all
 from sqlmodel import Session, col, select
 
-from sync_service.billing.money import parse_amount
-from sync_service.history import Why, why
-from sync_service.limio.documents import get_value
-from sync_service.object_rows import find_subscription, read_addresses
-from sync_service.store import resolve_key
-from sync_service.tables import (
+from sync_service.queue.history import Why, why
+from sync_service.store.object_rows import find_subscription, read_addresses
+from sync_service.store.reads import resolve_key
+from sync_service.store.tables import (
     CalloutRow,
     CustomerRow,
     ScheduleRow,
@@ -25,6 +23,8 @@ from sync_service.tables import (
     SyncRunRow,
     ZuoraLinkRow,
 )
+from sync_service.subscription.limio.documents import get_value
+from sync_service.subscription.schedule.money import parse_amount
 from sync_service.web.admin.drawing import Payment, Timeline, draw_timeline
 from sync_service.web.admin.words import money
 

@@ -11,9 +11,9 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.db import Database
+from sync_service.access.sessions import FormTokens, Person, SessionBook
 from sync_service.log import logger
-from sync_service.web.admin.sessions import FormTokens, Person, SessionBook
+from sync_service.store.engine import Database
 
 COOKIE = "sync_admin"
 #: Before there is a log-in: what the log-in form's token belongs to.

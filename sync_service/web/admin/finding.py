@@ -15,17 +15,17 @@ from sqlalchemy import ColumnElement, Select, and_, func, text, union
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from sync_service.db import Database
-from sync_service.keys import normalise_key
-from sync_service.limio.columns import fold
-from sync_service.store import resolve_key
-from sync_service.tables import (
+from sync_service.store.engine import Database
+from sync_service.store.reads import resolve_key
+from sync_service.store.tables import (
     CustomerRow,
     SubscriptionRow,
     SyncRequestRow,
     SyncRunRow,
     ZuoraLinkRow,
 )
+from sync_service.subscription.keys import normalise_key
+from sync_service.subscription.limio.columns import fold
 from sync_service.web.admin.ordering import NEWEST, ORDERS, Turn, close, is_position, place, read_turn
 
 PAGE = 50

@@ -6,8 +6,8 @@ from flask import Blueprint, render_template
 from sqlmodel import col, select
 from werkzeug.exceptions import NotFound
 
-from sync_service.tables import CalloutRow, SyncCauseRow, SyncRunRow
-from sync_service.web.admin.actions import list_actions
+from sync_service.access.audit import list_actions
+from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRunRow
 from sync_service.web.admin.desk import PAGE, Desk, before_id, chosen, one_page
 
 OUTCOMES = ("changed", "imported", "unchanged", "failed", "retried", "held", "left out", "not in zuora", "dropped")

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sync_service.pace import duration_in_words
-from sync_service.tables import JobRow
+from sync_service.store.tables import JobRow
+from sync_service.subscription.pace import duration_in_words
 from sync_service.web.admin.progress import PATIENCE_MS
 from sync_service.web.admin.words import span
 

@@ -9,13 +9,13 @@ from flask import Blueprint, make_response, render_template, request
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.db import Database
+from sync_service.access.audit import record_action
+from sync_service.access.passwords import is_plausible, normalise_email, prove_user
+from sync_service.access.throttle import Throttle
 from sync_service.log import logger
-from sync_service.tables import AdminUserRow
-from sync_service.web.admin.actions import record_action
+from sync_service.store.engine import Database
+from sync_service.store.tables import AdminUserRow
 from sync_service.web.admin.door import GUEST_COOKIE, Door, safe_next
-from sync_service.web.admin.passwords import is_plausible, normalise_email, prove_user
-from sync_service.web.throttle import Throttle
 
 #: Wrong passwords for one address within WINDOW_MS; then every log-in of it waits, the right one too.
 LIMIT, WINDOW_MS = 10, 300_000

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import tuple_
 from sqlmodel import col
 
-from sync_service.tables import SubscriptionRow, SyncRequestRow
+from sync_service.store.tables import SubscriptionRow, SyncRequestRow
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import Any
 from flask import Blueprint, render_template
 from sqlmodel import Session
 
-from sync_service.backlog import Backlog, read_backlog
-from sync_service.check.findings import Verdict, from_progress
-from sync_service.jobs import list_jobs
-from sync_service.safety import count_held
-from sync_service.tenant import Limit, read_limit
+from sync_service.queue.backlog import Backlog, read_backlog
+from sync_service.queue.findings import Verdict, from_progress
+from sync_service.queue.held import count_held
+from sync_service.queue.jobs import list_jobs
+from sync_service.queue.limit import Limit, read_limit
 from sync_service.web.admin.desk import Desk
 from sync_service.web.admin.drawing import draw_bars
 from sync_service.web.admin.job_views import JobView, view_jobs

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
-from sync_service.db import Database
-from sync_service.history import first_attempt_covering
-from sync_service.tables import SyncRequestRow, SyncRunRow, ZuoraLimitRow
+from sync_service.queue.history import first_attempt_covering
+from sync_service.store.engine import Database
+from sync_service.store.tables import SyncRequestRow, SyncRunRow, ZuoraLimitRow
 from sync_service.web.admin.words import span
 
 #: So long a worker that runs and is free lets nothing wait, in ms.

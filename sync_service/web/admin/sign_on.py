@@ -9,11 +9,10 @@ from typing import Any
 from flask import Blueprint, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.db import Database
-from sync_service.errors import SyncServiceError
-from sync_service.log import logger
-from sync_service.settings import Settings
-from sync_service.signon.attempts import (
+from sync_service.access.admission import NotAdmitted, admit, read_email, read_house
+from sync_service.access.audit import record_action
+from sync_service.access.sealing import Seal
+from sync_service.access.sign_on.attempts import (
     ATTEMPT_MS,
     AnswerInvalid,
     Attempt,
@@ -24,12 +23,13 @@ from sync_service.signon.attempts import (
     begin_attempt,
     read_attempt,
 )
-from sync_service.web.admin.actions import record_action
-from sync_service.web.admin.admission import NotAdmitted, admit, read_email, read_house
+from sync_service.access.throttle import Throttle
+from sync_service.errors import SyncServiceError
+from sync_service.log import logger
+from sync_service.settings import Settings
+from sync_service.store.engine import Database
 from sync_service.web.admin.door import Door, safe_next
-from sync_service.web.admin.sealing import Seal
 from sync_service.web.senders import Senders
-from sync_service.web.throttle import Throttle
 
 COOKIE = "sync_sign_on"
 #: Sign-ons from one address that may fail at the provider within WINDOW_MS; whole offices share one.

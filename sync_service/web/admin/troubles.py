@@ -9,12 +9,12 @@ from sqlmodel import Session, col, select
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.backlog import list_failed
-from sync_service.queue import Cause, Kind, Priority, enqueue, enqueue_many
-from sync_service.safety import drop, list_held, read_held, release
-from sync_service.subscription import Trigger
-from sync_service.tables import SyncRequestRow, SyncRunRow
-from sync_service.web.admin.actions import record_action
+from sync_service.access.audit import record_action
+from sync_service.queue.backlog import list_failed
+from sync_service.queue.held import drop, list_held, read_held, release
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue, enqueue_many
+from sync_service.store.tables import SyncRequestRow, SyncRunRow
+from sync_service.subscription.zuora import Trigger
 from sync_service.web.admin.desk import PAGE, Desk, before_id, one_page
 from sync_service.web.admin.door import operators_only, who
 

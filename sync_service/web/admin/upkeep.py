@@ -9,17 +9,8 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.check.findings import Finding, Verdict, from_progress
-from sync_service.db import Database
-from sync_service.settings import Settings
-from sync_service.tables import JobRow
-from sync_service.tenant import read_tenant
-from sync_service.web.admin.actions import record_action
-from sync_service.web.admin.desk import Desk
-from sync_service.web.admin.door import operators_only, who
-from sync_service.web.admin.job_views import view_job
-from sync_service.web.admin.people import list_users
-from sync_service.web.clients import (
+from sync_service.access.audit import record_action
+from sync_service.access.clients import (
     SCOPES,
     ClientNameTaken,
     ClientUnknown,
@@ -28,6 +19,15 @@ from sync_service.web.clients import (
     revoke_client,
     rotate_secret,
 )
+from sync_service.access.users import list_users
+from sync_service.queue.findings import Finding, Verdict, from_progress
+from sync_service.queue.limit import read_tenant
+from sync_service.settings import Settings
+from sync_service.store.engine import Database
+from sync_service.store.tables import JobRow
+from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.door import operators_only, who
+from sync_service.web.admin.job_views import view_job
 
 _LONGEST_NAME = 100
 

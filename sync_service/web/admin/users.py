@@ -8,12 +8,12 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.exceptions import BadRequest, Conflict, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.db import Database
-from sync_service.web.admin import people
+from sync_service.access import users as people
+from sync_service.access.passwords import TEMPORARY_MS, UserInvalid, normalise_email
+from sync_service.access.sessions import SessionBook
+from sync_service.access.users import LastOperator, Role, UserKnown, UserUnknown
+from sync_service.store.engine import Database
 from sync_service.web.admin.door import operators_only, who
-from sync_service.web.admin.passwords import TEMPORARY_MS, UserInvalid, normalise_email
-from sync_service.web.admin.people import LastOperator, Role, UserKnown, UserUnknown
-from sync_service.web.admin.sessions import SessionBook
 
 Change = Callable[[Database, str, str], str]
 _DAYS = TEMPORARY_MS // 86_400_000

@@ -9,10 +9,10 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from sync_service.billing.money import format_amount, parse_amount
-from sync_service.history import plan_from_json
-from sync_service.limio.documents import get_value
-from sync_service.plan import Cancel, Change, Create, Document, FieldChange, Update
+from sync_service.queue.history import plan_from_json
+from sync_service.subscription.limio.documents import get_value
+from sync_service.subscription.plan import Cancel, Change, Create, Document, FieldChange, Update
+from sync_service.subscription.schedule.money import format_amount, parse_amount
 
 #: Longer texts are cut on a page; the whole is in the title.
 LONGEST_SHOWN = 300

@@ -11,9 +11,9 @@ import pytest
 from joserfc.jwk import RSAKey
 from werkzeug.test import TestResponse
 
-from sync_service.db import Database
-from sync_service.tables import AdminUserRow
-from sync_service.web.admin.people import Role, add_user
+from sync_service.access.users import Role, add_user
+from sync_service.store.engine import Database
+from sync_service.store.tables import AdminUserRow
 from tests.integration.signon.forger import CLIENT_ID, CLIENT_SECRET, Forger, forger, honest_key
 from tests.integration.web.admin import Visitor, visit
 

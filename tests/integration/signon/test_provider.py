@@ -10,11 +10,11 @@ import pytest
 from joserfc.jwk import RSAKey
 from werkzeug import Response
 
-from sync_service.check.sign_on import check_sign_on
-from sync_service.db import Database
+from sync_service.access.users import Role, put_user
 from sync_service.errors import SettingsInvalid
+from sync_service.operations.check.sign_on import check_sign_on
 from sync_service.settings import Settings, load_settings
-from sync_service.web.admin.people import Role, put_user
+from sync_service.store.engine import Database
 from sync_service.web.admin.sign_on import LIMIT
 from tests.integration.signon.conftest import ADA, PUBLIC_URL, know, role_of, travel
 from tests.integration.signon.forger import CLIENT_ID, Claims, Forger, sign_with
@@ -30,7 +30,7 @@ def test_a_new_key_of_the_providers_is_looked_up_once_and_forged_ones_not_each_t
     provider.key = RSAKey.generate_key(2048, {"kid": "two"}, private=True)
 
     assert traveller.sign_in().status_code == 403  # looked a moment ago
-    monkeypatch.setattr("sync_service.signon.provider._KEYS_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("sync_service.access.sign_on.provider._KEYS_AGAIN_SECONDS", 0.0)
     assert traveller.sign_in().status_code == 303
     monkeypatch.undo()
     provider.sign = sign_with(RSAKey.generate_key(2048, {"kid": "forged"}, private=True))
@@ -59,7 +59,7 @@ def test_a_provider_that_does_not_answer_leaves_the_password(
 def test_a_provider_that_hangs_holds_few_of_our_threads_and_not_for_long(
     sqlite_database: Database, provider: Forger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sync_service.signon.provider._SECONDS", 4.0)
+    monkeypatch.setattr("sync_service.access.sign_on.provider._SECONDS", 4.0)
     traveller = travel(sqlite_database, provider)
     goes_on, inside = threading.Event(), threading.Semaphore(0)
 

@@ -9,8 +9,8 @@ import pytest
 import requests
 from werkzeug.test import TestResponse
 
-from sync_service.db import Database
-from sync_service.tables import AdminActionRow
+from sync_service.store.engine import Database
+from sync_service.store.tables import AdminActionRow
 from tests.integration.web.admin import Visitor, visit
 from tests.openid_provider import PASSWORD, PEOPLE, OpenidProvider
 

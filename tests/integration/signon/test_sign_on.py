@@ -10,12 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sqlmodel import col, select
 
-from sync_service.db import Database
+from sync_service.access.admission import NotAdmitted, read_email, read_house
+from sync_service.access.sessions import FormTokens
+from sync_service.access.users import Role, add_user, change_role, disable_user, forget_account, put_user
 from sync_service.settings import Settings
-from sync_service.tables import AdminActionRow, AdminSessionRow
-from sync_service.web.admin.admission import NotAdmitted, read_email, read_house
-from sync_service.web.admin.people import Role, add_user, change_role, disable_user, forget_account, put_user
-from sync_service.web.admin.sessions import FormTokens
+from sync_service.store.engine import Database
+from sync_service.store.tables import AdminActionRow, AdminSessionRow
 from tests.integration.signon.conftest import ADA, PUBLIC_URL, know, role_of, travel
 from tests.integration.signon.forger import Claims, Forger, unsigned
 from tests.integration.web.admin import PASSWORD
@@ -334,7 +334,7 @@ def test_a_sign_on_that_took_too_long_is_refused(
     know(sqlite_database)
     traveller = travel(sqlite_database, provider)
     back = provider.authorize(traveller.leave().location)
-    monkeypatch.setattr("sync_service.signon.attempts.ATTEMPT_MS", 0)
+    monkeypatch.setattr("sync_service.access.sign_on.attempts.ATTEMPT_MS", 0)
 
     assert traveller.come_back(back).status_code == 403
 

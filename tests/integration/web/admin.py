@@ -11,13 +11,13 @@ from typing import Any
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from sync_service.db import Database
-from sync_service.object_rows import new_row
-from sync_service.queue import Cause, Kind, Priority, claim, enqueue, fail, finish
-from sync_service.subscription import Trigger
-from sync_service.tables import CalloutRow, JobRow, SubscriptionRow, SyncRunRow, ZuoraLinkRow
-from sync_service.tenant import Share
-from sync_service.web.admin.people import Role, put_user
+from sync_service.access.users import Role, put_user
+from sync_service.queue.limit import Share
+from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, fail, finish
+from sync_service.store.engine import Database
+from sync_service.store.object_rows import new_row
+from sync_service.store.tables import CalloutRow, JobRow, SubscriptionRow, SyncRunRow, ZuoraLinkRow
+from sync_service.subscription.zuora import Trigger
 from tests.integration.web.conftest import Web, build
 
 PASSWORD = "correct horse battery"

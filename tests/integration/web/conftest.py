@@ -11,10 +11,10 @@ from flask.testing import FlaskClient
 from sqlmodel import SQLModel, select
 from werkzeug.test import TestResponse
 
+from sync_service.access.clients import OBJECTS_SCOPE, SYNC_SCOPE, add_client
 from sync_service.app import create_app
-from sync_service.db import Database
 from sync_service.settings import Settings
-from sync_service.web.clients import OBJECTS_SCOPE, SYNC_SCOPE, add_client
+from sync_service.store.engine import Database
 
 SYNC = "/api/plugins/zuora/sync/subscription/"
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from sync_service.db import Database
-from sync_service.queue import claim, fail, finish
-from sync_service.tables import SyncCauseRow, SyncRequestRow
-from sync_service.web.admin.people import Role
+from sync_service.access.users import Role
+from sync_service.queue.requests import claim, fail, finish
+from sync_service.store.engine import Database
+from sync_service.store.tables import SyncCauseRow, SyncRequestRow
 from sync_service.web.admin.zuora_links import ZuoraLinks
 from tests.integration.web.admin import SHARE, Visitor, make_run, put_done, put_rows, put_subscription, visit
 

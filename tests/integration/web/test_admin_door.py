@@ -12,14 +12,14 @@ from click.testing import CliRunner
 from sqlalchemy import update
 from sqlmodel import select
 
+from sync_service.access.passwords import UserInvalid
+from sync_service.access.sessions import IDLE_MS, LIFETIME_MS
+from sync_service.access.users import Role, disable_user, put_user
 from sync_service.cli.main import main
-from sync_service.db import Database, connect
-from sync_service.schema import upgrade
-from sync_service.tables import AdminActionRow, AdminSessionRow, AdminUserRow, SyncRequestRow
+from sync_service.store.engine import Database, connect
+from sync_service.store.schema import upgrade
+from sync_service.store.tables import AdminActionRow, AdminSessionRow, AdminUserRow, SyncRequestRow
 from sync_service.web.admin.login import LIMIT
-from sync_service.web.admin.passwords import UserInvalid
-from sync_service.web.admin.people import Role, disable_user, put_user
-from sync_service.web.admin.sessions import IDLE_MS, LIFETIME_MS
 from tests.integration.web.admin import PASSWORD, Visitor, form_token, put_subscription, visit
 
 PAGES = ("", "/subscriptions", "/runs", "/callouts", "/failed", "/held", "/jobs", "/clients", "/activity", "/settings")

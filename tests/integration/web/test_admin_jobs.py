@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sync_service import jobs
-from sync_service.backfill.wishes import read_wishes
-from sync_service.check.findings import Finding, Verdict, as_progress
-from sync_service.db import Database
-from sync_service.tables import AdminActionRow, JobRow
-from sync_service.web.admin.people import Role
+from sync_service.access.users import Role
+from sync_service.queue import jobs
+from sync_service.queue.backfills import read_wishes
+from sync_service.queue.findings import Finding, Verdict, as_progress
+from sync_service.store.engine import Database
+from sync_service.store.tables import AdminActionRow, JobRow
 from tests.integration.web.admin import Visitor, put_rows, put_subscription, visit
 
 REPORT = {

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from sync_service import asks
-from sync_service.db import Database
+from sync_service.access.users import Role
 from sync_service.errors import RateLimited
-from sync_service.tables import AdminActionRow, AskRow, SyncCauseRow, SyncRequestRow
-from sync_service.tenant import note_tenant_error
-from sync_service.web.admin.people import Role
+from sync_service.queue import previews as asks
+from sync_service.queue.limit import note_tenant_error
+from sync_service.store.engine import Database
+from sync_service.store.tables import AdminActionRow, AskRow, SyncCauseRow, SyncRequestRow
 from tests.integration.web.admin import SHARE, Visitor, plan_of, put_subscription, visit
 
 

@@ -11,12 +11,12 @@ from urllib.parse import unquote
 import pytest
 from sqlalchemy import text
 
-from sync_service.db import Database
-from sync_service.queue import Kind, claim, fail, finish, note_read, resolve, retry_later
-from sync_service.tables import AdminActionRow, CalloutRow, SyncCauseRow, SyncRequestRow
+from sync_service.access.users import Role
+from sync_service.queue.requests import Kind, claim, fail, finish, note_read, resolve, retry_later
+from sync_service.store.engine import Database
+from sync_service.store.tables import AdminActionRow, CalloutRow, SyncCauseRow, SyncRequestRow
 from sync_service.web.admin.finding import PAGE, FoundPage, Question, find_all, find_page
 from sync_service.web.admin.ordering import read_turn
-from sync_service.web.admin.people import Role
 from tests.integration.web.admin import (
     SHARE,
     Visitor,

@@ -6,11 +6,13 @@ import re
 
 import pytest
 
-from sync_service.db import Database
+from sync_service.access.users import Role
 from sync_service.errors import RateLimited
-from sync_service.jobs import ensure_job
-from sync_service.queue import Kind
-from sync_service.tables import (
+from sync_service.queue.jobs import ensure_job
+from sync_service.queue.limit import Share, note_tenant_error
+from sync_service.queue.requests import Kind
+from sync_service.store.engine import Database
+from sync_service.store.tables import (
     AdminActionRow,
     CalloutRow,
     JobRow,
@@ -19,8 +21,6 @@ from sync_service.tables import (
     SyncRequestRow,
     SyncRunRow,
 )
-from sync_service.tenant import Share, note_tenant_error
-from sync_service.web.admin.people import Role
 from tests.integration.web.admin import (
     Visitor,
     make_run,

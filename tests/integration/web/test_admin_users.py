@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import update
 
+from sync_service.access.passwords import TEMPORARY_MS
+from sync_service.access.users import LastOperator, Role, change_role, disable_user, put_user
 from sync_service.cli.main import main
-from sync_service.db import Database, connect
-from sync_service.schema import upgrade
-from sync_service.tables import AdminActionRow, AdminSessionRow, AdminUserRow
+from sync_service.store.engine import Database, connect
+from sync_service.store.schema import upgrade
+from sync_service.store.tables import AdminActionRow, AdminSessionRow, AdminUserRow
 from sync_service.web.admin.login import LIMIT
-from sync_service.web.admin.passwords import TEMPORARY_MS
-from sync_service.web.admin.people import LastOperator, Role, change_role, disable_user, put_user
 from tests.integration.web.admin import PASSWORD, Visitor, visit
 
 OWN = "a password of my own"

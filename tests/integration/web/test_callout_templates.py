@@ -12,15 +12,15 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from werkzeug.test import TestResponse
 
-from sync_service.db import Database
-from sync_service.emulator.conditions import holds
-from sync_service.provision.story import plan_install
-from sync_service.provision.wishes import Terms
+from sync_service.access.clients import SYNC_SCOPE, add_client
+from sync_service.operations.provision.story import plan_install
+from sync_service.operations.provision.wishes import Terms
 from sync_service.settings import load_settings
-from sync_service.tables import CalloutRow, SyncCauseRow, SyncRequestRow
-from sync_service.web.clients import SYNC_SCOPE, add_client
+from sync_service.store.engine import Database
+from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRequestRow
 from sync_service.zuora.notifications import Found, Profile, Thing
 from tests.integration.web.conftest import SYNC, ZUORA, Web, basic, build
+from zuora_emulator.conditions import holds
 
 PAGE = (Path(__file__).parents[3] / "docs/callout-templates.md").read_text()
 BLOCKS = dict(re.findall(r"<!-- tested: (.+?) -->\n```\w*\n(.*?)```", PAGE, re.DOTALL))

@@ -8,12 +8,12 @@ import time
 import pytest
 from sqlalchemy import text
 
-from sync_service.db import Database, connect
 from sync_service.errors import SettingsInvalid
-from sync_service.queue import Claim, claim, finish
+from sync_service.queue.limit import Share
+from sync_service.queue.requests import Claim, claim, finish
 from sync_service.settings import load_settings
-from sync_service.tables import CalloutRow, SubscriptionRow, SyncCauseRow, SyncRequestRow
-from sync_service.tenant import Share
+from sync_service.store.engine import Database, connect
+from sync_service.store.tables import CalloutRow, SubscriptionRow, SyncCauseRow, SyncRequestRow
 from tests.integration.web.conftest import SYNC, ZUORA, Web, basic, build
 
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from sync_service.db import Database, connect
-from sync_service.schema import upgrade
-from sync_service.tables import CalloutRow, SyncRequestRow
-from sync_service.web.clients import SYNC_SCOPE, add_client
+from sync_service.access.clients import SYNC_SCOPE, add_client
+from sync_service.store.engine import Database, connect
+from sync_service.store.schema import upgrade
+from sync_service.store.tables import CalloutRow, SyncRequestRow
 from tests.integration.web.conftest import SYNC, ZUORA
 
 ROOT = Path(__file__).parents[3]

@@ -10,10 +10,10 @@ from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlmodel import select
 
-from sync_service.db import Database
-from sync_service.queue import Kind
-from sync_service.subscription import Trigger
-from sync_service.tables import CalloutRow, SyncCauseRow, SyncRequestRow
+from sync_service.queue.requests import Kind
+from sync_service.store.engine import Database
+from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRequestRow
+from sync_service.subscription.zuora import Trigger
 from sync_service.web.inbox import Callout, Inbox, Ticket
 
 #: More than one, and fewer than the connections of the fixtures' pools.

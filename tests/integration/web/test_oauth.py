@@ -6,9 +6,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from sqlalchemy import text
 
-from sync_service.db import Database
-from sync_service.tables import OauthClientRow
-from sync_service.web.clients import (
+from sync_service.access.clients import (
     OBJECTS_SCOPE,
     SYNC_SCOPE,
     ClientDirectory,
@@ -19,6 +17,8 @@ from sync_service.web.clients import (
     revoke_client,
     rotate_secret,
 )
+from sync_service.store.engine import Database
+from sync_service.store.tables import OauthClientRow
 from tests.integration.web.conftest import SYNC, Web, basic, build
 
 GRANT = {"grant_type": "client_credentials"}

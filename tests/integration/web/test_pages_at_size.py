@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sync_service.app import create_app
-from sync_service.db import Database
+from sync_service.store.engine import Database
 from tests.bench.grown import Size, fill
 from tests.bench.survey import survey
 from tests.bench.visits import visits

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sync_service.db import Database
 from sync_service.errors import SettingsInvalid
 from sync_service.settings import load_settings
-from sync_service.tables import CalloutRow, SyncRequestRow
+from sync_service.store.engine import Database
+from sync_service.store.tables import CalloutRow, SyncRequestRow
 from tests.integration.web.conftest import SYNC, ZUORA, Web, basic, build
 
 ZUORAS = "203.0.113.7"

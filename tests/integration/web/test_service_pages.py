@@ -3,11 +3,11 @@ import re
 import pytest
 
 from sync_service.app import create_app
-from sync_service.db import Database, connect
 from sync_service.errors import RateLimited, SchemaOutdated
-from sync_service.queue import Cause, Kind, Priority, claim, enqueue, fail
-from sync_service.subscription import Trigger
-from sync_service.tenant import Share, note_tenant_error
+from sync_service.queue.limit import Share, note_tenant_error
+from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, fail
+from sync_service.store.engine import Database, connect
+from sync_service.subscription.zuora import Trigger
 from sync_service.web.openapi import describe
 from tests.integration.web.conftest import SETTINGS, SYNC, ZUORA, Web, basic, build
 

@@ -5,14 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sync_service.db import Database
 from sync_service.errors import ZuoraUnavailable
-from sync_service.history import open_run, record_run
-from sync_service.plan import Create, SyncPlan
-from sync_service.queue import Cause, Claim, Kind, Priority, claim, enqueue, fail, finish, resolve, retry_later
-from sync_service.subscription import Trigger
-from sync_service.tables import SubscriptionRow, SyncCauseRow, SyncRequestRow, SyncRunRow
-from sync_service.tenant import Share, note_tenant_error
+from sync_service.queue.history import open_run, record_run
+from sync_service.queue.limit import Share, note_tenant_error
+from sync_service.queue.requests import Cause, Claim, Kind, Priority, claim, enqueue, fail, finish, resolve, retry_later
+from sync_service.store.engine import Database
+from sync_service.store.tables import SubscriptionRow, SyncCauseRow, SyncRequestRow, SyncRunRow
+from sync_service.subscription.plan import Create, SyncPlan
+from sync_service.subscription.zuora import Trigger
 from sync_service.web.waiting import wanted_seconds
 from tests.integration.web.conftest import SYNC, Web, build
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from sync_service.emulator import orders, people
-from sync_service.emulator.billing import Assumptions, bill, preview
-from sync_service.emulator.fields import Fields
-from sync_service.emulator.records import Version
-from sync_service.emulator.tenant import Tenant
+from zuora_emulator import orders, people
+from zuora_emulator.billing import Assumptions, bill, preview
+from zuora_emulator.fields import Fields
+from zuora_emulator.records import Version
+from zuora_emulator.tenant import Tenant
 
 TODAY = date(2026, 11, 20)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from sync_service.emulator import account_answers, answers, people
-from sync_service.emulator.billing import Assumptions, preview
-from sync_service.emulator.fields import Fields
-from sync_service.emulator.orders import By
-from sync_service.emulator.tenant import Tenant
 from tests.unit.emulator.tenants import TODAY, a_tenant, act, billed, subscribe
+from zuora_emulator import account_answers, answers, people
+from zuora_emulator.billing import Assumptions, preview
+from zuora_emulator.fields import Fields
+from zuora_emulator.orders import By
+from zuora_emulator.tenant import Tenant
 
 #: What a recorded answer of 2026 has at its top, without custom fields.
 RECORDED = """success id accountId accountNumber accountName invoiceOwnerAccountId invoiceOwnerAccountNumber

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from sync_service.emulator.billing import Assumptions, preview
 from tests.unit.emulator.tenants import a_tenant, act, billed, coming, subscribe
+from zuora_emulator.billing import Assumptions, preview
 
 
 def test_a_preview_begins_where_billing_ended_and_ends_with_the_target_date() -> None:

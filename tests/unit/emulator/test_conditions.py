@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sync_service.emulator.conditions import CannotEvaluate, holds
+from zuora_emulator.conditions import CannotEvaluate, holds
 
 #: An invoice that was just posted.
 VALUES = {

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from sync_service.emulator import object_query, zoql
-from sync_service.emulator.bulk import Bulk, BulkStock
-from sync_service.emulator.fields import Refused
-from sync_service.emulator.tenant import Tenant
 from tests.unit.emulator.tenants import a_tenant, act, subscribe
+from zuora_emulator import object_query, zoql
+from zuora_emulator.bulk import Bulk, BulkStock
+from zuora_emulator.fields import Refused
+from zuora_emulator.tenant import Tenant
 
 
 def a_big_tenant(count: int = 25) -> Tenant:

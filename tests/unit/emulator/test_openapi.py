@@ -14,13 +14,13 @@ from urllib.parse import urlencode
 
 import pytest
 
-from sync_service.emulator import seeds, zoql
-from sync_service.emulator.emulator import Emulator
-from sync_service.emulator.messages import Request
-from sync_service.emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 from tests.unit.emulator.tenants import TODAY
 from tests.zuora_openapi.extract import OPERATIONS
 from tests.zuora_openapi.validating import find_deviations, find_places
+from zuora_emulator import seeds, zoql
+from zuora_emulator.emulator import Emulator
+from zuora_emulator.messages import Request
+from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "emulator.md"

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from sync_service.emulator import orders
-from sync_service.emulator.answers import status_history
-from sync_service.emulator.fields import Fields, Refused
-from sync_service.emulator.tenant import LIMIO_USER, SYSTEM_USER
 from tests.unit.emulator.tenants import TODAY, a_tenant, act, billed, subscribe
+from zuora_emulator import orders
+from zuora_emulator.answers import status_history
+from zuora_emulator.fields import Fields, Refused
+from zuora_emulator.tenant import LIMIO_USER, SYSTEM_USER
 
 
 def history(version: object) -> list[tuple[str, str, str | None]]:
@@ -153,7 +153,7 @@ def test_a_removed_product_stays_with_its_end() -> None:
 def test_an_owner_transfer_moves_it_to_the_other_account() -> None:
     tenant = a_tenant()
     subscribe(tenant)
-    from sync_service.emulator import people
+    from zuora_emulator import people
 
     people.create_account(tenant, Fields({"number": "A2", "first_name": "Bo"}, today=TODAY))
 

@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from sync_service.emulator.periods import add_months, charged_and_processed, next_boundary, periods
 from tests.unit.emulator.tenants import a_tenant, act, billed, subscribe
+from zuora_emulator.periods import add_months, charged_and_processed, next_boundary, periods
 
 
 def test_a_charge_begun_on_the_31st_falls_on_the_last_day_of_short_months_and_on_the_31st_again() -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from sync_service.emulator.answers import subscription
-from sync_service.emulator.bulk import Bulk, BulkStock
-from sync_service.emulator.limio_objects import limio_objects
-from sync_service.emulator.seeds import SEEDS, fill
-from sync_service.emulator.tenant import Tenant
 from tests.unit.emulator.tenants import TODAY, a_tenant, coming
+from zuora_emulator.answers import subscription
+from zuora_emulator.bulk import Bulk, BulkStock
+from zuora_emulator.limio_objects import limio_objects
+from zuora_emulator.seeds import SEEDS, fill
+from zuora_emulator.tenant import Tenant
 
 
 def filled(today: date = TODAY) -> Tenant:

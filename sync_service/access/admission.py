@@ -1,0 +1,121 @@
+"""Who of those that the identity provider vouches for may come in, and as what. Closed to everybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sync_service.access.audit import record_action
+from sync_service.access.passwords import is_plausible, normalise_email
+from sync_service.access.users import Role
+from sync_service.errors import SyncServiceError
+from sync_service.settings import Settings
+from sync_service.store.engine import Database
+from sync_service.store.tables import AdminUserRow
+
+_GOOGLE = "https://accounts.google.com"
+
+
+class NotAdmitted(SyncServiceError):
+    """The identity provider knows you, but you may not come in here."""
+
+    code = "not admitted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """The rules, as the settings have them."""
+
+    issuer: str
+    verified_claim: str
+    role_claim: str
+    operators: frozenset[str]
+    viewers: frozenset[str]
+    domains: frozenset[str]
+
+
+def read_house(settings: Settings) -> House:
+    """The rules of these settings."""
+    return House(
+        issuer=settings.oidc_issuer,
+        verified_claim=settings.oidc_verified_claim,
+        role_claim=settings.oidc_role_claim,
+        operators=frozenset(settings.oidc_operators),
+        viewers=frozenset(settings.oidc_viewers),
+        domains=frozenset(domain.lower().removeprefix("@") for domain in settings.oidc_email_domains),
+    )
+
+
+def read_email(claims: Mapping[str, Any], house: House) -> str:
+    """The person's email address, which the provider has to vouch for: otherwise anybody could take anybody's.
+
+    Raises NotAdmitted.
+    """
+    email = claims.get("email")
+    if not isinstance(email, str) or not is_plausible(normalise_email(email)) or "@" not in email:
+        raise NotAdmitted("The identity provider tells no email address of yours.")
+    email = normalise_email(email)
+    if claims.get(house.verified_claim) not in (True, "true", 1, "1") or not _is_authority(claims, email, house):
+        raise NotAdmitted("The identity provider does not vouch that your email address is yours.")
+    return email
+
+
+def decide_role(claims: Mapping[str, Any], email: str, house: House, known: Role | None) -> Role:
+    """The role of somebody whose role here is `known`, None where there is none yet.
+
+    With a role claim the provider decides at every sign-on. Else who was added comes in as what they were added, and
+    others only from the domains of the house. Raises NotAdmitted.
+    """
+    if house.role_claim:
+        values = _words(claims.get(house.role_claim))
+        if values & house.operators:
+            return Role.OPERATOR
+        if values & house.viewers:
+            return Role.VIEWER
+        raise NotAdmitted("The identity provider gives you no role that may come in here.")
+    if known is not None:
+        return known
+    if email.rpartition("@")[2] in house.domains:
+        return Role.VIEWER
+    raise NotAdmitted("Nobody here knows you yet: ask an operator to add your email address.")
+
+
+def admit(database: Database, claims: Mapping[str, Any], email: str, house: House) -> Role:
+    """Keep what was decided of `email`, and that this account of the provider came with it; returns the role.
+
+    The account that came first with an address keeps it: addresses are given to other people, accounts are not
+    (OpenID Connect Core 1.0, 5.7). Raises NotAdmitted.
+    """
+    subject = str(claims["sub"])
+    with database.transaction() as session:
+        row = session.get(AdminUserRow, email, with_for_update=True)
+        if row is not None and row.disabled_at is not None:
+            raise NotAdmitted("You may no longer come in here.")
+        if row is not None and row.issuer == house.issuer and row.subject != subject:
+            raise NotAdmitted("Another account of the identity provider came in with your email address before.")
+        role = decide_role(claims, email, house, Role(row.role) if row else None)
+        if row is None:
+            row = AdminUserRow(email=email, role=role.value, created_at=database.now(session))
+            record_action(database, session, email, "user added", f"{email} as {role.value}")
+        elif row.role != role.value:
+            row.role = role.value
+            record_action(database, session, email, "user role changed", f"{email} to {role.value}")
+        row.issuer, row.subject = house.issuer, subject
+        session.add(row)
+    return role
+
+
+def _is_authority(claims: Mapping[str, Any], email: str, house: House) -> bool:
+    """Google checks the address of a private account once: it may long be somebody else's.
+
+    It is the authority for gmail.com and for companies whose addresses it hosts, which `hd` tells (Google, "Verify the
+    Google ID token on your server side").
+    """
+    return house.issuer != _GOOGLE or bool(claims.get("hd")) or email.endswith("@gmail.com")
+
+
+def _words(value: Any) -> set[str]:
+    """A claim of one text or several."""
+    values = value if isinstance(value, list) else [value]
+    return {each for each in values if isinstance(each, str)}

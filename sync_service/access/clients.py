@@ -1,0 +1,168 @@
+"""The OAuth clients: who they are, what they may do, and whether a secret is theirs."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, select
+
+from sync_service.access.hashing import fits, hash_secret
+from sync_service.errors import SyncServiceError
+from sync_service.store.engine import Database
+from sync_service.store.tables import OauthClientRow
+
+SYNC_SCOPE = "api/subscription:sync"
+OBJECTS_SCOPE = "api/objects:read"
+SCOPES = frozenset({SYNC_SCOPE, OBJECTS_SCOPE})
+
+#: How long a process may go on trusting a client that was revoked elsewhere, in seconds.
+TRUST_SECONDS = 30.0
+
+#: Verdicts that one process remembers.
+_MOST_VERDICTS = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """A client as the gates see it."""
+
+    client_id: str
+    name: str
+    scopes: frozenset[str]
+    #: Zuora itself: it gets the answers for callouts.
+    callout: bool
+
+
+class ClientUnknown(SyncServiceError):
+    """There is no such OAuth client."""
+
+    code = "client unknown"
+
+
+class ClientNameTaken(SyncServiceError):
+    """There is already an OAuth client of that name, perhaps a revoked one: choose another."""
+
+    code = "client name taken"
+
+
+def add_client(database: Database, name: str, scopes: Iterable[str], callout: bool = False) -> tuple[str, str]:
+    """Make a client and return its id and its secret, which is kept only as a hash. Raises ClientNameTaken."""
+    wanted = sorted(set(scopes))
+    unknown = [scope for scope in wanted if scope not in SCOPES]
+    if unknown or not wanted:
+        raise ValueError(f"scopes must be some of {', '.join(sorted(SCOPES))}; not {', '.join(unknown) or 'none'}")
+    client_id, secret = f"client-{secrets.token_hex(12)}", secrets.token_urlsafe(32)
+    row = OauthClientRow(
+        client_id=client_id,
+        name=name.strip(),
+        secret_hash=hash_secret(secret),
+        scope=" ".join(wanted),
+        callout=callout,
+        created_at=0,
+    )
+    try:
+        with database.transaction() as session:
+            row.created_at = database.now(session)
+            session.add(row)
+    except IntegrityError:
+        raise ClientNameTaken from None
+    return client_id, secret
+
+
+def list_clients(database: Database) -> list[OauthClientRow]:
+    """All clients, revoked ones too, oldest first."""
+    with database.reading() as session:
+        return list(
+            session.exec(select(OauthClientRow).order_by(col(OauthClientRow.created_at), col(OauthClientRow.client_id)))
+        )
+
+
+def revoke_client(database: Database, client_id: str) -> None:
+    """Refuse the client from now on; its tokens end within TRUST_SECONDS. Idempotent. Raises ClientUnknown."""
+    with database.transaction() as session:
+        row = session.get(OauthClientRow, client_id)
+        if row is None:
+            raise ClientUnknown
+        if row.revoked_at is None:
+            row.revoked_at = database.now(session)
+
+
+def rotate_secret(database: Database, client_id: str) -> str:
+    """Give the client a new secret and return it; the old one ends now, tokens already given live on for their hour."""
+    secret = secrets.token_urlsafe(32)
+    with database.transaction() as session:
+        row = session.get(OauthClientRow, client_id)
+        if row is None or row.revoked_at is not None:
+            raise ClientUnknown
+        row.secret_hash = hash_secret(secret)
+    return secret
+
+
+class ClientDirectory:
+    """The clients as this process knows them: rows for a short while, secrets as verdicts."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
+        self._clock = clock
+        self._known: dict[str, tuple[Client | None, float]] = {}
+        self._verdicts = _SecretVerdicts()
+
+    def find(self, client_id: str) -> Client | None:
+        """The client unless it is unknown or revoked; up to TRUST_SECONDS old."""
+        client, until = self._known.get(client_id, (None, 0.0))
+        if until > self._clock():
+            return client
+        row = self._read(client_id)
+        client = _as_client(row) if row else None
+        self._known[client_id] = (client, self._clock() + TRUST_SECONDS)
+        return client
+
+    def prove(self, client_id: str, secret: str) -> Client | None:
+        """The client whose id and secret these are, read now; None for an unknown or revoked one or a wrong secret."""
+        row = self._read(client_id)
+        if row is None or not self._verdicts.is_right(row.secret_hash, secret):
+            return None
+        return _as_client(row)
+
+    def exists(self, client_id: str) -> bool:
+        """Whether this is a client's id at all, so that failures may be counted under it."""
+        return self._read(client_id) is not None
+
+    def _read(self, client_id: str) -> OauthClientRow | None:
+        if not client_id.isprintable():  # no database takes every character
+            return None
+        with self._database.reading() as session:
+            row = session.get(OauthClientRow, client_id)
+        return row if row and row.revoked_at is None else None
+
+
+class _SecretVerdicts:
+    """Whether secrets fit hashes, each pair hashed once.
+
+    A client that polls for tokens and one that keeps sending an old secret are both answered from memory. What is
+    remembered is a digest under a key that this process made and keeps to itself.
+    """
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._verdicts: dict[bytes, bool] = {}
+
+    def is_right(self, secret_hash: str, secret: str) -> bool:
+        pair = hmac.digest(self._key, f"{secret_hash}\0{secret}".encode("utf-8", "surrogatepass"), hashlib.sha256)
+        verdict = self._verdicts.get(pair)
+        if verdict is None:
+            verdict = fits(secret_hash, secret)
+            if len(self._verdicts) >= _MOST_VERDICTS:
+                self._verdicts.clear()
+            self._verdicts[pair] = verdict
+        return verdict
+
+
+def _as_client(row: OauthClientRow) -> Client:
+    return Client(client_id=row.client_id, name=row.name, scopes=frozenset(row.scope.split()), callout=row.callout)

@@ -1,0 +1,62 @@
+"""Passwords of people: what may be one, temporary ones, and whether one is right."""
+
+from __future__ import annotations
+
+import secrets
+
+from sync_service.access.hashing import fits, hash_secret
+from sync_service.errors import SyncServiceError
+from sync_service.store.engine import Database
+from sync_service.store.tables import AdminUserRow
+
+#: The shortest and longest password that is taken (NIST SP 800-63B asks for 8 and 64 at the least).
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 200
+#: How long a temporary password waits for its person.
+TEMPORARY_MS = 7 * 24 * 3_600_000
+LONGEST_EMAIL = 254
+
+
+class UserInvalid(SyncServiceError):
+    """The email address or the password cannot be used."""
+
+    code = "user invalid"
+
+
+def make_password() -> str:
+    """One that nobody guesses."""
+    return secrets.token_urlsafe(15)
+
+
+def hash_password(password: str) -> str:
+    """The hash to keep of a password that may be used. Raises UserInvalid."""
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise UserInvalid(f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")
+    return hash_secret(password)
+
+
+def prove_user(database: Database, email: str, password: str) -> AdminUserRow | None:
+    """The user whose email address and password these are; takes as long for an unknown one as for a wrong password."""
+    email = normalise_email(email)
+    with database.reading() as session:
+        row = session.get(AdminUserRow, email) if is_plausible(email) else None
+        now = database.now(session)
+    kept = row.password_hash if row else None
+    right = fits(kept or _nobodys_hash(), password[: LONGEST_PASSWORD + 1])
+    if row is None or kept is None or not right or row.disabled_at is not None:
+        return None
+    return row if row.password_until is None or now < row.password_until else None
+
+
+def normalise_email(email: str) -> str:
+    """As it is stored and compared."""
+    return email.strip().lower()
+
+
+def is_plausible(email: str) -> bool:
+    """Whether the database may be asked for it."""
+    return 0 < len(email) <= LONGEST_EMAIL and email.isprintable()
+
+
+def _nobodys_hash() -> str:
+    """A hash, made with our profile, of a password that nobody knows."""
+    return "$argon2id$v=19$m=19456,t=2,p=1$xyZJ8F+PqIx6HRYH8kRaTw$VdY/HgMaQTKbf9qGw/qI9dx5b9yS3di6tIk+DBM31ME"

@@ -1,0 +1,121 @@
+"""Log-ins: a row for each, a cookie that proves it, and tokens that prove that a form was ours."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections import Counter
+from dataclasses import dataclass
+
+from sqlmodel import Session, col, delete, or_, select
+
+from sync_service.access.audit import record_action
+from sync_service.access.users import Role
+from sync_service.store.engine import Database
+from sync_service.store.tables import AdminSessionRow, AdminUserRow
+
+#: A log-in ends so long after it began, whatever happens, and so long after the last page.
+LIFETIME_MS = 12 * 3_600_000
+IDLE_MS = 3_600_000
+#: How exactly the last page is remembered.
+_SEEN_EVERY_MS = 60_000
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who is logged in."""
+
+    email: str
+    role: Role
+    #: Came in with a temporary password and has to choose another before anything else.
+    must_choose: bool = False
+
+    @property
+    def may_act(self) -> bool:
+        """Whether changes are allowed."""
+        return self.role is Role.OPERATOR
+
+
+class SessionBook:
+    """The log-ins of all processes, in the database; those by a password count while there are `passwords`."""
+
+    def __init__(self, database: Database, *, passwords: bool = True) -> None:
+        self._database = database
+        self._passwords = passwords
+
+    def open(self, email: str, *, signed_on: bool = False, note: str | None = None) -> str:
+        """A new log-in; returns what its cookie holds. Ended ones are swept away on the occasion."""
+        token = secrets.token_urlsafe(32)
+        with self._database.transaction() as session:
+            now = self._database.now(session)
+            ended = or_(
+                col(AdminSessionRow.began_at) <= now - LIFETIME_MS, col(AdminSessionRow.seen_at) <= now - IDLE_MS
+            )
+            session.exec(delete(AdminSessionRow).where(ended))
+            row = AdminSessionRow(token_hash=_hash(token), email=email, signed_on=signed_on, began_at=now, seen_at=now)
+            session.add(row)
+            record_action(self._database, session, email, "log in", note)
+        return token
+
+    def find(self, token: str) -> Person | None:
+        """Who holds this cookie; None where the log-in ended, or the person was disabled."""
+        with self._database.reading() as session:
+            row, now = session.get(AdminSessionRow, _hash(token)), self._database.now(session)
+            user = session.get(AdminUserRow, row.email) if row else None
+        if row is None or user is None or user.disabled_at is not None or _is_over(row, now):
+            return None
+        if not self._passwords and not row.signed_on:
+            return None
+        if now - row.seen_at > _SEEN_EVERY_MS:
+            self._note_seen(row.token_hash, now)
+        return Person(user.email, Role(user.role), must_choose=not row.signed_on and user.password_until is not None)
+
+    def close(self, token: str) -> None:
+        """End the log-in. Repeatable."""
+        with self._database.transaction() as session:
+            session.exec(delete(AdminSessionRow).where(col(AdminSessionRow.token_hash) == _hash(token)))
+
+    def count(self) -> dict[str, int]:
+        """How many log-ins are alive, by email address."""
+        with self._database.reading() as session:
+            now = self._database.now(session)
+            alive = (
+                col(AdminSessionRow.began_at) > now - LIFETIME_MS,
+                col(AdminSessionRow.seen_at) > now - IDLE_MS,
+            )
+            emails = session.exec(select(AdminSessionRow.email).where(*alive)).all()
+        return dict(Counter(emails))
+
+    def _note_seen(self, token_hash: str, now: int) -> None:
+        with self._database.transaction(lock_timeout_ms=2000) as session:
+            _touch(session, token_hash, now)
+
+
+class FormTokens:
+    """Proves that a form was made for the browser that sends it: a MAC of what its cookie holds."""
+
+    def __init__(self, secret_key: str) -> None:
+        self._key = hashlib.sha256(b"admin form\0" + secret_key.encode()).digest()
+
+    def make(self, cookie: str) -> str:
+        """The token for the forms of whoever holds `cookie`."""
+        return hmac.new(self._key, cookie.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+
+    def is_right(self, cookie: str, token: str) -> bool:
+        """Whether `token` was made for `cookie`."""
+        return bool(cookie) and hmac.compare_digest(self.make(cookie).encode(), token.encode("utf-8", "replace"))
+
+
+def _touch(session: Session, token_hash: str, now: int) -> None:
+    row = session.get(AdminSessionRow, token_hash)
+    if row is not None:
+        row.seen_at = max(row.seen_at, now)
+
+
+def _is_over(row: AdminSessionRow, now: int) -> bool:
+    return now - row.began_at >= LIFETIME_MS or now - row.seen_at >= IDLE_MS
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,64 @@
+"""Counting failed log-ins over all hosts, in SQL.
+
+The count slows down who guesses: above the limit nothing more is recorded and the answer says when to come back. It is
+asked only after credentials have proved wrong, so the right ones always pass.
+"""
+
+from __future__ import annotations
+
+import time
+
+from sync_service.store.engine import Database
+from sync_service.store.tables import ThrottleRow
+
+#: Failures in one window that are still answered and recorded in full.
+LIMIT = 30
+WINDOW_MS = 60_000
+
+_COUNT = """
+INSERT INTO throttle (name, window_began, failures) VALUES (:name, {now}, 1)
+ON CONFLICT (name) DO UPDATE SET
+  failures = CASE WHEN throttle.window_began <= excluded.window_began - :window THEN 1 ELSE throttle.failures + 1 END,
+  window_began = CASE WHEN throttle.window_began <= excluded.window_began - :window THEN excluded.window_began
+                      ELSE throttle.window_began END
+RETURNING failures, window_began + :window - {now} AS remaining
+"""
+
+
+class Throttle:
+    """The counter, and this process's memory of who is over the limit."""
+
+    def __init__(self, database: Database, *, limit: int = LIMIT, window_ms: int = WINDOW_MS) -> None:
+        self._database = database
+        self._limit = limit
+        self._window_ms = window_ms
+        self._over_until: dict[str, float] = {}
+
+    def seconds_left(self, name: str) -> int | None:
+        """For how long `name` is over the limit, in seconds; None where it is not. Writes nothing.
+
+        For people's log-ins, where passwords can be guessed: asked before the password is looked at.
+        """
+        with self._database.reading() as session:
+            row, now = session.get(ThrottleRow, name), self._database.now(session)
+        if row is None or row.failures <= self._limit or row.window_began <= now - self._window_ms:
+            return None
+        return max(1, round((row.window_began + self._window_ms - now) / 1000))
+
+    def count_failure(self, name: str) -> int | None:
+        """Count one failure of `name`: None below the limit, above it the seconds until the window ends.
+
+        `name` must come from a short list, never from the sender: each is a row. Over the limit a process writes
+        nothing until the window has ended.
+        """
+        over = self._over_until.get(name, 0.0) - time.monotonic()
+        if over > 0:
+            return max(1, round(over))
+        with self._database.transaction(lock_timeout_ms=2000) as session:
+            values = {"name": name, "window": self._window_ms}
+            failures, remaining = session.connection().execute(self._database.sql(_COUNT), values).one()
+        failures, remaining = int(failures), int(remaining)
+        if failures <= self._limit:
+            return None
+        self._over_until[name] = time.monotonic() + remaining / 1000
+        return max(1, round(remaining / 1000))

@@ -1,1 +1,0 @@
-"""Syncing many numbers at once, resumable."""

@@ -1,1 +1,0 @@
-"""What Zuora bills and what Limio's schedule shows of it: periods, charges, line items and amounts. Pure."""

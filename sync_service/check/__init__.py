@@ -1,1 +1,0 @@
-"""Is everything as it should be, with a remedy for what is not."""

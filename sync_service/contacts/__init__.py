@@ -1,1 +1,0 @@
-"""Who gets the goods and the bill: addresses, names, emails, countries. Pure."""

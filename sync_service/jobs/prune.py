@@ -1,0 +1,59 @@
+"""Forgetting: what changed something is kept seven years with its causes, everything else ninety days."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sync_service.queue.backlog import forget_unknown
+from sync_service.queue.jobs import JobLease, save
+from sync_service.queue.previews import forget_answers
+from sync_service.settings import Settings
+from sync_service.store.engine import Database
+
+DAY_MS = 86_400_000
+KEEP_CHANGES_MS = 7 * 365 * DAY_MS
+KEEP_REST_MS = 90 * DAY_MS
+#: A key that neither system knows.
+KEEP_UNKNOWN_MS = 30 * DAY_MS
+#: Rows that one transaction deletes, so that nobody waits long behind it.
+BATCH = 1000
+
+#: In this order: causes go before the runs that vouch for them.
+_FORGET = {
+    "causes": """
+        DELETE FROM sync_cause WHERE id IN (
+          SELECT cause.id FROM sync_cause AS cause WHERE cause.at < :rest
+            AND (cause.at < :changes OR NOT EXISTS (
+              SELECT 1 FROM sync_run AS run WHERE run.kind = cause.kind AND run.key = cause.key
+                AND run.seq_to >= cause.seq AND run.seq_from < cause.seq AND run.change_count > 0))
+            AND NOT EXISTS (
+              SELECT 1 FROM sync_request AS request WHERE request.kind = cause.kind AND request.key = cause.key
+                AND request.due_at IS NOT NULL)
+          LIMIT :batch)""",
+    "runs": """
+        DELETE FROM sync_run WHERE id IN (
+          SELECT id FROM sync_run WHERE ended_at < :rest AND outcome <> 'held'
+            AND (change_count = 0 OR ended_at < :changes) LIMIT :batch)""",
+    "callouts": """
+        DELETE FROM callout WHERE id IN (SELECT id FROM callout WHERE received_at < :rest LIMIT :batch)""",
+}
+
+
+def prune(database: Database, _: Settings, lease: JobLease) -> Mapping[str, Any]:
+    """Delete what is older than we keep, in small steps; returns how many rows of each kind. Repeatable."""
+    gone = dict.fromkeys(_FORGET, 0)
+    with database.reading() as session:
+        now = database.now(session)
+    # As values, because a clock that is read in the statement keeps PostgreSQL from using an index.
+    limits = {"changes": now - KEEP_CHANGES_MS, "rest": now - KEEP_REST_MS, "batch": BATCH}
+    for kind, statement in _FORGET.items():
+        used = {name: value for name, value in limits.items() if f":{name}" in statement}
+        while True:
+            with database.transaction() as session:
+                deleted = session.connection().execute(database.sql(statement), used).rowcount
+            gone[kind] += deleted
+            if deleted < BATCH or not save(database, lease, cursor={}, progress=gone):
+                break
+    gone["previews"] = forget_answers(database)
+    return gone | {"unknown_keys": forget_unknown(database, older_than_ms=KEEP_UNKNOWN_MS)}

@@ -1,0 +1,65 @@
+"""What a sweep asks for: numbers in groups of one cause, counted by why they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sync_service.jobs.sweep.report import Report
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
+from sync_service.subscription.listed import Difference
+from sync_service.subscription.zuora import Trigger
+from sync_service.sync.story import SyncContext
+
+
+class Class(StrEnum):
+    """How the report counts a mark; the words are keys of its JSON."""
+
+    #: An order of our own made it.
+    ECHO = "echo"
+    #: Nobody told us of it.
+    DRIFT = "drift"
+    #: Only the update time moved, as a bill run does it.
+    TOUCHED = "touched"
+    #: In Limio, but no sync has read it yet.
+    FIRST_READ = "first_read"
+    #: Not in Limio, and to be imported.
+    IMPORT = "import"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """One sweep under way."""
+
+    context: SyncContext
+    name: str
+    report: Report
+    #: Ask again for what still differs although it was asked for before. A sweep that overlaps the one before does not.
+    insists: bool
+
+
+@dataclass
+class Marks:
+    """Numbers to ask for."""
+
+    groups: dict[tuple[Class, Difference], set[str]] = field(default_factory=dict)
+
+    def add(self, number: str, kind: Class, difference: Difference) -> None:
+        """Ask for `number`; once, whatever else differs."""
+        if not any(number in numbers for numbers in self.groups.values()):
+            self.groups.setdefault((kind, difference), set()).add(number)
+
+
+def ask_for(sweep: Sweep, marks: Marks, *, full: bool = False) -> None:
+    """Request all marked numbers behind callouts and people, and count them; committed when this returns."""
+    for (kind, difference), numbers in sorted(marks.groups.items()):
+        actor = f"{sweep.name}: {difference}" + (f" ({kind})" if kind is Class.ECHO else "")
+        cause = Cause(Trigger.SWEEP, actor)
+        count = enqueue_many(
+            sweep.context.database, Kind.SUBSCRIPTION, numbers, cause, priority=Priority.JOB, full=full
+        )
+        sweep.report.add("marked", count)
+        sweep.report.add(kind.value, count)
+        sweep.report.add("reasons", count, of=difference.value)
+        if kind is Class.DRIFT:
+            sweep.report.name("drift_numbers", sorted(numbers))

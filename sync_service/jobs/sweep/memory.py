@@ -1,0 +1,150 @@
+"""What the store knows of the things on a page of Zuora's list, read at once, and what sweeps remember of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Text, cast
+from sqlmodel import Session, col, func, select
+
+from sync_service.queue.requests import Kind
+from sync_service.store.engine import Database
+from sync_service.store.tables import (
+    CalloutRow,
+    SubscriptionAliasRow,
+    SubscriptionRow,
+    SweepSeenRow,
+    SyncRequestRow,
+    SyncRunRow,
+    ZuoraLinkRow,
+)
+from sync_service.subscription.fingerprint import Fingerprint
+from sync_service.subscription.listed import LastSeen
+
+#: Keys that one statement asks for.
+BATCH = 500
+
+_REMEMBER = """
+INSERT INTO sweep_seen (kind, key, facts, at) VALUES (:kind, :key, :facts, {now})
+ON CONFLICT (kind, key) DO UPDATE SET facts = excluded.facts, at = excluded.at
+"""
+
+_FORGET = "DELETE FROM sweep_seen WHERE kind = :kind AND at < {now} - :age"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A request that is still open."""
+
+    running: bool
+    full: bool
+
+    def covers(self, *, full: bool) -> bool:
+        """Whether its run, which has not begun, will read all that is wanted."""
+        return not self.running and (self.full or not full)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a sweep acted on before, and when (ms by the database's clock)."""
+
+    facts: str
+    at: int
+
+
+def read_last(session: Session, numbers: Collection[str]) -> dict[str, tuple[LastSeen, int]]:
+    """What the last good runs of `numbers` left behind, and when each began."""
+    rows = session.exec(select(ZuoraLinkRow).where(col(ZuoraLinkRow.number).in_(numbers)))
+    return {row.number: (_last_seen(row), row.read_began) for row in rows}
+
+
+def read_fingerprints(session: Session, account_ids: Sequence[str]) -> dict[str, dict[str, Fingerprint | None]]:
+    """By account the numbers that were read as its own, each with its fingerprint."""
+    row, found = ZuoraLinkRow, dict[str, dict[str, Fingerprint | None]]()
+    for ids in _batches(account_ids):
+        rows = select(row.account_id, row.number, row.fingerprint).where(col(row.account_id).in_(ids))
+        for account_id, number, fingerprint in session.exec(rows):
+            found.setdefault(account_id or "", {})[number] = Fingerprint.from_json(fingerprint)
+    return found
+
+
+def read_references(session: Session, numbers: Collection[str]) -> set[str]:
+    """Those of `numbers` that Limio has a subscription for, read before or not."""
+    row = SubscriptionRow
+    return {number or "" for number in session.exec(select(row.reference).where(col(row.reference).in_(numbers)))}
+
+
+def read_waiting(database: Database, session: Session, numbers: Sequence[str]) -> dict[str, Waiting]:
+    """The open requests among `numbers`."""
+    row, now, found = SyncRequestRow, database.now(session), dict[str, Waiting]()
+    for some in _batches(numbers):
+        rows = select(row.key, row.lease_until, row.full).where(
+            row.kind == Kind.SUBSCRIPTION.value, col(row.key).in_(some), col(row.due_at).is_not(None)
+        )
+        for key, until, full in session.exec(rows):
+            found[key] = Waiting(running=(until or 0) > now, full=bool(full))
+    return found
+
+
+def read_echoes(session: Session, ids: Mapping[str, str]) -> dict[str, list[int]]:
+    """When callouts of orders of our own named each number (ms); `ids` are numbers with Zuora's latest id.
+
+    However often one was sent again, it counts once.
+    """
+    names = {number: number for number in ids} | {id: number for number, id in ids.items()}
+    alias = SubscriptionAliasRow
+    names |= dict(session.exec(select(alias.alias, alias.number).where(col(alias.number).in_(list(ids)))).all())
+    callout, echoes = CalloutRow, dict[str, list[int]]()
+    notification = func.coalesce(callout.notification_id, cast(callout.id, Text))
+    for keys in _batches(list(names)):
+        first = (
+            select(callout.key, func.min(callout.received_at))
+            .where(col(callout.key).in_(keys), col(callout.reason).startswith("echo"))
+            .group_by(col(callout.key), notification)
+        )
+        for key, at in session.exec(first):
+            echoes.setdefault(names[key], []).append(at)
+    return echoes
+
+
+def read_sights(session: Session, kind: str, keys: Collection[str]) -> dict[str, Sight]:
+    """What sweeps remember of `keys`."""
+    row = SweepSeenRow
+    rows = session.exec(select(row.key, row.facts, row.at).where(row.kind == kind, col(row.key).in_(keys)))
+    return {key: Sight(facts, at) for key, facts, at in rows}
+
+
+def remember(database: Database, kind: str, facts: Mapping[str, str]) -> None:
+    """Remember what was seen of each key, in key order; writes nothing for nothing. Repeatable."""
+    if not facts:
+        return
+    values = [{"kind": kind, "key": key, "facts": facts[key]} for key in sorted(facts)]
+    with database.transaction() as session:
+        session.connection().execute(database.sql(_REMEMBER), values)
+
+
+def forget_sights(database: Database, kind: str, *, older_than_ms: int) -> None:
+    """Forget what was seen of a kind longer ago than that."""
+    values = {"kind": kind, "age": older_than_ms}
+    with database.transaction() as session:
+        session.connection().execute(database.sql(_FORGET), values)
+
+
+def read_last_error_codes(session: Session, requests: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str | None]:
+    """With what error the last run in the history of each (kind, key) ended; without those that have none."""
+    row, found = SyncRunRow, dict[tuple[str, str], str | None]()
+    for kind in {kind for kind, _ in requests}:
+        keys = [key for of, key in requests if of == kind]
+        last = select(func.max(row.id)).where(row.kind == kind, col(row.key).in_(keys)).group_by(col(row.key))
+        runs = session.exec(select(row.key, row.error_code).where(col(row.id).in_(last)))
+        found |= {(kind, key): code for key, code in runs}
+    return found
+
+
+def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (keys[begin : begin + BATCH] for begin in range(0, len(keys), BATCH))
+
+
+def _last_seen(row: ZuoraLinkRow) -> LastSeen:
+    return LastSeen(row.version, row.zuora_id, row.account_id, Fingerprint.from_json(row.fingerprint))

@@ -1,0 +1,131 @@
+"""How a sweep walks through Zuora's pages: a stretch at a time, in its place among those who call, its cursor saved.
+
+Between two stretches it lets go of everything, so that callouts get their turn, a stopping scheduler need not wait and
+a killed one is followed by another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sync_service.errors import (
+    BusyError,
+    CallBudgetSpent,
+    LeaseLost,
+    PermissionRefused,
+    SubscriptionError,
+    TenantError,
+    WrongTenant,
+)
+from sync_service.jobs.sweep.report import Report
+from sync_service.queue.jobs import JobLease, save
+from sync_service.queue.limit import (
+    StoryLease,
+    check_tenant,
+    hold_story_lease,
+    note_success,
+    note_tenant_error,
+    read_limit,
+)
+from sync_service.sync.story import SyncContext
+from sync_service.zuora.client import Reading
+
+#: Pages of one stretch, and after how many seconds it ends before that: a stopping scheduler waits for it.
+STRETCH = 20
+STRETCH_SECONDS = 20.0
+#: The time between two stretches: so a full sweep of 100,000 subscriptions takes minutes, and never the whole tenant.
+PAUSE_MS = 5_000
+#: One page's total time, in seconds; a lease is longer.
+PAGE_SECONDS = 50.0
+#: How long a stretch waits for its place, in seconds.
+_WAIT_SECONDS = 5.0
+_BUSY_MS = 15_000
+_REFUSED_MS = 300_000
+_BUDGET_MS = 3_600_000
+
+#: Where a walk stands, as JSON. Empty is the beginning.
+Cursor = Mapping[str, Any]
+#: Does the page at a cursor and gives the cursor of the next one; None after the last.
+Step = Callable[[Reading, Cursor], Cursor | None]
+
+
+@dataclass(frozen=True)
+class PartWay:
+    """A story stopped before its end, its cursor saved: somebody is to go on in `again_in_ms`, for `error` if any."""
+
+    again_in_ms: int
+    error: str | None = None
+    #: Somebody paused the job: its lease is given back already.
+    paused: bool = False
+
+
+def walk(
+    context: SyncContext, lease: JobLease, name: str, report: Report, step: Step, cursor: Cursor
+) -> PartWay | None:
+    """One stretch of steps from `cursor` on; None after the last one. Raises LeaseLost.
+
+    The cursor is saved after each step, so a step is done twice at most and must bear it.
+    """
+    try:
+        with hold_story_lease(context.database, name, context.share, wait_seconds=_WAIT_SECONDS) as place:
+            return _stretch(context, lease, place, report, step, cursor)
+    except LeaseLost:
+        raise
+    except CallBudgetSpent as error:
+        return PartWay(_BUDGET_MS, str(error))
+    except (PermissionRefused, WrongTenant, SubscriptionError) as error:
+        # About this story or this process, not about the tenant: syncs go on.
+        return PartWay(_REFUSED_MS, str(error))
+    except TenantError as error:
+        return PartWay(note_tenant_error(context.database, error, context.share), str(error))
+    except BusyError as error:
+        return PartWay(_BUSY_MS, str(error))
+
+
+def _stretch(
+    context: SyncContext, lease: JobLease, place: StoryLease, report: Report, step: Step, cursor: Cursor
+) -> PartWay | None:
+    following: Cursor | None = cursor
+    until = time.monotonic() + STRETCH_SECONDS
+    _check_tenant(context)
+    for _ in range(STRETCH):
+        _check_budget(context)
+        assert following is not None  # noqa: S101 - the walk goes on only where there is a next page
+        following = _one_step(context, place, report, step, following)
+        if following is None:
+            return None
+        if not save(context.database, lease, cursor=following, progress=report.values):
+            return PartWay(0, paused=True)
+        place.renew()
+        if time.monotonic() > until:
+            break
+    return PartWay(PAUSE_MS)
+
+
+def _one_step(context: SyncContext, place: StoryLease, report: Report, step: Step, cursor: Cursor) -> Cursor | None:
+    reading = context.zuora.reading(PAGE_SECONDS)
+    try:
+        following = step(reading, cursor)
+    finally:
+        place.calls += reading.calls
+        report.add("calls", reading.calls)
+    report.add("pages")
+    note_success(context.database, context.share)
+    return following
+
+
+def _check_tenant(context: SyncContext) -> None:
+    """Raise WrongTenant before another tenant's list is taken for ours."""
+    tenant = context.zuora.tenant(context.zuora.reading(PAGE_SECONDS))
+    with context.database.reading() as session:
+        check_tenant(session, tenant)
+
+
+def _check_budget(context: SyncContext) -> None:
+    with context.database.reading() as session:
+        limit = read_limit(context.database, session, context.share)
+    if limit.is_kept_for_people:
+        raise CallBudgetSpent

@@ -1,1 +1,0 @@
-"""Limio objects into the store."""

@@ -1,0 +1,67 @@
+"""Is everything as it should be? Each thing that must be right, looked at, with what to do where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sync_service.errors import SyncServiceError
+from sync_service.operations.check.callouts import check_provisioned
+from sync_service.operations.check.sign_on import check_sign_on
+from sync_service.operations.check.store import check_database, check_intake, check_work
+from sync_service.operations.check.zuora import check_zuora
+from sync_service.queue import jobs
+from sync_service.queue.findings import Finding, Verdict, as_progress
+from sync_service.queue.jobs import JobLease
+from sync_service.settings import Settings
+from sync_service.store.engine import Database
+from sync_service.sync.story import SyncContext
+from sync_service.zuora.client import ZuoraClient
+
+#: The job whose row keeps the last check, and how often it comes round.
+JOB = "check"
+EVERY_MS = 3_600_000
+#: Without these nothing else can be looked at.
+_FIRST = ("database", "migrations")
+
+
+def check_everything(database: Database, settings: Settings, zuora: ZuoraClient | None) -> Iterator[Finding]:
+    """All findings, as they come. Without a usable database nothing else is looked at; writes nothing but a lease."""
+    findings = list(check_database(database))
+    yield from findings
+    if any(finding.verdict is Verdict.FAILED and finding.name in _FIRST for finding in findings):
+        return
+    if zuora is None:
+        remedy = "Set ZUORA_BASE_URL, ZUORA_CLIENT_ID and ZUORA_CLIENT_SECRET."
+        yield Finding("zuora", Verdict.FAILED, "The tenant's address or credentials are not set.", remedy)
+    else:
+        yield from _guarded("zuora", check_zuora(database, settings, zuora))
+        yield from _guarded("callouts in zuora", check_provisioned(database, settings, zuora))
+    yield from check_sign_on(settings)
+    with database.reading() as session:
+        yield from check_intake(database, session, settings)
+        yield from check_work(database, session, settings)
+
+
+def check_story(context: SyncContext, lease: JobLease) -> Mapping[str, Any]:
+    """The story of the periodic job: check, and keep the findings as the job's progress, `findings.from_progress`."""
+    return as_progress(check_everything(context.database, context.settings, context.zuora), lease.taken_at)
+
+
+def keep_findings(database: Database, findings: list[Finding]) -> None:
+    """Keep what a person's check found as the last one; where the job itself is at work, its result will do."""
+    jobs.ensure_job(database, JOB)
+    with database.transaction() as session:
+        jobs.run_soon(database, session, JOB)
+    lease = jobs.take(database, JOB)
+    if lease is not None:
+        progress = as_progress(findings, lease.taken_at)
+        jobs.done(database, lease, next_due_in_ms=EVERY_MS, progress=progress)
+
+
+def _guarded(name: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """What breaks one part is a finding, and the rest is looked at all the same."""
+    try:
+        yield from findings
+    except SyncServiceError as error:
+        yield Finding(name, Verdict.FAILED, str(error), "Once that is put right, check again for the rest.")

@@ -1,0 +1,267 @@
+"""Erasing a customer: personal values go from objects, history and callouts, and a mark keeps them from coming back.
+
+Dates and amounts stay, so that what was billed still adds up. One transaction, with the locks of a sync in the order
+of a sync: a run that is under way is either over before, and its work is erased too, or finds the mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import delete, update
+from sqlmodel import Session, col, or_, select
+
+from sync_service.errors import UnknownKey
+from sync_service.store.engine import Database
+from sync_service.store.erased import mark_scrubbed
+from sync_service.store.object_rows import OBJECT_ROWS, find_subscription, write_document
+from sync_service.store.reads import resolve_key
+from sync_service.store.tables import (
+    AskRow,
+    CalloutRow,
+    CustomerRow,
+    IdentityRow,
+    LimioObject,
+    RelationRow,
+    ScrubMarkRow,
+    SubscriptionAliasRow,
+    SubscriptionRow,
+    SweepSeenRow,
+    SyncRunRow,
+    ZuoraAccountRow,
+    ZuoraLinkRow,
+)
+from sync_service.subscription.limio.documents import timestamp_of
+from sync_service.subscription.limio.personal import erase_object, erase_plan, erase_text, personal_values
+from sync_service.subscription.zuora import Trigger
+
+#: Ids that one statement takes.
+_AT_ONCE = 500
+
+
+@dataclass(kw_only=True)
+class ScrubReport:
+    """What was erased, by number of rows; doing it again finds nothing more to erase."""
+
+    customers: tuple[str, ...]
+    subscriptions: tuple[str, ...]
+    numbers: tuple[str, ...]
+    objects: int = 0
+    runs: int = 0
+    callouts: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
+
+
+@dataclass
+class _Person:
+    """All that belongs to one customer."""
+
+    customers: set[str] = field(default_factory=set)
+    owners: set[str] = field(default_factory=set)
+    subscriptions: dict[str, SubscriptionRow] = field(default_factory=dict)
+    links: list[ZuoraLinkRow] = field(default_factory=list)
+
+    def add(self, row: SubscriptionRow) -> None:
+        self.subscriptions[row.id] = row
+        self.customers |= {row.customer} if row.customer else set()
+        self.owners |= {row.owner} if row.owner else set()
+
+    @property
+    def numbers(self) -> set[str]:
+        own = {link.number for link in self.links}
+        linked = {link.subscription_id for link in self.links}
+        return own | {row.reference for row in self.subscriptions.values() if row.reference and row.id not in linked}
+
+
+def scrub(database: Database, key: str, *, actor: str, trigger: Trigger = Trigger.CLI) -> ScrubReport:
+    """Erase the customer whom `key` leads to: a subscription's key, a customer (`cus-…`) or an identity (`id-…`).
+
+    All of the customer's subscriptions are covered. Repeatable. Raises UnknownKey where the store has nothing by that
+    name.
+    """
+    with database.transaction() as session:
+        person = _find(session, key)
+        _lock(session, person)
+        person = _find(session, key)  # what came in until we had the locks belongs to it as well
+        now = database.now(session)
+        report = ScrubReport(
+            customers=tuple(sorted(person.customers)),
+            subscriptions=tuple(sorted(person.subscriptions)),
+            numbers=tuple(sorted(person.numbers)),
+        )
+        rows = list(_read_objects(session, person))
+        known = set[str]().union(*(personal_values(row.record_type_name, row.document) for row in rows))
+        runs = _read_runs(session, person)
+        for run in runs:
+            known |= _values_of_plan(run.plan)
+        report.objects = _erase_objects(rows, known, now)
+        report.runs = _erase_runs(runs, known)
+        report.callouts = _erase_callouts(session, person)
+        _forget_traces(session, person)
+        mark_scrubbed(session, _whom_to_mark(person), at=now, actor=actor)
+        _record(session, person, now, actor, trigger)
+        session.flush()
+        return report
+
+
+def _find(session: Session, key: str) -> _Person:
+    person = _Person()
+    customer, identity = session.get(CustomerRow, key), session.get(IdentityRow, key)
+    if customer is not None:
+        person.customers.add(customer.id)
+    elif identity is not None:
+        person.owners.add(identity.id)
+    else:
+        number = resolve_key(session, key)
+        row = find_subscription(session, number) if number else None
+        if row is None:
+            raise UnknownKey("The store has no subscription, customer or identity of this name.")
+        person.add(row)
+    belongs = or_(col(SubscriptionRow.customer).in_(person.customers), col(SubscriptionRow.owner).in_(person.owners))
+    for row in session.exec(select(SubscriptionRow).where(belongs).order_by(col(SubscriptionRow.id))):
+        person.add(row)
+    links = select(ZuoraLinkRow).where(col(ZuoraLinkRow.subscription_id).in_(list(person.subscriptions)))
+    person.links = list(session.exec(links.order_by(col(ZuoraLinkRow.number))))
+    return person
+
+
+def _lock(session: Session, person: _Person) -> None:
+    """Accounts, identities, customers, subscriptions: in the order in which syncs and loads take them."""
+    accounts = {link.account_id for link in person.links} - {None}
+    for row_class, key, ids in (
+        (ZuoraAccountRow, ZuoraAccountRow.account_id, accounts),
+        (IdentityRow, IdentityRow.id, person.owners),
+        (CustomerRow, CustomerRow.id, person.customers),
+        (SubscriptionRow, SubscriptionRow.id, set(person.subscriptions)),
+    ):
+        locked = select(row_class).where(col(key).in_(sorted(filter(None, ids)))).order_by(col(key)).with_for_update()
+        session.exec(locked.execution_options(populate_existing=True)).all()
+
+
+def _read_objects(session: Session, person: _Person) -> Iterator[LimioObject]:
+    shared = select(RelationRow.object_id).where(col(RelationRow.subscription_id).in_(list(person.subscriptions)))
+    orders = {row.order_id for row in person.subscriptions.values()} - {None}
+    ids = [*person.customers, *person.owners, *person.subscriptions, *orders]
+    for row_class in OBJECT_ROWS.values():
+        theirs = or_(
+            col(row_class.id).in_(ids),
+            col(row_class.id).in_(shared),
+            col(row_class.subscription_id).in_(list(person.subscriptions)),
+            col(row_class.owner).in_(person.owners),
+        )
+        found = select(row_class).where(theirs).order_by(col(row_class.id)).with_for_update()
+        yield from session.exec(found.execution_options(populate_existing=True))
+
+
+def _read_runs(session: Session, person: _Person) -> list[SyncRunRow]:
+    theirs = or_(
+        col(SyncRunRow.key).in_(person.numbers | _names(session, person)),
+        col(SyncRunRow.subscription_id).in_(list(person.subscriptions)),
+    )
+    return list(session.exec(select(SyncRunRow).where(theirs).order_by(col(SyncRunRow.id)).with_for_update()))
+
+
+def _values_of_plan(plan: Any) -> set[str]:
+    """What an earlier name or address was, which no object holds any more."""
+    found: set[str] = set()
+    for change in (plan or {}).get("changes") or ():
+        record_type = str(change.get("record_type"))
+        found |= personal_values(record_type, change.get("document") or {})
+        for each in change.get("fields") or ():
+            name = str(each.get("path")).rsplit(".", 1)[-1]
+            for value in (each.get("before"), each.get("after")):
+                found |= personal_values(record_type, {name: value})
+    return found
+
+
+def _erase_objects(rows: Collection[LimioObject], known: set[str], now: int) -> int:
+    erased = 0
+    for row in rows:
+        document = erase_object(row.record_type_name, row.document, known)
+        if document != row.document:
+            # Marked as written by us: a later load of what Limio still had does not bring it back.
+            write_document(row, {**document, "updated": timestamp_of(now)}, synced_at=now)
+            erased += 1
+    return erased
+
+
+def _erase_runs(runs: Collection[SyncRunRow], known: set[str]) -> int:
+    erased = 0
+    for run in runs:
+        plan = erase_plan(run.plan, known) if run.plan else run.plan
+        error = erase_text(run.error, known)
+        if (plan, error) != (run.plan, run.error):
+            run.plan, run.error = plan, error
+            erased += 1
+    return erased
+
+
+def _erase_callouts(session: Session, person: _Person) -> int:
+    """The hash of a body that named the person, and who made the order."""
+    callout = CalloutRow
+    keys = person.numbers | set(person.subscriptions) | _names(session, person)
+    keys |= {name for link in person.links for name in (link.account_id, link.account_number) if name}
+    holds = or_(col(callout.body_sha256).is_not(None), col(callout.created_by).is_not(None))
+    count = 0
+    for some in _in_pieces(sorted(keys)):
+        statement = update(callout).where(col(callout.key).in_(some), holds)
+        count += session.connection().execute(statement.values(body_sha256=None, created_by=None)).rowcount
+    return count
+
+
+def _forget_traces(session: Session, person: _Person) -> None:
+    """Hashes of contacts, and the previews that somebody asked for."""
+    contacts: set[str] = set()
+    for link in person.links:
+        contacts |= set(link.fingerprint.get("contact_hashes") or ())
+        link.fingerprint = {}
+    traces = person.numbers | contacts | {link.account_id for link in person.links if link.account_id}
+    for some in _in_pieces(sorted(traces)):
+        for seen in session.exec(select(SweepSeenRow).where(col(SweepSeenRow.key).in_(some))):
+            session.delete(seen)
+    names = person.numbers | person.subscriptions.keys() | _names(session, person)
+    for some in _in_pieces(sorted(names)):
+        session.exec(delete(AskRow).where(col(AskRow.key).in_(some)))
+
+
+def _names(session: Session, person: _Person) -> set[str]:
+    aliases = select(SubscriptionAliasRow.alias).where(col(SubscriptionAliasRow.number).in_(list(person.numbers)))
+    return set(session.exec(aliases))
+
+
+def _whom_to_mark(person: _Person) -> set[str]:
+    """The people; a subscription only where it has none, because it may go to somebody else one day."""
+    nobody = {row.id for row in person.subscriptions.values() if row.customer is None and row.owner is None}
+    return person.customers | person.owners | nobody
+
+
+def _record(session: Session, person: _Person, now: int, actor: str, trigger: Trigger) -> None:
+    """A run row for each number, so that the history says when and by whom; it covers no request."""
+    marked = session.exec(select(ScrubMarkRow.at).where(col(ScrubMarkRow.object_id).in_(_whom_to_mark(person)))).all()
+    if any(at != now for at in marked):
+        return  # erased before
+    for number in sorted(person.numbers):
+        session.add(
+            SyncRunRow(
+                kind="subscription",
+                key=number,
+                seq_from=0,
+                seq_to=0,
+                outcome="scrubbed",
+                trigger=trigger,
+                actor=actor,
+                began_at=now,
+                ended_at=now,
+                plan={"number": number, "changes": [], "notes": ["The customer's personal values were erased."]},
+            )
+        )
+
+
+def _in_pieces(values: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(values), _AT_ONCE):
+        yield values[start : start + _AT_ONCE]

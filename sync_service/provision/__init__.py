@@ -1,1 +1,0 @@
-"""Zuora's callouts to us, made, compared and removed through its API."""

@@ -1,0 +1,97 @@
+"""What waits, runs and has failed in the queue, for people and metrics; and the end of keys that nobody knew."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from sqlmodel import Session, col, select
+
+from sync_service.queue.requests import BATCH, Kind
+from sync_service.queue.statements import MANY_KEYS
+from sync_service.store.engine import Database
+from sync_service.store.tables import SyncRequestRow
+
+_STANDING = """
+SELECT {now} AS now,
+  count(CASE WHEN due_at IS NOT NULL AND (lease_until IS NULL OR lease_until <= {now}) THEN 1 END) AS waiting,
+  count(CASE WHEN lease_until > {now} THEN 1 END) AS running,
+  count(CASE WHEN due_at > {now} AND attempts > 0 AND lease_until IS NULL THEN 1 END) AS backing_off,
+  min(CASE WHEN due_at <= {now} AND (lease_until IS NULL OR lease_until <= {now}) THEN waiting_since END) AS oldest
+FROM sync_request WHERE due_at IS NOT NULL
+"""
+_FAILED = "SELECT count(*) FROM sync_request WHERE failed_seq = requested_seq"
+# Never once done, and so in neither system.
+_UNKNOWN = """
+SELECT key FROM sync_request
+WHERE kind = :kind AND done_seq = 0 AND due_at IS NULL AND lease_until IS NULL AND requested_at < {now} - :age
+ORDER BY key LIMIT :batch {lock}
+"""
+# With all that was noted of them: the sequences of a new row begin at 1 again.
+_FORGET = (
+    "DELETE FROM sync_request WHERE kind = :kind AND key IN ({keys})",
+    "DELETE FROM sync_cause WHERE kind = :kind AND key IN ({keys})",
+    "DELETE FROM sync_run WHERE kind = :kind AND key IN ({keys})",
+)
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """The queue at a glance."""
+
+    #: Rows to be run, now or after a backoff, that nobody runs.
+    waiting: int
+    running: int
+    #: Those of `waiting` whose last attempt failed and whose time has not come.
+    backing_off: int
+    #: Rows that were given up and not asked for since.
+    failed: int
+    #: For how long the oldest row that is due has waited, in ms; None where none is due.
+    oldest_ms: int | None
+
+
+def read_backlog(database: Database, session: Session) -> Backlog:
+    """Count what waits, runs and has failed."""
+    run = session.connection().execute
+    standing = run(database.sql(_STANDING)).one()
+    oldest = None if standing.oldest is None else max(0, standing.now - standing.oldest)
+    return Backlog(
+        waiting=standing.waiting,
+        running=standing.running,
+        backing_off=standing.backing_off,
+        failed=int(run(database.sql(_FAILED)).scalar_one()),
+        oldest_ms=oldest,
+    )
+
+
+def read_request(session: Session, kind: Kind, key: str) -> SyncRequestRow | None:
+    """The row of `key`; None where nobody ever asked."""
+    return session.get(SyncRequestRow, (kind.value, key))
+
+
+def list_failed(session: Session, *, limit: int, after: tuple[str, str] = ("", "")) -> list[SyncRequestRow]:
+    """Rows that were given up and not asked for since, by kind and key after `after`."""
+    row = SyncRequestRow
+    later = (col(row.kind) > after[0]) | ((col(row.kind) == after[0]) & (col(row.key) > after[1]))
+    statement = select(row).where(row.failed_seq == row.requested_seq, later)
+    return list(session.exec(statement.order_by(col(row.kind), col(row.key)).limit(limit)))
+
+
+def forget_unknown(database: Database, *, older_than_ms: int) -> int:
+    """Delete alias and account rows that no system knew and nobody asked for since; returns how many. Repeatable."""
+    return sum(_forget(database, kind, older_than_ms) for kind in (Kind.ALIAS, Kind.ACCOUNT))
+
+
+def _forget(database: Database, kind: Kind, age: int) -> int:
+    forgotten, last = 0, BATCH
+    while last == BATCH:
+        with database.transaction() as session:
+            run = session.connection().execute
+            values = {"kind": kind.value, "age": age, "batch": BATCH}
+            keys = list(run(database.sql(_UNKNOWN), values).scalars())
+            for statement in _FORGET:
+                many = database.sql(statement.replace("{keys}", MANY_KEYS[database.dialect]))
+                run(many, {"kind": kind.value, "keys": json.dumps(keys)})
+        last = len(keys)
+        forgotten += last
+    return forgotten

@@ -1,0 +1,178 @@
+"""The safety stop: many plans of one hour that cancel or empty a schedule wait for a person instead of being applied.
+
+It asks nothing of Zuora and writes no store: it says whether a plan may be applied, and keeps what people decided.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import bindparam, func, text
+from sqlmodel import Session, col, select
+
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue
+from sync_service.store.engine import Database
+from sync_service.store.tables import SyncRequestRow, SyncRunRow
+from sync_service.subscription.plan import Change, Create, SyncPlan, Update
+from sync_service.subscription.zuora import Trigger
+
+#: So many drastic plans an hour are applied without a question, whatever their share.
+ALWAYS_ALLOWED = 50
+HOUR_MS = 3_600_000
+#: A person's own Sync of one number; everything else may be a flood.
+_BY_PERSON = frozenset({Trigger.ADMIN, Trigger.CLI})
+#: Any number that nobody else uses for an advisory lock in our database.
+_COUNTING = 7_261_494
+#: Made once: every sync asks.
+_OPEN_HELD = (
+    select(SyncRunRow)
+    .where(SyncRunRow.kind == Kind.SUBSCRIPTION, SyncRunRow.key == bindparam("number"), SyncRunRow.outcome == "held")
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+
+
+class Verdict(StrEnum):
+    """What is to be done with a plan."""
+
+    APPLY = "apply"
+    #: Not applied: a run row `held` says so and waits for a person.
+    HOLD = "hold"
+    #: Not applied and nothing new to say: this very plan is held already, or a person dropped it.
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict, and the hash that a `held` run row keeps."""
+
+    verdict: Verdict
+    plan_hash: str
+
+
+def decide_hold(
+    database: Database,
+    session: Session,
+    plan: SyncPlan,
+    *,
+    drastic: bool,
+    triggers: Collection[str],
+    share: Decimal,
+) -> Decision:
+    """Whether `plan` may be applied by the transaction that asks; `share` is the part of the hour's numbers allowed.
+
+    A plan is counted when its run row is committed, so the count is taken under a lock that lasts until then. What was
+    held before and is now applied or replaced is closed here. A plan once held stays so until a person decides, or
+    Zuora's answer makes another one of it.
+    """
+    plan_hash = hash_plan(plan)
+    open_held = _read_open(session, plan.number)
+    if not drastic or _BY_PERSON.intersection(triggers):
+        _close(open_held, "released" if drastic else "superseded")
+        return Decision(Verdict.APPLY, plan_hash)
+    if (open_held is not None and open_held.plan_hash == plan_hash) or _is_dropped(session, plan.number, plan_hash):
+        return Decision(Verdict.LEAVE, plan_hash)
+    if open_held is None and not _is_flood(database, session, share):
+        return Decision(Verdict.APPLY, plan_hash)
+    _close(open_held, "superseded")
+    session.flush()  # before the new row: one open per number
+    return Decision(Verdict.HOLD, plan_hash)
+
+
+def release(database: Database, session: Session, run: SyncRunRow, actor: str) -> int:
+    """Let a held number go: queue a person's full sync, which passes the stop; never the stored plan itself."""
+    cause = Cause(Trigger.ADMIN, actor=actor)
+    return enqueue(database, session, Kind.SUBSCRIPTION, run.key, cause, priority=Priority.PERSON, full=True)
+
+
+def drop(run: SyncRunRow) -> None:
+    """A person refuses a held plan: it is not applied and not held again until Zuora's answer makes another one."""
+    run.outcome = "dropped"
+
+
+def list_held(session: Session, *, limit: int, after: int = 0) -> list[SyncRunRow]:
+    """The held runs that wait for a decision, oldest first, with an id above `after`."""
+    statement = select(SyncRunRow).where(SyncRunRow.outcome == "held", col(SyncRunRow.id) > after)
+    return list(session.exec(statement.order_by(col(SyncRunRow.id)).limit(limit)))
+
+
+def read_held(session: Session, number: str) -> SyncRunRow | None:
+    """The held run of `number`, locked for a decision in this transaction; None where nothing is held."""
+    return _read_open(session, number)
+
+
+def count_held(session: Session) -> int:
+    """How many numbers wait for a decision."""
+    return session.exec(select(func.count()).select_from(SyncRunRow).where(SyncRunRow.outcome == "held")).one()
+
+
+def hash_plan(plan: SyncPlan) -> str:
+    """The same for two plans that would change the same things in the same way, whatever their notes."""
+    parts = json.dumps([_as_plain(change) for change in plan.changes], sort_keys=True, default=_plain_value)
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def _is_flood(database: Database, session: Session, share: Decimal) -> bool:
+    if database.dialect == "postgresql":  # SQLite has one writer anyway
+        session.connection().execute(text(f"SELECT pg_advisory_xact_lock({_COUNTING})"))
+    since = database.now(session) - HOUR_MS
+    run, request = SyncRunRow, SyncRequestRow
+    applied = session.exec(
+        select(func.count())
+        .select_from(run)
+        .where(run.drastic, col(run.outcome).in_(("changed", "imported")), run.ended_at > since)
+    ).one()
+    if applied < ALWAYS_ALLOWED:
+        return False
+    checked = session.exec(
+        select(func.count())
+        .select_from(request)
+        .where(request.kind == Kind.SUBSCRIPTION, col(request.checked_at) > since)
+    ).one()
+    return applied > share * checked
+
+
+def _read_open(session: Session, number: str) -> SyncRunRow | None:
+    return session.exec(_OPEN_HELD, params={"number": number}).one_or_none()
+
+
+def _close(run: SyncRunRow | None, outcome: str) -> None:
+    if run is not None:
+        run.outcome = outcome
+
+
+def _is_dropped(session: Session, number: str, plan_hash: str) -> bool:
+    """Dropped, and nothing was applied or held since: then Zuora's answer is what it was."""
+    run = SyncRunRow
+    decided = ("dropped", "held", "released", "superseded", "changed", "imported")
+    statement = (
+        select(run)
+        .where(run.kind == Kind.SUBSCRIPTION, run.key == number, col(run.outcome).in_(decided))
+        .order_by(col(run.id).desc())
+        .limit(1)
+    )
+    last = session.exec(statement).one_or_none()
+    return last is not None and last.outcome == "dropped" and last.plan_hash == plan_hash
+
+
+def _as_plain(change: Change) -> list[Any]:
+    if isinstance(change, Update):
+        fields = [[field.path, field.before, field.after] for field in change.fields]
+        return ["update", change.record_type, change.id, fields]
+    if isinstance(change, Create):
+        return ["create", change.record_type, dict(change.document)]
+    return ["cancel", change.record_type, change.id]
+
+
+def _plain_value(value: Any) -> str:
+    """Decimals and dates as text; anything else is a mistake of ours."""
+    if isinstance(value, Decimal | date):
+        return str(value)
+    raise TypeError(f"a plan holds a {type(value).__name__}")

@@ -1,0 +1,230 @@
+"""The history: which attempts were made for a key, what each changed or why it failed, and who asked for it.
+
+A run covers the causes after `seq_from` up to and with `seq_to`. Rows are only ever added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+from sqlalchemy import bindparam
+from sqlmodel import Session, col, select
+
+from sync_service.store.tables import SyncCauseRow, SyncRequestRow, SyncRunRow
+from sync_service.subscription.limio.documents import as_json
+from sync_service.subscription.plan import Cancel, Change, Create, FieldChange, SyncPlan, Update
+from sync_service.subscription.zuora import Trigger
+
+#: The stronger of several causes comes first: a person, an API caller, a notification, a job.
+STRENGTH: tuple[Trigger, ...] = (
+    Trigger.ADMIN,
+    Trigger.CLI,
+    Trigger.API,
+    Trigger.CALLOUT,
+    Trigger.WORKFLOW,
+    Trigger.EVENT,
+    Trigger.BACKFILL,
+    Trigger.CALENDAR,
+    Trigger.SWEEP,
+)
+#: Made once: every sync asks.
+_COVERED_CAUSES = (
+    select(SyncCauseRow)
+    .where(SyncCauseRow.kind == bindparam("kind"), SyncCauseRow.key == bindparam("key"))
+    .where(SyncCauseRow.seq > bindparam("done_before"), SyncCauseRow.seq <= bindparam("seen"))
+    .order_by(col(SyncCauseRow.seq), col(SyncCauseRow.id))
+)
+
+
+class Covered(Protocol):
+    """What of a claim the history needs: the request, and the sequences between which it serves."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def done_before(self) -> int: ...
+    @property
+    def seen(self) -> int: ...
+
+
+class Timed(Covered, Protocol):
+    """A claim that says when it was made, in ms by the database's clock."""
+
+    @property
+    def claimed_at(self) -> int: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Why:
+    """All that one needs to see of a key: who asked, what came of it, what waits. Newest first; times in ms."""
+
+    kind: str
+    key: str
+    causes: tuple[SyncCauseRow, ...]
+    runs: tuple[SyncRunRow, ...]
+    #: Requests not served yet, and since when the first of them waits.
+    waiting: int
+    waiting_since: int | None
+    running: bool
+    attempts: int
+    last_error: str | None
+    next_try_at: int | None
+    checked_at: int | None
+
+
+def open_run(session: Session, claim: Timed, *, calls: int, causes: Sequence[SyncCauseRow] | None = None) -> SyncRunRow:
+    """A run of `claim` with its strongest cause; kept only when `record_run` gets it. `causes` where they are read."""
+    cause = min(read_covered_causes(session, claim) if causes is None else causes, key=_weakness, default=None)
+    return SyncRunRow(
+        kind=str(claim.kind),
+        key=claim.key,
+        seq_from=claim.done_before,
+        seq_to=claim.seen,
+        trigger=cause.trigger if cause else None,
+        actor=cause.actor if cause else None,
+        outcome="",
+        began_at=claim.claimed_at,
+        ended_at=claim.claimed_at,
+        calls=calls,
+    )
+
+
+def record_run(session: Session, run: SyncRunRow, *, outcome: str, plan: SyncPlan | None, ended_at: int) -> int:
+    """Keep `run` with how it ended, in the caller's transaction; returns its id."""
+    run.outcome, run.ended_at = outcome, ended_at
+    if plan is not None:
+        run.plan, run.change_count = plan_as_json(plan), len(plan.changes)
+    session.add(run)
+    session.flush()
+    assert run.id is not None  # noqa: S101 - the database gave it one
+    return run.id
+
+
+def read_covered_causes(session: Session, claim: Covered) -> list[SyncCauseRow]:
+    """The causes that a run of `claim` covers, oldest first."""
+    values = {"kind": str(claim.kind), "key": claim.key, "done_before": claim.done_before, "seen": claim.seen}
+    return list(session.exec(_COVERED_CAUSES, params=values))
+
+
+def read_triggers(session: Session, claim: Covered) -> frozenset[str]:
+    """What asked for the run of `claim`: members of `Trigger`."""
+    return frozenset(cause.trigger for cause in read_covered_causes(session, claim))
+
+
+def strongest_cause(session: Session, claim: Covered) -> SyncCauseRow | None:
+    """Of the causes that a run of `claim` covers the strongest, the earliest of those; None where there is none."""
+    return min(read_covered_causes(session, claim), key=_weakness, default=None)
+
+
+def copy_causes(session: Session, claim: Covered, own: Covered) -> None:
+    """Let the causes of `claim`, an alias, count for `own`, the row of the number itself, as its latest request."""
+    for cause in read_covered_causes(session, claim):
+        session.add(
+            SyncCauseRow(
+                kind=str(own.kind),
+                key=own.key,
+                seq=own.seen,
+                trigger=cause.trigger,
+                actor=cause.actor,
+                callout_id=cause.callout_id,
+                at=cause.at,
+            )
+        )
+    session.flush()
+
+
+def read_runs(session: Session, key: str, limit: int, *, kind: str = "subscription") -> list[SyncRunRow]:
+    """The latest runs of a key, newest first."""
+    runs = select(SyncRunRow).where(SyncRunRow.kind == kind, SyncRunRow.key == key)
+    return list(session.exec(runs.order_by(col(SyncRunRow.seq_to).desc(), col(SyncRunRow.id).desc()).limit(limit)))
+
+
+def read_causes(session: Session, key: str, limit: int, *, kind: str = "subscription") -> list[SyncCauseRow]:
+    """The latest causes of a key, newest first."""
+    causes = select(SyncCauseRow).where(SyncCauseRow.kind == kind, SyncCauseRow.key == key)
+    return list(session.exec(causes.order_by(col(SyncCauseRow.seq).desc(), col(SyncCauseRow.id).desc()).limit(limit)))
+
+
+def first_attempt_covering(session: Session, kind: str, key: str, seq: int) -> SyncRunRow | None:
+    """The first run whose claim had seen the request with the sequence `seq`; None while none is in the history."""
+    covering = select(SyncRunRow).where(
+        SyncRunRow.kind == kind, SyncRunRow.key == key, SyncRunRow.seq_from < seq, SyncRunRow.seq_to >= seq
+    )
+    return session.exec(covering.order_by(col(SyncRunRow.id)).limit(1)).first()
+
+
+def why(session: Session, key: str, *, kind: str = "subscription", limit: int = 20) -> Why:
+    """What happened to `key`, which `store.resolve_key` gave where it is a subscription's, and what comes next."""
+    request = session.get(SyncRequestRow, (kind, key))
+    return Why(
+        kind=kind,
+        key=key,
+        causes=tuple(read_causes(session, key, limit, kind=kind)),
+        runs=tuple(read_runs(session, key, limit, kind=kind)),
+        waiting=request.requested_seq - max(request.done_seq, request.failed_seq) if request else 0,
+        waiting_since=request.waiting_since if request else None,
+        running=request is not None and request.lease_until is not None,
+        attempts=request.attempts if request else 0,
+        last_error=request.last_error if request else None,
+        next_try_at=request.due_at if request else None,
+        checked_at=request.checked_at if request else None,
+    )
+
+
+def plan_as_json(plan: SyncPlan) -> dict[str, Any]:
+    """The plan as JSON: each change with its values before and after; dates and decimals are text."""
+    return {
+        "number": plan.number,
+        "changes": [_change_as_json(change) for change in plan.changes],
+        "notes": list(plan.notes),
+        "look_again_on": plan.look_again_on and plan.look_again_on.isoformat(),
+        "again": plan.again,
+        "empties_schedule": plan.empties_schedule,
+    }
+
+
+def plan_from_json(stored: Mapping[str, Any]) -> SyncPlan:
+    """The plan that `plan_as_json` wrote; inside documents, dates and decimals stay the text that they became."""
+    day = stored.get("look_again_on")
+    return SyncPlan(
+        number=stored["number"],
+        changes=tuple(_change_from_json(change) for change in stored.get("changes", ())),
+        notes=tuple(stored.get("notes", ())),
+        look_again_on=date.fromisoformat(day) if day else None,
+        again=bool(stored.get("again", False)),
+        empties_schedule=bool(stored.get("empties_schedule", False)),
+    )
+
+
+def _change_as_json(change: Change) -> dict[str, Any]:
+    written: dict[str, Any] = {"change": type(change).__name__.lower(), "record_type": change.record_type}
+    if not isinstance(change, Create):
+        written["id"] = change.id
+    if isinstance(change, Update):
+        written["fields"] = [
+            {"path": field.path, "before": as_json(field.before), "after": as_json(field.after)}
+            for field in change.fields
+        ]
+    else:
+        written["document"] = as_json(change.document)
+    return {**written, "reason": change.reason}
+
+
+def _change_from_json(stored: Mapping[str, Any]) -> Change:
+    record_type, reason = stored["record_type"], stored["reason"]
+    if stored["change"] == "create":
+        return Create(record_type=record_type, document=stored["document"], reason=reason)
+    if stored["change"] == "cancel":
+        return Cancel(record_type=record_type, id=stored["id"], document=stored["document"], reason=reason)
+    fields = tuple(FieldChange(**field) for field in stored["fields"])
+    return Update(record_type=record_type, id=stored["id"], fields=fields, reason=reason)
+
+
+def _weakness(cause: SyncCauseRow) -> tuple[int, int, int]:
+    strength = STRENGTH.index(Trigger(cause.trigger)) if cause.trigger in set(Trigger) else len(STRENGTH)
+    return strength, cause.seq, cause.id or 0

@@ -1,0 +1,162 @@
+"""Periodic work: a row per job, and whoever holds its lease runs it from the cursor on, on any host.
+
+Every scheduler ticks; a conditional lease decides who runs. A holder that dies is followed by another when the lease
+ends; whatever a job does must bear being done again from the last saved cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from sync_service.errors import LeaseLost
+from sync_service.store.engine import Database
+from sync_service.store.tables import JobRow
+
+#: Saving the cursor renews it, so this bounds one step of a job and not the job.
+LEASE_MS = 120_000
+
+_CREATE = """
+INSERT INTO job (name, due_at, token, paused, cursor, progress) VALUES (:name, {now} + :first, 0, :no, '{}', '{}')
+ON CONFLICT (name) DO NOTHING
+"""
+
+
+@dataclass(frozen=True)
+class JobLease:
+    """The right to run one job, from `cursor` on (empty: from the start)."""
+
+    name: str
+    token: int
+    cursor: Mapping[str, Any]
+    progress: Mapping[str, Any]
+    #: The database's clock when the lease was taken, in ms.
+    taken_at: int
+
+
+def ensure_job(database: Database, name: str, *, first_due_in_ms: int = 0) -> None:
+    """Make the job's row where it is not there yet. Repeatable; cheap when it is there."""
+    with database.reading() as session:
+        if session.get(JobRow, name) is not None:
+            return
+    with database.transaction() as session:
+        session.connection().execute(database.sql(_CREATE), {"name": name, "first": first_due_in_ms, "no": False})
+
+
+def take(database: Database, name: str, *, lease_ms: int = LEASE_MS) -> JobLease | None:
+    """Take the job for `lease_ms` if it is due, not paused and nobody's; None otherwise, also where it has no row."""
+    with database.reading() as session:
+        if not _is_free(session.get(JobRow, name), database.now(session)):
+            return None  # every scheduler asks on every tick: mostly there is nothing to lock
+    with database.transaction() as session:
+        row = _lock(session, name)
+        now = database.now(session)
+        if row is None or not _is_free(row, now):
+            return None
+        row.token += 1
+        row.lease_until = now + lease_ms
+        row.last_began = now
+        return JobLease(name=name, token=row.token, cursor=dict(row.cursor), progress=dict(row.progress), taken_at=now)
+
+
+def save(
+    database: Database,
+    lease: JobLease,
+    *,
+    cursor: Mapping[str, Any],
+    progress: Mapping[str, Any],
+    lease_ms: int = LEASE_MS,
+) -> bool:
+    """Keep how far the job has come and renew its lease; False asks the job to stop here, somebody paused it.
+
+    Raises LeaseLost when another took over; nothing is written then.
+    """
+    with database.transaction() as session:
+        row = _lock_owned(session, lease)
+        row.cursor, row.progress = dict(cursor), dict(progress)
+        row.lease_until = None if row.paused else database.now(session) + lease_ms
+        return not row.paused
+
+
+def done(
+    database: Database,
+    lease: JobLease,
+    *,
+    next_due_in_ms: int,
+    progress: Mapping[str, Any] | None = None,
+    error: str | None = None,
+) -> None:
+    """The job came to its end, well or with `error`: the cursor is cleared and it is due again in `next_due_in_ms`.
+
+    Whoever asked for a run during this one gets it at once. Raises LeaseLost when another took over.
+    """
+    with database.transaction() as session:
+        row = _lock_owned(session, lease)
+        now = database.now(session)
+        asked_meanwhile = row.due_at > lease.taken_at
+        row.due_at = min(row.due_at, now + next_due_in_ms) if asked_meanwhile else now + next_due_in_ms
+        row.cursor = {}
+        row.progress = dict(row.progress if progress is None else progress)
+        row.lease_until, row.last_ended, row.last_error = None, now, error
+
+
+def put_back(database: Database, lease: JobLease, *, error: str | None = None, retry_in_ms: int = 0) -> None:
+    """Stop part way and let somebody go on from the saved cursor in `retry_in_ms`. Raises LeaseLost."""
+    with database.transaction() as session:
+        row = _lock_owned(session, lease)
+        row.lease_until = None
+        row.last_error = error
+        if retry_in_ms:
+            row.due_at = database.now(session) + retry_in_ms
+
+
+def pause(session: Session, name: str) -> bool:
+    """Let nobody start the job, and its run stop at the next save; False where there is no such job. Repeatable."""
+    return _set_paused(session, name, paused=True)
+
+
+def resume(session: Session, name: str) -> bool:
+    """Undo `pause`; an interrupted run goes on from its cursor. False where there is no such job. Repeatable."""
+    return _set_paused(session, name, paused=False)
+
+
+def run_soon(database: Database, session: Session, name: str) -> bool:
+    """Make the job due now, or again right after the run that is under way. False where there is no such job."""
+    row = _lock(session, name)
+    if row is not None:
+        # Later than the beginning of the run that is under way, also within its first millisecond: see `done`.
+        row.due_at = max(database.now(session), (row.last_began or 0) + 1)
+    return row is not None
+
+
+def list_jobs(session: Session) -> list[JobRow]:
+    """All jobs by name, for display."""
+    return list(session.exec(select(JobRow).order_by(col(JobRow.name))))
+
+
+def _lock(session: Session, name: str) -> JobRow | None:
+    statement = select(JobRow).where(JobRow.name == name).with_for_update()
+    return session.exec(statement.execution_options(populate_existing=True)).one_or_none()
+
+
+def _lock_owned(session: Session, lease: JobLease) -> JobRow:
+    row = _lock(session, lease.name)
+    if row is None or row.token != lease.token or row.lease_until is None:
+        raise LeaseLost
+    return row
+
+
+def _is_free(row: JobRow | None, now: int) -> bool:
+    return (
+        row is not None and not row.paused and row.due_at <= now and (row.lease_until is None or row.lease_until <= now)
+    )
+
+
+def _set_paused(session: Session, name: str, *, paused: bool) -> bool:
+    row = _lock(session, name)
+    if row is not None:
+        row.paused = paused
+    return row is not None

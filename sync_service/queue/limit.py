@@ -1,0 +1,303 @@
+"""How much of the Zuora tenant we may use, over all hosts: one row that every claim locks first.
+
+Nothing here calls Zuora. Errors of the tenant pause all claims; quiet success opens them again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from sqlmodel import Session, select
+
+from sync_service.errors import BusyError, LeaseLost, RateLimited, TenantError, WrongTenant
+from sync_service.store.engine import Database
+from sync_service.store.tables import StoreTenantRow, ZuoraLeaseRow, ZuoraLimitRow
+
+#: The first pause after a tenant error; it doubles with each failed probe.
+FIRST_PAUSE_MS = 5_000
+LONGEST_PAUSE_MS = 300_000
+#: Zuora may ask for more, but one probe an hour costs nothing, and a mistaken answer must not stop us for days.
+LONGEST_ASKED_MS = 3_600_000
+#: So many runs must end well before one more is permitted at the same time.
+QUIET_RUNS = 20
+#: The part of the day's calls that is kept for people.
+RESERVE = 0.10
+#: So many doubtful answers in a row, without a run that ended well, are trouble of the tenant.
+MOST_DOUBTS = 10
+STORY_LEASE_MS = 120_000
+#: How often a story that waits for its turn looks again, in seconds.
+_LOOK_AGAIN = 0.2
+
+_CREATE_LIMIT = """
+INSERT INTO zuora_limit (id, permitted, trouble, quiet, calls_today, claims) VALUES (1, :permitted, 0, 0, 0, 0)
+ON CONFLICT (id) DO NOTHING
+"""
+# In one statement with what has ended its calls: a run that finishes meanwhile is in neither number.
+_LIVE = """
+SELECT {now} AS now,
+  (SELECT count(*) FROM sync_request AS run WHERE lease_until > {now} AND NOT EXISTS (
+     SELECT 1 FROM {ended} WHERE run.kind = ended.value ->> 0 AND run.key = ended.value ->> 1
+       AND run.token = CAST(ended.value ->> 2 AS BIGINT)))
+  + (SELECT count(*) FROM zuora_lease WHERE lease_until > {now}) AS live
+"""
+_ENDED = {
+    "sqlite": "json_each(:ended) AS ended",
+    "postgresql": "jsonb_array_elements(CAST(:ended AS JSONB)) AS ended(value)",
+}
+_LOCKED = select(ZuoraLimitRow).with_for_update().execution_options(populate_existing=True)
+_ALL_WELL = "SELECT 1 FROM zuora_limit WHERE trouble = 0 AND doubts = 0 AND permitted >= :most"
+_REMEMBER_TENANT = "INSERT INTO store_tenant (id, tenant, since) VALUES (1, :tenant, {now}) ON CONFLICT (id) DO NOTHING"
+
+
+#: Kind, key and token of a request's lease.
+Lease = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class Share:
+    """What the settings allow us of the tenant."""
+
+    #: Runs and stories at the same time, over all hosts.
+    max_concurrency: int
+    #: Calls in one UTC day; 0 means no limit.
+    daily_calls: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """The limit as locked, or as read for display; times in ms of the database's clock."""
+
+    row: ZuoraLimitRow
+    share: Share
+    now: int
+    #: Runs and stories that may call Zuora now, or whose worker died so lately that nobody knows.
+    live: int
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a tenant error keeps everything waiting."""
+        return self.row.open_until is not None and self.row.open_until > self.now
+
+    @property
+    def room(self) -> int:
+        """How many more may start now; after a tenant error one at a time probes."""
+        if self.is_paused:
+            return 0
+        if self.row.trouble > 0:
+            return 1 if self.live == 0 else 0
+        return max(0, min(self.row.permitted, self.share.max_concurrency) - self.live)
+
+    @property
+    def calls_today(self) -> int:
+        """Calls made since midnight UTC, as far as workers have reported them."""
+        return self.row.calls_today if self.row.day == _utc_day(self.now) else 0
+
+    @property
+    def is_kept_for_people(self) -> bool:
+        """Whether what is left of the day's budget is the reserve."""
+        budget = self.share.daily_calls
+        return budget > 0 and self.calls_today >= budget * (1 - RESERVE)
+
+    def count_calls(self, calls: int) -> None:
+        """Add `calls` to today's; the row must be locked."""
+        if calls:
+            self.row.calls_today = self.calls_today + calls
+            self.row.day = _utc_day(self.now)
+
+
+def lock_limit(database: Database, session: Session, share: Share, ended: Sequence[Lease] = ()) -> Limit:
+    """Lock the one row until the transaction ends: whoever counts leases must come through here first.
+
+    `ended` are leases of the caller's whose runs make no more calls: they compare or write, and are not counted.
+    """
+    row = session.exec(_LOCKED).one_or_none()
+    if row is None:
+        session.connection().execute(database.sql(_CREATE_LIMIT), {"permitted": share.max_concurrency})
+        row = session.exec(_LOCKED).one()
+    # A statement of its own: it must see what others committed while we waited for the lock, and their time.
+    return _limit(database, session, row, share, ended)
+
+
+def read_limit(database: Database, session: Session, share: Share) -> Limit:
+    """The limit for display, without a lock."""
+    row = session.get(ZuoraLimitRow, 1) or ZuoraLimitRow(permitted=share.max_concurrency)
+    return _limit(database, session, row, share)
+
+
+def note_tenant_error(database: Database, error: TenantError, share: Share) -> int:
+    """Pause all claims because of `error`; returns for how many milliseconds from now.
+
+    Runs that were under way when the pause began report the same trouble once more: it counts once, so that a blip
+    which eight runs see is not eight failed probes. A 429 halves what is permitted.
+    """
+    asked = min(int((error.retry_after or 0) * 1000), LONGEST_ASKED_MS)
+    with database.transaction() as session:
+        limit = lock_limit(database, session, share)
+        row, now = limit.row, limit.now
+        if limit.is_paused:
+            row.open_until = max(row.open_until or 0, now + asked)
+        else:
+            row.trouble += 1
+            row.open_until = now + max(asked, _pause(row.trouble))
+            if isinstance(error, RateLimited):
+                row.permitted = max(1, min(row.permitted, share.max_concurrency) // 2)
+        row.quiet = 0
+        row.trouble_text = str(error)
+        row.trouble_code = error.code
+        return int(row.open_until) - now
+
+
+def note_success(database: Database, share: Share) -> None:
+    """A run ended well: end the trouble, and after QUIET_RUNS of them permit one more. Writes nothing when all is well.
+
+    During a pause a success is that of a run from before the pause and says nothing.
+    """
+    with database.reading() as session:
+        well = session.connection().execute(database.sql(_ALL_WELL), {"most": share.max_concurrency}).first()
+    if well is not None:
+        return
+    with database.transaction() as session:
+        limit = lock_limit(database, session, share)
+        row = limit.row
+        if limit.is_paused or _is_well(limit):
+            return
+        row.trouble, row.open_until, row.trouble_text, row.trouble_code = 0, None, None, None
+        row.doubts = 0
+        row.quiet += 1
+        if row.quiet >= QUIET_RUNS and row.permitted < share.max_concurrency:
+            row.permitted += 1
+            row.quiet = 0
+
+
+def count_doubt(database: Database, share: Share) -> bool:
+    """One more answer that may be this number's fault or the tenant's; whether there are too many of them in a row.
+
+    A number that Zuora no longer knows is a matter of that number; so many one after the other are not.
+    """
+    with database.transaction() as session:
+        row = lock_limit(database, session, share).row
+        row.doubts += 1
+        return row.doubts >= MOST_DOUBTS
+
+
+class StoryLease:
+    """A story's place among those that call Zuora. Count its calls in `calls`; keep it with `renew`."""
+
+    def __init__(self, database: Database, share: Share, lease_id: int, lease_ms: int) -> None:
+        self.calls = 0
+        self._database, self._share, self._id, self._lease_ms = database, share, lease_id, lease_ms
+
+    def renew(self) -> None:
+        """Keep the place for another lease and report the calls; raises LeaseLost when it was given away meanwhile."""
+        with self._database.transaction() as session:
+            limit = self._report(session)
+            row = session.get(ZuoraLeaseRow, self._id)
+            if row is None:
+                raise LeaseLost
+            row.lease_until = limit.now + self._lease_ms
+
+    def give_back(self) -> None:
+        """Free the place and report the calls."""
+        with self._database.transaction() as session:
+            self._report(session)
+            row = session.get(ZuoraLeaseRow, self._id)
+            if row is not None:
+                session.delete(row)
+
+    def _report(self, session: Session) -> Limit:
+        limit = lock_limit(self._database, session, self._share)
+        limit.count_calls(self.calls)
+        self.calls = 0
+        return limit
+
+
+@contextmanager
+def hold_story_lease(
+    database: Database,
+    story: str,
+    share: Share,
+    *,
+    wait_seconds: float = 0.0,
+    probe: bool = False,
+    lease_ms: int = STORY_LEASE_MS,
+) -> Iterator[StoryLease]:
+    """A place for a story that calls Zuora outside a sync, counted with the live leases.
+
+    Waits up to `wait_seconds` for one, then raises BusyError. `probe` ignores a pause and the limit: a person looks
+    for what is wrong.
+    """
+    deadline = time.monotonic() + wait_seconds
+    while (lease := take_story_lease(database, story, share, lease_ms=lease_ms, probe=probe)) is None:
+        if time.monotonic() >= deadline:
+            raise BusyError(
+                "All calls to Zuora that we allow ourselves are in use, or Zuora is paused: try again soon."
+            )
+        time.sleep(_LOOK_AGAIN)
+    try:
+        yield lease
+    finally:
+        lease.give_back()
+
+
+def take_story_lease(
+    database: Database, story: str, share: Share, *, lease_ms: int = STORY_LEASE_MS, probe: bool = False
+) -> StoryLease | None:
+    """What `hold_story_lease` holds, for whoever gives it back in another thread; None where none is free now."""
+    with database.transaction() as session:
+        limit = lock_limit(database, session, share)
+        if limit.room < 1 and not probe:
+            return None
+        session.connection().execute(database.sql("DELETE FROM zuora_lease WHERE lease_until <= {now}"))
+        row = ZuoraLeaseRow(story=story, lease_until=limit.now + lease_ms)
+        session.add(row)
+        session.flush()
+        assert row.id is not None  # noqa: S101 - the database gave it
+        return StoryLease(database, share, row.id, lease_ms)
+
+
+def remember_tenant(database: Database, session: Session, tenant: str) -> None:
+    """Write down the tenant that fills this store, the first time; raises WrongTenant when it is another's."""
+    session.connection().execute(database.sql(_REMEMBER_TENANT), {"tenant": tenant})
+    check_tenant(session, tenant)
+
+
+def check_tenant(session: Session, tenant: str) -> None:
+    """Raise WrongTenant when the store was filled from another tenant than `tenant`."""
+    stored = read_tenant(session)
+    if stored is not None and stored != tenant:
+        raise WrongTenant(
+            f"The store was filled from {stored}, the credentials are those of {tenant}:"
+            " check ZUORA_BASE_URL and the OAuth client."
+        )
+
+
+def read_tenant(session: Session) -> str | None:
+    """The tenant that fills this store; None before the first call to Zuora."""
+    row = session.get(StoreTenantRow, 1)
+    return row.tenant if row else None
+
+
+def _limit(
+    database: Database, session: Session, row: ZuoraLimitRow, share: Share, ended: Sequence[Lease] = ()
+) -> Limit:
+    statement = database.sql(_LIVE.replace("{ended}", _ENDED[database.dialect]))
+    now, live = session.connection().execute(statement, {"ended": json.dumps(ended)}).one()
+    return Limit(row=row, share=share, now=int(now), live=int(live))
+
+
+def _pause(trouble: int) -> int:
+    return min(FIRST_PAUSE_MS << min(trouble - 1, 20), LONGEST_PAUSE_MS)
+
+
+def _is_well(limit: Limit) -> bool:
+    row = limit.row
+    return row.trouble == 0 and not row.doubts and row.permitted >= limit.share.max_concurrency
+
+
+def _utc_day(now: int) -> date:
+    return datetime.fromtimestamp(now / 1000, UTC).date()

@@ -1,0 +1,143 @@
+"""Questions that people at the admin pages leave for the workers, and their answers.
+
+The web side never reaches Zuora: it leaves a row here, and a worker takes it together with a place among those who call
+Zuora, both for one lease. A worker that dies is simply late: the lease runs out and another takes the question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from sync_service.errors import BusyError, LeaseLost
+from sync_service.queue.limit import Share, StoryLease, take_story_lease
+from sync_service.store.engine import Database
+from sync_service.store.tables import AskRow
+
+#: What a sync of a key would change.
+PLAN = "plan"
+#: An answer is computed within 60 s; what is not there by then is another's.
+LEASE_MS = 90_000
+#: Questions of one person that wait at the same time; more are refused.
+MOST_OPEN = 5
+#: More workers than this one question may end without an answer.
+MOST_ATTEMPTS = 3
+#: Nobody looks at an answer that old.
+KEEP_MS = 86_400_000
+
+_OPEN = """
+SELECT id FROM ask WHERE answered_at IS NULL AND (lease_until IS NULL OR lease_until <= {now}) ORDER BY id LIMIT 1
+"""
+_TAKE = """
+UPDATE ask SET token = token + 1, lease_until = {now} + :lease
+WHERE id = (SELECT id FROM ask WHERE answered_at IS NULL AND (lease_until IS NULL OR lease_until <= {now})
+            ORDER BY id LIMIT 1 {lock})
+RETURNING id, what, key, token
+"""
+_FORGET = "DELETE FROM ask WHERE asked_at < {now} - :keep"
+
+
+class TooManyAsked(BusyError):
+    """Several previews that you asked for are not there yet: wait for them first."""
+
+    code = "too many asked"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A question in a worker's hands."""
+
+    id: int
+    what: str
+    key: str
+    #: The fence, and how many workers have had it.
+    token: int
+    #: The worker's place among those who call Zuora.
+    place: StoryLease
+
+
+def leave(database: Database, session: Session, what: str, key: str, actor: str) -> int:
+    """Ask, durable with the caller's transaction; returns the question's id.
+
+    The same question of the same person that still waits is not asked twice. Raises TooManyAsked.
+    """
+    theirs = select(AskRow).where(AskRow.actor == actor, col(AskRow.answered_at).is_(None))
+    waiting = session.exec(theirs.order_by(col(AskRow.id))).all()
+    for each in waiting:
+        if (each.what, each.key) == (what, key) and each.id is not None:
+            return each.id
+    if len(waiting) >= MOST_OPEN:
+        raise TooManyAsked
+    row = AskRow(what=what, key=key, actor=actor, asked_at=database.now(session))
+    session.add(row)
+    session.flush()
+    assert row.id is not None  # noqa: S101 - the database gave it
+    return row.id
+
+
+def is_anything_asked(database: Database) -> bool:
+    """Whether a question waits that nobody has. Takes no lock, so that an idle worker writes nothing."""
+    with database.reading() as session:
+        return session.connection().execute(database.sql(_OPEN)).first() is not None
+
+
+def take(database: Database, share: Share, *, lease_ms: int = LEASE_MS) -> Taken | None:
+    """The oldest question that waits, with a place among those who call Zuora; None where either cannot be had now.
+
+    Whoever takes it ends with `answer`, `refuse` or `put_back`, and then gives the place back.
+    """
+    place = take_story_lease(database, "ask", share, lease_ms=lease_ms)
+    if place is None:
+        return None
+    with database.transaction() as session:
+        row = session.connection().execute(database.sql(_TAKE), {"lease": lease_ms}).one_or_none()
+    if row is None:
+        place.give_back()
+        return None
+    taken = Taken(row.id, row.what, row.key, row.token, place)
+    if taken.token > MOST_ATTEMPTS:
+        refuse(
+            database, taken, f"{MOST_ATTEMPTS} workers ended without an answer: look at the worker's log.", "crashed"
+        )
+        place.give_back()
+        return None
+    return taken
+
+
+def answer(database: Database, taken: Taken, found: Mapping[str, Any]) -> None:
+    """Keep what was found. Raises LeaseLost where another has taken over."""
+    with database.transaction() as session:
+        row = _lock_owned(session, taken)
+        row.answer, row.answered_at, row.lease_until = dict(found), database.now(session), None
+
+
+def refuse(database: Database, taken: Taken, error: str, code: str) -> None:
+    """Keep why there is no answer. Raises LeaseLost where another has taken over."""
+    with database.transaction() as session:
+        row = _lock_owned(session, taken)
+        row.error, row.error_code = error, code
+        row.answered_at, row.lease_until = database.now(session), None
+
+
+def put_back(database: Database, taken: Taken) -> None:
+    """Let another worker take it at once: a graceful stop. Raises LeaseLost."""
+    with database.transaction() as session:
+        row = _lock_owned(session, taken)
+        row.lease_until = None
+
+
+def forget_answers(database: Database) -> int:
+    """Delete what was asked more than KEEP_MS ago; returns how many. Repeatable."""
+    with database.transaction() as session:
+        return session.connection().execute(database.sql(_FORGET), {"keep": KEEP_MS}).rowcount
+
+
+def _lock_owned(session: Session, taken: Taken) -> AskRow:
+    statement = select(AskRow).where(AskRow.id == taken.id).with_for_update()
+    row = session.exec(statement).one_or_none()
+    if row is None or row.token != taken.token or row.lease_until is None or row.answered_at is not None:
+        raise LeaseLost
+    return row

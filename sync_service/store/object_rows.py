@@ -1,0 +1,116 @@
+"""The rows of Limio's objects: which table holds which record type, and a document written with its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import CompoundSelect, bindparam, null, union_all
+from sqlmodel import Session, col, select
+
+from sync_service.store.tables import (
+    AddOnRow,
+    AddressRow,
+    CustomerRow,
+    EventRow,
+    IdentityRow,
+    LimioObject,
+    OrderRow,
+    PaymentMethodRow,
+    RelationRow,
+    ScheduleRow,
+    SubscriptionOfferRow,
+    SubscriptionRow,
+    ZuoraLinkRow,
+)
+from sync_service.subscription.limio.columns import derive_columns
+from sync_service.subscription.limio.documents import moment_of
+from sync_service.subscription.plan import Document
+
+#: Table by record type, in the order in which whoever writes several takes their locks.
+OBJECT_ROWS: Mapping[str, type[LimioObject]] = {
+    row.record_type_name: row
+    for row in (
+        IdentityRow,
+        CustomerRow,
+        SubscriptionRow,
+        OrderRow,
+        SubscriptionOfferRow,
+        AddOnRow,
+        AddressRow,
+        ScheduleRow,
+        PaymentMethodRow,
+        EventRow,
+    )
+}
+
+# Made once, as everywhere on a sync's way.
+_REFERRED = (
+    select(SubscriptionRow)
+    .where(SubscriptionRow.reference == bindparam("number"))
+    .order_by(col(SubscriptionRow.id))
+    .limit(1)
+)
+#: Each address with the use that a relation makes of it, NULL where it is the subscription's own.
+_ADDRESSES: CompoundSelect[*tuple[Any, ...]] = union_all(
+    select(AddressRow.document, null(), null()).where(AddressRow.subscription_id == bindparam("subscription_id")),
+    select(AddressRow.document, RelationRow.relationship_type, RelationRow.relationship_id)
+    .join(RelationRow, col(RelationRow.object_id) == col(AddressRow.id))
+    .where(RelationRow.subscription_id == bindparam("subscription_id"))
+    .where(RelationRow.record_type == AddressRow.record_type_name),
+)
+
+
+def new_row(record_type: str, document: Document, *, subscription_id: str | None, synced_at: int | None) -> LimioObject:
+    """A row, not yet in any session, for a document that has its id."""
+    columns = derive_columns(record_type, document).values
+    values = {"subscription_id": subscription_id, **columns}
+    return OBJECT_ROWS[record_type](id=document["id"], document=dict(document), synced_at=synced_at, **values)
+
+
+def write_document(row: LimioObject, document: Document, *, synced_at: int | None) -> tuple[str, ...]:
+    """Let `row` hold `document`, columns and all; returns the paths of values that no column can hold.
+
+    A subscription that the row already belongs to stays, unless the document names one itself.
+    """
+    columns = derive_columns(row.record_type_name, document)
+    row.document = dict(document)
+    row.synced_at = synced_at
+    for name, value in columns.values.items():
+        setattr(row, name, value)
+    return columns.unfit
+
+
+def find_subscription(session: Session, number: str) -> SubscriptionRow | None:
+    """Limio's subscription of that Zuora number: the one linked to it, else the one whose reference it is."""
+    link = session.get(ZuoraLinkRow, number)
+    if link is not None and link.subscription_id is not None:
+        return session.get(SubscriptionRow, link.subscription_id)
+    return session.exec(_REFERRED, params={"number": number}).first()
+
+
+def read_addresses(session: Session, subscription_id: str) -> tuple[dict[str, Any], ...]:
+    """All addresses of a subscription, shared ones as this subscription uses them; the newest last."""
+    rows = session.connection().execute(_ADDRESSES, {"subscription_id": subscription_id})
+    return tuple(sorted((_as_used(*row) for row in rows), key=_age))
+
+
+def read_shared(session: Session, row_class: type[LimioObject], subscription_id: str) -> list[dict[str, Any]]:
+    """The `row_class` objects that belong to the subscription besides the one that their own row names."""
+    uses = session.exec(
+        select(row_class.document, RelationRow.relationship_type, RelationRow.relationship_id)
+        .join(RelationRow, col(RelationRow.object_id) == col(row_class.id))
+        .where(RelationRow.subscription_id == subscription_id, RelationRow.record_type == row_class.record_type_name)
+    )
+    return [_as_used(*use) for use in uses]
+
+
+def _as_used(document: Mapping[str, Any], relationship_type: str | None, relationship_id: str | None) -> dict[str, Any]:
+    if not relationship_type:
+        return dict(document)
+    return {**document, "relationship_type": relationship_type, "relationship_id": relationship_id}
+
+
+def _age(document: Mapping[str, Any]) -> tuple[str, str]:
+    moment = moment_of(document.get("start"))
+    return (moment.isoformat() if moment else "", str(document.get("id")))

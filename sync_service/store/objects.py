@@ -1,0 +1,211 @@
+"""Limio's object reads over the local store: one object, a page of them, everything related to one.
+
+Limio's objects API: `GET /objects/limio/{path_type}/{id}`, `…?limit&queryMore`, `…/{id}/related`.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import union
+from sqlmodel import Session, col, select
+
+from sync_service.errors import SyncServiceError
+from sync_service.store.object_rows import OBJECT_ROWS, read_addresses, read_shared
+from sync_service.store.tables import (
+    AddOnRow,
+    CustomerRow,
+    EventRow,
+    IdentityRow,
+    LimioObject,
+    OrderRow,
+    PaymentMethodRow,
+    RelationRow,
+    ScheduleRow,
+    SubscriptionOfferRow,
+    SubscriptionRow,
+)
+
+#: The most objects in one page.
+MOST_ON_A_PAGE = 1000
+
+#: What Limio calls each record type in an address; the singular forms are taken too.
+_PLURALS = {
+    "subscriptions": "subscription",
+    "schedules": "schedule",
+    "subscription_offers": "subscription_offer",
+    "add_ons": "add_on",
+    "addresses": "address",
+    "customers": "customer",
+    "identities": "identity",
+    "events": "event",
+    "orders": "order",
+    "payment_methods": "payment_method",
+}
+#: Limio's other path types, of which this store holds nothing.
+_EMPTY_TYPES = frozenset(
+    {"user_entitlements", "user_entitlement", "gift_code", "gift_codes", "promo_codes_v2", "process", "processes"}
+)
+_OWNED_BY_SUBSCRIPTION: tuple[type[LimioObject], ...] = (
+    OrderRow,
+    SubscriptionOfferRow,
+    AddOnRow,
+    ScheduleRow,
+    PaymentMethodRow,
+    EventRow,
+)
+
+
+class UnknownObjectType(SyncServiceError):
+    """Limio has no objects of this type."""
+
+    code = "unknown object type"
+
+
+class CursorInvalid(SyncServiceError):
+    """`queryMore` is not one that this list gave out: start again without it."""
+
+    code = "cursor invalid"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Some objects and, where there are more, what to ask for them with."""
+
+    items: tuple[dict[str, Any], ...]
+    query_more: str | None = None
+
+
+def read_object(session: Session, path_type: str, object_id: str) -> dict[str, Any] | None:
+    """The object as Limio shows it; None where there is none. Raises UnknownObjectType."""
+    row_class = _row_class(path_type)
+    row = session.get(row_class, object_id) if row_class else None
+    return dict(row.document) if row else None
+
+
+def list_objects(session: Session, path_type: str, limit: int, query_more: str | None = None) -> Page:
+    """Up to `limit` objects (1 to 1000) in the order of their ids, after those of the page that gave `query_more`.
+
+    An object that stays in the store is on exactly one page, whatever is written meanwhile.
+    Raises UnknownObjectType and CursorInvalid.
+    """
+    row_class = _row_class(path_type)
+    after = _open_cursor(row_class, query_more) if query_more else ""
+    if row_class is None:
+        return Page(items=())
+    limit = max(1, min(limit, MOST_ON_A_PAGE))
+    in_order = select(row_class).where(row_class.id > after).order_by(col(row_class.id)).limit(limit + 1)
+    rows = session.exec(in_order).all()
+    more = _seal_cursor(row_class, rows[limit - 1].id) if len(rows) > limit else None
+    return Page(items=tuple(dict(row.document) for row in rows[:limit]), query_more=more)
+
+
+def read_related(session: Session, path_type: str, object_id: str) -> tuple[dict[str, Any], ...] | None:
+    """Everything that is related to the object, not in pages; None where the object is unknown.
+
+    A subscription: its people, orders, offers, add-ons, addresses, schedule, payment methods and events. A customer,
+    an identity or an order: its subscriptions and what is related to those. Anything else: its subscriptions, their
+    owner and customer. Raises UnknownObjectType.
+    """
+    row_class = _row_class(path_type)
+    row = session.get(row_class, object_id) if row_class else None
+    if row is None:
+        return None
+    subscriptions = _subscriptions_of(session, row)
+    found: list[dict[str, Any]] = [dict(subscription.document) for subscription in subscriptions]
+    found += _people(session, [row, *subscriptions])
+    if isinstance(row, SubscriptionRow | CustomerRow | IdentityRow | OrderRow):
+        for subscription in subscriptions:
+            found += _belongings(session, subscription)
+    return _without_repeats(found, row)
+
+
+def _row_class(path_type: str) -> type[LimioObject] | None:
+    if path_type in _EMPTY_TYPES:
+        return None
+    record_type = _PLURALS.get(path_type, path_type)
+    if record_type not in OBJECT_ROWS:
+        raise UnknownObjectType(f"Limio has no objects of the type {path_type!r}.")
+    return OBJECT_ROWS[record_type]
+
+
+def _seal_cursor(row_class: type[LimioObject], last_id: str) -> str:
+    content = json.dumps({"v": 1, "t": row_class.record_type_name, "a": last_id}, separators=(",", ":"))
+    return urlsafe_b64encode(content.encode()).decode().rstrip("=")
+
+
+def _open_cursor(row_class: type[LimioObject] | None, query_more: str) -> str:
+    try:
+        padding = "=" * (-len(query_more) % 4)
+        content = json.loads(urlsafe_b64decode(query_more.encode("ascii") + padding.encode()))
+    except (ValueError, binascii.Error, RecursionError):
+        raise CursorInvalid from None
+    if row_class is None or not isinstance(content, dict) or content.get("t") != row_class.record_type_name:
+        raise CursorInvalid
+    last_id = content.get("a")
+    if content.get("v") != 1 or not isinstance(last_id, str) or "\0" in last_id or not _is_encodable(last_id):
+        raise CursorInvalid
+    return last_id
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _subscriptions_of(session: Session, row: LimioObject) -> list[SubscriptionRow]:
+    if isinstance(row, SubscriptionRow):
+        return [row]
+    # One list of ids, so that the databases begin with the few and not with all subscriptions.
+    ids = [
+        select(RelationRow.subscription_id).where(RelationRow.object_id == row.id),
+        select(SubscriptionRow.id).where(SubscriptionRow.id == row.subscription_id),
+    ]
+    if isinstance(row, CustomerRow):
+        ids.append(select(SubscriptionRow.id).where(SubscriptionRow.customer == row.id))
+    elif isinstance(row, IdentityRow):
+        ids.append(select(SubscriptionRow.id).where(SubscriptionRow.owner == row.id))
+    elif isinstance(row, OrderRow):
+        ids.append(select(SubscriptionRow.id).where(SubscriptionRow.order_id == row.id))
+    belongs = col(SubscriptionRow.id).in_(union(*ids))
+    return list(session.exec(select(SubscriptionRow).where(belongs).order_by(col(SubscriptionRow.id))))
+
+
+def _people(session: Session, rows: Iterable[LimioObject]) -> list[dict[str, Any]]:
+    owners = {row.owner for row in rows} - {None}
+    customers = {row.customer for row in rows if isinstance(row, SubscriptionRow)} - {None}
+    people: list[LimioObject] = [
+        *session.exec(select(CustomerRow).where(col(CustomerRow.id).in_(customers)).order_by(col(CustomerRow.id))),
+        *session.exec(select(IdentityRow).where(col(IdentityRow.id).in_(owners)).order_by(col(IdentityRow.id))),
+    ]
+    return [dict(person.document) for person in people]
+
+
+def _belongings(session: Session, subscription: SubscriptionRow) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    order = session.get(OrderRow, subscription.order_id) if subscription.order_id else None
+    if order is not None:
+        found.append(dict(order.document))
+    for row_class in _OWNED_BY_SUBSCRIPTION:
+        rows = select(row_class).where(row_class.subscription_id == subscription.id).order_by(col(row_class.id))
+        found += [dict(row.document) for row in session.exec(rows)]
+        found += read_shared(session, row_class, subscription.id)
+    return found + list(read_addresses(session, subscription.id))
+
+
+def _without_repeats(found: Iterable[Mapping[str, Any]], row: LimioObject) -> tuple[dict[str, Any], ...]:
+    """One address used in two ways is two items, as in Limio; anything else that several ways lead to is one."""
+    once: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for document in found:
+        key = (document.get("id"), document.get("relationship_type"))
+        if document.get("id") != row.id:
+            once.setdefault(key, dict(document))
+    return tuple(once.values())

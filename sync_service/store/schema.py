@@ -1,0 +1,57 @@
+"""The database's schema: bringing it up to date and refusing to work on one that is not.
+
+Migrations are Alembic's. `upgrade` may run on several hosts at once: one works, the others wait and find it done.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from sync_service.errors import SchemaOutdated
+from sync_service.store.engine import Database
+
+#: Any number that nobody else uses for an advisory lock in our database.
+_UPGRADE_LOCK = 7_261_493
+
+
+def upgrade(database: Database) -> str:
+    """Bring the schema to this release's newest step and return its name. Idempotent; waits for another host's."""
+    with database.transaction() as session:  # SQLite: one writer; PostgreSQL: the advisory lock
+        connection = session.connection()
+        if database.dialect == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+        command.upgrade(alembic_config(connection), "head")
+        return _applied(connection) or ""
+
+
+def check_schema(database: Database) -> None:
+    """Raise SchemaOutdated where the database is older than this release needs.
+
+    One step newer than we know is accepted: during a rolling release the new hosts migrate first.
+    """
+    script = ScriptDirectory.from_config(alembic_config(None))
+    with database.reading() as session:
+        applied = _applied(session.connection())
+    known = {revision.revision for revision in script.walk_revisions()}
+    if applied == script.get_current_head() or (applied is not None and applied not in known):
+        return
+    raise SchemaOutdated
+
+
+def _applied(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def alembic_config(connection: Connection | None) -> Config:
+    """Alembic's view of our migrations, to run on `connection`."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

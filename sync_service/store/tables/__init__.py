@@ -1,0 +1,79 @@
+"""The tables. Importing this registers them all.
+
+Times of ours are milliseconds since 1970 in UTC by the database's clock.
+"""
+
+from sync_service.store.tables.access import (
+    AdminActionRow,
+    AdminSessionRow,
+    AdminUserRow,
+    OauthClientRow,
+    ThrottleRow,
+)
+from sync_service.store.tables.limio import (
+    AddOnRow,
+    AddressRow,
+    CustomerRow,
+    EventRow,
+    IdentityRow,
+    LimioObject,
+    OrderRow,
+    PaymentMethodRow,
+    RelationRow,
+    ScheduleRow,
+    SubscriptionOfferRow,
+    SubscriptionRow,
+)
+from sync_service.store.tables.reads import (
+    ScrubMarkRow,
+    StoreTenantRow,
+    SubscriptionAliasRow,
+    SweepSeenRow,
+    ZuoraAccountRow,
+    ZuoraLinkRow,
+)
+from sync_service.store.tables.requests import (
+    CalloutRow,
+    JobRow,
+    SyncCauseRow,
+    SyncRequestRow,
+    SyncRunRow,
+    ZuoraLeaseRow,
+    ZuoraLimitRow,
+)
+from sync_service.store.tables.wishes import AskRow, BackfillWishRow
+
+__all__ = [
+    "AddOnRow",
+    "AddressRow",
+    "AdminActionRow",
+    "AdminSessionRow",
+    "AdminUserRow",
+    "AskRow",
+    "BackfillWishRow",
+    "CalloutRow",
+    "CustomerRow",
+    "EventRow",
+    "IdentityRow",
+    "JobRow",
+    "LimioObject",
+    "OauthClientRow",
+    "OrderRow",
+    "PaymentMethodRow",
+    "RelationRow",
+    "ScheduleRow",
+    "ScrubMarkRow",
+    "StoreTenantRow",
+    "SubscriptionAliasRow",
+    "SubscriptionOfferRow",
+    "SubscriptionRow",
+    "SweepSeenRow",
+    "SyncCauseRow",
+    "SyncRequestRow",
+    "SyncRunRow",
+    "ThrottleRow",
+    "ZuoraAccountRow",
+    "ZuoraLeaseRow",
+    "ZuoraLimitRow",
+    "ZuoraLinkRow",
+]

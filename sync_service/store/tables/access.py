@@ -1,0 +1,90 @@
+"""Who may come in, and what they did."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Text,
+    UniqueConstraint,
+)
+from sqlmodel import Field, SQLModel
+
+from sync_service.store.tables.kinds import COUNTER
+
+
+class OauthClientRow(SQLModel, table=True):
+    """A client of our token endpoint."""
+
+    __tablename__ = "oauth_client"
+    __table_args__ = (UniqueConstraint("name"),)
+
+    client_id: str = Field(primary_key=True, sa_type=Text)
+    name: str = Field(sa_type=Text)
+    #: argon2 hash; the secret itself is shown once and kept nowhere.
+    secret_hash: str = Field(sa_type=Text)
+    #: Space-delimited.
+    scope: str = Field(sa_type=Text)
+    #: Zuora itself uses this client: answers are those for callouts.
+    callout: bool = False
+    created_at: int = Field(sa_type=BigInteger)
+    revoked_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class ThrottleRow(SQLModel, table=True):
+    """Failed log-ins in one window of time, over all hosts."""
+
+    __tablename__ = "throttle"
+
+    name: str = Field(primary_key=True, sa_type=Text)
+    window_began: int = Field(sa_type=BigInteger)
+    failures: int = 0
+
+
+class AdminUserRow(SQLModel, table=True):
+    """A person who may log in to the admin pages."""
+
+    __tablename__ = "admin_user"
+
+    #: In lower case.
+    email: str = Field(primary_key=True, sa_type=Text)
+    #: argon2 hash; None for somebody who comes in by single sign-on alone.
+    password_hash: str | None = Field(default=None, sa_type=Text)
+    #: Until then a temporary password works, and only to choose another; None for a password of the person's own.
+    password_until: int | None = Field(default=None, sa_type=BigInteger)
+    #: The account at the identity provider that came in first with this address; no other may.
+    issuer: str | None = Field(default=None, sa_type=Text)
+    subject: str | None = Field(default=None, sa_type=Text)
+    #: viewer or operator.
+    role: str = Field(sa_type=Text)
+    created_at: int = Field(sa_type=BigInteger)
+    #: Since then the person may no longer log in.
+    disabled_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class AdminSessionRow(SQLModel, table=True):
+    """One log-in, until it expires or the person logs out."""
+
+    __tablename__ = "admin_session"
+
+    #: Hash of the cookie: who reads this table can log in as nobody.
+    token_hash: str = Field(primary_key=True, sa_type=Text)
+    email: str = Field(sa_type=Text, index=True)
+    #: By the identity provider, not by a password.
+    signed_on: bool = False
+    began_at: int = Field(sa_type=BigInteger)
+    #: The last page that was asked for, give or take a minute.
+    seen_at: int = Field(sa_type=BigInteger, index=True)
+
+
+class AdminActionRow(SQLModel, table=True):
+    """Who did what in the admin pages or to their users. Only ever added to."""
+
+    __tablename__ = "admin_action"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=COUNTER)
+    at: int = Field(sa_type=BigInteger)
+    actor: str = Field(sa_type=Text)
+    #: A word or two, such as `sync`, `release held`, `client revoked`.
+    action: str = Field(sa_type=Text)
+    #: What it was done to.
+    target: str | None = Field(default=None, sa_type=Text)

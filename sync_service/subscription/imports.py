@@ -1,0 +1,65 @@
+"""Whether a subscription that Limio never saw may be imported. Pure.
+
+A callout, an API caller, a person or a given list asks for one subscription by name; a sweep comes upon it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sync_service.subscription.zuora import Trigger, ZuoraSubscription
+
+#: Somebody decided for this very subscription.
+_DECIDED = frozenset({Trigger.ADMIN, Trigger.CLI, Trigger.BACKFILL})
+#: Somebody named this very subscription.
+_NAMED = _DECIDED | {Trigger.CALLOUT, Trigger.WORKFLOW, Trigger.EVENT, Trigger.API}
+_OVER = frozenset({"Cancelled", "Expired"})
+#: A sweep leaves a new subscription to Limio's own order, which may still be on its way here.
+_YOUNG = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportRules:
+    """The settings that decide: IMPORT_UNKNOWN is `all`, and LIMIO_REFERENCE_FORMAT."""
+
+    import_all: bool
+    #: A regular expression that every reference made by Limio matches; empty is off.
+    limio_reference_format: str
+    tenant_zone: ZoneInfo
+
+
+def refuse_import(
+    subscription: ZuoraSubscription, triggers: Collection[str], rules: ImportRules, *, echoed: bool, now: datetime
+) -> str | None:
+    """Why this unknown subscription stays out, in words for people; None imports it. `now` has a zone."""
+    if subscription.status == "Draft":
+        return "It is a draft in Zuora."
+    made_by_limio = bool(
+        rules.limio_reference_format and re.fullmatch(rules.limio_reference_format, subscription.number)
+    )
+    if made_by_limio and not _DECIDED.intersection(triggers):
+        return "Its number is a Limio reference, so it is missing from what was loaded: load it, or sync it by hand."
+    if _NAMED.intersection(triggers):
+        return None
+    if not rules.import_all:
+        return "Nobody asked for it by name, and IMPORT_UNKNOWN is not `all`."
+    if subscription.status in _OVER:
+        return f"It is {subscription.status.lower()} in Zuora."
+    if echoed:
+        return "An order of Limio's own is behind it."
+    if _is_young(subscription, rules, now):
+        return "It is less than an hour old: Limio's own order may still arrive."
+    return None
+
+
+def _is_young(subscription: ZuoraSubscription, rules: ImportRules, now: datetime) -> bool:
+    """Zuora prints createTime in the tenant's zone without an offset; one that we cannot read is not young."""
+    try:
+        created = datetime.fromisoformat(subscription.create_time or "").replace(tzinfo=rules.tenant_zone)
+    except ValueError:
+        return False
+    return subscription.version == 1 and now - created < _YOUNG

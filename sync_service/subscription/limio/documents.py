@@ -1,0 +1,152 @@
+"""Limio objects as JSON documents: their names, their envelope, and values deep inside them. Pure.
+
+Shapes are those that Limio's objects API answers with. No function alters a document that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sync_service.subscription.plan import Document
+
+#: What Limio's ids begin with, by record type.
+ID_PREFIXES: Mapping[str, str] = {
+    "subscription": "sub",
+    "schedule": "schedule",
+    "subscription_offer": "subscription_offer",
+    "add_on": "add_on",
+    "address": "address",
+    "customer": "cus",
+    "identity": "id",
+    "event": "event",
+    "order": "order",
+    "payment_method": "pm",
+}
+#: Record types whose objects name their subscription in `related`.
+RELATED_TO_SUBSCRIPTION = frozenset({"schedule", "subscription_offer", "add_on", "event"})
+#: A reference is twelve base-32 digits, so sixty bits name one.
+REFERENCE_BITS = 60
+
+_BASE_32 = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
+_STATUS_AT_BIRTH = {"schedule": "pending-external", "event": "submitted"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Birth:
+    """What the store gives a new object. `at` is Limio's timestamp text; ids and the reference are random."""
+
+    id: str
+    reference: str
+    relationship_id: str
+    at: str
+    owner: str | None
+    customer: str | None
+    subscription_id: str | None
+
+
+def id_of(record_type: str, hex_digits: str) -> str:
+    """A Limio id: the record type's prefix and 32 hex digits."""
+    return f"{ID_PREFIXES[record_type]}-{hex_digits}"
+
+
+def reference_of(bits: int) -> str:
+    """The twelve base-32 digits that Limio's references consist of, for a number of sixty bits."""
+    return "".join(_BASE_32[(bits >> shift) & 31] for shift in range(REFERENCE_BITS - 5, -1, -5))
+
+
+def timestamp_of(milliseconds: int) -> str:
+    """`milliseconds` since 1970 as Limio prints time: ISO, milliseconds, Z."""
+    moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment_of(timestamp: Any) -> datetime | None:
+    """The moment that a Limio timestamp or date names, in UTC; None for anything else."""
+    if not isinstance(timestamp, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(timestamp.strip())
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def get_value(document: Document, path: str) -> Any:
+    """The value at the dotted `path`; None where any part of it is missing."""
+    value: Any = document
+    for key in path.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    return value
+
+
+def set_value(document: Document, path: str, value: Any) -> dict[str, Any]:
+    """A copy of `document` with `value` at the dotted `path`; missing parts are made, None stands as null."""
+    key, _, rest = path.partition(".")
+    if not rest:
+        return {**document, key: value}
+    inner = document.get(key)
+    return {**document, key: set_value(inner if isinstance(inner, Mapping) else {}, rest, value)}
+
+
+def merge(below: Document, above: Document) -> dict[str, Any]:
+    """Both documents in one: where they disagree `above` counts; what only one has, however deep, stays.
+
+    Lists are values: one replaces the other whole.
+    """
+    merged = dict(below)
+    for key, value in above.items():
+        mine = merged.get(key)
+        both = isinstance(mine, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(mine, value) if both else value  # type: ignore[arg-type] # both says that it is a Mapping
+    return merged
+
+
+def as_json(value: Any) -> Any:
+    """`value` with dates and decimals as text, so that JSON can hold it; everything else as it is."""
+    match value:
+        case Mapping():
+            return {str(key): as_json(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [as_json(inner) for inner in value]
+        case Decimal():
+            return str(value)
+        case date():
+            return value.isoformat()
+    return value
+
+
+def complete(record_type: str, document: Document, birth: Birth) -> dict[str, Any]:
+    """A new object: `document` inside Limio's envelope, with what the store gives it."""
+    reference = document.get("reference") or birth.reference
+    envelope: dict[str, Any] = {
+        "status": _STATUS_AT_BIRTH.get(record_type, "active"),
+        "data": {},
+        **as_json(document),
+        "id": birth.id,
+        "service": "limio",
+        "record_type": record_type,
+        "mode": "production",
+        "reference": reference,
+        "owner": birth.id if record_type == "identity" else birth.owner,
+        "created": birth.at,
+        "updated": birth.at,
+    }
+    if record_type == "subscription":
+        envelope["customer"] = birth.customer
+        envelope.setdefault("name", reference)
+    elif record_type == "subscription_offer":
+        envelope["customer"] = birth.customer
+    elif record_type == "address":
+        # Limio's addresses point at themselves: `relationship_id` stands for the tie to the subscription.
+        envelope |= {"related": birth.id, "relationship_id": birth.relationship_id}
+        envelope["start"] = document.get("start") or birth.at
+    if record_type in RELATED_TO_SUBSCRIPTION:
+        envelope["related"] = birth.subscription_id
+    return envelope

@@ -1,0 +1,219 @@
+"""The difference between what the Limio store holds and what Zuora says: pure, total, deterministic.
+
+The order in which Zuora or the store lists things makes no difference, and a plan that was applied leaves none.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from sync_service.subscription.contacts.addresses import compare_addresses
+from sync_service.subscription.contacts.customer import compare_customer, values_for_import
+from sync_service.subscription.limio.documents import get_value
+from sync_service.subscription.plan import Cancel, Change, Create, Document, FieldChange, LimioState, SyncPlan, Update
+from sync_service.subscription.rules import Rules
+from sync_service.subscription.schedule.due import due_schedule
+from sync_service.subscription.schedule.entries import coming_payments, compare_schedule
+from sync_service.subscription.terms import (
+    as_timestamp,
+    compare_terms,
+    end_of_term,
+    is_cancel_set,
+    limio_status,
+    next_look,
+    status_on,
+)
+from sync_service.subscription.zuora import ZuoraState, ZuoraSubscription
+
+__all__ = ["Rules", "is_drastic", "reconcile"]
+
+
+def reconcile(current: LimioState, zuora: ZuoraState, today: date, rules: Rules) -> SyncPlan:
+    """What has to change in the store so that it says what Zuora says; `today` is the tenant's day.
+
+    A version that is not the latest, and a draft, change nothing. Without a preview the schedule is left alone, and
+    where it was needed somebody looks again within a month. Raises PreviewIncomplete where the preview contradicts the
+    charges.
+    """
+    subscription = zuora.subscription
+    refusal = _refuse(subscription)
+    if refusal is not None:
+        return SyncPlan(number=subscription.number, notes=(refusal,))
+    changes: list[Change] = []
+    notes: list[str] = []
+    if current.subscription is None:
+        changes += _import(current, zuora, today)
+    else:
+        changes += _compare_subscription(current, current.subscription, zuora, today, rules)
+    people, again = _compare_customer(current, zuora)
+    if limio_status(subscription, today) is None:
+        notes.append(f"Limio has no status for Zuora's {status_on(subscription, today)}: it was left alone.")
+    payments, payment_notes, cut_short = _compare_schedule(current, zuora, today, rules)
+    addresses, address_notes = _compare_addresses(current, zuora)
+    changes += [*people, *payments, *addresses]
+    return SyncPlan(
+        number=subscription.number,
+        changes=tuple(changes),
+        notes=(*notes, *payment_notes, *address_notes),
+        look_again_on=next_look(subscription, today, rules, cut_short=cut_short),
+        again=again,
+        empties_schedule=_empties_schedule(current, payments, today),
+    )
+
+
+def is_drastic(plan: SyncPlan, current: LimioState) -> bool:
+    """Whether `plan` cancels the subscription, or leaves none of the payments that were still to come."""
+    if plan.empties_schedule:
+        return True
+    cancelled = any(
+        change.record_type == "subscription"
+        and isinstance(change, Update)
+        and any(field.path == "status" and field.after == "cancelled" for field in change.fields)
+        for change in plan.changes
+    )
+    return cancelled and current.subscription is not None
+
+
+def _refuse(subscription: ZuoraSubscription) -> str | None:
+    """Why this answer is nothing to sync by; None where it is."""
+    if not subscription.is_latest or subscription.status == "Expired":
+        return f"Version {subscription.version} is not the latest one in Zuora: nothing was changed."
+    if subscription.status == "Draft":
+        return "It is a draft in Zuora, which Limio has no status for: nothing was changed."
+    return None
+
+
+def _compare_subscription(
+    current: LimioState, document: Document, zuora: ZuoraState, today: date, rules: Rules
+) -> list[Change]:
+    """Term, auto-renew, status and owner of a subscription that Limio has; a new owner comes before it."""
+    created, moved = _move(current, document, zuora)
+    fields = [*compare_terms(document, zuora.subscription, today, rules), *moved]
+    if not fields:
+        return created
+    return [
+        *created,
+        Update(
+            record_type="subscription",
+            id=str(document["id"]),
+            fields=tuple(fields),
+            reason=f"Version {zuora.subscription.version} in Zuora differs.",
+        ),
+    ]
+
+
+def _move(current: LimioState, document: Document, zuora: ZuoraState) -> tuple[list[Change], list[FieldChange]]:
+    """An owner transfer: another account than at the last read. The old customer is not touched.
+
+    Where the account has no owner yet the plan creates one, and `owner` and `customer` change to None, which stands
+    for the ids that the store gives them.
+    """
+    subscription = zuora.subscription
+    if not _is_moved(current, subscription):
+        return [], []
+    ids = {"owner": current.account_owner, "customer": current.account_customer}
+    fields = [
+        FieldChange(path=path, before=document.get(path), after=after)
+        for path, after in ids.items()
+        if after is None or document.get(path) != after
+    ]
+    return _create_owner(current, zuora), fields
+
+
+def _is_moved(current: LimioState, subscription: ZuoraSubscription) -> bool:
+    return current.linked_account_id is not None and subscription.account_id not in (None, current.linked_account_id)
+
+
+def _create_owner(current: LimioState, zuora: ZuoraState) -> list[Change]:
+    """The identity and the customer of the account, where the store keeps none for it: one owner per Zuora account."""
+    subscription = zuora.subscription
+    created: list[Change] = []
+    if current.account_owner is None:
+        account = subscription.account_number or subscription.number
+        document: dict[str, Any] = {"status": "active", "name": account, "data": {}}
+        created.append(Create(record_type="identity", document=document, reason="The Zuora account is new to Limio."))
+    if current.account_customer is None:
+        document = {"status": "active", "data": dict(values_for_import(zuora.account, subscription))}
+        created.append(Create(record_type="customer", document=document, reason="The Zuora account is new to Limio."))
+    return created
+
+
+def _import(current: LimioState, zuora: ZuoraState, today: date) -> list[Change]:
+    """A subscription that Limio never saw, with its owner: shown, but no commerce actions (`external`)."""
+    subscription = zuora.subscription
+    start, end = subscription.start or subscription.term_start, end_of_term(subscription, today)
+    term_start = subscription.term_start or start
+    data: dict[str, Any] = {
+        "startDate": as_timestamp(start) if start else None,
+        "termStartDate": as_timestamp(term_start) if term_start else None,
+        "termEndDate": end.isoformat() if end else None,
+        "attributes": {
+            "autoRenew": subscription.auto_renew and not is_cancel_set(subscription),
+            "external": True,
+        },
+    }
+    document: dict[str, Any] = {
+        "name": subscription.number,
+        "reference": subscription.number,
+        "status": limio_status(subscription, today) or "pending",
+        "start": start.isoformat() if start else None,
+        "data": {key: value for key, value in data.items() if value is not None},
+    }
+    document = {key: value for key, value in document.items() if value is not None}
+    create = Create(record_type="subscription", document=document, reason="Made in Zuora, new to Limio.")
+    return [*_create_owner(current, zuora), create]
+
+
+def _compare_customer(current: LimioState, zuora: ZuoraState) -> tuple[list[Change], bool]:
+    """Name and email, where this subscription's account writes them; and whether a newer look at them has to come.
+
+    A customer that was compared with a later read than ours keeps its values, and so does the one whom a transferred
+    subscription leaves.
+    """
+    customer = current.customer
+    if customer is None or not current.writes_customer:
+        return [], False
+    if _is_moved(current, zuora.subscription) and customer["id"] != current.account_customer:
+        return [], False
+    fields = compare_customer(customer, zuora.account)
+    if not fields or current.customer_is_newer:
+        return [], bool(fields)
+    reason = "The account's bill-to contact differs."
+    return [Update(record_type="customer", id=str(customer["id"]), fields=tuple(fields), reason=reason)], False
+
+
+def _compare_addresses(current: LimioState, zuora: ZuoraState) -> tuple[list[Create], list[str]]:
+    """New addresses and notes; none for a customer who was erased."""
+    if current.is_scrubbed:
+        return [], ["The customer was erased on request: name, email and addresses were left alone."]
+    return compare_addresses(current.addresses, zuora.subscription, zuora.account)
+
+
+def _compare_schedule(
+    current: LimioState, zuora: ZuoraState, today: date, rules: Rules
+) -> tuple[list[Change], list[str], bool]:
+    """Changes of the schedule, notes, and whether the preview is not all that is needed."""
+    preview, subscription = zuora.preview, zuora.subscription
+    if zuora.no_preview is not None:
+        return [], [f"The schedule was left alone: {zuora.no_preview}"], True
+    if preview is None:
+        return [], [], False
+    currency = subscription.currency or (zuora.account.currency if zuora.account else None)
+    due = due_schedule(subscription, preview, today, rules, currency)
+    external = current.subscription is None or get_value(current.subscription, "data.attributes.external") is True
+    # Limio calls its own payments by the offer's name.
+    name = None if external else get_value(current.subscription or {}, "data.name")
+    changes, notes = compare_schedule(current.schedule, due, today, name)
+    return changes, [*due.notes, *notes], due.covered_until < due.end
+
+
+def _empties_schedule(current: LimioState, payments: list[Change], today: date) -> bool:
+    """Whether every coming payment goes and none takes its place."""
+    coming = {str(entry["id"]) for entry in coming_payments(current.schedule, today)}
+    gone = {change.id for change in payments if isinstance(change, Cancel)}
+    created = any(
+        isinstance(change, Create) and str(get_value(change.document, "data.date"))[:10] >= today.isoformat()
+        for change in payments
+    )
+    return bool(coming) and coming <= gone and not created

@@ -1,0 +1,218 @@
+"""The schedule as Zuora's answers make it: which lines fall due on which day. Pure.
+
+In advance and once, a line is due on the first day of its service; in arrears and for usage on the day after its last.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import cached_property
+
+from sync_service.subscription.rules import Rules
+from sync_service.subscription.schedule.charges import (
+    Charge,
+    billed_and_not_over,
+    charges_of,
+    is_billed_day,
+    is_in_arrears,
+)
+from sync_service.subscription.schedule.completeness import (
+    as_billed_by_now,
+    check_preview_complete,
+    days_covered,
+    preview_target_date,
+    unscheduled_charges,
+)
+from sync_service.subscription.schedule.computed import CannotCompute, compute_billed, compute_preview
+from sync_service.subscription.schedule.money import round_amount
+from sync_service.subscription.terms import PENDING, end_of_schedule, status_on, will_go_on
+from sync_service.subscription.zuora import Preview, PreviewItem, ZuoraSubscription
+
+__all__ = [
+    "CannotCompute",
+    "DueSchedule",
+    "Line",
+    "check_preview_complete",
+    "compute_preview",
+    "due_schedule",
+    "preview_target_date",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of a payment, in whole smallest units of the currency."""
+
+    name: str
+    amount: Decimal
+    tax: Decimal = Decimal(0)
+    #: A discount is `Discount`, everything else `Charge`.
+    processing_type: str = "Charge"
+    product: str = ""
+    description: str = ""
+    #: None where Zuora names none.
+    quantity: Decimal | None = None
+    #: False where the charge is taxed on top of its price: Zuora previews no tax for it, which does not mean none.
+    tax_known: bool = True
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """For putting lines in one order, whatever order Zuora answered in."""
+        quantity = Decimal(-1) if self.quantity is None else self.quantity
+        return (self.name, self.amount, self.tax, self.processing_type, self.product, self.description, quantity)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DueSchedule:
+    """What is due when, and what can be said of the days between."""
+
+    #: By day, sorted lines.
+    lines: Mapping[date, tuple[Line, ...]]
+    #: Days on which something is due whose amount nobody knows yet.
+    unknown_days: frozenset[date]
+    charges: tuple[Charge, ...]
+    #: The term's end or the horizon (exclusive, by the first day of service).
+    end: date
+    #: Payments come after `end`, too.
+    goes_on: bool
+    #: From this day on the preview may lack lines.
+    covered_until: date
+    currency: str | None
+    #: Nothing may be cancelled, for a reason that the notes name.
+    keep_all: bool = False
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def days(self) -> tuple[date, ...]:
+        """The days on which lines are due, in order."""
+        return tuple(sorted(self.lines))
+
+    def must_keep(self, day: date) -> bool:
+        """Whether absence from the preview means nothing on `day`, so that no entry and no line goes.
+
+        That is a billed day, a day of something still unknown, and where the subscription goes on every day from its
+        end on: the payment that renews it is dated there.
+        """
+        if self.keep_all or day in self.unknown_days or (self.goes_on and day >= self.end):
+            return True
+        return is_billed_day(self.charges, day)
+
+    def billed_lines(self, taken: frozenset[date], today: date) -> tuple[dict[date, tuple[Line, ...]], tuple[str, ...]]:
+        """Lines of billed periods that run or are yet to come, on days that are not `taken`; and what has no answer."""
+        lines: dict[date, list[Line]] = defaultdict(list)
+        notes = []
+        for period in billed_and_not_over(self.charges, today, self.end):
+            if period.start in taken or period.start >= self.covered_until:
+                continue
+            try:
+                item = compute_billed(period, self.charges)
+                lines[period.start].append(_line(item, self.currency, tax_known=True))
+            except CannotCompute as refusal:
+                notes.append(f"The billed payment of {period.start} is missing and not known: {refusal}.")
+        return {day: _in_order(due) for day, due in lines.items()}, tuple(sorted(notes))
+
+
+def due_schedule(
+    subscription: ZuoraSubscription, preview: Preview, today: date, rules: Rules, currency: str | None
+) -> DueSchedule:
+    """The schedule that `preview` makes; an item belongs to it where its service starts before the end.
+
+    Raises PreviewIncomplete.
+    """
+    check_preview_complete(subscription, preview, today, rules)
+    told = charges_of(subscription)
+    charges = as_billed_by_now(told, preview, today)
+    end, covered = end_of_schedule(subscription, today, rules), days_covered(subscription, preview, today, rules)
+    lines: dict[date, list[Line]] = defaultdict(list)
+    unknown: dict[date, set[str]] = defaultdict(set)
+    by_number = {charge.number: charge for charge in charges}
+    for item in preview.items:
+        if item.service_start >= end:
+            continue
+        day = _due_day(item, preview.items, by_number)
+        if item.amount is None:
+            unknown[day].add(item.charge_name)
+        else:
+            lines[day].append(_line(item, currency, tax_known=_knows_tax(item, by_number)))
+    notes = [f"{', '.join(sorted(_names(unknown)))}: the amount is known only after use."] if unknown else []
+    unscheduled = unscheduled_charges(subscription, preview, today, rules)
+    if unscheduled:
+        notes.append(f"Billed by an invoice schedule, which the preview does not show: {', '.join(unscheduled)}.")
+    unposted = [after.name for before, after in zip(told, charges, strict=True) if before is not after]
+    if unposted:
+        notes.append(f"On a draft invoice, or billed while this was read: {', '.join(unposted)}.")
+    if covered < end:
+        since = "were" if covered <= today else f"from {covered} on were"
+        notes.append(f"Zuora cut its preview short: payments {since} left alone.")
+    pending = status_on(subscription, today) in PENDING
+    if pending:
+        notes.append("Not active yet: payments were not cancelled.")
+    return DueSchedule(
+        lines={day: _in_order(due) for day, due in lines.items()},
+        unknown_days=frozenset(unknown),
+        charges=charges,
+        end=end,
+        goes_on=will_go_on(subscription),
+        covered_until=covered,
+        currency=currency,
+        keep_all=bool(unscheduled) or pending,
+        notes=tuple(notes),
+    )
+
+
+def _in_order(lines: Iterable[Line]) -> tuple[Line, ...]:
+    return tuple(sorted(lines, key=lambda line: line.order))
+
+
+def _names(unknown: Mapping[date, set[str]]) -> set[str]:
+    return {name for names in unknown.values() for name in names}
+
+
+def _due_day(item: PreviewItem, items: tuple[PreviewItem, ...], charges: Mapping[str, Charge]) -> date:
+    """A discount falls due with what it is taken off: the lines of the same service that are none themselves."""
+    arrears = _is_in_arrears(item, charges)
+    if _is_discount(item, charges):
+        reduced = [
+            _is_in_arrears(each, charges)
+            for each in items
+            if (each.service_start, each.service_end) == (item.service_start, item.service_end)
+            and not _is_discount(each, charges)
+        ]
+        arrears = all(reduced) if reduced else arrears
+    return item.service_end + timedelta(days=1) if arrears else item.service_start
+
+
+def _is_discount(item: PreviewItem, charges: Mapping[str, Charge]) -> bool:
+    charge = charges.get(item.charge_number or "")
+    return item.processing_type == "Discount" or (charge is not None and charge.segments[0].is_discount)
+
+
+def _is_in_arrears(item: PreviewItem, charges: Mapping[str, Charge]) -> bool:
+    charge = charges.get(item.charge_number or "")
+    if item.charge_type == "Usage" or charge is None:
+        return item.charge_type == "Usage"
+    return is_in_arrears(charge.segment_on(item.service_start))
+
+
+def _knows_tax(item: PreviewItem, charges: Mapping[str, Charge]) -> bool:
+    """Zuora previews tax of tax-inclusive charges only ("Generate a billing preview")."""
+    charge = charges.get(item.charge_number or "")
+    exclusive = charge is not None and charge.segment_on(item.service_start).tax_mode == "TaxExclusive"
+    return bool(item.tax_amount) or not exclusive
+
+
+def _line(item: PreviewItem, currency: str | None, *, tax_known: bool) -> Line:
+    return Line(
+        name=item.charge_name.strip(),
+        amount=round_amount(item.amount or Decimal(0), currency),
+        tax=round_amount(item.tax_amount, currency),
+        processing_type=item.processing_type,
+        product=item.product_name.strip(),
+        description=item.charge_description.strip(),
+        quantity=item.quantity,
+        tax_known=tax_known,
+    )

@@ -1,1 +1,0 @@
-"""Sweeps: Zuora compared with the store in bulk, so that what no callout announced is found."""

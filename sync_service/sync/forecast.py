@@ -1,0 +1,64 @@
+"""Looking without touching: what a sync would change, computed from everything that Zuora and the store say now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sync_service.errors import NotFoundInZuora, UnknownKey
+from sync_service.store.reads import read_current, resolve_key
+from sync_service.subscription.plan import LimioState, SyncPlan
+from sync_service.subscription.reconcile import is_drastic, reconcile
+from sync_service.sync.story import SyncContext, look_closer
+from sync_service.zuora.client import Reading
+from sync_service.zuora.preview import SharedPreviews
+
+#: The time for all calls of one number, in seconds.
+LOOK_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a sync of one key would do, or why it could not be told."""
+
+    key: str
+    plan: SyncPlan | None = None
+    #: The sync would make a subscription that Limio never saw, or cancel one or all of its coming payments.
+    imports: bool = False
+    drastic: bool = False
+    error: str | None = None
+
+
+def compute_plan(context: SyncContext, key: str, reading: Reading) -> tuple[SyncPlan, LimioState]:
+    """Read everything of `key`, compare it with the store, write nothing: the plan, and what the store holds.
+
+    For whoever holds a story's lease. Raises what `Reading` and `reconcile` raise.
+    """
+    with context.database.reading() as session:
+        number = resolve_key(session, key)
+        at = context.database.now(session)
+    try:
+        subscription = reading.fetch_subscription(number or key)
+    except NotFoundInZuora:
+        if number is None:
+            raise UnknownKey from None
+        raise
+    look = look_closer(context, subscription, reading, SharedPreviews(), full=True, at=at)
+    with context.database.reading() as session:
+        current = read_current(
+            context.database,
+            session,
+            subscription.number,
+            look.state,
+            read_began=at,
+            siblings=look.siblings,
+            lock=False,
+        )
+    plan = reconcile(current, look.state, context.tenant_day(at), context.rules)
+    return replace(plan, notes=look.notes + plan.notes), current
+
+
+def forecast_sync(context: SyncContext, key: str, reading: Reading) -> Forecast:
+    """What a sync of `key` would do. Raises as `compute_plan` does."""
+    plan, current = compute_plan(context, key, reading)
+    imports = current.subscription is None and not plan.is_empty
+    return Forecast(key, plan, imports=imports, drastic=is_drastic(plan, current))

@@ -1,0 +1,129 @@
+"""One look at a subscription in Zuora: the fewest calls that tell all, made one after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+
+from sync_service.errors import NotLatestVersion, PreviewNotPermitted
+from sync_service.subscription.fingerprint import (
+    Fingerprint,
+    account_from_contacts,
+    may_skip_account,
+    may_skip_preview,
+    take_fingerprint,
+)
+from sync_service.subscription.reconcile import Rules
+from sync_service.subscription.schedule.computed import CannotCompute, compute_preview
+from sync_service.subscription.schedule.due import preview_target_date
+from sync_service.subscription.zuora import Preview, ZuoraAccount, ZuoraState, ZuoraSubscription
+from sync_service.zuora.client import Reading
+from sync_service.zuora.preview import SharedPreviews
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastRead:
+    """What the last good run read of a number."""
+
+    version: int
+    fingerprint: Fingerprint | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What Zuora says now, and what a person should know of how it was read."""
+
+    state: ZuoraState
+    fingerprint: Fingerprint
+    notes: tuple[str, ...] = ()
+    #: Before an import: the numbers that Zuora lists under the same account.
+    siblings: tuple[str, ...] = ()
+
+
+def fetch_look(
+    reading: Reading,
+    previews: SharedPreviews,
+    subscription: ZuoraSubscription,
+    last: LastRead | None,
+    *,
+    full: bool,
+    today: date,
+    rules: Rules,
+) -> Look:
+    """Read what belongs to `subscription` as just fetched; `full` reads everything, else the short way is taken.
+
+    Raises what `Reading` raises, and NotLatestVersion where Zuora keeps answering with an old version.
+    """
+    subscription, notes = _settle_version(reading, subscription, last)
+    known = last.fingerprint if last is not None and not full else None
+    account = _fetch_account(reading, subscription, known, full=full)
+    state = ZuoraState(subscription=subscription, account=account)
+    is_whole = may_skip_preview(subscription, known, today)
+    if not is_whole:
+        try:
+            preview, more = _fetch_preview(reading, previews, subscription, today, rules)
+            state, notes = replace(state, preview=preview), notes + more
+            is_whole = preview.complete_until is None
+        except _NoPreview as reason:
+            state = replace(state, no_preview=str(reason))
+    return Look(
+        state=state,
+        fingerprint=take_fingerprint(
+            subscription, preview_day=today if is_whole else None, account=account, last=known
+        ),
+        notes=notes,
+    )
+
+
+def _settle_version(
+    reading: Reading, subscription: ZuoraSubscription, last: LastRead | None
+) -> tuple[ZuoraSubscription, tuple[str, ...]]:
+    """A version below the last one is read again: it is old news, or Zuora went back (an order was deleted)."""
+    if not subscription.is_latest:
+        raise NotLatestVersion
+    if last is None or subscription.version >= last.version:
+        return subscription, ()
+    again = reading.fetch_subscription(subscription.number)
+    if not again.is_latest:
+        raise NotLatestVersion
+    if again.version >= last.version:
+        return again, ()
+    return again, (
+        f"Zuora went back from version {last.version} to version {again.version}: an order was deleted there.",
+    )
+
+
+def _fetch_account(
+    reading: Reading, subscription: ZuoraSubscription, known: Fingerprint | None, *, full: bool
+) -> ZuoraAccount | None:
+    if not full:
+        account = account_from_contacts(subscription)
+        if account is not None or may_skip_account(subscription, known):
+            return account
+    if subscription.account_id is None:
+        return None
+    return reading.fetch_account(subscription.account_id)
+
+
+class _NoPreview(Exception):
+    """There is none, and the schedule cannot be computed either; the text says why, for people."""
+
+
+def _fetch_preview(
+    reading: Reading, previews: SharedPreviews, subscription: ZuoraSubscription, today: date, rules: Rules
+) -> tuple[Preview, tuple[str, ...]]:
+    """The preview and what a person should know of it. Raises _NoPreview."""
+    payer = subscription.invoice_owner_id or subscription.account_id
+    target = preview_target_date(subscription, today, rules)
+    if payer is None or target is None:
+        raise _NoPreview("Zuora names no account to preview.")
+    try:
+        return previews.fetch(reading, payer, target, subscription.number), ()
+    except PreviewNotPermitted:
+        pass
+    try:
+        computed = compute_preview(subscription, today, rules)
+    except CannotCompute as refusal:
+        raise _NoPreview(f"Zuora does not permit the billing preview, and {refusal}") from None
+    note = "Zuora does not permit the billing preview: the schedule is computed from the charges."
+    return replace(computed), (note,)

@@ -1,0 +1,222 @@
+"""One claim from the queue, whatever its kind, taken to its end: done, tried again later, or failed for good."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
+
+from sync_service.errors import (
+    ConflictInStore,
+    GoneFromZuora,
+    LeaseLost,
+    NotFoundInZuora,
+    ServerFailed,
+    SubscriptionError,
+    SyncServiceError,
+    TenantError,
+    UnknownKey,
+    ZuoraUnavailable,
+)
+from sync_service.log import logger
+from sync_service.queue.history import copy_causes, open_run, read_triggers, record_run, strongest_cause
+from sync_service.queue.limit import count_doubt, note_success, note_tenant_error
+from sync_service.queue.requests import (
+    Cause,
+    Claim,
+    Kind,
+    enqueue,
+    enqueue_many,
+    fail,
+    finish,
+    note_read,
+    open_as_done,
+    resolve,
+    retry_later,
+)
+from sync_service.queue.retry import decide_retry
+from sync_service.store.reads import read_link, record_alias, resolve_key
+from sync_service.subscription.plan import SyncPlan
+from sync_service.subscription.zuora import Trigger, ZuoraSubscription
+from sync_service.sync.story import ASKED_BY_SOMEBODY, SyncContext, look_closer, sync_subscription, write_sync
+from sync_service.zuora.client import Reading
+from sync_service.zuora.preview import SharedPreviews
+
+#: One run's total time for everything that it asks of Zuora, in seconds; a lease is longer.
+RUN_SECONDS = 60.0
+#: Limio has it and Zuora never had: an order that failed, or a gift that nobody redeemed.
+NOT_IN_ZUORA = "not in zuora"
+
+
+def run_claim(
+    context: SyncContext, claim: Claim, previews: SharedPreviews, *, when_read: Callable[[], None] = lambda: None
+) -> int:
+    """Run `claim` to its end and return how many calls to Zuora it took. Raises nothing that belongs to the claim.
+
+    `when_read` is called where the run has made its last call and has something to do still.
+    """
+    log = logger().bind(kind=str(claim.kind), key=claim.key, attempt=claim.attempts)
+    log.info("sync_claimed")
+    reading = context.zuora.reading(RUN_SECONDS)
+    reading.when_ended(when_read)
+    try:
+        outcome = _STORIES[claim.kind](context, claim, reading, previews)
+        if reading.calls and outcome != NOT_IN_ZUORA:
+            note_success(context.database, context.share)
+        log.info("sync_finished", outcome=outcome, calls=reading.calls)
+    except LeaseLost:
+        log.warning("sync_lease_lost")
+    except SyncServiceError as error:
+        _settle(context, claim, error, reading)
+    except DBAPIError as error:
+        _settle(context, claim, ConflictInStore(f"The database refused: {type(error.orig).__name__}."), reading)
+    except Exception as error:
+        log.exception("sync_crashed")
+        _settle(context, claim, SubscriptionError(f"The sync crashed: {type(error).__name__}."), reading)
+    return reading.calls
+
+
+def _sync_number(context: SyncContext, claim: Claim, reading: Reading, previews: SharedPreviews) -> str:
+    try:
+        return sync_subscription(context, claim, reading, previews)
+    except NotFoundInZuora as error:
+        with context.database.reading() as session:
+            was_read = read_link(session, claim.key) is not None
+        if was_read:
+            _doubt_tenant(context, error)
+            raise GoneFromZuora from None
+        with context.database.transaction() as session:
+            finish(context.database, session, claim)
+            if ASKED_BY_SOMEBODY & read_triggers(session, claim):
+                note = "Zuora has no such subscription: the order failed, or it is a gift that nobody redeemed yet."
+                run = open_run(session, claim, calls=reading.calls)
+                plan = SyncPlan(number=claim.key, notes=(note,))
+                record_run(session, run, outcome=NOT_IN_ZUORA, plan=plan, ended_at=context.database.now(session))
+        return NOT_IN_ZUORA
+
+
+def _resolve_alias(context: SyncContext, claim: Claim, reading: Reading, previews: SharedPreviews) -> str:
+    """Learn which number an unknown key stands for; a key that is the number itself is synced in the same lease."""
+    with context.database.reading() as session:
+        number = resolve_key(session, claim.key)
+    if number is not None:
+        with context.database.transaction() as session:
+            finish(context.database, session, claim)
+            _queue_number(context, session, claim, number)
+        return "resolved"
+    try:
+        subscription = reading.fetch_subscription(claim.key)
+    except NotFoundInZuora:
+        raise UnknownKey from None
+    if subscription.number == claim.key:
+        return _sync_unseen(context, claim, subscription, reading, previews)
+    with context.database.transaction() as session:
+        finish(context.database, session, claim)
+        record_alias(session, claim.key, subscription.number)
+        _queue_number(context, session, claim, subscription.number)
+    return "resolved"
+
+
+def _sync_unseen(
+    context: SyncContext, claim: Claim, subscription: ZuoraSubscription, reading: Reading, previews: SharedPreviews
+) -> str:
+    """Sync a number that has no row of its own yet; if one appeared meanwhile, its own run does the work."""
+    look = look_closer(context, subscription, reading, previews, full=claim.full, at=claim.claimed_at)
+    reading.end()
+    note_read(context.database, claim)
+    with context.database.transaction() as session:
+        now = finish(context.database, session, claim)
+        own = open_as_done(context.database, session, claim)
+        if own is None:
+            _queue_number(context, session, claim, claim.key)
+            return "resolved"
+        copy_causes(session, claim, own)
+        resolve(session, claim, claim.key, own.seen)
+        return write_sync(context, session, own, look, calls=reading.calls, now=now)
+
+
+def _queue_number(context: SyncContext, session: Session, claim: Claim, number: str) -> None:
+    seq = enqueue(
+        context.database,
+        session,
+        Kind.SUBSCRIPTION,
+        number,
+        _cause(session, claim),
+        priority=claim.priority,
+        full=claim.full,
+    )
+    resolve(session, claim, number, seq)
+
+
+def _list_account(context: SyncContext, claim: Claim, reading: Reading, _: SharedPreviews) -> str:
+    """Queue every subscription that the account owns or pays for."""
+    try:
+        numbers = reading.fetch_account_numbers(claim.key)
+    except NotFoundInZuora:
+        raise UnknownKey("Zuora has no such account.") from None
+    with context.database.reading() as session:
+        cause = _cause(session, claim)
+    enqueue_many(context.database, Kind.SUBSCRIPTION, numbers, cause, priority=claim.priority, full=True)
+    with context.database.transaction() as session:
+        finish(context.database, session, claim)
+        run = open_run(session, claim, calls=reading.calls)
+        plan = SyncPlan(number=claim.key, notes=(f"{len(numbers)} subscriptions queued.",))
+        record_run(session, run, outcome="listed", plan=plan, ended_at=context.database.now(session))
+    return "listed"
+
+
+_STORIES: dict[Kind, Callable[[SyncContext, Claim, Reading, SharedPreviews], str]] = {
+    Kind.SUBSCRIPTION: _sync_number,
+    Kind.ALIAS: _resolve_alias,
+    Kind.ACCOUNT: _list_account,
+}
+
+
+def _cause(session: Session, claim: Claim) -> Cause:
+    row = strongest_cause(session, claim)
+    if row is None:
+        return Cause(trigger=Trigger.SWEEP)
+    return Cause(trigger=Trigger(row.trigger), actor=row.actor, callout_id=row.callout_id)
+
+
+def _doubt_tenant(context: SyncContext, error: SyncServiceError) -> None:
+    """Raise ZuoraUnavailable where `error` is one too many in a row to be this number's own fault."""
+    if count_doubt(context.database, context.share):
+        raise ZuoraUnavailable(f"Too many numbers in a row got the same answer: {error}") from error
+
+
+def _settle(context: SyncContext, claim: Claim, error: SyncServiceError, reading: Reading) -> None:
+    """Put the claim back or end it, and keep the attempt in the history where somebody will look for it."""
+    if isinstance(error, ServerFailed):
+        try:
+            _doubt_tenant(context, error)
+        except ZuoraUnavailable as trouble:
+            error = trouble
+    decision = decide_retry(error, claim.attempts, jitter=random.random())  # noqa: S311 - spreads retries, no secret
+    logger().warning(
+        "sync_failed" if decision.final else "sync_retried", key=claim.key, code=error.code, delay_ms=decision.delay_ms
+    )
+    if isinstance(error, TenantError):
+        note_tenant_error(context.database, error, context.share)
+    try:
+        with context.database.transaction() as session:
+            if decision.final:
+                fail(context.database, session, claim, error=str(error))
+            else:
+                retry_later(
+                    context.database,
+                    session,
+                    claim,
+                    error=str(error),
+                    delay_ms=decision.delay_ms,
+                    counts=decision.counts,
+                )
+            if isinstance(error, SubscriptionError) or ASKED_BY_SOMEBODY & read_triggers(session, claim):
+                run = open_run(session, claim, calls=reading.calls)
+                run.error_code, run.error = error.code, str(error)
+                outcome = "failed" if decision.final else "retried"
+                record_run(session, run, outcome=outcome, plan=None, ended_at=context.database.now(session))
+    except LeaseLost:
+        logger().warning("sync_lease_lost", key=claim.key)

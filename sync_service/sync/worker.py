@@ -1,0 +1,215 @@
+"""The worker: takes claims from the queue while threads are free, runs each, and stops gracefully.
+
+It looks five times a second with jitter; there is no other notification. It survives a database that goes away.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from sync_service.errors import LeaseLost, TenantError, WrongTenant
+from sync_service.log import logger
+from sync_service.queue import previews as asks
+from sync_service.queue.limit import remember_tenant
+from sync_service.queue.requests import Claim, claim, release
+from sync_service.sync.previews import answer_ask
+from sync_service.sync.run import run_claim
+from sync_service.sync.story import SyncContext
+from sync_service.zuora.preview import SharedPreviews
+
+#: How often an idle worker looks, in seconds.
+LOOK_SECONDS = 0.2
+#: How long asking Zuora who it is may take, in seconds.
+IDENTIFY_SECONDS = 20.0
+#: The longest pause between looks while the database is away, in seconds.
+MOST_PATIENCE_SECONDS = 10.0
+#: How long running syncs get after a stop, and putting back those that did not end, in seconds. Together less than the
+#: time after which a stopped process is killed (deploy/).
+GRACE_SECONDS = 25.0
+GIVE_BACK_SECONDS = 8.0
+#: Whoever holds the row of a late sync is about to end it, in ms.
+_LOCK_TIMEOUT_MS = 2_000
+
+
+class Worker:
+    """Runs claims on a bounded pool of threads until told to stop."""
+
+    def __init__(self, context: SyncContext, threads: int) -> None:
+        self.context = context
+        self.threads = threads
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._running: dict[Future[int], Claim] = {}
+        #: Of those the ones that make no more calls to Zuora.
+        self._read: set[Claim] = set()
+        #: Ended where the database was away, so that nothing could be noted of it.
+        self._abandoned: list[Claim] = []
+        self._answering: dict[Future[None], asks.Taken] = {}
+        self._asks_looked_at = 0.0
+        self._calls_made = 0
+
+    def stop(self) -> None:
+        """Take no more claims; `run` returns when the running ones have ended. Safe in a signal handler."""
+        self._stop.set()
+        self._wake.set()
+
+    def run(self) -> bool:
+        """Work until `stop`; then give running syncs GRACE_SECONDS and put back what has not ended.
+
+        False where threads still wait for answers that nobody needs any more: the process need not wait for them.
+        """
+        self.identify()
+        logger().info("worker_started", threads=self.threads)
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="sync")
+        patience = LOOK_SECONDS
+        while not self._stop.is_set():
+            try:
+                busy = self._fill(pool)
+                patience = LOOK_SECONDS
+            except SQLAlchemyError as error:
+                logger().error("worker_database_away", error=type(error).__name__)
+                busy, patience = False, min(patience * 2, MOST_PATIENCE_SECONDS)
+            if not busy:
+                self._wake.wait(patience * random.uniform(0.75, 1.25))  # noqa: S311 - spreads the looks of many workers
+            self._wake.clear()
+        late = self._drain(pool)
+        logger().info("worker_stopped", late=late)
+        return not late
+
+    def identify(self) -> None:
+        """Make sure that the store is filled from this one tenant. Raises WrongTenant: nothing may be synced then.
+
+        While Zuora or the database is away this waits for it, or for `stop`.
+        """
+        patience = LOOK_SECONDS
+        while not self._stop.is_set():
+            try:
+                reading = self.context.zuora.reading(IDENTIFY_SECONDS)
+                tenant = self.context.zuora.tenant(reading)
+                with self.context.database.transaction() as session:
+                    remember_tenant(self.context.database, session, tenant)
+                return
+            except WrongTenant:
+                raise
+            except (TenantError, SQLAlchemyError) as error:
+                logger().error("worker_waits", error=type(error).__name__, reason=getattr(error, "code", None))
+                patience = min(patience * 2, MOST_PATIENCE_SECONDS)
+                self._stop.wait(patience)
+
+    def run_until_idle(self) -> None:
+        """Work until nothing is due and nothing runs."""
+        with ThreadPoolExecutor(self.threads, thread_name_prefix="sync") as pool:
+            while self._fill(pool) or self._running or self._answering:
+                wait(self._underway(), return_when="FIRST_COMPLETED")
+
+    def _fill(self, pool: ThreadPoolExecutor) -> bool:
+        """Claim for every free thread; whether to look again at once. What is left waits until a run makes room."""
+        self._collect()
+        self._put_back_abandoned()
+        answers = self._answer_one(pool)
+        free = self.threads - len(self._underway())
+        if free <= 0:
+            return False
+        calls, self._calls_made = self._calls_made, 0
+        try:
+            claims = claim(self.context.database, free, self.context.share, calls_made=calls, ended=self._read.copy())
+        except SQLAlchemyError:
+            self._calls_made += calls
+            raise
+        previews = SharedPreviews()
+        for each in claims:
+            when_read = partial(self._let_others_call, each)
+            future = pool.submit(run_claim, self.context, each, previews, when_read=when_read)
+            self._running[future] = each
+            future.add_done_callback(partial(self._note_end, each))
+        return answers
+
+    def _answer_one(self, pool: ThreadPoolExecutor) -> bool:
+        """Take up what a person asks, before anything else but not in every thread; whether there was something."""
+        now = time.monotonic()
+        most = max(1, self.threads // 2)
+        if now - self._asks_looked_at < LOOK_SECONDS / 2 or len(self._answering) >= most:
+            return False
+        if len(self._underway()) >= self.threads:
+            return False
+        self._asks_looked_at = now
+        if not asks.is_anything_asked(self.context.database):
+            return False
+        taken = asks.take(self.context.database, self.context.share)
+        if taken is None:
+            return False
+        future = pool.submit(answer_ask, self.context, taken)
+        self._answering[future] = taken
+        future.add_done_callback(lambda _: self._wake.set())
+        return True
+
+    def _let_others_call(self, each: Claim) -> None:
+        """In the run's thread: it compares and writes from now on, and its place among the callers is free."""
+        self._read.add(each)
+        self._wake.set()
+
+    def _note_end(self, each: Claim, _: Future[int]) -> None:
+        """In the run's thread: look again where the end makes room, for a call or for lack of threads."""
+        if each not in self._read or len(self._underway()) >= self.threads:
+            self._wake.set()
+
+    def _underway(self) -> list[Future[Any]]:
+        return [*self._running, *self._answering]
+
+    def _collect(self) -> None:
+        for future in [future for future in self._running if future.done()]:
+            ended = self._running.pop(future)
+            self._read.discard(ended)
+            error = future.exception()
+            if error is not None:  # the lease runs out and the number is taken up again
+                logger().error("sync_abandoned", key=ended.key, error=type(error).__name__)
+                if isinstance(error, OperationalError):
+                    self._abandoned.append(ended)
+            else:
+                self._calls_made += future.result()
+        self._answering = {future: taken for future, taken in self._answering.items() if not future.done()}
+
+    def _put_back_abandoned(self) -> None:
+        """As soon as the database answers: until their leases ran out, these would keep places that nobody uses."""
+        while self._abandoned:
+            with (
+                suppress(LeaseLost),
+                self.context.database.transaction(lock_timeout_ms=_LOCK_TIMEOUT_MS) as session,
+            ):
+                release(self.context.database, session, self._abandoned[-1])
+            self._abandoned.pop()
+
+    def _drain(self, pool: ThreadPoolExecutor) -> bool:
+        """Let running work end; what has not ended in time is put back. Whether there was such."""
+        wait(self._underway(), timeout=GRACE_SECONDS)
+        late = [claim for future, claim in self._running.items() if not future.done()]
+        unanswered = [taken for future, taken in self._answering.items() if not future.done()]
+        # In a thread, because a database that answers no more must not keep us.
+        giving_back = threading.Thread(
+            target=self._give_back, args=(late + self._abandoned, unanswered), daemon=True, name="give back"
+        )
+        giving_back.start()
+        giving_back.join(GIVE_BACK_SECONDS)
+        pool.shutdown(wait=False, cancel_futures=True)
+        return bool(late or unanswered)
+
+    def _give_back(self, late: list[Claim], unanswered: list[asks.Taken]) -> None:
+        for each in late:
+            try:
+                with self.context.database.transaction(lock_timeout_ms=_LOCK_TIMEOUT_MS) as session:
+                    release(self.context.database, session, each)
+            except Exception as error:  # its lease runs out
+                logger().warning("release_failed", key=each.key, error=type(error).__name__)
+        for taken in unanswered:
+            try:
+                asks.put_back(self.context.database, taken)
+            except Exception as error:  # its lease runs out
+                logger().warning("release_failed", ask=taken.id, error=type(error).__name__)

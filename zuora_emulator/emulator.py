@@ -1,0 +1,218 @@
+"""The whole emulator without its HTTP server: a request comes in, an answer goes out, troubles included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, datetime
+from threading import Event
+from typing import Any
+
+from zuora_emulator import messages
+from zuora_emulator.actions import NAMES, Actions
+from zuora_emulator.answers import Json, text
+from zuora_emulator.callouts import Callouts
+from zuora_emulator.delivery import Destination, describe
+from zuora_emulator.faults import KINDS, Fault, Faults
+from zuora_emulator.fields import Refused
+from zuora_emulator.messages import Answer, Request
+from zuora_emulator.notifications import Notifications
+from zuora_emulator.tenant import Tenant
+from zuora_emulator.traffic import Limits, Traffic
+from zuora_emulator.zuora_api import Access, ZuoraApi
+
+_HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+
+#: What a fault answers instead of the tenant.
+_FAILURES: dict[str, Callable[[Fault], Answer]] = {
+    "reset": lambda _: Answer(manner="none"),
+    "rate_limit": lambda fault: messages.rate_limited("minute", fault.retry_after),
+    "concurrency": lambda fault: messages.too_many_at_once(fault.retry_after),
+    "server_error": lambda fault: Answer(
+        fault.status or 500, b"We're sorry, but something went wrong.", content_type="text/plain"
+    ),
+    "html": lambda fault: Answer(fault.status or 502, _HTML, content_type="text/html"),
+    "error": lambda fault: messages.refusal(fault.code, fault.message),
+    "unsuccessful": lambda fault: messages.refusal(fault.code, fault.message, modern=False),
+    "lock": lambda _: messages.refusal(50000050, "Operation failed due to a lock competition, please retry later."),
+    "unauthorized": lambda _: messages.signed_out(),
+    "preview_not_permitted": lambda _: messages.refusal(
+        50000010, "You do not have permission to perform this operation."
+    ),
+}
+
+
+class Emulator:
+    """A tenant with its API, its callouts, its traffic and its troubles."""
+
+    def __init__(
+        self,
+        *,
+        today: date,
+        time_zone: str = "UTC",
+        access: Access | None = None,
+        destination: Destination | None = None,
+        limits: Limits | None = None,
+        seed: int = 0,
+        callout_threads: int = 4,
+    ) -> None:
+        self.tenant = Tenant(today=today, time_zone=time_zone)
+        self.traffic = Traffic(limits)
+        self.faults = Faults(seed)
+        self.callouts = Callouts(destination, threads=callout_threads, seed=seed)
+        notifications = Notifications(self.callouts)
+        self.api = ZuoraApi(self.tenant, self.traffic, self.callouts, notifications, access or Access())
+        self.actions = Actions(self.tenant, self.api, self.faults, self.traffic, notifications)
+        self.stopping = Event()
+
+    def stop(self) -> None:
+        """Let go of everything that waits, and send no more callouts."""
+        self.stopping.set()
+        self.callouts.stop()
+
+    def answer(self, request: Request) -> Answer:
+        """Answer a request to Zuora's side or to the control side."""
+        if request.parts[0] == "control":
+            return self._control(request)
+        drawn = self.faults.draw(f"{request.method} {request.path}")
+        if request.path == "/oauth/token":
+            answer = self._failed(drawn) or self.api.fetch_token(request)
+            self.traffic.count(f"{request.method} /oauth/token", answer.status)
+        else:
+            kind = "Object Query" if request.path.startswith("/object-query/") else "Default"
+            answer = self._serve(request, kind, drawn)
+            answer.headers = {**self.traffic.headers(kind), **answer.headers}
+        answer.headers["Zuora-Request-Id"] = messages.make_request_id()
+        if track := request.headers.get("zuora-track-id"):
+            answer.headers["Zuora-Track-Id"] = track
+        return answer
+
+    def _serve(self, request: Request, kind: str, drawn: list[Fault]) -> Answer:
+        excess = self.traffic.enter(kind)
+        if excess is not None:
+            self.traffic.count("refused", 429)
+            if excess.window is None:
+                return messages.too_many_at_once(excess.retry_after)
+            return messages.rate_limited(excess.window, excess.retry_after)
+        try:
+            if not self.api.is_signed_in(request):
+                name, answer = "signed out", messages.signed_out()
+            elif (failed := self._failed(drawn)) is not None:
+                name, answer = "failed on demand", failed
+            else:
+                stale = any(fault.kind == "stale" for fault in drawn)
+                name, answer = self.api.answer(replace(request, stale=True) if stale else request)
+                answer = self._spoiled(drawn, answer)
+        finally:
+            self.traffic.leave(kind)
+        self.traffic.count(name, answer.status)
+        return answer
+
+    def _failed(self, drawn: list[Fault]) -> Answer | None:
+        """What troubles answer instead of the tenant, None where they only delay or spoil its answer."""
+        for fault in drawn:
+            if fault.kind == "latency":
+                self.stopping.wait(self.faults.between(fault.seconds, fault.up_to or fault.seconds))
+            elif fault.kind == "hang":
+                self.stopping.wait(fault.seconds)
+                return Answer(manner="none")
+            elif fault.kind in _FAILURES:
+                return _FAILURES[fault.kind](fault)
+        return None
+
+    def _spoiled(self, drawn: list[Fault], answer: Answer) -> Answer:
+        for fault in drawn:
+            match fault.kind:
+                case "empty_preview" if isinstance(answer.body, dict) and "invoiceItems" in answer.body:
+                    answer.body["invoiceItems"] = []
+                case "garbage":
+                    body = answer.encode()
+                    answer = Answer(200, body[: len(body) // 2])
+                case "cut":
+                    answer.manner = "cut"
+                case "trickle":
+                    answer.manner, answer.seconds = "trickle", fault.seconds
+        return answer
+
+    def _control(self, request: Request) -> Answer:
+        """`GET /control/{what}` shows, `POST /control/{action}` does."""
+        what = request.parts[1] if len(request.parts) > 1 else ""
+        try:
+            if request.method == "POST":
+                return Answer(200, self.actions.do(what, request.json()))
+            found = self._show(what, request)
+        except Refused as refused:
+            return Answer(messages.status_of(refused.code), {"message": str(refused), "code": refused.code})
+        except ValueError as error:
+            return Answer(400, {"message": f"the body is no JSON object: {error}"})
+        return Answer(200, found) if found is not None else Answer(404, {"message": f"nothing to show called {what}"})
+
+    def _show(self, what: str, request: Request) -> Any:
+        match what:
+            case "" | "state":
+                return self._state()
+            case "actions":
+                return {"actions": NAMES, "faults": KINDS}
+            case "subscriptions":
+                return self._subscriptions(request.one("after") or "", int(request.one("limit") or 100))
+            case "traffic":
+                return self.traffic.listed()
+            case "faults":
+                return {"faults": self.faults.listed()}
+            case "callouts":
+                callouts = self.callouts.listed(request.one("state"), int(request.one("limit") or 1000))
+                settings = describe(self.callouts.destination)
+                return {"callouts": callouts, "counts": self.callouts.counted(), "settings": settings}
+            case "wait":
+                seconds = float(request.one("seconds") or 10)
+                return {"idle": self.callouts.wait_until_idle(seconds, retries=request.one("retries") == "true")}
+        return None
+
+    def _state(self) -> Json:
+        tenant = self.tenant
+        with tenant.lock:
+            return {
+                "today": text(tenant.today),
+                "now": tenant.now().isoformat(),
+                "time_zone": tenant.zone.key,
+                "tenant": tenant.number,
+                "accounts": len(tenant.updated["accounts"].entries),
+                "versions": len(tenant.updated["subscriptions"].entries),
+                "orders": len(tenant.orders),
+                "callouts": self.callouts.counted(),
+                "faults": self.faults.listed(),
+                "calls": self.traffic.listed()["total"],
+            }
+
+    def _subscriptions(self, after: str, limit: int) -> Json:
+        """The subscriptions looked at so far, in the order of their numbers."""
+        tenant = self.tenant
+        with tenant.lock:
+            numbers = sorted(number for number in tenant.subscriptions if number > after)[:limit]
+            rows = []
+            for number in numbers:
+                latest = tenant.subscriptions[number].latest
+                rows.append(
+                    {
+                        "number": number,
+                        "account": latest.account,
+                        "name": tenant.accounts[latest.account].name,
+                        "version": latest.version,
+                        "status": latest.status_on(tenant.today),
+                        "term_end": text(latest.term_end),
+                        "auto_renew": latest.auto_renew,
+                        "plans": [plan.name for plan in latest.rate_plans if plan.last_change != "Remove"],
+                    }
+                )
+            return {"subscriptions": rows}
+
+
+def follow_clock(emulator: Emulator) -> None:
+    """Move the calendar on whenever the real day changes, until the emulator stops."""
+    zone = emulator.tenant.zone
+    day = datetime.now(zone).date()
+    while not emulator.stopping.wait(20):
+        real = datetime.now(zone).date()
+        if real > day:
+            emulator.actions.advance(emulator.tenant.today + (real - day))
+            day = real
