@@ -41,6 +41,7 @@ from sync_service.store.tables.requests import (
     ZuoraLeaseRow,
     ZuoraLimitRow,
 )
+from sync_service.store.tables.webhooks import WebhookDeliveryRow, WebhookEndpointRow
 from sync_service.store.tables.wishes import AskRow, BackfillWishRow
 
 __all__ = [
@@ -72,6 +73,8 @@ __all__ = [
     "SyncRequestRow",
     "SyncRunRow",
     "ThrottleRow",
+    "WebhookDeliveryRow",
+    "WebhookEndpointRow",
     "ZuoraAccountRow",
     "ZuoraLeaseRow",
     "ZuoraLimitRow",

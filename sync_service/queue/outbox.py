@@ -1,0 +1,72 @@
+"""The outbox: webhooks to be delivered, written in the transaction of what they tell of.
+
+What rolls back is never told, and what commits is told at least once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+from uuid import uuid4
+
+from sqlmodel import Session, col, select
+
+from sync_service.store.engine import Database
+from sync_service.store.tables import WebhookDeliveryRow, WebhookEndpointRow
+from sync_service.subscription.limio.documents import as_json
+
+
+class WebhookType(StrEnum):
+    """What a webhook tells of. The body of Limio's is the object itself (Limio's page "Webhooks and notifications")."""
+
+    CUSTOMER_CREATED = "Customer Created"
+    CUSTOMER_UPDATED = "Customer Updated"
+    SUBSCRIPTION_CREATED = "Subscription Created"
+    ORDER_SUBMITTED = "Order Submitted"
+    ADDRESS_CHANGE = "Address Change"
+    PAYMENT_METHOD_CHANGE = "Payment Method Change"
+    SUBSCRIPTION_OFFER_CHANGE = "Subscription Offer Change"
+    SUBSCRIPTION_OFFER_ADDITION = "Subscription Offer Addition"
+    SUBSCRIPTION_CANCELLATION = "Subscription Cancellation"
+    UPDATE_CUSTOMER_DETAILS = "Update Customer Details"
+    UPDATE_SUBSCRIPTION = "Update Subscription"
+    ENTITLEMENTS_UPDATED = "Entitlements Updated"
+    CHECKOUT_INITIATED = "Checkout Initiated"
+    CANCEL_ATTEMPTED = "Cancel Attempted"
+    PAYMENT_METHOD_ADDED = "Payment Method Added"
+    ADDRESS_ADDED = "Address Added"
+    ERROR = "Error"
+    #: Ours, in the form of Standard Webhooks: a sync changed a subscription, or imported one that Limio never saw.
+    SYNC_CHANGED = "subscription.changed"
+    SYNC_IMPORTED = "subscription.imported"
+
+
+def announce(
+    database: Database, session: Session, webhook_type: WebhookType, object_id: str, body: Mapping[str, Any]
+) -> None:
+    """Have every endpoint that gets `webhook_type` told, once the caller's transaction commits; else nothing happens.
+
+    `object_id` is the Limio object that it is about: each endpoint hears of one object in the order of these calls, so
+    call it with that object's row, or its request, locked. Dates and decimals in `body` become text.
+    """
+    endpoints = session.exec(select(WebhookEndpointRow).order_by(col(WebhookEndpointRow.id))).all()
+    wanted = [each.id for each in endpoints if not each.types or webhook_type in each.types]
+    if not wanted:
+        return
+    now, message_id = database.now(session), f"msg_{uuid4().hex}"
+    text = json.dumps(as_json(body), separators=(",", ":"))
+    session.add_all(
+        WebhookDeliveryRow(
+            message_id=message_id,
+            endpoint_id=endpoint_id,
+            type=webhook_type,
+            object_id=object_id,
+            body=text,
+            made_at=now,
+            due_at=now,
+        )
+        for endpoint_id in wanted
+    )
+    session.flush()
