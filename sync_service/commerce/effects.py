@@ -1,0 +1,35 @@
+"""What Limio's store gets at submit, at completion and at failure of an order: decided here, written by placing.
+
+Never here: terms, schedule and status of a subscription that Zuora has; the sync that follows an order brings them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sync_service.commerce.order import Document
+
+
+@dataclass(frozen=True, kw_only=True)
+class Create:
+    """A new object. Without an `id` the store gives one, and always the rest of the envelope."""
+
+    record_type: str
+    document: Document
+    id: str | None = None
+    #: The subscription that it belongs to.
+    subscription_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Other values in an object that exists: dotted path (`data.end`, `status`) to the new value."""
+
+    record_type: str
+    id: str
+    values: Mapping[str, Any]
+
+
+Effect = Create | Change

@@ -1,0 +1,192 @@
+"""What a step's answer means for the order: the rules of Zuora's idempotency, of silence and of refusals.
+
+Sources, in Zuora's documentation: "Create an order", "Idempotent requests", "Error handling" and "Subscriptions
+cancelation with different refunds".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from sync_service.commerce.order import Problem, ProblemCode
+from sync_service.commerce.steps import (
+    Again,
+    Answer,
+    Ask,
+    Choice,
+    Done,
+    Evidence,
+    Heard,
+    Held,
+    Judge,
+    Kind,
+    Next,
+    Refused,
+    Skipped,
+    Step,
+    Take,
+)
+
+#: Zuora forgets a key after a day: then the same key would do it twice ("Idempotent requests").
+KEY_LIFE = timedelta(hours=24)
+#: Seconds before a step without an answer is asked for: Zuora ends a request after 120, but not always the work.
+_ASK_AGAIN = 5.0
+
+
+def outcome(step: Step, answer: Answer, *, key_age: timedelta = timedelta(0)) -> Next:
+    """What follows from the answer to `step`; `key_age` is how long ago its Idempotency-Key was made."""
+    match answer.heard:
+        case Heard.ANSWER:
+            return _judge(step, answer.body or {})
+        case Heard.TENANT:
+            return Again(new_key=key_age >= KEY_LIFE, after=answer.retry_after or 0.0, is_tenants=True)
+        case Heard.LOCKED:
+            # Zuora keeps refusals under the key and would repeat this one.
+            return Again(new_key=True, after=answer.retry_after or 1.0)
+        case Heard.RUNNING:
+            return Again(new_key=False, after=answer.retry_after or _ASK_AGAIN)
+        case Heard.SILENCE | Heard.KEY_REUSED:
+            return _ask(step, new_key=answer.heard is Heard.KEY_REUSED or key_age >= KEY_LIFE)
+        case Heard.NOT_FOUND if step.silence and step.silence.evidence is Evidence.GONE:
+            return Done(answer={})
+        case Heard.REFUSED | Heard.NOT_FOUND:
+            return _refuse(step, _problem_of(answer))
+
+
+def adopt(step: Step, answer: Answer, *, key_age: timedelta = timedelta(0)) -> Next:
+    """What follows for `step`, whose own answer never came, from the answer to its look-up."""
+    assert step.silence is not None  # noqa: S101 - only such a step is looked up
+    happened = _happened(step, answer)
+    if happened is None:
+        return Ask(look_up=look_up_of(step))
+    if happened:
+        found = answer.body or {}
+        return _judge(step, _entry(step, found) if step.silence.evidence is Evidence.LISTED else found)
+    # The first call may still be at work: under the same key it cannot be done twice.
+    return Again(new_key=key_age >= KEY_LIFE, after=_ASK_AGAIN)
+
+
+def complete(step: Step, answers: Mapping[str, Mapping[str, Any]]) -> Step:
+    """The step with everything in its path and body that the answers of earlier steps, by name, tell."""
+    for need in step.needs:
+        answered = answers[need.step]
+        match need.take:
+            case Take.ID:
+                step = _put(step, need.into, str(answered["id"]))
+            case Take.CREDIT:
+                step = _with_refund(step, credit_of(answered))
+    return replace(step, needs=())
+
+
+def look_up_of(step: Step) -> Step:
+    """The call that finds out whether `step` has happened."""
+    assert step.silence is not None  # noqa: S101 - only such a step is looked up
+    return Step(name=step.name, kind=Kind.LOOK_UP, method="GET", path=step.silence.path)
+
+
+def credit_of(preview: Mapping[str, Any]) -> Decimal:
+    """What a preview of an order gives back to the customer, tax included; 0 where it charges something."""
+    result = preview.get("previewResult") or {}
+    documents = [*(result.get("invoices") or ()), *(result.get("creditMemos") or ())]
+    total = sum((Decimal(str(each.get("amount") or 0)) for each in documents), Decimal(0))
+    return max(-total, Decimal(0))
+
+
+def _judge(step: Step, body: Mapping[str, Any]) -> Next:
+    if step.judge is Judge.PREVIEW_WITHOUT_REFUND and credit_of(body) > 0:
+        return Refused(
+            problem=Problem(
+                field="",
+                code=ProblemCode.NOT_PERMITTED,
+                message=f"The cancellation would refund {credit_of(body)}; that needs the scope order:update_refund.",
+            )
+        )
+    if step.judge is Judge.PAYMENT and body.get("status") == "Error":
+        message = str(body.get("gatewayResponse") or "The gateway declined the payment.")
+        return _refuse(step, Problem(field="payment", code=ProblemCode.ZUORA, message=message))
+    if step.judge is Judge.ORDER:
+        return Done(answer=body, notes=tuple(_failed_inside(body)))
+    return Done(answer=body)
+
+
+def _failed_inside(body: Mapping[str, Any]) -> Iterator[Problem]:
+    """A cancel succeeds although its refund or write-off failed: then only these lists tell."""
+    for name, words in (("refunds", "refund"), ("writeOff", "write-off")):
+        for each in body.get(name) or ():
+            if each.get("status") == "Error" or each.get("success") is False:
+                message = f"The order was placed, but its {words} failed in Zuora."
+                yield Problem(field="", code=ProblemCode.ZUORA, message=message)
+
+
+def _ask(step: Step, *, new_key: bool) -> Next:
+    if step.silence is None:
+        return Again(new_key=new_key, after=_ASK_AGAIN)
+    return Ask(look_up=look_up_of(step))
+
+
+def _refuse(step: Step, problem: Problem) -> Next:
+    if step.kind is Kind.UNDO:
+        return Held(problem=problem, choices=(Choice.RETRY, Choice.COUNT_AS_DONE))
+    return Refused(problem=problem) if step.critical else Skipped(problem=problem)
+
+
+def _problem_of(answer: Answer) -> Problem:
+    message = answer.message or "Zuora refused without a reason."
+    text = f"[{answer.code}] {message}" if answer.code else message
+    return Problem(field="", code=ProblemCode.ZUORA, message=text)
+
+
+def _happened(step: Step, answer: Answer) -> bool | None:
+    """None: the look-up itself got no answer."""
+    assert step.silence is not None  # noqa: S101 - only such a step is looked up
+    if answer.heard is Heard.NOT_FOUND:
+        return step.silence.evidence is Evidence.GONE
+    if answer.heard is not Heard.ANSWER:
+        return None
+    found = answer.body or {}
+    match step.silence.evidence:
+        case Evidence.EXISTS:
+            return True
+        case Evidence.GONE:
+            return False
+        case Evidence.PAID:
+            return _number(found.get("balance")) == 0
+        case Evidence.REFUNDED:
+            return (_number(found.get("refundAmount")) or Decimal(0)) > 0
+        case Evidence.LISTED:
+            return bool(_entry(step, found))
+
+
+def _entry(step: Step, found: Mapping[str, Any]) -> Mapping[str, Any]:
+    assert step.silence is not None  # noqa: S101 - only such a step is looked up
+    wanted = step.silence.match or {}
+    entries = found.get(step.silence.listed_in or "") or ()
+    return next((each for each in entries if all(each.get(key) == value for key, value in wanted.items())), {})
+
+
+def _number(value: Any) -> Decimal | None:
+    return None if value is None else Decimal(str(value))
+
+
+def _put(step: Step, into: str, value: str) -> Step:
+    if f"{{{into}}}" in step.path:
+        return replace(step, path=step.path.replace(f"{{{into}}}", value))
+    return replace(step, body={**(step.body or {}), into: value})
+
+
+def _with_refund(step: Step, credit: Decimal) -> Step:
+    if not credit:
+        return step
+    body = dict(step.body or {})
+    body["processingOptions"] = {
+        "runBilling": True,
+        "collectPayment": False,
+        "refund": True,
+        "refundAmount": credit,
+        "billingOptions": {"targetDate": body["orderDate"]},
+    }
+    return replace(step, body=body)
