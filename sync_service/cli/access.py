@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 import click
 
 from sync_service.access.clients import SCOPES, add_client, list_clients, revoke_client
+from sync_service.cli.output import iso, print_json, print_table, say, with_json
 from sync_service.cli.wiring import open_database, read_settings
+from sync_service.store.tables import OauthClientRow
 
 
 @click.group()
@@ -19,40 +21,53 @@ def client() -> None:
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(sorted(SCOPES)), required=True)
 @click.option("--callout", is_flag=True, help="Zuora itself uses this client: it gets the answers for callouts.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@with_json
 def client_add(name: str, scopes: tuple[str, ...], callout: bool, as_json: bool) -> None:
     """Make a client called NAME and print its secret, once."""
     client_id, secret = add_client(open_database(read_settings()), name, scopes, callout=callout)
     if as_json:
-        click.echo(json.dumps({"client_id": client_id, "client_secret": secret}))
+        print_json({"client_id": client_id, "client_secret": secret})
         return
     click.echo(f"client_id:     {client_id}\nclient_secret: {secret}")
     click.echo("Keep the secret now: it is shown this once and stored only as a hash.", err=True)
 
 
 @client.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@with_json
 def client_list(as_json: bool) -> None:
-    """The clients there are."""
+    """List the clients."""
     clients = list_clients(open_database(read_settings()))
     if as_json:
-        rows = [
-            {"client_id": each.client_id, "name": each.name, "scope": each.scope, "callout": each.callout}
-            | {"revoked": each.revoked_at is not None}
-            for each in clients
-        ]
-        click.echo(json.dumps(rows))
+        print_json([_shape(each) for each in clients])
         return
     if not clients:
-        click.echo("No client: `client add NAME --scope …` makes one.")
-    for each in clients:
-        state = "revoked" if each.revoked_at else "callout" if each.callout else "api"
-        click.echo(f"{each.client_id}  {state:8}  {each.scope}  {each.name}")
+        click.echo("There is no client; `client add NAME --scope …` makes one.")
+        return
+    print_table(
+        ("client_id", "state", "scope", "name", "made"),
+        [(each.client_id, _state(each), each.scope, each.name, iso(each.created_at)) for each in clients],
+    )
 
 
 @client.command("revoke")
 @click.argument("client_id")
-def client_revoke(client_id: str) -> None:
+@with_json
+def client_revoke(client_id: str, as_json: bool) -> None:
     """Refuse CLIENT_ID from now on; tokens it holds end within half a minute."""
     revoke_client(open_database(read_settings()), client_id)
-    click.echo("Revoked.")
+    say("Revoked.", {"client_id": client_id, "revoked": True}, as_json=as_json)
+
+
+def _shape(client: OauthClientRow) -> dict[str, Any]:
+    return {
+        "client_id": client.client_id,
+        "name": client.name,
+        "scope": client.scope,
+        "callout": client.callout,
+        "created_at": iso(client.created_at),
+        "revoked": client.revoked_at is not None,
+    }
+
+
+def _state(client: OauthClientRow) -> str:
+    return "revoked" if client.revoked_at else "callout" if client.callout else "api"

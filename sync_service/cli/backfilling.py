@@ -18,8 +18,9 @@ from typing import Any, TextIO
 
 import click
 
+from sync_service.cli.output import fail, print_json, say, with_json
 from sync_service.cli.progress import Meter, open_meter
-from sync_service.cli.wiring import fail, open_context, read_settings, refuse_other_tenant
+from sync_service.cli.wiring import KEY, open_context, read_settings, refuse_other_tenant
 from sync_service.jobs.backfill.forecast import Summary, forecast_backfill
 from sync_service.jobs.backfill.ledger import Failure
 from sync_service.jobs.backfill.sources import AccountKeys, FileKeys, Source, TenantKeys
@@ -27,7 +28,6 @@ from sync_service.jobs.backfill.story import Backfill, Ending
 from sync_service.log import set_up
 from sync_service.queue.backfills import needs_consent
 from sync_service.queue.history import plan_as_json
-from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.sync.forecast import Forecast
 from sync_service.sync.story import SyncContext
 
@@ -38,7 +38,7 @@ INTERRUPTED = 130
 
 
 @click.command()
-@click.option("--account", metavar="A", help="The subscriptions that this Zuora account owns or pays for.")
+@click.option("--account", type=KEY, metavar="A", help="The subscriptions that this Zuora account owns or pays for.")
 @click.option(
     "--file",
     "file",
@@ -55,7 +55,7 @@ INTERRUPTED = 130
     type=click.Path(dir_okay=False, writable=True),
     help="Write failures (dry run: every plan) to this file, one JSON object a line.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@with_json
 def backfill(
     account: str | None,
     file: str | None,
@@ -96,11 +96,7 @@ def _choose_source(
 ) -> tuple[str, Callable[[str | None], Source]]:
     """The job's name, the same for the same command, and how to open its keys."""
     if account is not None:
-        key = normalise_key(account)
-        problem = why_impossible(key)
-        if problem:
-            raise click.BadParameter(problem, param_hint="--account")
-        return f"backfill account {key}", lambda _: AccountKeys(context, key)
+        return f"backfill account {account}", lambda _: AccountKeys(context, account)
     if file == "-":
         return "backfill standard input", lambda _: FileKeys(sys.stdin.buffer, once=True)
     if file is not None:
@@ -149,7 +145,7 @@ def _finish(ending: Ending, report: str | None, *, as_json: bool) -> None:
         counts = {"asked": standing.asked, "done": standing.done, "failed": failures, "outcomes": dict(outcomes)}
         if report is None:
             counts["failures"] = [vars(each) for each in _failures(ending)]
-        click.echo(json.dumps(counts, indent=2))
+        print_json(counts)
     else:
         click.echo(f"{standing.asked} subscriptions asked for: {standing.done} done, {failures} failed.")
         for outcome, count in sorted(outcomes.items()):
@@ -217,7 +213,7 @@ def _forecast(
         source.close()
     meter.stop()
     failures = [*source.problems, *failures]
-    click.echo(json.dumps(summary.as_json(), indent=2) if as_json else _show_summary(summary, failures))
+    say(_show_summary(summary, failures), summary.as_json(), as_json=as_json)
     sys.exit(INTERRUPTED if stop.is_set() else 1 if failures else 0)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import suppress
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from sync_service.cli.tables import print_table
+from sync_service.cli.output import print_json, print_table, with_json
 from sync_service.cli.wiring import open_client, open_database, read_settings
 from sync_service.errors import SyncServiceError
 from sync_service.operations.check.story import check_everything, keep_findings
@@ -19,7 +18,7 @@ _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@with_json
 def check(as_json: bool) -> None:
     """Is everything as it should be? Database, clocks, credentials, permissions, callouts, queue, each with a remedy.
 
@@ -31,7 +30,7 @@ def check(as_json: bool) -> None:
     with suppress(SQLAlchemyError, SyncServiceError):
         keep_findings(database, findings)
     if as_json:
-        click.echo(json.dumps({"findings": [finding.as_json() for finding in findings]}, indent=2))
+        print_json({"findings": [finding.as_json() for finding in findings]})
     else:
         _show(findings)
     sys.exit(1 if has_failed(findings) else 0)

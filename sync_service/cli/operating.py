@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import getpass
-import json
-from collections.abc import Iterable
 from typing import Any
 
 import click
 from sqlmodel import Session, col, or_, select
 
-from sync_service.cli.show import moment, run_as_json, show_run
-from sync_service.cli.tables import print_table, shorten
-from sync_service.cli.wiring import fail, open_database, read_settings
+from sync_service.cli.output import fail, iso, moment, print_json, print_table, project, say, shorten, with_json
+from sync_service.cli.show import run_as_json, show_run
+from sync_service.cli.wiring import KEY, open_database, read_settings
 from sync_service.operations.scrub import scrub as scrub_customer
 from sync_service.queue.backlog import list_failed
 from sync_service.queue.decisions import drop_held, release_held, retry_all, retry_one
@@ -25,20 +23,26 @@ from sync_service.store.tables import CalloutRow, SubscriptionAliasRow, SyncRunR
 from sync_service.subscription.keys import normalise_key
 from sync_service.subscription.pace import duration_in_words
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+_FAILED = ["kind", "key", "last_error", "requested_at"]
+_CALLOUT = (
+    *("id", "received_at", "key", "verdict", "reason", "notification_id", "request_id", "source"),
+    *("order_number", "created_by", "body_sha256"),
+)
+_JOB = ("name", "running", "paused", "next_at", "last_began", "last_ended", "last_error", "progress")
+_JOB_TIMES = ("next_at", "last_began", "last_ended")
 _limit = click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
 
 
 @click.command()
-@_json
+@with_json
 def status(as_json: bool) -> None:
-    """What waits, runs and failed, how Zuora does, what is left of today's budget, and the jobs."""
+    """Show queue depth, failures, Zuora health, remaining API budget and jobs."""
     settings = read_settings()
     database = open_database(settings)
     with database.reading() as session:
         found = read_status(database, session, settings)
     if as_json:
-        click.echo(json.dumps(found.as_json(), indent=2))
+        print_json(_status_as_json(found))
     else:
         _show_status(found)
 
@@ -50,15 +54,14 @@ def failed() -> None:
 
 @failed.command("list")
 @_limit
-@_json
+@with_json
 def failed_list(limit: int, as_json: bool) -> None:
     """What was given up and not asked for since, with the reason."""
     database = open_database(read_settings())
     with database.reading() as session:
         rows = list_failed(session, limit=limit)
     if as_json:
-        names = ("kind", "key", "last_error", "requested_at")
-        _print_json([{name: getattr(row, name) for name in names} for row in rows])
+        print_json([project(row, _FAILED, times=("requested_at",)) for row in rows])
         return
     if not rows:
         click.echo("Nothing was given up.")
@@ -73,15 +76,18 @@ def failed_list(limit: int, as_json: bool) -> None:
 @failed.command("retry")
 @click.argument("key", required=False)
 @click.option("--all", "everything", is_flag=True, help="All of them, behind callouts.")
-def failed_retry(key: str | None, everything: bool) -> None:
+@with_json
+def failed_retry(key: str | None, everything: bool, as_json: bool) -> None:
     """Try KEY again, or with --all everything that was given up."""
     if (key is None) is not everything:
         raise click.UsageError("Give a KEY or --all.")
     database = open_database(read_settings())
     if key is None:
-        click.echo(f"{retry_all(database, getpass.getuser())} are wanted again.")
+        count = retry_all(database, getpass.getuser())
+        say(f"Queued {count} for another sync.", {"queued": count}, as_json=as_json)
     else:
-        click.echo(f"{retry_one(database, key, getpass.getuser())} is wanted again.")
+        key = retry_one(database, key, getpass.getuser())
+        say(f"Queued {key} for another sync.", {"queued": 1, "key": key}, as_json=as_json)
 
 
 @click.group()
@@ -91,14 +97,14 @@ def held() -> None:
 
 @held.command("list")
 @_limit
-@_json
+@with_json
 def held_list(limit: int, as_json: bool) -> None:
     """What is held: a cancellation, or a schedule that would be emptied."""
     database = open_database(read_settings())
     with database.reading() as session:
         runs = list_held(session, limit=limit)
     if as_json:
-        _print_json([run_as_json(run) for run in runs])
+        print_json([run_as_json(run) for run in runs])
         return
     if not runs:
         click.echo("Nothing is held.")
@@ -108,33 +114,37 @@ def held_list(limit: int, as_json: bool) -> None:
 
 @held.command("release")
 @click.argument("key")
-def held_release(key: str) -> None:
-    """Let KEY go: it is read and synced anew, past the safety stop."""
-    click.echo(f"{release_held(open_database(read_settings()), key, getpass.getuser())} is wanted again.")
+@with_json
+def held_release(key: str, as_json: bool) -> None:
+    """Release the held plan for KEY: it is read again and synced, past the safety stop."""
+    key = release_held(open_database(read_settings()), key, getpass.getuser())
+    say(f"Released {key}; it is queued for a sync.", {"key": key, "decision": "released"}, as_json=as_json)
 
 
 @held.command("drop")
 @click.argument("key")
-def held_drop(key: str) -> None:
-    """Refuse the plan for KEY until Zuora's answer makes another one of it."""
-    click.echo(f"The plan for {drop_held(open_database(read_settings()), key)} is dropped.")
+@with_json
+def held_drop(key: str, as_json: bool) -> None:
+    """Discard the held plan for KEY. The same plan is not held again unless Zuora's data changes."""
+    key = drop_held(open_database(read_settings()), key)
+    say(f"Discarded the held plan for {key}.", {"key": key, "decision": "dropped"}, as_json=as_json)
 
 
 @click.command()
-@click.argument("key")
+@click.argument("key", type=KEY)
 @_limit
-@_json
+@with_json
 def history(key: str, limit: int, as_json: bool) -> None:
     """Every run of KEY, the newest first: what changed from what to what, when and why."""
     database = open_database(read_settings())
     with database.reading() as session:
-        runs = _runs_of(session, normalise_key(key), limit)
-    if as_json:
-        _print_json([run_as_json(run) for run in runs])
+        runs = _runs_of(session, key, limit)
     if not runs:
-        fail(f"The history has nothing of {key}: runs that changed nothing are not kept, `why {key}` tells more.")
-    for run in () if as_json else runs:
-        click.echo(show_run(run))
+        fail(
+            f"No run of {key} is in the history. Scheduled runs that changed nothing are not kept; `why {key}` tells "
+            "whether the key is known."
+        )
+    say("\n".join(show_run(run) for run in runs), [run_as_json(run) for run in runs], as_json=as_json)
 
 
 @click.group()
@@ -146,14 +156,14 @@ def callouts() -> None:
 @click.option("--key", help="Only those for this subscription or account.")
 @click.option("--verdict", type=click.Choice(["accepted", "ignored", "rejected"]), help="Only those.")
 @_limit
-@_json
+@with_json
 def callouts_log(key: str | None, verdict: str | None, limit: int, as_json: bool) -> None:
     """What came in, the newest first, and what was made of it."""
     database = open_database(read_settings())
     with database.reading() as session:
         rows = _callouts_of(session, normalise_key(key) if key else None, verdict, limit)
     if as_json:
-        _print_json([row.model_dump(mode="json") for row in rows])
+        print_json([project(row, _CALLOUT, times=("received_at",)) for row in rows])
         return
     if not rows:
         click.echo("No callout.")
@@ -168,7 +178,7 @@ def callouts_log(key: str | None, verdict: str | None, limit: int, as_json: bool
 @click.command()
 @click.argument("key")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_json
+@with_json
 def scrub(key: str, yes: bool, as_json: bool) -> None:
     """Erase the personal values of the customer behind KEY for good: a subscription's key, `cus-…` or `id-…`.
 
@@ -180,12 +190,18 @@ def scrub(key: str, yes: bool, as_json: bool) -> None:
         click.confirm(f"Erase the customer behind {key} for good?", abort=True, err=True)
     report = scrub_customer(database, normalise_key(key), actor=getpass.getuser())
     if as_json:
-        _print_json(report.as_json())
+        print_json(report.as_json())
         return
     click.echo(
         f"Erased: {', '.join(report.customers) or 'no customer object'}; {len(report.subscriptions)} subscriptions."
     )
     click.echo(f"{report.objects} objects, {report.runs} runs and {report.callouts} callouts were changed.")
+
+
+def _status_as_json(found: Status) -> dict[str, Any]:
+    jobs = [project(job, _JOB, times=_JOB_TIMES) for job in found.jobs]
+    callouts = vars(found.callouts) | {"last_at": iso(found.callouts.last_at)}
+    return found.as_json() | {"now": iso(found.now), "callouts_last_hour": callouts, "jobs": jobs}
 
 
 def _show_status(found: Status) -> None:
@@ -268,7 +284,3 @@ def _callout_in_words(row: CalloutRow) -> str:
         "notification": row.notification_id,
     }
     return "; ".join(filter(None, [row.reason, ", ".join(f"{name} {value}" for name, value in said.items() if value)]))
-
-
-def _print_json(value: Iterable[Any] | dict[str, Any]) -> None:
-    click.echo(json.dumps(value, indent=2))

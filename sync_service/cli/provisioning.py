@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
 
-from sync_service.cli.tables import print_table
-from sync_service.cli.wiring import fail, open_client, open_database, read_settings
+from sync_service.cli.output import fail, print_json, print_table, with_json
+from sync_service.cli.wiring import open_client, open_database, read_settings
 from sync_service.errors import NotConfigured, PermissionRefused, SyncServiceError
 from sync_service.operations.provision.story import ProvisionPlan, apply_plan, list_ours, plan_install, plan_remove
 from sync_service.operations.provision.wishes import PREFIX, SOURCE_FIELDS, Terms, check_terms, is_this_machine
@@ -28,7 +27,6 @@ _PERMISSION = (
 
 _prefix = click.option("--prefix", default=PREFIX, show_default=True, help="What our names in Zuora begin with.")
 _yes = click.option("--yes", is_flag=True, help="Do it. Without this nothing is changed.")
-_json = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 
 
 @click.command("install")
@@ -44,7 +42,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 )
 @click.option("--no-filter", is_flag=True, help="Let our own orders call us too; we tell them ourselves.")
 @click.option("--renew-password", is_flag=True, help="Send the password again: Zuora does not say which one it has.")
-@_json
+@with_json
 def install(
     yes: bool, prefix: str, source_fields: tuple[str, ...], no_filter: bool, renew_password: bool, as_json: bool
 ) -> None:
@@ -61,7 +59,7 @@ def install(
 @click.command("remove")
 @_yes
 @_prefix
-@_json
+@with_json
 def remove(yes: bool, prefix: str, as_json: bool) -> None:
     """Take everything of ours out of Zuora, and nothing else.
 
@@ -74,7 +72,7 @@ def remove(yes: bool, prefix: str, as_json: bool) -> None:
 
 @click.command("list")
 @_prefix
-@_json
+@with_json
 def list_callouts(prefix: str, as_json: bool) -> None:
     """What of ours is in Zuora."""
     settings = read_settings()
@@ -82,12 +80,12 @@ def list_callouts(prefix: str, as_json: bool) -> None:
         rows = list(list_ours(found, _terms(settings, prefix)))
     if as_json:
         names = ("thing", "name", "about", "active")
-        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
     elif rows:
         shown = [(thing, name, "active" if active else "not active", about) for thing, name, about, active in rows]
         print_table(("kind", "name", "state", "about"), shown)
     else:
-        click.echo("Nothing of ours is in Zuora. `callouts install` puts it there.")
+        click.echo("No sync-service callouts found in Zuora. `callouts install` makes them.")
 
 
 def _carry_out(settings: Settings, plan_for: Callable[[Found], ProvisionPlan], yes: bool, as_json: bool) -> None:
@@ -97,9 +95,9 @@ def _carry_out(settings: Settings, plan_for: Callable[[Found], ProvisionPlan], y
             _show(plan)
         done = _apply(reading, plan) if yes else 0
     if as_json:
-        click.echo(json.dumps({**plan.as_json(), "applied": yes}, indent=2))
+        print_json({**plan.as_json(), "applied": yes})
     elif plan.is_empty:
-        click.echo("Nothing is to be done.")
+        click.echo("Already up to date.")
     elif yes:
         click.echo(f"Done: {done} steps.")
     else:

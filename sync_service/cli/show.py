@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
+from sync_service.cli.output import moment, project
 from sync_service.queue.history import Why, plan_from_json
 from sync_service.store.tables import SubscriptionRow, SyncCauseRow, SyncRunRow, ZuoraLinkRow
 from sync_service.subscription.plan import Cancel, Change, Create, Document, FieldChange, SyncPlan, Update
+
+_RUN = (
+    *("id", "kind", "key", "outcome", "trigger", "actor", "began_at", "ended_at", "calls", "error_code", "error"),
+    *("subscription_id", "owner", "seq_from", "seq_to", "change_count", "plan"),
+)
+_RUN_TIMES = ("began_at", "ended_at")
+_KNOWN = ["kind", "key", "waiting", "waiting_since", "running", "attempts", "last_error", "next_try_at", "checked_at"]
+_KNOWN_TIMES = ("waiting_since", "next_try_at", "checked_at")
+_CAUSE = ["seq", "trigger", "actor", "at", "callout_id"]
 
 
 def show_plan(plan: SyncPlan) -> str:
@@ -60,21 +69,20 @@ def show_why(
 
 
 def run_as_json(run: SyncRunRow) -> dict[str, Any]:
-    """A run as JSON; times in ms since 1970 in UTC."""
-    return run.model_dump(mode="json")
+    """A run as JSON."""
+    return project(run, _RUN, times=_RUN_TIMES)
 
 
 def why_as_json(known: Why, link: ZuoraLinkRow | None, obstacle: str | None = None) -> dict[str, Any]:
-    """All that is known of a key as JSON; times in ms since 1970 in UTC."""
-    rows = {"causes": known.causes, "runs": known.runs}
-    kept = {name: [row.model_dump(mode="json") for row in value] for name, value in rows.items()}
-    left_alone = link.schedule_left_alone if link else None
-    return vars(known) | kept | {"schedule_left_alone": left_alone, "obstacle": obstacle}
-
-
-def moment(at: int) -> str:
-    """A moment of the database's clock in UTC, for people."""
-    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    """All that is known of a key as JSON."""
+    return {
+        **project(known, _KNOWN, times=_KNOWN_TIMES),
+        "obstacle": obstacle,
+        "schedule_left_alone": link.schedule_left_alone if link else None,
+        "look_again_on": link.look_again_on.isoformat() if link and link.look_again_on else None,
+        "causes": [project(cause, _CAUSE, times=("at",)) for cause in known.causes],
+        "runs": [run_as_json(run) for run in known.runs],
+    }
 
 
 def _waiting(known: Why) -> str:

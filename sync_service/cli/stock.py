@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import BinaryIO, cast
 
 import click
 
+from sync_service.cli.output import say, with_json
 from sync_service.cli.wiring import open_database, read_settings
 from sync_service.store.load.story import LoadReport, load_objects, read_lines
 from sync_service.store.schema import upgrade
@@ -19,15 +19,16 @@ def db() -> None:
 
 
 @db.command("upgrade")
-def db_upgrade() -> None:
-    """Bring the schema up to date; does nothing where it is."""
+@with_json
+def db_upgrade(as_json: bool) -> None:
+    """Bring the schema up to date. Repeatable."""
     revision = upgrade(open_database(read_settings(), checked=False))
-    click.echo(f"The schema is at {revision}.")
+    say(f"The schema is at {revision}.", {"schema": revision}, as_json=as_json)
 
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@with_json
 def load(file: str, as_json: bool) -> None:
     """Load Limio objects from FILE, or from standard input with `-`: one JSON object a line.
 
@@ -36,7 +37,7 @@ def load(file: str, as_json: bool) -> None:
     database = open_database(read_settings())
     with click.open_file(file, "rb") as stream:
         report = load_objects(database, read_lines(cast(BinaryIO, stream)))
-    click.echo(json.dumps(report.as_json(), indent=2) if as_json else _show(report))
+    say(_show(report), report.as_json(), as_json=as_json)
     sys.exit(1 if report.problem_count and not report.counts else 0)
 
 

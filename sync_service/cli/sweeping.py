@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
-from sync_service.cli.wiring import fail, open_context, read_settings
+from sync_service.cli.output import fail, say, with_json
+from sync_service.cli.wiring import open_context, read_settings
 from sync_service.jobs.recovery import CalloutText, ReadCallout
 from sync_service.jobs.scheduler import DAY_MS, MINUTE_MS
 from sync_service.jobs.sweep.delta import sweep_delta
@@ -26,7 +26,6 @@ from sync_service.sync.story import SyncContext
 _LOOK_SECONDS = 0.5
 
 _Story = Callable[[SyncContext, JobLease], Mapping[str, Any] | PartWay]
-_json = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 
 
 @click.group()
@@ -35,14 +34,14 @@ def sweep() -> None:
 
 
 @sweep.command()
-@_json
+@with_json
 def delta(as_json: bool) -> None:
     """What Zuora updated since the last delta sweep: subscriptions, accounts, contacts."""
     _sweep("sweep delta", sweep_delta, 15 * MINUTE_MS, as_json=as_json)
 
 
 @sweep.command()
-@_json
+@with_json
 def full(as_json: bool) -> None:
     """Everything that Zuora has, whatever its status."""
     _sweep("sweep full", sweep_full, 7 * DAY_MS, as_json=as_json)
@@ -61,12 +60,12 @@ def callout_reader(settings: Settings) -> ReadCallout:
 
 def _sweep(name: str, story: _Story, every_ms: int, *, as_json: bool) -> None:
     context = open_context(read_settings())
-    report = run_now(context, name, story, every_ms, say=lambda text: click.echo(text, err=True))
-    click.echo(json.dumps({"sweep": name, **report}, indent=2) if as_json else show_report(name, report))
+    report = run_now(context, name, story, every_ms, tell=lambda text: click.echo(text, err=True))
+    say(show_report(name, report), {"sweep": name, **report}, as_json=as_json)
 
 
 def run_now(
-    context: SyncContext, name: str, story: _Story, every_ms: int, *, say: Callable[[str], None]
+    context: SyncContext, name: str, story: _Story, every_ms: int, *, tell: Callable[[str], None]
 ) -> Mapping[str, Any]:
     """Run the job to its end under its own lease, or watch the scheduler that is faster; the report.
 
@@ -99,7 +98,7 @@ def run_now(
         put_back(database, lease, error=result.error, retry_in_ms=result.again_in_ms if result.error else 0)
         if result.error:
             fail(f"{result.error} The scheduler goes on from here later.")
-        _tell(database, name, say)
+        _tell(database, name, tell)
 
 
 def _watch(database: Database, name: str, asked_at: int) -> Mapping[str, Any] | None:
@@ -113,12 +112,12 @@ def _watch(database: Database, name: str, asked_at: int) -> Mapping[str, Any] | 
     return None
 
 
-def _tell(database: Database, name: str, say: Callable[[str], None]) -> None:
+def _tell(database: Database, name: str, tell: Callable[[str], None]) -> None:
     with database.reading() as session:
         row = session.get(JobRow, name)
     progress = row.progress if row else {}
     looked = progress.get("looked_at", {}).get("subscriptions", 0)
-    say(f"{progress.get('pages', 0)} pages, {looked} subscriptions looked at, {progress.get('marked', 0)} asked for")
+    tell(f"{progress.get('pages', 0)} pages, {looked} subscriptions looked at, {progress.get('marked', 0)} asked for")
 
 
 def show_report(name: str, report: Mapping[str, Any]) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import getpass
-import json
 import time
 from contextlib import suppress
 
 import click
 from sqlmodel import Session
 
+from sync_service.cli.output import fail, say, with_json
 from sync_service.cli.show import run_as_json, show_plan, show_run, show_why, why_as_json
-from sync_service.cli.wiring import fail, open_context, open_database, read_settings
+from sync_service.cli.wiring import KEY, open_context, open_database, read_settings
 from sync_service.errors import RateLimited, TokenRefused, ZuoraUnavailable
 from sync_service.queue.backlog import read_request
 from sync_service.queue.history import Why, first_attempt_covering, plan_as_json
@@ -21,7 +21,6 @@ from sync_service.queue.requests import Cause, Kind, Priority, claim_one, enqueu
 from sync_service.queue.status import tell_obstacle
 from sync_service.store.reads import find_subscription, read_link, resolve_key
 from sync_service.store.tables import SyncRunRow
-from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.subscription.plan import SyncPlan
 from sync_service.subscription.zuora import Trigger
 from sync_service.sync.forecast import compute_plan
@@ -30,41 +29,36 @@ from sync_service.sync.story import SyncContext
 from sync_service.sync.worker import IDENTIFY_SECONDS
 from sync_service.zuora.preview import SharedPreviews
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-
 
 @click.command()
-@click.argument("key")
-@_json
+@click.argument("key", type=KEY)
+@with_json
 def plan(key: str, as_json: bool) -> None:
     """Read everything of KEY from Zuora, print what a sync would change, and write nothing.
 
     KEY is a Limio id or reference, a Zuora number or a Zuora id.
     """
-    key = _checked(key)
     computed = _compute_plan(open_context(read_settings()), key)
-    click.echo(json.dumps(plan_as_json(computed), indent=2) if as_json else show_plan(computed))
+    say(show_plan(computed), plan_as_json(computed), as_json=as_json)
 
 
 @click.command()
-@click.argument("key")
-@_json
+@click.argument("key", type=KEY)
+@with_json
 def sync(key: str, as_json: bool) -> None:
     """Sync KEY now, as a person who asked, and print what changed."""
-    key = _checked(key)
     context = open_context(read_settings())
     run = _sync_now(context, key)
-    click.echo(json.dumps(run_as_json(run), indent=2) if as_json else show_run(run))
+    say(show_run(run), run_as_json(run), as_json=as_json)
     if run.error:
         raise SystemExit(1)
 
 
 @click.command()
-@click.argument("key")
-@_json
+@click.argument("key", type=KEY)
+@with_json
 def why(key: str, as_json: bool) -> None:
     """Everything known of KEY on one screen: causes, runs, what waits, the last error, the next try."""
-    key = _checked(key)
     settings = read_settings()
     database = open_database(settings)
     with database.reading() as session:
@@ -76,10 +70,8 @@ def why(key: str, as_json: bool) -> None:
         obstacle = tell_obstacle(database, session, settings) if waits else None
     if not (number or known.causes or known.runs):
         fail(f"Nothing is known of {key}: no sync was ever asked for, and the store has no such subscription.")
-    if as_json:
-        click.echo(json.dumps(why_as_json(known, link or None, obstacle), indent=2))
-    else:
-        click.echo(show_why(known, subscription or None, link or None, obstacle))
+    text = show_why(known, subscription or None, link or None, obstacle)
+    say(text, why_as_json(known, link or None, obstacle), as_json=as_json)
 
 
 def _why_unknown(session: Session, key: str) -> Why:
@@ -87,14 +79,6 @@ def _why_unknown(session: Session, key: str) -> Why:
     kinds = (Kind.SUBSCRIPTION, Kind.ALIAS, Kind.ACCOUNT)
     found = [why_known(session, key, kind=kind) for kind in kinds]
     return next((known for known in found if known.causes or known.runs), found[0])
-
-
-def _checked(key: str) -> str:
-    key = normalise_key(key)
-    problem = why_impossible(key)
-    if problem:
-        raise click.BadParameter(problem, param_hint="KEY")
-    return key
 
 
 def _compute_plan(context: SyncContext, key: str) -> SyncPlan:

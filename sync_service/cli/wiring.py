@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from sync_service.app import read_environment
+from sync_service.cli.output import fail, wants_json
 from sync_service.errors import (
     NotConfigured,
     RateLimited,
@@ -25,6 +25,7 @@ from sync_service.queue.limit import check_tenant
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, connect, tell_trouble
 from sync_service.store.schema import check_schema
+from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.sync.story import SyncContext
 from sync_service.sync.worker import IDENTIFY_SECONDS
 from sync_service.zuora.client import ZuoraClient
@@ -105,25 +106,46 @@ def _close_at_the_end(close: Callable[[], None]) -> None:
         context.call_on_close(close)
 
 
-def fail(message: str, status: int = 1) -> NoReturn:
-    """Say what is wrong on standard error and leave."""
-    click.echo(message, err=True)
-    sys.exit(status)
+class SubscriptionKey(click.ParamType[str]):
+    """A subscription key as people type it: trimmed, and refused if Zuora could never have made it."""
+
+    name = "key"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The normalised key. Ends the command if it is impossible."""
+        key = normalise_key(str(value))
+        problem = why_impossible(key)
+        if problem:
+            self.fail(problem, param, ctx)
+        return key
+
+
+KEY = SubscriptionKey()
 
 
 class PlainGroup(click.Group):
-    """Commands whose own errors end in one plain message instead of a traceback; settings with exit status 2."""
+    """Commands whose own errors end in one plain message instead of a traceback; settings with exit status 2.
+
+    With --json that message is `{"error": {"code", "message"}}` on standard output.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
         except SettingsInvalid as error:
-            fail(f"The settings cannot be used:\n{error}", 2)
+            fail(f"The settings cannot be used:\n{error}", 2, code=error.code)
         except SyncServiceError as error:
-            fail(str(error))
+            fail(str(error), code=error.code)
+        except click.ClickException as error:
+            if not wants_json(ctx):
+                raise
+            fail(error.format_message(), error.exit_code, code="usage")
         except (SQLAlchemyError, TimeoutError) as error:
             trouble = tell_trouble(error)
             if trouble is None:
                 raise
-            fail(f"The database cannot be used: {trouble}. See DATABASE_URL and whether it is up.")
+            fail(
+                f"The database cannot be used: {trouble}. Check DATABASE_URL and that the server is up.",
+                code="database unavailable",
+            )

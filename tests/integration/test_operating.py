@@ -46,9 +46,9 @@ class Console:
         assert result.exit_code == status, result.output
         return result
 
-    def json(self, *words: str, **settings: str) -> Any:
+    def json(self, *words: str, status: int = 0, **settings: str) -> Any:
         """The same with --json; what it prints."""
-        return json.loads(self.run(*words, "--json", **settings).stdout)
+        return json.loads(self.run(*words, "--json", status=status, **settings).stdout)
 
 
 @contextmanager
@@ -215,7 +215,7 @@ def test_failed_retry_all_asks_behind_callouts_for_the_reason_of_before(any_cons
     give_up(console.database, "A-S2", cause=Cause(Trigger.CLI, actor="ada"))
     give_up(console.database, "odd", kind=Kind.ALIAS, cause=Cause(Trigger.CALLOUT))
 
-    assert console.run("failed", "retry", "--all").stdout == "3 are wanted again.\n"
+    assert console.run("failed", "retry", "--all").stdout == "Queued 3 for another sync.\n"
 
     again = rows(console.database, "SELECT key, trigger FROM sync_cause WHERE seq = 2 ORDER BY key")
     assert again == [("A-S1", "sweep"), ("A-S2", "backfill"), ("odd", "callout")]
@@ -230,7 +230,7 @@ def test_failed_retry_all_takes_more_than_one_page(console: Console) -> None:
         for claim in take(console.database, 100):
             fail(console.database, claim)
 
-    assert console.run("failed", "retry", "--all").stdout == "1100 are wanted again.\n"
+    assert console.run("failed", "retry", "--all").stdout == "Queued 1100 for another sync.\n"
 
 
 # --- held -----------------------------------------------------------------------------------------------------------
@@ -301,7 +301,12 @@ def test_history_of_a_key_in_neither_system_shows_how_it_was_looked_for(console:
 
     assert "Neither knows it." in console.run("history", "odd").stdout
     assert "why other" in console.run("history", "other", status=1).stderr
-    assert json.loads(console.run("history", "other", "--json", status=1).stdout) == []
+    assert "why other" in console.json("history", "other", status=1)["error"]["message"]
+
+
+def test_history_refuses_a_key_that_zuora_could_never_have_made(console: Console) -> None:
+    assert "The key is empty" in console.run("history", "", status=2).stderr
+    assert console.json("history", "a/b", status=2)["error"]["code"] == "usage"
 
 
 def test_callouts_log_tells_what_came_and_what_was_made_of_it(any_console: Console) -> None:

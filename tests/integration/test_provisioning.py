@@ -177,7 +177,7 @@ def test_the_second_time_changes_nothing(connected: Connected) -> None:
 
     second = connected.install()
 
-    assert "Nothing is to be done." in second
+    assert "Already up to date." in second
     assert connected.there() == before
     asked = connected.world.zuora.emulator.traffic.listed()["calls"]
     assert not [route for route in asked if route.startswith(("PUT", "DELETE")) or "POST /notif" in route]
@@ -206,7 +206,7 @@ def test_removal_leaves_the_tenant_as_it_was(connected: Connected) -> None:
     assert [row["eventType"]["name"] for row in there[TRIGGERS]] == ["TheirContactEvent", "LimioSyncAccountUpdated"]
     assert removed.exit_code == 0, removed.output
     assert connected.there() == before
-    assert "Nothing of ours" in connected.run("list").stdout
+    assert "No sync-service callouts" in connected.run("list").stdout
 
 
 def test_a_tenant_without_the_fields_of_limio_gets_no_filter_and_still_calls(connected: Connected) -> None:
@@ -271,7 +271,7 @@ def test_a_changed_password_is_sent_when_asked(connected: Connected) -> None:
     right = connected.heard(lambda: connected.world.do("auto_renew", key="A-S1", value="on"))
 
     assert [verdict for _, verdict in wrong] == ["rejected"]
-    assert "Nothing is to be done." in unseen
+    assert "Already up to date." in unseen
     assert [verdict for _, verdict in right] == ["accepted"]
 
 
@@ -344,5 +344,5 @@ def test_long_lists_are_read_to_their_end(connected: Connected) -> None:
     )
     connected.install()
 
-    assert "Nothing is to be done." in connected.install()
+    assert "Already up to date." in connected.install()
     assert len(json.loads(connected.run("list", "--json").stdout)) == 8
