@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,8 +95,13 @@ def read_environment() -> Settings:
 
     Raises SettingsInvalid.
     """
-    given = {name: value for name, value in dotenv_values(Path(".env")).items() if value is not None}
+    given = {name: value for name, value in read_env_file().items() if value is not None}
     return load_settings({**given, **os.environ})
+
+
+def read_env_file() -> Mapping[str, str | None]:
+    """What the `.env` file of the working directory says; nothing if there is none."""
+    return dotenv_values(Path(".env"))
 
 
 def keep_secret_key(settings: Settings) -> Settings:

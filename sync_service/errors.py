@@ -40,6 +40,12 @@ class SchemaOutdated(SyncServiceError):
     code = "schema outdated"
 
 
+class StoreMissing(SyncServiceError):
+    """There is no store yet: run `sync-service db upgrade`."""
+
+    code = "store missing"
+
+
 class TenantError(SyncServiceError):
     """Zuora cannot be used at all just now."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
@@ -277,6 +278,24 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         raise SettingsInvalid("\n".join(sorted(problems)))
     assert isinstance(settings, Settings)  # noqa: S101 - tells mypy what make() returned
     return settings
+
+
+#: Our names begin so; what begins so in the environment and is no setting is most likely a typing error.
+_PREFIXES = ("CALLOUT_", "LIMIO_", "OIDC_", "ZUORA_")
+
+
+def find_unknown(environ: Mapping[str, str], env_file: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Names that look like settings and are none, each with the setting that was probably meant (None: no guess).
+
+    In a `.env` file every name counts but those for compose's database, in the environment those with our prefixes.
+    """
+    known = [each.name.upper() for each in fields(Settings)]
+    candidates = {
+        *(name for name in env_file if not name.startswith("POSTGRES_")),
+        *(name for name in environ if name.startswith(_PREFIXES)),
+    }
+    unknown = sorted(name for name in candidates if name.removesuffix("_FILE") not in known)
+    return {name: next(iter(get_close_matches(name, known, n=1, cutoff=0.7)), None) for name in unknown}
 
 
 def _given(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

@@ -68,7 +68,7 @@ def emulator() -> None:
 @click.option("--no-compress", is_flag=True, help="Answer without gzip.")
 @_bulk_options
 def serve_command(**given: Any) -> None:
-    """Serve the tenant until it is told to stop; prints its address."""
+    """Serve the tenant and print its address."""
     destination = Destination(
         url=given["callout_url"],
         username=given["callout_username"],
@@ -108,12 +108,15 @@ def limio_objects_command(**given: Any) -> None:
 @click.argument("what", default="state")
 @click.option("--url", default=f"http://127.0.0.1:{DEFAULT_PORT}", show_default=True)
 def show_command(what: str, url: str) -> None:
-    """Show what the emulator knows: state, subscriptions, traffic, faults, callouts, actions."""
+    """Show what the emulator knows.
+
+    WHAT is one of state, subscriptions, traffic, faults, callouts and actions.
+    """
     _print(_ask(lambda: show(url, what)))
 
 
 def _action_command(action: str) -> click.Command:
-    @click.command(action.replace("_", "-"), short_help=action.replace("_", " "))
+    @click.command(action.replace("_", "-"), short_help=action.replace("_", " ").capitalize())
     @click.argument("words", nargs=-1)
     @click.option("--url", default=f"http://127.0.0.1:{DEFAULT_PORT}", show_default=True)
     def run(words: tuple[str, ...], url: str) -> None:

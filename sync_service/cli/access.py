@@ -53,7 +53,10 @@ def client_list(as_json: bool) -> None:
 @click.argument("client_id")
 @with_json
 def client_revoke(client_id: str, as_json: bool) -> None:
-    """Refuse CLIENT_ID from now on; tokens it holds end within half a minute."""
+    """Refuse CLIENT_ID from now on.
+
+    Tokens it holds end within half a minute.
+    """
     revoke_client(open_database(read_settings()), client_id)
     say("Revoked.", {"client_id": client_id, "revoked": True}, as_json=as_json)
 

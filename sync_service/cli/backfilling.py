@@ -66,10 +66,11 @@ def backfill(
     report: str | None,
     as_json: bool,
 ) -> None:
-    """Sync many subscriptions and wait for the end: all of the tenant's, or those of an account or a file.
+    """Sync many subscriptions and wait for the end.
 
-    Workers do the work, so one has to run; callouts are served first. Ctrl-C stops it, and so does a crash: the same
-    command goes on where it was. Every number that is left with an error is named with the reason.
+    Without an option: all of the tenant's; else those of an account, of a file, or updated since a day. Workers do the
+    work, so one has to run; callouts are served first. After Ctrl-C or a crash the same command goes on where it was.
+    Every number that is left with an error is named with the reason.
     """
     if sum(each is not None for each in (account, file, since)) > 1:
         raise click.UsageError("Give one of --account, --file and --since.")

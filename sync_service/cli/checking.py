@@ -1,18 +1,24 @@
-"""`check`: is everything as it should be, and what to do where it is not."""
+"""`check` and `settings`: whether the installation is as it should be, and what it was told."""
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
+from dataclasses import Field, fields
+from typing import Any
 
 import click
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from sync_service.app import read_env_file
 from sync_service.cli.output import print_json, print_table, with_json
 from sync_service.cli.wiring import open_client, open_database, read_settings
 from sync_service.errors import SyncServiceError
 from sync_service.operations.check.story import check_everything, keep_findings
 from sync_service.queue.findings import Finding, Verdict, has_failed
+from sync_service.settings import Settings
 
 _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red", Verdict.NOT_CHECKED: "dim"}
 
@@ -20,9 +26,10 @@ _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red
 @click.command()
 @with_json
 def check(as_json: bool) -> None:
-    """Is everything as it should be? Database, clocks, credentials, permissions, callouts, queue, each with a remedy.
+    """Check the installation and say what to repair.
 
-    The status is 1 where anything fails. The result is kept for the pages that show the last check.
+    Looks at the database, clocks, credentials, permissions, callouts and the queue. The status is 1 if anything fails.
+    The result is kept for the pages that show the last check.
     """
     settings = read_settings()
     database = open_database(settings, checked=False)
@@ -34,6 +41,40 @@ def check(as_json: bool) -> None:
     else:
         _show(findings)
     sys.exit(1 if has_failed(findings) else 0)
+
+
+@click.command("settings")
+@with_json
+def show_settings(as_json: bool) -> None:
+    """Show the settings in force, with secrets masked.
+
+    Each with its source: the environment, a file that NAME_FILE names, the `.env` file, or the default.
+    """
+    settings = read_settings()
+    rows = [(each.name.upper(), _masked(settings, each), _source(each.name.upper())) for each in fields(settings)]
+    if as_json:
+        print_json([dict(zip(("name", "value", "source"), row, strict=True)) for row in rows])
+    else:
+        print_table(("name", "value", "source"), rows)
+
+
+def _masked(settings: Settings, setting: Field[Any]) -> str:
+    value = getattr(settings, setting.name)
+    if setting.name == "database_url":
+        return make_url(value).render_as_string(hide_password=True)
+    if not setting.repr:
+        return "(secret)" if value else ""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _source(name: str) -> str:
+    file = read_env_file()
+    for source, given in (("environment", os.environ), (".env", file)):
+        if given.get(name):
+            return source
+        if given.get(f"{name}_FILE"):
+            return f"{source}: {name}_FILE"
+    return "default"
 
 
 def _show(findings: list[Finding]) -> None:

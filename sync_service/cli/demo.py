@@ -44,7 +44,7 @@ class Step:
 @click.command()
 @click.option("--keep", is_flag=True, help="Leave everything running at the end, and say where to look.")
 def demo(keep: bool) -> None:
-    """The whole product against a Zuora tenant on this machine, with a guided tour in the terminal."""
+    """Tour the product against a Zuora tenant on this machine."""
     click.echo("Starting a Zuora tenant and the service, each in processes of its own ...")
     stage = set_stage(FOLDER)
     try:

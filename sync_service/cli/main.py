@@ -41,6 +41,7 @@ for command in (
     backfilling.backfill,
     sweeping.sweep,
     checking.check,
+    checking.show_settings,
     operating.status,
     operating.failed,
     operating.held,

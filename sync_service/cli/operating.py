@@ -36,7 +36,7 @@ _limit = click.option("--limit", type=click.IntRange(1), default=100, show_defau
 @click.command()
 @with_json
 def status(as_json: bool) -> None:
-    """Show queue depth, failures, Zuora health, remaining API budget and jobs."""
+    """Show the queue, failures, Zuora's health, budget and jobs."""
     settings = read_settings()
     database = open_database(settings)
     with database.reading() as session:
@@ -49,14 +49,14 @@ def status(as_json: bool) -> None:
 
 @click.group()
 def failed() -> None:
-    """Subscriptions that were given up."""
+    """Subscriptions whose sync failed for good."""
 
 
 @failed.command("list")
 @_limit
 @with_json
 def failed_list(limit: int, as_json: bool) -> None:
-    """What was given up and not asked for since, with the reason."""
+    """List the subscriptions that failed for good."""
     database = open_database(read_settings())
     with database.reading() as session:
         rows = list_failed(session, limit=limit)
@@ -78,7 +78,7 @@ def failed_list(limit: int, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="All of them, behind callouts.")
 @with_json
 def failed_retry(key: str | None, everything: bool, as_json: bool) -> None:
-    """Try KEY again, or with --all everything that was given up."""
+    """Try KEY again, or everything with --all."""
     if (key is None) is not everything:
         raise click.UsageError("Give a KEY or --all.")
     database = open_database(read_settings())
@@ -99,7 +99,7 @@ def held() -> None:
 @_limit
 @with_json
 def held_list(limit: int, as_json: bool) -> None:
-    """What is held: a cancellation, or a schedule that would be emptied."""
+    """List the held plans: cancellations and emptied schedules."""
     database = open_database(read_settings())
     with database.reading() as session:
         runs = list_held(session, limit=limit)
@@ -116,7 +116,10 @@ def held_list(limit: int, as_json: bool) -> None:
 @click.argument("key")
 @with_json
 def held_release(key: str, as_json: bool) -> None:
-    """Release the held plan for KEY: it is read again and synced, past the safety stop."""
+    """Release the held plan for KEY.
+
+    KEY is read again and synced, past the safety stop.
+    """
     key = release_held(open_database(read_settings()), key, getpass.getuser())
     say(f"Released {key}; it is queued for a sync.", {"key": key, "decision": "released"}, as_json=as_json)
 
@@ -125,7 +128,10 @@ def held_release(key: str, as_json: bool) -> None:
 @click.argument("key")
 @with_json
 def held_drop(key: str, as_json: bool) -> None:
-    """Discard the held plan for KEY. The same plan is not held again unless Zuora's data changes."""
+    """Discard the held plan for KEY.
+
+    The same plan is not held again unless Zuora's data changes.
+    """
     key = drop_held(open_database(read_settings()), key)
     say(f"Discarded the held plan for {key}.", {"key": key, "decision": "dropped"}, as_json=as_json)
 
@@ -135,7 +141,7 @@ def held_drop(key: str, as_json: bool) -> None:
 @_limit
 @with_json
 def history(key: str, limit: int, as_json: bool) -> None:
-    """Every run of KEY, the newest first: what changed from what to what, when and why."""
+    """Show every run of KEY: what changed, when and why."""
     database = open_database(read_settings())
     with database.reading() as session:
         runs = _runs_of(session, key, limit)
@@ -158,7 +164,7 @@ def callouts() -> None:
 @_limit
 @with_json
 def callouts_log(key: str | None, verdict: str | None, limit: int, as_json: bool) -> None:
-    """What came in, the newest first, and what was made of it."""
+    """List received callouts and how they were answered."""
     database = open_database(read_settings())
     with database.reading() as session:
         rows = _callouts_of(session, normalise_key(key) if key else None, verdict, limit)
@@ -180,10 +186,11 @@ def callouts_log(key: str | None, verdict: str | None, limit: int, as_json: bool
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_json
 def scrub(key: str, yes: bool, as_json: bool) -> None:
-    """Erase the personal values of the customer behind KEY for good: a subscription's key, `cus-…` or `id-…`.
+    """Erase the personal values of a customer for good.
 
-    Name, email, addresses and payment details go from all of the customer's objects, from the history and from
-    callouts. Dates and amounts stay, and later syncs bring nothing back. Zuora itself is not touched.
+    KEY is a subscription's key, `cus-…` or `id-…`. Name, email, addresses and payment details go from all of the
+    customer's objects, from the history and from callouts. Dates and amounts stay, and later syncs bring nothing back.
+    Zuora itself is not touched.
     """
     database = open_database(read_settings())
     if not yes:

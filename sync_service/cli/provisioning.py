@@ -46,8 +46,9 @@ _yes = click.option("--yes", is_flag=True, help="Do it. Without this nothing is 
 def install(
     yes: bool, prefix: str, source_fields: tuple[str, ...], no_filter: bool, renew_password: bool, as_json: bool
 ) -> None:
-    """Make Zuora call us: templates and notifications for orders, accounts and contacts, in every profile.
+    """Set Zuora up to send callouts to this service.
 
+    Makes templates and notifications for orders, accounts and contacts, in every communication profile.
     Prints what it would do, and with --yes does it. Only what bears our names is ever changed; repeatable.
     """
     settings = read_settings()
@@ -61,7 +62,7 @@ def install(
 @_prefix
 @with_json
 def remove(yes: bool, prefix: str, as_json: bool) -> None:
-    """Take everything of ours out of Zuora, and nothing else.
+    """Remove this service's callouts from Zuora.
 
     Prints what it would do, and with --yes does it.
     """
@@ -74,7 +75,7 @@ def remove(yes: bool, prefix: str, as_json: bool) -> None:
 @_prefix
 @with_json
 def list_callouts(prefix: str, as_json: bool) -> None:
-    """What of ours is in Zuora."""
+    """List this service's callouts in Zuora."""
     settings = read_settings()
     with _looking(settings) as (_, found):
         rows = list(list_ours(found, _terms(settings, prefix)))

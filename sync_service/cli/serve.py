@@ -27,9 +27,12 @@ SWITCH_SECONDS = 0.0005
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Where to listen; PORT otherwise.")
 def run(port: int | None) -> None:
-    """Upgrade the database, then run web, worker and scheduler on this machine."""
+    """Run web, worker and scheduler on this machine.
+
+    Upgrades the database first.
+    """
     settings = read_settings()
-    upgrade(open_database(settings, checked=False))
+    upgrade(open_database(settings, checked=False, create=True))
     environ = dict(os.environ, PORT=str(port or settings.port))
     parts = [("web", ["web"]), ("scheduler", ["scheduler"])]
     if settings.zuora_base_url:
@@ -65,7 +68,7 @@ def worker(threads: int | None) -> None:
 
 @click.command()
 def scheduler() -> None:
-    """Do the periodic work: requests by the calendar, sweeps, pruning."""
+    """Run the periodic jobs: sweeps, calendar, clean-up."""
     settings = read_settings()
     if settings.zuora_base_url and settings.zuora_client_id and settings.zuora_client_secret:
         context = open_context(settings)

@@ -22,7 +22,7 @@ def db() -> None:
 @with_json
 def db_upgrade(as_json: bool) -> None:
     """Bring the schema up to date. Repeatable."""
-    revision = upgrade(open_database(read_settings(), checked=False))
+    revision = upgrade(open_database(read_settings(), checked=False, create=True))
     say(f"The schema is at {revision}.", {"schema": revision}, as_json=as_json)
 
 
@@ -30,9 +30,10 @@ def db_upgrade(as_json: bool) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @with_json
 def load(file: str, as_json: bool) -> None:
-    """Load Limio objects from FILE, or from standard input with `-`: one JSON object a line.
+    """Load Limio objects, one JSON object a line.
 
-    Broken lines are reported and the rest goes on; the status is 1 only where nothing at all could be used.
+    FILE may be `-` for standard input. Broken lines are reported and the rest goes on; the status is 1 only if nothing
+    at all could be used.
     """
     database = open_database(read_settings())
     with click.open_file(file, "rb") as stream:

@@ -30,20 +30,20 @@ _Story = Callable[[SyncContext, JobLease], Mapping[str, Any] | PartWay]
 
 @click.group()
 def sweep() -> None:
-    """Compare Zuora's lists with what was read last, and ask for what differs."""
+    """Find changes that no callout reported, and sync them."""
 
 
 @sweep.command()
 @with_json
 def delta(as_json: bool) -> None:
-    """What Zuora updated since the last delta sweep: subscriptions, accounts, contacts."""
+    """Compare what Zuora updated since the last delta sweep."""
     _sweep("sweep delta", sweep_delta, 15 * MINUTE_MS, as_json=as_json)
 
 
 @sweep.command()
 @with_json
 def full(as_json: bool) -> None:
-    """Everything that Zuora has, whatever its status."""
+    """Compare everything that Zuora has."""
     _sweep("sweep full", sweep_full, 7 * DAY_MS, as_json=as_json)
 
 

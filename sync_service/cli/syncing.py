@@ -34,9 +34,9 @@ from sync_service.zuora.preview import SharedPreviews
 @click.argument("key", type=KEY)
 @with_json
 def plan(key: str, as_json: bool) -> None:
-    """Read everything of KEY from Zuora, print what a sync would change, and write nothing.
+    """Show what a sync of KEY would change; write nothing.
 
-    KEY is a Limio id or reference, a Zuora number or a Zuora id.
+    Everything is read from Zuora. KEY is a Limio id or reference, a Zuora number or a Zuora id.
     """
     computed = _compute_plan(open_context(read_settings()), key)
     say(show_plan(computed), plan_as_json(computed), as_json=as_json)
@@ -46,7 +46,7 @@ def plan(key: str, as_json: bool) -> None:
 @click.argument("key", type=KEY)
 @with_json
 def sync(key: str, as_json: bool) -> None:
-    """Sync KEY now, as a person who asked, and print what changed."""
+    """Sync KEY now and show what changed."""
     context = open_context(read_settings())
     run = _sync_now(context, key)
     say(show_run(run), run_as_json(run), as_json=as_json)
@@ -58,7 +58,10 @@ def sync(key: str, as_json: bool) -> None:
 @click.argument("key", type=KEY)
 @with_json
 def why(key: str, as_json: bool) -> None:
-    """Everything known of KEY on one screen: causes, runs, what waits, the last error, the next try."""
+    """Show all that is known of KEY on one screen.
+
+    Who asked, what the runs did, what waits, the last error and the next try.
+    """
     settings = read_settings()
     database = open_database(settings)
     with database.reading() as session:

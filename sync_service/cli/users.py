@@ -89,7 +89,10 @@ def user_role(email: str, role: str, as_json: bool) -> None:
 @click.argument("email")
 @with_json
 def user_password(email: str, as_json: bool) -> None:
-    """Give EMAIL a temporary password, which only serves to choose another, and end its sessions."""
+    """Give EMAIL a temporary password.
+
+    It only serves to choose another one. Ends all sessions of EMAIL.
+    """
     password = reset_password(open_database(read_settings()), email, actor=_myself())
     say(f"password: {password}", {"email": email, "password": password}, as_json=as_json)
 
@@ -107,7 +110,10 @@ def user_log_out(email: str, as_json: bool) -> None:
 @click.argument("email")
 @with_json
 def user_forget_account(email: str, as_json: bool) -> None:
-    """Let another account of the identity provider sign in as EMAIL; so far only the first one may."""
+    """Unlink EMAIL from its single sign-on account.
+
+    The next account of the identity provider that signs in with this address is linked to it.
+    """
     forget_account(open_database(read_settings()), email, actor=_myself())
     say("Forgotten.", {"email": email, "account_forgotten": True}, as_json=as_json)
 

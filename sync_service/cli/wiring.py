@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -10,19 +11,20 @@ from typing import Any
 import click
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from sync_service.app import read_environment
+from sync_service.app import read_env_file, read_environment
 from sync_service.cli.output import fail, wants_json
 from sync_service.errors import (
     NotConfigured,
     RateLimited,
     SettingsInvalid,
+    StoreMissing,
     SyncServiceError,
     TokenRefused,
     ZuoraUnavailable,
 )
 from sync_service.log import set_up
 from sync_service.queue.limit import check_tenant
-from sync_service.settings import Settings
+from sync_service.settings import Settings, find_unknown
 from sync_service.store.engine import Database, connect, tell_trouble
 from sync_service.store.schema import check_schema
 from sync_service.subscription.keys import normalise_key, why_impossible
@@ -35,11 +37,21 @@ def read_settings() -> Settings:
     """The settings of the environment, and logging set up as they say."""
     settings = read_environment()
     set_up(settings.log_format)
+    for name, meant in find_unknown(os.environ, read_env_file()).items():
+        hint = f"; did you mean {meant}?" if meant else "; .env.example lists them."
+        click.echo(f"Warning: {name} is not a setting{hint}", err=True)
     return settings
 
 
-def open_database(settings: Settings, *, threads: int = 4, checked: bool = True) -> Database:
-    """The database; `checked` raises SchemaOutdated where it lacks migrations."""
+def open_database(settings: Settings, *, threads: int = 4, checked: bool = True, create: bool = False) -> Database:
+    """The database; `checked` raises SchemaOutdated if it lacks migrations.
+
+    Raises StoreMissing if the embedded database does not exist, unless the command may `create` it: a command that
+    only reads must not leave an empty store in the folder where it was run by mistake.
+    """
+    path = settings.sqlite_path
+    if path is not None and not create and not path.exists():
+        raise StoreMissing(f"There is no store at {path.resolve()}: run `sync-service db upgrade` or set DATABASE_URL.")
     database = _connect(settings.database_url, pool_size=threads + 2)
     _close_at_the_end(database.engine.dispose)
     if checked:

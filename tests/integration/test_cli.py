@@ -1,0 +1,110 @@
+"""What all commands have in common: help, JSON, errors, settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from sync_service.cli.main import main
+
+#: Commands that run until they are stopped, or show a tour.
+NO_RESULT = {"run", "web", "worker", "scheduler", "demo"}
+
+
+def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if name == "emulator":
+            continue
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield " ".join((*path, name)), command
+
+
+COMMANDS = dict(commands())
+
+
+def run(*words: str, **environ: str) -> Result:
+    return CliRunner(env={"COLUMNS": "200", **environ}).invoke(main, words, catch_exceptions=False)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_summary_of_a_command_fits_a_line_of_80_columns(name: str) -> None:
+    assert not COMMANDS[name].get_short_help_str(62).endswith("...")
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - NO_RESULT))
+def test_every_command_with_a_result_can_print_json(name: str) -> None:
+    assert any(parameter.name == "as_json" for parameter in COMMANDS[name].params)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "status"),
+    [
+        (("why", "--json", "a/b"), "usage", 2),
+        (("history", "--json"), "usage", 2),
+        (("failed", "retry", "--json", "A-S1"), "unknown key", 1),
+        (("client", "revoke", "--json", "none"), "client unknown", 1),
+        (("plan", "--json", "A-S1"), "not configured", 1),
+    ],
+)
+def test_an_error_is_json_if_json_was_asked_for(tmp_path: Path, words: list[str], code: str, status: int) -> None:
+    store = {"DATABASE_URL": f"sqlite:///{tmp_path / 'store.db'}"}
+    run("db", "upgrade", **store)
+    result = run(*words, **store)
+
+    assert result.exit_code == status
+    assert json.loads(result.stdout)["error"]["code"] == code
+    assert not result.stderr
+
+
+def test_settings_shows_what_is_in_force_and_no_secret(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("s" * 40)
+    result = run(
+        *("settings", "--json"),
+        DATABASE_URL="postgresql://sync:hunter2@db.example.com/sync",
+        CALLOUT_USERNAME="zuora",
+        CALLOUT_PASSWORD="a long secret of ours",
+        SECRET_KEY_FILE=str(key),
+    )
+    shown = {row["name"]: (row["value"], row["source"]) for row in json.loads(result.stdout)}
+
+    assert shown["DATABASE_URL"] == ("postgresql://sync:***@db.example.com/sync", "environment")
+    assert shown["CALLOUT_USERNAME"] == ("zuora", "environment")
+    assert shown["CALLOUT_PASSWORD"] == ("(secret)", "environment")
+    assert shown["SECRET_KEY"] == ("(secret)", "environment: SECRET_KEY_FILE")
+    assert shown["IGNORED_SOURCES"] == ("shop,salesforce", "default")
+    assert "hunter2" not in result.output
+    assert "of ours" not in result.output
+    assert "sss" not in result.output
+
+
+def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("TENNANT_TIME_ZONE=Europe/Paris\nPOSTGRES_PASSWORD=for-compose\n")
+    result = run("settings", "--json", ZUORA_BASURL="https://rest.eu.zuora.com", SHELL_THINGS="1")
+
+    assert result.stderr.splitlines() == [
+        "Warning: TENNANT_TIME_ZONE is not a setting; did you mean TENANT_TIME_ZONE?",
+        "Warning: ZUORA_BASURL is not a setting; did you mean ZUORA_BASE_URL?",
+    ]
+    assert json.loads(result.stdout)
+
+
+def test_a_command_that_reads_makes_no_store_where_it_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("status", "--json", DATABASE_URL="")
+
+    assert result.exit_code == 1
+    error = json.loads(result.stdout)["error"]
+    assert error["code"] == "store missing"
+    assert str(tmp_path / "var" / "sync-service.db") in error["message"]
+    assert list(tmp_path.iterdir()) == []
