@@ -40,6 +40,9 @@ def run(port: int | None) -> None:
     else:
         click.echo("ZUORA_BASE_URL is not set: requests are accepted and wait; no worker is started.", err=True)
     click.echo(f"Listening on http://127.0.0.1:{environ['PORT']}/ (Ctrl-C stops everything)", err=True)
+    click.echo(
+        "Next: /docs for the API, /admin for the pages (`sync-service user add EMAIL --role operator`).", err=True
+    )
     sys.exit(supervise(parts, environ))
 
 

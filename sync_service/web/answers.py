@@ -32,6 +32,13 @@ _HEADERS = {
 }
 
 
+#: For addresses that machines call; Werkzeug's own words are for people at a browser.
+_PLAIN = {
+    404: "There is nothing at this address; /docs lists all.",
+    405: "This address does not take this method; the Allow header says which it takes.",
+}
+
+
 def answer(status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
     """A JSON answer; its type is the bare `application/json`, the only one that Zuora promises to parse."""
     response = jsonify(body)
@@ -81,7 +88,8 @@ class _SessionsWhereTheyAre(SecureCookieSessionInterface):
 
 def _say_http_error(error: HTTPException) -> Response:
     """The error as JSON with the headers that belong to it: Allow, WWW-Authenticate, Retry-After."""
-    response = answer(error.code or 500, {"message": error.description or error.name})
+    said = _PLAIN.get(error.code or 500) if error.description == type(error).description else None
+    response = answer(error.code or 500, {"message": said or error.description or error.name})
     for name, value in error.get_response().headers.items():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value

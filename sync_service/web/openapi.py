@@ -1,10 +1,10 @@
-"""Our HTTP interface as OpenAPI 3.1, and a page that shows it: no script, no asset of anybody else's."""
+"""What this service is: the start page, our HTTP interface as OpenAPI 3.1, and a page that shows it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, render_template
+from flask import Blueprint, Response, render_template, request
 
 from sync_service import __version__
 from sync_service.web.answers import answer
@@ -28,9 +28,16 @@ def describe(public_url: str) -> dict[str, Any]:
 
 
 def openapi_blueprint(public_url: str) -> Blueprint:
-    """`/openapi.json` and `/docs`."""
+    """`/`, `/openapi.json` and `/docs`."""
     blueprint = Blueprint("openapi", __name__)
     document = describe(public_url)
+
+    @blueprint.get("/")
+    def start() -> Response | str:
+        ways = {"docs": "/docs", "openapi": "/openapi.json", "admin": "/admin", "ready": "/readyz"}
+        if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+            return render_template("start.html", document=document)
+        return answer(200, {"service": "sync-service", "version": __version__, "about": _ABOUT, **ways})
 
     @blueprint.get("/openapi.json")
     def openapi() -> Response:

@@ -128,6 +128,7 @@ _TYPE = _in_path("type", "A record type, in the plural or singular: `subscriptio
 _ID = _in_path("id", "The object's id, such as `sub-…`.")
 
 PATHS: dict[str, Any] = {
+    "/": _open("describeService", "What this service is and where to go.", _JSON),
     "/api/plugins/zuora/sync/subscription/{key}": _sync(
         "Subscription",
         "Sync one subscription with Zuora.",

@@ -130,7 +130,19 @@ def test_the_documentation_page_needs_nothing_from_elsewhere(sqlite_web: Web) ->
             assert linked.status_code == 200
 
 
+def test_the_start_page_leads_to_the_pages_and_the_interface(sqlite_web: Web) -> None:
+    page = sqlite_web.client.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    facts = sqlite_web.client.get("/")
+
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert {"/admin", "/docs", "/openapi.json"} <= set(re.findall(r'href="([^"]+)"', page.text))
+    assert facts.json["service"] == "sync-service"
+    for place in ("docs", "openapi"):
+        assert sqlite_web.client.get(facts.json[place]).status_code == 200
+
+
 ANSWERS = [
+    ("GET", "/"),
     ("GET", "/docs"),
     ("GET", "/healthz"),
     ("GET", "/none"),
@@ -163,7 +175,7 @@ def test_unknown_addresses_are_404_in_json(sqlite_web: Web, path: str) -> None:
 
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/json"
-    assert answer.json["message"]
+    assert answer.json["message"] == "There is nothing at this address; /docs lists all."
 
 
 def test_no_address_redirects(sqlite_web: Web) -> None:
