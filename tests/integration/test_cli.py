@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,16 @@ def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[
 
 
 COMMANDS = dict(commands())
+PAGE = (Path(__file__).parents[2] / "docs/command-line.md").read_text()
+
+
+def documented(name: str) -> list[str]:
+    """The names that the page promises for a command, in their order."""
+    row = re.search(rf"^\| `?{name}`? \| (.*) \|$", PAGE, re.MULTILINE)
+    assert row is not None, f"{name} is not in docs/command-line.md"
+    if row[1] in ("one run", "a list of runs"):
+        return documented("a run")
+    return re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", row[1]))
 
 
 def run(*words: str, **environ: str) -> Result:
@@ -41,6 +52,39 @@ def test_the_summary_of_a_command_fits_a_line_of_80_columns(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - NO_RESULT))
 def test_every_command_with_a_result_can_print_json(name: str) -> None:
     assert any(parameter.name == "as_json" for parameter in COMMANDS[name].params)
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - NO_RESULT))
+def test_the_json_of_every_command_is_documented(name: str) -> None:
+    assert documented(name) or name == "sweep full"
+
+
+def test_what_is_printed_is_what_the_page_promises(tmp_path: Path) -> None:
+    store = {"DATABASE_URL": f"sqlite:///{tmp_path / 'store.db'}"}
+    objects = tmp_path / "objects.jsonl"
+    objects.write_text(
+        '{"id": "sub-1", "record_type": "subscription", "reference": "REF1", "name": "REF1", "owner": "id-1"}\n'
+    )
+    words = {
+        "db upgrade": "",
+        "load": str(objects),
+        "status": "",
+        "settings": "",
+        "why": "sub-1",
+        "client add": "shop --scope api/objects:read",
+        "client list": "",
+        "user add": "ada@example.com --role operator",
+        "user list": "",
+        "user role": "ada@example.com operator",
+        "user password": "ada@example.com",
+        "user log-out": "ada@example.com",
+        "user forget-account": "ada@example.com",
+    }
+    for name, rest in words.items():
+        result = run(*name.split(), *rest.split(), "--json", **store)
+        assert result.exit_code == 0, f"{name}: {result.output}"
+        value = json.loads(result.stdout)
+        assert list(value[0] if isinstance(value, list) else value) == documented(name), name
 
 
 @pytest.mark.parametrize(

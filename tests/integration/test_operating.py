@@ -25,6 +25,7 @@ from sync_service.store.schema import upgrade
 from sync_service.store.tables import CalloutRow, CustomerRow, JobRow, SubscriptionRow, SyncRunRow
 from sync_service.subscription.plan import FieldChange, SyncPlan, Update
 from sync_service.subscription.zuora import Trigger
+from tests.integration.test_cli import COMMANDS, documented
 from tests.queue_world import execute, fail, row, rows, take, want
 
 #: 2026-03-01 12:00 UTC: date -u -d '2026-03-01 12:00' +%s
@@ -48,7 +49,12 @@ class Console:
 
     def json(self, *words: str, status: int = 0, **settings: str) -> Any:
         """The same with --json; what it prints."""
-        return json.loads(self.run(*words, "--json", status=status, **settings).stdout)
+        value = json.loads(self.run(*words, "--json", status=status, **settings).stdout)
+        first = value[0] if isinstance(value, list) and value else value
+        if first and list(first) != ["error"]:
+            name = next(name for length in (2, 1) if (name := " ".join(words[:length])) in COMMANDS)
+            assert list(first) == documented(name)
+        return value
 
 
 @contextmanager
