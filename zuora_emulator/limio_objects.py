@@ -218,8 +218,8 @@ def _address(who: str, version: Version, kind: str, contact: Contact) -> Json:
         "postalCode": contact.postal_code or "",
         "country": _CODES.get(contact.country or "", contact.country or ""),
     }
-    if contact.work_phone:
-        data["phone"] = contact.work_phone
+    phones = {"phone": contact.mobile_phone, "workPhone": contact.work_phone, "workEmail": contact.work_email}
+    data |= {name: value for name, value in phones.items() if value}
     return {
         **_envelope(who, version),
         "id": key,

@@ -48,6 +48,7 @@ def row_of(tenant: Tenant, kind: str, key: str) -> Json:
         "workPhone": contact.work_phone,
         "mobilePhone": contact.mobile_phone,
         "homePhone": contact.home_phone,
+        "otherPhone": None,
         "createdDate": contact.created.isoformat(),
         "updatedDate": contact.updated.isoformat(),
     }

@@ -83,9 +83,10 @@ def hash_contact(contact: Contact) -> str:
     """A contact as a hash of what a sync writes of it; the same however Zuora words the country or the state."""
     country = country_code(contact.country)
     state = state_code(contact.state, country)
-    address = (contact.address1, contact.address2, contact.city, state or contact.state, contact.postal_code)
-    person = (contact.first_name, contact.last_name, contact.phone, contact.personal_email, contact.work_email)
-    flat = [text or "" for text in (*person, *address, country or contact.country)]
+    street = (contact.address1, contact.address2, contact.city, contact.county, contact.postal_code)
+    person = (contact.first_name, contact.last_name, contact.personal_email, contact.work_email)
+    phones = (contact.mobile_phone, contact.work_phone, contact.other_phone)
+    flat = [text or "" for text in (*person, *phones, *street, state or contact.state, country or contact.country)]
     return sha256(repr(flat).encode()).hexdigest()
 
 

@@ -35,10 +35,13 @@ class Contact:
     address1: str | None = None
     address2: str | None = None
     city: str | None = None
+    county: str | None = None
     state: str | None = None
     postal_code: str | None = None
     country: str | None = None
-    phone: str | None = None
+    mobile_phone: str | None = None
+    work_phone: str | None = None
+    other_phone: str | None = None
     personal_email: str | None = None
     work_email: str | None = None
     #: Zuora's isSpecifiedInSubscription: True is this subscription's own contact, False the account's, None not said.

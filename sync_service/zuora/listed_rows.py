@@ -82,12 +82,13 @@ class ContactValuesSchema(ZuoraSchema):
     address1 = Text(data_key="address1")
     address2 = Text(data_key="address2")
     city = Text(data_key="city")
+    county = Text(data_key="county")
     state = Text(data_key="state")
     postal_code = Text(data_key="postalCode")
     country = Text(data_key="country")
-    work_phone = Text(data_key="workPhone")
     mobile_phone = Text(data_key="mobilePhone")
-    home_phone = Text(data_key="homePhone")
+    work_phone = Text(data_key="workPhone")
+    other_phone = Text(data_key="otherPhone")
     personal_email = Text(data_key="personalEmail")
     work_email = Text(data_key="workEmail")
 
@@ -104,12 +105,9 @@ def read_listed_account(row: Mapping[str, Any]) -> ListedAccount:
 
 
 def read_listed_contact(row: Mapping[str, Any]) -> ListedContact:
-    """The phone is the work phone, else the mobile, else the home phone, as in a read. Raises PayloadInvalid."""
+    """Raises PayloadInvalid."""
     part = Part(row, "list of contacts")
-    values = part.read(ContactValuesSchema)
-    phones = [values.pop(name, None) for name in ("work_phone", "mobile_phone", "home_phone")]
-    phone = next((phone for phone in phones if phone is not None), None)
-    return ListedContact(**part.read(ContactRowSchema), contact=Contact(**values, phone=phone))
+    return ListedContact(**part.read(ContactRowSchema), contact=Contact(**part.read(ContactValuesSchema)))
 
 
 @cache

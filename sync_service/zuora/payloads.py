@@ -142,18 +142,12 @@ def _read_segments(plan: Part) -> Iterator[ChargeSegment]:
 def _read_contact(whole: Part, key: str) -> Contact | None:
     """A contact; None where it is absent or says nothing at all.
 
-    The postal code is `zipCode` on accounts and has either name inside a subscription. The phone is the work phone,
-    else the mobile, else the home phone.
+    The postal code is `zipCode` on accounts and has either name inside a subscription.
     """
     part = whole.part(key)
     if part is None:
         return None
     values = part.read(ContactSchema)
-    codes = [values.pop(name, None) for name in ("postal_code", "zip_code")]
-    phones = [values.pop(name, None) for name in ("work_phone", "mobile_phone", "home_phone")]
-    contact = Contact(**values, postal_code=_first(codes), phone=_first(phones))
+    zip_code = values.pop("zip_code", None)
+    contact = Contact(**{"postal_code": zip_code} | values)
     return None if contact == Contact(of_subscription=contact.of_subscription) else contact
-
-
-def _first(values: list[str | None]) -> str | None:
-    return next((value for value in values if value is not None), None)

@@ -98,7 +98,7 @@ class TierSchema(ZuoraSchema):
 
 
 class ContactSchema(ZuoraSchema):
-    """A contact of an account or of a subscription, with all of its phones and both names of the postal code."""
+    """A contact of an account or of a subscription, with both names of the postal code."""
 
     id = Text(data_key="id")
     first_name = Text(data_key="firstName")
@@ -106,13 +106,14 @@ class ContactSchema(ZuoraSchema):
     address1 = Text(data_key="address1")
     address2 = Text(data_key="address2")
     city = Text(data_key="city")
+    county = Text(data_key="county")
     state = Text(data_key="state")
     postal_code = Text(data_key="postalCode")
     zip_code = Text(data_key="zipCode")
     country = Text(data_key="country")
-    work_phone = Text(data_key="workPhone")
     mobile_phone = Text(data_key="mobilePhone")
-    home_phone = Text(data_key="homePhone")
+    work_phone = Text(data_key="workPhone")
+    other_phone = Text(data_key="otherPhone")
     personal_email = Text(data_key="personalEmail")
     work_email = Text(data_key="workEmail")
     of_subscription = Flag(data_key="isSpecifiedInSubscription")

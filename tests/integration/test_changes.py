@@ -103,7 +103,7 @@ def test_everything_comes_by_id_with_the_people_beside_it(zuora: responses.Reque
         "expand[]": ["account", "account.billto", "account.soldto", "billtocontact", "soldtocontact"],
     }
     assert [(each.id, each.bill_to) for each in page.accounts] == [("a1", "c1")]
-    assert [(each.id, each.account_id, each.contact.phone) for each in page.contacts] == [
+    assert [(each.id, each.account_id, each.contact.mobile_phone) for each in page.contacts] == [
         ("c2", "a1", "12"),
         ("c1", "a1", "12"),
     ]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from importlib.resources import files
+
 import iso3166
 import pytest
 
 from sync_service.subscription.contacts.countries import country_code, is_same_country, is_same_state, state_code
+
+_DATA = json.loads(files("sync_service.subscription.contacts").joinpath("countries.json").read_text(encoding="utf-8"))
+STATES: dict[str, dict[str, list[str]]] = _DATA["states"]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +72,77 @@ from sync_service.subscription.contacts.countries import country_code, is_same_c
 )
 def test_a_country_is_known_by_name_code_and_everyday_name(text: str, code: str) -> None:
     assert country_code(text) == code
+
+
+#: Names of Zuora's country list that are none of ISO 3166, by code ("Set up countries, regions, and subregions").
+ZUORA_NAMES = {
+    "BO": ["Bolivia"],
+    "BQ": ["Bonaire, Saint Eustatius and Saba"],
+    "CD": ["Congo. Democratic Republic of the", "Congo, the Democratic Republic of the"],
+    "CG": ["Congo"],
+    "CI": ["Cote d'Ivoire"],
+    "CV": ["Cape Verde"],
+    "CW": ["Curacao"],
+    "CZ": ["Czech Republic"],
+    "FK": ["Falkland Islands"],
+    "FM": ["Micronesia, Federated States of"],
+    "GB": ["United Kingdom"],
+    "HK": ["Hong Kong, China", "Hong Kong"],
+    "HM": ["Heard and McDonald Islands"],
+    "IR": ["Iran"],
+    "KP": ["Korea (North)"],
+    "KR": ["Korea, Republic of"],
+    "LY": ["Libyan Arab Jamahiriya", "Libya"],
+    "MK": ["Macedonia", "Macedonia, the Former Yugoslav Republic of"],
+    "MO": ["Macau"],
+    "NR": ["Nauru"],
+    "PS": ["Palestinian Territory, Occupied"],
+    "RE": ["Reunion"],
+    "SH": ["St. Helena"],
+    "PM": ["St. Pierre and Miquelon"],
+    "SJ": ["Svalbard and Jan Mayen Islands"],
+    "SX": ["Sint Maarten"],
+    "SZ": ["Swaziland"],
+    "TL": ["East Timor"],
+    "TR": ["Turkey"],
+    "TW": ["Taiwan"],
+    "TZ": ["Tanzania"],
+    "US": ["United States"],
+    "VA": ["Vatican City State (Holy See)", "Holy See (Vatican City State)"],
+    "VE": ["Venezuela"],
+    "VG": ["Virgin Islands (British)"],
+    "VI": ["Virgin Islands (U.S.)"],
+    "WF": ["Wallis and Futuna Islands"],
+    "WS": ["Samoa (Independent)"],
+}
+
+
+@pytest.mark.parametrize("code", ZUORA_NAMES)
+def test_a_country_is_known_by_the_names_that_zuora_has_for_it(code: str) -> None:
+    assert {name: country_code(name) for name in ZUORA_NAMES[code]} == dict.fromkeys(ZUORA_NAMES[code], code)
+
+
+@pytest.mark.parametrize(
+    ("name", "country", "code"),
+    [
+        ("Armed Forces America", "US", "AA"),
+        ("Armed Forces", "US", "AE"),
+        ("Washington DC", "US", "DC"),
+        ("Washington", "US", "WA"),
+        ("Virgin Islands", "US", "VI"),
+        ("Québec", "CA", "QC"),
+        ("Yukon Territory", "CA", "YT"),
+    ],
+)
+def test_a_state_is_known_by_the_name_that_zuora_has_for_it(name: str, country: str, code: str) -> None:
+    assert state_code(name, country) == code
+
+
+def test_no_two_states_of_one_country_share_a_name() -> None:
+    for country, states in STATES.items():
+        assert {word: state_code(word, country) for code, names in states.items() for word in (code, *names)} == {
+            word: code for code, names in states.items() for word in (code, *names)
+        }
 
 
 @pytest.mark.parametrize("text", [None, "", "  ", "Atlantis", "Londn"])

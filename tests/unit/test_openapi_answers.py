@@ -139,7 +139,9 @@ def _as_the_file_has_it(schema: Any, name: str = "") -> st.SearchStrategy[Any]:
         return st.sampled_from(schema["enum"])
     form = schema.get("format")
     # The file has amounts of previews as texts, and Zuora prints them as numbers.
-    kind = "number" if form == "decimal" else "day" if form == "date" or name.endswith("Date") else schema.get("type")
+    named = schema.get("type")
+    named = next(each for each in named if each != "null") if isinstance(named, list) else named
+    kind = "number" if form == "decimal" else "day" if form == "date" or name.endswith("Date") else named
     kinds = {"number": NUMBERS, "integer": WHOLES, "boolean": st.booleans() | st.just("true"), "day": DAYS}
     return kinds.get(kind, TEXTS)
 

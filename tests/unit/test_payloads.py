@@ -372,10 +372,13 @@ def test_a_postal_code_is_read_by_either_name() -> None:
     assert contact(postalCode="", zipCode=12345) == Contact(postal_code="12345")
 
 
-def test_the_phone_is_the_work_phone_else_the_mobile_else_the_home_phone() -> None:
-    assert contact(workPhone="1", mobilePhone="2", homePhone="3") == Contact(phone="1")
-    assert contact(workPhone="", mobilePhone="2", homePhone="3") == Contact(phone="2")
-    assert contact(homePhone="3", otherPhone="4") == Contact(phone="3")
+def test_each_phone_is_read_by_itself_and_the_home_phone_is_nothing_of_limios() -> None:
+    told = contact(
+        mobilePhone="1", workPhone="2", otherPhone="3", homePhone="4", county="Kent", workEmail="a@b.example"
+    )
+
+    assert told == Contact(mobile_phone="1", work_phone="2", other_phone="3", county="Kent", work_email="a@b.example")
+    assert contact(homePhone="4") is None
 
 
 # --- segments -------------------------------------------------------------------------------------------------------

@@ -15,17 +15,22 @@ from sync_service.subscription.limio.documents import get_value, moment_of
 from sync_service.subscription.plan import Create, Document
 from sync_service.subscription.zuora import Contact, ZuoraAccount, ZuoraSubscription
 
-#: Limio's fields that a sync compares and writes, by the names of `Contact`.
+#: Limio's fields that a sync compares and writes, by the names of `Contact` (Limio's page "Updating contact details in
+#: Zuora via Limio orders").
 _FIELDS: Mapping[str, str] = {
     "firstName": "first_name",
     "lastName": "last_name",
     "address1": "address1",
     "address2": "address2",
     "city": "city",
+    "county": "county",
     "state": "state",
     "postalCode": "postal_code",
     "country": "country",
-    "phone": "phone",
+    "phone": "mobile_phone",
+    "workPhone": "work_phone",
+    "otherPhone": "other_phone",
+    "workEmail": "work_email",
 }
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 

@@ -33,7 +33,10 @@ MOST_ENTRIES = 400
 _RUNS, _CALLOUTS = 25, 15
 #: Versions of a subscription whose ids are looked for among the callouts.
 _NAMES = 100
-ADDRESS_FIELDS = ("address1", "address2", "city", "state", "postalCode", "country", "phone")
+ADDRESS_FIELDS = (
+    *("address1", "address2", "city", "county", "state", "postalCode", "country"),
+    *("phone", "workPhone", "otherPhone", "workEmail"),
+)
 
 
 @dataclass(frozen=True)
