@@ -11,14 +11,11 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import text
-from sqlmodel import Session
-
 from sync_service.errors import LeaseLost
 from sync_service.queue import requests as queue
 from sync_service.queue.limit import Share
 from sync_service.queue.requests import Claim, Kind, Priority
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from tests.queue_world import CALLOUT, empty, rows
 
 Action = tuple[str, ...]
@@ -81,8 +78,8 @@ class World:
         names = [*customers, *{name for name in customers.values() if name}]
         self.memory = Memory(zuora=dict.fromkeys(names, 0), left=dict(budget))
         with database.transaction() as session:
-            session.connection().execute(text(_CREATE))
-            session.connection().execute(text("DELETE FROM shown"))
+            session.run(_CREATE)
+            session.run("DELETE FROM shown")
         empty(database)
 
     # What can happen now
@@ -176,9 +173,7 @@ class World:
 
     def _request(self, key: str, *, full: bool = False) -> None:
         with self.database.transaction() as session:
-            seq = queue.enqueue(
-                self.database, session, Kind.SUBSCRIPTION, key, CALLOUT, priority=Priority.EVENT, full=full
-            )
+            seq = queue.enqueue(session, Kind.SUBSCRIPTION, key, CALLOUT, priority=Priority.EVENT, full=full)
         if full:
             self.memory.full.setdefault(key, set()).add(seq)
 
@@ -198,7 +193,7 @@ class World:
             run.is_late = run.is_late or run.claim.key == key
         with self.database.transaction() as session:
             expire = "UPDATE sync_request SET lease_until = 1 WHERE key = :key AND lease_until IS NOT NULL"
-            session.connection().execute(text(expire), {"key": key})
+            session.run(expire, {"key": key})
 
     def _work(self, name: str, run: Run) -> None:
         if name == "step":
@@ -210,11 +205,11 @@ class World:
         try:
             with self.database.transaction() as session:
                 if name == "retry":
-                    queue.retry_later(self.database, session, run.claim, error="no luck", delay_ms=60_000, counts=True)
+                    queue.retry_later(session, run.claim, error="no luck", delay_ms=60_000, counts=True)
                 elif name == "release":
-                    queue.release(self.database, session, run.claim)
+                    queue.release(session, run.claim)
                 else:
-                    queue.fail(self.database, session, run.claim, error="no hope")
+                    queue.fail(session, run.claim, error="no hope")
         except LeaseLost:
             assert run.claim.token <= self.memory.tokens[run.claim.key]
 
@@ -233,7 +228,7 @@ class World:
         key, customer = run.claim.key, self.customers[run.claim.key]
         try:
             with self.database.transaction() as session:
-                queue.finish(self.database, session, run.claim)
+                queue.finish(session, run.claim)
                 self._show(session, key, run.values[key], self.memory.tick)
                 if customer is not None:
                     self._write_customer(session, run, customer)
@@ -246,18 +241,18 @@ class World:
 
     def _write_customer(self, session: Session, run: Run, customer: str) -> None:
         """The customer's row is written unless somebody compared it with a read that ended after this one began."""
-        found = [row for row in session.connection().execute(text("SELECT * FROM shown")) if row.name == customer]
+        found = [row for row in session.run("SELECT * FROM shown") if row.name == customer]
         value, until = (found[0].value, found[0].compared_until) if found else (0, 0)
         newer = self.read_guard and until > run.began
         if value != run.values[customer] and newer:
-            queue.enqueue_again(self.database, session, run.claim)
+            queue.enqueue_again(session, run.claim)
         else:
             self._show(session, customer, run.values[customer], max(until, self.memory.tick))
 
     def _show(self, session: Session, name: str, value: int, until: int) -> None:
-        before = session.connection().execute(text(_BEFORE), {"name": name}).scalar() or 0
+        before = session.run(_BEFORE, {"name": name}).scalar() or 0
         assert value >= before, f"{name} went back from {before} to {value}"
-        session.connection().execute(text(_SHOW), {"name": name, "value": value, "until": until})
+        session.run(_SHOW, {"name": name, "value": value, "until": until})
 
     def _shown(self) -> list[tuple[Any, ...]]:
         return rows(self.database, "SELECT name, value, compared_until FROM shown ORDER BY name")
@@ -266,7 +261,7 @@ class World:
         for _ in range(20):
             self.memory.tick += 1
             with self.database.transaction() as session:
-                session.connection().execute(text(_LONG_AFTER))
+                session.run(_LONG_AFTER)
             runs = self._claim(SHARE.max_concurrency)
             if not runs:
                 return

@@ -73,7 +73,7 @@ def empty(database: Database) -> None:
     """Delete all rows of the tables that these tests fill."""
     with database.transaction() as session:
         for name in TABLES:
-            session.connection().execute(text(f"DELETE FROM {name}"))
+            session.run(f"DELETE FROM {name}")
 
 
 def want(
@@ -87,7 +87,7 @@ def want(
 ) -> int:
     """Request one key in a transaction of its own."""
     with database.transaction() as session:
-        return queue.enqueue(database, session, kind, key, cause, priority=priority, full=full)
+        return queue.enqueue(session, kind, key, cause, priority=priority, full=full)
 
 
 def take(database: Database, free_threads: int = 1, share: Share = SHARE, **options: Any) -> list[Claim]:
@@ -104,25 +104,25 @@ def take_one(database: Database, share: Share = SHARE) -> Claim:
 def finish(database: Database, claim: Claim) -> None:
     """End a claim well, writing nothing else."""
     with database.transaction() as session:
-        queue.finish(database, session, claim)
+        queue.finish(session, claim)
 
 
 def retry_later(database: Database, claim: Claim, *, delay_ms: int = A_MINUTE, counts: bool = True) -> None:
     """Put a claim back with a backoff."""
     with database.transaction() as session:
-        queue.retry_later(database, session, claim, error="no luck", delay_ms=delay_ms, counts=counts)
+        queue.retry_later(session, claim, error="no luck", delay_ms=delay_ms, counts=counts)
 
 
 def fail(database: Database, claim: Claim) -> None:
     """End a claim as a final failure."""
     with database.transaction() as session:
-        queue.fail(database, session, claim, error="no hope")
+        queue.fail(session, claim, error="no hope")
 
 
 def release(database: Database, claim: Claim) -> None:
     """Put a claim back as a graceful stop does."""
     with database.transaction() as session:
-        queue.release(database, session, claim)
+        queue.release(session, claim)
 
 
 def row(database: Database, key: str, kind: Kind = Kind.SUBSCRIPTION) -> SyncRequestRow:
@@ -136,13 +136,13 @@ def row(database: Database, key: str, kind: Kind = Kind.SUBSCRIPTION) -> SyncReq
 def execute(database: Database, statement: str, **values: Any) -> None:
     """Change the world behind the product's back; {now} is the database's clock."""
     with database.transaction() as session:
-        session.connection().execute(database.sql(statement), values)
+        session.run(statement, values)
 
 
 def rows(database: Database, statement: str, **values: Any) -> list[tuple[Any, ...]]:
     """What a SELECT says."""
     with database.reading() as session:
-        return [tuple(each) for each in session.connection().execute(text(statement), values)]
+        return [tuple(each) for each in session.run(statement, values)]
 
 
 def expire_leases(database: Database) -> None:

@@ -13,8 +13,6 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import text
-
 from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
 from sync_service.jobs.sweep.story import PartWay
@@ -105,7 +103,7 @@ class World:
         """The right to run a sweep, from its cursor on."""
         ensure_job(self.database, story.__name__)
         with self.database.transaction() as session:
-            run_soon(self.database, session, story.__name__)
+            run_soon(session, story.__name__)
         lease = take(self.database, story.__name__)
         assert lease is not None
         return lease
@@ -119,7 +117,7 @@ class World:
         with self.database.transaction() as session:
             row = session.get(JobRow, sweep_delta.__name__)
             assert row is not None
-            row.progress = {"watermark": {"zuora": zuora, "ours": self.database.now(session) - ago_ms}}
+            row.progress = {"watermark": {"zuora": zuora, "ours": session.now() - ago_ms}}
 
     def spoil_cursor(self, story: Story) -> None:
         """Zuora's cursor in the job's own becomes one that Zuora does not know."""
@@ -141,12 +139,12 @@ class World:
     def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """What a SELECT says."""
         with self.database.reading() as session:
-            return [tuple(row) for row in session.connection().execute(text(statement), values)]
+            return [tuple(row) for row in session.run(statement, values)]
 
     def execute(self, statement: str, **values: Any) -> None:
         """Change the store behind the product's back; {now} is the database's clock."""
         with self.database.transaction() as session:
-            session.connection().execute(self.database.sql(statement), values)
+            session.run(statement, values)
 
 
 @contextmanager

@@ -96,11 +96,11 @@ def admit(database: Database, claims: Mapping[str, Any], email: str, house: Hous
             raise NotAdmitted("Another account of the identity provider came in with your email address before.")
         role = decide_role(claims, email, house, Role(row.role) if row else None)
         if row is None:
-            row = AdminUserRow(email=email, role=role.value, created_at=database.now(session))
-            record_action(database, session, email, "user added", f"{email} as {role.value}")
+            row = AdminUserRow(email=email, role=role.value, created_at=session.now())
+            record_action(session, email, "user added", f"{email} as {role.value}")
         elif row.role != role.value:
             row.role = role.value
-            record_action(database, session, email, "user role changed", f"{email} to {role.value}")
+            record_action(session, email, "user role changed", f"{email} to {role.value}")
         row.issuer, row.subject = house.issuer, subject
         session.add(row)
     return role

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
-from sync_service.store.engine import Database
+from sync_service.store.engine import Session
 from sync_service.store.tables import AdminActionRow
 
 _LONGEST_TARGET = 500
 
 
-def record_action(database: Database, session: Session, actor: str, action: str, target: str | None = None) -> None:
+def record_action(session: Session, actor: str, action: str, target: str | None = None) -> None:
     """Note, in the transaction that does it, that `actor` did `action` to `target`."""
     kept = target[:_LONGEST_TARGET] if target else target
-    session.add(AdminActionRow(at=database.now(session), actor=actor, action=action, target=kept))
+    session.add(AdminActionRow(at=session.now(), actor=actor, action=action, target=kept))
 
 
 def list_actions(session: Session, *, limit: int, before: int | None = None) -> list[AdminActionRow]:

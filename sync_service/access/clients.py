@@ -68,7 +68,7 @@ def add_client(database: Database, name: str, scopes: Iterable[str], callout: bo
     )
     try:
         with database.transaction() as session:
-            row.created_at = database.now(session)
+            row.created_at = session.now()
             session.add(row)
     except IntegrityError:
         raise ClientNameTaken from None
@@ -90,7 +90,7 @@ def revoke_client(database: Database, client_id: str) -> None:
         if row is None:
             raise ClientUnknown
         if row.revoked_at is None:
-            row.revoked_at = database.now(session)
+            row.revoked_at = session.now()
 
 
 def rotate_secret(database: Database, client_id: str) -> str:

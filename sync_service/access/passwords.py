@@ -39,7 +39,7 @@ def prove_user(database: Database, email: str, password: str) -> AdminUserRow | 
     email = normalise_email(email)
     with database.reading() as session:
         row = session.get(AdminUserRow, email) if is_plausible(email) else None
-        now = database.now(session)
+        now = session.now()
     kept = row.password_hash if row else None
     right = fits(kept or _nobodys_hash(), password[: LONGEST_PASSWORD + 1])
     if row is None or kept is None or not right or row.disabled_at is not None:

@@ -8,11 +8,11 @@ import secrets
 from collections import Counter
 from dataclasses import dataclass
 
-from sqlmodel import Session, col, delete, or_, select
+from sqlmodel import col, delete, or_, select
 
 from sync_service.access.audit import record_action
 from sync_service.access.users import Role
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.tables import AdminSessionRow, AdminUserRow
 
 #: A log-in ends so long after it began, whatever happens, and so long after the last page.
@@ -48,20 +48,20 @@ class SessionBook:
         """A new log-in; returns what its cookie holds. Ended ones are swept away on the occasion."""
         token = secrets.token_urlsafe(32)
         with self._database.transaction() as session:
-            now = self._database.now(session)
+            now = session.now()
             ended = or_(
                 col(AdminSessionRow.began_at) <= now - LIFETIME_MS, col(AdminSessionRow.seen_at) <= now - IDLE_MS
             )
             session.exec(delete(AdminSessionRow).where(ended))
             row = AdminSessionRow(token_hash=_hash(token), email=email, signed_on=signed_on, began_at=now, seen_at=now)
             session.add(row)
-            record_action(self._database, session, email, "log in", note)
+            record_action(session, email, "log in", note)
         return token
 
     def find(self, token: str) -> Person | None:
         """Who holds this cookie; None where the log-in ended, or the person was disabled."""
         with self._database.reading() as session:
-            row, now = session.get(AdminSessionRow, _hash(token)), self._database.now(session)
+            row, now = session.get(AdminSessionRow, _hash(token)), session.now()
             user = session.get(AdminUserRow, row.email) if row else None
         if row is None or user is None or user.disabled_at is not None or _is_over(row, now):
             return None
@@ -79,7 +79,7 @@ class SessionBook:
     def count(self) -> dict[str, int]:
         """How many log-ins are alive, by email address."""
         with self._database.reading() as session:
-            now = self._database.now(session)
+            now = session.now()
             alive = (
                 col(AdminSessionRow.began_at) > now - LIFETIME_MS,
                 col(AdminSessionRow.seen_at) > now - IDLE_MS,

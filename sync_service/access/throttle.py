@@ -40,7 +40,7 @@ class Throttle:
         For people's log-ins, where passwords can be guessed: asked before the password is looked at.
         """
         with self._database.reading() as session:
-            row, now = session.get(ThrottleRow, name), self._database.now(session)
+            row, now = session.get(ThrottleRow, name), session.now()
         if row is None or row.failures <= self._limit or row.window_began <= now - self._window_ms:
             return None
         return max(1, round((row.window_began + self._window_ms - now) / 1000))
@@ -56,7 +56,7 @@ class Throttle:
             return max(1, round(over))
         with self._database.transaction(lock_timeout_ms=2000) as session:
             values = {"name": name, "window": self._window_ms}
-            failures, remaining = session.connection().execute(self._database.sql(_COUNT), values).one()
+            failures, remaining = session.run(_COUNT, values).one()
         failures, remaining = int(failures), int(remaining)
         if failures <= self._limit:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from sqlmodel import Session, col, delete, select
+from sqlmodel import col, delete, select
 
 from sync_service.access.audit import record_action
 from sync_service.access.passwords import (
@@ -17,7 +17,7 @@ from sync_service.access.passwords import (
     normalise_email,
 )
 from sync_service.errors import SyncServiceError
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.tables import AdminSessionRow, AdminUserRow
 
 
@@ -60,12 +60,12 @@ def put_user(database: Database, email: str, role: Role, password: str | None = 
     with database.transaction() as session:
         if role is not Role.OPERATOR:
             _spare_the_last_operator(session, email)
-        row = session.get(AdminUserRow, email) or _new_user(database, session, email)
+        row = session.get(AdminUserRow, email) or _new_user(session, email)
         row.password_hash, row.password_until = password_hash, None
         row.role, row.disabled_at, row.issuer, row.subject = role.value, None, None, None
         session.add(row)
         _end_sessions(session, email)
-        record_action(database, session, actor, "user added", f"{email} as {role.value}")
+        record_action(session, actor, "user added", f"{email} as {role.value}")
     return password
 
 
@@ -80,11 +80,11 @@ def add_user(database: Database, email: str, role: Role, *, with_password: bool,
     with database.transaction() as session:
         if session.get(AdminUserRow, email) is not None:
             raise UserKnown
-        row = _new_user(database, session, email)
+        row = _new_user(session, email)
         row.role, row.password_hash = role.value, password_hash
-        row.password_until = database.now(session) + TEMPORARY_MS if password else None
+        row.password_until = session.now() + TEMPORARY_MS if password else None
         session.add(row)
-        record_action(database, session, actor, "user added", f"{email} as {role.value}")
+        record_action(session, actor, "user added", f"{email} as {role.value}")
     return password
 
 
@@ -97,7 +97,7 @@ def change_role(database: Database, email: str, role: Role, *, actor: str) -> No
         if row.role == role.value:
             return
         row.role = role.value
-        record_action(database, session, actor, "user role changed", f"{row.email} to {role.value}")
+        record_action(session, actor, "user role changed", f"{row.email} to {role.value}")
 
 
 def disable_user(database: Database, email: str, *, actor: str) -> None:
@@ -105,9 +105,9 @@ def disable_user(database: Database, email: str, *, actor: str) -> None:
     with database.transaction() as session:
         _spare_the_last_operator(session, normalise_email(email))
         row = _known(session, email)
-        row.disabled_at = row.disabled_at or database.now(session)
+        row.disabled_at = row.disabled_at or session.now()
         _end_sessions(session, row.email)
-        record_action(database, session, actor, "user disabled", row.email)
+        record_action(session, actor, "user disabled", row.email)
 
 
 def enable_user(database: Database, email: str, *, actor: str) -> None:
@@ -115,7 +115,7 @@ def enable_user(database: Database, email: str, *, actor: str) -> None:
     with database.transaction() as session:
         row = _known(session, email)
         row.disabled_at = None
-        record_action(database, session, actor, "user enabled", row.email)
+        record_action(session, actor, "user enabled", row.email)
 
 
 def reset_password(database: Database, email: str, *, actor: str) -> str:
@@ -124,9 +124,9 @@ def reset_password(database: Database, email: str, *, actor: str) -> str:
     password_hash = hash_password(password)
     with database.transaction() as session:
         row = _known(session, email)
-        row.password_hash, row.password_until = password_hash, database.now(session) + TEMPORARY_MS
+        row.password_hash, row.password_until = password_hash, session.now() + TEMPORARY_MS
         _end_sessions(session, row.email)
-        record_action(database, session, actor, "user password reset", row.email)
+        record_action(session, actor, "user password reset", row.email)
     return password
 
 
@@ -137,7 +137,7 @@ def choose_password(database: Database, email: str, password: str) -> None:
         row = _known(session, email)
         row.password_hash, row.password_until = password_hash, None
         _end_sessions(session, row.email)
-        record_action(database, session, row.email, "password changed")
+        record_action(session, row.email, "password changed")
 
 
 def end_sessions(database: Database, email: str, *, actor: str) -> None:
@@ -145,7 +145,7 @@ def end_sessions(database: Database, email: str, *, actor: str) -> None:
     with database.transaction() as session:
         row = _known(session, email)
         _end_sessions(session, row.email)
-        record_action(database, session, actor, "user logged out", row.email)
+        record_action(session, actor, "user logged out", row.email)
 
 
 def forget_account(database: Database, email: str, *, actor: str) -> None:
@@ -154,7 +154,7 @@ def forget_account(database: Database, email: str, *, actor: str) -> None:
         row = _known(session, email)
         row.issuer = row.subject = None
         _end_sessions(session, row.email)
-        record_action(database, session, actor, "user sign-on account forgotten", row.email)
+        record_action(session, actor, "user sign-on account forgotten", row.email)
 
 
 def list_users(session: Session) -> list[AdminUserRow]:
@@ -170,8 +170,8 @@ def _known(session: Session, email: str) -> AdminUserRow:
     return row
 
 
-def _new_user(database: Database, session: Session, email: str) -> AdminUserRow:
-    return AdminUserRow(email=email, role=Role.VIEWER.value, created_at=database.now(session))
+def _new_user(session: Session, email: str) -> AdminUserRow:
+    return AdminUserRow(email=email, role=Role.VIEWER.value, created_at=session.now())
 
 
 def _spare_the_last_operator(session: Session, email: str) -> None:

@@ -237,7 +237,7 @@ def _settle(stage: Stage, database: Database) -> None:
     while time.monotonic() < deadline:
         sent = show(stage.zuora, "wait", seconds=20)["idle"]
         with database.reading() as session:
-            backlog = read_backlog(database, session)
+            backlog = read_backlog(session)
         if sent and not (backlog.waiting or backlog.running):
             return
         time.sleep(0.1)

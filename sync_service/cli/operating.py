@@ -6,7 +6,7 @@ import getpass
 from typing import Any
 
 import click
-from sqlmodel import Session, col, or_, select
+from sqlmodel import col, or_, select
 
 from sync_service.cli.output import fail, iso, moment, print_json, print_table, project, say, shorten, with_json
 from sync_service.cli.show import run_as_json, show_run
@@ -18,6 +18,7 @@ from sync_service.queue.held import list_held
 from sync_service.queue.history import read_runs
 from sync_service.queue.requests import Kind
 from sync_service.queue.status import JobStatus, Status, read_status
+from sync_service.store.engine import Session
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import CalloutRow, SubscriptionAliasRow, SyncRunRow
 from sync_service.subscription.keys import normalise_key
@@ -40,7 +41,7 @@ def status(as_json: bool) -> None:
     settings = read_settings()
     database = open_database(settings)
     with database.reading() as session:
-        found = read_status(database, session, settings)
+        found = read_status(session, settings)
     if as_json:
         print_json(_status_as_json(found))
     else:

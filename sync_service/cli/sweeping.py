@@ -75,8 +75,8 @@ def run_now(
     database = context.database
     ensure_job(database, name)
     with database.transaction() as session:
-        asked_at = database.now(session)
-        run_soon(database, session, name)
+        asked_at = session.now()
+        run_soon(session, name)
     while True:
         lease = take(database, name)
         if lease is None:

@@ -7,7 +7,6 @@ import time
 from contextlib import suppress
 
 import click
-from sqlmodel import Session
 
 from sync_service.cli.output import fail, say, with_json
 from sync_service.cli.show import run_as_json, show_plan, show_run, show_why, why_as_json
@@ -19,6 +18,7 @@ from sync_service.queue.history import why as why_known
 from sync_service.queue.limit import hold_story_lease, remember_tenant
 from sync_service.queue.requests import Cause, Kind, Priority, claim_one, enqueue
 from sync_service.queue.status import tell_obstacle
+from sync_service.store.engine import Session
 from sync_service.store.reads import find_subscription, read_link, resolve_key
 from sync_service.store.tables import SyncRunRow
 from sync_service.subscription.plan import SyncPlan
@@ -70,7 +70,7 @@ def why(key: str, as_json: bool) -> None:
         subscription = number and find_subscription(session, number)
         link = number and read_link(session, number)
         waits = known.waiting and not known.running and known.next_try_at is not None
-        obstacle = tell_obstacle(database, session, settings) if waits else None
+        obstacle = tell_obstacle(session, settings) if waits else None
     if not (number or known.causes or known.runs):
         fail(f"Nothing is known of {key}: no sync was ever asked for, and the store has no such subscription.")
     text = show_why(known, subscription or None, link or None, obstacle)
@@ -102,7 +102,7 @@ def _sync_now(context: SyncContext, key: str) -> SyncRunRow:
     with suppress(TokenRefused, RateLimited, ZuoraUnavailable):  # the run meets the same, and keeps it
         tenant = context.zuora.tenant(context.zuora.reading(IDENTIFY_SECONDS))
         with context.database.transaction() as session:
-            remember_tenant(context.database, session, tenant)
+            remember_tenant(session, tenant)
     kind, key, seq = _request(context, key)
     deadline = time.monotonic() + 2 * RUN_SECONDS
     while time.monotonic() < deadline:
@@ -126,5 +126,5 @@ def _request(context: SyncContext, key: str) -> tuple[Kind, str, int]:
     with context.database.transaction() as session:
         number = resolve_key(session, key)
         kind, key = (Kind.SUBSCRIPTION, number) if number else (Kind.ALIAS, key)
-        seq = enqueue(context.database, session, kind, key, cause, priority=Priority.PERSON, full=True)
+        seq = enqueue(session, kind, key, cause, priority=Priority.PERSON, full=True)
     return kind, key, seq

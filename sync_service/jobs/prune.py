@@ -44,14 +44,14 @@ def prune(database: Database, _: Settings, lease: JobLease) -> Mapping[str, Any]
     """Delete what is older than we keep, in small steps; returns how many rows of each kind. Repeatable."""
     gone = dict.fromkeys(_FORGET, 0)
     with database.reading() as session:
-        now = database.now(session)
+        now = session.now()
     # As values, because a clock that is read in the statement keeps PostgreSQL from using an index.
     limits = {"changes": now - KEEP_CHANGES_MS, "rest": now - KEEP_REST_MS, "batch": BATCH}
     for kind, statement in _FORGET.items():
         used = {name: value for name, value in limits.items() if f":{name}" in statement}
         while True:
             with database.transaction() as session:
-                deleted = session.connection().execute(database.sql(statement), used).rowcount
+                deleted = session.run(statement, used).rowcount
             gone[kind] += deleted
             if deleted < BATCH or not save(database, lease, cursor={}, progress=gone):
                 break

@@ -100,7 +100,7 @@ def _ask_for(
             if kind is not None and echo is None:
                 wanted.setdefault(kind, set()).add(key)
             elif kind is not None:
-                echoes.append(_echo_row(callout, key, f"{echo}; from Zuora's history", database.now(session)))
+                echoes.append(_echo_row(callout, key, f"{echo}; from Zuora's history", session.now()))
     with database.transaction() as session:
         session.add_all(echoes)
     for kind, keys in wanted.items():

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import delete, update
-from sqlmodel import Session, col, or_, select
+from sqlmodel import col, or_, select
 
 from sync_service.errors import UnknownKey
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.erased import mark_scrubbed
 from sync_service.store.object_rows import OBJECT_ROWS, find_subscription, write_document
 from sync_service.store.reads import resolve_key
@@ -88,7 +88,7 @@ def scrub(database: Database, key: str, *, actor: str, trigger: Trigger = Trigge
         person = _find(session, key)
         _lock(session, person)
         person = _find(session, key)  # what came in until we had the locks belongs to it as well
-        now = database.now(session)
+        now = session.now()
         report = ScrubReport(
             customers=tuple(sorted(person.customers)),
             subscriptions=tuple(sorted(person.subscriptions)),

@@ -9,11 +9,11 @@ import hashlib
 from datetime import date
 from enum import StrEnum
 
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from sync_service.errors import SyncServiceError
 from sync_service.queue import jobs
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.tables import BackfillWishRow, JobRow, SubscriptionRow
 from sync_service.subscription.keys import normalise_key, why_impossible
 
@@ -50,9 +50,9 @@ def leave_wish(database: Database, source: From, value: str, actor: str) -> str:
     jobs.ensure_job(database, name)
     with database.transaction(lock_timeout_ms=5000) as session:
         jobs.resume(session, name)
-        jobs.run_soon(database, session, name)
+        jobs.run_soon(session, name)
         values = {"name": name, "source": source.value, "value": kept, "actor": actor}
-        session.connection().execute(database.sql(_KEEP), values)
+        session.run(_KEEP, values)
     return name
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from sync_service.queue.requests import BATCH, Kind
-from sync_service.queue.statements import MANY_KEYS
-from sync_service.store.engine import Database
+from sync_service.queue.statements import for_many
+from sync_service.store.engine import Database, Session
 from sync_service.store.tables import SyncRequestRow
 
 _STANDING = """
@@ -50,16 +50,15 @@ class Backlog:
     oldest_ms: int | None
 
 
-def read_backlog(database: Database, session: Session) -> Backlog:
+def read_backlog(session: Session) -> Backlog:
     """Count what waits, runs and has failed."""
-    run = session.connection().execute
-    standing = run(database.sql(_STANDING)).one()
+    standing = session.run(_STANDING).one()
     oldest = None if standing.oldest is None else max(0, standing.now - standing.oldest)
     return Backlog(
         waiting=standing.waiting,
         running=standing.running,
         backing_off=standing.backing_off,
-        failed=int(run(database.sql(_FAILED)).scalar_one()),
+        failed=int(session.run(_FAILED).scalar_one()),
         oldest_ms=oldest,
     )
 
@@ -86,12 +85,9 @@ def _forget(database: Database, kind: Kind, age: int) -> int:
     forgotten, last = 0, BATCH
     while last == BATCH:
         with database.transaction() as session:
-            run = session.connection().execute
-            values = {"kind": kind.value, "age": age, "batch": BATCH}
-            keys = list(run(database.sql(_UNKNOWN), values).scalars())
+            keys = list(session.run(_UNKNOWN, {"kind": kind.value, "age": age, "batch": BATCH}).scalars())
             for statement in _FORGET:
-                many = database.sql(statement.replace("{keys}", MANY_KEYS[database.dialect]))
-                run(many, {"kind": kind.value, "keys": json.dumps(keys)})
+                session.run(for_many(statement, database), {"kind": kind.value, "keys": json.dumps(keys)})
         last = len(keys)
         forgotten += last
     return forgotten

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from sqlmodel import Session
-
 from sync_service.errors import UnknownKey
 from sync_service.queue.backlog import list_failed, read_request
 from sync_service.queue.held import drop, read_held, release
 from sync_service.queue.history import strongest_cause
 from sync_service.queue.requests import BATCH, Cause, Kind, Priority, enqueue, enqueue_many
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import SyncRequestRow, SyncRunRow
 from sync_service.subscription.keys import normalise_key
@@ -34,7 +32,7 @@ def retry_one(database: Database, key: str, actor: str) -> str:
     with database.transaction() as session:
         row = _find_failed(session, normalise_key(key))
         cause = Cause(Trigger.CLI, actor=actor)
-        enqueue(database, session, Kind(row.kind), row.key, cause, priority=Priority.PERSON, full=True)
+        enqueue(session, Kind(row.kind), row.key, cause, priority=Priority.PERSON, full=True)
         return row.key
 
 
@@ -62,7 +60,7 @@ def release_held(database: Database, key: str, actor: str) -> str:
     """Let a held number go: a full sync passes the safety stop. Returns the number; raises UnknownKey."""
     with database.transaction() as session:
         run = _need_held(session, key)
-        release(database, session, run, actor)
+        release(session, run, actor)
         return run.key
 
 

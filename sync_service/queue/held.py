@@ -14,11 +14,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam, func, text
-from sqlmodel import Session, col, select
+from sqlalchemy import bindparam, func
+from sqlmodel import col, select
 
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
-from sync_service.store.engine import Database
+from sync_service.store.engine import Session
 from sync_service.store.tables import SyncRequestRow, SyncRunRow
 from sync_service.subscription.plan import Change, Create, SyncPlan, Update
 from sync_service.subscription.zuora import Trigger
@@ -58,7 +58,6 @@ class Decision:
 
 
 def decide_hold(
-    database: Database,
     session: Session,
     plan: SyncPlan,
     *,
@@ -79,17 +78,17 @@ def decide_hold(
         return Decision(Verdict.APPLY, plan_hash)
     if (open_held is not None and open_held.plan_hash == plan_hash) or _is_dropped(session, plan.number, plan_hash):
         return Decision(Verdict.LEAVE, plan_hash)
-    if open_held is None and not _is_flood(database, session, share):
+    if open_held is None and not _is_flood(session, share):
         return Decision(Verdict.APPLY, plan_hash)
     _close(open_held, "superseded")
     session.flush()  # before the new row: one open per number
     return Decision(Verdict.HOLD, plan_hash)
 
 
-def release(database: Database, session: Session, run: SyncRunRow, actor: str) -> int:
+def release(session: Session, run: SyncRunRow, actor: str) -> int:
     """Let a held number go: queue a person's full sync, which passes the stop; never the stored plan itself."""
     cause = Cause(Trigger.ADMIN, actor=actor)
-    return enqueue(database, session, Kind.SUBSCRIPTION, run.key, cause, priority=Priority.PERSON, full=True)
+    return enqueue(session, Kind.SUBSCRIPTION, run.key, cause, priority=Priority.PERSON, full=True)
 
 
 def drop(run: SyncRunRow) -> None:
@@ -119,10 +118,10 @@ def hash_plan(plan: SyncPlan) -> str:
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
-def _is_flood(database: Database, session: Session, share: Decimal) -> bool:
-    if database.dialect == "postgresql":  # SQLite has one writer anyway
-        session.connection().execute(text(f"SELECT pg_advisory_xact_lock({_COUNTING})"))
-    since = database.now(session) - HOUR_MS
+def _is_flood(session: Session, share: Decimal) -> bool:
+    if session.database.dialect == "postgresql":  # SQLite has one writer anyway
+        session.run(f"SELECT pg_advisory_xact_lock({_COUNTING})")
+    since = session.now() - HOUR_MS
     run, request = SyncRunRow, SyncRequestRow
     applied = session.exec(
         select(func.count())

@@ -11,8 +11,9 @@ from datetime import date
 from typing import Any, Protocol
 
 from sqlalchemy import bindparam
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
+from sync_service.store.engine import Session
 from sync_service.store.tables import SyncCauseRow, SyncRequestRow, SyncRunRow
 from sync_service.subscription.limio.documents import as_json
 from sync_service.subscription.plan import Cancel, Change, Create, FieldChange, SyncPlan, Update

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from sync_service.errors import LeaseLost
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.tables import JobRow
 
 #: Saving the cursor renews it, so this bounds one step of a job and not the job.
@@ -43,17 +43,17 @@ def ensure_job(database: Database, name: str, *, first_due_in_ms: int = 0) -> No
         if session.get(JobRow, name) is not None:
             return
     with database.transaction() as session:
-        session.connection().execute(database.sql(_CREATE), {"name": name, "first": first_due_in_ms, "no": False})
+        session.run(_CREATE, {"name": name, "first": first_due_in_ms, "no": False})
 
 
 def take(database: Database, name: str, *, lease_ms: int = LEASE_MS) -> JobLease | None:
     """Take the job for `lease_ms` if it is due, not paused and nobody's; None otherwise, also where it has no row."""
     with database.reading() as session:
-        if not _is_free(session.get(JobRow, name), database.now(session)):
+        if not _is_free(session.get(JobRow, name), session.now()):
             return None  # every scheduler asks on every tick: mostly there is nothing to lock
     with database.transaction() as session:
         row = _lock(session, name)
-        now = database.now(session)
+        now = session.now()
         if row is None or not _is_free(row, now):
             return None
         row.token += 1
@@ -77,7 +77,7 @@ def save(
     with database.transaction() as session:
         row = _lock_owned(session, lease)
         row.cursor, row.progress = dict(cursor), dict(progress)
-        row.lease_until = None if row.paused else database.now(session) + lease_ms
+        row.lease_until = None if row.paused else session.now() + lease_ms
         return not row.paused
 
 
@@ -95,7 +95,7 @@ def done(
     """
     with database.transaction() as session:
         row = _lock_owned(session, lease)
-        now = database.now(session)
+        now = session.now()
         asked_meanwhile = row.due_at > lease.taken_at
         row.due_at = min(row.due_at, now + next_due_in_ms) if asked_meanwhile else now + next_due_in_ms
         row.cursor = {}
@@ -110,7 +110,7 @@ def put_back(database: Database, lease: JobLease, *, error: str | None = None, r
         row.lease_until = None
         row.last_error = error
         if retry_in_ms:
-            row.due_at = database.now(session) + retry_in_ms
+            row.due_at = session.now() + retry_in_ms
 
 
 def pause(session: Session, name: str) -> bool:
@@ -123,12 +123,12 @@ def resume(session: Session, name: str) -> bool:
     return _set_paused(session, name, paused=False)
 
 
-def run_soon(database: Database, session: Session, name: str) -> bool:
+def run_soon(session: Session, name: str) -> bool:
     """Make the job due now, or again right after the run that is under way. False where there is no such job."""
     row = _lock(session, name)
     if row is not None:
         # Later than the beginning of the run that is under way, also within its first millisecond: see `done`.
-        row.due_at = max(database.now(session), (row.last_began or 0) + 1)
+        row.due_at = max(session.now(), (row.last_began or 0) + 1)
     return row is not None
 
 

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from sqlmodel import Session, select
+from sqlmodel import select
 
 from sync_service.errors import BusyError, LeaseLost, RateLimited, TenantError, WrongTenant
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.tables import StoreTenantRow, ZuoraLeaseRow, ZuoraLimitRow
 
 #: The first pause after a tenant error; it doubles with each failed probe.
@@ -110,23 +110,23 @@ class Limit:
             self.row.day = _utc_day(self.now)
 
 
-def lock_limit(database: Database, session: Session, share: Share, ended: Sequence[Lease] = ()) -> Limit:
+def lock_limit(session: Session, share: Share, ended: Sequence[Lease] = ()) -> Limit:
     """Lock the one row until the transaction ends: whoever counts leases must come through here first.
 
     `ended` are leases of the caller's whose runs make no more calls: they compare or write, and are not counted.
     """
     row = session.exec(_LOCKED).one_or_none()
     if row is None:
-        session.connection().execute(database.sql(_CREATE_LIMIT), {"permitted": share.max_concurrency})
+        session.run(_CREATE_LIMIT, {"permitted": share.max_concurrency})
         row = session.exec(_LOCKED).one()
     # A statement of its own: it must see what others committed while we waited for the lock, and their time.
-    return _limit(database, session, row, share, ended)
+    return _limit(session, row, share, ended)
 
 
-def read_limit(database: Database, session: Session, share: Share) -> Limit:
+def read_limit(session: Session, share: Share) -> Limit:
     """The limit for display, without a lock."""
     row = session.get(ZuoraLimitRow, 1) or ZuoraLimitRow(permitted=share.max_concurrency)
-    return _limit(database, session, row, share)
+    return _limit(session, row, share)
 
 
 def note_tenant_error(database: Database, error: TenantError, share: Share) -> int:
@@ -137,7 +137,7 @@ def note_tenant_error(database: Database, error: TenantError, share: Share) -> i
     """
     asked = min(int((error.retry_after or 0) * 1000), LONGEST_ASKED_MS)
     with database.transaction() as session:
-        limit = lock_limit(database, session, share)
+        limit = lock_limit(session, share)
         row, now = limit.row, limit.now
         if limit.is_paused:
             row.open_until = max(row.open_until or 0, now + asked)
@@ -158,11 +158,11 @@ def note_success(database: Database, share: Share) -> None:
     During a pause a success is that of a run from before the pause and says nothing.
     """
     with database.reading() as session:
-        well = session.connection().execute(database.sql(_ALL_WELL), {"most": share.max_concurrency}).first()
+        well = session.run(_ALL_WELL, {"most": share.max_concurrency}).first()
     if well is not None:
         return
     with database.transaction() as session:
-        limit = lock_limit(database, session, share)
+        limit = lock_limit(session, share)
         row = limit.row
         if limit.is_paused or _is_well(limit):
             return
@@ -180,7 +180,7 @@ def count_doubt(database: Database, share: Share) -> bool:
     A number that Zuora no longer knows is a matter of that number; so many one after the other are not.
     """
     with database.transaction() as session:
-        row = lock_limit(database, session, share).row
+        row = lock_limit(session, share).row
         row.doubts += 1
         return row.doubts >= MOST_DOUBTS
 
@@ -210,7 +210,7 @@ class StoryLease:
                 session.delete(row)
 
     def _report(self, session: Session) -> Limit:
-        limit = lock_limit(self._database, session, self._share)
+        limit = lock_limit(session, self._share)
         limit.count_calls(self.calls)
         self.calls = 0
         return limit
@@ -249,10 +249,10 @@ def take_story_lease(
 ) -> StoryLease | None:
     """What `hold_story_lease` holds, for whoever gives it back in another thread; None where none is free now."""
     with database.transaction() as session:
-        limit = lock_limit(database, session, share)
+        limit = lock_limit(session, share)
         if limit.room < 1 and not probe:
             return None
-        session.connection().execute(database.sql("DELETE FROM zuora_lease WHERE lease_until <= {now}"))
+        session.run("DELETE FROM zuora_lease WHERE lease_until <= {now}")
         row = ZuoraLeaseRow(story=story, lease_until=limit.now + lease_ms)
         session.add(row)
         session.flush()
@@ -260,9 +260,9 @@ def take_story_lease(
         return StoryLease(database, share, row.id, lease_ms)
 
 
-def remember_tenant(database: Database, session: Session, tenant: str) -> None:
+def remember_tenant(session: Session, tenant: str) -> None:
     """Write down the tenant that fills this store, the first time; raises WrongTenant when it is another's."""
-    session.connection().execute(database.sql(_REMEMBER_TENANT), {"tenant": tenant})
+    session.run(_REMEMBER_TENANT, {"tenant": tenant})
     check_tenant(session, tenant)
 
 
@@ -282,11 +282,9 @@ def read_tenant(session: Session) -> str | None:
     return row.tenant if row else None
 
 
-def _limit(
-    database: Database, session: Session, row: ZuoraLimitRow, share: Share, ended: Sequence[Lease] = ()
-) -> Limit:
-    statement = database.sql(_LIVE.replace("{ended}", _ENDED[database.dialect]))
-    now, live = session.connection().execute(statement, {"ended": json.dumps(ended)}).one()
+def _limit(session: Session, row: ZuoraLimitRow, share: Share, ended: Sequence[Lease] = ()) -> Limit:
+    statement = _LIVE.replace("{ended}", _ENDED[session.database.dialect])
+    now, live = session.run(statement, {"ended": json.dumps(ended)}).one()
     return Limit(row=row, share=share, now=int(now), live=int(live))
 
 

@@ -11,9 +11,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
-from sync_service.store.engine import Database
+from sync_service.store.engine import Session
 from sync_service.store.tables import WebhookDeliveryRow, WebhookEndpointRow
 from sync_service.subscription.limio.documents import as_json
 
@@ -43,9 +43,7 @@ class WebhookType(StrEnum):
     SYNC_IMPORTED = "subscription.imported"
 
 
-def announce(
-    database: Database, session: Session, webhook_type: WebhookType, object_id: str, body: Mapping[str, Any]
-) -> None:
+def announce(session: Session, webhook_type: WebhookType, object_id: str, body: Mapping[str, Any]) -> None:
     """Have every endpoint that gets `webhook_type` told, once the caller's transaction commits; else nothing happens.
 
     `object_id` is the Limio object that it is about: each endpoint hears of one object in the order of these calls, so
@@ -55,7 +53,7 @@ def announce(
     wanted = [each.id for each in endpoints if not each.types or webhook_type in each.types]
     if not wanted:
         return
-    now, message_id = database.now(session), f"msg_{uuid4().hex}"
+    now, message_id = session.now(), f"msg_{uuid4().hex}"
     text = json.dumps(as_json(body), separators=(",", ":"))
     session.add_all(
         WebhookDeliveryRow(

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from sync_service.errors import BusyError, LeaseLost
 from sync_service.queue.limit import Share, StoryLease, take_story_lease
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.tables import AskRow
 
 #: What a sync of a key would change.
@@ -59,7 +59,7 @@ class Taken:
     place: StoryLease
 
 
-def leave(database: Database, session: Session, what: str, key: str, actor: str) -> int:
+def leave(session: Session, what: str, key: str, actor: str) -> int:
     """Ask, durable with the caller's transaction; returns the question's id.
 
     The same question of the same person that still waits is not asked twice. Raises TooManyAsked.
@@ -71,7 +71,7 @@ def leave(database: Database, session: Session, what: str, key: str, actor: str)
             return each.id
     if len(waiting) >= MOST_OPEN:
         raise TooManyAsked
-    row = AskRow(what=what, key=key, actor=actor, asked_at=database.now(session))
+    row = AskRow(what=what, key=key, actor=actor, asked_at=session.now())
     session.add(row)
     session.flush()
     assert row.id is not None  # noqa: S101 - the database gave it
@@ -81,7 +81,7 @@ def leave(database: Database, session: Session, what: str, key: str, actor: str)
 def is_anything_asked(database: Database) -> bool:
     """Whether a question waits that nobody has. Takes no lock, so that an idle worker writes nothing."""
     with database.reading() as session:
-        return session.connection().execute(database.sql(_OPEN)).first() is not None
+        return session.run(_OPEN).first() is not None
 
 
 def take(database: Database, share: Share, *, lease_ms: int = LEASE_MS) -> Taken | None:
@@ -93,7 +93,7 @@ def take(database: Database, share: Share, *, lease_ms: int = LEASE_MS) -> Taken
     if place is None:
         return None
     with database.transaction() as session:
-        row = session.connection().execute(database.sql(_TAKE), {"lease": lease_ms}).one_or_none()
+        row = session.run(_TAKE, {"lease": lease_ms}).one_or_none()
     if row is None:
         place.give_back()
         return None
@@ -111,7 +111,7 @@ def answer(database: Database, taken: Taken, found: Mapping[str, Any]) -> None:
     """Keep what was found. Raises LeaseLost where another has taken over."""
     with database.transaction() as session:
         row = _lock_owned(session, taken)
-        row.answer, row.answered_at, row.lease_until = dict(found), database.now(session), None
+        row.answer, row.answered_at, row.lease_until = dict(found), session.now(), None
 
 
 def refuse(database: Database, taken: Taken, error: str, code: str) -> None:
@@ -119,7 +119,7 @@ def refuse(database: Database, taken: Taken, error: str, code: str) -> None:
     with database.transaction() as session:
         row = _lock_owned(session, taken)
         row.error, row.error_code = error, code
-        row.answered_at, row.lease_until = database.now(session), None
+        row.answered_at, row.lease_until = session.now(), None
 
 
 def put_back(database: Database, taken: Taken) -> None:
@@ -132,7 +132,7 @@ def put_back(database: Database, taken: Taken) -> None:
 def forget_answers(database: Database) -> int:
     """Delete what was asked more than KEEP_MS ago; returns how many. Repeatable."""
     with database.transaction() as session:
-        return session.connection().execute(database.sql(_FORGET), {"keep": KEEP_MS}).rowcount
+        return session.run(_FORGET, {"keep": KEEP_MS}).rowcount
 
 
 def _lock_owned(session: Session, taken: Taken) -> AskRow:

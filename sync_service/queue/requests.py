@@ -12,13 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from sqlalchemy import Row, text
-from sqlmodel import Session
+from sqlalchemy import Row
 
 from sync_service.errors import LeaseLost, RateLimited
 from sync_service.queue import statements as sql
 from sync_service.queue.limit import Limit, Share, lock_limit
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.tables import SyncRunRow
 from sync_service.subscription.zuora import Trigger
 
@@ -78,15 +77,14 @@ class Claim:
     claimed_at: int
 
 
-def enqueue(
-    database: Database, session: Session, kind: Kind, key: str, cause: Cause, *, priority: Priority, full: bool = False
-) -> int:
+def enqueue(session: Session, kind: Kind, key: str, cause: Cause, *, priority: Priority, full: bool = False) -> int:
     """Want `key` synced, durable with the caller's transaction; returns the sequence that a run must cover.
 
     Two statements. Any number of requests before the next claim are one run; one during a run leaves one follow-up.
     """
     values = {"kind": kind, "key": key, "priority": int(priority), "full": int(full)}
     named = {"trigger": cause.trigger, "actor": cause.actor, "callout_id": cause.callout_id}
+    database = session.database
     with database.driver(session.connection()) as driver:
         _, _, seq, at = driver.execute(database.driver_sql(sql.ENQUEUE_ONE), values).fetchone()
         driver.execute(database.driver_sql(sql.ADD_CAUSE), {"kind": kind, "key": key, "seq": seq, "at": at, **named})
@@ -101,26 +99,25 @@ def enqueue_many(
     In key order, so that two of these at the same time cannot deadlock. Repeatable: what is marked twice runs once.
     """
     wanted = sorted(set(keys))
-    enqueue_sql = database.sql(sql.ENQUEUE.replace("{keys}", sql.MANY_KEYS[database.dialect]))
-    causes_sql = database.sql(sql.ADD_CAUSES.replace("{keys}", sql.MANY_KEYS[database.dialect]))
+    request_sql, causes_sql = sql.for_many(sql.ENQUEUE, database), sql.for_many(sql.ADD_CAUSES, database)
     for begin in range(0, len(wanted), BATCH):
         keys = json.dumps(wanted[begin : begin + BATCH])
         values = {"kind": kind, "keys": keys, "priority": int(priority), "full": int(full)}
         named = {"trigger": cause.trigger, "actor": cause.actor, "callout_id": cause.callout_id}
         with database.transaction() as session:
-            session.connection().execute(enqueue_sql, values).all()
-            session.connection().execute(causes_sql, {"kind": kind, "keys": keys, **named})
+            session.run(request_sql, values).all()
+            session.run(causes_sql, {"kind": kind, "keys": keys, **named})
     return len(wanted)
 
 
-def enqueue_again(database: Database, session: Session, claim: Claim) -> int:
+def enqueue_again(session: Session, claim: Claim) -> int:
     """Want the claim's key synced once more for the same reason, in the transaction that finished it.
 
     Everything is read then: the fingerprint that this run leaves behind would let the next one skip the very
     answer that has to be compared again.
     """
     cause = _strongest_cause(session, claim) or Cause(Trigger.SWEEP)
-    return enqueue(database, session, claim.kind, claim.key, cause, priority=claim.priority, full=True)
+    return enqueue(session, claim.kind, claim.key, cause, priority=claim.priority, full=True)
 
 
 def claim(
@@ -144,14 +141,14 @@ def claim(
     if not calls_made and (free_threads < 1 or not _anything_due(database)):
         return []
     with database.transaction() as session:
-        limit = lock_limit(database, session, share, [(each.kind, each.key, each.token) for each in ended])
+        limit = lock_limit(session, share, [(each.kind, each.key, each.token) for each in ended])
         limit.count_calls(calls_made)
         room = min(free_threads, limit.room)
-        claims = _take(database, session, limit, room, lease_ms) if room > 0 else []
+        claims = _take(session, limit, room, lease_ms) if room > 0 else []
         limit.row.claims += len(claims)
         for each in claims:
             if each.attempts > MOST_ATTEMPTS:
-                _end_exhausted(database, session, each)
+                _end_exhausted(session, each)
     return [each for each in claims if each.attempts <= MOST_ATTEMPTS]
 
 
@@ -161,12 +158,12 @@ def claim_one(database: Database, kind: Kind, key: str, share: Share, *, lease_m
     While claims are paused a person may probe alone, but for a pause that Zuora itself asked for.
     """
     with database.transaction() as session:
-        limit = lock_limit(database, session, share)
+        limit = lock_limit(session, share)
         probes = limit.live == 0 and limit.row.trouble_code != RateLimited.code
         if limit.room < 1 and not (limit.is_paused and probes):
             return None
         values = {"kind": kind, "key": key, "now": limit.now, "lease": lease_ms}
-        row = session.connection().execute(database.sql(sql.CLAIM_ONE), values).one_or_none()
+        row = session.run(sql.CLAIM_ONE, values).one_or_none()
         return _as_claim(row, limit.now) if row else None
 
 
@@ -177,54 +174,54 @@ def note_read(database: Database, claim: Claim) -> None:
     """
     if claim.priority is Priority.PERSON:
         with database.transaction() as session:
-            _own(database, session, sql.NOTE_READ, claim)
+            _own(session, sql.NOTE_READ, claim)
 
 
-def finish(database: Database, session: Session, claim: Claim) -> int:
+def finish(session: Session, claim: Claim) -> int:
     """The run is done up to what its claim saw: the FIRST statement of the transaction that writes its results.
 
     Returns the database's clock. Raises LeaseLost when another claim has taken over: the caller's transaction must
     then roll back.
     """
     values = {"kind": claim.kind, "key": claim.key, "token": claim.token, "seen": claim.seen}
-    now: int | None = session.connection().execute(database.sql(sql.FINISH), values).scalar_one_or_none()
+    now: int | None = session.run(sql.FINISH, values).scalar_one_or_none()
     if now is None:
         raise LeaseLost
     return now
 
 
-def retry_later(database: Database, session: Session, claim: Claim, *, error: str, delay_ms: int, counts: bool) -> None:
+def retry_later(session: Session, claim: Claim, *, error: str, delay_ms: int, counts: bool) -> None:
     """Run it again in `delay_ms`, at once where a person asked meanwhile; `counts=False` gives the attempt back.
 
     Raises LeaseLost.
     """
     values = {"seen": claim.seen, "error": error, "delay": delay_ms, "counts": int(counts)}
-    _own(database, session, sql.RETRY, claim, **values)
+    _own(session, sql.RETRY, claim, **values)
 
 
-def fail(database: Database, session: Session, claim: Claim, *, error: str) -> None:
+def fail(session: Session, claim: Claim, *, error: str) -> None:
     """Give up what the claim saw; a request since then, or any later one, starts afresh. Raises LeaseLost."""
-    _own(database, session, sql.FAIL, claim, seen=claim.seen, error=error)
+    _own(session, sql.FAIL, claim, seen=claim.seen, error=error)
 
 
-def release(database: Database, session: Session, claim: Claim) -> None:
+def release(session: Session, claim: Claim) -> None:
     """Put it back untouched, due at once, its attempt given back: a graceful stop. Raises LeaseLost."""
-    _own(database, session, sql.RETRY, claim, seen=claim.seen, error=None, delay=0, counts=0)
+    _own(session, sql.RETRY, claim, seen=claim.seen, error=None, delay=0, counts=0)
 
 
 def resolve(session: Session, claim: Claim, number: str, seq: int) -> None:
     """Note that the alias just finished is `number`, queued or served under `seq`; in the transaction of `finish`."""
     values = {"kind": claim.kind, "key": claim.key, "resolved_key": number, "resolved_seq": seq}
-    session.connection().execute(text(sql.SET_RESOLVED), values)
+    session.run(sql.SET_RESOLVED, values)
 
 
-def open_as_done(database: Database, session: Session, claim: Claim) -> Claim | None:
+def open_as_done(session: Session, claim: Claim) -> Claim | None:
     """For an alias that proved to be a number which nobody requested yet: the number's row, served by this transaction.
 
     None where the number has a row: its own run must read again, because ours may have begun too early.
     """
     values = {"key": claim.key, "priority": int(claim.priority)}
-    opened = session.connection().execute(database.sql(sql.OPEN_AS_DONE), values).one_or_none()
+    opened = session.run(sql.OPEN_AS_DONE, values).one_or_none()
     if opened is None:
         return None
     return Claim(
@@ -242,10 +239,10 @@ def open_as_done(database: Database, session: Session, claim: Claim) -> Claim | 
 
 def _anything_due(database: Database) -> bool:
     with database.reading() as session:
-        return session.connection().execute(database.sql(sql.ANYTHING_DUE)).first() is not None
+        return session.run(sql.ANYTHING_DUE).first() is not None
 
 
-def _take(database: Database, session: Session, limit: Limit, room: int, lease_ms: int) -> list[Claim]:
+def _take(session: Session, limit: Limit, room: int, lease_ms: int) -> list[Claim]:
     taken = limit.row.claims
     by_age = (taken + room) // TURNS - taken // TURNS
     claims: list[Claim] = []
@@ -253,8 +250,7 @@ def _take(database: Database, session: Session, limit: Limit, room: int, lease_m
         if n > 0:
             lowest = Priority.PERSON if limit.is_kept_for_people else Priority.JOB
             values = {"now": limit.now, "lease": lease_ms, "n": n, "lowest": int(lowest)}
-            statement = database.sql(sql.CLAIM.replace("{order}", order))
-            rows = session.connection().execute(statement, values).all()
+            rows = session.run(sql.CLAIM.replace("{order}", order), values).all()
             claims += [_as_claim(row, limit.now) for row in rows]
     return sorted(claims, key=lambda each: each.priority)
 
@@ -273,23 +269,23 @@ def _as_claim(row: Row[tuple[object, ...]], claimed_at: int) -> Claim:
     )
 
 
-def _own(database: Database, session: Session, statement: str, claim: Claim, **values: object) -> None:
+def _own(session: Session, statement: str, claim: Claim, **values: object) -> None:
     """Run a fenced statement: it changes the claim's row or nothing at all."""
     owner = {"kind": claim.kind, "key": claim.key, "token": claim.token}
-    if session.connection().execute(database.sql(statement), owner | values).rowcount != 1:
+    if session.run(statement, owner | values).rowcount != 1:
         raise LeaseLost
 
 
 def _strongest_cause(session: Session, claim: Claim) -> Cause | None:
     span = {"kind": claim.kind, "key": claim.key, "done_before": claim.done_before, "seen": claim.seen}
-    row = session.connection().execute(text(sql.STRONGEST_CAUSE), span).one_or_none()
+    row = session.run(sql.STRONGEST_CAUSE, span).one_or_none()
     return None if row is None else Cause(Trigger(row.trigger), row.actor, row.callout_id)
 
 
-def _end_exhausted(database: Database, session: Session, claim: Claim) -> None:
+def _end_exhausted(session: Session, claim: Claim) -> None:
     """Fail a row whose runs never ended by themselves, and say so in the history."""
     error = f"{MOST_ATTEMPTS} attempts ended without a result: the worker died or was stopped in each."
-    fail(database, session, claim, error=error)
+    fail(session, claim, error=error)
     cause = _strongest_cause(session, claim)
     session.add(
         SyncRunRow(

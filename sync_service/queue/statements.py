@@ -5,13 +5,21 @@
 
 from __future__ import annotations
 
+from sync_service.store.engine import Database
+
 #: One key of the caller's.
 ONE_KEY = "SELECT CAST(:key AS TEXT) AS key"
 #: Many keys as one JSON array: one round trip whatever their number.
-MANY_KEYS = {
+_MANY_KEYS = {
     "sqlite": "SELECT value AS key FROM json_each(:keys)",
     "postgresql": "SELECT value AS key FROM jsonb_array_elements_text(CAST(:keys AS JSONB))",
 }
+
+
+def for_many(statement: str, database: Database) -> str:
+    """`statement` with its `{keys}` taken from the JSON array `:keys`."""
+    return statement.replace("{keys}", _MANY_KEYS[database.dialect])
+
 
 # Upsert, so that no request is lost to another that arrives at the same time; in key order, so that two bulk requests
 # cannot deadlock. A bare +1 would leave a parked row asleep: due_at, attempts and class start afresh where nothing was

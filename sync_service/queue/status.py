@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import text
-from sqlmodel import Session
-
 from sync_service.queue.backlog import Backlog, read_backlog
 from sync_service.queue.held import count_held
 from sync_service.queue.jobs import list_jobs
 from sync_service.queue.limit import Limit, Share, read_limit, read_tenant
 from sync_service.settings import Settings
-from sync_service.store.engine import Database
+from sync_service.store.engine import Session
 from sync_service.subscription.pace import duration_in_words
 
 #: Due that far ahead is due when somebody asks.
@@ -95,14 +92,14 @@ class Status:
         }
 
 
-def read_status(database: Database, session: Session, settings: Settings) -> Status:
+def read_status(session: Session, settings: Settings) -> Status:
     """Read it all from the database; nothing is asked of Zuora."""
     share = Share(settings.zuora_max_concurrency, settings.zuora_daily_calls)
-    limit = read_limit(database, session, share)
-    callouts = session.connection().execute(text(_CALLOUTS), {"since": limit.now - _HOUR_MS}).one()
+    limit = read_limit(session, share)
+    callouts = session.run(_CALLOUTS, {"since": limit.now - _HOUR_MS}).one()
     return Status(
         now=limit.now,
-        backlog=read_backlog(database, session),
+        backlog=read_backlog(session),
         held=count_held(session),
         zuora=_zuora(limit, read_tenant(session)),
         callouts=CalloutStatus(
@@ -112,9 +109,9 @@ def read_status(database: Database, session: Session, settings: Settings) -> Sta
     )
 
 
-def tell_obstacle(database: Database, session: Session, settings: Settings) -> str | None:
+def tell_obstacle(session: Session, settings: Settings) -> str | None:
     """Why what is due is not taken up just now, in words; None where workers take it as it comes."""
-    limit = read_limit(database, session, Share(settings.zuora_max_concurrency, settings.zuora_daily_calls))
+    limit = read_limit(session, Share(settings.zuora_max_concurrency, settings.zuora_daily_calls))
     if limit.is_paused or limit.row.trouble or limit.is_kept_for_people:
         return f"Zuora {_in_words(limit, read_tenant(session))}"
     if limit.room == 0:

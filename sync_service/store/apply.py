@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
 
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from sync_service.errors import ConflictInStore
-from sync_service.store.engine import Database
+from sync_service.store.engine import Session
 from sync_service.store.object_rows import OBJECT_ROWS, find_subscription, new_row, write_document
 from sync_service.store.owners import lock_account
 from sync_service.store.tables import (
@@ -99,9 +99,7 @@ class _Hand:
         self.written += 1
 
 
-def apply_plan(
-    database: Database, session: Session, plan: SyncPlan, current: LimioState, zuora: ZuoraState, *, at: int
-) -> Applied:
+def apply_plan(session: Session, plan: SyncPlan, current: LimioState, zuora: ZuoraState, *, at: int) -> Applied:
     """Write `plan` in the caller's transaction, which read `current`; `at` is the database's clock in ms.
 
     An empty plan writes nothing. Any other leaves one Limio event beside the subscription. Identities, customers and
@@ -120,7 +118,7 @@ def apply_plan(
     )
     owner_before, customer_before = hand.owner, hand.customer
     if subscription is None and not plan.is_empty and zuora.subscription.account_id is not None:
-        account = lock_account(database, session, zuora.subscription.account_id)
+        account = lock_account(session, zuora.subscription.account_id)
         hand.owner, hand.customer = account.owner, account.customer
     _take_new_owner(hand, plan)
     for change in sorted(plan.changes, key=_writing_rank):

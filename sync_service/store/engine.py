@@ -10,15 +10,15 @@ import select
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, TextClause, create_engine, event, text
+from sqlalchemy import Connection, CursorResult, Engine, TextClause, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, DBAPIError, InvalidatePoolError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlmodel import Session
+from sqlmodel import Session as OrmSession
 
 #: How long a SQLite writer waits for another before it gives up, in seconds.
 SQLITE_BUSY_SECONDS = 20
@@ -35,6 +35,25 @@ _NOW = {
     "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
     "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
 }
+
+
+Values = Mapping[str, object]
+
+
+class Session(OrmSession):
+    """What a transaction reads and writes with; knows the database that it belongs to."""
+
+    def __init__(self, database: Database, connection: Connection) -> None:
+        super().__init__(bind=connection, expire_on_commit=False)
+        self.database = database
+
+    def run(self, statement: str, values: Values | Sequence[Values] = ()) -> CursorResult[*tuple[Any, ...]]:
+        """Execute a text as `Database.sql` completes it, once for each of several `values`."""
+        return self.connection().execute(self.database.sql(statement), values or None)
+
+    def now(self) -> int:
+        """The database's clock: milliseconds since 1970 in UTC."""
+        return int(self.connection().exec_driver_sql(self.database.driver_sql("SELECT {now}")).scalar_one())
 
 
 class Database:
@@ -65,7 +84,7 @@ class Database:
         ):
             if lock_timeout_ms is not None and self.dialect == "postgresql":
                 connection.execute(text(f"SET LOCAL lock_timeout = {int(lock_timeout_ms)}"))
-            session = Session(bind=connection, expire_on_commit=False)
+            session = Session(self, connection)
             yield session
             session.flush()
 
@@ -73,7 +92,7 @@ class Database:
     def reading(self) -> Iterator[Session]:
         """One read-only look; on SQLite it neither waits for writers nor makes them wait."""
         with self.engine.connect().execution_options(read_only=True) as connection, connection.begin():
-            yield Session(bind=connection, expire_on_commit=False)
+            yield Session(self, connection)
 
     @contextmanager
     def driver(self, connection: Connection) -> Iterator[Any]:
@@ -122,10 +141,6 @@ class Database:
                 made = str(text(made).compile(dialect=self.engine.dialect))
             self._driver_statements[statement] = made
         return made
-
-    def now(self, session: Session) -> int:
-        """The database's clock: milliseconds since 1970 in UTC."""
-        return int(session.connection().exec_driver_sql(self.driver_sql("SELECT {now}")).scalar_one())
 
     def _fill(self, statement: str) -> str:
         lock = "FOR UPDATE SKIP LOCKED" if self.dialect == "postgresql" else ""

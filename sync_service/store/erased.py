@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from sqlalchemy import bindparam
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
+from sync_service.store.engine import Session
 from sync_service.store.tables import ScrubMarkRow
 
 _ANY_MARK = (

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import CompoundSelect, bindparam, null, union_all
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
+from sync_service.store.engine import Session
 from sync_service.store.tables import (
     AddOnRow,
     AddressRow,

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import union
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from sync_service.errors import SyncServiceError
+from sync_service.store.engine import Session
 from sync_service.store.object_rows import OBJECT_ROWS, read_addresses, read_shared
 from sync_service.store.tables import (
     AddOnRow,

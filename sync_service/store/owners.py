@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from sqlalchemy import bindparam
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
-from sync_service.store.engine import Database
+from sync_service.store.engine import Session
 from sync_service.store.tables import SubscriptionRow, ZuoraAccountRow, ZuoraLinkRow
 from sync_service.subscription.zuora import ZuoraSubscription
 
@@ -58,7 +58,7 @@ class Claimant:
     cancelled: bool
 
 
-def lock_account(database: Database, session: Session, account_id: str) -> ZuoraAccountRow:
+def lock_account(session: Session, account_id: str) -> ZuoraAccountRow:
     """The account's row, made where it is missing and locked until the transaction ends.
 
     Two runs that import two numbers of one account meet here: the second one sees the owner that the first one made.
@@ -67,8 +67,7 @@ def lock_account(database: Database, session: Session, account_id: str) -> Zuora
     row = session.exec(_LOCKED_ACCOUNT, params=values).one_or_none()
     if row is not None:
         return row
-    make = database.sql("INSERT INTO zuora_account (account_id) VALUES (:account_id) ON CONFLICT DO NOTHING")
-    session.connection().execute(make, values)
+    session.run("INSERT INTO zuora_account (account_id) VALUES (:account_id) ON CONFLICT DO NOTHING", values)
     return session.exec(_LOCKED_ACCOUNT, params=values).one()
 
 

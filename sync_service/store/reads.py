@@ -11,11 +11,11 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import bindparam, text
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from sync_service.errors import ConflictInStore
 from sync_service.store.apply import Applied, apply_plan
-from sync_service.store.engine import Database
+from sync_service.store.engine import Session
 from sync_service.store.erased import is_scrubbed
 from sync_service.store.object_rows import find_subscription, read_addresses
 from sync_service.store.owners import (
@@ -98,7 +98,6 @@ def read_link(session: Session, number: str) -> ZuoraLinkRow | None:
 
 
 def read_current(
-    database: Database,
     session: Session,
     number: str,
     zuora: ZuoraState | None,
@@ -118,12 +117,13 @@ def read_current(
     link = read_link(session, number)
     linked_account_id = link.account_id if link else None
     account_id = zuora.subscription.account_id if zuora else linked_account_id
-    holder = _find_holder(database, session, account_id, number=number, siblings=siblings, lock=lock)
+    holder = _find_holder(session, account_id, number=number, siblings=siblings, lock=lock)
     subscription = find_subscription(session, number)
     moves = linked_account_id is not None and account_id not in (None, linked_account_id)
     customer_id = subscription.customer if subscription is not None and not moves else holder.customer
     customer = _read_customer(session, customer_id, lock=lock)
-    if lock and subscription is not None and database.dialect != "sqlite":  # where this transaction holds everything
+    locks_everything = session.database.dialect == "sqlite"
+    if lock and subscription is not None and not locks_everything:
         customer_before = subscription.customer
         session.exec(_LOCKED_SUBSCRIPTION, params={"id": subscription.id}).one()
         if subscription.customer != customer_before:
@@ -218,7 +218,6 @@ def has_echo(session: Session, *keys: str) -> bool:
 
 
 def _find_holder(
-    database: Database,
     session: Session,
     account_id: str | None,
     *,
@@ -228,7 +227,7 @@ def _find_holder(
 ) -> AccountOwner:
     if account_id is None:
         return AccountOwner()
-    account = lock_account(database, session, account_id) if lock else None
+    account = lock_account(session, account_id) if lock else None
     holder = find_account_owner(session, account_id, number=number, siblings=siblings)
     _hold(session, account)
     if account is not None and holder.owner is not None:

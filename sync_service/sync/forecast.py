@@ -35,7 +35,7 @@ def compute_plan(context: SyncContext, key: str, reading: Reading) -> tuple[Sync
     """
     with context.database.reading() as session:
         number = resolve_key(session, key)
-        at = context.database.now(session)
+        at = session.now()
     try:
         subscription = reading.fetch_subscription(number or key)
     except NotFoundInZuora:
@@ -45,7 +45,6 @@ def compute_plan(context: SyncContext, key: str, reading: Reading) -> tuple[Sync
     look = look_closer(context, subscription, reading, SharedPreviews(), full=True, at=at)
     with context.database.reading() as session:
         current = read_current(
-            context.database,
             session,
             subscription.number,
             look.state,

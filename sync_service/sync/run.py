@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable
 
 from sqlalchemy.exc import DBAPIError
-from sqlmodel import Session
 
 from sync_service.errors import (
     ConflictInStore,
@@ -37,6 +36,7 @@ from sync_service.queue.requests import (
     retry_later,
 )
 from sync_service.queue.retry import decide_retry
+from sync_service.store.engine import Session
 from sync_service.store.reads import read_link, record_alias, resolve_key
 from sync_service.subscription.plan import SyncPlan
 from sync_service.subscription.zuora import Trigger, ZuoraSubscription
@@ -88,12 +88,12 @@ def _sync_number(context: SyncContext, claim: Claim, reading: Reading, previews:
             _doubt_tenant(context, error)
             raise GoneFromZuora from None
         with context.database.transaction() as session:
-            finish(context.database, session, claim)
+            finish(session, claim)
             if ASKED_BY_SOMEBODY & read_triggers(session, claim):
                 note = "Zuora has no such subscription: the order failed, or it is a gift that nobody redeemed yet."
                 run = open_run(session, claim, calls=reading.calls)
                 plan = SyncPlan(number=claim.key, notes=(note,))
-                record_run(session, run, outcome=NOT_IN_ZUORA, plan=plan, ended_at=context.database.now(session))
+                record_run(session, run, outcome=NOT_IN_ZUORA, plan=plan, ended_at=session.now())
         return NOT_IN_ZUORA
 
 
@@ -103,8 +103,8 @@ def _resolve_alias(context: SyncContext, claim: Claim, reading: Reading, preview
         number = resolve_key(session, claim.key)
     if number is not None:
         with context.database.transaction() as session:
-            finish(context.database, session, claim)
-            _queue_number(context, session, claim, number)
+            finish(session, claim)
+            _queue_number(session, claim, number)
         return "resolved"
     try:
         subscription = reading.fetch_subscription(claim.key)
@@ -113,9 +113,9 @@ def _resolve_alias(context: SyncContext, claim: Claim, reading: Reading, preview
     if subscription.number == claim.key:
         return _sync_unseen(context, claim, subscription, reading, previews)
     with context.database.transaction() as session:
-        finish(context.database, session, claim)
+        finish(session, claim)
         record_alias(session, claim.key, subscription.number)
-        _queue_number(context, session, claim, subscription.number)
+        _queue_number(session, claim, subscription.number)
     return "resolved"
 
 
@@ -127,19 +127,18 @@ def _sync_unseen(
     reading.end()
     note_read(context.database, claim)
     with context.database.transaction() as session:
-        now = finish(context.database, session, claim)
-        own = open_as_done(context.database, session, claim)
+        now = finish(session, claim)
+        own = open_as_done(session, claim)
         if own is None:
-            _queue_number(context, session, claim, claim.key)
+            _queue_number(session, claim, claim.key)
             return "resolved"
         copy_causes(session, claim, own)
         resolve(session, claim, claim.key, own.seen)
         return write_sync(context, session, own, look, calls=reading.calls, now=now)
 
 
-def _queue_number(context: SyncContext, session: Session, claim: Claim, number: str) -> None:
+def _queue_number(session: Session, claim: Claim, number: str) -> None:
     seq = enqueue(
-        context.database,
         session,
         Kind.SUBSCRIPTION,
         number,
@@ -160,10 +159,10 @@ def _list_account(context: SyncContext, claim: Claim, reading: Reading, _: Share
         cause = _cause(session, claim)
     enqueue_many(context.database, Kind.SUBSCRIPTION, numbers, cause, priority=claim.priority, full=True)
     with context.database.transaction() as session:
-        finish(context.database, session, claim)
+        finish(session, claim)
         run = open_run(session, claim, calls=reading.calls)
         plan = SyncPlan(number=claim.key, notes=(f"{len(numbers)} subscriptions queued.",))
-        record_run(session, run, outcome="listed", plan=plan, ended_at=context.database.now(session))
+        record_run(session, run, outcome="listed", plan=plan, ended_at=session.now())
     return "listed"
 
 
@@ -203,10 +202,9 @@ def _settle(context: SyncContext, claim: Claim, error: SyncServiceError, reading
     try:
         with context.database.transaction() as session:
             if decision.final:
-                fail(context.database, session, claim, error=str(error))
+                fail(session, claim, error=str(error))
             else:
                 retry_later(
-                    context.database,
                     session,
                     claim,
                     error=str(error),
@@ -217,6 +215,6 @@ def _settle(context: SyncContext, claim: Claim, error: SyncServiceError, reading
                 run = open_run(session, claim, calls=reading.calls)
                 run.error_code, run.error = error.code, str(error)
                 outcome = "failed" if decision.final else "retried"
-                record_run(session, run, outcome=outcome, plan=None, ended_at=context.database.now(session))
+                record_run(session, run, outcome=outcome, plan=None, ended_at=session.now())
     except LeaseLost:
         logger().warning("sync_lease_lost", key=claim.key)

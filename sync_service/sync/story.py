@@ -8,15 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
-from sqlmodel import Session
-
 from sync_service.errors import NotFoundInZuora, RequestRefused
 from sync_service.queue.held import Verdict, decide_hold
 from sync_service.queue.history import open_run, read_covered_causes, record_run
 from sync_service.queue.limit import Share
 from sync_service.queue.requests import Cause, Claim, Kind, Priority, enqueue, enqueue_again, finish, note_read
 from sync_service.settings import Settings
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.owners import find_account_owner
 from sync_service.store.reads import apply_plan, find_subscription, has_echo, read_current, read_link, record_read
 from sync_service.store.tables import SyncRunRow
@@ -76,7 +74,7 @@ def sync_subscription(context: SyncContext, claim: Claim, reading: Reading, prev
     reading.end()
     note_read(context.database, claim)
     with context.database.transaction() as session:
-        now = finish(context.database, session, claim)
+        now = finish(session, claim)
         return write_sync(context, session, claim, look, calls=reading.calls, now=now)
 
 
@@ -117,20 +115,18 @@ def _is_unseen(session: Session, subscription: ZuoraSubscription) -> bool:
 
 def write_sync(context: SyncContext, session: Session, claim: Claim, look: Look, *, calls: int, now: int) -> str:
     """Compare `look` with the store and write the difference, in the transaction that finished the claim at `now`."""
-    database, state = context.database, look.state
+    state = look.state
     causes = read_covered_causes(session, claim)
     run = open_run(session, claim, calls=calls, causes=causes)
     triggers = frozenset(cause.trigger for cause in causes)
-    current = read_current(database, session, claim.key, state, read_began=claim.claimed_at, siblings=look.siblings)
+    current = read_current(session, claim.key, state, read_began=claim.claimed_at, siblings=look.siblings)
     refusal = _refuse_import(context, session, current, state.subscription, triggers, now)
     if refusal:
         return _close(session, run, "left out", SyncPlan(number=claim.key, notes=(refusal,)), now, triggers)
     plan = reconcile(current, state, context.tenant_day(claim.claimed_at), context.rules)
     plan = replace(plan, notes=look.notes + plan.notes)
     run.drastic = is_drastic(plan, current)
-    decision = decide_hold(
-        database, session, plan, drastic=run.drastic, triggers=triggers, share=context.settings.safety_share
-    )
+    decision = decide_hold(session, plan, drastic=run.drastic, triggers=triggers, share=context.settings.safety_share)
     if decision.verdict is not Verdict.APPLY:
         run.plan_hash = decision.plan_hash  # what was not applied, also of a run that only finds it held
     if decision.verdict is Verdict.LEAVE:
@@ -140,13 +136,12 @@ def write_sync(context: SyncContext, session: Session, claim: Claim, look: Look,
         return _close(session, run, "held", plan, now, triggers)
     link = read_link(session, claim.key)
     is_news = state.no_preview is not None and (link is None or link.schedule_left_alone != state.no_preview)
-    _apply(context, session, claim, look, current, plan, run, now)
+    _apply(session, claim, look, current, plan, run, now)
     outcome = "unchanged" if plan.is_empty else "changed" if current.subscription is not None else "imported"
     return _close(session, run, outcome, plan, now, triggers, is_news=is_news)
 
 
 def _apply(
-    context: SyncContext,
     session: Session,
     claim: Claim,
     look: Look,
@@ -156,7 +151,7 @@ def _apply(
     now: int,
 ) -> None:
     """Write the plan, remember the read, and ask for what this read showed to be needed besides."""
-    applied = apply_plan(context.database, session, plan, current, look.state, at=now)
+    applied = apply_plan(session, plan, current, look.state, at=now)
     followers = record_read(
         session,
         current,
@@ -169,10 +164,10 @@ def _apply(
     )
     run.subscription_id, run.owner = applied.subscription_id, applied.owner
     if plan.again:
-        enqueue_again(context.database, session, claim)
+        enqueue_again(session, claim)
     cause = Cause(trigger=Trigger.SWEEP, actor=f"sync of {claim.key}")
     for number in followers:
-        enqueue(context.database, session, Kind.SUBSCRIPTION, number, cause, priority=Priority.JOB, full=True)
+        enqueue(session, Kind.SUBSCRIPTION, number, cause, priority=Priority.JOB, full=True)
 
 
 def _refuse_import(

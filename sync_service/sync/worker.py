@@ -95,7 +95,7 @@ class Worker:
                 reading = self.context.zuora.reading(IDENTIFY_SECONDS)
                 tenant = self.context.zuora.tenant(reading)
                 with self.context.database.transaction() as session:
-                    remember_tenant(self.context.database, session, tenant)
+                    remember_tenant(session, tenant)
                 return
             except WrongTenant:
                 raise
@@ -184,7 +184,7 @@ class Worker:
                 suppress(LeaseLost),
                 self.context.database.transaction(lock_timeout_ms=_LOCK_TIMEOUT_MS) as session,
             ):
-                release(self.context.database, session, self._abandoned[-1])
+                release(session, self._abandoned[-1])
             self._abandoned.pop()
 
     def _drain(self, pool: ThreadPoolExecutor) -> bool:
@@ -205,7 +205,7 @@ class Worker:
         for each in late:
             try:
                 with self.context.database.transaction(lock_timeout_ms=_LOCK_TIMEOUT_MS) as session:
-                    release(self.context.database, session, each)
+                    release(session, each)
             except Exception as error:  # its lease runs out
                 logger().warning("release_failed", key=each.key, error=type(error).__name__)
         for taken in unanswered:

@@ -139,7 +139,7 @@ class SyncDesk:
         """What keeps all syncs waiting just now, where there is such a thing."""
         try:
             with self._database.reading() as session:
-                obstacle = tell_obstacle(self._database, session, self._settings)
+                obstacle = tell_obstacle(session, self._settings)
         except (SQLAlchemyError, TimeoutError):  # the request is durable: not to know this is no failure of it
             return {}
         return {"message": obstacle} if obstacle else {}

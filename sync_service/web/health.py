@@ -14,7 +14,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session
 
 from sync_service import __version__
 from sync_service.errors import SyncServiceError
@@ -22,7 +21,7 @@ from sync_service.queue.backlog import read_backlog
 from sync_service.queue.held import count_held
 from sync_service.queue.limit import Share, read_limit
 from sync_service.queue.requests import Kind, Priority
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.web.answers import answer
 
 # Grouped by what no index orders: SQLite would rather read whole tables in that order than sort the few it is about.
@@ -82,11 +81,11 @@ class _Numbers(Collector):
 
     def _queue(self, session: Session) -> Iterable[GaugeMetricFamily]:
         waiting = _family("requests_waiting", "Requests to be run, now or after a backoff.", ["kind", "priority"])
-        found = session.connection().execute(self._database.sql(_WAITING))
+        found = session.run(_WAITING)
         counts = {(kind, priority): count for kind, priority, count in found}
         for kind, priority in product(Kind, Priority):  # nothing is 0: of a series that is gone no alarm can tell
             waiting.add_metric([kind.value, priority.name.lower()], counts.get((kind.value, int(priority)), 0))
-        backlog = read_backlog(self._database, session)
+        backlog = read_backlog(session)
         yield waiting
         yield _one(
             "oldest_wait_seconds", "How long the oldest due request has waited.", (backlog.oldest_ms or 0) / 1000
@@ -99,17 +98,17 @@ class _Numbers(Collector):
     def _history(self, session: Session) -> Iterable[GaugeMetricFamily]:
         runs = _family("runs_last_day", "Runs in the history of the last 24 hours.", ["outcome"])
         # As a value: of an expression that is worked out anew for each row no index is used.
-        now = {"now": self._database.now(session)}
-        for outcome, count in session.connection().execute(self._database.sql(_RUNS), now):
+        now = {"now": session.now()}
+        for outcome, count in session.run(_RUNS, now):
             runs.add_metric([outcome], count)
         callouts = _family("callouts_last_day", "Callouts of the last 24 hours.", ["verdict", "reason"])
-        for verdict, reason, count in session.connection().execute(self._database.sql(_CALLOUTS), now):
+        for verdict, reason, count in session.run(_CALLOUTS, now):
             callouts.add_metric([verdict, reason], count)
         yield runs
         yield callouts
 
     def _zuora(self, session: Session) -> Iterable[GaugeMetricFamily]:
-        limit = read_limit(self._database, session, self._share)
+        limit = read_limit(session, self._share)
         yield _one("zuora_permitted", "Runs that may call Zuora at the same time.", limit.row.permitted)
         yield _one("zuora_live", "Runs and stories that call Zuora now.", limit.live)
         yield _one(

@@ -9,11 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session
 
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.queue.statements import ENQUEUE_KINDS
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.reads import NUMBER_OF_KEY
 from sync_service.subscription.hints import Hints
 from sync_service.subscription.keys import LONGEST_KEY
@@ -116,14 +115,14 @@ class Inbox:
     def keep_callout(self, callout: Callout, verdict: str, reason: str) -> None:
         """Keep a callout that leads to nothing, and why; committed when this returns."""
         with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
-            _record(self._database, session, callout, callout.key, verdict, reason)
+            _record(session, callout, callout.key, verdict, reason)
 
     def accept_request(self, kind: Kind, key: str, actor: str | None) -> Ticket:
         """An API caller's wish; everything is read for it. Committed when this returns."""
         with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
-            kind, key = _place(self._database, session, kind, key)
+            kind, key = _place(session, kind, key)
             cause = Cause(Trigger.API, actor)
-            seq = enqueue(self._database, session, kind, key, cause, priority=Priority.EVENT, full=True)
+            seq = enqueue(session, kind, key, cause, priority=Priority.EVENT, full=True)
         return Ticket(kind, key, seq)
 
     def _accept_alone(self, wish: _Wish) -> Ticket:
@@ -162,26 +161,26 @@ class Inbox:
             wish.ticket = ticket
 
     def _accept(self, session: Session, wish: _Wish) -> Ticket:
-        kind, key = _place(self._database, session, wish.kind, wish.callout.key)
-        callout_id = _record(self._database, session, wish.callout, key, "accepted", None)
+        kind, key = _place(session, wish.kind, wish.callout.key)
+        callout_id = _record(session, wish.callout, key, "accepted", None)
         cause = Cause(wish.trigger, wish.actor, callout_id)
         full = kind is Kind.ACCOUNT
-        return Ticket(kind, key, enqueue(self._database, session, kind, key, cause, priority=Priority.EVENT, full=full))
+        return Ticket(kind, key, enqueue(session, kind, key, cause, priority=Priority.EVENT, full=full))
 
 
-def _place(database: Database, session: Session, kind: Kind, key: str) -> tuple[Kind, str]:
+def _place(session: Session, kind: Kind, key: str) -> tuple[Kind, str]:
     """The row that serves `key`: the number's where the store knows it, else the alias'."""
     if kind is not Kind.SUBSCRIPTION:
         return kind, key
-    with database.driver(session.connection()) as driver:
-        (number,) = driver.execute(database.driver_sql(_RESOLVE), {"key": key}).fetchone()
+    with session.database.driver(session.connection()) as driver:
+        (number,) = driver.execute(session.database.driver_sql(_RESOLVE), {"key": key}).fetchone()
     return (Kind.ALIAS, key) if number is None else (Kind.SUBSCRIPTION, number)
 
 
-def _record(database: Database, session: Session, callout: Callout, key: str, verdict: str, reason: str | None) -> int:
+def _record(session: Session, callout: Callout, key: str, verdict: str, reason: str | None) -> int:
     values = _values_of(callout, key, verdict, reason)
-    with database.driver(session.connection()) as driver:
-        return int(driver.execute(database.driver_sql(_KEEP), values).fetchone()[0])
+    with session.database.driver(session.connection()) as driver:
+        return int(driver.execute(session.database.driver_sql(_KEEP), values).fetchone()[0])
 
 
 def _values_of(callout: Callout, key: str, verdict: str, reason: str | None) -> dict[str, object]:

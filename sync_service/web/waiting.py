@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from sync_service.errors import UnknownKey
 from sync_service.queue.history import first_attempt_covering
 from sync_service.queue.requests import Kind
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.object_rows import find_subscription
 from sync_service.store.tables import SyncRequestRow, SyncRunRow
 from sync_service.web.inbox import Ticket

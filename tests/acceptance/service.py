@@ -156,7 +156,7 @@ class Service:
     def rows(self, statement: str, **values: Any) -> list[Any]:
         """What a query finds."""
         with self.database.reading() as session:
-            return list(session.connection().execute(self.database.sql(statement), values))
+            return list(session.run(statement, values))
 
     def one(self, statement: str, **values: Any) -> Any:
         """The one value that a query finds."""
@@ -168,8 +168,8 @@ class Service:
             try:
                 with self.database.transaction() as session:
                     limit = "SELECT id FROM zuora_limit {for_update}"
-                    session.connection().execute(self.database.sql(limit)).all()
-                    return int(session.connection().execute(self.database.sql(statement), values).rowcount)
+                    session.run(limit).all()
+                    return int(session.run(statement, values).rowcount)
             except OperationalError as error:
                 # Many rows at once, in no order: a run that holds one and asks for another number may be in the way.
                 if not isinstance(error.orig, DeadlockDetected):

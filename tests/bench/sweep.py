@@ -17,9 +17,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert
-from sqlmodel import Session, SQLModel
+from sqlmodel import SQLModel
 
-from sync_service.store.engine import Database, connect
+from sync_service.store.engine import Database, Session, connect
 from sync_service.store.tables import SubscriptionRow, ZuoraLinkRow
 from sync_service.subscription.fingerprint import Fingerprint
 from sync_service.subscription.listed import ListedAccount, ListedContact, ListedSubscription
@@ -220,13 +220,12 @@ def _insert(session: Session, table: type[SQLModel], values: list[dict[str, Any]
 def _objects(database: Database) -> list[tuple[Any, ...]]:
     """Every Limio subscription with when it was written."""
     with database.reading() as session:
-        statement = database.sql("SELECT id, updated, synced_at FROM limio_subscription")
-        return [tuple(row) for row in session.connection().execute(statement)]
+        return [tuple(row) for row in session.run("SELECT id, updated, synced_at FROM limio_subscription")]
 
 
 def _count(database: Database, statement: str) -> int:
     with database.reading() as session:
-        return int(session.connection().execute(database.sql(statement)).scalar_one())
+        return int(session.run(statement).scalar_one())
 
 
 def _calls(zuora: Zuora) -> int:

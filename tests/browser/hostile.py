@@ -66,7 +66,7 @@ def _put(database: Database, name: str, text: str) -> list[str]:
     cut = text[:_COLUMN]
     number = f"{name} {cut}"[:200]
     with database.transaction() as session:
-        now = database.now(session)
+        now = session.now()
         session.add_all(_limio(name, text, cut))
         session.add(
             ZuoraLinkRow(

@@ -20,7 +20,7 @@ SHARE = Share(2)
 
 def leave(database: Database, key: str, actor: str = ADA) -> int:
     with database.transaction() as session:
-        return asks.leave(database, session, asks.PLAN, key, actor)
+        return asks.leave(session, asks.PLAN, key, actor)
 
 
 def read(database: Database, ask_id: int) -> AskRow:
@@ -32,7 +32,7 @@ def read(database: Database, ask_id: int) -> AskRow:
 
 def live(database: Database) -> int:
     with database.reading() as session:
-        return read_limit(database, session, SHARE).live
+        return read_limit(session, SHARE).live
 
 
 def expire(database: Database) -> None:
@@ -40,7 +40,7 @@ def expire(database: Database) -> None:
     with database.transaction() as session:
         for row_class in (AskRow, ZuoraLeaseRow):
             table = row_class.__tablename__
-            session.connection().execute(database.sql(f"UPDATE {table} SET lease_until = {{now}} - 1"))
+            session.run(f"UPDATE {table} SET lease_until = {{now}} - 1")
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_answers_are_forgotten_after_a_day(database: Database) -> None:
     old, new = leave(database, "A-S1"), leave(database, "A-S2")
     with database.transaction() as session:
         statement = "UPDATE ask SET asked_at = asked_at - 86400001 WHERE id = :id"
-        session.connection().execute(database.sql(statement), {"id": old})
+        session.run(statement, {"id": old})
 
     assert asks.forget_answers(database) == 1
 
@@ -174,4 +174,4 @@ def test_trouble_of_the_tenant_pauses_everything_and_is_told(world: World) -> No
 
     assert read(world.database, ask_id).error_code == "rate limited"
     with world.database.reading() as session:
-        assert read_limit(world.database, session, world.context.share).is_paused
+        assert read_limit(session, world.context.share).is_paused

@@ -224,11 +224,9 @@ def test_while_zuora_is_in_trouble_it_waits_and_says_why(world: World) -> None:
 def test_the_rest_of_the_budget_is_left_to_people(sqlite_database: Database) -> None:
     with open_world(sqlite_database, bulk=Bulk(count=BULK), zuora_daily_calls=10) as world:
         with world.database.transaction() as session:
-            session.connection().execute(
-                world.database.sql(
-                    "INSERT INTO zuora_limit (id, permitted, trouble, quiet, day, calls_today, claims)"
-                    " VALUES (1, 8, 0, 0, :day, 9, 0)"
-                ),
+            session.run(
+                "INSERT INTO zuora_limit (id, permitted, trouble, quiet, day, calls_today, claims)"
+                " VALUES (1, 8, 0, 0, :day, 9, 0)",
                 {"day": datetime.now(UTC).date()},
             )
         stop = threading.Event()
@@ -418,7 +416,7 @@ def test_a_failure_that_somebody_has_put_right_since_is_none(queue_database: Dat
     def give_up(_: Standing) -> None:
         for claim in take(queue_database, 10):
             with queue_database.transaction() as session:
-                fail(queue_database, session, claim, error="no hope")
+                fail(session, claim, error="no hope")
 
     ending = run(context, lambda _: Listed(["A-S1", "A-S2"]), give_up, stop=stop)
     assert {each.key: each.reason for each in ending.ledger.read_failures()} == {"A-S1": "no hope", "A-S2": "no hope"}

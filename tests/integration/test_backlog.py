@@ -26,7 +26,7 @@ DAY_MS = 86_400_000
 
 def backlog(database: Database) -> Backlog:
     with database.reading() as session:
-        return read_backlog(database, session)
+        return read_backlog(session)
 
 
 def age(database: Database) -> None:
@@ -98,7 +98,7 @@ def test_keys_that_are_young_known_or_under_way_are_kept(database: Database) -> 
     want(database, "RESOLVED", kind=Kind.ALIAS)
     resolved = take_one(database)
     with database.transaction() as session:
-        finish(database, session, resolved)
+        finish(session, resolved)
         resolve(session, resolved, "N-1", 1)
     want(database, "WAITING", kind=Kind.ALIAS)
     age(database)

@@ -52,7 +52,7 @@ def note_callouts(
     database: Database, verdict: str, *, key: str = "A-S1", reason: str | None = None, ago: int = 0
 ) -> None:
     with database.transaction() as session:
-        at = database.now(session) - ago
+        at = session.now() - ago
         session.add(CalloutRow(received_at=at, key=key, verdict=verdict, reason=reason))
 
 

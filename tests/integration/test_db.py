@@ -17,7 +17,7 @@ from sync_service.store.tables import ThrottleRow
 
 def names(database: Database) -> list[str]:
     with database.reading() as session:
-        return list(session.connection().execute(text("SELECT name FROM throttle ORDER BY name")).scalars())
+        return list(session.run("SELECT name FROM throttle ORDER BY name").scalars())
 
 
 def test_a_transaction_commits_at_its_end(database: Database) -> None:
@@ -38,18 +38,16 @@ def test_an_exception_rolls_everything_back(database: Database) -> None:
 
 def test_the_clock_is_the_databases_and_in_milliseconds(database: Database) -> None:
     with database.reading() as session:
-        first, second = database.now(session), database.now(session)
+        first, second = session.now(), session.now()
 
     assert 1_700_000_000_000 < first <= second
 
 
 def test_an_open_request_must_be_due(database: Database) -> None:
     with pytest.raises(IntegrityError), database.transaction() as session:
-        session.connection().execute(
-            text(
-                "INSERT INTO sync_request (kind, key, requested_seq, priority, requested_at)"
-                " VALUES ('subscription', 'A-1', 1, 1, 0)"
-            )
+        session.run(
+            "INSERT INTO sync_request (kind, key, requested_seq, priority, requested_at)"
+            " VALUES ('subscription', 'A-1', 1, 1, 0)"
         )
 
 
@@ -137,8 +135,8 @@ def test_a_new_embedded_database_that_another_process_is_just_making_is_waited_f
     Timer(0.3, maker.close).start()
 
     with database.transaction() as session:
-        session.connection().execute(text("CREATE TABLE t (n INTEGER)"))
+        session.run("CREATE TABLE t (n INTEGER)")
 
     with database.reading() as session:
-        assert session.connection().execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
+        assert session.run("PRAGMA journal_mode").scalar_one() == "wal"
     database.engine.dispose()

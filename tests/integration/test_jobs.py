@@ -62,7 +62,7 @@ def resume(database: Database) -> bool:
 
 def run_soon(database: Database) -> bool:
     with database.transaction() as session:
-        return jobs.run_soon(database, session, NAME)
+        return jobs.run_soon(session, NAME)
 
 
 def test_one_of_many_schedulers_runs_a_job(database: Database) -> None:
@@ -79,7 +79,7 @@ def test_a_job_that_somebody_is_just_taking_is_not_taken_twice(postgres: Databas
     with ThreadPoolExecutor(1) as pool:
         with postgres.transaction() as other:
             taken = "UPDATE job SET token = token + 1, lease_until = {now} + 60000"
-            other.connection().execute(postgres.sql(taken))
+            other.run(taken)
             second = pool.submit(jobs.take, postgres, NAME)
             wait_for_a_waiting_statement(postgres)
         assert second.result(timeout=30) is None

@@ -41,7 +41,7 @@ def look_at_everything(world: World) -> None:
     """Somebody asks for the subscription with all that belongs to it, and a worker syncs what waits."""
     with world.database.transaction() as session:
         cause = Cause(Trigger.API)
-        enqueue(world.database, session, Kind.SUBSCRIPTION, "A-S1", cause, priority=Priority.EVENT, full=True)
+        enqueue(session, Kind.SUBSCRIPTION, "A-S1", cause, priority=Priority.EVENT, full=True)
     world.work()
 
 

@@ -154,7 +154,7 @@ def test_status_tells_the_budget_that_is_left(console: Console) -> None:
 
 def test_status_lists_the_jobs_with_their_next_run(console: Console) -> None:
     with console.database.transaction() as session:
-        now = console.database.now(session)
+        now = session.now()
         ended = {"token": 1, "last_ended": now - 60_000}
         session.add(JobRow(name="prune", due_at=now + 3_660_000, progress={"runs": 7}, **ended))
         session.add(JobRow(name="backfill", due_at=now + 10**13, **ended))

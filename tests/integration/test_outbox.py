@@ -31,8 +31,8 @@ def test_an_endpoint_gets_a_row_for_each_type_that_it_wants(database: Database) 
     add_endpoint(database, "ep_errors", WebhookType.ERROR)
 
     with database.transaction() as session:
-        announce(database, session, WebhookType.ORDER_SUBMITTED, "order-1", {"id": "order-1"})
-        announce(database, session, WebhookType.ERROR, "order-1", {"order": {"id": "order-1"}})
+        announce(session, WebhookType.ORDER_SUBMITTED, "order-1", {"id": "order-1"})
+        announce(session, WebhookType.ERROR, "order-1", {"order": {"id": "order-1"}})
 
     rows = outbox(database)
     assert [(row.endpoint_id, row.type) for row in rows] == [
@@ -48,7 +48,7 @@ def test_what_rolls_back_is_never_told(database: Database) -> None:
     add_endpoint(database, "ep_all")
 
     with pytest.raises(RuntimeError), database.transaction() as session:
-        announce(database, session, WebhookType.ORDER_SUBMITTED, "order-1", {"id": "order-1"})
+        announce(session, WebhookType.ORDER_SUBMITTED, "order-1", {"id": "order-1"})
         raise RuntimeError
 
     assert outbox(database) == []

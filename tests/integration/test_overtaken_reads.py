@@ -26,7 +26,7 @@ def test_a_customer_keeps_what_was_read_later_and_is_looked_at_again(world: Worl
     context = world.context
     with world.database.transaction() as session:
         cause = Cause(Trigger.CALLOUT)
-        enqueue(world.database, session, Kind.SUBSCRIPTION, "A-S1", cause, priority=Priority.EVENT, full=True)
+        enqueue(session, Kind.SUBSCRIPTION, "A-S1", cause, priority=Priority.EVENT, full=True)
     world.do("change_name", key="A-1", which="bill_to", last_name="Lovelace")
     claim = claim_one(world.database, Kind.SUBSCRIPTION, "A-S1", context.share)
     assert claim is not None
@@ -37,7 +37,7 @@ def test_a_customer_keeps_what_was_read_later_and_is_looked_at_again(world: Worl
     world.sync("A-S2")
 
     with world.database.transaction() as session:
-        now = finish(world.database, session, claim)
+        now = finish(session, claim)
         write_sync(context, session, claim, look, calls=reading.calls, now=now)
 
     customers = "SELECT document FROM limio_customer"

@@ -27,12 +27,12 @@ def world(database: Database) -> Iterator[World]:
 def press_sync(world: World) -> int:
     cause = Cause(Trigger.ADMIN, "ada@example.com")
     with world.database.transaction() as session:
-        return enqueue(world.database, session, Kind.SUBSCRIPTION, "A-S1", cause, priority=Priority.PERSON, full=True)
+        return enqueue(session, Kind.SUBSCRIPTION, "A-S1", cause, priority=Priority.PERSON, full=True)
 
 
 def step(world: World, seq: int) -> str:
     with world.database.reading() as session:
-        found = read_progress(world.database, session, "subscription", "A-S1", seq)
+        found = read_progress(session, "subscription", "A-S1", seq)
     assert found is not None
     return STEPS[found.step]
 

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from sync_service.errors import LeaseLost
@@ -93,7 +92,7 @@ def test_parallel_requests_get_each_sequence_once(database: Database) -> None:
 
 def test_a_request_that_rolls_back_was_never_made(database: Database) -> None:
     with pytest.raises(ZeroDivisionError), database.transaction() as session:
-        queue.enqueue(database, session, Kind.SUBSCRIPTION, "A", CALLOUT, priority=Priority.EVENT)
+        queue.enqueue(session, Kind.SUBSCRIPTION, "A", CALLOUT, priority=Priority.EVENT)
         raise ZeroDivisionError
 
     assert rows(database, "SELECT count(*) FROM sync_request") == [(0,)]
@@ -215,9 +214,9 @@ def test_a_claim_counts_the_leases_of_one_that_is_being_made(postgres: Database)
 
     with ThreadPoolExecutor(1) as pool:
         with database.transaction() as other:
-            other.connection().execute(text("SELECT 1 FROM zuora_limit FOR UPDATE"))
+            other.run("SELECT 1 FROM zuora_limit FOR UPDATE")
             lease = "UPDATE sync_request SET lease_until = {now} + 60000 WHERE key = 'A'"
-            other.connection().execute(database.sql(lease))
+            other.run(lease)
             second = pool.submit(take, database, 1, Share(max_concurrency=1))
             wait_for_a_waiting_statement(database)
         assert second.result(timeout=30) == []
@@ -303,8 +302,8 @@ def test_what_a_run_that_lost_its_lease_wrote_is_rolled_back(database: Database)
     take_one(database)
 
     with pytest.raises(LeaseLost), database.transaction() as session:
-        session.connection().execute(text("INSERT INTO throttle (name, window_began, failures) VALUES ('x', 0, 0)"))
-        queue.finish(database, session, first)
+        session.run("INSERT INTO throttle (name, window_began, failures) VALUES ('x', 0, 0)")
+        queue.finish(session, first)
 
     assert rows(database, "SELECT count(*) FROM throttle") == [(0,)]
 
@@ -339,7 +338,7 @@ def test_a_row_that_a_writer_is_finishing_is_not_claimed(postgres: Database) -> 
     expire_leases(database)
 
     with database.transaction() as session:
-        queue.finish(database, session, claim)
+        queue.finish(session, claim)
         others = take(database, 5)
 
     assert others == []
@@ -350,7 +349,7 @@ def test_a_crash_after_finish_and_before_the_commit_runs_again(database: Databas
     want(database, "A")
     claim = take_one(database)
     with pytest.raises(ZeroDivisionError), database.transaction() as session:
-        queue.finish(database, session, claim)
+        queue.finish(session, claim)
         raise ZeroDivisionError
     expire_leases(database)
 
@@ -364,11 +363,11 @@ def test_a_callout_behind_a_stalled_writer_gives_up_in_time(database: Database) 
     claim = take_one(database)
 
     with database.transaction() as session:
-        queue.finish(database, session, claim)
+        queue.finish(session, claim)
 
         def call() -> None:
             with database.transaction(lock_timeout_ms=100) as acknowledgement:
-                queue.enqueue(database, acknowledgement, Kind.SUBSCRIPTION, "A", CALLOUT, priority=Priority.EVENT)
+                queue.enqueue(acknowledgement, Kind.SUBSCRIPTION, "A", CALLOUT, priority=Priority.EVENT)
 
         with pytest.raises((OperationalError, TimeoutError)):
             at_once([call])
@@ -560,8 +559,8 @@ def test_a_number_queued_again_by_its_own_run_reads_everything_for_the_same_reas
     want(database, "A", Priority.EVENT, cause=Cause(Trigger.CALLOUT, callout_id=3))
     claim = take_one(database)
     with database.transaction() as session:
-        queue.finish(database, session, claim)
-        queue.enqueue_again(database, session, claim)
+        queue.finish(session, claim)
+        queue.enqueue_again(session, claim)
 
     again = take_one(database)
 
@@ -576,8 +575,8 @@ def test_an_alias_hands_its_number_on_in_the_transaction_that_finishes_it(databa
     want(database, "0" * 32, kind=Kind.ALIAS)
     alias = take_one(database)
     with database.transaction() as session:
-        queue.finish(database, session, alias)
-        seq = queue.enqueue(database, session, Kind.SUBSCRIPTION, "A", CALLOUT, priority=alias.priority)
+        queue.finish(session, alias)
+        seq = queue.enqueue(session, Kind.SUBSCRIPTION, "A", CALLOUT, priority=alias.priority)
         queue.resolve(session, alias, "A", seq)
 
     after = row(database, "0" * 32, Kind.ALIAS)
@@ -592,8 +591,8 @@ def test_two_aliases_of_one_number_lead_to_one_run_of_it(database: Database) -> 
 
     def hand_on(alias: Claim) -> None:
         with database.transaction() as session:
-            queue.finish(database, session, alias)
-            seq = queue.enqueue(database, session, Kind.SUBSCRIPTION, "A", CALLOUT, priority=alias.priority)
+            queue.finish(session, alias)
+            seq = queue.enqueue(session, Kind.SUBSCRIPTION, "A", CALLOUT, priority=alias.priority)
             queue.resolve(session, alias, "A", seq)
 
     at_once([lambda alias=alias: hand_on(alias) for alias in take(database, 5)])
@@ -607,8 +606,8 @@ def test_an_alias_that_is_the_number_itself_opens_its_row_as_served(database: Da
     want(database, "A", kind=Kind.ALIAS, full=True)
     alias = take_one(database)
     with database.transaction() as session:
-        queue.finish(database, session, alias)
-        own = queue.open_as_done(database, session, alias)
+        queue.finish(session, alias)
+        own = queue.open_as_done(session, alias)
 
     assert own is not None
     assert (own.kind, own.key, own.done_before, own.seen, own.full) == (Kind.SUBSCRIPTION, "A", 0, 1, True)
@@ -620,8 +619,8 @@ def test_a_callout_while_the_row_is_being_opened_is_run_afterwards(database: Dat
     want(database, "A", kind=Kind.ALIAS)
     alias = take_one(database)
     with database.transaction() as session:
-        queue.finish(database, session, alias)
-        queue.open_as_done(database, session, alias)
+        queue.finish(session, alias)
+        queue.open_as_done(session, alias)
 
     assert want(database, "A") == 2
     claim = take_one(database)
@@ -633,8 +632,8 @@ def test_a_number_that_was_requested_meanwhile_is_not_opened_but_read_again(data
     alias = take_one(database)
     want(database, "A")
     with database.transaction() as session:
-        queue.finish(database, session, alias)
-        own = queue.open_as_done(database, session, alias)
+        queue.finish(session, alias)
+        own = queue.open_as_done(session, alias)
 
     assert own is None
     assert take_one(database).done_before == 0

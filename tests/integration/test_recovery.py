@@ -193,10 +193,10 @@ def test_a_history_that_our_user_may_not_read_is_said_and_stops_nothing(world: W
 def give_up(database: Database, kind: Kind, key: str, code: str) -> None:
     """The key's last run failed for good with this error."""
     with database.transaction() as session:
-        enqueue(database, session, kind, key, Cause(Trigger.CALLOUT), priority=Priority.EVENT)
+        enqueue(session, kind, key, Cause(Trigger.CALLOUT), priority=Priority.EVENT)
     (claimed,) = claim(database, 1, Share(max_concurrency=8))
     with database.transaction() as session:
-        fail(database, session, claimed, error=code)
+        fail(session, claimed, error=code)
         session.add(
             SyncRunRow(
                 kind=kind, key=key, seq_from=0, seq_to=1, outcome="failed", began_at=0, ended_at=0, error_code=code
@@ -250,7 +250,7 @@ def test_killed_after_a_page_it_goes_on_behind_it(database: Database, monkeypatc
     assert killed is not None
     save(database, killed, cursor={"after": ["subscription", "A-S1"]}, progress={"looked_at": 2, "marked": 2})
     with database.transaction() as session:
-        session.connection().execute(database.sql("UPDATE job SET lease_until = {now} - 1"))
+        session.run("UPDATE job SET lease_until = {now} - 1")
 
     report = ask_again(database)
 

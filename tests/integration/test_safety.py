@@ -75,8 +75,8 @@ def decide(
 ) -> Decision:
     """Decide and keep the run row that a sync would keep, in one transaction."""
     with database.transaction() as session:
-        decision = safety.decide_hold(database, session, the_plan, drastic=drastic, triggers=triggers, share=SHARE)
-        now = database.now(session)
+        decision = safety.decide_hold(session, the_plan, drastic=drastic, triggers=triggers, share=SHARE)
+        now = session.now()
         kept: dict[Verdict, dict[str, Any]] = {
             Verdict.APPLY: {"outcome": "changed", "drastic": drastic},
             Verdict.HOLD: {"outcome": "held", "plan_hash": decision.plan_hash},
@@ -187,7 +187,7 @@ def ask_as_api(world: World, number: str) -> Result:
     """What an API caller hears whose request a worker has served."""
     with world.database.transaction() as session:
         cause = Cause(Trigger.API, actor="api")
-        seq = enqueue(world.database, session, Kind.SUBSCRIPTION, number, cause, priority=Priority.EVENT, full=True)
+        seq = enqueue(session, Kind.SUBSCRIPTION, number, cause, priority=Priority.EVENT, full=True)
     world.work()
     with world.database.reading() as session:
         result = read_result(session, Ticket(Kind.SUBSCRIPTION, number, seq))
@@ -226,7 +226,7 @@ def test_a_released_number_is_queued_for_a_full_sync_that_passes_the_stop(databa
     with database.transaction() as session:
         held = safety.read_held(session, "A")
         assert held is not None
-        safety.release(database, session, held, "olga@example.com")
+        safety.release(session, held, "olga@example.com")
 
     (claim,) = take(database, 5)
     cause = rows(database, "SELECT trigger, actor FROM sync_cause WHERE key = 'A'")

@@ -31,7 +31,7 @@ def tell(world: World) -> None:
     """A callout tells that something may have changed, and a worker reads everything."""
     with world.database.transaction() as session:
         cause = Cause(Trigger.CALLOUT)
-        enqueue(world.database, session, Kind.SUBSCRIPTION, "A-S1", cause, priority=Priority.EVENT, full=True)
+        enqueue(session, Kind.SUBSCRIPTION, "A-S1", cause, priority=Priority.EVENT, full=True)
     world.work()
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import text
 from sqlmodel import select
 
 from sync_service.jobs import scheduler
@@ -51,7 +50,7 @@ def requested(database: Database) -> list[str]:
 
 def count(database: Database, table: str) -> int:
     with database.reading() as session:
-        return int(session.connection().execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
+        return int(session.run(f"SELECT count(*) FROM {table}").scalar_one())
 
 
 def test_the_calendar_asks_for_numbers_whose_day_has_come(database: Database) -> None:
@@ -122,7 +121,7 @@ def test_a_job_that_fails_is_tried_again_later_and_says_why(database: Database) 
     scheduler.tick(job)
 
     with database.reading() as session:
-        error, lease_until = session.connection().execute(text("SELECT last_error, lease_until FROM job")).one()
+        error, lease_until = session.run("SELECT last_error, lease_until FROM job").one()
     assert (error, lease_until) == ("no luck", None)
 
 
@@ -174,7 +173,7 @@ def cause(key: str, at: int) -> SyncCauseRow:
 
 def test_what_changed_something_is_kept_seven_years_and_the_rest_ninety_days(database: Database) -> None:
     with database.reading() as session:
-        now = database.now(session)
+        now = session.now()
     old, ancient = now - 91 * DAY_MS, now - 8 * 365 * DAY_MS
     add(database, run("kept", old, change_count=1), cause("kept", old))
     add(database, run("unchanged", old, change_count=0, outcome="unchanged"), cause("unchanged", old))
@@ -197,8 +196,8 @@ def test_what_changed_something_is_kept_seven_years_and_the_rest_ninety_days(dat
 
 def test_the_cause_of_a_request_that_still_waits_is_kept(database: Database) -> None:
     with database.transaction() as session:
-        enqueue(database, session, Kind.SUBSCRIPTION, "A-S1", Cause(Trigger.CALLOUT), priority=Priority.EVENT)
-        session.connection().execute(text("UPDATE sync_cause SET at = 0"))
+        enqueue(session, Kind.SUBSCRIPTION, "A-S1", Cause(Trigger.CALLOUT), priority=Priority.EVENT)
+        session.run("UPDATE sync_cause SET at = 0")
 
     prune(database, SETTINGS, at(8))
 

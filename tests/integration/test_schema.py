@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
 from sqlmodel import SQLModel
 
 from sync_service.errors import SchemaOutdated
@@ -51,7 +50,7 @@ def test_a_schema_of_a_newer_release_is_accepted(database_url: str) -> None:
     database = connect(database_url)
     upgrade(database)
     with database.transaction() as session:
-        session.connection().execute(text("UPDATE alembic_version SET version_num = 'newer'"))
+        session.run("UPDATE alembic_version SET version_num = 'newer'")
 
     check_schema(database)
     database.engine.dispose()

@@ -11,10 +11,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlmodel import Session, select
+from sqlmodel import select
 
 from sync_service.errors import ConflictInStore
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.object_rows import OBJECT_ROWS
 from sync_service.store.reads import (
     Applied,
@@ -110,11 +110,11 @@ def run(
     """The writing half of one sync, importing where no plan is given and the store knows nothing."""
     number = zuora.subscription.number
     with database.transaction() as session:
-        current = read_current(database, session, number, zuora, read_began=began)
+        current = read_current(session, number, zuora, read_began=began)
         if plan is None:
             known = current.subscription is not None
             plan = SyncPlan(number=number) if known else import_plan(number, current)
-        applied = apply_plan(database, session, plan, current, zuora, at=at)
+        applied = apply_plan(session, plan, current, zuora, at=at)
         followers = record_read(
             session, current, zuora, applied, fingerprint={"v": 1}, read_began=began, read_ended=at, look_again_on=None
         )
@@ -231,7 +231,7 @@ def test_the_current_state_is_whole_objects(loaded: Database) -> None:
 
 def test_nothing_is_known_of_an_unknown_number(database: Database) -> None:
     with database.transaction() as session:
-        current = read_current(database, session, "A-S9", in_zuora("A-S9"), read_began=NOON)
+        current = read_current(session, "A-S9", in_zuora("A-S9"), read_began=NOON)
 
     assert current == LimioState()
 
@@ -650,9 +650,9 @@ def test_a_plan_that_was_applied_leaves_none(database: Database) -> None:
         for minute in range(2):
             at = NOON + hour * 3_600_000 + minute * 60_000
             with database.transaction() as session:
-                current = read_current(database, session, number, zuora, read_began=at - 1)
+                current = read_current(session, number, zuora, read_began=at - 1)
                 plan = reconcile(current, zuora, date(2024, 5, 1), rules)
-                applied = apply_plan(database, session, plan, current, zuora, at=at)
+                applied = apply_plan(session, plan, current, zuora, at=at)
                 record_read(
                     session,
                     current,

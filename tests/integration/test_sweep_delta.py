@@ -93,7 +93,7 @@ def test_what_was_asked_for_and_failed_is_not_asked_for_by_every_overlap(world: 
     world.sweep()
     (claimed,) = claim(world.database, 1, world.context.share)
     with world.database.transaction() as session:
-        fail(world.database, session, claimed, error="no luck")
+        fail(session, claimed, error="no luck")
 
     delta, full = world.sweep(), world.sweep_all()
 
@@ -119,7 +119,7 @@ def test_what_a_list_words_otherwise_than_a_read_is_asked_for_once(world: World)
 def test_what_waits_for_a_sync_anyway_is_not_asked_for(world: World) -> None:
     world.do("auto_renew", key="A-S1", value="off")
     with world.database.transaction() as session:
-        enqueue(world.database, session, Kind.SUBSCRIPTION, "A-S1", Cause(Trigger.CALLOUT), priority=Priority.EVENT)
+        enqueue(session, Kind.SUBSCRIPTION, "A-S1", Cause(Trigger.CALLOUT), priority=Priority.EVENT)
 
     report = world.sweep()
 
@@ -131,7 +131,7 @@ def test_what_waits_for_a_sync_anyway_is_not_asked_for(world: World) -> None:
 def test_what_is_being_synced_just_now_is_synced_once_more(world: World) -> None:
     world.do("auto_renew", key="A-S1", value="off")
     with world.database.transaction() as session:
-        enqueue(world.database, session, Kind.SUBSCRIPTION, "A-S1", Cause(Trigger.CALLOUT), priority=Priority.EVENT)
+        enqueue(session, Kind.SUBSCRIPTION, "A-S1", Cause(Trigger.CALLOUT), priority=Priority.EVENT)
     claim(world.database, 1, world.context.share)
 
     assert world.sweep()["marked"] == 1
@@ -208,7 +208,7 @@ def test_an_edited_contact_asks_for_everything_of_all_the_accounts_subscriptions
 def test_a_waiting_sync_that_would_take_the_short_way_is_made_a_full_one(world: World) -> None:
     world.do("change_contact", key="A-S1", city="York")
     with world.database.transaction() as session:
-        enqueue(world.database, session, Kind.SUBSCRIPTION, "A-S1", Cause(Trigger.CALLOUT), priority=Priority.EVENT)
+        enqueue(session, Kind.SUBSCRIPTION, "A-S1", Cause(Trigger.CALLOUT), priority=Priority.EVENT)
 
     world.sweep()
 

@@ -30,7 +30,7 @@ SHARE = Share(max_concurrency=8)
 
 def limit(database: Database, share: Share = SHARE) -> Limit:
     with database.reading() as session:
-        return read_limit(database, session, share)
+        return read_limit(session, share)
 
 
 def queue_ten(database: Database) -> None:
@@ -328,9 +328,9 @@ def test_a_story_whose_place_was_given_away_learns_it(database: Database) -> Non
 
 def test_a_store_remembers_the_tenant_that_it_was_filled_from(database: Database) -> None:
     with database.transaction() as session:
-        remember_tenant(database, session, "tenant.19")
+        remember_tenant(session, "tenant.19")
     with database.transaction() as session:
-        remember_tenant(database, session, "tenant.19")
+        remember_tenant(session, "tenant.19")
 
     with database.reading() as session:
         assert read_tenant(session) == "tenant.19"
@@ -339,11 +339,11 @@ def test_a_store_remembers_the_tenant_that_it_was_filled_from(database: Database
 
 def test_another_tenant_is_refused(database: Database) -> None:
     with database.transaction() as session:
-        remember_tenant(database, session, "tenant.19")
+        remember_tenant(session, "tenant.19")
 
     told = r"filled from tenant\.19, the credentials are those of tenant\.20"
     with pytest.raises(WrongTenant, match=told), database.transaction() as session:
-        remember_tenant(database, session, "tenant.20")
+        remember_tenant(session, "tenant.20")
     with pytest.raises(WrongTenant), database.reading() as session:
         check_tenant(session, "tenant.20")
     with database.reading() as session:

@@ -12,12 +12,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import text
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from sync_service.queue.requests import BATCH, Cause, Kind, Priority, enqueue_many
-from sync_service.queue.statements import MANY_KEYS
-from sync_service.store.engine import Database
+from sync_service.queue.statements import for_many
+from sync_service.store.engine import Database, Session
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import ZuoraLinkRow
 from sync_service.subscription.zuora import Trigger
@@ -176,20 +175,19 @@ class Ledger:
         return dict(self._read_keys(_ASKED, kind.value, keys)) if keys else {}
 
     def _read_keys(self, statement: str, kind: str, keys: Collection[str]) -> list[Any]:
-        filled = statement.replace("{keys}", MANY_KEYS[self._database.dialect])
-        return self._read(filled, kind=kind, keys=json.dumps(sorted(keys)))
+        return self._read(for_many(statement, self._database), kind=kind, keys=json.dumps(sorted(keys)))
 
     def _read(self, statement: str, **values: object) -> list[Any]:
         named = {"actor": self._actor, "first": self._first, **values}
         used = {name: value for name, value in named.items() if f":{name}" in statement}
         with self._database.reading() as session:
-            return [tuple(row) for row in session.connection().execute(self._database.sql(statement), used)]
+            return [tuple(row) for row in session.run(statement, used)]
 
 
 def read_next_cause(database: Database) -> int:
     """The least id that a cause written from now on can have."""
     with database.reading() as session:
-        return int(session.connection().execute(text(_NEXT_CAUSE)).scalar_one())
+        return int(session.run(_NEXT_CAUSE).scalar_one())
 
 
 def sort_keys(session: Session, keys: Collection[str]) -> dict[Kind, set[str]]:

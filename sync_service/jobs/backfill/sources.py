@@ -259,7 +259,7 @@ class TenantKeys:
 
     def _is_kept_for_people(self) -> bool:
         with self._context.database.reading() as session:
-            return read_limit(self._context.database, session, self._context.share).is_kept_for_people
+            return read_limit(session, self._context.share).is_kept_for_people
 
 
 class ListingRefused(SyncServiceError):

@@ -261,7 +261,7 @@ class _Walk:
     def _find_obstacle(self, still_for: float) -> str | None:
         database, share = self._context.database, self._context.share
         with database.reading() as session:
-            limit = read_limit(database, session, share)
+            limit = read_limit(session, share)
         if limit.is_paused:
             return f"Zuora: {limit.row.trouble_text}"
         if limit.is_kept_for_people:
@@ -286,7 +286,7 @@ def take_lease(
     while True:
         with database.transaction() as session:
             jobs.resume(session, name)
-            jobs.run_soon(database, session, name)
+            jobs.run_soon(session, name)
         lease = jobs.take(database, name, lease_ms=LEASE_MS)
         if lease is not None:
             return lease

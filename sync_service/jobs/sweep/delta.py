@@ -74,7 +74,7 @@ def _move_watermark(sweep: Sweep, *, began: int, newest: str | None) -> None:
     """
     database = sweep.context.database
     with database.reading() as session:
-        took = database.now(session) - began
+        took = session.now() - began
     before = sweep.report.values["watermark"]
     known = []
     if before is not None:

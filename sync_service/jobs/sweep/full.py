@@ -48,6 +48,6 @@ def _step(sweep: Sweep, reading: Reading, cursor: Cursor) -> Cursor | None:
     if len(absent) < MOST_KEPT:
         ask_for_absent(sweep, absent, cursor["began"])
     with sweep.context.database.reading() as session:
-        took = sweep.context.database.now(session) - cursor["began"]
+        took = session.now() - cursor["began"]
     sweep.report.values["seconds"] = round(took / 1000, 1)
     return None

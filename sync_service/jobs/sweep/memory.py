@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Text, cast
-from sqlmodel import Session, col, func, select
+from sqlmodel import col, func, select
 
 from sync_service.queue.requests import Kind
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.tables import (
     CalloutRow,
     SubscriptionAliasRow,
@@ -75,9 +75,9 @@ def read_references(session: Session, numbers: Collection[str]) -> set[str]:
     return {number or "" for number in session.exec(select(row.reference).where(col(row.reference).in_(numbers)))}
 
 
-def read_waiting(database: Database, session: Session, numbers: Sequence[str]) -> dict[str, Waiting]:
+def read_waiting(session: Session, numbers: Sequence[str]) -> dict[str, Waiting]:
     """The open requests among `numbers`."""
-    row, now, found = SyncRequestRow, database.now(session), dict[str, Waiting]()
+    row, now, found = SyncRequestRow, session.now(), dict[str, Waiting]()
     for some in _batches(numbers):
         rows = select(row.key, row.lease_until, row.full).where(
             row.kind == Kind.SUBSCRIPTION.value, col(row.key).in_(some), col(row.due_at).is_not(None)
@@ -121,14 +121,14 @@ def remember(database: Database, kind: str, facts: Mapping[str, str]) -> None:
         return
     values = [{"kind": kind, "key": key, "facts": facts[key]} for key in sorted(facts)]
     with database.transaction() as session:
-        session.connection().execute(database.sql(_REMEMBER), values)
+        session.run(_REMEMBER, values)
 
 
 def forget_sights(database: Database, kind: str, *, older_than_ms: int) -> None:
     """Forget what was seen of a kind longer ago than that."""
     values = {"kind": kind, "age": older_than_ms}
     with database.transaction() as session:
-        session.connection().execute(database.sql(_FORGET), values)
+        session.run(_FORGET, values)
 
 
 def read_last_error_codes(session: Session, requests: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str | None]:

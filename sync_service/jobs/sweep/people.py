@@ -59,7 +59,7 @@ def _mark(
             if ours:  # nothing is remembered of people who are not ours
                 facts[row.id] = row.facts
             wanted |= {number for number, read in ours.items() if is_news(row, sights.get(row.id), read)}
-        waiting = read_waiting(database, session, sorted(wanted))
+        waiting = read_waiting(session, sorted(wanted))
     for number in wanted:
         if number in waiting and waiting[number].covers(full=True):
             sweep.report.add("waiting")

@@ -126,6 +126,6 @@ def _check_tenant(context: SyncContext) -> None:
 
 def _check_budget(context: SyncContext) -> None:
     with context.database.reading() as session:
-        limit = read_limit(context.database, session, context.share)
+        limit = read_limit(session, context.share)
     if limit.is_kept_for_people:
         raise CallBudgetSpent

@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlmodel import Session
-
 from sync_service.jobs.sweep.marks import Class, Marks, Sweep, ask_for
 from sync_service.jobs.sweep.memory import (
     BATCH,
@@ -25,6 +23,7 @@ from sync_service.jobs.sweep.memory import (
     read_waiting,
     remember,
 )
+from sync_service.store.engine import Session
 from sync_service.subscription.imports import refuse_import
 from sync_service.subscription.listed import Difference, LastSeen, ListedSubscription, compare_subscription
 from sync_service.subscription.zuora import Trigger
@@ -103,9 +102,9 @@ def _read_memory(sweep: Sweep, session: Session, rows: Mapping[str, ListedSubscr
         read_began={number: began for number, (_, began) in last.items()},
         versions={number: seen.version for number, (seen, _) in last.items()},
         sights=read_sights(session, "subscription", list(ours)),
-        waiting=read_waiting(context.database, session, list(ours)),
+        waiting=read_waiting(session, list(ours)),
         echoes=read_echoes(session, ours),
-        now=context.database.now(session),
+        now=session.now(),
     )
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session
 
 from sync_service.errors import SchemaOutdated
 from sync_service.queue.backlog import read_backlog
@@ -16,7 +14,7 @@ from sync_service.queue.held import count_held
 from sync_service.queue.jobs import list_jobs
 from sync_service.queue.limit import Share, read_limit
 from sync_service.settings import Settings
-from sync_service.store.engine import Database, tell_trouble
+from sync_service.store.engine import Database, Session, tell_trouble
 from sync_service.store.schema import check_schema
 from sync_service.subscription.pace import duration_in_words
 
@@ -48,7 +46,7 @@ def check_database(database: Database) -> Iterator[Finding]:
     """Whether it answers and takes a write lock, is up to date, and agrees with this machine about the time."""
     try:
         with database.transaction(lock_timeout_ms=5_000) as session:
-            host, now = time.time(), database.now(session) / 1000
+            host, now = time.time(), session.now() / 1000
     except (SQLAlchemyError, TimeoutError) as error:
         reason = tell_trouble(error) or type(getattr(error, "orig", None) or error).__name__
         yield Finding(
@@ -79,7 +77,7 @@ def compare_clocks(name: str, seconds: float, ours: str, theirs: str) -> Finding
     return Finding(name, verdict, f"{words[0].upper()}{words[1:]}", "Let both follow a time server (NTP).")
 
 
-def check_intake(database: Database, session: Session, settings: Settings) -> Iterator[Finding]:
+def check_intake(session: Session, settings: Settings) -> Iterator[Finding]:
     """Whether callouts can come in, do come in, and carry keys."""
     ways = (settings.callout_username, settings.callout_hmac_secret, settings.callout_secret)
     if not any(ways):
@@ -87,9 +85,9 @@ def check_intake(database: Database, session: Session, settings: Settings) -> It
         yield Finding(
             "callout credentials", Verdict.WARNING, "No credentials are set that a callout could show.", remedy
         )
-    now = database.now(session)
+    now = session.now()
     last_day = {"since": now - QUIET_MS}
-    row = session.connection().execute(text(_CALLOUTS), last_day).one()
+    row = session.run(_CALLOUTS, last_day).one()
     yield _arriving(row.last, now, row.received)
     if row.rejected:
         remedy = (
@@ -101,7 +99,7 @@ def check_intake(database: Database, session: Session, settings: Settings) -> It
             f"{row.rejected} callouts of the last day had wrong credentials.",
             remedy,
         )
-    broken = session.connection().execute(text(_BROKEN), last_day).all()
+    broken = session.run(_BROKEN, last_day).all()
     if broken:
         shown = ", ".join(f"{each.key[:40]!r} ({each.times} times)" for each in broken)
         remedy = "A merge field of the template did not resolve: correct the address in it (docs/zuora-setup.md)."
@@ -112,10 +110,10 @@ def check_intake(database: Database, session: Session, settings: Settings) -> It
         yield Finding("broken keys", Verdict.OK, "Every callout of the last day had a possible key.")
 
 
-def check_work(database: Database, session: Session, settings: Settings) -> Iterator[Finding]:
+def check_work(session: Session, settings: Settings) -> Iterator[Finding]:
     """Whether what waits is worked off, and whether anything waits for a person."""
-    backlog, now = read_backlog(database, session), database.now(session)
-    limit = read_limit(database, session, Share(settings.zuora_max_concurrency, settings.zuora_daily_calls))
+    backlog, now = read_backlog(session), session.now()
+    limit = read_limit(session, Share(settings.zuora_max_concurrency, settings.zuora_daily_calls))
     age = backlog.oldest_ms or 0
     words = f"{backlog.waiting} wait, {backlog.running} run; the oldest has waited {duration_in_words(age / 1000)}."
     if limit.is_paused:

@@ -39,8 +39,8 @@ def check_everything(database: Database, settings: Settings, zuora: ZuoraClient 
         yield from _guarded("callouts in zuora", check_provisioned(database, settings, zuora))
     yield from check_sign_on(settings)
     with database.reading() as session:
-        yield from check_intake(database, session, settings)
-        yield from check_work(database, session, settings)
+        yield from check_intake(session, settings)
+        yield from check_work(session, settings)
 
 
 def check_story(context: SyncContext, lease: JobLease) -> Mapping[str, Any]:
@@ -52,7 +52,7 @@ def keep_findings(database: Database, findings: list[Finding]) -> None:
     """Keep what a person's check found as the last one; where the job itself is at work, its result will do."""
     jobs.ensure_job(database, JOB)
     with database.transaction() as session:
-        jobs.run_soon(database, session, JOB)
+        jobs.run_soon(session, JOB)
     lease = jobs.take(database, JOB)
     if lease is not None:
         progress = as_progress(findings, lease.taken_at)

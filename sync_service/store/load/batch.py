@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
+from sync_service.store.engine import Session
 from sync_service.store.load.erasing import erase_scrubbed
 from sync_service.store.object_rows import OBJECT_ROWS, new_row, write_document
 from sync_service.store.tables import CustomerRow, LimioObject, RelationRow, SubscriptionRow, ZuoraLinkRow

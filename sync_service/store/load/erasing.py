@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
+from sync_service.store.engine import Session
 from sync_service.store.object_rows import OBJECT_ROWS, write_document
 from sync_service.store.tables import LimioObject, RelationRow, ScrubMarkRow, SubscriptionRow
 from sync_service.subscription.limio.personal import erase_object, personal_values

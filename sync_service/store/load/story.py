@@ -167,7 +167,7 @@ def _commit(database: Database, arrivals: list[Arrival], memory: _Memory) -> Loa
     while True:
         try:
             with database.transaction() as session:
-                return load_batch(session, arrivals, memory.refused, at=database.now(session))
+                return load_batch(session, arrivals, memory.refused, at=session.now())
         except (IntegrityError, OperationalError) as error:
             tries -= 1
             if not tries or error.connection_invalidated:

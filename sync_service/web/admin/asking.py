@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, url_for
-from sqlmodel import Session
 from werkzeug.exceptions import NotFound, UnprocessableEntity
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.audit import record_action
 from sync_service.queue import previews as asks
-from sync_service.store.engine import Database
+from sync_service.store.engine import Session
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import AskRow
 from sync_service.subscription.keys import normalise_key, why_impossible
@@ -58,8 +57,8 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
         try:
             with database.transaction(lock_timeout_ms=5000) as session:
                 named = resolve_key(session, key) or key
-                ask_id = asks.leave(database, session, asks.PLAN, named, who().email)
-                record_action(database, session, who().email, "preview", named)
+                ask_id = asks.leave(session, asks.PLAN, named, who().email)
+                record_action(session, who().email, "preview", named)
         except asks.TooManyAsked as error:
             flash(str(error))
             return redirect(place, 303)
@@ -68,13 +67,13 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
     @blueprint.get("/previews/<int(max=9223372036854775807):ask_id>")
     def preview_progress(ask_id: int) -> Response:
         with database.reading() as session:
-            found = read_preview(database, session, ask_id)
+            found = read_preview(session, ask_id)
         if found is None:
             raise NotFound("There is no such preview any more.")
         return answer(200, {"step": found.step, "text": found.text, "done": found.is_done})
 
 
-def read_preview(database: Database, session: Session, ask_id: int, *keys: str) -> Preview | None:
+def read_preview(session: Session, ask_id: int, *keys: str) -> Preview | None:
     """How the preview goes; None where there is none, or where it is of none of `keys`."""
     row = session.get(AskRow, ask_id)
     if row is None or (keys and row.key not in keys):
@@ -84,9 +83,9 @@ def read_preview(database: Database, session: Session, ask_id: int, *keys: str) 
     if row.answered_at is not None:
         found = row.answer or {}
         return Preview(id=ask_id, key=row.key, step=DONE, text=_tell(found), plan=found.get("plan"))
-    if row.lease_until is not None and row.lease_until > database.now(session):
+    if row.lease_until is not None and row.lease_until > session.now():
         return Preview(id=ask_id, key=row.key, step=READING, text=READS)
-    return Preview(id=ask_id, key=row.key, step=WAITING, text=why_waiting(database, session, row.asked_at))
+    return Preview(id=ask_id, key=row.key, step=WAITING, text=why_waiting(session, row.asked_at))
 
 
 def _tell(found: Mapping[str, Any]) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.audit import record_action
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.tables import CustomerRow, SubscriptionRow, SyncCauseRow, SyncRequestRow, SyncRunRow
 from sync_service.subscription.zuora import Trigger
 from sync_service.web.admin.desk import Desk
@@ -99,7 +99,7 @@ class _Pages:
             found = tuple(complete(session, rows[:MOST]))
             progress = None
             if asked.isascii() and asked.isdigit() and len(asked) < 19:
-                progress = read_sync_of_all(self._database, session, found, int(asked))
+                progress = read_sync_of_all(session, found, int(asked))
         return render_template(
             "admin/customer.html", customer=customer, rows=found, more=len(rows) > MOST, most=MOST, progress=progress
         )
@@ -115,8 +115,8 @@ class _Pages:
             last = session.exec(select(SyncCauseRow.id).order_by(col(SyncCauseRow.id).desc()).limit(1)).first() or 0
             cause = Cause(Trigger.ADMIN, actor=who().email)
             for number in numbers:  # in key order, as everybody who queues several
-                enqueue(self._database, session, Kind.SUBSCRIPTION, number, cause, priority=Priority.PERSON, full=True)
-            record_action(self._database, session, who().email, "sync all", f"{customer_id}, {len(numbers)}")
+                enqueue(session, Kind.SUBSCRIPTION, number, cause, priority=Priority.PERSON, full=True)
+            record_action(session, who().email, "sync all", f"{customer_id}, {len(numbers)}")
         place = url_for("admin.customer", customer_id=customer_id, asked=last + 1)
         return redirect(f"{place}#progress", 303)
 
@@ -124,16 +124,14 @@ class _Pages:
         """For the page's script."""
         with self._database.reading() as session:
             found = tuple(complete(session, _read_subscriptions(session, customer_id)[:MOST]))
-            progress = read_sync_of_all(self._database, session, found, first_cause)
+            progress = read_sync_of_all(session, found, first_cause)
         if progress is None:
             raise NotFound("There is no such request.")
         told = {"done": progress.is_done, "text": progress.text, "value": progress.done, "max": progress.total}
         return answer(200, told)
 
 
-def read_sync_of_all(
-    database: Database, session: Session, rows: tuple[Found, ...], first_cause: int
-) -> SyncOfAll | None:
+def read_sync_of_all(session: Session, rows: tuple[Found, ...], first_cause: int) -> SyncOfAll | None:
     """How it goes with what somebody asked for here since the cause `first_cause`; None where nobody did."""
     numbers = sorted({found.number for found in rows if found.number})
     cause, run = SyncCauseRow, SyncRunRow
@@ -163,7 +161,7 @@ def read_sync_of_all(
     )
     waits = ""
     if not any(row.lease_until for row in rows_by_key.values()):
-        waits = why_waiting(database, session, min(each.at for each in wanted.values()))
+        waits = why_waiting(session, min(each.at for each in wanted.values()))
     return SyncOfAll(first_cause=first_cause, outcomes=outcomes, waits=waits)
 
 

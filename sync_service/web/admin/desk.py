@@ -8,12 +8,11 @@ from datetime import UTC, date, datetime
 from typing import TypeVar
 
 from flask import request
-from sqlmodel import Session
 
 from sync_service.access.sealing import Seal
 from sync_service.queue.limit import Share
 from sync_service.settings import Settings
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.web.admin.zuora_links import ZuoraLinks
 
 #: Rows of a list.
@@ -42,7 +41,7 @@ class Desk:
 
     def today(self, session: Session) -> date:
         """The tenant's calendar day."""
-        now = datetime.fromtimestamp(self.database.now(session) / 1000, UTC)
+        now = datetime.fromtimestamp(session.now() / 1000, UTC)
         return now.astimezone(self.settings.tenant_time_zone).date()
 
 

@@ -9,9 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import union_all
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from sync_service.queue.history import Why, why
+from sync_service.store.engine import Session
 from sync_service.store.object_rows import find_subscription, read_addresses
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import (

@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, text, union
 from sqlalchemy.orm import aliased
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import (
     CustomerRow,

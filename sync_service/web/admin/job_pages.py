@@ -53,7 +53,7 @@ class _Pages:
         except WishInvalid as error:
             return self._page(problem=str(error), chosen=(source.value, value)), 422
         with self._database.transaction() as session:
-            record_action(self._database, session, who().email, "backfill", name)
+            record_action(session, who().email, "backfill", name)
         flash(f"{name} begins within a few seconds.")
         return redirect(url_for("admin.jobs"), 303)
 
@@ -61,10 +61,10 @@ class _Pages:
         """Pause it, let it go on, or run it now."""
         with self._database.transaction(lock_timeout_ms=5000) as session:
             steps = {"pause": pause, "resume": resume}
-            known = steps[what](session, name) if what in steps else run_soon(self._database, session, name)
+            known = steps[what](session, name) if what in steps else run_soon(session, name)
             if not known:
                 raise NotFound("There is no such job.")
-            record_action(self._database, session, who().email, f"job {what}", name)
+            record_action(session, who().email, f"job {what}", name)
         flash(f"{name} {_SAID[what]}.")
         back = "admin.settings" if name == "check" else "admin.jobs"
         return redirect(url_for(back), 303)
@@ -73,7 +73,7 @@ class _Pages:
         """For the page's script."""
         with self._database.reading() as session:
             row = session.get(JobRow, name) if name.isprintable() else None
-            now = self._database.now(session)
+            now = session.now()
         if row is None:
             raise NotFound("There is no such job.")
         view = view_job(row, now)
@@ -88,7 +88,7 @@ class _Pages:
         asking: tuple[str, str] | None = None,
     ) -> str:
         with self._database.reading() as session:
-            rows, now = list_jobs(session), self._database.now(session)
+            rows, now = list_jobs(session), session.now()
         views = view_jobs(rows, now)
         return render_template(
             "admin/jobs.html",

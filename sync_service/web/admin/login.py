@@ -49,7 +49,7 @@ class PasswordCheck:
             return
         with self._database.transaction(lock_timeout_ms=2000) as session:
             if session.get(AdminUserRow, email) is not None:
-                record_action(self._database, session, email, "log in refused", "wrong password")
+                record_action(session, email, "log in refused", "wrong password")
 
 
 class LoginPage:

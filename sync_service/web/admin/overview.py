@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, render_template
-from sqlmodel import Session
 
 from sync_service.queue.backlog import Backlog, read_backlog
 from sync_service.queue.findings import Verdict, from_progress
 from sync_service.queue.held import count_held
 from sync_service.queue.jobs import list_jobs
 from sync_service.queue.limit import Limit, read_limit
+from sync_service.store.engine import Session
 from sync_service.web.admin.desk import Desk
 from sync_service.web.admin.drawing import draw_bars
 from sync_service.web.admin.job_views import JobView, view_jobs
@@ -52,12 +52,12 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
     @blueprint.get("/")
     def overview() -> str:
         with desk.database.reading() as session:
-            backlog = read_backlog(desk.database, session)
-            limit = read_limit(desk.database, session, desk.share)
+            backlog = read_backlog(session)
+            limit = read_limit(session, desk.share)
             held = count_held(session)
             jobs = view_jobs(list_jobs(session), limit.now)
-            hours, outcomes = _read_hours(desk, session)
-            callouts = _read_callouts(desk, session)
+            hours, outcomes = _read_hours(session)
+            callouts = _read_callouts(session)
         bars, top = draw_bars(hours)
         check = _read_check(jobs)
         return render_template(
@@ -134,12 +134,12 @@ def _verdict(backlog: Backlog, limit: Limit, held: int, check: CheckState | None
     return Health("good", "Everything is in step", "Nothing waits, nothing failed, nothing is held.")
 
 
-def _read_hours(desk: Desk, session: Session) -> tuple[list[tuple[str, dict[str, int]]], Counter[str]]:
+def _read_hours(session: Session) -> tuple[list[tuple[str, dict[str, int]]], Counter[str]]:
     """Runs of the last day by hour, oldest first, and by outcome."""
     by_hour: list[Counter[str]] = [Counter() for _ in range(HOURS)]
     outcomes: Counter[str] = Counter()
-    now = desk.database.now(session)  # as a value: for an expression no index would be used
-    for ago, outcome, runs in session.connection().execute(desk.database.sql(_RUNS), {"now": now}):
+    now = session.now()  # as a value: for an expression no index would be used
+    for ago, outcome, runs in session.run(_RUNS, {"now": now}):
         by_hour[min(max(0, int(ago)), HOURS - 1)][_KIND_OF.get(outcome, "calm")] += runs
         outcomes[outcome] += runs
     labels = [datetime.fromtimestamp((now - ago * HOUR_MS) / 1000, UTC) for ago in range(HOURS)]
@@ -147,6 +147,6 @@ def _read_hours(desk: Desk, session: Session) -> tuple[list[tuple[str, dict[str,
     return hours[::-1], outcomes
 
 
-def _read_callouts(desk: Desk, session: Session) -> dict[str, int]:
-    rows: Any = session.connection().execute(desk.database.sql(_CALLOUTS), {"now": desk.database.now(session)})
+def _read_callouts(session: Session) -> dict[str, int]:
+    rows: Any = session.run(_CALLOUTS, {"now": session.now()})
     return {row.verdict: row.callouts for row in rows}

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlmodel import Session
-
 from sync_service.queue.history import first_attempt_covering
-from sync_service.store.engine import Database
+from sync_service.store.engine import Session
 from sync_service.store.tables import SyncRequestRow, SyncRunRow, ZuoraLimitRow
 from sync_service.web.admin.words import span
 
@@ -36,13 +34,13 @@ class Progress:
         return self.step == DONE
 
 
-def read_progress(database: Database, session: Session, kind: str, key: str, seq: int) -> Progress | None:
+def read_progress(session: Session, kind: str, key: str, seq: int) -> Progress | None:
     """Of the request `seq` of `key`; an alias is followed to its number. None where there was no such request."""
     row = session.get(SyncRequestRow, (kind, key))
     if row is None or not 1 <= seq <= row.requested_seq:
         return None
     if row.done_seq >= seq and row.resolved_key is not None and row.resolved_seq is not None:
-        return read_progress(database, session, "subscription", row.resolved_key, row.resolved_seq)
+        return read_progress(session, "subscription", row.resolved_key, row.resolved_seq)
     run = first_attempt_covering(session, kind, key, seq)
     if run is not None:
         return Progress(kind, key, seq, DONE, _result(run), run)
@@ -50,16 +48,16 @@ def read_progress(database: Database, session: Session, kind: str, key: str, seq
         return Progress(kind, key, seq, DONE, row.last_error or "The sync failed.")
     if row.done_seq >= seq:
         return Progress(kind, key, seq, DONE, "Already up to date.")
-    if row.lease_until is not None and row.lease_until > database.now(session):
+    if row.lease_until is not None and row.lease_until > session.now():
         if row.read_at is not None:
             return Progress(kind, key, seq, COMPARING, "A worker has read it, compares, and writes what differs.")
         return Progress(kind, key, seq, READING, READS)
-    return Progress(kind, key, seq, WAITING, why_waiting(database, session, row.waiting_since or row.requested_at))
+    return Progress(kind, key, seq, WAITING, why_waiting(session, row.waiting_since or row.requested_at))
 
 
-def why_waiting(database: Database, session: Session, since: int) -> str:
+def why_waiting(session: Session, since: int) -> str:
     """Why no worker has taken up yet what waits since that moment (ms by the database's clock), in words."""
-    limit, now = session.get(ZuoraLimitRow, 1), database.now(session)
+    limit, now = session.get(ZuoraLimitRow, 1), session.now()
     if limit is not None and limit.open_until is not None and limit.open_until > now:
         return f"Zuora is paused, and the request waits for it: {limit.trouble_text or limit.trouble_code or 'trouble'}"
     if now - since > PATIENCE_MS:

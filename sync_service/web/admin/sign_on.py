@@ -113,7 +113,7 @@ class SignOn:
     def _record_refusal(self, who: str, error: NotAdmitted) -> None:
         """Of somebody whom the provider knows, so that the log cannot be filled from outside."""
         with self._database.transaction(lock_timeout_ms=2000) as session:
-            record_action(self._database, session, who, "sign-on refused", str(error))
+            record_action(session, who, "sign-on refused", str(error))
 
     def _say(self, error: SyncServiceError) -> AnyResponse:
         logger().warning("sign_on_refused", reason=error.code, detail=getattr(error, "detail", None))
@@ -126,7 +126,7 @@ class SignOn:
 
     def _now(self) -> int:
         with self._database.reading() as session:
-            return self._database.now(session)
+            return session.now()
 
 
 def _printable(claim: Any) -> str:

@@ -80,7 +80,7 @@ class _Pages:
         """The list as it is filtered, whole, as CSV."""
         question = self._question()
         with self._database.transaction() as session:
-            record_action(self._database, session, who().email, "export", "subscriptions")
+            record_action(session, who().email, "export", "subscriptions")
         lines = _as_csv(find_all(self._database, question))
         headers = {"Content-Disposition": 'attachment; filename="subscriptions.csv"'}
         return Response(lines, content_type="text/csv; charset=utf-8", headers=headers)
@@ -97,11 +97,11 @@ class _Pages:
             progress = None
             if kind in ("subscription", "alias") and seq.isascii() and seq.isdigit() and len(seq) < 19:
                 named = normalise_key(request.args.get("of") or detail.number)
-                progress = read_progress(self._database, session, kind, named, int(seq))
+                progress = read_progress(session, kind, named, int(seq))
             preview = None
             ask_id = request.args.get("preview", "")
             if ask_id.isascii() and ask_id.isdigit() and len(ask_id) < 19:
-                preview = read_preview(self._database, session, int(ask_id), detail.number, detail.key, key)
+                preview = read_preview(session, int(ask_id), detail.number, detail.key, key)
         page = render_template(
             "admin/subscription.html", detail=detail, progress=progress, preview=preview, zuora=self._desk.zuora
         )
@@ -117,15 +117,15 @@ class _Pages:
             number = resolve_key(session, key)
             kind, named = (Kind.ALIAS, key) if number is None else (Kind.SUBSCRIPTION, number)
             cause = Cause(Trigger.ADMIN, actor=who().email)
-            seq = enqueue(self._database, session, kind, named, cause, priority=Priority.PERSON, full=True)
-            record_action(self._database, session, who().email, "sync", named)
+            seq = enqueue(session, kind, named, cause, priority=Priority.PERSON, full=True)
+            record_action(session, who().email, "sync", named)
         place = url_for("admin.subscription", key=key, asked=f"{kind.value}.{seq}", of=named)
         return redirect(f"{place}#progress", 303)
 
     def progress(self, kind: str, seq: int, key: str) -> Response:
         """For the page's script."""
         with self._database.reading() as session:
-            found = read_progress(self._database, session, kind, normalise_key(key), min(seq, 2**62))
+            found = read_progress(session, kind, normalise_key(key), min(seq, 2**62))
         if found is None:
             raise NotFound("There is no such request.")
         return answer(200, {"step": found.step, "text": found.text, "done": found.is_done})

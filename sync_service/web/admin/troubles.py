@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -13,6 +13,7 @@ from sync_service.access.audit import record_action
 from sync_service.queue.backlog import list_failed
 from sync_service.queue.held import drop, list_held, read_held, release
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue, enqueue_many
+from sync_service.store.engine import Session
 from sync_service.store.tables import SyncRequestRow, SyncRunRow
 from sync_service.subscription.zuora import Trigger
 from sync_service.web.admin.desk import PAGE, Desk, before_id, one_page
@@ -59,7 +60,7 @@ class _Pages:
         if not "".join(after).isprintable():
             after = ("", "")
         with self._database.reading() as session:
-            groups = session.connection().execute(self._database.sql(_GROUPS)).all()
+            groups = session.run(_GROUPS).all()
             rows, more = one_page(list_failed(session, limit=PAGE + 1, after=after))
             codes = _last_codes(session, rows)
         return render_template("admin/failed.html", groups=groups, rows=rows, more=more, codes=codes)
@@ -71,8 +72,8 @@ class _Pages:
             if not key.isprintable() or session.get(SyncRequestRow, (kind.value, key)) is None:
                 raise BadRequest("There is no such request.")
             cause = Cause(Trigger.ADMIN, actor=who().email)
-            enqueue(self._database, session, kind, key, cause, priority=Priority.PERSON, full=True)
-            record_action(self._database, session, who().email, "retry", key)
+            enqueue(session, kind, key, cause, priority=Priority.PERSON, full=True)
+            record_action(session, who().email, "retry", key)
         flash(f"{key} will be tried again now.")
         return redirect(url_for("admin.failed"), 303)
 
@@ -81,13 +82,13 @@ class _Pages:
         code = request.form.get("code", "")
         with self._database.reading() as session:
             values = {"code": code, "most": MOST_AT_ONCE}
-            found = session.connection().execute(self._database.sql(_KEYS), values).all()
+            found = session.run(_KEYS, values).all()
         cause = Cause(Trigger.BACKFILL, actor=who().email)
         for kind in Kind:
             keys = [row.key for row in found if row.kind == kind]
             enqueue_many(self._database, kind, keys, cause, priority=Priority.JOB, full=True)
         with self._database.transaction() as session:
-            record_action(self._database, session, who().email, "retry all", f"{len(found)} of {code or 'any cause'}")
+            record_action(session, who().email, "retry all", f"{len(found)} of {code or 'any cause'}")
         flash(f"{len(found)} requests will be tried again.")
         return redirect(url_for("admin.failed"), 303)
 
@@ -106,10 +107,10 @@ class _Pages:
                 flash("Nothing is held there any more: somebody else decided.")
                 return redirect(url_for("admin.held"), 303)
             if decision == "release":
-                release(self._database, session, run, who().email)
+                release(session, run, who().email)
             else:
                 drop(run)
-            record_action(self._database, session, who().email, f"{decision} held", number)
+            record_action(session, who().email, f"{decision} held", number)
         done = "will be synced now and passes the stop" if decision == "release" else "keeps what Limio has"
         flash(f"{number} {done}.")
         return redirect(url_for("admin.held"), 303)

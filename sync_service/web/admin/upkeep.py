@@ -43,7 +43,7 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
     def settings() -> str:
         with desk.database.reading() as session:
             users, tenant = list_users(session), read_tenant(session)
-            job, now = session.get(JobRow, "check"), desk.database.now(session)
+            job, now = session.get(JobRow, "check"), session.now()
         return render_template(
             "admin/settings.html",
             rows=show_settings(desk.settings),
@@ -96,7 +96,7 @@ class _Clients:
 
     def _record(self, action: str, target: str) -> None:
         with self._database.transaction() as session:
-            record_action(self._database, session, who().email, action, target)
+            record_action(session, who().email, action, target)
 
 
 def show_settings(settings: Settings) -> list[tuple[str, str]]:

@@ -43,7 +43,7 @@ class UsersPage:
     def _show(self, secret: tuple[str, str] | None = None) -> str:
         """Everybody; `secret` is an email address and its temporary password, shown this once."""
         with self._database.reading() as session:
-            rows, now = people.list_users(session), self._database.now(session)
+            rows, now = people.list_users(session), session.now()
         return render_template(
             "admin/users.html",
             here="admin.users",

@@ -133,20 +133,20 @@ def put_failure(database: Database, number: str, error: str = "Zuora does not kn
     """A request that was given up, with its run."""
     with database.transaction() as session:
         cause = Cause(Trigger.CALLOUT)
-        enqueue(database, session, Kind.SUBSCRIPTION, number, cause, priority=Priority.EVENT)
+        enqueue(session, Kind.SUBSCRIPTION, number, cause, priority=Priority.EVENT)
     (claimed,) = claim(database, 1, SHARE)
     with database.transaction() as session:
-        fail(database, session, claimed, error=error)
+        fail(session, claimed, error=error)
         session.add(make_run(number, "failed", seq=claimed.seen, error_code="gone from Zuora", error=error))
 
 
 def put_done(database: Database, number: str) -> None:
     """A request that was served."""
     with database.transaction() as session:
-        enqueue(database, session, Kind.SUBSCRIPTION, number, Cause(Trigger.CALLOUT), priority=Priority.EVENT)
+        enqueue(session, Kind.SUBSCRIPTION, number, Cause(Trigger.CALLOUT), priority=Priority.EVENT)
     (claimed,) = claim(database, 1, SHARE)
     with database.transaction() as session:
-        finish(database, session, claimed)
+        finish(session, claimed)
 
 
 def make_run(number: str, outcome: str, *, seq: int = 1, **values: Any) -> SyncRunRow:

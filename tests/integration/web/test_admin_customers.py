@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from sync_service.access.users import Role
 from sync_service.queue.requests import claim, fail, finish
@@ -25,7 +24,7 @@ def put_family(database: Database) -> None:
     put_subscription(database, "B-S1", name="Bob", email="bob@example.com")
     with database.transaction() as session:
         statement = "UPDATE limio_subscription SET customer = 'cus-A-S1' WHERE reference LIKE 'A-%'"
-        session.connection().execute(text(statement))
+        session.run(statement)
 
 
 def poll(visitor: Visitor, place: str) -> Any:
@@ -51,10 +50,10 @@ def test_all_of_a_customers_are_synced_with_progress_and_the_failed_ones_named(d
     claims = {each.key: each for each in claim(database, 3, SHARE)}
     assert sorted(claims) == ["A-S1", "A-S2", "A-S3"]
     with database.transaction() as session:
-        finish(database, session, claims["A-S1"])
+        finish(session, claims["A-S1"])
         session.add(make_run("A-S1", "changed", change_count=2, seq=claims["A-S1"].seen))
-        finish(database, session, claims["A-S2"])
-        fail(database, session, claims["A-S3"], error="Zuora had a problem <of> its own.")
+        finish(session, claims["A-S2"])
+        fail(session, claims["A-S3"], error="Zuora had a problem <of> its own.")
         values = {"error_code": "zuora failed", "error": "Zuora had a problem <of> its own."}
         session.add(make_run("A-S3", "failed", seq=claims["A-S3"].seen, **values))
     told = poll(visitor, place)

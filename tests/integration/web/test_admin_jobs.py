@@ -31,7 +31,7 @@ def wishes(visitor: Visitor) -> list[tuple[str, str, str]]:
 
 def put_job(database: Database, name: str, *, due_in: int = 9_000_000, lease: int | None = None, **values: Any) -> None:
     with database.transaction() as session:
-        now = database.now(session)
+        now = session.now()
         session.add(
             JobRow(name=name, due_at=now + due_in, lease_until=lease and now + lease, last_began=now - 1000, **values)
         )

@@ -81,7 +81,7 @@ def test_a_preview_that_nobody_takes_up_says_why(sqlite_database: Database) -> N
     visitor = visit(database, Role.VIEWER)
     place = press(visitor, put_subscription(database, "A-S1"))
     with database.transaction() as session:
-        session.connection().execute(database.sql("UPDATE ask SET asked_at = asked_at - 20000"))
+        session.run("UPDATE ask SET asked_at = asked_at - 20000")
     assert "sync-service worker" in poll(visitor, place)[2]
     assert "sync-service worker" in visitor.client.get(place).text
 

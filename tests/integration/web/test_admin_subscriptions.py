@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime, timedelta
 from urllib.parse import unquote
 
 import pytest
-from sqlalchemy import text
 
 from sync_service.access.users import Role
 from sync_service.queue.requests import Kind, claim, fail, finish, note_read, resolve, retry_later
@@ -179,8 +178,8 @@ def test_each_order_is_turned_over_page_by_page_in_both_directions(
     with database.transaction() as session:
         for index in range(4):
             statement = "UPDATE limio_subscription SET listed_updated = :at WHERE reference = :number"
-            session.connection().execute(text(statement), {"at": updated[index], "number": f"A-{index}"})
-        session.connection().execute(text("UPDATE sync_request SET checked_at = 5 WHERE key = 'A-0'"))
+            session.run(statement, {"at": updated[index], "number": f"A-{index}"})
+        session.run("UPDATE sync_request SET checked_at = 5 WHERE key = 'A-0'")
     question = Question(today=TODAY, sort=read_turn(word))
 
     with database.reading() as session:
@@ -337,7 +336,7 @@ def test_sync_shows_each_step_and_then_what_changed(database: Database) -> None:
     note_read(database, claimed)
     assert poll(visitor, place)[:2] == (2, False)
     with database.transaction() as session:
-        finish(database, session, claimed)
+        finish(session, claimed)
         session.add(make_run("A-S1", "changed", plan=plan_of("A-S1"), change_count=3, trigger="admin"))
     assert poll(visitor, place) == (3, True, "3 changes were written to Limio.")
     assert "<ins><bdi>2027-12-31</bdi></ins>" in visitor.client.get(place).text
@@ -349,7 +348,7 @@ def test_sync_says_that_nothing_had_to_change(database: Database) -> None:
     place = visitor.post(f"/subscriptions/{key}/sync").location
     (claimed,) = claim(database, 1, SHARE)
     with database.transaction() as session:
-        finish(database, session, claimed)
+        finish(session, claimed)
         session.add(make_run("A-S1", "unchanged", plan={"number": "A-S1", "changes": [], "notes": []}))
 
     assert poll(visitor, place)[2].startswith("Already up to date")
@@ -363,9 +362,9 @@ def test_sync_says_what_went_wrong_and_what_to_do(database: Database, final: boo
     (claimed,) = claim(database, 1, SHARE)
     with database.transaction() as session:
         if final:
-            fail(database, session, claimed, error="No item for the charge Print.")
+            fail(session, claimed, error="No item for the charge Print.")
         else:
-            retry_later(database, session, claimed, error="No item for the charge Print.", delay_ms=9000, counts=True)
+            retry_later(session, claimed, error="No item for the charge Print.", delay_ms=9000, counts=True)
         outcome = "failed" if final else "retried"
         session.add(make_run("A-S1", outcome, error_code="preview incomplete", error="No item for the charge Print."))
 
@@ -383,7 +382,7 @@ def test_sync_of_an_unknown_key_follows_it_to_its_number(database: Database) -> 
     (claimed,) = claim(database, 1, SHARE)
     assert claimed.kind is Kind.ALIAS
     with database.transaction() as session:
-        finish(database, session, claimed)
+        finish(session, claimed)
         resolve(session, claimed, "A-S7", 1)
     put_done(database, "A-S7")
 
@@ -443,11 +442,11 @@ def test_values_of_odd_shapes_break_no_page(sqlite_database: Database) -> None:
     key = put_subscription(sqlite_database, "A-S1", entries=(("2026-05-01", "1", "paid"), ("9999-12-31", "2", "paid")))
     with sqlite_database.transaction() as session:
         odd = '{"data": {"lineItems": [1, null, {"amount": {}, "chargeName": 5, "serviceStartDate": 7}]}}'
-        session.connection().execute(text("UPDATE limio_schedule SET document = :odd, amount = 'x'"), {"odd": odd})
+        session.run("UPDATE limio_schedule SET document = :odd, amount = 'x'", {"odd": odd})
         for table in ("limio_address", "limio_customer"):
             document = '{"data": ["x"], "relationship_type": 5, "status": null}'
-            session.connection().execute(text(f"UPDATE {table} SET document = :odd"), {"odd": document})
-        session.connection().execute(text("UPDATE limio_subscription SET term_end = '0001-01-01', status = NULL"))
+            session.run(f"UPDATE {table} SET document = :odd", {"odd": document})
+        session.run("UPDATE limio_subscription SET term_end = '0001-01-01', status = NULL")
 
     assert visit(sqlite_database, Role.VIEWER).get(f"/subscriptions/{key}").status_code == 200
 

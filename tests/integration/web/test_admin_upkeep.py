@@ -43,7 +43,7 @@ def test_the_overview_says_whether_everything_is_in_step(database: Database) -> 
     put_done(database, "A-S1")
     put_failure(database, "A-S2")
     with database.transaction() as session:
-        now = database.now(session)
+        now = session.now()
         session.add_all([make_run("A-S1", "changed", ended_at=now - 3_600_000 * hours) for hours in (0, 1, 1, 30)])
         session.add(CalloutRow(received_at=now, key="A-S1", verdict="ignored", reason="echo"))
 

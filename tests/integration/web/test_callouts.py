@@ -6,7 +6,6 @@ import threading
 import time
 
 import pytest
-from sqlalchemy import text
 
 from sync_service.errors import SettingsInvalid
 from sync_service.queue.limit import Share
@@ -419,7 +418,7 @@ def test_a_database_that_another_keeps_locked_is_503_and_nothing_is_queued(web: 
     with web.database.transaction() as session:
         # As a worker that has just finished this number and has not committed yet.
         (held,) = web.rows(SyncRequestRow)
-        session.connection().execute(text("UPDATE sync_request SET attempts = attempts WHERE key = 'A-1'"))
+        session.run("UPDATE sync_request SET attempts = attempts WHERE key = 'A-1'")
         answers = []
         caller = threading.Thread(target=lambda: answers.append(web.callout("A-1")))
         caller.start()
@@ -464,7 +463,7 @@ def test_a_callout_during_a_run_leaves_a_follow_up(web: Web) -> None:
     (running,) = claim(web.database, 1, Share(8))
     web.callout("A-1")
     with web.database.transaction() as session:
-        finish(web.database, session, running)
+        finish(session, running)
 
     follow_ups: list[Claim] = claim(web.database, 8, Share(8))
 

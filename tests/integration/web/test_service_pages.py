@@ -47,10 +47,10 @@ def test_metrics_count_what_the_database_holds(web: Web) -> None:
     web.client.post(SYNC + "a%2Fb", headers=ZUORA)
     web.client.post(SYNC + "A-1", headers=basic("x", "y"))
     with web.database.transaction() as session:
-        enqueue(web.database, session, Kind.SUBSCRIPTION, "A-3", Cause(Trigger.ADMIN), priority=Priority.PERSON)
+        enqueue(session, Kind.SUBSCRIPTION, "A-3", Cause(Trigger.ADMIN), priority=Priority.PERSON)
     (claimed,) = claim(web.database, 1, Share(8))
     with web.database.transaction() as session:
-        fail(web.database, session, claimed, error="gone")
+        fail(session, claimed, error="gone")
     note_tenant_error(web.database, RateLimited(), Share(8))
 
     text = web.client.get("/metrics").text

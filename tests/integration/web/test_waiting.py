@@ -45,13 +45,13 @@ class Worker(threading.Thread):
 def ends(outcome: str, *, changes: int = 0, notes: tuple[str, ...] = (), linked: bool = True) -> Ending:
     def end(database: Database, claimed: Claim) -> None:
         with database.transaction() as session:
-            finish(database, session, claimed)
+            finish(session, claimed)
             run = open_run(session, claimed, calls=3)
             if linked:
                 run.subscription_id, run.owner = "sub-1", "id-1"
             created = Create(record_type="schedule", document={}, reason="test")
             plan = SyncPlan(number=claimed.key, changes=(created,) * changes, notes=notes)
-            record_run(session, run, outcome=outcome, plan=plan, ended_at=database.now(session))
+            record_run(session, run, outcome=outcome, plan=plan, ended_at=session.now())
 
     return end
 
@@ -60,12 +60,12 @@ def errs(outcome: str, code: str, text: str) -> Ending:
     def end(database: Database, claimed: Claim) -> None:
         with database.transaction() as session:
             if outcome == "failed":
-                fail(database, session, claimed, error=text)
+                fail(session, claimed, error=text)
             else:
-                retry_later(database, session, claimed, error=text, delay_ms=60_000, counts=True)
+                retry_later(session, claimed, error=text, delay_ms=60_000, counts=True)
             run = open_run(session, claimed, calls=3)
             run.error_code, run.error = code, text
-            record_run(session, run, outcome=outcome, plan=None, ended_at=database.now(session))
+            record_run(session, run, outcome=outcome, plan=None, ended_at=session.now())
 
     return end
 
@@ -73,9 +73,9 @@ def errs(outcome: str, code: str, text: str) -> Ending:
 def proves_to_be(number: str) -> Ending:
     def end(database: Database, claimed: Claim) -> None:
         with database.transaction() as session:
-            finish(database, session, claimed)
+            finish(session, claimed)
             cause = Cause(Trigger.API)
-            seq = enqueue(database, session, Kind.SUBSCRIPTION, number, cause, priority=Priority.EVENT)
+            seq = enqueue(session, Kind.SUBSCRIPTION, number, cause, priority=Priority.EVENT)
             resolve(session, claimed, number, seq)
 
     return end
@@ -325,7 +325,7 @@ def test_a_held_plan_that_was_let_go_is_answered_by_the_run_that_followed(sqlite
         run = session.get(SyncRunRow, 1)
         assert run is not None
         run.outcome = "released"
-        enqueue(sqlite_web.database, session, Kind.ALIAS, "A-1", Cause(Trigger.ADMIN, "olga"), priority=Priority.PERSON)
+        enqueue(session, Kind.ALIAS, "A-1", Cause(Trigger.ADMIN, "olga"), priority=Priority.PERSON)
     assert sqlite_web.client.get(place, headers=headers).status_code == 202
     (following,) = claim(sqlite_web.database, 1, Share(8))
     ends("changed", changes=1)(sqlite_web.database, following)
