@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sync_service.commerce.order import Document
+from sync_service.subscription.plan import Document
 
 
 @dataclass(frozen=True, kw_only=True)

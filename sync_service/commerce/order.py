@@ -5,15 +5,12 @@ Shapes and field names are those of Limio's "Send Orders" API and of the payload
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
 
-#: A JSON object.
-Document = Mapping[str, Any]
+from sync_service.subscription.plan import Document
 
 
 class OrderType(StrEnum):
@@ -76,6 +73,14 @@ class Refusal:
     """The order cannot be placed as it is: final, nothing was sent."""
 
     problems: tuple[Problem, ...]
+
+
+class CannotBePlacedError(Exception):
+    """Ends the planning of an order; `journeys` makes a Refusal of it."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__(" ".join(problem.message for problem in problems))
+        self.problems = problems
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,8 +159,6 @@ class Payment:
     #: The NAME of the gateway instance.
     gateway: str | None = None
     gift_code: str | None = None
-    #: Of a pay_invoice order.
-    amount: Decimal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,6 +233,8 @@ class Order:
     billing: Person | None = None
     delivery: Person | None = None
     recipient: Person | None = None
+    #: The new address of a change_address order.
+    address: Person | None = None
     #: `billing` or `delivery`: which address a change_address order changes.
     address_type: str | None = None
     payment: Payment | None = None
@@ -237,9 +242,13 @@ class Order:
     auto_renew: bool | None = None
     is_gift: bool = False
     is_redeem: bool = False
+    #: A code that the seller made for the gift that is bought; None: we make one.
+    gift_code: str | None = None
     redeem_code: str | None = None
     #: Of refund, credit memo and pay_invoice.
     amount: Decimal | None = None
+    #: Of a credit memo whose add-on adjusts by quantity.
+    quantity: Decimal | None = None
     invoice_id: str | None = None
     tracking: Document = field(default_factory=dict)
     #: The caller holds the scope `order:update_refund`.

@@ -1,0 +1,129 @@
+"""The fields of a JSON payload, read by paths such as `orderItems[0].offer.id`, with every wrong one remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, tzinfo
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeVar
+
+from sync_service.commerce.order import Problem, ProblemCode
+
+#: No field of Limio's or Zuora's that an order fills is longer.
+MAX_TEXT = 500
+#: Items and updates of one order.
+MAX_ENTRIES = 50
+#: Before and behind the point of an amount.
+MAX_DIGITS = 15
+
+_Found = TypeVar("_Found")
+
+
+class Fields:
+    """One payload. Each reading gives None for what is absent, and for what is wrong, which `problems` then names."""
+
+    def __init__(self, payload: Mapping[str, Any], zone: tzinfo) -> None:
+        self.payload = payload
+        self.problems: list[Problem] = []
+        self._zone = zone
+
+    def say(self, field: str, code: ProblemCode, message: str) -> None:
+        """Remember a problem, once."""
+        problem = Problem(field=field, code=code, message=message)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def value(self, path: str) -> Any:
+        """None where any part of the path is missing."""
+        value: Any = self.payload
+        for key in path.replace("[", ".").replace("]", "").split("."):
+            if isinstance(value, Mapping):
+                value = value.get(key)
+            elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+                value = value[int(key)]
+            else:
+                return None
+        return value
+
+    def first(self, read: Callable[[str], _Found | None], *paths: str) -> _Found | None:
+        """The first of the paths that holds something."""
+        return next((found for path in paths if (found := read(path)) is not None), None)
+
+    def entries(self, path: str) -> list[str]:
+        """The paths of a list's entries."""
+        value = self.value(path)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not value or len(value) > MAX_ENTRIES:
+            self.say(path, ProblemCode.INVALID, f"{path} must be a list of 1 to {MAX_ENTRIES} entries.")
+            return []
+        return [f"{path}[{index}]" for index in range(len(value))]
+
+    def object(self, path: str) -> Mapping[str, Any] | None:
+        """A JSON object."""
+        value = self.value(path)
+        if value is not None and not isinstance(value, Mapping):
+            self.say(path, ProblemCode.INVALID, f"{path} must be an object.")
+            return None
+        return value
+
+    def text(self, path: str) -> str | None:
+        """Without surrounding blanks; blank is absent."""
+        value = self.value(path)
+        if value is None:
+            return None
+        if not isinstance(value, str) or len(value) > MAX_TEXT or "\0" in value:
+            self.say(path, ProblemCode.INVALID, f"{path} must be a text of at most {MAX_TEXT} characters.")
+            return None
+        return value.strip() or None
+
+    def one_of(self, path: str, *words: str) -> str | None:
+        """A word that must be there."""
+        value = self.text(path)
+        if value is None or value not in words:
+            code = ProblemCode.MISSING if value is None else ProblemCode.INVALID
+            self.say(path, code, f"{path} must be one of: {', '.join(words)}.")
+            return None
+        return value
+
+    def flag(self, path: str) -> bool | None:
+        """True or false, and nothing that only looks like it."""
+        value = self.value(path)
+        if value is not None and not isinstance(value, bool):
+            self.say(path, ProblemCode.INVALID, f"{path} must be true or false.")
+            return None
+        return value
+
+    def amount(self, path: str) -> Decimal | None:
+        """A number, or a text that is one; never below 0."""
+        value = self.value(path)
+        if value is None:
+            return None
+        try:
+            number = Decimal(str(value)) if isinstance(value, str | int | float | Decimal) else Decimal("NaN")
+        except InvalidOperation:
+            number = Decimal("NaN")
+        if isinstance(value, bool) or not number.is_finite() or number < 0 or abs(number.adjusted()) > MAX_DIGITS:
+            self.say(path, ProblemCode.INVALID, f"{path} must be a number of 0 or more.")
+            return None
+        return number
+
+    def quantity(self, path: str) -> Decimal | None:
+        """A whole number of 1 or more."""
+        number = self.amount(path)
+        if number is not None and (number <= 0 or number != number.to_integral_value()):
+            self.say(path, ProblemCode.INVALID, f"{path} must be a whole number of 1 or more.")
+            return None
+        return number
+
+    def day(self, path: str) -> date | None:
+        """The day in the tenant's zone of a timestamp with an offset, else the day as written."""
+        text = self.text(path)
+        if text is None:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+            return (moment if moment.tzinfo is None else moment.astimezone(self._zone)).date()
+        except (ValueError, OverflowError):
+            self.say(path, ProblemCode.INVALID, f"{path} must be a date or a date with time in ISO 8601.")
+            return None
