@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date
 
+from sync_service.commerce import account, cancellation, changes, gift, money, purchase
 from sync_service.commerce.case import Case
 from sync_service.commerce.catalog import Catalog
 from sync_service.commerce.options import Options
-from sync_service.commerce.order import Order, OrderType, Problem, ProblemCode, Refusal
+from sync_service.commerce.order import CannotBePlacedError, Order, OrderType, Refusal
 from sync_service.commerce.state import State
 from sync_service.commerce.steps import Plan
 
@@ -19,11 +20,19 @@ def journeys(order: Order, state: State, catalog: Catalog, options: Options, tod
     `state` holds every read that `reads.missing` asked for. Deterministic: the same values give the same
     bodies. The plan is what is stored; it is made again only before its first step was sent, or after `Replan`.
     """
-    journey = _JOURNEYS.get(order.type)
-    if journey is None:
-        message = f"Orders of the type {order.type} are not placed yet."
-        return Refusal(problems=(Problem(field="order_type", code=ProblemCode.UNSUPPORTED, message=message),))
-    return journey(Case(order=order, state=state, catalog=catalog, options=options, today=today))
+    case = Case(order=order, state=state, catalog=catalog, options=options, today=today)
+    try:
+        return _JOURNEYS[order.type](case)
+    except CannotBePlacedError as error:
+        return Refusal(problems=error.problems)
+
+
+def _buy(case: Case) -> Plan:
+    if case.order.is_redeem:
+        return gift.redeem(case)
+    if case.order.is_gift or case.offer().is_gift:
+        return gift.give(case)
+    return purchase.buy(case)
 
 
 def _place_nothing(_: Case) -> Plan:
@@ -31,7 +40,21 @@ def _place_nothing(_: Case) -> Plan:
     return Plan(steps=())
 
 
-_JOURNEYS: Mapping[OrderType, Callable[[Case], Plan | Refusal]] = {
+_JOURNEYS: Mapping[OrderType, Callable[[Case], Plan]] = {
+    OrderType.NEW: _buy,
+    OrderType.CHANGE_OFFER: changes.switch,
+    OrderType.ADD_OFFER: changes.add_offer,
+    OrderType.UPDATE_SUBSCRIPTION: changes.update,
+    OrderType.CANCEL_SUBSCRIPTION: cancellation.cancel_subscription,
     OrderType.CANCEL_INTENT: _place_nothing,
+    OrderType.RENEW: changes.renewal,
+    OrderType.CHANGE_ADDRESS: account.change_address,
+    OrderType.CHANGE_PAYMENT: account.change_payment,
     OrderType.CHANGE_EXTERNAL_PAYMENT: _place_nothing,
+    OrderType.CHANGE_DEFAULT_PAYMENT: account.change_default,
+    OrderType.PAY_INVOICE: money.pay_invoice,
+    OrderType.UPDATE_CUSTOMER_DETAILS: account.change_details,
+    OrderType.GIFT_REFUND: money.refund_gift,
+    OrderType.REFUND: money.refund,
+    OrderType.CREDIT_MEMO: money.credit_memo,
 }

@@ -70,10 +70,15 @@ def adopt(step: Step, answer: Answer, *, key_age: timedelta = timedelta(0)) -> N
     return Again(new_key=key_age >= KEY_LIFE, after=_ASK_AGAIN)
 
 
-def complete(step: Step, answers: Mapping[str, Mapping[str, Any]]) -> Step:
-    """The step with everything in its path and body that the answers of earlier steps, by name, tell."""
+def complete(step: Step, answers: Mapping[str, Mapping[str, Any]]) -> Step | None:
+    """The step with everything in its path and body that the answers of earlier steps, by name, tell.
+
+    None where such a step was skipped: then this one is, too.
+    """
     for need in step.needs:
-        answered = answers[need.step]
+        answered = answers.get(need.step)
+        if answered is None:
+            return None
         match need.take:
             case Take.ID:
                 step = _put(step, need.into, str(answered["id"]))
@@ -105,8 +110,11 @@ def _judge(step: Step, body: Mapping[str, Any]) -> Next:
                 message=f"The cancellation would refund {credit_of(body)}; that needs the scope order:update_refund.",
             )
         )
-    if step.judge is Judge.PAYMENT and body.get("status") == "Error":
-        message = str(body.get("gatewayResponse") or "The gateway declined the payment.")
+    if step.judge is Judge.MADE and not body.get("id"):
+        return _ask(step, new_key=False)
+    payment = body.get("processedPayment") or body
+    if step.judge is Judge.PAYMENT and payment.get("status") == "Error":
+        message = str(payment.get("gatewayResponse") or "The gateway declined the payment.")
         return _refuse(step, Problem(field="payment", code=ProblemCode.ZUORA, message=message))
     if step.judge is Judge.ORDER:
         return Done(answer=body, notes=tuple(_failed_inside(body)))
@@ -182,11 +190,14 @@ def _with_refund(step: Step, credit: Decimal) -> Step:
     if not credit:
         return step
     body = dict(step.body or {})
+    # The credit is made by billing up to the cancellation, which may lie ahead.
+    action = body["subscriptions"][0]["orderActions"][0]["cancelSubscription"]
+    target = max(body["orderDate"], action["cancellationEffectiveDate"])
     body["processingOptions"] = {
         "runBilling": True,
         "collectPayment": False,
         "refund": True,
         "refundAmount": credit,
-        "billingOptions": {"targetDate": body["orderDate"]},
+        "billingOptions": {"targetDate": target},
     }
     return replace(step, body=body)

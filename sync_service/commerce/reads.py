@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
+from urllib.parse import quote
+
+from sync_service.commerce.options import Options
+from sync_service.commerce.order import Order, OrderType
+from sync_service.commerce.state import State
+from sync_service.commerce.subscribed import read_subscribed
+
+#: The names in `State.zuora`.
+SUBSCRIPTION = "subscription"
+ACCOUNT = "account"
+#: The newest orders of the subscription, of which one may be the cancellation that a switch takes back.
+ORDERS = "orders"
+GATEWAYS = "gateways"
+INVOICE = "invoice"
+#: The debit memo that a gift was paid with.
+GIFT_MEMO = "gift_memo"
+
+#: More rounds of reads no journey needs: the subscription names the account.
+MAX_ROUNDS = 3
+
+_WITHOUT_ZUORA = frozenset({OrderType.CANCEL_INTENT, OrderType.CHANGE_EXTERNAL_PAYMENT})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,5 +36,67 @@ class Read:
     path: str
 
 
-#: More rounds of reads no journey needs: the subscription names the account, the account the payment method.
-MAX_ROUNDS = 3
+def missing(order: Order, state: State, options: Options, today: date) -> tuple[Read, ...]:
+    """The reads that are still to be made; empty once the order can be planned."""
+    if order.type in _WITHOUT_ZUORA:
+        return ()
+    wanted = _wanted(order, state, options, today)
+    return tuple(Read(name=name, path=path) for name, path in wanted if name not in state.zuora)
+
+
+def _wanted(order: Order, state: State, options: Options, today: date) -> Iterator[tuple[str, str]]:
+    if options.payment_profiles and order.payment and order.payment.gateway:
+        yield GATEWAYS, "/v1/paymentgateways"
+    if order.type is OrderType.GIFT_REFUND:
+        number = gift_memo_number(state)
+        if number:
+            yield GIFT_MEMO, f"/v1/debit-memos/{quote(number, safe='')}"
+    if order.type is OrderType.PAY_INVOICE:
+        yield INVOICE, f"/v1/invoices/{quote(order.invoice_id or '', safe='')}"
+    number = subscription_number(order, state)
+    if number and order.type is not OrderType.GIFT_REFUND:
+        yield SUBSCRIPTION, f"/v1/subscriptions/{quote(number, safe='')}?charge-detail=all-segments"
+    account = account_key(order, state, options)
+    if account:
+        yield ACCOUNT, f"/v1/accounts/{quote(account, safe='')}"
+    if order.type is OrderType.CHANGE_OFFER and number and _is_cancelled_later(state, today):
+        yield ORDERS, f"/v1/orders/subscription/{quote(number, safe='')}?status=completed&pageSize=40"
+
+
+def subscription_number(order: Order, state: State) -> str | None:
+    """The Zuora number of the subscription that the order names."""
+    document = state.store.subscription
+    if document is not None and document.get("reference"):
+        return str(document["reference"])
+    key = order.subscription_key
+    return key if key and not key.startswith("sub-") else None
+
+
+def account_key(order: Order, state: State, options: Options) -> str | None:
+    """The account that the order concerns, once it is known: number or id."""
+    subscription = state.zuora.get(SUBSCRIPTION)
+    if subscription:
+        return read_subscribed(subscription).account_number
+    memo = state.zuora.get(GIFT_MEMO)
+    if memo and memo.get("accountNumber"):
+        return str(memo["accountNumber"])
+    invoice = state.zuora.get(INVOICE)
+    if invoice and invoice.get("accountId"):
+        return str(invoice["accountId"])
+    if order.type is OrderType.NEW:
+        return state.store.account_number if options.one_account_per_owner and not order.is_gift else None
+    return None
+
+
+def gift_memo_number(state: State) -> str | None:
+    """The debit memo of the gift that the store's gift code belongs to."""
+    data = (state.store.gift_code or {}).get("data") or {}
+    return data.get("debitMemoNumber")
+
+
+def _is_cancelled_later(state: State, today: date) -> bool:
+    answer = state.zuora.get(SUBSCRIPTION)
+    if not answer:
+        return False
+    cancelled = read_subscribed(answer).cancelled_from
+    return cancelled is not None and cancelled > today

@@ -73,8 +73,10 @@ class Judge(StrEnum):
     PREVIEW = "preview"
     #: The same by a caller who may not refund: a credit refuses the order.
     PREVIEW_WITHOUT_REFUND = "preview_without_refund"
-    #: A payment: its `status` is Processed or Error.
+    #: A payment, or a collection with its `processedPayment`: the `status` is Processed or Error.
     PAYMENT = "payment"
+    #: Something new whose id a later step needs; an answer without it is as good as none.
+    MADE = "made"
 
 
 class Take(StrEnum):
@@ -215,7 +217,7 @@ class Done:
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """Nobody knows whether it happened: send this look-up and give its answer to `adopt`."""
+    """It may have happened: send this look-up and give its answer to `adopt`."""
 
     look_up: Step
 

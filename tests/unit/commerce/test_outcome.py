@@ -45,6 +45,8 @@ DELETION = Step(
     silence=Silence(evidence=Evidence.GONE, path="/v1/orders/O-00000012"),
 )
 ACCOUNT = Step(name="account", method="PUT", path="/v1/accounts/A00000007", body={"autoPay": True})
+_CANCELLED = {"type": "CancelSubscription", "cancelSubscription": {"cancellationEffectiveDate": "2026-12-01"}}
+CANCEL = replace(ORDER, body={**(ORDER.body or {}), "subscriptions": [{"orderActions": [_CANCELLED]}]})
 DAY_AND_MORE = timedelta(hours=25)
 REFUSAL = Answer(heard=Heard.REFUSED, code="40000020", message="Rate plan is not effective.")
 
@@ -212,10 +214,11 @@ def test_a_credit_without_the_scope_to_refund_refuses_the_order_before_anything_
 
 
 def test_the_credit_of_the_preview_is_refunded_by_the_cancel() -> None:
-    cancel = replace(ORDER, needs=(Need(step="preview", take=Take.CREDIT, into="processingOptions"),))
+    cancel = replace(CANCEL, needs=(Need(step="preview", take=Take.CREDIT, into="processingOptions"),))
 
     completed = complete(cancel, {"preview": a_preview("-8.47")})
 
+    assert completed is not None
     assert (completed.body or {})["processingOptions"] == {
         "runBilling": True,
         "collectPayment": False,
@@ -223,19 +226,36 @@ def test_the_credit_of_the_preview_is_refunded_by_the_cancel() -> None:
         "refundAmount": Decimal("8.47"),
         "billingOptions": {"targetDate": "2026-12-01"},
     }
-    assert complete(cancel, {"preview": a_preview("0")}) == ORDER
-    assert complete(cancel, {"preview": a_preview("3.10")}) == ORDER
+    assert complete(cancel, {"preview": a_preview("0")}) == CANCEL
+    assert complete(cancel, {"preview": a_preview("3.10")}) == CANCEL
 
 
 def test_the_id_of_a_new_contact_goes_into_the_next_body_and_path() -> None:
     need = Need(step="contact", take=Take.ID, into="soldToContactId")
 
-    assert complete(replace(ACCOUNT, needs=(need,)), {"contact": {"id": "c1"}}).body == {
-        "autoPay": True,
-        "soldToContactId": "c1",
-    }
+    told = complete(replace(ACCOUNT, needs=(need,)), {"contact": {"id": "c1"}})
     named = replace(ACCOUNT, path="/v1/contacts/{contactId}", needs=(replace(need, into="contactId"),))
-    assert complete(named, {"contact": {"id": "c1"}}).path == "/v1/contacts/c1"
+    put = complete(named, {"contact": {"id": "c1"}})
+
+    assert told is not None
+    assert put is not None
+    assert told.body == {"autoPay": True, "soldToContactId": "c1"}
+    assert put.path == "/v1/contacts/c1"
+
+
+def test_what_needs_a_step_that_was_skipped_is_skipped_too() -> None:
+    need = Need(step="contact", take=Take.ID, into="soldToContactId")
+
+    assert complete(replace(ACCOUNT, needs=(need,)), {}) is None
+
+
+def test_an_answer_without_the_id_that_is_needed_is_looked_up() -> None:
+    contact = replace(
+        PAYMENT, judge=Judge.MADE, silence=Silence(evidence=Evidence.LISTED, path="/c", listed_in="data", match={})
+    )
+
+    assert isinstance(outcome(contact, heard({"success": True})), Ask)
+    assert adopt(contact, heard({"data": [{"id": "c1"}]})) == Done(answer={"id": "c1"})
 
 
 def test_a_preview_that_charges_gives_no_credit() -> None:

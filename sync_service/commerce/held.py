@@ -1,0 +1,99 @@
+"""What a subscription holds: its offers and add-ons in our store, and which rate plans in Zuora are theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sync_service.commerce.case import Case, refuse
+from sync_service.commerce.catalog import Catalog, Offer, read_offer
+from sync_service.commerce.order import ItemUpdate, ProblemCode
+from sync_service.commerce.subscribed import Subscribed, SubscribedPlan, read_day
+
+
+def current_offers(case: Case) -> list[tuple[Mapping[str, Any], Offer]]:
+    """The subscription's base offers that have not ended, with the catalog's offer of each."""
+    return [
+        (document, _sold(case, document, "offer"))
+        for document in case.state.store.offers
+        if (document.get("data") or {}).get("record_subtype") != "discount" and _goes_on(case, document)
+    ]
+
+
+def current_add_ons(case: Case) -> list[tuple[Mapping[str, Any], Offer]]:
+    """The subscription's add-ons that have not ended."""
+    return [
+        (document, _sold(case, document, "add_on")) for document in case.state.store.add_ons if _goes_on(case, document)
+    ]
+
+
+def _goes_on(case: Case, document: Mapping[str, Any]) -> bool:
+    end = read_day((document.get("data") or {}).get("end"))
+    return document.get("status", "active") == "active" and (end is None or end > case.today)
+
+
+def _sold(case: Case, document: Mapping[str, Any], key: str) -> Offer:
+    """The catalog item of a subscription's offer or add-on: as stored inside it, in full from the catalog."""
+    inside = (document.get("data") or {}).get(key)
+    offer = read_offer(inside if isinstance(inside, Mapping) else {})
+    return offer if offer.bundles else case.catalog.items.get(offer.ref, offer)
+
+
+def base_plans(case: Case, subscription: Subscribed) -> list[SubscribedPlan]:
+    """The rate plans of the present offers; without knowing those, the only one that is no add-on and no discount."""
+    live = subscription.live_plans(case.today)
+    ids = {plan_id for _, offer in current_offers(case) for plan_id in possible_plans(offer, case.catalog)}
+    found = [plan for plan in live if plan.plan_id in ids]
+    if found:
+        return found
+    add_ons = {plan_id for _, offer in current_add_ons(case) for plan_id in possible_plans(offer, case.catalog)}
+    rest = [
+        plan
+        for plan in live
+        if plan.plan_id not in add_ons and not all(charge.model.startswith("Discount") for charge in plan.charges)
+    ]
+    if len(rest) == 1:
+        return rest
+    names = ", ".join(f"“{plan.name}” ({plan.number})" for plan in rest) or "none"
+    message = f"Which rate plan is the present offer's cannot be told; candidates: {names}."
+    raise refuse("forSubscription", ProblemCode.CATALOG, message)
+
+
+def unfit_add_ons(case: Case, subscription: Subscribed, offer: Offer) -> list[SubscribedPlan]:
+    """The rate plans of add-ons that do not go with `offer`."""
+    fitting = offer.cross_sells
+    if fitting is None:
+        return []
+    unfit = [add_on for _, add_on in current_add_ons(case) if not {add_on.ref.id, add_on.path} & fitting]
+    ids = {plan_id for add_on in unfit for plan_id in possible_plans(add_on, case.catalog)}
+    return [plan for plan in subscription.live_plans(case.today) if plan.plan_id in ids]
+
+
+def possible_plans(offer: Offer, catalog: Catalog) -> set[str]:
+    """The ids of every rate plan that the offer may have led to at any time: what was sold may be sold no longer."""
+    return {
+        plan.id
+        for bundle in offer.bundles
+        for plan in catalog.rate_plans.get(catalog.products.get(bundle.product_path) or "", ())
+        if plan.name == bundle.rate_plan
+    }
+
+
+def held_item(case: Case, update_: ItemUpdate) -> Offer | None:
+    """The offer or add-on of the subscription that an update names: by its own id or by the catalog's."""
+    held = current_offers(case) if update_.record_type == "offer" else current_add_ons(case)
+    return next((offer for document, offer in held if update_.item.id in (document.get("id"), offer.ref.id)), None)
+
+
+def plans_to_remove(case: Case, subscription: Subscribed, update_: ItemUpdate) -> list[SubscribedPlan]:
+    """The rate plans in Zuora of what an update names. Raises CannotBePlacedError where there are none."""
+    held = held_item(case, update_)
+    if held is None:
+        message = f"The subscription holds no {update_.record_type} {update_.item.id}."
+        raise refuse("updates", ProblemCode.UNKNOWN, message)
+    ids = possible_plans(held, case.catalog)
+    found = [plan for plan in subscription.live_plans(case.today) if plan.plan_id in ids]
+    if not found:
+        message = f"{held.label}: Zuora has no rate plan of it in the subscription."
+        raise refuse("updates", ProblemCode.CATALOG, message)
+    return found
