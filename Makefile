@@ -59,7 +59,7 @@ check: $(VENV)/test.stamp ## Format, lint, types, import contracts and module si
 
 migration: $(VENV)/test.stamp ## Write the next migration from tables/: make migration m="why"
 	@$(BIN)/python tests/new_migration.py "$(m)"
-	@$(BIN)/ruff format -q sync_service/store/migrations && $(BIN)/ruff check -q --fix sync_service/migrations
+	@$(BIN)/ruff format -q sync_service/store/migrations && $(BIN)/ruff check -q --fix sync_service/store/migrations
 
 format: $(VENV)/test.stamp ## Put the code into its format
 	$(BIN)/ruff format .

@@ -18,6 +18,8 @@ from sync_service.store.tables import AdminSessionRow, AdminUserRow
 #: A log-in ends so long after it began, whatever happens, and so long after the last page.
 LIFETIME_MS = 12 * 3_600_000
 IDLE_MS = 3_600_000
+#: How long an ended log-in is remembered, so that a form sent too late still finds its person.
+_REMEMBERED_MS = 24 * 3_600_000
 #: How exactly the last page is remembered.
 _SEEN_EVERY_MS = 60_000
 
@@ -50,7 +52,8 @@ class SessionBook:
         with self._database.transaction() as session:
             now = session.now()
             ended = or_(
-                col(AdminSessionRow.began_at) <= now - LIFETIME_MS, col(AdminSessionRow.seen_at) <= now - IDLE_MS
+                col(AdminSessionRow.began_at) <= now - LIFETIME_MS - _REMEMBERED_MS,
+                col(AdminSessionRow.seen_at) <= now - IDLE_MS - _REMEMBERED_MS,
             )
             session.exec(delete(AdminSessionRow).where(ended))
             row = AdminSessionRow(token_hash=_hash(token), email=email, signed_on=signed_on, began_at=now, seen_at=now)
@@ -70,6 +73,12 @@ class SessionBook:
         if now - row.seen_at > _SEEN_EVERY_MS:
             self._note_seen(row.token_hash, now)
         return Person(user.email, Role(user.role), must_choose=not row.signed_on and user.password_until is not None)
+
+    def find_owner(self, token: str) -> str | None:
+        """Whose log-in this was, also after it has ended; None if it was closed or is forgotten."""
+        with self._database.reading() as session:
+            row = session.get(AdminSessionRow, _hash(token))
+        return row.email if row else None
 
     def close(self, token: str) -> None:
         """End the log-in. Repeatable."""

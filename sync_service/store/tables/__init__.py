@@ -5,6 +5,7 @@ Times of ours are milliseconds since 1970 in UTC by the database's clock.
 
 from sync_service.store.tables.access import (
     AdminActionRow,
+    AdminDraftRow,
     AdminSessionRow,
     AdminUserRow,
     OauthClientRow,
@@ -48,6 +49,7 @@ __all__ = [
     "AddOnRow",
     "AddressRow",
     "AdminActionRow",
+    "AdminDraftRow",
     "AdminSessionRow",
     "AdminUserRow",
     "AskRow",

@@ -76,6 +76,19 @@ class AdminSessionRow(SQLModel, table=True):
     seen_at: int = Field(sa_type=BigInteger, index=True)
 
 
+class AdminDraftRow(SQLModel, table=True):
+    """A form that arrived after its session had ended, until the person sends it again or an hour has passed."""
+
+    __tablename__ = "admin_draft"
+
+    #: Hash of what the browser holds.
+    token_hash: str = Field(primary_key=True, sa_type=Text)
+    email: str = Field(sa_type=Text)
+    #: Address and fields, encrypted under SECRET_KEY.
+    form: str = Field(sa_type=Text)
+    kept_at: int = Field(sa_type=BigInteger, index=True)
+
+
 class AdminActionRow(SQLModel, table=True):
     """Who did what in the admin pages or to their users. Only ever added to."""
 

@@ -30,6 +30,7 @@ from sync_service.web.admin import (
 from sync_service.web.admin.account import AccountPage
 from sync_service.web.admin.desk import Desk
 from sync_service.web.admin.door import Door
+from sync_service.web.admin.handover import Handover
 from sync_service.web.admin.login import LoginPage, PasswordCheck
 from sync_service.web.admin.progress import STEPS
 from sync_service.web.admin.sign_on import SignOn
@@ -60,17 +61,18 @@ def admin_blueprint(settings: Settings, database: Database, provider: Provider |
     """
     blueprint = Blueprint("admin", __name__, url_prefix="/admin")
     desk = Desk(settings=settings, database=database, seal=Seal(settings.secret_key))
-    _add_people(blueprint, settings, database, provider)
-    for part in (overview, subscriptions, asking, customers, history_pages, troubles, job_pages, upkeep):
+    handover = _add_people(blueprint, settings, database, provider)
+    for part in (overview, subscriptions, asking, customers, history_pages, troubles, job_pages):
         part.attach(blueprint, desk)
+    upkeep.attach(blueprint, desk, handover)
     _add_assets(blueprint)
     _add_words(blueprint)
     _add_errors(blueprint)
     return blueprint
 
 
-def _add_people(blueprint: Blueprint, settings: Settings, database: Database, provider: Provider | None) -> None:
-    """The door, the ways in, and the pages about those who may."""
+def _add_people(blueprint: Blueprint, settings: Settings, database: Database, provider: Provider | None) -> Handover:
+    """The check of every request, the ways in, and the pages about people; what hands them secrets."""
     passwords, name = settings.password_login, settings.oidc_name if provider else ""
     secure = settings.public_url.startswith("https://")
     door = Door(database, settings.secret_key, secure=secure, passwords=passwords)
@@ -81,7 +83,9 @@ def _add_people(blueprint: Blueprint, settings: Settings, database: Database, pr
         SignOn(settings, database, door, provider).attach(blueprint)
     AccountPage(database, door, check, passwords=passwords).attach(blueprint)
     decides = provider is not None and bool(settings.oidc_role_claim)
-    UsersPage(database, passwords=passwords, provider=name, provider_decides=decides).attach(blueprint)
+    handover = Handover(settings.secret_key, door)
+    UsersPage(database, handover, passwords=passwords, provider=name, provider_decides=decides).attach(blueprint)
+    return handover
 
 
 def _add_assets(blueprint: Blueprint) -> None:

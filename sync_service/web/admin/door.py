@@ -11,6 +11,7 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
+from sync_service.access.drafts import Draft, Drafts
 from sync_service.access.sessions import FormTokens, Person, SessionBook
 from sync_service.log import logger
 from sync_service.store.engine import Database
@@ -23,6 +24,10 @@ _STATIC = "admin.asset"
 _FOR_STRANGERS = ("admin.login", "admin.sign_on", "admin.signed_on")
 #: All that a temporary password opens.
 _FOR_NEWCOMERS = ("admin.account", "admin.choose", "admin.logout")
+#: Leads back to a form that was sent after the session had ended.
+DRAFT_COOKIE = "sync_draft"
+#: Forms that are not kept: they hold passwords, or mean nothing after a new log-in.
+_NOT_KEPT = ("admin.choose", "admin.leave", "admin.logout")
 
 View = Callable[..., Any]
 
@@ -35,6 +40,7 @@ class Door:
         self._secure = secure
         self._book = SessionBook(database, passwords=passwords)
         self._forms = FormTokens(secret_key)
+        self._drafts = Drafts(database, secret_key)
 
     def attach(self, blueprint: Blueprint) -> None:
         """Check every request of `blueprint`, and add the log-out address."""
@@ -42,6 +48,7 @@ class Door:
         blueprint.after_request(_keep_private)
         blueprint.context_processor(lambda: {"person": g.get("person"), "form_token": g.get("form_token", "")})
         blueprint.add_url_rule("/logout", "logout", self._logout, methods=["POST"])
+        blueprint.add_url_rule("/draft", "draft", self._show_draft)
 
     def let_in(
         self, email: str, wanted: str | None, *, signed_on: bool = False, note: str | None = None
@@ -51,7 +58,8 @@ class Door:
         before = request.cookies.get(COOKIE, "")
         if before:
             self._book.close(before)
-        answer = redirect(safe_next(wanted), 303)
+        has_draft = bool(request.cookies.get(DRAFT_COOKIE))
+        answer = redirect(url_for("admin.draft") if has_draft else safe_next(wanted), 303)
         self.set_cookie(answer, COOKIE, self._book.open(email, signed_on=signed_on, note=note))
         answer.delete_cookie(GUEST_COOKIE, path="/admin")
         return answer
@@ -82,13 +90,45 @@ class Door:
         cookie = request.cookies.get(COOKIE, "")
         person = self._book.find(cookie) if cookie else None
         if person is None:
-            return _send_to_login()
+            return self._send_to_login(cookie)
         g.person, g.form_token = person, self._forms.make(cookie)
         if request.method not in ("GET", "HEAD", "OPTIONS"):
             self.check_form(cookie)
         if person.must_choose and request.endpoint not in _FOR_NEWCOMERS:
             return redirect(url_for("admin.account"), 303)
         return None
+
+    def _send_to_login(self, cookie: str) -> AnyResponse:
+        if request.method == "GET" and request.headers.get("Accept", "").startswith("application/json"):
+            answer = make_response({"message": "You are logged out."}, 401)
+            answer.headers["WWW-Authenticate"] = 'Session realm="admin"'
+            return answer
+        wanted = request.full_path.rstrip("?") if request.method == "GET" else None
+        token = self._keep_draft(cookie) if request.method == "POST" else None
+        leave = redirect(url_for("admin.login", next=wanted, kept=1 if token else None), 303)
+        if token:
+            self.set_cookie(leave, DRAFT_COOKIE, token)
+        return leave
+
+    def _keep_draft(self, cookie: str) -> str | None:
+        """Keep the form at hand if it was ours and its person is known; the token that gives it back."""
+        if request.endpoint in _NOT_KEPT or not self._forms.is_right(cookie, request.form.get("form_token", "")):
+            return None
+        email = self._book.find_owner(cookie)
+        fields = tuple((name, value) for name, value in request.form.items(multi=True) if name != "form_token")
+        return self._drafts.keep(email, Draft(request.path, fields)) if email else None
+
+    def _show_draft(self) -> AnyResponse:
+        """The form that was sent too late, to be sent now or dropped. It is shown to its own person alone, once."""
+        token = request.cookies.get(DRAFT_COOKIE, "")
+        draft = self._drafts.read(token, who().email) if token else None
+        if draft is None:
+            answer = redirect(url_for("admin.overview"), 303)
+        else:
+            answer = make_response(render_template("admin/draft.html", draft=draft))
+            self._drafts.forget(token)
+        answer.delete_cookie(DRAFT_COOKIE, path="/admin")
+        return answer
 
     def _logout(self) -> AnyResponse:
         self._book.close(request.cookies.get(COOKIE, ""))
@@ -123,15 +163,6 @@ def safe_next(wanted: str | None) -> str:
     parts = urlsplit(wanted)
     inside = not parts.scheme and not parts.netloc and (parts.path == "/admin" or parts.path.startswith("/admin/"))
     return wanted if inside and not wanted.startswith("//") else home
-
-
-def _send_to_login() -> AnyResponse:
-    if request.method == "GET" and request.headers.get("Accept", "").startswith("application/json"):
-        answer = make_response({"message": "You are logged out."}, 401)
-        answer.headers["WWW-Authenticate"] = 'Session realm="admin"'
-        return answer
-    wanted = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("admin.login", next=wanted), 303)
 
 
 def _keep_private(answer: Response) -> Response:

@@ -27,14 +27,15 @@ from sync_service.store.engine import Database
 from sync_service.store.tables import JobRow
 from sync_service.web.admin.desk import Desk
 from sync_service.web.admin.door import operators_only, who
+from sync_service.web.admin.handover import Handover
 from sync_service.web.admin.job_views import view_job
 
 _LONGEST_NAME = 100
 
 
-def attach(blueprint: Blueprint, desk: Desk) -> None:
+def attach(blueprint: Blueprint, desk: Desk, handover: Handover) -> None:
     """The pages API clients and Settings."""
-    clients = _Clients(desk.database)
+    clients = _Clients(desk.database, handover)
     blueprint.get("/clients")(clients.clients)
     blueprint.post("/clients")(operators_only(clients.add))
     blueprint.post("/clients/<client_id>/<any(revoke,rotate):what>")(operators_only(clients.change))
@@ -59,16 +60,20 @@ def _worst_first(finding: Finding) -> int:
 
 
 class _Clients:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, handover: Handover) -> None:
         self._database = database
+        self._handover = handover
 
-    def clients(self, secret: tuple[str, str] | None = None) -> str:
-        """The list; `secret` is shown this once."""
+    def clients(self) -> str:
+        """The list, with the secret of the client that was just made."""
         return render_template(
-            "admin/clients.html", rows=list_clients(self._database), scopes=sorted(SCOPES), secret=secret
+            "admin/clients.html",
+            rows=list_clients(self._database),
+            scopes=sorted(SCOPES),
+            shown=self._handover.take("admin.clients"),
         )
 
-    def add(self) -> str:
+    def add(self) -> AnyResponse:
         """A new one, with its secret shown this once."""
         name, scopes = request.form.get("name", "").strip(), request.form.getlist("scope")
         if not name or len(name) > _LONGEST_NAME or not name.isprintable() or not scopes or set(scopes) - SCOPES:
@@ -78,15 +83,15 @@ class _Clients:
         except ClientNameTaken as error:
             raise BadRequest(str(error)) from None
         self._record("client added", f"{name} ({pair[0]})")
-        return self.clients(pair)
+        return self._handover.lead_to("admin.clients", *pair)
 
-    def change(self, client_id: str, what: str) -> AnyResponse | str:
+    def change(self, client_id: str, what: str) -> AnyResponse:
         """Refuse it from now on, or give it a new secret."""
         try:
             if what == "rotate":
-                pair = (client_id, rotate_secret(self._database, client_id))
+                secret = rotate_secret(self._database, client_id)
                 self._record("client secret rotated", client_id)
-                return self.clients(pair)
+                return self._handover.lead_to("admin.clients", client_id, secret)
             revoke_client(self._database, client_id)
         except ClientUnknown as error:
             raise NotFound(str(error)) from None

@@ -14,6 +14,7 @@ from sync_service.access.sessions import SessionBook
 from sync_service.access.users import LastOperator, Role, UserKnown, UserUnknown
 from sync_service.store.engine import Database
 from sync_service.web.admin.door import operators_only, who
+from sync_service.web.admin.handover import Handover
 
 Change = Callable[[Database, str, str], str]
 _DAYS = TEMPORARY_MS // 86_400_000
@@ -22,9 +23,12 @@ _DAYS = TEMPORARY_MS // 86_400_000
 class UsersPage:
     """`/admin/users`, for operators alone."""
 
-    def __init__(self, database: Database, *, passwords: bool, provider: str, provider_decides: bool) -> None:
-        """`provider`: what the identity provider is called, empty where there is none; whether it decides the roles."""
+    def __init__(
+        self, database: Database, handover: Handover, *, passwords: bool, provider: str, provider_decides: bool
+    ) -> None:
+        """`provider`: the name of the identity provider, empty if there is none; whether it decides the roles."""
         self._database = database
+        self._handover = handover
         self._book = SessionBook(database)
         self._passwords = passwords
         self._provider = provider
@@ -40,8 +44,7 @@ class UsersPage:
         )
         blueprint.add_url_rule("/users/password", "reset_user", operators_only(self._reset), methods=["POST"])
 
-    def _show(self, secret: tuple[str, str] | None = None) -> str:
-        """Everybody; `secret` is an email address and its temporary password, shown this once."""
+    def _show(self) -> str:
         with self._database.reading() as session:
             rows, now = people.list_users(session), session.now()
         return render_template(
@@ -51,7 +54,7 @@ class UsersPage:
             now=now,
             sessions=self._book.count(),
             roles=list(Role),
-            secret=secret,
+            shown=self._handover.take("admin.users"),
             days=_DAYS,
             passwords=self._passwords,
             provider=self._provider,
@@ -68,16 +71,17 @@ class UsersPage:
         except UserKnown as error:
             raise Conflict(str(error)) from None
         if password:
-            return self._show((normalise_email(email), password))
+            return self._handover.lead_to("admin.users", normalise_email(email), password)
         flash(f"{normalise_email(email)} may come in with {self._provider}.")
         return redirect(url_for("admin.users"), 303)
 
-    def _reset(self) -> str:
+    def _reset(self) -> AnyResponse:
         if not self._passwords:
             raise BadRequest("Nobody comes in by a password here.")
         email = normalise_email(request.form.get("email", ""))
         try:
-            return self._show((email, people.reset_password(self._database, email, actor=who().email)))
+            password = people.reset_password(self._database, email, actor=who().email)
+            return self._handover.lead_to("admin.users", email, password)
         except UserUnknown as error:
             raise NotFound(str(error)) from None
 

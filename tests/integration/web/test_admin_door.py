@@ -18,7 +18,14 @@ from sync_service.access.users import Role, disable_user, put_user
 from sync_service.cli.main import main
 from sync_service.store.engine import Database, connect
 from sync_service.store.schema import upgrade
-from sync_service.store.tables import AdminActionRow, AdminSessionRow, AdminUserRow, SyncRequestRow
+from sync_service.store.tables import (
+    AdminActionRow,
+    AdminDraftRow,
+    AdminSessionRow,
+    AdminUserRow,
+    OauthClientRow,
+    SyncRequestRow,
+)
 from sync_service.web.admin.login import LIMIT
 from tests.integration.web.admin import PASSWORD, Visitor, form_token, put_subscription, visit
 
@@ -268,3 +275,68 @@ def test_a_short_password_is_refused(sqlite_database: Database) -> None:
 
 def _plain(page: str) -> str:
     return re.sub(r'value="[0-9a-f]{64}"', "", page)
+
+
+def end_sessions_of_everybody(database: Database) -> None:
+    with database.transaction() as session:
+        session.exec(update(AdminSessionRow).values(seen_at=AdminSessionRow.seen_at - IDLE_MS))
+
+
+def test_a_form_sent_after_the_session_ended_is_kept_until_the_person_is_back(database: Database) -> None:
+    visitor = visit(database, Role.OPERATOR)
+    form = {
+        "name": "Shop <b>",
+        "scope": ["api/objects:read", "api/subscription:sync"],
+        "form_token": "",
+        "note": "é\n1",
+    }
+    form["form_token"] = form_token(visitor.get("/clients"))
+    end_sessions_of_everybody(database)
+
+    late = visitor.client.post("/admin/clients", data=form)
+    login = visitor.client.get(late.location)
+    back = visitor.log_in("operator@example.com")
+    kept = visitor.client.get(back.location)
+
+    assert visitor.web.rows(OauthClientRow) == []
+    assert "What you typed is kept" in login.text
+    assert (back.status_code, back.location) == (303, "/admin/draft")
+    assert 'action="/admin/clients"' in kept.text
+    assert 'value="Shop &lt;b&gt;"' in kept.text
+    assert kept.text.count('name="scope"') == 2
+    assert "é\n1" in kept.text
+    assert visitor.get("/draft").location == "/admin/"
+    assert "Shop" not in str(visitor.web.rows(AdminDraftRow))
+
+
+def test_a_kept_form_is_shown_to_nobody_else(sqlite_database: Database) -> None:
+    visitor = visit(sqlite_database, Role.OPERATOR)
+    put_user(sqlite_database, "eve@example.com", Role.VIEWER, PASSWORD, actor="test")
+    form = {"name": "Secret plan", "form_token": form_token(visitor.get("/clients"))}
+    end_sessions_of_everybody(sqlite_database)
+    visitor.client.post("/admin/clients", data=form)
+
+    visitor.log_in("eve@example.com")
+
+    assert visitor.get("/draft").location == "/admin/"
+
+
+@pytest.mark.parametrize("token", ["", "0" * 64])
+def test_a_form_that_was_not_ours_is_not_kept(sqlite_database: Database, token: str) -> None:
+    visitor = visit(sqlite_database, Role.OPERATOR)
+    end_sessions_of_everybody(sqlite_database)
+
+    visitor.client.post("/admin/clients", data={"name": "Evil", "form_token": token})
+
+    assert visitor.web.rows(AdminDraftRow) == []
+    assert visitor.log_in("operator@example.com").location == "/admin/"
+
+
+def test_passwords_are_not_kept(sqlite_database: Database) -> None:
+    visitor = visit(sqlite_database, Role.OPERATOR)
+    form = {"current": PASSWORD, "new": "x" * 20, "again": "x" * 20, "form_token": form_token(visitor.get("/account"))}
+    end_sessions_of_everybody(sqlite_database)
+
+    visitor.client.post("/admin/account/password", data=form)
+
+    assert visitor.web.rows(AdminDraftRow) == []

@@ -120,17 +120,22 @@ def test_a_client_is_made_with_a_secret_shown_once_and_revoked(database: Databas
     visitor = visit(database, Role.OPERATOR)
     form = {"name": "Salesforce <b>", "scope": "api/objects:read"}
 
-    shown = visitor.post("/clients", form).text
+    made = visitor.post("/clients", form)
+    shown = visitor.get("/clients").text
 
+    assert (made.status_code, made.location) == (303, "/admin/clients")
     secret = re.search(r'client_secret</dt><dd class="key">([^<]+)', shown)
     (client,) = visitor.web.rows(OauthClientRow)
     assert secret
     login = {"grant_type": "client_credentials", "client_id": client.client_id, "client_secret": secret[1]}
     assert visitor.client.post("/oauth2/token", data=login).status_code == 200
-    assert secret[1] not in visitor.get("/clients").text
+    reloaded = visitor.get("/clients").text
+    assert secret[1] not in reloaded
+    assert "was shown once and is not shown again" in reloaded
     assert visitor.post("/clients", form).status_code == 400
     assert visitor.post("/clients", {"name": "x", "scope": "everything"}).status_code == 400
-    rotated = visitor.post(f"/clients/{client.client_id}/rotate").text
+    visitor.post(f"/clients/{client.client_id}/rotate")
+    rotated = visitor.get("/clients").text
     assert visitor.client.post("/oauth2/token", data=login).status_code == 401
     assert "client_secret" in rotated
     assert visitor.post(f"/clients/{client.client_id}/revoke").status_code == 303
