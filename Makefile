@@ -3,11 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST ?= $(BIN)/pytest
-# Tests that start no service of many processes, so that two of them may run at the same time.
-SIDE_BY_SIDE := tests/unit tests/situations tests/integration tests/broken tests/soak
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test screenshots bench soak check migration format clean
+.PHONY: help demo run test test-long screenshots bench soak check migration format clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,16 +28,14 @@ demo: $(VENV)/run.stamp ## The whole product against a Zuora tenant on this mach
 run: $(VENV)/run.stamp ## Start web, worker and scheduler with the embedded database
 	@$(BIN)/sync-service run
 
-test: $(VENV)/test.stamp ## Run every test
+test: $(VENV)/test.stamp ## Run every test, two at a time (ARGS=tests/unit runs a part)
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && echo "Installing Chromium for the browser tests (once) ..." \
 		&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
 		|| echo "NO CHROMIUM HERE: the admin pages will not be tried in a browser"
-ifdef ARGS
-	$(PYTEST) $(ARGS)
-else
-	$(PYTEST) -n 2 $(SIDE_BY_SIDE)
-	$(PYTEST) $(addprefix --ignore=,$(SIDE_BY_SIDE))
-endif
+	$(PYTEST) $(if $(ARGS),$(ARGS),-n 2 --dist loadgroup --durations 15)
+
+test-long: $(VENV)/test.stamp ## Look for what no test has found yet: many and new examples for each property (an hour)
+	$(PYTEST) -n 2 -m hypothesis --hypothesis-profile long --timeout 3600
 
 screenshots: $(VENV)/test.stamp ## Take the pictures of the documentation anew, in a real browser
 	SCREENSHOTS=docs/screenshots $(PYTEST) tests/browser/test_pictures.py

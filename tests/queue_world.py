@@ -1,26 +1,20 @@
-"""How tests look at the queue and move its time: rows as they stand, leases that end now, backoffs that are over.
-
-Its databases are emptied and used again: on PostgreSQL making one takes longer than most tests.
-"""
+"""How tests look at the queue and move its time: rows as they stand, leases that end now, backoffs that are over."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Barrier
 from time import monotonic, sleep
 from typing import Any
 
-import pytest
-from sqlalchemy import create_engine, text
-from sqlmodel import SQLModel
+from sqlalchemy import text
 
 from sync_service.queue import requests as queue
 from sync_service.queue.backlog import read_request
 from sync_service.queue.limit import Share
 from sync_service.queue.requests import Cause, Claim, Kind, Priority
-from sync_service.store.engine import Database, connect
+from sync_service.store.engine import Database
 from sync_service.store.tables import SyncRequestRow
 from sync_service.subscription.zuora import Trigger
 
@@ -29,44 +23,6 @@ CALLOUT = Cause(Trigger.CALLOUT)
 A_MINUTE = 60_000
 #: What these tests fill.
 TABLES = ("sync_request", "sync_cause", "sync_run", "zuora_limit", "zuora_lease", "job", "store_tenant", "throttle")
-_POSTGRES_NAME = "queue_world"
-
-
-def _open_postgres(server: str) -> Database:
-    """The one database of these tests on `server`, made when first asked for, without rows."""
-    base, _, query = server.partition("?")
-    database = connect(base.rsplit("/", 1)[0] + f"/{_POSTGRES_NAME}" + (f"?{query}" if query else ""), pool_size=20)
-    maintenance = create_engine(
-        server.replace("postgresql://", "postgresql+psycopg://", 1), isolation_level="AUTOCOMMIT"
-    )
-    with maintenance.connect() as connection:
-        known = connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": _POSTGRES_NAME})
-        if known.first() is None:
-            connection.execute(text(f"CREATE DATABASE {_POSTGRES_NAME}"))
-            SQLModel.metadata.create_all(database.engine)
-    maintenance.dispose()
-    empty(database)
-    return database
-
-
-@pytest.fixture
-def reused_postgres(postgres_server: str) -> Iterator[Database]:
-    """PostgreSQL alone, for what SQLite's single writer makes impossible."""
-    database = _open_postgres(postgres_server)
-    yield database
-    database.engine.dispose()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def reused_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A database of each kind with all tables and no rows."""
-    if request.param == "sqlite":
-        database = connect(f"sqlite:///{tmp_path / 'store.db'}", pool_size=20)
-        SQLModel.metadata.create_all(database.engine)
-    else:
-        database = _open_postgres(request.getfixturevalue("postgres_server"))
-    yield database
-    database.engine.dispose()
 
 
 def empty(database: Database) -> None:

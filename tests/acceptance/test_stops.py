@@ -11,8 +11,7 @@ from click.testing import CliRunner, Result
 from sync_service.cli.main import main
 from sync_service.queue.held import ALWAYS_ALLOWED
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
-from sync_service.store.engine import connect
-from sync_service.store.schema import upgrade
+from sync_service.store.engine import Database
 from sync_service.subscription.zuora import Trigger
 from sync_service.sync.worker import Worker
 from tests.acceptance.comparing import find_stale
@@ -62,15 +61,12 @@ class Company:
 
 
 @pytest.fixture
-def company(database_url: str) -> Iterator[Company]:
-    database = connect(database_url, pool_size=20)
-    upgrade(database)
+def company(database: Database, database_url: str) -> Iterator[Company]:
     with open_world(database, bulk=BULK) as world:
         company = Company(world, database_url)
         world.sync(*NUMBERS)
         assert company.with_status("active") == set(NUMBERS)
         yield company
-    database.engine.dispose()
 
 
 def test_of_an_answer_that_cancels_everything_fifty_plans_pass_and_people_decide_on_the_rest(company: Company) -> None:

@@ -17,6 +17,13 @@ VIEWER = "vera.viewer@example.com"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What plays on the one stage is for one process, however many run the tests."""
+    for item in items:
+        if "stage" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("stage"))
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The browser's program; `make test` installs Debian's package where it is missing and that is allowed."""

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import SQLModel
 from werkzeug.serving import make_server
 
 from sync_service.access.users import Role, put_user
@@ -26,6 +25,7 @@ from sync_service.store.tables import (
     SyncRunRow,
     ZuoraLinkRow,
 )
+from tests.databases import new_sqlite
 
 TEXTS = {
     "html": "</td></table></main><img src='http://127.0.0.1:9/x' onerror='alert(1)'><script>alert(1)</script>",
@@ -44,8 +44,7 @@ _COLUMN = 500
 @contextmanager
 def serve_hostile(folder: Path, email: str, password: str) -> Iterator[tuple[str, list[str]]]:
     """The service in a thread on such a store: its address, and the paths of all pages that show something of it."""
-    database = connect(f"sqlite:///{folder / 'hostile.db'}")
-    SQLModel.metadata.create_all(database.engine)
+    database = connect(new_sqlite(folder / "hostile.db"))
     put_user(database, email, Role.OPERATOR, password, actor="test")
     paths = [path for name, text in TEXTS.items() for path in _put(database, name, text)]
     app = create_app(Settings(secret_key="k" * 40), database, check=lambda _: None)

@@ -8,20 +8,19 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page
-from sqlmodel import SQLModel
 from werkzeug.serving import make_server
 
 from sync_service.app import create_app
 from sync_service.settings import Settings
 from sync_service.store.engine import connect
+from tests.databases import new_sqlite
 from tests.openid_provider import PASSWORD, OpenidProvider
 
 
 @pytest.fixture(scope="module")
 def home(openid_provider: OpenidProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The service at the address that the provider knows."""
-    database = connect(f"sqlite:///{tmp_path_factory.mktemp('service') / 'store.db'}")
-    SQLModel.metadata.create_all(database.engine)
+    database = connect(new_sqlite(tmp_path_factory.mktemp("service") / "store.db"))
     settings = Settings(secret_key="k" * 40, **openid_provider.settings)
     port = urlsplit(openid_provider.public_url).port or 0
     server = make_server("127.0.0.1", port, create_app(settings, database, check=lambda _: None), threaded=True)

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from threading import Thread
 
 import pytest
-from sqlmodel import SQLModel
 
 from sync_service.access.users import Role
 from sync_service.queue.history import read_causes
-from sync_service.store.engine import Database, connect
+from sync_service.store.engine import Database
 from sync_service.sync.worker import Worker
 from tests.integration.web.admin import Visitor, visit
 from tests.integration.web.conftest import Web, build
@@ -62,15 +61,12 @@ class Crowd:
 
 
 @pytest.fixture
-def crowd(database_url: str) -> Iterator[Crowd]:
-    database: Database = connect(database_url, pool_size=20)
-    SQLModel.metadata.create_all(database.engine)
+def crowd(database: Database) -> Iterator[Crowd]:
     with open_world(database) as world:
         world.subscribe(*NUMBERS)
         world.sync(*NUMBERS)
         world.execute("DELETE FROM limio_event")
         yield Crowd(world)
-    database.engine.dispose()
 
 
 def test_asked_for_in_three_ways_before_anybody_works_it_is_one_run_that_names_them_all(crowd: Crowd) -> None:

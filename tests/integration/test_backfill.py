@@ -21,18 +21,15 @@ from sync_service.jobs.backfill.story import Backfill, Ending, Standing
 from sync_service.queue import jobs
 from sync_service.queue.requests import Kind, fail
 from sync_service.settings import Settings
-from sync_service.store.engine import Database, connect
-from sync_service.store.schema import upgrade
+from sync_service.store.engine import Database
 from sync_service.store.tables import SubscriptionRow
 from sync_service.sync.story import SyncContext
 from sync_service.sync.worker import Worker
 from sync_service.zuora.client import ZuoraClient
-from tests.queue_world import execute, finish, retry_later, reused_database, rows, take
+from tests.queue_world import execute, finish, retry_later, rows, take
 from tests.sweep_world import World, open_world
 from zuora_emulator.bulk import Bulk
 from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
-
-queue_database = reused_database
 
 BULK = 12
 #: The numbers that the emulator gives its bulk.
@@ -317,87 +314,87 @@ def test_standard_input_is_read_once_and_known_in_length() -> None:
 # --- the queue ------------------------------------------------------------------------------------------------------
 
 
-def test_no_more_is_asked_for_at_a_time_than_the_window(queue_database: Database) -> None:
+def test_no_more_is_asked_for_at_a_time_than_the_window(database: Database) -> None:
     numbers = [f"A-S{place:05}" for place in range(500)]
     most = 0
 
     def tell(_: Standing) -> None:
         nonlocal most
-        ((waiting,),) = rows(queue_database, "SELECT count(*) FROM sync_request WHERE due_at IS NOT NULL")
+        ((waiting,),) = rows(database, "SELECT count(*) FROM sync_request WHERE due_at IS NOT NULL")
         most = max(most, waiting)
-        settle_all(queue_database)
+        settle_all(database)
 
     source = Listed(numbers)
-    ending = run(queue_only(queue_database), lambda _: source, tell, window=100)
+    ending = run(queue_only(database), lambda _: source, tell, window=100)
 
     assert ending.standing.done == 500
     assert most == 100
     assert source.closed
 
 
-def test_what_is_tried_again_holds_up_nobody(queue_database: Database) -> None:
+def test_what_is_tried_again_holds_up_nobody(database: Database) -> None:
     """Ten that fail do not use up a window of ten."""
     stop = threading.Event()
     told: list[Standing] = []
 
     def tell(standing: Standing) -> None:
         told.append(standing)
-        for claim in take(queue_database, 500):
+        for claim in take(database, 500):
             if claim.key.startswith("BAD"):
-                retry_later(queue_database, claim)
+                retry_later(database, claim)
             else:
-                finish(queue_database, claim)
+                finish(database, claim)
         if standing.done == 30:
             stop.set()
 
     numbers = [f"BAD-{place}" for place in range(10)] + [f"GOOD-{place}" for place in range(30)]
-    ending = run(queue_only(queue_database), lambda _: Listed(numbers), tell, stop=stop, window=10)
+    ending = run(queue_only(database), lambda _: Listed(numbers), tell, stop=stop, window=10)
 
     assert not ending.complete
     assert (ending.standing.done, ending.standing.backing_off) == (30, 10)
 
 
-def test_the_requests_are_those_of_a_job_and_read_everything(queue_database: Database) -> None:
+def test_the_requests_are_those_of_a_job_and_read_everything(database: Database) -> None:
     stop = threading.Event()
 
-    run(queue_only(queue_database), lambda _: Listed(["A-S1"]), lambda _: stop.set(), stop=stop)
+    run(queue_only(database), lambda _: Listed(["A-S1"]), lambda _: stop.set(), stop=stop)
 
-    assert rows(queue_database, 'SELECT key, priority, "full" FROM sync_request') == [("A-S1", 2, 1)]
-    ((trigger, actor),) = rows(queue_database, "SELECT trigger, actor FROM sync_cause")
+    assert rows(database, 'SELECT key, priority, "full" FROM sync_request') == [("A-S1", 2, 1)]
+    ((trigger, actor),) = rows(database, "SELECT trigger, actor FROM sync_cause")
     assert trigger == "backfill"
     assert actor.startswith("ada (backfill ")
 
 
-def test_stopped_it_keeps_its_place_and_lets_go_of_the_job(queue_database: Database) -> None:
-    context, stop = queue_only(queue_database), threading.Event()
+def test_stopped_it_keeps_its_place_and_lets_go_of_the_job(database: Database) -> None:
+    context, stop = queue_only(database), threading.Event()
     first = run(context, lambda _: Listed(["A-S1", "A-S2"]), lambda _: stop.set(), stop=stop)
     assert not first.complete
-    settle_all(queue_database)
+    settle_all(database)
 
     second = run(context, lambda _: Listed(["A-S1", "A-S2"]))
 
     assert second.complete
     assert second.standing.done == 2
-    assert rows(queue_database, "SELECT max(requested_seq) FROM sync_request") == [(1,)]
+    assert rows(database, "SELECT max(requested_seq) FROM sync_request") == [(1,)]
 
 
-def test_a_pause_from_elsewhere_stops_it_and_the_same_command_goes_on(queue_database: Database) -> None:
-    context = queue_only(queue_database)
+def test_a_pause_from_elsewhere_stops_it_and_the_same_command_goes_on(database: Database) -> None:
+    context = queue_only(database)
 
     def pause(_: Standing) -> None:
-        with queue_database.transaction() as session:
+        with database.transaction() as session:
             jobs.pause(session, "backfill")
 
     paused = run(context, lambda _: Listed(["A-S1"]), pause)
     assert (paused.complete, paused.paused) == (False, True)
-    settle_all(queue_database)
+    settle_all(database)
 
     assert run(context, lambda _: Listed(["A-S1"])).complete
 
 
-def test_two_processes_are_not_at_one_backfill(queue_database: Database) -> None:
-    jobs.ensure_job(queue_database, "backfill")
-    assert jobs.take(queue_database, "backfill") is not None
+def test_two_processes_are_not_at_one_backfill(database: Database) -> None:
+    jobs.ensure_job(database, "backfill")
+    assert jobs.take(database, "backfill") is not None
     given_up = threading.Event()
     told: list[Standing] = []
 
@@ -406,52 +403,52 @@ def test_two_processes_are_not_at_one_backfill(queue_database: Database) -> None
         given_up.set()
 
     with pytest.raises(BusyError, match="Another process"):
-        run(queue_only(queue_database), lambda _: Listed(["A-S1"]), tell, stop=given_up)
+        run(queue_only(database), lambda _: Listed(["A-S1"]), tell, stop=given_up)
     assert "waiting" in (told[0].obstacle or "")
 
 
-def test_a_failure_that_somebody_has_put_right_since_is_none(queue_database: Database) -> None:
-    context, stop = queue_only(queue_database), threading.Event()
+def test_a_failure_that_somebody_has_put_right_since_is_none(database: Database) -> None:
+    context, stop = queue_only(database), threading.Event()
 
     def give_up(_: Standing) -> None:
-        for claim in take(queue_database, 10):
-            with queue_database.transaction() as session:
+        for claim in take(database, 10):
+            with database.transaction() as session:
                 fail(session, claim, error="no hope")
 
     ending = run(context, lambda _: Listed(["A-S1", "A-S2"]), give_up, stop=stop)
     assert {each.key: each.reason for each in ending.ledger.read_failures()} == {"A-S1": "no hope", "A-S2": "no hope"}
 
-    execute(queue_database, "UPDATE sync_request SET done_seq = 1, failed_seq = 0 WHERE key = 'A-S1'")
+    execute(database, "UPDATE sync_request SET done_seq = 1, failed_seq = 0 WHERE key = 'A-S1'")
 
     assert [each.key for each in ending.ledger.read_failures()] == ["A-S2"]
     assert ending.ledger.tally().done == 1
 
 
-def test_more_failures_than_one_page_are_all_told(queue_database: Database) -> None:
+def test_more_failures_than_one_page_are_all_told(database: Database) -> None:
     numbers = [f"A-S{place:05}" for place in range(1_100)]
 
     def give_up(_: Standing) -> None:
         execute(
-            queue_database,
+            database,
             "UPDATE sync_request SET failed_seq = requested_seq, due_at = NULL, waiting_since = NULL,"
             " last_error = 'no hope' WHERE due_at IS NOT NULL",
         )
 
-    ending = run(queue_only(queue_database), lambda _: Listed(numbers), give_up)
+    ending = run(queue_only(database), lambda _: Listed(numbers), give_up)
 
     assert [each.key for each in ending.ledger.read_failures()] == numbers
     assert ending.standing.failed == 1_100
 
 
-def test_the_same_keys_under_another_kind_are_another_request(queue_database: Database) -> None:
+def test_the_same_keys_under_another_kind_are_another_request(database: Database) -> None:
     """An alias that a file names and a number of the same text are told apart."""
-    with queue_database.transaction() as session:
+    with database.transaction() as session:
         session.add(SubscriptionRow(id="sub-1", reference="KNOWN", document={}))
     stop = threading.Event()
 
-    run(queue_only(queue_database), lambda _: file_of("KNOWN", "UNKNOWN"), lambda _: stop.set(), stop=stop)
+    run(queue_only(database), lambda _: file_of("KNOWN", "UNKNOWN"), lambda _: stop.set(), stop=stop)
 
-    assert sorted(rows(queue_database, "SELECT kind, key FROM sync_request")) == [
+    assert sorted(rows(database, "SELECT kind, key FROM sync_request")) == [
         (Kind.ALIAS, "UNKNOWN"),
         (Kind.SUBSCRIPTION, "KNOWN"),
     ]
@@ -461,16 +458,14 @@ def test_the_same_keys_under_another_kind_are_another_request(queue_database: Da
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Iterator[Callable[..., Result]]:
+def command(sqlite_url: str, sqlite_database: Database, tmp_path: Path) -> Iterator[Callable[..., Result]]:
     """`sync-service backfill` against a tenant with one subscription, on a store that Limio loads `A-S1` into."""
-    database = connect(f"sqlite:///{tmp_path / 'store.db'}")
-    upgrade(database)
     empty = tmp_path / "numbers.txt"
     empty.touch()
-    with open_world(database) as world:
+    with open_world(sqlite_database) as world:
         world.subscribe("A-S1")
         environ = {
-            "DATABASE_URL": f"sqlite:///{tmp_path / 'store.db'}",
+            "DATABASE_URL": sqlite_url,
             "ZUORA_BASE_URL": world.zuora.url,
             "ZUORA_CLIENT_ID": CLIENT_ID,
             "ZUORA_CLIENT_SECRET": CLIENT_SECRET,
@@ -485,7 +480,6 @@ def command(tmp_path: Path) -> Iterator[Callable[..., Result]]:
             return told
 
         yield run
-    database.engine.dispose()
 
 
 def test_into_a_store_without_limios_objects_nothing_is_imported_unless_somebody_says_so(

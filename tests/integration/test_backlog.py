@@ -11,15 +11,12 @@ from tests.queue_world import (
     expire_leases,
     fail,
     retry_later,
-    reused_database,
     row,
     rows,
     take_one,
     want,
 )
 from tests.queue_world import finish as finish_alone
-
-database = reused_database
 
 DAY_MS = 86_400_000
 

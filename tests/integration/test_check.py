@@ -17,7 +17,6 @@ from sync_service.queue import jobs
 from sync_service.queue.findings import Finding, Verdict, as_progress, from_progress, has_failed
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, connect
-from sync_service.store.schema import upgrade
 from sync_service.store.tables import CalloutRow, JobRow
 from sync_service.zuora.client import ZuoraClient
 from tests.queue_world import execute
@@ -30,18 +29,9 @@ CONFIGURED = {"callout_username": "zuora", "callout_password": "secret"}
 
 
 @pytest.fixture
-def installed(tmp_path: Path) -> Iterator[Database]:
-    """The embedded database with its migrations."""
-    database = connect(f"sqlite:///{tmp_path / 'store.db'}")
-    upgrade(database)
-    yield database
-    database.engine.dispose()
-
-
-@pytest.fixture
-def world(installed: Database) -> Iterator[World]:
+def world(sqlite_database: Database) -> Iterator[World]:
     """A tenant in London with some subscriptions, and everything as it should be."""
-    with open_world(installed, bulk=Bulk(count=5), **CONFIGURED) as world:
+    with open_world(sqlite_database, bulk=Bulk(count=5), **CONFIGURED) as world:
         note_callouts(world.database, "accepted")
         jobs.ensure_job(world.database, "calendar")
         execute(world.database, "UPDATE job SET last_ended = {now}")
@@ -94,9 +84,9 @@ def test_where_everything_is_right_nothing_fails_and_every_part_is_named(world: 
     assert not has_failed(found.values())
 
 
-def test_every_complaint_names_a_remedy(installed: Database) -> None:
+def test_every_complaint_names_a_remedy(sqlite_database: Database) -> None:
     """An installation on which nothing was set up."""
-    findings = list(check_everything(installed, Settings(), None))
+    findings = list(check_everything(sqlite_database, Settings(), None))
 
     assert all(each.remedy for each in findings if each.verdict in (Verdict.WARNING, Verdict.FAILED))
     assert "ZUORA_CLIENT_ID" in (by_name(findings)["zuora"].remedy or "")
@@ -165,8 +155,8 @@ def test_without_object_query_it_still_works_with_less(world: World) -> None:
     assert found["time zone"].verdict is Verdict.NOT_CHECKED
 
 
-def test_an_empty_tenant_fails_in_nothing(installed: Database) -> None:
-    with open_world(installed) as world:
+def test_an_empty_tenant_fails_in_nothing(sqlite_database: Database) -> None:
+    with open_world(sqlite_database) as world:
         found = check(world)
 
         assert found["permission: subscription"].verdict is Verdict.OK
@@ -203,8 +193,11 @@ def test_it_leaves_no_place_taken(world: World) -> None:
 # --- the store ------------------------------------------------------------------------------------------------------
 
 
-def test_a_database_without_migrations_is_all_that_is_told(sqlite_database: Database) -> None:
-    found = by_name(check_everything(sqlite_database, Settings(), None))
+def test_a_database_without_migrations_is_all_that_is_told(tmp_path: Path) -> None:
+    database = connect(f"sqlite:///{tmp_path / 'empty.db'}")
+
+    found = by_name(check_everything(database, Settings(), None))
+    database.engine.dispose()
 
     assert found["migrations"].verdict is Verdict.FAILED
     assert "db upgrade" in (found["migrations"].remedy or "")

@@ -15,12 +15,8 @@ from tests.queue_world import (
     A_MINUTE,
     at_once,
     execute,
-    reused_database,
-    reused_postgres,
     wait_for_a_waiting_statement,
 )
-
-database, postgres = reused_database, reused_postgres
 
 NAME = "full sweep"
 

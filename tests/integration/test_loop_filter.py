@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlmodel import SQLModel
 
 from sync_service.settings import Settings
 from sync_service.store import tables  # noqa: F401 - registers the tables
 from sync_service.store.engine import connect
 from sync_service.sync.story import SyncContext
+from tests.databases import new_sqlite
 from tests.integration.web.conftest import ZUORA, Web, build
 from tests.sweep_world import World, open_world
 from zuora_emulator.fields import Refused
@@ -109,9 +109,7 @@ class Loop:
 @contextmanager
 def open_loop(folder: Path, seed: int) -> Iterator[Loop]:
     """Both services have read the three subscriptions once."""
-    databases = [connect(f"sqlite:///{folder / name}") for name in ("filtering.db", "taking-all.db")]
-    for database in databases:
-        SQLModel.metadata.create_all(database.engine)
+    databases = [connect(new_sqlite(folder / name)) for name in ("filtering.db", "taking-all.db")]
     with open_world(databases[0]) as world:
         world.zuora.emulator.callouts.change(account_events=True, drop_rate=1.0)
         world.subscribe(*NUMBERS)

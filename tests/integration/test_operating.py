@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +20,6 @@ from sync_service.queue.history import plan_as_json
 from sync_service.queue.limit import Share, note_tenant_error
 from sync_service.queue.requests import Cause, Kind, Priority
 from sync_service.store.engine import Database, connect
-from sync_service.store.schema import upgrade
 from sync_service.store.tables import CalloutRow, CustomerRow, JobRow, SubscriptionRow, SyncRunRow
 from sync_service.subscription.plan import FieldChange, SyncPlan, Update
 from sync_service.subscription.zuora import Trigger
@@ -60,15 +58,14 @@ class Console:
 @contextmanager
 def installed(url: str) -> Iterator[Console]:
     database = connect(url)
-    upgrade(database)
     yield Console(database, url)
     database.engine.dispose()
 
 
 @pytest.fixture
-def console(tmp_path: Path) -> Iterator[Console]:
+def console(sqlite_url: str) -> Iterator[Console]:
     """With the embedded database."""
-    with installed(f"sqlite:///{tmp_path / 'store.db'}") as console:
+    with installed(sqlite_url) as console:
         yield console
 
 

@@ -17,8 +17,7 @@ from sync_service.app import create_app
 from sync_service.cli.main import main
 from sync_service.operations.check.callouts import check_provisioned
 from sync_service.settings import load_settings
-from sync_service.store.engine import Database, connect
-from sync_service.store.schema import upgrade
+from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow
 from tests.sweep_world import World, open_world
 from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
@@ -72,16 +71,8 @@ class Connected:
 
 
 @pytest.fixture
-def migrated(tmp_path: Path) -> Iterator[Database]:
-    database = connect(f"sqlite:///{tmp_path / 'store.db'}")
-    upgrade(database)
-    yield database
-    database.engine.dispose()
-
-
-@pytest.fixture
-def connected(migrated: Database, tmp_path: Path) -> Iterator[Connected]:
-    with open_world(migrated) as world:
+def connected(sqlite_database: Database, tmp_path: Path) -> Iterator[Connected]:
+    with open_world(sqlite_database) as world:
         world.subscribe("A-S1", "A-S2")
         environ = {
             "DATABASE_URL": f"sqlite:///{tmp_path / 'store.db'}",
@@ -92,7 +83,7 @@ def connected(migrated: Database, tmp_path: Path) -> Iterator[Connected]:
             "CALLOUT_PASSWORD": "correct horse",
             "SECRET_KEY": "k" * 40,
         }
-        app = create_app(load_settings(environ), migrated)
+        app = create_app(load_settings(environ), sqlite_database)
         server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=QuietHandler)
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()

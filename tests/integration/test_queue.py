@@ -25,8 +25,6 @@ from tests.queue_world import (
     finish,
     release,
     retry_later,
-    reused_database,
-    reused_postgres,
     row,
     rows,
     take,
@@ -34,8 +32,6 @@ from tests.queue_world import (
     wait_for_a_waiting_statement,
     want,
 )
-
-database, postgres = reused_database, reused_postgres
 
 
 def queue_many(database: Database, keys: list[str], priority: Priority = Priority.JOB) -> int:

@@ -12,9 +12,7 @@ from sqlmodel import SQLModel
 
 from sync_service.store.engine import Database, connect
 from tests.queue_model import World, explore
-from tests.queue_world import TABLES, reused_database
-
-database = reused_database
+from tests.queue_world import TABLES
 
 ONE_KEY: dict[str, str | None] = {"A": None}
 TWO_KEYS: dict[str, str | None] = {"A": None, "B": None}
@@ -70,9 +68,10 @@ def test_without_the_read_guard_an_older_read_of_the_customer_wins(copyable: Dat
         explore(world)
 
 
+@pytest.mark.hypothesis  # `given` inside of a test does not say so itself
 @pytest.mark.parametrize("customers", [ONE_KEY, TWO_KEYS_OF_ONE_CUSTOMER], ids=["one number", "one customer"])
 def test_long_walks_end_at_zuoras_newest_state(database: Database, customers: dict[str, str | None]) -> None:
-    @settings(max_examples=25, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(suppress_health_check=list(HealthCheck))
     @given(st.lists(st.integers(0, 2**16), min_size=5, max_size=45))
     def walk(choices: list[int]) -> None:
         world = World(database, customers, PLENTY)

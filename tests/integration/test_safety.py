@@ -17,10 +17,8 @@ from sync_service.store.tables import SyncRunRow
 from sync_service.subscription.plan import Cancel, Create, FieldChange, SyncPlan, Update
 from sync_service.subscription.zuora import Trigger
 from sync_service.web.waiting import Result, Ticket, read_result
-from tests.queue_world import at_once, execute, reused_database, rows, take
+from tests.queue_world import at_once, execute, rows, take
 from tests.sweep_world import World, open_world
-
-database = reused_database
 
 SHARE = Decimal("0.05")
 SWEEP = frozenset({Trigger.SWEEP})

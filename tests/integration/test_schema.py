@@ -14,8 +14,8 @@ from sync_service.store.engine import connect
 from sync_service.store.schema import check_schema, upgrade
 
 
-def test_migrations_make_the_tables_that_the_code_describes(database_url: str) -> None:
-    database = connect(database_url)
+def test_migrations_make_the_tables_that_the_code_describes(empty_database_url: str) -> None:
+    database = connect(empty_database_url)
 
     upgrade(database)
 
@@ -26,8 +26,8 @@ def test_migrations_make_the_tables_that_the_code_describes(database_url: str) -
     database.engine.dispose()
 
 
-def test_several_hosts_may_upgrade_at_once(database_url: str) -> None:
-    databases = [connect(database_url) for _ in range(4)]
+def test_several_hosts_may_upgrade_at_once(empty_database_url: str) -> None:
+    databases = [connect(empty_database_url) for _ in range(4)]
 
     with ThreadPoolExecutor(4) as pool:
         revisions = list(pool.map(upgrade, databases))
@@ -38,16 +38,16 @@ def test_several_hosts_may_upgrade_at_once(database_url: str) -> None:
         database.engine.dispose()
 
 
-def test_a_database_without_migrations_is_refused_with_the_remedy(database_url: str) -> None:
-    database = connect(database_url)
+def test_a_database_without_migrations_is_refused_with_the_remedy(empty_database_url: str) -> None:
+    database = connect(empty_database_url)
 
     with pytest.raises(SchemaOutdated, match="sync-service db upgrade"):
         check_schema(database)
     database.engine.dispose()
 
 
-def test_a_schema_of_a_newer_release_is_accepted(database_url: str) -> None:
-    database = connect(database_url)
+def test_a_schema_of_a_newer_release_is_accepted(empty_database_url: str) -> None:
+    database = connect(empty_database_url)
     upgrade(database)
     with database.transaction() as session:
         session.run("UPDATE alembic_version SET version_num = 'newer'")

@@ -8,7 +8,6 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlmodel import SQLModel
 
 from sync_service.errors import LeaseLost
 from sync_service.jobs.sweep.delta import sweep_delta
@@ -17,6 +16,7 @@ from sync_service.jobs.sweep.story import PartWay
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.store.engine import Database, connect
 from sync_service.subscription.zuora import Trigger
+from tests.databases import new_sqlite
 from tests.sweep_world import World, open_world
 from zuora_emulator.bulk import Bulk
 from zuora_emulator.fields import Refused
@@ -269,13 +269,12 @@ def happen(world: World, number: str, what: str, some: int) -> None:
                 world.do("change_price", key=number, price=f"{some}.50")
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=settings.default.max_examples // 4)  # each is a tenant, two sweeps and a sync of everything
 @given(rounds=st.lists(st.lists(CHANGES, max_size=5), min_size=1, max_size=2), by_full=st.booleans())
 def test_after_one_sweep_nothing_is_left_for_a_sync_of_everything_to_change(
     tmp_path_factory: pytest.TempPathFactory, rounds: list[list[tuple[str, str, int]]], by_full: bool
 ) -> None:
-    database = connect(f"sqlite:///{tmp_path_factory.mktemp('sweep') / 'store.db'}")
-    SQLModel.metadata.create_all(database.engine)
+    database = connect(new_sqlite(tmp_path_factory.mktemp("sweep") / "store.db"))
     with open_world(database) as world:
         world.subscribe(*NUMBERS)
         world.subscribe("A-S4", account="A-of-A-S1")

@@ -20,8 +20,7 @@ from sync_service.cli.sweeping import callout_reader
 from sync_service.jobs.scheduler import Scheduler, zuora_jobs
 from sync_service.operations.check.story import check_story
 from sync_service.queue.jobs import pause
-from sync_service.store.engine import Database, connect
-from sync_service.store.schema import upgrade
+from sync_service.store.engine import Database
 from tests.sweep_world import World, open_world
 from zuora_emulator.bulk import Bulk
 from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
@@ -32,17 +31,8 @@ SOME = Bulk(count=500)
 
 
 @pytest.fixture
-def migrated(tmp_path: Path) -> Iterator[Database]:
-    """A database as `db upgrade` makes it, which the command line insists on."""
-    database = connect(f"sqlite:///{tmp_path / 'store.db'}")
-    upgrade(database)
-    yield database
-    database.engine.dispose()
-
-
-@pytest.fixture
-def world(migrated: Database) -> Iterator[World]:
-    with open_world(migrated) as world:
+def world(sqlite_database: Database) -> Iterator[World]:
+    with open_world(sqlite_database) as world:
         world.subscribe("A-S1", "A-S2")
         world.sync("A-S1", "A-S2")
         yield world
@@ -83,8 +73,8 @@ def test_a_new_installation_loads_its_objects_before_the_first_full_sweep(world:
     assert not clock.tick(jobs["sweep full"])
 
 
-def test_a_long_sweep_comes_in_stretches_between_which_anybody_may_go_on(migrated: Database) -> None:
-    with open_world(migrated, bulk=MANY) as world:
+def test_a_long_sweep_comes_in_stretches_between_which_anybody_may_go_on(sqlite_database: Database) -> None:
+    with open_world(sqlite_database, bulk=MANY) as world:
         clock, jobs = scheduler(world)
         clock.tick(jobs["sweep full"])
         world.execute("UPDATE job SET due_at = 0")
@@ -134,8 +124,10 @@ def test_a_paused_sweep_is_not_run_by_hand(world: World, tmp_path: Path) -> None
     assert "paused" in told.stderr
 
 
-def test_a_sweep_killed_by_the_system_is_gone_on_with_from_its_cursor(tmp_path: Path, migrated: Database) -> None:
-    with open_world(migrated, bulk=SOME) as world:
+def test_a_sweep_killed_by_the_system_is_gone_on_with_from_its_cursor(
+    tmp_path: Path, sqlite_database: Database
+) -> None:
+    with open_world(sqlite_database, bulk=SOME) as world:
         numbers = {SOME.number(place) for place in range(SOME.count)}
         world.load(*numbers)
         world.do("fault", kind="latency", path="object-query", seconds=0.3)

@@ -33,7 +33,7 @@ from zuora_emulator.billing import Assumptions, bill, preview
 from zuora_emulator.fields import Refused
 
 NUMBERS = ("A-S1", "A-S2")
-LIVES = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+LIVES = settings(suppress_health_check=list(HealthCheck))
 
 #: What is sold: the emulator's words for a rate plan.
 PLANS: tuple[dict[str, Any], ...] = (

@@ -164,7 +164,7 @@ def answers_of(operation: str) -> st.SearchStrategy[Any]:
 
 
 subscription_answers = answers_of("GET /v1/subscriptions/{subscription-key}")
-MANY = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(suppress_health_check=list(HealthCheck))
 
 
 def read_or_none(read: Callable[[Any], Any], answer: Any) -> Any:

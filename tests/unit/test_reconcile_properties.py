@@ -45,9 +45,7 @@ from tests.unit.builders import (
 )
 from tests.unit.paper_store import apply_on_paper
 
-QUICK = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-)
+QUICK = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
 #: Few days, so that things fall on one: around the term, around today, and ends of months.
 MEETING_DAYS = [

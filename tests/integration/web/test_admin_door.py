@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -229,11 +228,11 @@ def test_no_page_holds_a_script_or_a_style_of_its_own(sqlite_database: Database)
                 assert "immutable" in asset.headers["Cache-Control"]
 
 
-def test_users_are_made_and_disabled_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    database_url = f"sqlite:///{tmp_path / 'store.db'}"
-    database = connect(database_url)
-    upgrade(database)
-    monkeypatch.setenv("DATABASE_URL", database_url)
+def test_users_are_made_and_disabled_on_the_command_line(
+    sqlite_url: str, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = sqlite_database
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
     run = CliRunner().invoke
 
     put_user(database, "olga@example.com", Role.OPERATOR, PASSWORD, actor="test")

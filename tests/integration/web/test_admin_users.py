@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -13,8 +12,7 @@ from sqlalchemy import update
 from sync_service.access.passwords import TEMPORARY_MS
 from sync_service.access.users import LastOperator, Role, change_role, disable_user, put_user
 from sync_service.cli.main import main
-from sync_service.store.engine import Database, connect
-from sync_service.store.schema import upgrade
+from sync_service.store.engine import Database
 from sync_service.store.tables import AdminActionRow, AdminSessionRow, AdminUserRow
 from sync_service.web.admin.login import LIMIT
 from tests.integration.web.admin import PASSWORD, Visitor, visit
@@ -250,11 +248,11 @@ def test_a_log_in_ends_the_session_that_the_browser_had_before(sqlite_database: 
     assert [row.email for row in vera.web.rows(AdminSessionRow)] == ["eve@example.com"]
 
 
-def test_the_command_line_changes_people_as_the_pages_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    database_url = f"sqlite:///{tmp_path / 'store.db'}"
-    database = connect(database_url)
-    upgrade(database)
-    monkeypatch.setenv("DATABASE_URL", database_url)
+def test_the_command_line_changes_people_as_the_pages_do(
+    sqlite_url: str, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = sqlite_database
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
 
     def run(*words: str) -> tuple[int, str]:
         done = CliRunner().invoke(main, ["user", *words])

@@ -19,8 +19,8 @@ from sqlmodel import select
 
 from sync_service.access.clients import SYNC_SCOPE, add_client
 from sync_service.store.engine import Database, connect
-from sync_service.store.schema import upgrade
 from sync_service.store.tables import CalloutRow, SyncRequestRow
+from tests.databases import new_sqlite
 from tests.integration.web.conftest import SYNC, ZUORA
 
 ROOT = Path(__file__).parents[3]
@@ -75,9 +75,8 @@ def start(folder: Path, environ: dict[str, str]) -> tuple[subprocess.Popen[bytes
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for this module, on the embedded database."""
     folder = tmp_path_factory.mktemp("web")
-    url = f"sqlite:///{folder / 'store.db'}"
+    url = new_sqlite(folder / "store.db")
     database = connect(url)
-    upgrade(database)
     process, port, log = start(folder, {**SETTINGS, "DATABASE_URL": url})
     running = Server(process, port, database, log)
     deadline = time.monotonic() + 30
@@ -199,9 +198,8 @@ def test_the_log_names_keys_and_neither_secrets_nor_bodies(server: Server) -> No
 
 
 def test_every_answered_callout_is_there_after_the_server_is_killed(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'store.db'}"
+    url = new_sqlite(tmp_path / "store.db")
     database = connect(url)
-    upgrade(database)
     process, port, _ = start(tmp_path, {**SETTINGS, "DATABASE_URL": url})
     answered = []
     deadline = time.monotonic() + 20
