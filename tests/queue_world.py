@@ -8,8 +8,6 @@ from threading import Barrier
 from time import monotonic, sleep
 from typing import Any
 
-from sqlalchemy import text
-
 from sync_service.queue import requests as queue
 from sync_service.queue.backlog import read_request
 from sync_service.queue.limit import Share
