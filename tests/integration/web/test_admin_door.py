@@ -15,8 +15,7 @@ from sync_service.access.passwords import UserInvalid
 from sync_service.access.sessions import IDLE_MS, LIFETIME_MS
 from sync_service.access.users import Role, disable_user, put_user
 from sync_service.cli.main import main
-from sync_service.store.engine import Database, connect
-from sync_service.store.schema import upgrade
+from sync_service.store.engine import Database
 from sync_service.store.tables import (
     AdminActionRow,
     AdminDraftRow,
