@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -90,6 +91,10 @@ class Settings:
     port: int = 8000
     worker_threads: int = 12
     log_format: str = "text"
+
+    def day_at(self, at: int) -> date:
+        """The tenant's calendar day at `at`, ms since 1970."""
+        return datetime.fromtimestamp(at / 1000, UTC).astimezone(self.tenant_time_zone).date()
 
     @property
     def sqlite_path(self) -> Path | None:

@@ -27,6 +27,7 @@ STRENGTH: tuple[Trigger, ...] = (
     Trigger.CALLOUT,
     Trigger.WORKFLOW,
     Trigger.EVENT,
+    Trigger.ORDER,
     Trigger.BACKFILL,
     Trigger.CALENDAR,
     Trigger.SWEEP,

@@ -39,6 +39,8 @@ class Kind(StrEnum):
     ALIAS = "alias"
     #: An account; its run lists the subscriptions.
     ACCOUNT = "account"
+    #: A lane of orders; its run places the oldest of them.
+    ORDER = "order"
 
 
 class Priority(IntEnum):
@@ -147,9 +149,9 @@ def claim(
         claims = _take(session, limit, room, lease_ms) if room > 0 else []
         limit.row.claims += len(claims)
         for each in claims:
-            if each.attempts > MOST_ATTEMPTS:
+            if _is_exhausted(each):
                 _end_exhausted(session, each)
-    return [each for each in claims if each.attempts <= MOST_ATTEMPTS]
+    return [each for each in claims if not _is_exhausted(each)]
 
 
 def claim_one(database: Database, kind: Kind, key: str, share: Share, *, lease_ms: int = LEASE_MS) -> Claim | None:
@@ -175,6 +177,18 @@ def note_read(database: Database, claim: Claim) -> None:
     if claim.priority is Priority.PERSON:
         with database.transaction() as session:
             _own(session, sql.NOTE_READ, claim)
+
+
+def renew(session: Session, claim: Claim, *, lease_ms: int = LEASE_MS) -> int:
+    """Keep the claim for another lease from now on, and hold its row until the transaction ends.
+
+    Returns the database's clock. Raises LeaseLost.
+    """
+    values = {"kind": claim.kind, "key": claim.key, "token": claim.token, "lease": lease_ms}
+    now: int | None = session.run(sql.RENEW, values).scalar_one_or_none()
+    if now is None:
+        raise LeaseLost
+    return now
 
 
 def finish(session: Session, claim: Claim) -> int:
@@ -280,6 +294,11 @@ def _strongest_cause(session: Session, claim: Claim) -> Cause | None:
     span = {"kind": claim.kind, "key": claim.key, "done_before": claim.done_before, "seen": claim.seen}
     row = session.run(sql.STRONGEST_CAUSE, span).one_or_none()
     return None if row is None else Cause(Trigger(row.trigger), row.actor, row.callout_id)
+
+
+def _is_exhausted(claim: Claim) -> bool:
+    """An order's own run ends it: what it may have done to Zuora is for a person to decide."""
+    return claim.attempts > MOST_ATTEMPTS and claim.kind is not Kind.ORDER
 
 
 def _end_exhausted(session: Session, claim: Claim) -> None:

@@ -99,6 +99,9 @@ _OWNED = "WHERE kind = :kind AND key = :key AND token = :token AND lease_until I
 # For the eyes of a person who waits; nothing is decided by it.
 NOTE_READ = f"UPDATE sync_request SET read_at = {{now}} {_OWNED}"  # noqa: S608 - no value of anybody's goes in
 
+# Between two steps of a long run: fence and row lock for what the step commits.
+RENEW = f"UPDATE sync_request SET lease_until = {{now}} + :lease {_OWNED} RETURNING lease_until - :lease"  # noqa: S608 - no value of anybody's goes in
+
 # Done up to what the claim saw, never to what is there now: a request that came in between is not served yet.
 FINISH = f"""
 UPDATE sync_request SET done_seq = :seen, lease_until = NULL, attempts = 0, last_error = NULL, checked_at = {{now}},

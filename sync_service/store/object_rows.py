@@ -14,10 +14,12 @@ from sync_service.store.tables import (
     AddressRow,
     CustomerRow,
     EventRow,
+    GiftCodeRow,
     IdentityRow,
     LimioObject,
     OrderRow,
     PaymentMethodRow,
+    ProcessRow,
     RelationRow,
     ScheduleRow,
     SubscriptionOfferRow,
@@ -41,7 +43,9 @@ OBJECT_ROWS: Mapping[str, type[LimioObject]] = {
         AddressRow,
         ScheduleRow,
         PaymentMethodRow,
+        GiftCodeRow,
         EventRow,
+        ProcessRow,
     )
 }
 

@@ -22,10 +22,12 @@ from sync_service.store.tables import (
     AddOnRow,
     CustomerRow,
     EventRow,
+    GiftCodeRow,
     IdentityRow,
     LimioObject,
     OrderRow,
     PaymentMethodRow,
+    ProcessRow,
     RelationRow,
     ScheduleRow,
     SubscriptionOfferRow,
@@ -47,18 +49,20 @@ _PLURALS = {
     "events": "event",
     "orders": "order",
     "payment_methods": "payment_method",
+    "gift_codes": "gift_code",
+    "processes": "process",
 }
 #: Limio's other path types, of which this store holds nothing.
-_EMPTY_TYPES = frozenset(
-    {"user_entitlements", "user_entitlement", "gift_code", "gift_codes", "promo_codes_v2", "process", "processes"}
-)
+_EMPTY_TYPES = frozenset({"user_entitlements", "user_entitlement", "promo_codes_v2"})
 _OWNED_BY_SUBSCRIPTION: tuple[type[LimioObject], ...] = (
     OrderRow,
     SubscriptionOfferRow,
     AddOnRow,
     ScheduleRow,
     PaymentMethodRow,
+    GiftCodeRow,
     EventRow,
+    ProcessRow,
 )
 
 

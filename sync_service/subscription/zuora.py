@@ -17,6 +17,8 @@ class Trigger(StrEnum):
     CALLOUT = "callout"
     WORKFLOW = "workflow"
     EVENT = "event"
+    #: One of our own orders has reached Zuora.
+    ORDER = "order"
     ADMIN = "admin"
     API = "api"
     SWEEP = "sweep"

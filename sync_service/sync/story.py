@@ -60,7 +60,7 @@ class SyncContext:
 
     def tenant_day(self, at: int) -> date:
         """The tenant's calendar day at `at` (ms since 1970, the database's clock)."""
-        return datetime.fromtimestamp(at / 1000, UTC).astimezone(self.settings.tenant_time_zone).date()
+        return self.settings.day_at(at)
 
 
 def sync_subscription(context: SyncContext, claim: Claim, reading: Reading, previews: SharedPreviews) -> str:

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Request
@@ -70,7 +70,7 @@ class BearerGate:
         self._clients = clients
 
     def admit(self, request: Request, scope: str) -> Client:
-        """The client. Raises NotLetIn."""
+        """The client with the scopes that its token has. Raises NotLetIn."""
         kind, token = authorization(request)
         if kind != "bearer":
             raise NotLetIn(401, "This address needs a Bearer token.", "Bearer")
@@ -86,7 +86,7 @@ class BearerGate:
         if scope not in grant.scopes & client.scopes:
             text = f"The access token lacks the scope {scope}."
             raise NotLetIn(403, text, "Bearer", error="insufficient_scope", error_description=text, scope=scope)
-        return client
+        return replace(client, scopes=grant.scopes & client.scopes)
 
 
 class SyncGate:

@@ -18,6 +18,7 @@ from werkzeug.routing import BaseConverter
 from sync_service.access.clients import SYNC_SCOPE
 from sync_service.access.throttle import Throttle
 from sync_service.log import logger
+from sync_service.queue.orders import is_our_order
 from sync_service.queue.requests import Kind
 from sync_service.queue.status import tell_obstacle
 from sync_service.settings import Settings
@@ -145,7 +146,12 @@ class SyncDesk:
         return {"message": obstacle} if obstacle else {}
 
     def _why_echo(self, hints: Hints) -> str | None:
-        return why_echo(hints, self._settings.ignored_sources, self._settings.zuora_integration_users)
+        why = why_echo(hints, self._settings.ignored_sources, self._settings.zuora_integration_users)
+        if why is None and hints.order_number is not None:
+            with self._database.reading() as session:
+                if is_our_order(session, hints.order_number):
+                    return f"echo: the order {hints.order_number} is ours"
+        return why
 
     def _reject(self, raw_key: str, what: str) -> Response:
         """403, which Zuora retries, so that a rotated password loses nothing. Recorded, unless somebody is guessing."""

@@ -20,6 +20,7 @@ from sync_service.errors import SyncServiceError
 from sync_service.queue.backlog import read_backlog
 from sync_service.queue.held import count_held
 from sync_service.queue.limit import Share, read_limit
+from sync_service.queue.orders import OPEN_STATES, OrderState
 from sync_service.queue.requests import Kind, Priority
 from sync_service.store.engine import Database, Session
 from sync_service.web.answers import answer
@@ -35,6 +36,13 @@ SELECT verdict || '' AS verdict, CASE WHEN reason LIKE 'echo%' THEN 'echo'
   WHEN reason LIKE 'impossible key%' THEN 'impossible key' WHEN reason LIKE 'wrong credentials%'
   THEN 'wrong credentials' ELSE '' END AS why, count(*)
 FROM callout WHERE received_at > :now - 86400000 GROUP BY 1, 2
+"""
+
+
+_ORDERS = """
+SELECT state || '' AS state, count(*), min(submitted_at) FROM order_work WHERE ended_at IS NULL GROUP BY 1
+UNION ALL SELECT state || '' AS state, count(*), min(submitted_at) FROM order_work
+WHERE state = 'held' OR (state IN ('complete', 'failed') AND submitted_at > :now - 86400000) GROUP BY 1
 """
 
 
@@ -77,7 +85,7 @@ class _Numbers(Collector):
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """One short look at the database."""
         with self._database.reading() as session:
-            return [*self._queue(session), *self._history(session), *self._zuora(session)]
+            return [*self._queue(session), *self._orders(session), *self._history(session), *self._zuora(session)]
 
     def _queue(self, session: Session) -> Iterable[GaugeMetricFamily]:
         waiting = _family("requests_waiting", "Requests to be run, now or after a backoff.", ["kind", "priority"])
@@ -94,6 +102,18 @@ class _Numbers(Collector):
         yield _one("requests_backing_off", "Requests that wait after a failed attempt.", backlog.backing_off)
         yield _one("plans_held", "Plans that the safety stop keeps for a person's decision.", count_held(session))
         yield _one("requests_failed", "Requests given up and not asked for since.", backlog.failed)
+
+    def _orders(self, session: Session) -> Iterable[GaugeMetricFamily]:
+        orders = _family(
+            "orders", "Orders that are under way or held, and those of the last 24 hours that have ended.", ["state"]
+        )
+        now = session.now()
+        found = {state: (count, now - oldest) for state, count, oldest in session.run(_ORDERS, {"now": now})}
+        for state in OrderState:
+            orders.add_metric([state.value], found.get(state.value, (0, 0))[0])
+        open_ages = [age for state, (_, age) in found.items() if state in OPEN_STATES]
+        yield orders
+        yield _one("oldest_order_seconds", "Age of the oldest order under way.", max(open_ages, default=0) / 1000)
 
     def _history(self, session: Session) -> Iterable[GaugeMetricFamily]:
         runs = _family("runs_last_day", "Runs in the history of the last 24 hours.", ["outcome"])

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
@@ -31,6 +31,8 @@ THREADS_PER_SEAT = 4
 #: From the first pause between looks to the longest, in seconds.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
 
+Found = TypeVar("Found")
+
 _FAILED = frozenset({"failed", "retried"})
 #: A held plan that a person let go, or that another plan replaced.
 _LET_GO = ("released", "superseded")
@@ -44,14 +46,17 @@ class Result:
     body: dict[str, Any]
 
 
-def wanted_seconds(prefer: Iterable[str], limit: int) -> float:
-    """How long to wait by the `Prefer` headers (RFC 7240): `wait=N` up to `limit`, `respond-async` not at all."""
+def wanted_seconds(prefer: Iterable[str], limit: int, usual: int = PATIENCE_SECONDS) -> float:
+    """How long to wait by the `Prefer` headers (RFC 7240): `wait=N` up to `limit`, `respond-async` not at all.
+
+    `usual` is for callers who do not say.
+    """
     words = [word.split(";")[0].strip().lower() for line in prefer for word in line.split(",")]
     for word in words:
         wait = re.fullmatch(r'wait\s*=\s*"?(\d{1,6})"?', word, re.ASCII)
         if wait:
             return min(int(wait[1]), limit)
-    return 0 if "respond-async" in words else min(PATIENCE_SECONDS, limit)
+    return 0 if "respond-async" in words else min(usual, limit)
 
 
 class WaitingRoom:
@@ -62,11 +67,15 @@ class WaitingRoom:
         self._seats = threading.BoundedSemaphore(max(1, threads // THREADS_PER_SEAT))
 
     def wait(self, ticket: Ticket, seconds: float) -> Result | None:
-        """The result as soon as it is there; None when it is not within `seconds`, or no seat is free."""
+        """The ticket's result as soon as it is there; None as `wait_for` says."""
+        return self.wait_for(lambda session: read_result(session, ticket), seconds)
+
+    def wait_for(self, look: Callable[[Session], Found | None], seconds: float) -> Found | None:
+        """What `look` finds as soon as it is there; None when it is not within `seconds`, or no seat is free."""
         if seconds <= 0 or not self._seats.acquire(blocking=False):
             return None
         try:
-            return self._look_until(ticket, time.monotonic() + seconds)
+            return self._look_until(look, time.monotonic() + seconds)
         finally:
             self._seats.release()
 
@@ -81,11 +90,12 @@ class WaitingRoom:
             row = session.get(SyncRequestRow, (ticket.kind.value, ticket.key))
         return row is not None and 1 <= ticket.seq <= row.requested_seq
 
-    def _look_until(self, ticket: Ticket, deadline: float) -> Result | None:
+    def _look_until(self, look: Callable[[Session], Found | None], deadline: float) -> Found | None:
         pause = _FIRST_PAUSE
         while True:
             try:
-                result = self.look(ticket)
+                with self._database.reading() as session:
+                    result = look(session)
             except (SQLAlchemyError, TimeoutError):  # the request is durable: not to see it now is no failure of it
                 result = None
             left = deadline - time.monotonic()

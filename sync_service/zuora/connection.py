@@ -64,18 +64,18 @@ class Connection:
         deadline: Deadline,
         *,
         params: Mapping[str, Any] | None,
-        body: Mapping[str, Any] | None,
-        track_id: str,
+        body: Mapping[str, Any] | str | None,
+        headers: Mapping[str, str],
     ) -> Answer:
-        """One request with a bearer token; the answer as it came. Raises what `Transport.send` raises."""
+        """One request with a bearer token; the answer as it came. A `body` that is text is JSON already.
+
+        Raises what `Transport.send` raises.
+        """
+        sent: dict[str, Any] = {"json": body}
+        if isinstance(body, str):
+            sent, headers = {"data": body.encode()}, {**headers, "Content-Type": "application/json"}
         return self._transport.send(
-            method,
-            self._base_url + path,
-            deadline,
-            params=params,
-            json=body,
-            headers={"Zuora-Track-Id": track_id},
-            auth=_bearer(token),
+            method, self._base_url + path, deadline, params=params, headers=headers, auth=_bearer(token), **sent
         )
 
     def close(self) -> None:

@@ -76,7 +76,7 @@ def open_envelope(status: int, headers: Mapping[str, str], body: bytes) -> dict[
     content = read_json(body)
     if content is None and status not in (401, 429):
         raise ZuoraUnavailable(f"Zuora answered HTTP {status} with something that is no JSON: {_first_guess(status)}.")
-    complaint = _find_complaint(content)
+    complaint = find_complaint(content)
     if 200 <= status < 300 and complaint is None:
         if isinstance(content, dict):
             return content
@@ -139,10 +139,10 @@ def _first_guess(status: int) -> str:
     return "it may be down for maintenance"
 
 
-def _find_complaint(content: Any) -> tuple[str, str] | None:
+def find_complaint(content: Any) -> tuple[str, str] | None:
     """The code and message of whichever error envelope this is; None where it is none."""
     if isinstance(content, list):
-        found = (_find_complaint(each) for each in content if isinstance(each, dict))
+        found = (find_complaint(each) for each in content if isinstance(each, dict))
         return next((each for each in found if each), None)
     if not isinstance(content, dict):
         return None
@@ -156,6 +156,19 @@ def _find_complaint(content: Any) -> tuple[str, str] | None:
         return _words(content, "FaultCode", "FaultMessage")
     bare = "message" in content and content.keys() <= {"code", "message", "processId", "requestId"}
     return _words(content, "code", "message") if failed or bare else None
+
+
+def is_known_code(code: str) -> bool:
+    """Whether an error's code says by itself what kind of error it is."""
+    return code.upper() in _BY_WORD or category_of(code) in _BY_CATEGORY
+
+
+def category_of(code: str) -> int:
+    """What an error's code says of its kind; 0 for codes that are words.
+
+    Six digits of the resource and two of the category; the rate limit sends its category alone.
+    """
+    return int(code[-2:]) if code.isdecimal() and len(code) in (2, 8) else 0
 
 
 def _words(entry: Mapping[str, Any], code: str, message: str) -> tuple[str, str]:
@@ -173,9 +186,9 @@ def _clean(value: Any) -> str:
 def _decide_kind(status: int, code: str) -> type[SyncServiceError]:
     if code.upper() in _BY_WORD:
         return _BY_WORD[code.upper()]
-    # Six digits of the resource and two of the category; the rate limit sends its category alone.
-    if code.isdecimal() and len(code) in (2, 8) and int(code[-2:]) in _BY_CATEGORY:
-        return _BY_CATEGORY[int(code[-2:])]
+    category = category_of(code)
+    if category in _BY_CATEGORY:
+        return _BY_CATEGORY[category]
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     # A 200 that says `success: false` and no more is a refusal of this one question.

@@ -191,6 +191,17 @@ class Reading:
         """What stands at an address whose answer is no JSON, such as "Describe an object". Raises as `call` does."""
         return self._call(open_text, "GET", path, params=None, body=None, repeatable=True)
 
+    def call_raw(
+        self, method: str, path: str, *, body: str | None, key: str | None, open_answer: Callable[..., _T]
+    ) -> _T:
+        """One call that may change Zuora, with `body` as JSON text and an Idempotency-Key where `key` is given.
+
+        `open_answer` gets status, headers and body. Repeated as `call` repeats what is repeatable: a key makes a POST
+        that, and PUT and DELETE are so by themselves.
+        """
+        headers = {"Idempotency-Key": key} if key else {}
+        return self._call(open_answer, method, path, params=None, body=body, repeatable=True, headers=headers)
+
     def _call(
         self,
         open_answer: Callable[[int, Mapping[str, str], bytes], _T],
@@ -198,8 +209,9 @@ class Reading:
         path: str,
         *,
         params: Mapping[str, Any] | None,
-        body: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | str | None,
         repeatable: bool,
+        headers: Mapping[str, str] | None = None,
     ) -> _T:
         if self._ended:
             raise RuntimeError("a call to Zuora after the last one")
@@ -208,8 +220,9 @@ class Reading:
             token = self._connection.get_token(self.deadline)
             self.calls += 1
             try:
+                sent = {"Zuora-Track-Id": self.track_id, **(headers or {})}
                 answer = self._connection.send(
-                    method, path, token, self.deadline, params=params, body=body, track_id=self.track_id
+                    method, path, token, self.deadline, params=params, body=body, headers=sent
                 )
                 self.server_date = answer.headers.get("Date")
                 return open_answer(answer.status, answer.headers, answer.body)

@@ -108,11 +108,11 @@ def test_every_request_keeps_who_asked(database: Database) -> None:
     assert rows(database, "SELECT at FROM sync_cause WHERE seq = 2") == [(row(database, "A").requested_at,)]
 
 
-def test_the_same_text_as_a_number_an_alias_and_an_account_are_three_rows(database: Database) -> None:
+def test_the_same_text_as_a_number_an_alias_an_account_and_a_lane_are_four_rows(database: Database) -> None:
     for kind in Kind:
         want(database, "A", kind=kind)
 
-    assert sorted(claim.kind for claim in take(database, 5)) == ["account", "alias", "subscription"]
+    assert sorted(claim.kind for claim in take(database, 5)) == ["account", "alias", "order", "subscription"]
 
 
 def test_many_keys_are_queued_once_each_with_their_causes(database: Database) -> None:

@@ -194,6 +194,25 @@ class PaymentMethodRow(LimioObject, table=True):
     record_type_name: ClassVar[str] = "payment_method"
 
 
+class GiftCodeRow(LimioObject, table=True):
+    """The code of a gift that was bought: free, reserved by an order, redeemed, or void."""
+
+    __tablename__ = "limio_gift_code"
+    record_type_name: ClassVar[str] = "gift_code"
+
+    code: str | None = Field(default=None, sa_type=Text, unique=True)
+
+
+class ProcessRow(LimioObject, table=True):
+    """How one order was carried out: its calls with their times, what went wrong."""
+
+    __tablename__ = "limio_process"
+    record_type_name: ClassVar[str] = "process"
+
+    #: The order (`order-…`).
+    order_id: str | None = Field(default=None, sa_type=Text, index=True)
+
+
 class RelationRow(SQLModel, table=True):
     """A further subscription of an object that several share; the first one stands in the object's own row.
 

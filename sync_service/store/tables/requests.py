@@ -30,7 +30,7 @@ class SyncRequestRow(SQLModel, table=True):
             "(due_at IS NULL) = (requested_seq = done_seq OR requested_seq = failed_seq)", name="due_while_open"
         ),
         CheckConstraint("(due_at IS NULL) = (waiting_since IS NULL)", name="waiting_while_due"),
-        CheckConstraint("kind IN ('subscription', 'alias', 'account')", name="kind"),
+        CheckConstraint("kind IN ('subscription', 'alias', 'account', 'order')", name="kind"),
         CheckConstraint("priority BETWEEN 0 AND 2", name="priority"),
         Index(
             "ix_sync_request_turn",

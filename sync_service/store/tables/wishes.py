@@ -29,10 +29,12 @@ class AskRow(SQLModel, table=True):
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=COUNTER)
-    #: What is asked: `plan`, what a sync would change.
+    #: What is asked: `plan`, what a sync would change; `order`, what an order would cost.
     what: str = Field(sa_type=Text)
-    #: The subscription's key that it is asked of.
+    #: The subscription's key that it is asked of; empty where `question` says it all.
     key: str = Field(sa_type=Text)
+    #: What is asked besides: the order whose preview is wanted.
+    question: str | None = Field(default=None, sa_type=Text)
     #: The email address of the person.
     actor: str = Field(sa_type=Text)
     asked_at: int = Field(sa_type=BigInteger, index=True)

@@ -113,6 +113,8 @@ _OF_RECORD_TYPE: Mapping[str, tuple[_Column, ...]] = {
         ("relationship_type", ("relationship_type",), _text),
         ("start", ("start",), _text),
     ),
+    "gift_code": (("code", ("data.code",), _text),),
+    "process": (("order_id", ("data.order",), _text),),
     "customer": (
         ("name", ("data.name", "name"), _text),
         ("email", ("data.email",), _text),

@@ -25,6 +25,8 @@ ID_PREFIXES: Mapping[str, str] = {
     "event": "event",
     "order": "order",
     "payment_method": "pm",
+    "gift_code": "gift_code",
+    "process": "process",
 }
 #: Record types whose objects name their subscription in `related`.
 RELATED_TO_SUBSCRIPTION = frozenset({"schedule", "subscription_offer", "add_on", "event"})

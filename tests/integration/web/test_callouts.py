@@ -7,8 +7,10 @@ import time
 
 import pytest
 
+from sync_service.commerce.order import Names
 from sync_service.errors import SettingsInvalid
 from sync_service.queue.limit import Share
+from sync_service.queue.orders import Submission, submit_order
 from sync_service.queue.requests import Claim, claim, finish
 from sync_service.settings import load_settings
 from sync_service.store.engine import Database, connect
@@ -381,6 +383,19 @@ def test_an_order_of_our_own_is_an_echo_and_not_queued(sqlite_web: Web, request_
 
 def test_a_custom_header_can_carry_the_source(sqlite_web: Web) -> None:
     assert sqlite_web.callout(X_Order_Source="shop").json["status"] == "ignored"
+
+
+@pytest.mark.parametrize("number", ["232POEEK2ABG", "232POEEK2ABG-C"])
+def test_an_order_that_we_placed_is_known_by_its_number_though_no_source_tells(sqlite_web: Web, number: str) -> None:
+    names = Names(order_id="order-1", reference="232POEEK2ABG")
+    with sqlite_web.database.transaction() as session:
+        submit_order(session, Submission(names=names, order_type="cancel_subscription", payload={}, lane="A-S1"))
+
+    ours = sqlite_web.client.post(f"{SYNC}A-S1?orderNumber={number}", headers=ZUORA)
+    theirs = sqlite_web.client.post(f"{SYNC}A-S1?orderNumber=O-00000012", headers=ZUORA)
+
+    assert (ours.json["status"], theirs.json["status"]) == ("ignored", "accepted")
+    assert sqlite_web.rows(CalloutRow)[0].reason == f"echo: the order {number} is ours"
 
 
 def test_an_echo_never_clears_what_something_else_marked(web: Web) -> None:

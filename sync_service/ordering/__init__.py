@@ -1,0 +1,1 @@
+"""One order, to its end in Zuora and in Limio's store."""

@@ -1,0 +1,168 @@
+"""One step of an order, taken as far as it can be taken now: sent, answered, looked up, and every turn of it committed.
+
+What was sent before this process began is never sent blindly again: where no answer is known, Zuora is asked first
+whether it has happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from sync_service.commerce.order import Problem, ProblemCode
+from sync_service.commerce.outcome import adopt, complete, outcome
+from sync_service.commerce.steps import Again, Answer, Ask, Done, Heard, Next, Refused, Replan, Skipped, Step
+from sync_service.errors import TenantError
+from sync_service.ordering.context import OrderContext
+from sync_service.queue.order_steps import (
+    StepState,
+    answer_of,
+    read_steps,
+    record_answer,
+    record_sent,
+    record_sent_again,
+)
+from sync_service.queue.orders import read_work
+from sync_service.queue.requests import Claim, renew
+from sync_service.store.tables import OrderStepRow
+from sync_service.zuora.ordering import hear
+
+#: The time for one call with its answer, in seconds: less than a lease, which each call renews.
+CALL_SECONDS = 60.0
+#: How the state of a call follows from what its answer means; the others stay as they are, sent.
+_STATE_AFTER: Mapping[type[Next], StepState] = {
+    Done: StepState.ANSWERED,
+    Skipped: StepState.SKIPPED,
+    Refused: StepState.REFUSED,
+    Replan: StepState.AGAIN,
+}
+
+
+@dataclass(kw_only=True)
+class Turn:
+    """An order in a worker's hands for the time of its lane's lease."""
+
+    context: OrderContext
+    claim: Claim
+    order_id: str
+    #: Calls made to Zuora in this turn.
+    calls: int = 0
+    #: Zuora's answers to the steps that have happened, by the step's name.
+    answers: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: The trouble of the tenant that the latest call met.
+    trouble: TenantError | None = None
+
+    def hear(self, method: str, path: str, *, body: str | None = None, key: str | None = None) -> Answer:
+        """Make one call. A tenant's error is an answer too, and is kept in `trouble`."""
+        reading = self.context.zuora.reading(CALL_SECONDS)
+        try:
+            return hear(reading, method, path, body=body, key=key)
+        except TenantError as error:
+            self.trouble = error
+            return Answer(heard=Heard.TENANT, message=str(error), retry_after=error.retry_after)
+        finally:
+            self.calls += reading.calls
+
+
+def carry_out(turn: Turn, step: Step) -> Next:
+    """Take `step` as far as it goes now. Done and Skipped: go on with the next; all else ends the turn.
+
+    Raises LeaseLost.
+    """
+    row = _latest_call(turn, step)
+    if row is None or row.state == StepState.AGAIN:
+        return _send(turn, step)
+    problem = Problem(field="", code=ProblemCode.ZUORA, message=row.error or "Zuora refused.")
+    match row.state:
+        case StepState.ANSWERED:
+            turn.answers[step.name] = answer_of(row)
+            return Done(answer=turn.answers[step.name])
+        case StepState.SKIPPED:
+            return Skipped(problem=problem)
+        case StepState.REFUSED:
+            return Refused(problem=problem)
+    ready = complete(step, turn.answers)
+    assert ready is not None  # noqa: S101 - it was complete when it was sent
+    return _resolve(turn, ready, row)
+
+
+def has_happened(turn: Turn, step: Step) -> bool:
+    """Whether Zuora has carried the step out, as far as we know."""
+    row = _latest_call(turn, step)
+    return row is not None and row.state == StepState.ANSWERED
+
+
+def _send(turn: Turn, step: Step) -> Next:
+    """Send the step under a new key."""
+    ready = complete(step, turn.answers)
+    if ready is None:
+        message = f"The step {step.name} was left out, because what it needs was refused."
+        return Skipped(problem=Problem(field="", code=ProblemCode.ZUORA, message=message))
+    with turn.context.database.transaction() as session:
+        at = renew(session, turn.claim)
+        row = record_sent(session, read_work(session, turn.order_id), ready, at=at)
+    return _make_call(turn, ready, row)
+
+
+def _resolve(turn: Turn, step: Step, row: OrderStepRow) -> Next:
+    """The call was sent, and no answer is known: ask whether it has happened; where not, send it again."""
+    following = outcome(step, Answer(heard=Heard.SILENCE), key_age=_key_age(turn, row))
+    if isinstance(following, Ask):
+        look_up = following.look_up
+        following = adopt(step, turn.hear(look_up.method, look_up.path), key_age=_key_age(turn, row))
+    if not isinstance(following, Again):
+        return _settle(turn, step, row, following)
+    if following.new_key:
+        _settle(turn, step, row, following)
+        return _send(turn, step)
+    with turn.context.database.transaction() as session:
+        renew(session, turn.claim)
+        record_sent_again(session, turn.order_id, row.n)
+    return _make_call(turn, step, row)
+
+
+def _make_call(turn: Turn, step: Step, row: OrderStepRow) -> Next:
+    """The bytes go here, and only here, after the transaction that says so."""
+    answer = turn.hear(row.method, row.path, body=row.body, key=row.idempotency_key)
+    following = outcome(step, answer, key_age=_key_age(turn, row))
+    if answer.heard is Heard.TENANT and turn.trouble is not None:
+        following = Again(new_key=True, after=answer.retry_after or 0.0, is_tenants=True)
+    return _settle(turn, step, row, following)
+
+
+def _settle(turn: Turn, step: Step, row: OrderStepRow, following: Next) -> Next:
+    """Commit what became of the call, before anything else is done."""
+    state = _STATE_AFTER.get(type(following))
+    if isinstance(following, Again) and following.new_key:
+        state = StepState.AGAIN
+    if state is None:
+        return following
+    answer = following.answer if isinstance(following, Done) else None
+    problem = following.problem if isinstance(following, Skipped | Refused | Replan) else None
+    with turn.context.database.transaction() as session:
+        at = renew(session, turn.claim)
+        record_answer(
+            session,
+            turn.order_id,
+            row.n,
+            state,
+            at=at,
+            answer=answer,
+            error=problem.message if problem else None,
+        )
+    if answer is not None:
+        turn.answers[step.name] = answer
+    return following
+
+
+def _latest_call(turn: Turn, step: Step) -> OrderStepRow | None:
+    with turn.context.database.reading() as session:
+        calls = [row for row in read_steps(session, turn.order_id) if row.name == step.name]
+    return calls[-1] if calls else None
+
+
+def _key_age(turn: Turn, row: OrderStepRow) -> timedelta:
+    with turn.context.database.reading() as session:
+        return timedelta(milliseconds=session.now() - row.sent_at)

@@ -1,0 +1,118 @@
+"""Orders, a store, and a Zuora that answers what a test says, call by call: what tests of placing say of the world."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+from sync_service.commerce.options import Options
+from sync_service.ordering.context import OrderContext
+from sync_service.settings import Settings
+from sync_service.store.engine import Database
+from sync_service.zuora.client import ZuoraClient
+
+#: A status and a JSON body; None: the connection ends without an answer.
+Said = tuple[int, Mapping[str, Any]] | None
+GOOD: Said = (200, {"success": True})
+
+
+def refused(code: int, message: str = "No.", status: int = 400) -> Said:
+    """A refusal in Zuora's own envelope."""
+    return status, {"success": False, "reasons": [{"code": code, "message": message}]}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call as Zuora got it."""
+
+    method: str
+    path: str
+    body: str
+    key: str | None
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Zuora:
+    """A tenant on localhost. Each line of `script` answers one call of that method and path; others get a 404."""
+
+    script: list[tuple[str, str, Said | Callable[[Call], Said]]] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    url: str = ""
+
+    def will_say(self, method: str, path: str, *answers: Said | Callable[[Call], Said]) -> None:
+        """The next calls of this method and path get these answers."""
+        self.script += [(method, path, answer) for answer in answers]
+
+    def asked(self, method: str) -> list[Call]:
+        """The calls of this method so far."""
+        return [call for call in self.calls if call.method == method]
+
+    def answer(self, call: Call) -> Said:
+        """What is said to `call`."""
+        self.calls.append(call)
+        for line in self.script:
+            if line[:2] == (call.method, call.path):
+                self.script.remove(line)
+                return line[2](call) if callable(line[2]) else line[2]
+        return refused(50000040, "Not found.", 404)
+
+
+@contextmanager
+def running_zuora() -> Iterator[Zuora]:
+    """A tenant that listens."""
+    zuora = Zuora()
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_one(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+            if self.path == "/oauth/token":
+                said: Said = (
+                    200,
+                    {"access_token": "a", "token_type": "bearer", "expires_in": 3599, "scope": "tenant.1"},
+                )
+            else:
+                said = zuora.answer(Call(self.command, self.path, body, self.headers.get("Idempotency-Key")))
+            if said is None:
+                self.connection.close()
+                return
+            status, content = said
+            text = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST = do_PUT = do_DELETE = handle_one  # noqa: N815 - http.server calls them by these names
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    zuora.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield zuora
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def order_context(database: Database, zuora: Zuora, **settings: Any) -> Iterator[OrderContext]:
+    """What a worker places orders with."""
+    client = ZuoraClient(zuora.url, "our-client", "our-secret")
+    try:
+        yield OrderContext(database=database, zuora=client, settings=Settings(**settings), options=Options())
+    finally:
+        client.close()
