@@ -11,6 +11,7 @@ import pytest
 
 from sync_service.cli.main import main
 from sync_service.settings import Settings
+from sync_service.web.openapi import describe
 
 TOP = Path(__file__).parents[2]
 STEPS = sorted(set(re.findall(r"`(sync_service(?:\.\w+)+)`", (TOP / "docs/how-a-sync-works.md").read_text())))
@@ -55,3 +56,15 @@ def test_links_between_documents_lead_somewhere() -> None:
     for page in [TOP / "README.md", TOP / "CONTRIBUTING.md", *TOP.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_guide_to_the_api_calls_addresses_that_exist() -> None:
+    described = describe("")["paths"]
+    patterns = {path: re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))) for path in described}
+    calls = re.findall(r"^\$ curl (.*)\"\$SYNC([^\"?]+)", (TOP / "docs/api.md").read_text(), re.MULTILINE)
+
+    assert len(calls) > 7
+    for options, address in calls:
+        method = "post" if "-X POST" in options or "-d " in options else "get"
+        found = [path for path, pattern in patterns.items() if pattern.fullmatch(address)]
+        assert any(method in described[path] for path in found), f"{method} {address}"
