@@ -21,7 +21,7 @@ from sync_service.errors import SchemaOutdated, SettingsInvalid
 from sync_service.log import logger, set_up
 from sync_service.queue.limit import Share
 from sync_service.settings import Settings, load_settings
-from sync_service.store.engine import Database, connect
+from sync_service.store.engine import Database, connect, make_private_folder
 from sync_service.store.schema import check_schema
 from sync_service.web.admin.blueprint import admin_blueprint
 from sync_service.web.answers import set_up_answers
@@ -112,7 +112,7 @@ def keep_secret_key(settings: Settings) -> Settings:
     if settings.secret_key or settings.sqlite_path is None:
         return settings
     path = settings.sqlite_path.with_name(f"{settings.sqlite_path.name}.secret-key")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     if not path.exists():
         draft.touch(mode=0o600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
@@ -88,6 +89,8 @@ class Settings:
     limio_reference_format: str = ""
     safety_share: Decimal = Decimal("0.05")
     wait_limit_seconds: int = 20
+    #: Where `web` listens: this machine only, where a proxy stands.
+    host: str = "127.0.0.1"
     port: int = 8000
     worker_threads: int = 12
     log_format: str = "text"
@@ -154,8 +157,11 @@ def _one_of(*words: str) -> validate.OneOf:
     return validate.OneOf(words, error="must be one of: {choices}")
 
 
+#: Where there is nothing between that could read along: plain http is for this machine only.
+_THIS_MACHINE = r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 _address = validate.Regexp(
-    r"^https?://[^\s/?#]+[^\s?#]*$", error="must be an address such as https://rest.eu.zuora.com"
+    rf"^(https://[^\s/?#]+|{_THIS_MACHINE}(?![^/]))[^\s?#]*$",
+    error="must be an https address such as https://rest.eu.zuora.com (http only on this machine)",
 )
 _page = validate.Regexp(
     r"^https?://[^\s/?#]+/?$", error="must be an address without a path, such as https://eu.zuora.com"
@@ -168,9 +174,9 @@ _signed = validate.Regexp(
 _database = validate.Regexp(
     r"^(sqlite:///.+|postgresql(\+psycopg)?://.+)$", error="must begin with sqlite:/// or postgresql://"
 )
-#: Plain http only on this machine, where there is nothing between to read along.
+_host = validate.Regexp(r"^[0-9A-Za-z.:-]+$", error="must be an address or a name of this machine, such as 127.0.0.1")
 _issuer = validate.Regexp(
-    r"^(https://|http://(localhost|127\.0\.0\.1)(:\d+)?(/|$))[^\s?#]*$",
+    _address.regex.pattern,
     error="must be the address of the provider, as its discovery document says it, such as https://login.example.com",
 )
 
@@ -191,6 +197,18 @@ _NEEDS = {
     "OIDC_VIEWERS": "OIDC_ROLE_CLAIM",
     "OIDC_EMAIL_DOMAINS": "OIDC_ISSUER",
 }
+
+
+#: With these a stranger would come in as Zuora. The ones before them may be shorter, or nobody could change them.
+_CALLOUT_SECRETS = ("CALLOUT_PASSWORD", "CALLOUT_HMAC_SECRET", "CALLOUT_SECRET")
+MIN_SECRET_LENGTH = 16
+
+
+def _is_on_this_machine(data: Mapping[str, Any]) -> bool:
+    """Whether neither Zuora nor anyone else calls from elsewhere: a trial, with an emulated tenant or none."""
+    addresses = (data.get("ZUORA_BASE_URL", ""), data.get("PUBLIC_URL", ""))
+    here = all(not address or re.match(_THIS_MACHINE, address) for address in addresses)
+    return here and data.get("HOST", "127.0.0.1") in ("127.0.0.1", "::1", "localhost")
 
 
 class SettingsSchema(Schema):
@@ -244,6 +262,7 @@ class SettingsSchema(Schema):
     LIMIO_REFERENCE_FORMAT = typed.String()
     SAFETY_SHARE = typed.Decimal(validate=validate.Range(Decimal(0), Decimal(1)))
     WAIT_LIMIT_SECONDS = typed.Integer(validate=validate.Range(0, 60))
+    HOST = typed.String(validate=_host)
     PORT = typed.Integer(validate=validate.Range(1, 65535))
     WORKER_THREADS = typed.Integer(validate=validate.Range(1, 64))
     LOG_FORMAT = typed.String(validate=_one_of("text", "json"))
@@ -262,6 +281,16 @@ class SettingsSchema(Schema):
             halves.append(("OIDC_ISSUER", "PASSWORD_LOGIN=off"))
         if halves:
             raise ValidationError({missing: [f"must be set too, as {given} is"] for missing, given in halves})
+
+    @validates_schema(skip_on_field_errors=True)
+    def check_strength(self, data: dict[str, Any], **_: Any) -> None:
+        """What can be guessed is refused, except where only this machine could guess."""
+        if _is_on_this_machine(data):
+            return
+        weak = [name for name in _CALLOUT_SECRETS if 0 < len(data.get(name, "")) < MIN_SECRET_LENGTH]
+        if weak:
+            text = f"must have at least {MIN_SECRET_LENGTH} characters, since whoever guesses it can call as Zuora"
+            raise ValidationError({name: [text] for name in weak})
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> Settings:

@@ -16,6 +16,7 @@ from sync_service.cli.wiring import open_context, open_database, read_settings
 from sync_service.jobs.backfill.wished import serve_wishes
 from sync_service.jobs.scheduler import PERIODIC, Scheduler, zuora_jobs
 from sync_service.operations.check.story import check_story
+from sync_service.settings import Settings
 from sync_service.store.schema import upgrade
 from sync_service.sync.worker import Worker
 
@@ -33,13 +34,13 @@ def run(port: int | None) -> None:
     """
     settings = read_settings()
     upgrade(open_database(settings, checked=False, create=True))
-    environ = dict(os.environ, PORT=str(port or settings.port))
+    environ = _listening(settings, port)
     parts = [("web", ["web"]), ("scheduler", ["scheduler"])]
     if settings.zuora_base_url:
         parts.insert(1, ("worker", ["worker"]))
     else:
         click.echo("ZUORA_BASE_URL is not set: requests are accepted and wait; no worker is started.", err=True)
-    click.echo(f"Listening on http://127.0.0.1:{environ['PORT']}/ (Ctrl-C stops everything)", err=True)
+    click.echo(f"Listening on {describe_place(environ['HOST'], environ['PORT'])} (Ctrl-C stops everything)", err=True)
     click.echo(
         "Next: /docs for the API, /admin for the pages (`sync-service user add EMAIL --role operator`).", err=True
     )
@@ -52,10 +53,9 @@ def web(port: int | None) -> None:
     """Accept callouts and serve the API, with gunicorn."""
     settings = read_settings()
     open_database(settings).engine.dispose()
-    environ = dict(os.environ, PORT=str(port or settings.port))
-    config = "python:sync_service.web.gunicorn_conf"
-    command = [sys.executable, "-m", "gunicorn", "-c", config, "sync_service.app:create_wsgi()"]
-    os.execve(sys.executable, command, environ)  # noqa: S606 - our own interpreter, our own words
+    environ = _listening(settings, port)
+    # -P: a file in the working directory named like one of Python's own is no part of us.
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "sync_service.web"], environ)  # noqa: S606 - our own interpreter, our own words
 
 
 @click.command()
@@ -80,6 +80,18 @@ def scheduler() -> None:
     else:
         loop = Scheduler(open_database(settings), settings)
     _run_until_stopped(loop)
+
+
+def _listening(settings: Settings, port: int | None) -> dict[str, str]:
+    """The environment in which gunicorn listens where the settings say."""
+    return dict(os.environ, HOST=settings.host, PORT=str(port or settings.port))
+
+
+def describe_place(host: str, port: str) -> str:
+    """Where `web` listens, as it is told to people."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - told, not bound
+        return f"port {port} of every interface of this machine"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def _run_until_stopped(loop: Worker | Scheduler) -> None:

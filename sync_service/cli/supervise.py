@@ -86,7 +86,7 @@ def _end(children: Collection[subprocess.Popen[bytes]]) -> None:
 
 
 def _start(arguments: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "sync_service.cli.main", *arguments]
+    command = [sys.executable, "-P", "-m", "sync_service.cli.main", *arguments]
     return subprocess.Popen(  # noqa: S603 - our own words
         command, env=dict(environ), start_new_session=True, preexec_fn=ending_with_us()
     )

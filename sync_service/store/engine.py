@@ -5,13 +5,14 @@ Every time that a decision hangs on is the database's (`now`), never a host's.
 
 from __future__ import annotations
 
+import os
 import random
 import select
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -178,8 +179,8 @@ def tell_trouble(error: SQLAlchemyError | TimeoutError) -> str | None:
 def connect(url: str, *, pool_size: int = 10) -> Database:
     """A Database on `url` (sqlite:///path or postgresql://…). Connects only when first used."""
     if url.startswith("sqlite"):
-        path = url.removeprefix("sqlite:///")
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(url.removeprefix("sqlite:///"))
+        make_private_folder(path.parent)
         engine = create_engine(
             url,
             pool_size=pool_size,
@@ -187,6 +188,7 @@ def connect(url: str, *, pool_size: int = 10) -> Database:
             hide_parameters=True,  # errors are logged, and parameters are people's data
             connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},
         )
+        event.listen(engine, "do_connect", _make_private_file)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return Database(engine)
@@ -201,6 +203,20 @@ def connect(url: str, *, pool_size: int = 10) -> Database:
     event.listen(engine, "checkin", _note_rest)
     event.listen(engine, "checkout", _ask_before_use)
     return Database(engine)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make `folder`, and what is missing above it, for our own user alone; one that is there stays as it is."""
+    for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+
+
+def _make_private_file(_: Any, __: Any, arguments: list[Any], ___: Any) -> None:
+    """SQLite would make it readable by every user of the machine; its journal files take their mode from it."""
+    path = arguments[0]
+    if path != ":memory:":
+        with suppress(OSError):  # it is there, or SQLite will say in its own words why it cannot be
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _note_rest(_: Any, entry: ConnectionPoolEntry) -> None:

@@ -1,9 +1,15 @@
-"""How gunicorn serves us: `gunicorn -c python:sync_service.web.gunicorn_conf "sync_service.app:create_wsgi()"`.
+"""How gunicorn serves us (`sync-service web`).
 
-PORT chooses the port (gunicorn reads it itself); GUNICORN_CMD_ARGS="--workers 4" overrides what stands here.
+HOST and PORT say where to listen; GUNICORN_CMD_ARGS="--workers 4" overrides what stands here.
 """
 
 from __future__ import annotations
+
+import os
+
+_host, _port = os.environ.get("HOST", "") or "127.0.0.1", os.environ.get("PORT", "") or "8000"
+#: This machine only, unless HOST says otherwise: a proxy stands in front (deploy/nginx.conf).
+bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 
 worker_class = "gthread"
 workers = 2

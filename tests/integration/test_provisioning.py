@@ -291,8 +291,8 @@ def test_an_address_that_zuora_cannot_call_is_refused_before_anything_is_asked(c
 
     result = connected.run("install", "--yes", PUBLIC_URL="http://sync.example.com")
 
-    assert result.exit_code == 1
-    assert "https" in result.stderr
+    assert result.exit_code == 2
+    assert "PUBLIC_URL: must be an https address" in result.stderr
     assert connected.world.calls() == 0
 
 

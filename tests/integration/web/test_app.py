@@ -56,6 +56,55 @@ def test_half_a_pair_of_callout_settings_is_named(given: dict[str, str], problem
         load_settings(given)
 
 
+ELSEWHERE = {"ZUORA_BASE_URL": "https://rest.eu.zuora.com"}
+
+
+@pytest.mark.parametrize("name", ["ZUORA_BASE_URL", "PUBLIC_URL"])
+@pytest.mark.parametrize(
+    "address", ["http://rest.eu.zuora.com", "http://localhost.example.com", "http://localhost@example.com"]
+)
+def test_an_address_to_which_secrets_would_go_in_clear_is_refused(name: str, address: str) -> None:
+    with pytest.raises(SettingsInvalid, match=f"{name}: must be an https address"):
+        load_settings({name: address})
+
+
+@pytest.mark.parametrize("address", ["http://localhost:8100", "http://127.0.0.1:8100/", "http://[::1]:8100"])
+def test_plain_http_is_for_this_machine(address: str) -> None:
+    assert load_settings({"ZUORA_BASE_URL": address}).zuora_base_url == address
+
+
+@pytest.mark.parametrize(
+    "elsewhere", [ELSEWHERE, {"PUBLIC_URL": "https://sync.example.com"}, {"HOST": "0.0.0.0"}, {"HOST": "192.0.2.1"}]
+)
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("CALLOUT_PASSWORD", {"CALLOUT_USERNAME": "zuora"}),
+        ("CALLOUT_HMAC_SECRET", {"CALLOUT_HMAC_HEADER": "X-Signature"}),
+        ("CALLOUT_SECRET", {"CALLOUT_SECRET_HEADER": "X-Secret"}),
+    ],
+)
+def test_a_callout_secret_that_can_be_guessed_is_refused(
+    name: str, other: dict[str, str], elsewhere: dict[str, str]
+) -> None:
+    with pytest.raises(SettingsInvalid, match=f"{name}: must have at least 16 characters"):
+        load_settings({name: "fifteen letters", **other, **elsewhere})
+
+    assert load_settings({name: "sixteen letters.", **other, **elsewhere})
+
+
+def test_a_short_callout_secret_will_do_where_only_this_machine_can_call() -> None:
+    given = {"CALLOUT_USERNAME": "zuora", "CALLOUT_PASSWORD": "a", "ZUORA_BASE_URL": "http://127.0.0.1:8100"}
+
+    assert load_settings(given).callout_password == "a"
+
+
+def test_the_secret_before_may_be_short_so_that_it_can_be_changed() -> None:
+    given = {"CALLOUT_USERNAME": "zuora", "CALLOUT_PASSWORD": "a new and longer one", **ELSEWHERE}
+
+    assert load_settings({**given, "CALLOUT_PASSWORD_PREVIOUS": "old"}).callout_password_previous == "old"
+
+
 def test_secrets_do_not_show_when_settings_are_printed() -> None:
     settings = replace(Settings(), callout_hmac_secret="s3cret", callout_secret="s3cret", secret_key="s3cret")
 
