@@ -1,6 +1,7 @@
-"""What Limio's store gets at submit, at completion and at failure of an order: decided here, written by placing.
+"""What an order changes in Limio's store: values that placing writes in the transaction of its submit or its finish.
 
-Never here: terms, schedule and status of a subscription that Zuora has; the sync that follows an order brings them.
+Decided in `submission` and `completion`. Terms and schedule of a subscription that Zuora has are never here, nor its
+status once it has been active: the sync that follows an order brings them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ class Create:
     id: str | None = None
     #: The subscription that it belongs to.
     subscription_id: str | None = None
+    #: Nothing happens where the id is there already (an owner who bought before).
+    unless_there: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from typing import Any
 from sync_service.commerce.case import Case, refuse
 from sync_service.commerce.catalog import Catalog, Offer, read_offer
 from sync_service.commerce.order import ItemUpdate, ProblemCode
-from sync_service.commerce.subscribed import Subscribed, SubscribedPlan, read_day
+from sync_service.commerce.state import data_of, goes_on, is_discount
+from sync_service.commerce.subscribed import Subscribed, SubscribedPlan
 
 
 def current_offers(case: Case) -> list[tuple[Mapping[str, Any], Offer]]:
@@ -16,25 +17,22 @@ def current_offers(case: Case) -> list[tuple[Mapping[str, Any], Offer]]:
     return [
         (document, _sold(case, document, "offer"))
         for document in case.state.store.offers
-        if (document.get("data") or {}).get("record_subtype") != "discount" and _goes_on(case, document)
+        if not is_discount(document) and goes_on(document, case.today)
     ]
 
 
 def current_add_ons(case: Case) -> list[tuple[Mapping[str, Any], Offer]]:
     """The subscription's add-ons that have not ended."""
     return [
-        (document, _sold(case, document, "add_on")) for document in case.state.store.add_ons if _goes_on(case, document)
+        (document, _sold(case, document, "add_on"))
+        for document in case.state.store.add_ons
+        if goes_on(document, case.today)
     ]
-
-
-def _goes_on(case: Case, document: Mapping[str, Any]) -> bool:
-    end = read_day((document.get("data") or {}).get("end"))
-    return document.get("status", "active") == "active" and (end is None or end > case.today)
 
 
 def _sold(case: Case, document: Mapping[str, Any], key: str) -> Offer:
     """The catalog item of a subscription's offer or add-on: as stored inside it, in full from the catalog."""
-    inside = (document.get("data") or {}).get(key)
+    inside = data_of(document).get(key)
     offer = read_offer(inside if isinstance(inside, Mapping) else {})
     return offer if offer.bundles else case.catalog.items.get(offer.ref, offer)
 

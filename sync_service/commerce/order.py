@@ -196,10 +196,12 @@ class Names:
     reference: str
     owner: str | None = None
     customer: str | None = None
-    #: As many as `names_needed` says, in the order of the items.
+    #: As many as `subscriptions_needed` says, in the order of the items.
     subscriptions: tuple[NewSubscription, ...] = ()
     #: The code of the gift that this order buys.
     gift_code: str | None = None
+    #: Limio's id, `pm-…`, of the payment method that the order brings.
+    payment_method: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

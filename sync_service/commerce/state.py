@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
+from sync_service.commerce.subscribed import read_day
 from sync_service.subscription.plan import Document
 
 
@@ -37,3 +39,20 @@ class State:
 
     store: InStore = field(default_factory=InStore)
     zuora: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+
+
+def data_of(document: Document | None) -> Document:
+    """A Limio object's `data`; empty where there is none."""
+    data = (document or {}).get("data")
+    return data if isinstance(data, Mapping) else {}
+
+
+def is_discount(document: Document) -> bool:
+    """Whether an offer of a subscription is a discount beside the product."""
+    return data_of(document).get("record_subtype") == "discount"
+
+
+def goes_on(document: Document, day: date) -> bool:
+    """Whether an offer or add-on of a subscription has not ended on `day`."""
+    end = read_day(data_of(document).get("end"))
+    return document.get("status", "active") == "active" and (end is None or end > day)

@@ -1,0 +1,294 @@
+"""What our own store says against an order, before it is accepted: Zuora is not asked.
+
+Sources: Limio's help on switches, cancellations, refunds, credit memos and gifts, as far as it states limits; where it
+is silent the limit is what Zuora would refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sync_service.commerce import wire
+from sync_service.commerce.catalog import Catalog, Offer
+from sync_service.commerce.options import Options
+from sync_service.commerce.order import CatalogRef, Order, OrderType, Problem, ProblemCode
+from sync_service.commerce.pricing import unit_price
+from sync_service.commerce.state import InStore, data_of, goes_on, is_discount
+from sync_service.commerce.subscribed import read_day
+from sync_service.subscription.plan import Document
+
+#: Types that a subscription without Limio's offers cannot take: it was imported ("limited functionality").
+_COMMERCE = frozenset(
+    {
+        OrderType.CHANGE_OFFER,
+        OrderType.ADD_OFFER,
+        OrderType.UPDATE_SUBSCRIPTION,
+        OrderType.CANCEL_SUBSCRIPTION,
+        OrderType.RENEW,
+        OrderType.REFUND,
+        OrderType.CREDIT_MEMO,
+        OrderType.GIFT_REFUND,
+        OrderType.CHANGE_ADDRESS,
+        OrderType.CHANGE_PAYMENT,
+        OrderType.CHANGE_EXTERNAL_PAYMENT,
+        OrderType.CHANGE_DEFAULT_PAYMENT,
+        OrderType.UPDATE_CUSTOMER_DETAILS,
+    }
+)
+#: Types that build on what the subscription is now, and so must wait for a change that is to come.
+_LOCKED = frozenset({OrderType.CHANGE_OFFER, OrderType.ADD_OFFER, OrderType.UPDATE_SUBSCRIPTION, OrderType.RENEW})
+#: The statuses that allow a credit memo; lapsed is active and out of its term.
+_CREDITABLE = frozenset({"active", "cancelled"})
+
+
+def check(order: Order, store: InStore, catalog: Catalog, options: Options, today: date) -> tuple[Problem, ...]:
+    """Everything that is wrong, all at once; `today` is the day in the tenant's zone."""
+    problems = [*_check_subscription(order, store, today), *_check_items(order, catalog)]
+    special = _BY_TYPE.get(order.type)
+    if special:
+        problems += special(order, store, catalog, today)
+    if order.is_redeem:
+        problems += _check_gift_code(order, store, today)
+    if order.type is OrderType.NEW and len(order.items) > 1 and (order.is_gift or order.is_redeem):
+        problems.append(_problem("orderItems", ProblemCode.INVALID, "A gift is one offer."))
+    if options.advanced_payment_manager and not options.one_account_per_owner:
+        # The settings refuse this pair; a value made without them must not pass either.
+        raise ValueError("The Advanced Payment Manager needs one account per owner.")
+    return tuple(dict.fromkeys(problems))
+
+
+def pending_change(store: InStore, today: date) -> date | None:
+    """The day on which a change that was already ordered takes effect: until then no other can be built on it."""
+    waiting = [
+        day
+        for document in (*store.offers, *store.add_ons)
+        if not is_discount(document) and document.get("status", "active") == "active"
+        if (day := read_day(data_of(document).get("start"))) and day > today
+    ]
+    renewal = read_day(data_of(store.subscription).get("pendingRenewalChange"))
+    if renewal and renewal > today:
+        waiting.append(renewal)
+    return max(waiting, default=None)
+
+
+def _check_subscription(order: Order, store: InStore, today: date) -> Iterator[Problem]:
+    if order.subscription_key is None:
+        return
+    if store.subscription is None:
+        message = f"There is no subscription {order.subscription_key}."
+        yield _problem("forSubscription", ProblemCode.UNKNOWN, message)
+        return
+    if order.type in _COMMERCE and _attributes(store).get("external") is True:
+        message = "This subscription was imported from Zuora: Limio allows no commerce orders for it."
+        yield _problem("forSubscription", ProblemCode.NOT_ALLOWED, message)
+    locked = pending_change(store, today) if order.type in _LOCKED else None
+    if locked:
+        message = f"A change of this subscription takes effect on {locked}; it can be changed again from then on."
+        yield _problem("forSubscription", ProblemCode.PENDING_CHANGE, message)
+
+
+def _check_items(order: Order, catalog: Catalog) -> Iterator[Problem]:
+    """Every offer and add-on that the order names: known, published, sold there, in that quantity."""
+    for index, item in enumerate(order.items):
+        at = f"orderItems[{index}]" if order.type in (OrderType.NEW, OrderType.RENEW) else "offer"
+        offer = catalog.items.get(item.offer)
+        yield from _check_ref(offer, item.offer, at if at == "offer" else f"{at}.offer")
+        if offer:
+            yield from _check_country(order, offer, at)
+            yield from _check_quantity(offer, item.quantity, f"{at}.quantity" if at != "offer" else "quantity")
+            yield from _check_payment_type(order, offer)
+        for position, ref in enumerate(item.add_ons):
+            yield from _check_ref(catalog.items.get(ref), ref, f"{at}.addOns[{position}]")
+    for index, update in enumerate(order.updates):
+        if update.action == "add":
+            offer = catalog.items.get(update.item)
+            yield from _check_ref(offer, update.item, f"updates[{index}].id")
+            if offer and update.quantity is not None:
+                yield from _check_quantity(offer, update.quantity, f"updates[{index}].quantity")
+
+
+def _check_ref(offer: Offer | None, ref: CatalogRef, field: str) -> Iterator[Problem]:
+    if offer is None:
+        version = f" in version {ref.version}" if ref.version else ""
+        yield _problem(field, ProblemCode.UNKNOWN, f"There is no offer or add-on {ref.id}{version}.")
+    elif not offer.is_published:
+        yield _problem(field, ProblemCode.UNKNOWN, f"{offer.label} is not published.")
+
+
+def _check_country(order: Order, offer: Offer, at: str) -> Iterator[Problem]:
+    """Where the offer is delivered to, else billed to."""
+    allowed = offer.attributes.get("allowed_countries__limio")
+    delivered = order.delivery.country if order.delivery else None
+    country = delivered or (order.billing.country if order.billing else None) or order.country
+    if isinstance(allowed, list) and allowed and country and country.upper() not in map(_code, allowed):
+        yield _problem(f"{at}.offer", ProblemCode.NOT_ALLOWED, f"{offer.label} is not sold in {country}.")
+
+
+def _code(country: Any) -> str:
+    """A country of the list: its code, or an object that has one."""
+    if isinstance(country, Mapping):
+        country = country.get("id") or country.get("value") or country.get("code")
+    return str(country).upper()
+
+
+def _check_quantity(offer: Offer, quantity: Decimal, field: str) -> Iterator[Problem]:
+    """`default_quantity_options__limio`: minimum, maximum, increment; an empty object sets no limits."""
+    limits = offer.attributes.get("default_quantity_options__limio")
+    if not isinstance(limits, Mapping) or not limits:
+        return
+    least = _number(limits.get("minimum_quantity")) or Decimal(1)
+    most, step = _number(limits.get("maximum_quantity")), _number(limits.get("increment"))
+    if quantity < least or (most is not None and quantity > most):
+        until = f" to {most:f}" if most is not None else " or more"
+        yield _problem(field, ProblemCode.INVALID, f"{offer.label} is sold in quantities of {least:f}{until}.")
+    elif step and (quantity - least) % step:
+        message = f"{offer.label} is sold in quantities of {least:f} and steps of {step:f}."
+        yield _problem(field, ProblemCode.INVALID, message)
+
+
+def _check_payment_type(order: Order, offer: Offer) -> Iterator[Problem]:
+    allowed = offer.attributes.get("payment_types__limio")
+    given = order.payment.payment_type if order.payment else None
+    if given and isinstance(allowed, list) and allowed and given not in allowed:
+        message = f"{offer.label} can be paid by: {', '.join(map(str, allowed))}."
+        yield _problem("payment.paymentType", ProblemCode.INVALID, message)
+
+
+def _check_switch(order: Order, store: InStore, catalog: Catalog, today: date) -> Iterator[Problem]:
+    """Only when active, not to a discount, never to another currency (Limio's help: cancel and buy anew)."""
+    del today
+    if store.subscription and store.subscription.get("status") != "active":
+        message = f"Only an active subscription can be switched; this one is {store.subscription.get('status')}."
+        yield _problem("forSubscription", ProblemCode.NOT_ALLOWED, message)
+    offer = catalog.items.get(order.items[0].offer) if order.items else None
+    if offer is None:
+        return
+    if offer.is_discount:
+        yield _problem("offer", ProblemCode.INVALID, f"{offer.label} is a discount: add it instead of switching to it.")
+    current = _currency(store)
+    if current and offer.currency and offer.currency != current:
+        message = f"The subscription is in {current} and {offer.label} in {offer.currency}: cancel it and buy anew."
+        yield _problem("offer", ProblemCode.NOT_ALLOWED, message)
+
+
+def _check_updates(order: Order, store: InStore, catalog: Catalog, today: date) -> Iterator[Problem]:
+    del today
+    current = _currency(store)
+    for index, update in enumerate(order.updates):
+        offer = catalog.items.get(update.item) if update.action == "add" else None
+        if current and offer and offer.currency and offer.currency != current:
+            message = f"The subscription is in {current} and {offer.label} in {offer.currency}."
+            yield _problem(f"updates[{index}].id", ProblemCode.NOT_ALLOWED, message)
+
+
+def _check_cancellation(order: Order, store: InStore, catalog: Catalog, today: date) -> Iterator[Problem]:
+    del catalog
+    end = read_day(data_of(store.subscription).get("termEndDate"))
+    if order.cancel_date and end and today <= end < order.cancel_date:
+        message = f"cancelDate must not be after the end of the term, {end}."
+        yield _problem("cancelDate", ProblemCode.INVALID, message)
+
+
+def _check_refund(order: Order, store: InStore, catalog: Catalog, today: date) -> Iterator[Problem]:
+    """At most the price of the active offer (Limio's refund subflow)."""
+    prices = [
+        price
+        for document in store.offers
+        if not is_discount(document) and goes_on(document, today)
+        if (price := _price(document, catalog)) is not None
+    ]
+    highest = (
+        sum(prices, Decimal(0)) if prices else _number((data_of(store.subscription).get("price") or {}).get("amount"))
+    )
+    if order.amount and highest is not None and order.amount > highest:
+        yield _problem(
+            "amount", ProblemCode.INVALID, f"At most the price of the active offer, {highest:f}, is refunded."
+        )
+
+
+def _check_credit_memo(order: Order, store: InStore, catalog: Catalog, today: date) -> Iterator[Problem]:
+    """At least 1, and only for Active, Cancelled or Lapsed (Limio's credit memo subflow)."""
+    del catalog, today
+    if order.amount is not None and order.amount < 1:
+        yield _problem("amount", ProblemCode.INVALID, "A credit memo is of 1 or more.")
+    status = (store.subscription or {}).get("status")
+    if status and status not in _CREDITABLE:
+        message = f"A credit memo needs an active, cancelled or lapsed subscription; this one is {status}."
+        yield _problem("forSubscription", ProblemCode.NOT_ALLOWED, message)
+
+
+def _check_gift_refund(order: Order, store: InStore, catalog: Catalog, today: date) -> Iterator[Problem]:
+    del order, catalog, today
+    if store.gift_code is None:
+        yield _problem("subscriptionId", ProblemCode.UNKNOWN, "There is no gift code of this subscription.")
+    elif store.gift_code.get("status") != "free":
+        message = "A gift can be refunded only while its code is not redeemed."
+        yield _problem("subscriptionId", ProblemCode.NOT_ALLOWED, message)
+
+
+def _check_gift_code(order: Order, store: InStore, today: date) -> Iterator[Problem]:
+    """Exists, not expired, not redeemed, not in a country where it is disallowed (Limio's help on gifts)."""
+    code = store.gift_code
+    if code is None:
+        yield _problem("redeemCode", ProblemCode.UNKNOWN, "There is no such gift code.")
+        return
+    if code.get("status") != "free":
+        word = {"redeemed": "redeemed", "reserved": "not available just now"}.get(str(code.get("status")), "void")
+        yield _problem("redeemCode", ProblemCode.NOT_ALLOWED, f"This gift code is {word}.")
+    expires = read_day(data_of(code).get("expires"))
+    if expires and expires < today:
+        yield _problem("redeemCode", ProblemCode.NOT_ALLOWED, f"This gift code expired on {expires}.")
+    disallowed = data_of(code).get(wire.DISALLOWED_COUNTRIES)
+    if isinstance(disallowed, list) and order.country and order.country.upper() in map(_code, disallowed):
+        yield _problem("country", ProblemCode.NOT_ALLOWED, f"This gift code cannot be redeemed in {order.country}.")
+    given = (data_of(code).get("offer") or {}).get("id")
+    if given and order.items and order.items[0].offer.id != given:
+        yield _problem("orderItems[0].offer", ProblemCode.INVALID, "The gift code is for another offer.")
+
+
+def _problem(field: str, code: ProblemCode, message: str) -> Problem:
+    return Problem(field=field, code=code, message=message)
+
+
+def _attributes(store: InStore) -> Document:
+    attributes = data_of(store.subscription).get("attributes")
+    return attributes if isinstance(attributes, Mapping) else {}
+
+
+def _currency(store: InStore) -> str | None:
+    price = data_of(store.subscription).get("price")
+    if isinstance(price, Mapping) and price.get("currency"):
+        return str(price["currency"])
+    return next((str(data_of(each)["currency"]) for each in store.schedule if data_of(each).get("currency")), None)
+
+
+def _price(document: Document, catalog: Catalog) -> Decimal | None:
+    """What one of the subscription's offers costs a period."""
+    said = data_of(document).get("price")
+    if isinstance(said, Mapping) and _number(said.get("amount")) is not None:
+        return _number(said.get("amount"))
+    inside = data_of(document).get("offer")
+    if not isinstance(inside, Mapping):
+        return None
+    offer = catalog.items.get(CatalogRef(id=str(inside.get("id")), version=inside.get("version")))
+    return unit_price(offer) if offer else None
+
+
+def _number(value: Any) -> Decimal | None:
+    try:
+        return None if value in (None, "") or isinstance(value, bool) else Decimal(str(value))
+    except ArithmeticError:
+        return None
+
+
+_BY_TYPE: Mapping[OrderType, Callable[[Order, InStore, Catalog, date], Iterator[Problem]]] = {
+    OrderType.CHANGE_OFFER: _check_switch,
+    OrderType.UPDATE_SUBSCRIPTION: _check_updates,
+    OrderType.CANCEL_SUBSCRIPTION: _check_cancellation,
+    OrderType.REFUND: _check_refund,
+    OrderType.CREDIT_MEMO: _check_credit_memo,
+    OrderType.GIFT_REFUND: _check_gift_refund,
+}

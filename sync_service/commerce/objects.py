@@ -1,0 +1,266 @@
+"""Limio's objects as an order makes them. Shapes are those that Limio's objects API answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from dateutil.relativedelta import relativedelta
+
+from sync_service.commerce.catalog import Offer
+from sync_service.commerce.order import Names, NewSubscription, Order, Person
+from sync_service.commerce.pricing import unit_price
+from sync_service.commerce.state import InStore
+from sync_service.commerce.steps import Step
+from sync_service.commerce.subscribed import read_day
+from sync_service.subscription.plan import Document
+from sync_service.subscription.schedule.money import as_json_number, format_amount
+
+_ADDRESS = {
+    "firstName": "first_name",
+    "lastName": "last_name",
+    "email": "email",
+    "workEmail": "work_email",
+    "phone": "phone",
+    "workPhone": "work_phone",
+    "otherPhone": "other_phone",
+    "company": "company",
+    "address1": "address1",
+    "address2": "address2",
+    "city": "city",
+    "county": "county",
+    "state": "state",
+    "postalCode": "postal_code",
+    "country": "country",
+}
+#: What a hosted page tells of a method that people see, and what finds it again.
+_KEPT_OF_A_METHOD = frozenset({"refId", "paymentGateway", "result", "success", "id", "reference"})
+_SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$"}
+
+
+def named(order: Order) -> Names:
+    """The names of an order that was accepted."""
+    if order.names is None:
+        raise ValueError("An order is written after it was named.")
+    return order.names
+
+
+def order_object(order: Order, store: InStore, subscription_ids: Sequence[str]) -> Document:
+    """The order itself: its payload, without card secrets, and the names of what it makes."""
+    names = named(order)
+    new = {"sub_reference": names.subscriptions[0].reference} if names.subscriptions else {}
+    related = {"related": subscription_ids[0]} if subscription_ids else {}
+    customer = names.customer or (store.customer or {}).get("id")
+    return {
+        "reference": names.reference,
+        "status": "submitted",
+        "owner": names.owner,
+        **({"customer": customer} if customer else {}),
+        **related,
+        "data": {**order.document, "order_reference": names.reference, **new},
+    }
+
+
+def event_object(order: Order, subscription_ids: Sequence[str]) -> Document:
+    """The event that says that the order came in: `order.` and the order's type."""
+    return {
+        "status": "submitted",
+        "data": {
+            "type": f"order.{order.type}",
+            "message": "Order Received",
+            "order": named(order).order_id,
+            "event": {"subscriptions": [{"id": each} for each in subscription_ids]},
+        },
+    }
+
+
+def subscription_object(order: Order, new: NewSubscription, offer: Offer, index: int, at: str) -> Document:
+    """A subscription that is not in Zuora yet: `initial`."""
+    names, item = named(order), order.items[index]
+    start = start_of(order, at)
+    return {
+        "reference": new.reference,
+        "name": new.reference,
+        "status": "initial",
+        "owner": names.owner,
+        "customer": names.customer,
+        "start": start,
+        "ref": f"{names.order_id}/{new.item_id}",
+        "data": {
+            "id": new.item_id,
+            "name": offer.name,
+            "quantity": as_json_number(item.quantity),
+            "startDate": start,
+            "price": price_of(offer, item.quantity),
+            **({"purchaseCountry": order.country} if order.country else {}),
+            "attributes": {
+                "gift": order.is_gift or order.is_redeem or offer.is_gift,
+                "external": False,
+                **({"autoRenew": order.auto_renew} if order.auto_renew is not None else {}),
+            },
+            "addOns": [],
+            "tracking": dict(order.tracking),
+            "products": _products(offer),
+        },
+    }
+
+
+def offer_object(
+    offer: Offer,
+    *,
+    start: str,
+    quantity: Decimal | int,
+    order: Order,
+    item_id: str | None = None,
+    end: date | None = None,
+) -> Document:
+    """A subscription_offer: the whole offer, and from when to when it holds."""
+    return {
+        "status": "active",
+        "data": {
+            "name": offer.name,
+            "start": start,
+            **({"end": end.isoformat()} if end else {}),
+            "price": price_of(offer, Decimal(quantity)),
+            "offer": offer.document,
+            "quantity": as_json_number(Decimal(quantity)),
+            "addOns": [],
+            **({"id": item_id} if item_id else {}),
+            "tracking": dict(order.tracking),
+            "products": _products(offer),
+            "record_subtype": "discount" if offer.is_discount else "base",
+        },
+    }
+
+
+def add_on_object(offer: Offer, *, start: str, quantity: Decimal | int = 1) -> Document:
+    """An add-on of a subscription."""
+    data = {"add_on": offer.document, "start": start, "quantity": as_json_number(Decimal(quantity))}
+    return {"status": "active", "version": offer.ref.version, "data": data}
+
+
+def address_object(person: Person, role: str, at: str) -> Document:
+    """An address; the newest `start` is the one that counts."""
+    data = {key: getattr(person, name) for key, name in _ADDRESS.items() if getattr(person, name)}
+    return {"status": "active", "relationship_type": role, "start": at, "data": data}
+
+
+def payment_object(order: Order, at: str) -> Document:
+    """A payment method as the order brings it; of Zuora's its id there, never its token or signature."""
+    kind = (order.payment.type if order.payment else None) or "zuora"
+    given = order.document.get("payment")
+    inside = given.get(kind) if isinstance(given, Mapping) else None
+    kept = (
+        {key: value for key, value in inside.items() if key in _KEPT_OF_A_METHOD} if isinstance(inside, Mapping) else {}
+    )
+    return {"status": "active", "type": kind, "start": at, "data": {"type": kind, kind: kept}}
+
+
+def customer_object(order: Order) -> Document:
+    """The customer whom a first order makes."""
+    names = named(order)
+    method = {"defaultPaymentMethodId": names.payment_method} if names.payment_method else {}
+    return {"status": "active", "owner": names.owner, "data": {**customer_values(order), **method}}
+
+
+def customer_values(order: Order) -> dict[str, str]:
+    """Name and email of the order's customer, else of who is billed."""
+    person = order.customer or order.recipient or order.billing or Person()
+    values = {
+        "name": " ".join(part for part in (person.first_name, person.last_name) if part) or None,
+        "firstName": person.first_name,
+        "lastName": person.last_name,
+        "email": person.email,
+    }
+    return {key: value for key, value in values.items() if value}
+
+
+def gift_object(order: Order, status: str) -> Document:
+    """The code of a gift, with what it takes to redeem or to refund it."""
+    names = named(order)
+    item = order.items[0]
+    return {
+        "status": status,
+        "owner": names.owner,
+        "data": {
+            "code": names.gift_code,
+            "offer": {"id": item.offer.id, "version": item.offer.version},
+            "order": names.order_id,
+            "subscription": names.subscriptions[0].id if names.subscriptions else None,
+            "accountNumber": f"L-{names.reference}",
+            "debitMemoNumber": f"DM-{names.reference}",
+        },
+    }
+
+
+def gift_code_id(names: Names) -> str:
+    """The id of the gift code that an order makes, from the order's own."""
+    return f"gift_code-{names.order_id.removeprefix('order-')}"
+
+
+def zuora_id(payment_method: Document) -> Any:
+    """Zuora's id of one of our payment methods."""
+    return ((payment_method.get("data") or {}).get("zuora") or {}).get("refId")
+
+
+def start_of(order: Order, at: str) -> str:
+    """When what the order buys begins, as a timestamp."""
+    return midnight(order.start) if order.start else at
+
+
+def midnight(day: date) -> str:
+    """A day as Limio's timestamp."""
+    return f"{day.isoformat()}T00:00:00.000Z"
+
+
+def end_of_discount(offer: Offer, day: date) -> date | None:
+    """When a discount that began on `day` ends; None: it does not end by itself."""
+    said = offer.attributes.get("discount__limio")
+    if not isinstance(said, Mapping) or not said.get("termLength"):
+        return None
+    length = int(str(said["termLength"]))
+    match str(said.get("termType")).lower():
+        case "days":
+            return day + relativedelta(days=length)
+        case "weeks":
+            return day + relativedelta(weeks=length)
+        case "months":
+            return day + relativedelta(months=length)
+        case "years":
+            return day + relativedelta(years=length)
+    return None
+
+
+def price_of(offer: Offer, quantity: Decimal) -> Document:
+    """What people are shown; with Zuora's own price nothing, because Zuora's preview tells it."""
+    unit, currency = unit_price(offer), offer.currency
+    amount = (unit or Decimal(0)) * quantity
+    text = format_amount(amount, currency)
+    headline = f"{_SYMBOLS[currency]}{text}" if currency in _SYMBOLS else f"{currency or ''} {text}".strip()
+    price: dict[str, Any] = {"amount": as_json_number(amount), "summary": {"headline": headline if unit else ""}}
+    return {**price, **({"currency": currency} if currency else {})}
+
+
+def action_types(step: Step) -> set[str]:
+    """The types of the order actions that a step sends."""
+    return {action["type"] for action in _actions(step)}
+
+
+def action_day(step: Step, kind: str) -> date | None:
+    """The day of the first order action of that type that a step sends."""
+    return next(
+        (read_day(action["triggerDates"][0]["triggerDate"]) for action in _actions(step) if action["type"] == kind),
+        None,
+    )
+
+
+def _actions(step: Step) -> list[Document]:
+    subscriptions = (step.body or {}).get("subscriptions") or ()
+    return [action for each in subscriptions for action in each.get("orderActions") or ()]
+
+
+def _products(offer: Offer) -> list[Any]:
+    products = (offer.document.get("data") or {}).get("products")
+    return list(products) if isinstance(products, list) else []
