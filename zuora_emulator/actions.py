@@ -10,13 +10,13 @@ from itertools import islice
 from typing import Any
 
 from zuora_emulator import billing, orders, people
-from zuora_emulator.announcements import Announcements
 from zuora_emulator.answers import Json
 from zuora_emulator.callouts import Callouts
 from zuora_emulator.delivery import Destination, describe
 from zuora_emulator.faults import Faults
 from zuora_emulator.fields import Fields, Refused
 from zuora_emulator.notifications import Notifications
+from zuora_emulator.order_records import By
 from zuora_emulator.records import Account, Contact
 from zuora_emulator.tenant import Tenant
 from zuora_emulator.traffic import Limits, Traffic
@@ -31,7 +31,7 @@ class Actions:
     ) -> None:
         self.tenant, self.api, self.faults, self.traffic = tenant, api, faults, traffic
         self.notifications = notifications
-        self.announcements = Announcements(tenant, notifications)
+        self.announcements = api.announcements
         self.callouts: Callouts = notifications.callouts
 
     def do(self, action: str, values: dict[str, Any]) -> Json:
@@ -56,7 +56,7 @@ class Actions:
             return {"today": to.isoformat(), "renewed": len(done)}
 
     def _order(self, action: str, fields: Fields) -> Json:
-        by, callout = orders.By.read(fields), fields.flag("callout", True)
+        by, callout = By.read(fields), fields.flag("callout", True)
         if action == "create_subscription":
             order = orders.create_subscription(self.tenant, fields, by)
         else:
@@ -94,7 +94,7 @@ class Actions:
         subscription = orders.need_subscription(self.tenant, fields.need("key"))
         callout, expected = fields.flag("callout", False), fields.text("expected")
         fields.finish()
-        order = orders.delete_order(self.tenant, subscription, expected=expected)
+        order = orders.withdraw(self.tenant, subscription, expected=expected)
         if callout:
             self.announcements.order(order)
         return {"deleted": order["orderNumber"], "version": subscription.latest.version}
@@ -106,7 +106,7 @@ class Actions:
         return self._delete_order(Fields(asked, today=self.tenant.today))
 
     def _change_contact(self, fields: Fields) -> Json:
-        by, callout = orders.By.read(fields), fields.flag("callout", True)
+        by, callout = By.read(fields), fields.flag("callout", True)
         contacts, accounts = self._people_before(fields)
         done = people.change_contact(self.tenant, fields, by)
         if callout and "order" in done:
@@ -142,6 +142,23 @@ class Actions:
 
     def _create_account(self, fields: Fields) -> Json:
         return people.create_account(self.tenant, fields)
+
+    def _product(self, fields: Fields) -> Json:
+        """Put a charge of a rate plan into the catalog: see `products.Catalog.add`."""
+        product, plan, charge = self.tenant.put_product(fields)
+        return {"product": product.id, "plan": plan.id, "charge": charge.id}
+
+    def _payment_method(self, fields: Fields) -> Json:
+        """Make or change a payment method: see `payment_methods.PaymentMethods.change`.
+
+        `default` makes its account pay with it.
+        """
+        tenant, default = self.tenant, fields.flag("default", False)
+        method = tenant.payment_methods.change(fields, tenant.now(), tenant.find_account)
+        account = tenant.find_account(method.account) if method.account else None
+        if default and account:
+            tenant.put_account(replace(account, default_payment_method=method.id, updated=tenant.now()))
+        return {"id": method.id}
 
     def _bill_run(self, fields: Fields) -> Json:
         target = fields.day("target", self.tenant.today) or self.tenant.today
@@ -262,13 +279,18 @@ class Actions:
 
     def _settings(self, fields: Fields) -> Json:
         """`preview_rows` (the most of one preview), `default_version`, `tenant` (the number in a token's scope),
-        `order_fields` (the custom fields that orders have; a dash is none)."""
+        `order_fields` (the custom fields that orders have; a dash is none), `requires_activation`, `decline_code`,
+        `replays_as_conflict` (a repeated idempotency key gets 409 with the first answer)."""
         self.api.preview_rows = fields.whole("preview_rows") or self.api.preview_rows
         self.api.default_version = fields.text("default_version") or self.api.default_version
         self.tenant.number = fields.text("tenant") or self.tenant.number
         custom = fields.text("order_fields")
         if custom is not None:
-            self.notifications.store.order_fields = tuple(word for word in custom.split(",") if word != "-")
+            self.tenant.custom_fields["Order"] = tuple(word for word in custom.split(",") if word != "-")
+        tenant, keys = self.tenant, self.api.keys
+        tenant.requires_activation = bool(fields.flag("requires_activation", tenant.requires_activation))
+        tenant.decline_code = fields.whole("decline_code") or tenant.decline_code
+        keys.replays_as_conflict = bool(fields.flag("replays_as_conflict", keys.replays_as_conflict))
         fields.finish()
         return {"preview_rows": self.api.preview_rows, "default_version": self.api.default_version}
 
@@ -284,6 +306,8 @@ _OTHERS: dict[str, Callable[[Actions, Fields], Json]] = {
     "storm": Actions._storm,
     "delete_order": Actions._delete_order,
     "withdraw_cancel": Actions._withdraw_cancel,
+    "product": Actions._product,
+    "payment_method": Actions._payment_method,
     "bill_run": Actions._bill_run,
     "advance": Actions._advance,
     "preview_rows": Actions._preview_rows,

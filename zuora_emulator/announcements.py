@@ -18,8 +18,12 @@ class Announcements:
         self.tenant, self.notifications = tenant, notifications
 
     def order(self, order: Json) -> None:
-        """The callouts of a processed order: one for each action, as the events do."""
-        at, part = self.tenant.now(), order["subscriptions"][0]
+        """The callouts of a processed order: one for each action of each of its subscriptions, as the events do."""
+        for part in order["subscriptions"]:
+            self._part(order, part)
+
+    def _part(self, order: Json, part: Json) -> None:
+        at = self.tenant.now()
         subscription = self.tenant.find_subscription(part["subscriptionNumber"])
         if subscription is None:
             return
@@ -29,7 +33,7 @@ class Announcements:
             "Subscription.SubscriptionNumber": latest.number,
             "Subscription.Id": latest.id,
             "Subscription.OriginalID": subscription.versions[0].id,
-            **order_values(order, self.notifications.store.order_fields),
+            **order_values(order, self.tenant.custom_fields["Order"]),
             **account_values(self.tenant.accounts[latest.account]),
         }
         for action in part["orderActions"]:

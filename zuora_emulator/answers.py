@@ -22,7 +22,7 @@ _CHARGE = dict.fromkeys(
         *("chargeModelConfiguration", "includedUnits", "overagePrice", "discountClass", "specificListPriceBase"),
         *("ratingGroup", "prorationOption", "smoothingModel", "numberOfPeriods", "overageCalculationOption"),
         *("overageUnusedUnitsCreditOption", "unusedUnitsCreditRates", "usageRecordRatingOption", "triggerDate"),
-        *("upToPeriodsType", "upToPeriods", "taxable", "taxCode", "discountApplyDetails"),
+        *("taxable", "taxCode", "discountApplyDetails"),
         *("originalListDiscountAmount", "originalListDiscountPercentage", "originalListPrice"),
     )
 ) | {"applyToBillingPeriodPartially": False, "isStackedDiscount": False, "reflectDiscountInNetAmount": False}
@@ -31,10 +31,10 @@ _CHARGE = dict.fromkeys(
 _SUBSCRIPTION = dict.fromkeys(
     (
         *("paymentTerm", "invoiceTemplateId", "invoiceTemplateName", "sequenceSetId", "sequenceSetName"),
-        *("externallyManagedBy", "invoiceGroupNumber", "scheduledCancelDate", "scheduledSuspendDate"),
-        *("scheduledResumeDate", "communicationProfileId", "shipToContact"),
+        *("externallyManagedBy", "invoiceGroupNumber", "scheduledSuspendDate", "scheduledResumeDate"),
+        *("communicationProfileId", "shipToContact"),
     )
-) | {"invoiceSeparately": False}
+)
 
 _PLAN: Json = {
     "subscriptionProductFeatures": [],
@@ -77,7 +77,7 @@ def subscription(
         "autoRenew": version.auto_renew,
         "renewalSetting": version.renewal_setting,
         "renewalTerm": version.renewal_term,
-        "renewalTermPeriodType": version.term_period,
+        "renewalTermPeriodType": version.renewal_period or version.term_period,
         "currency": version.currency,
         "contractedMrr": float(sum((_mrr(version, each, each.segments[-1]) for each in version.charges), Decimal(0))),
         "totalContractedValue": 0,
@@ -93,6 +93,8 @@ def subscription(
         "createTime": local_time(version.created),
         "updateTime": local_time(version.updated),
         **_SUBSCRIPTION,
+        "invoiceSeparately": version.invoice_separately,
+        "scheduledCancelDate": text(version.scheduled_cancel),
         "invoiceScheduleId": version.invoice_schedule_id,
         "totalNumberOfChargeSegments": sum(len(charge.segments) for charge in version.charges),
     }
@@ -130,7 +132,7 @@ def contact(account: Account, of: Contact) -> Json:
         "personalEmail": of.personal_email,
         "homePhone": of.home_phone,
         "mobilePhone": of.mobile_phone,
-        "otherPhone": None,
+        "otherPhone": of.other_phone,
         "otherPhoneType": None,
         "taxRegion": None,
         "workPhone": of.work_phone,
@@ -188,11 +190,11 @@ def _plan(version: Version, plan: RatePlan, detail: str, as_of: date) -> Json:
     shape: Json = {
         **_PLAN,
         "id": hex_id(version.id, plan.number),
-        "productId": hex_id("product", plan.product_name),
+        "productId": plan.product_id,
         "productName": plan.product_name,
-        "productSku": f"SKU-{hex_id('product', plan.product_name)[:8]}",
+        "productSku": f"SKU-{plan.product_id[:8]}",
         "productRatePlanId": plan.product_rate_plan_id,
-        "productRatePlanNumber": f"PRP-{hex_id('product rate plan', plan.name)[:8]}",
+        "productRatePlanNumber": f"PRP-{plan.product_rate_plan_id[:8]}",
         "ratePlanName": plan.name,
         "subscriptionRatePlanNumber": plan.number,
         "originalRatePlanId": hex_id("rate plan", plan.number),
@@ -219,7 +221,7 @@ def _covers(version: Version, segment: Segment, day: date) -> bool:
 
 
 def _charge(version: Version, plan: RatePlan, charge: Charge) -> Json:
-    product_charge = hex_id("product charge", plan.product_name, plan.name, charge.name)
+    product_charge = plan.product_charge_id(charge)
     return {
         **_CHARGE,
         "id": charge_id(version, charge),
@@ -244,6 +246,8 @@ def _charge(version: Version, plan: RatePlan, charge: Charge) -> Json:
         "billingTiming": charge.billing_timing,
         "billingPeriodAlignment": "AlignToCharge",
         "endDateCondition": charge.end_date_condition,
+        "upToPeriods": charge.up_to and charge.up_to[0],
+        "upToPeriodsType": charge.up_to and charge.up_to[1],
         "triggerEvent": "ContractEffective",
         "taxMode": None if charge.tax_rate is None else "TaxInclusive",
         "originalOrderDate": text(version.start),

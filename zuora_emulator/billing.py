@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from zuora_emulator.periods import Period, billed_through, months_of, periods
@@ -74,6 +74,51 @@ def lines(version: Version, assumed: Assumptions, *, renews: bool = False, bille
                     yield _item(version, plan, charge, charge, period, price)
                     for named, by, off in discounts.of(plan, charge, period, price):
                         yield _item(version, named, by, charge, period, -off)
+
+
+def credits(before: Version, after: Version) -> Iterator[Item]:
+    """What was billed for days on which a change lets charges no longer run: negative, by the day."""
+    discounts = _Discounts(before)
+    for plan, charge, was, end in _cut(before, after):
+        billed = charge.billed_through or end
+        for period in periods(before, was, billed - timedelta(days=1)):
+            if period.end <= end or period.start >= billed:
+                continue
+            price = price_of(before, was, period)
+            left = replace(period, start=max(period.start, end))
+            share = Decimal((left.end - left.start).days) / (period.end - period.start).days
+            yield _item(after, plan, charge, was, left, -round_money(price * share, after.currency))
+            for named, by, off in discounts.of(plan, was, period, price):
+                yield _item(after, named, by, was, left, round_money(off * share, after.currency))
+
+
+def credited(before: Version, after: Version) -> Version:
+    """The version after its `credits` were given: what they gave back is no longer billed."""
+    ends = {charge.number: end for _, charge, _, end in _cut(before, after)}
+    plans = tuple(
+        replace(
+            plan,
+            charges=tuple(
+                replace(each, billed_through=ends[each.number]) if each.number in ends else each
+                for each in plan.charges
+            ),
+        )
+        for plan in after.rate_plans
+    )
+    return replace(after, rate_plans=plans)
+
+
+def _cut(before: Version, after: Version) -> Iterator[tuple[RatePlan, Charge, Charge, date]]:
+    """The recurring charges that a change ends within what is billed: as they are and were, and where they end."""
+    were = {charge.number: charge for charge in before.charges}
+    for plan in after.rate_plans:
+        for charge in plan.charges:
+            was, billed = were.get(charge.number), charge.billed_through
+            if was is None or billed is None or charge.type != "Recurring" or charge.is_discount:
+                continue
+            end, ended = after.segment_end(charge.segments[-1]), before.segment_end(was.segments[-1])
+            if end is not None and end < billed and (ended is None or end < ended):
+                yield plan, charge, was, end
 
 
 def bill(version: Version, target: date) -> Version:

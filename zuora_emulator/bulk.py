@@ -11,7 +11,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from zuora_emulator.billing import bill
-from zuora_emulator.orders import By, add_subscription
+from zuora_emulator.order_records import By
+from zuora_emulator.orders import add_subscription
 from zuora_emulator.periods import add_months
 from zuora_emulator.records import Account, Charge, Contact, RatePlan, Segment, Subscription, Version
 from zuora_emulator.tenant import AGENT, LIMIO_USER, Tenant

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from xml.sax.saxutils import escape
@@ -24,9 +25,6 @@ ORDER_FIELDS = (
     "UpdatedById",
     "UpdatedDate",
 )
-#: The custom fields by which Limio marks its orders, where a tenant has made them.
-SOURCE_FIELDS = ("Source__c", "InitiatedSource__c")
-
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _NOBODY: dict[str, Any] = {"id": "", "created": _NEVER, "updated": _NEVER}
 
@@ -78,7 +76,7 @@ def contact_values(contact: Contact, account_id: str) -> dict[str, str]:
     )
 
 
-def order_values(order: Json, order_fields: tuple[str, ...]) -> dict[str, str]:
+def order_values(order: Json, order_fields: Iterable[str]) -> dict[str, str]:
     """What an event says of an order: its standard fields, and of the custom ones those that the tenant has."""
     custom = {name: order["customFields"].get(name) for name in order_fields}
     said = {
@@ -91,15 +89,12 @@ def order_values(order: Json, order_fields: tuple[str, ...]) -> dict[str, str]:
     return _texts("Order", {**dict.fromkeys(ORDER_FIELDS), **said, **custom})
 
 
-def describe(name: str, order_fields: tuple[str, ...]) -> bytes | None:
+def describe(name: str, custom_fields: Mapping[str, Iterable[str]]) -> bytes | None:
     """The XML in which Zuora describes an object; None for one that the emulator does not know."""
-    fields = {
-        "Order": ORDER_FIELDS + order_fields,
-        "Account": _ACCOUNT_FIELDS,
-        "Contact": _CONTACT_FIELDS,
-    }.get(name)
-    if fields is None:
+    standard = _FIELDS.get(name)
+    if standard is None:
         return None
+    fields = (*standard, *custom_fields.get(name, ()))
     rows = "".join(
         f"<field><name>{escape(field)}</name><label>{escape(field)}</label><selectable>true</selectable>"
         f"<type>text</type><contexts><context>export</context></contexts></field>"
@@ -125,3 +120,12 @@ _ACCOUNT_FIELDS = tuple(
     for name in account_values(Account(**_NOBODY, number="", name="", currency="", bill_to=None, sold_to=None))
 )
 _CONTACT_FIELDS = tuple(name.partition(".")[2] for name in contact_values(Contact(**_NOBODY, account_number=""), ""))
+_FIELDS = {
+    "Order": ORDER_FIELDS,
+    "Account": _ACCOUNT_FIELDS,
+    "Contact": _CONTACT_FIELDS,
+    "Subscription": ("Id", "Name", "Status", "Version", "TermStartDate", "TermEndDate", "AutoRenew", "Notes"),
+    "RatePlan": ("Id", "Name", "ProductRatePlanId", "SubscriptionId"),
+    "CreditMemo": ("Id", "Number", "Amount", "Currency", "ReasonCode", "Status", "UnappliedAmount"),
+    "DebitMemo": ("Id", "Number", "Amount", "Balance", "Currency", "ReasonCode", "Status"),
+}

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
-from zuora_emulator import messages
+from zuora_emulator import messages, routes
 from zuora_emulator.actions import NAMES, Actions
+from zuora_emulator.announcements import Announcements
 from zuora_emulator.answers import Json, text
 from zuora_emulator.callouts import Callouts
 from zuora_emulator.delivery import Destination, describe
-from zuora_emulator.faults import KINDS, Fault, Faults
+from zuora_emulator.faults import ACTED_OUT, KINDS, Fault, Faults
 from zuora_emulator.fields import Refused
+from zuora_emulator.idempotency import Keys
 from zuora_emulator.messages import Answer, Request
 from zuora_emulator.notifications import Notifications
 from zuora_emulator.tenant import Tenant
@@ -23,23 +25,29 @@ from zuora_emulator.zuora_api import Access, ZuoraApi
 
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
-#: What a fault answers instead of the tenant.
-_FAILURES: dict[str, Callable[[Fault], Answer]] = {
-    "reset": lambda _: Answer(manner="none"),
-    "rate_limit": lambda fault: messages.rate_limited("minute", fault.retry_after),
-    "concurrency": lambda fault: messages.too_many_at_once(fault.retry_after),
-    "server_error": lambda fault: Answer(
+_LOCKED = "Operation failed due to a lock competition, please retry later."
+_Failure = Callable[[Fault, Request], Answer]
+#: What a fault answers before the tenant hears of the request.
+_OUTSIDE: dict[str, _Failure] = {
+    "reset": lambda *_: Answer(manner="none"),
+    "rate_limit": lambda fault, _: messages.rate_limited("minute", fault.retry_after),
+    "concurrency": lambda fault, _: messages.too_many_at_once(fault.retry_after),
+    "html": lambda fault, _: Answer(fault.status or 502, _HTML, content_type="text/html"),
+    "unauthorized": lambda *_: messages.signed_out(),
+}
+#: What a fault has the tenant answer; an idempotency key keeps it like any other answer.
+_INSIDE: dict[str, _Failure] = {
+    "server_error": lambda fault, _: Answer(
         fault.status or 500, b"We're sorry, but something went wrong.", content_type="text/plain"
     ),
-    "html": lambda fault: Answer(fault.status or 502, _HTML, content_type="text/html"),
-    "error": lambda fault: messages.refusal(fault.code, fault.message),
-    "unsuccessful": lambda fault: messages.refusal(fault.code, fault.message, modern=False),
-    "lock": lambda _: messages.refusal(50000050, "Operation failed due to a lock competition, please retry later."),
-    "unauthorized": lambda _: messages.signed_out(),
-    "preview_not_permitted": lambda _: messages.refusal(
+    "error": lambda fault, _: messages.refusal(fault.code, fault.message),
+    "unsuccessful": lambda fault, _: messages.refusal(fault.code, fault.message, modern=False),
+    "lock": lambda _, request: messages.refusal(routes.code_of(request, 50000050), _LOCKED),
+    "preview_not_permitted": lambda *_: messages.refusal(
         50000010, "You do not have permission to perform this operation."
     ),
 }
+_HIGH_VOLUME = ("POST /v1/orders", "POST /v1/orders/preview", "POST /v1/accounts")
 
 
 class Emulator:
@@ -61,7 +69,11 @@ class Emulator:
         self.faults = Faults(seed)
         self.callouts = Callouts(destination, threads=callout_threads, seed=seed)
         notifications = Notifications(self.callouts)
-        self.api = ZuoraApi(self.tenant, self.traffic, self.callouts, notifications, access or Access())
+        announcements = Announcements(self.tenant, notifications)
+        self.keys = Keys()
+        self.api = ZuoraApi(
+            self.tenant, self.traffic, self.callouts, notifications, announcements, access or Access(), keys=self.keys
+        )
         self.actions = Actions(self.tenant, self.api, self.faults, self.traffic, notifications)
         self.stopping = Event()
 
@@ -76,10 +88,10 @@ class Emulator:
             return self._control(request)
         drawn = self.faults.draw(f"{request.method} {request.path}")
         if request.path == "/oauth/token":
-            answer = self._failed(drawn) or self.api.fetch_token(request)
+            answer = self._failed(drawn, request) or self.api.fetch_token(request)
             self.traffic.count(f"{request.method} /oauth/token", answer.status)
         else:
-            kind = "Object Query" if request.path.startswith("/object-query/") else "Default"
+            kind = _class_of(request)
             answer = self._serve(request, kind, drawn)
             answer.headers = {**self.traffic.headers(kind), **answer.headers}
         answer.headers["Zuora-Request-Id"] = messages.make_request_id()
@@ -97,28 +109,59 @@ class Emulator:
         try:
             if not self.api.is_signed_in(request):
                 name, answer = "signed out", messages.signed_out()
-            elif (failed := self._failed(drawn)) is not None:
+            elif (failed := self._failed(drawn, request)) is not None:
                 name, answer = "failed on demand", failed
             else:
-                stale = any(fault.kind == "stale" for fault in drawn)
-                name, answer = self.api.answer(replace(request, stale=True) if stale else request)
+                name, answer = self._once(request, drawn)
                 answer = self._spoiled(drawn, answer)
         finally:
             self.traffic.leave(kind)
         self.traffic.count(name, answer.status)
         return answer
 
-    def _failed(self, drawn: list[Fault]) -> Answer | None:
-        """What troubles answer instead of the tenant, None where they only delay or spoil its answer."""
+    def _failed(self, drawn: list[Fault], request: Request) -> Answer | None:
+        """What troubles answer before the tenant hears of a request, None where they only delay or spoil its answer."""
         for fault in drawn:
             if fault.kind == "latency":
                 self.stopping.wait(self.faults.between(fault.seconds, fault.up_to or fault.seconds))
             elif fault.kind == "hang":
                 self.stopping.wait(fault.seconds)
                 return Answer(manner="none")
-            elif fault.kind in _FAILURES:
-                return _FAILURES[fault.kind](fault)
+            elif fault.kind in _OUTSIDE:
+                return _OUTSIDE[fault.kind](fault, request)
         return None
+
+    def _once(self, request: Request, drawn: list[Fault]) -> tuple[str, Answer]:
+        """Do a request, but for one whose key was seen: the route's name and the answer."""
+        kept = self.keys.begin(request, self.tenant.now())
+        if kept is not None:
+            return "repeated", kept
+        late = next((fault for fault in drawn if fault.kind == "finish_later"), None)
+        if late is None:
+            return self._do(request, drawn)
+        patience = late.up_to or late.seconds
+        Thread(target=self._do_later, args=(request, drawn, patience), daemon=True, name="late").start()
+        self.stopping.wait(late.seconds)
+        if late.status is None:
+            return "timed out", Answer(manner="none")
+        return "timed out", Answer(late.status, _HTML, content_type="text/html")
+
+    def _do(self, request: Request, drawn: list[Fault]) -> tuple[str, Answer]:
+        answer = None
+        try:
+            failed = next((_INSIDE[each.kind](each, request) for each in drawn if each.kind in _INSIDE), None)
+            troubles = frozenset(fault.kind for fault in drawn if fault.kind in ACTED_OUT)
+            name = "failed on demand"
+            if failed is None:
+                name, failed = routes.answer(self.api, replace(request, troubles=troubles))
+            answer = failed
+        finally:
+            self.keys.finish(request, answer)
+        return name, answer
+
+    def _do_later(self, request: Request, drawn: list[Fault], seconds: float) -> None:
+        if not self.stopping.wait(seconds):
+            self.traffic.count(*_counted(self._do(request, drawn)))
 
     def _spoiled(self, drawn: list[Fault], answer: Answer) -> Answer:
         for fault in drawn:
@@ -128,6 +171,8 @@ class Emulator:
                 case "garbage":
                     body = answer.encode()
                     answer = Answer(200, body[: len(body) // 2])
+                case "lose_answer":
+                    answer = Answer(manner="none")
                 case "cut":
                     answer.manner = "cut"
                 case "trickle":
@@ -159,6 +204,10 @@ class Emulator:
                 return self.traffic.listed()
             case "faults":
                 return {"faults": self.faults.listed()}
+            case "keys":
+                return self.keys.listed()
+            case "money":
+                return self._money()
             case "callouts":
                 callouts = self.callouts.listed(request.one("state"), int(request.one("limit") or 1000))
                 settings = describe(self.callouts.destination)
@@ -184,6 +233,13 @@ class Emulator:
                 "calls": self.traffic.listed()["total"],
             }
 
+    def _money(self) -> Json:
+        """The sums of all that was billed, credited, paid and given back, and how many there are of each."""
+        ledger = self.tenant.ledger
+        with self.tenant.lock:
+            counts = {"documents": len(ledger.documents), "payments": len(ledger.payments)}
+            return {"sums": ledger.sums(), **counts, "refunds": len(ledger.refunds)}
+
     def _subscriptions(self, after: str, limit: int) -> Json:
         """The subscriptions looked at so far, in the order of their numbers."""
         tenant = self.tenant
@@ -205,6 +261,18 @@ class Emulator:
                     }
                 )
             return {"subscriptions": rows}
+
+
+def _class_of(request: Request) -> str:
+    """The class of requests in whose concurrency limit it counts."""
+    if request.path.startswith("/object-query/"):
+        return "Object Query"
+    is_high_volume = f"{request.method} {request.path}" in _HIGH_VOLUME
+    return "High-volume transactions" if is_high_volume else "Default"
+
+
+def _counted(done: tuple[str, Answer]) -> tuple[str, int]:
+    return done[0], done[1].status
 
 
 def follow_clock(emulator: Emulator) -> None:

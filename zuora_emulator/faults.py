@@ -24,7 +24,12 @@ KINDS = {
     "html": "502 with an HTML page, or `status`",
     "error": "Zuora's error with `code`, with the status that belongs to it",
     "unsuccessful": "200 with success false and `code`",
-    "lock": "409 with code 50000050: somebody else holds the object",
+    "lock": "409 with code 50000050 (orders 40000050): another request holds the object",
+    "lose_answer": "does the request and closes the connection without an answer",
+    "finish_later": "closes the connection after `seconds` (or answers `status`), does the request after `up_to`",
+    "decline": "the bank declines every payment of the request",
+    "tax_error": "the tax engine fails while the request is billed",
+    "refund_error": "the gateway gives no money back",
     "garbage": "200 with JSON that ends in the middle",
     "unauthorized": "401, as with a token that has expired",
     "empty_preview": "a billing preview without a line",
@@ -32,6 +37,8 @@ KINDS = {
     "stale": "a subscription as it was before its last order, called the latest",
 }
 _MESSAGE = "Oops, internal error occurred, please contact Zuora support."
+#: What the tenant itself acts out while it does a request.
+ACTED_OUT = ("stale", "decline", "tax_error", "refund_error")
 _OF_PREVIEWS = ("empty_preview", "preview_not_permitted")
 
 

@@ -1,4 +1,4 @@
-"""The fields of a control request: JSON, or words of a command line; read by name, each with its meaning."""
+"""The fields of a request: a control action's, or an object of Zuora's API; read by name, each with its meaning."""
 
 from __future__ import annotations
 
@@ -31,6 +31,28 @@ class Fields:
         """The value as it came, None for an absent one."""
         self._asked.add(name)
         return self._values.get(name)
+
+    def names(self) -> list[str]:
+        """The names of all fields that are there."""
+        return list(self._values)
+
+    def inner(self, name: str) -> Fields | None:
+        """The object in a field, None for an absent one."""
+        value = self.raw(name)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise Refused(f"{name} is no object", 50000020)
+        return Fields(value, today=self.today)
+
+    def inner_list(self, name: str) -> list[Fields]:
+        """The objects in a list, none for an absent one."""
+        value = self.raw(name)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
+            raise Refused(f"{name} is no list of objects", 50000020)
+        return [Fields(each, today=self.today) for each in value]
 
     def text(self, name: str, default: str | None = None) -> str | None:
         """A text."""

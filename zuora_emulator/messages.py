@@ -28,8 +28,8 @@ class Request:
     query_string: str
     headers: Mapping[str, str]
     body: bytes
-    #: Answer with a subscription's version before the last, as a replica that lags behind would.
-    stale: bool = False
+    #: The kinds of faults that the tenant itself acts out.
+    troubles: frozenset[str] = frozenset()
 
     @cached_property
     def query(self) -> dict[str, list[str]]:

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from zuora_emulator.answers import Json
-from zuora_emulator.descriptions import SOURCE_FIELDS
 from zuora_emulator.fields import Refused
 from zuora_emulator.messages import Request
 from zuora_emulator.records import hex_id
@@ -47,8 +46,6 @@ class NotificationStore:
         self.profiles: dict[str, str] = {DEFAULT_PROFILE: "Default Profile"}
         #: By the account's number; who is not here has the default profile.
         self.profile_of: dict[str, str] = {}
-        #: The custom fields of orders that this tenant has.
-        self.order_fields: tuple[str, ...] = SOURCE_FIELDS
 
     def rows(self, kind: str) -> list[Json]:
         """All of a kind, the first made first."""

@@ -1,4 +1,4 @@
-"""Object Query over subscriptions, accounts and contacts: filters, order, pages by cursor.
+"""Object Query over subscriptions, accounts, contacts and product rate plans: filters, order, pages by cursor.
 
 Source: "List subscriptions", "List accounts" and "List contacts" of Zuora's Object Query reference. Names of fields are
 compared without case, as Zuora does; the default order is by the time of update, newest first.
@@ -21,8 +21,6 @@ from zuora_emulator.query_rows import expand_row, row_of
 from zuora_emulator.records import Subscription
 from zuora_emulator.tenant import Tenant
 
-#: What may be queried.
-KINDS = ("subscriptions", "accounts", "contacts")
 _LARGEST_PAGE = 99
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "EQ": lambda a, b: a == b,
@@ -55,7 +53,7 @@ class _Order:
 
 
 def query(tenant: Tenant, kind: str, asked: dict[str, list[str]]) -> Json:
-    """One page of `subscriptions`, `accounts` or `contacts`; raises Refused for a request that makes no sense."""
+    """One page of a kind of `tenant.KINDS`; raises Refused for a request that makes no sense."""
     wanted = [_read_filter(each) for each in asked.get("filter[]", [])]
     order = _read_sort(asked.get("sort[]", []))
     size = _read_size(asked.get("pageSize", ["10"])[0])
@@ -74,6 +72,8 @@ def query(tenant: Tenant, kind: str, asked: dict[str, list[str]]) -> Json:
         place = (next((value for name, value in row.items() if name.lower() == order.field), None), key)
         if kind == "subscriptions" and expand:
             expand_row(tenant, row, key, expand)
+        elif kind == "product-rate-plans" and expand:
+            row = row_of(tenant, kind, key, expand)
         shown = {name: value for name, value in row.items() if value is not None}
         rows.append({n: v for n, v in shown.items() if not fields or n.lower() in fields or n.lower() in expand})
     return {"data": rows}
@@ -96,6 +96,8 @@ def find(tenant: Tenant, kind: str, key: str) -> Json:
         key = found[1].id
     elif kind == "accounts" and (account := tenant.find_account(key)):
         key = account.id
+    elif kind == "product-rate-plans" and (plan := tenant.catalog.find_plan(key)):
+        key = plan[1].id
     elif kind != "contacts" or tenant.find_contact(key) is None:
         raise Refused(f"Cannot find entity by key: '{key}'.", 50000040)
     return {name: value for name, value in row_of(tenant, kind, key).items() if value is not None}

@@ -22,21 +22,22 @@ Result = tuple[Version, list[Action]]
 
 def renew(version: Version, fields: Fields) -> Result:
     """Another term: of the renewal term's length, or without an end where renewing makes it evergreen."""
-    _must_run(version, fields)
+    must_run(version, fields.today)
     if version.term_end is None:
         raise Refused("An evergreen subscription cannot be renewed.")
     after = replace(version, term_start=version.term_end)
     if version.renewal_setting == "RENEW_TO_EVERGREEN":
         after = replace(after, term_type="EVERGREEN", term_end=None, current_term=None, auto_renew=False)
     else:
-        term_end = add_term(version.term_end, version.renewal_term, version.term_period)
-        after = replace(after, term_end=term_end, current_term=version.renewal_term)
+        period = version.renewal_period or version.term_period
+        term_end = add_term(version.term_end, version.renewal_term, period)
+        after = replace(after, term_end=term_end, current_term=version.renewal_term, term_period=period)
     return after, [_action("RenewSubscription", version.term_end, renewSubscription={})]
 
 
 def cancel(version: Version, fields: Fields) -> Result:
     """Cancel on a day: `on` is today, `term_end`, `period_end` (where billing ended), or a date; `reason` is a text."""
-    _must_run(version, fields)
+    must_run(version, fields.today)
     billed = [charge.billed_through for charge in version.charges if charge.billed_through]
     period_end = max(billed, default=fields.today)
     day = fields.day("on", fields.today, term_end=version.term_end, period_end=period_end)
@@ -55,7 +56,7 @@ def cancel(version: Version, fields: Fields) -> Result:
 
 def suspend(version: Version, fields: Fields) -> Result:
     """Suspend from `on` (today) until it is resumed, or until `until` where that is known already."""
-    _must_run(version, fields)
+    must_run(version, fields.today)
     day = fields.day("on", fields.today) or fields.today
     until = fields.day("until")
     if day < version.start or (version.term_end is not None and day >= version.term_end):
@@ -110,7 +111,7 @@ def _resume_on(version: Version, day: date, *, extend: bool) -> Result:
 
 def change_terms(version: Version, fields: Fields) -> Result:
     """Terms and conditions: `auto_renew`, `renewal_term`, `renewal_setting`, `notes`, and the term's own `term_end`."""
-    _must_run(version, fields)
+    must_run(version, fields.today)
     auto_renew = bool(fields.flag("auto_renew", version.auto_renew))
     term = fields.whole("renewal_term", version.renewal_term) or 0
     setting = fields.text("renewal_setting", version.renewal_setting) or version.renewal_setting
@@ -132,7 +133,7 @@ def change_terms(version: Version, fields: Fields) -> Result:
 
 def change_contacts(version: Version, fields: Fields) -> Result:
     """Point the subscription at other contacts: `bill_to`, `sold_to`, each the id of a contact."""
-    _must_run(version, fields)
+    must_run(version, fields.today)
     bill_to, sold_to = fields.text("bill_to"), fields.text("sold_to")
     detail = {name: key for name, key in (("billToContactId", bill_to), ("soldToContactId", sold_to)) if key}
     after = replace(version, bill_to=bill_to or version.bill_to, sold_to=sold_to or version.sold_to)
@@ -144,7 +145,7 @@ def change_price(version: Version, fields: Fields) -> Result:
 
     `on` is by default where billing ended, so that nothing billed changes. Makes a new segment.
     """
-    _must_run(version, fields)
+    must_run(version, fields.today)
     wanted = fields.text("charge")
     candidates = [charge for charge in version.charges if wanted in (charge.number, charge.name, None)]
     charge = next((each for each in candidates if wanted or _runs_on(version, each, fields.today)), None)
@@ -154,25 +155,17 @@ def change_price(version: Version, fields: Fields) -> Result:
         "on", charge.billed_through or fields.today, next_period=next_boundary(version, charge, fields.today)
     )
     day = max(day or fields.today, charge.segments[0].start)
-    running = next((each for each in reversed(charge.segments) if each.start <= day), charge.segments[0])
-    changed = replace(
-        running,
-        start=day,
-        price=fields.number("price", running.price),
-        quantity=fields.number("quantity", running.quantity) or running.quantity,
-        discount_percentage=fields.number("percent", running.discount_percentage),
-        discount_amount=fields.number("amount", running.discount_amount),
-    )
-    kept = tuple(replace(each, end=day) if each is running else each for each in charge.segments if each.start < day)
     plan = next(each for each in version.rate_plans if charge in each.charges)
-    after_charge = replace(charge, segments=(*kept, changed))
-    after = _with_plan(
+    after = update_charge(
         version,
-        plan,
-        replace(
-            plan,
-            last_change="Update",
-            charges=tuple(after_charge if each is charge else each for each in plan.charges),
+        charge,
+        day,
+        lambda segment: replace(
+            segment,
+            price=fields.number("price", segment.price),
+            quantity=fields.number("quantity", segment.quantity) or segment.quantity,
+            discount_percentage=fields.number("percent", segment.discount_percentage),
+            discount_amount=fields.number("amount", segment.discount_amount),
         ),
     )
     update = {"chargeNumber": charge.number, "effectiveDate": {"specificTriggerDate": day.isoformat()}}
@@ -184,9 +177,20 @@ def change_price(version: Version, fields: Fields) -> Result:
     return after, [_action("UpdateProduct", day, updateProduct=detail)]
 
 
+def update_charge(version: Version, charge: Charge, day: date, change: Callable[[Segment], Segment]) -> Version:
+    """A charge with another segment from `day` on."""
+    running = next((each for each in reversed(charge.segments) if each.start <= day), charge.segments[0])
+    changed = replace(change(running), start=max(day, charge.segments[0].start))
+    kept = tuple(replace(each, end=day) if each is running else each for each in charge.segments if each.start < day)
+    plan = next(each for each in version.rate_plans if charge in each.charges)
+    after = replace(charge, segments=(*kept, changed))
+    charges = tuple(after if each is charge else each for each in plan.charges)
+    return _with_plan(version, plan, replace(plan, last_change="Update", charges=charges))
+
+
 def add_product(version: Version, fields: Fields, plan: RatePlan) -> Result:
-    """Add a rate plan, made by `catalog.make_plan`."""
-    _must_run(version, fields)
+    """Add a rate plan, made by `charges.make_plan`."""
+    must_run(version, fields.today)
     after = replace(version, rate_plans=(*version.rate_plans, plan))
     detail = {"productRatePlanId": plan.product_rate_plan_id, "subscriptionRatePlanNumber": plan.number}
     return after, [_action("AddProduct", plan.charges[0].segments[0].start, addProduct=detail)]
@@ -194,7 +198,7 @@ def add_product(version: Version, fields: Fields, plan: RatePlan) -> Result:
 
 def remove_product(version: Version, fields: Fields) -> Result:
     """Remove a rate `plan` (its number or name; by default the last one added) from `on` (today)."""
-    _must_run(version, fields)
+    must_run(version, fields.today)
     wanted = fields.text("plan")
     living = [plan for plan in version.rate_plans if plan.last_change != "Remove"]
     plan = next((each for each in reversed(living) if wanted in (each.number, each.name, None)), None)
@@ -208,16 +212,17 @@ def remove_product(version: Version, fields: Fields) -> Result:
 
 def transfer_owner(version: Version, fields: Fields, account: str, invoice_owner: str) -> Result:
     """Another owner, and another account that pays."""
-    _must_run(version, fields)
+    must_run(version, fields.today)
     after = replace(version, account=account, invoice_owner=invoice_owner, bill_to=None, sold_to=None)
     detail = {"destinationAccountNumber": account, "destinationInvoiceAccountNumber": invoice_owner}
     return after, [_action("OwnerTransfer", fields.today, ownerTransfer=detail)]
 
 
-def _must_run(version: Version, fields: Fields) -> None:
+def must_run(version: Version, today: date) -> None:
+    """Refuse what a cancelled or suspended subscription does not take. Raises Refused."""
     if version.cancelled_on is not None:
         raise Refused("The subscription has been cancelled; withdraw the cancellation first.")
-    if version.status_on(fields.today) == "Suspended":
+    if version.status_on(today) == "Suspended":
         raise Refused("The subscription is suspended; resume it first.")
 
 

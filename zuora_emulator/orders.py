@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from zuora_emulator import catalog
+from zuora_emulator import charges
 from zuora_emulator import order_actions as actions
 from zuora_emulator.fields import Fields, Refused
-from zuora_emulator.records import RatePlan, Subscription, Version, hex_id
-from zuora_emulator.tenant import AGENT, LIMIO_USER, SYSTEM_USER, Tenant
+from zuora_emulator.order_records import By, Part, commit, creation
+from zuora_emulator.records import Subscription, Version, hex_id
+from zuora_emulator.tenant import SYSTEM_USER, Tenant
 
 _ACTIONS = {
     "renew": actions.renew,
@@ -28,24 +28,6 @@ _ACTIONS = {
 ORDER_ACTIONS = (*_ACTIONS, "add_product", "transfer_owner")
 
 
-@dataclass(frozen=True, kw_only=True)
-class By:
-    """Who made an order, when, and from where; `source` is what Limio writes to `Source__c` of its own orders."""
-
-    user: str = AGENT
-    source: str | None = None
-    at: datetime | None = None
-    description: str | None = None
-
-    @classmethod
-    def read(cls, fields: Fields) -> By:
-        """`source` (such as shop) and `created_by` (a user id, or `limio`, `system`, `agent`)."""
-        users = {"limio": LIMIO_USER, "system": SYSTEM_USER, "agent": AGENT}
-        source = fields.text("source")
-        named = fields.text("created_by", "limio" if source in ("shop", "salesforce") else "agent") or "agent"
-        return cls(user=users.get(named, named), source=source, description=fields.text("description"))
-
-
 def need_subscription(tenant: Tenant, key: str) -> Subscription:
     """The subscription with this number or id. Raises Refused."""
     found = tenant.find_subscription(key)
@@ -58,7 +40,7 @@ def place(tenant: Tenant, subscription: Subscription, action: str, fields: Field
     """Do one order action and return the order."""
     version = subscription.latest
     if action == "add_product":
-        plan = catalog.make_plan(fields, tenant.next_number, start=catalog.start_of(version, fields))
+        plan = charges.make_plan(fields, tenant.next_number, start=charges.start_of(version, fields))
         after, done = actions.add_product(version, fields, plan)
     elif action == "transfer_owner":
         owner = _need_account(tenant, fields.need("account"))
@@ -67,11 +49,11 @@ def place(tenant: Tenant, subscription: Subscription, action: str, fields: Field
     else:
         after, done = _ACTIONS[action](version, fields)
     fields.finish()
-    return _commit(tenant, subscription, after, done, by)
+    return commit(tenant, [Part(before=subscription, after=after, actions=done)], by)
 
 
 def create_subscription(tenant: Tenant, fields: Fields, by: By) -> dict[str, Any]:
-    """A new subscription of `account` with one rate plan (see `catalog.make_plan`).
+    """A new subscription of `account` with one rate plan (see `charges.make_plan`).
 
     `number`, `start`, `term` (12) in `term_unit` (Month), `auto_renew`, `renewal_term`, `evergreen`, `invoice_owner`.
     Its number is the next `A-S…` unless one is given.
@@ -85,7 +67,7 @@ def create_subscription(tenant: Tenant, fields: Fields, by: By) -> dict[str, Any
     unit = fields.one_of("term_unit", ("Month", "Year", "Week", "Day"), "Month")
     term = fields.whole("term", 12) or 12
     at = by.at or tenant.now()
-    term_end = catalog.term_end_of(fields, start, unit, term)
+    term_end = charges.term_end_of(fields, start, unit, term)
     version = Version(
         id=hex_id("subscription", number, 1),
         number=number,
@@ -104,7 +86,7 @@ def create_subscription(tenant: Tenant, fields: Fields, by: By) -> dict[str, Any
         currency=account.currency,
         bill_to=fields.text("bill_to"),
         sold_to=fields.text("sold_to"),
-        rate_plans=(catalog.make_plan(fields, tenant.next_number, start=start),),
+        rate_plans=(charges.make_plan(fields, tenant.next_number, start=start),),
         created=at,
         updated=at,
     )
@@ -114,26 +96,56 @@ def create_subscription(tenant: Tenant, fields: Fields, by: By) -> dict[str, Any
 
 def add_subscription(tenant: Tenant, version: Version, by: By) -> dict[str, Any]:
     """Put a first version into the tenant with the order that created it, which is returned."""
-    at = by.at or version.created
-    number = tenant.next_number("O-")
-    tenant.put_subscription(Subscription(version.number, [replace(version, order_number=number)], [number]))
-    return _record(tenant, number, version, None, [_creation(version)], replace(by, at=at))
+    created = Part(after=version, actions=[creation(version)])
+    return commit(tenant, [created], replace(by, at=by.at or version.created))
 
 
-def delete_order(tenant: Tenant, subscription: Subscription, *, expected: str | None = None) -> dict[str, Any]:
-    """Delete the last order: the version before is the latest again, as when Limio withdraws a cancellation.
+def delete_order(tenant: Tenant, number: str) -> dict[str, Any]:
+    """Delete an order: each subscription's version before is the latest again, and one that it created is gone.
+
+    Only the last order of its subscriptions, and only while nothing of it is billed ("Delete an order").
+    Raises Refused.
+    """
+    order = tenant.orders.get(number)
+    if order is None:
+        raise Refused(f"Cannot find entity by key: '{number}'.", 50000040)
+    touched = [tenant.subscriptions[part["subscriptionNumber"]] for part in order["subscriptions"]]
+    for subscription in touched:
+        if subscription.orders[-1] != number:
+            raise Refused(f"The order {number} is not the last one of {subscription.number}.")
+        if _is_billed_since(subscription):
+            raise Refused(f"The order {number} cannot be deleted: charges of {subscription.number} have been invoiced.")
+    del tenant.orders[number]
+    for subscription in touched:
+        subscription.orders.pop()
+        if subscription.orders:
+            tenant.drop_version(subscription)
+        else:
+            tenant.forget_subscription(subscription)
+    return order
+
+
+def withdraw(tenant: Tenant, subscription: Subscription, *, expected: str | None = None) -> dict[str, Any]:
+    """Delete the last order of a subscription, but never the one that created it.
 
     `expected` is the type of action that the order must hold. Raises Refused.
     """
     order = tenant.orders.get(subscription.orders[-1]) if len(subscription.versions) > 1 else None
     if order is None:
         raise Refused("There is no order to delete but the one that created the subscription.")
-    kinds = [each["type"] for each in order["subscriptions"][0]["orderActions"]]
+    parts = [part for part in order["subscriptions"] if part["subscriptionNumber"] == subscription.number]
+    kinds = [each["type"] for part in parts for each in part["orderActions"]]
     if expected is not None and expected not in kinds:
         raise Refused(f"The last order is not a {expected} but {', '.join(kinds)}.")
-    del tenant.orders[subscription.orders.pop()]
-    tenant.drop_version(subscription)
-    return order
+    return delete_order(tenant, order["orderNumber"])
+
+
+def _is_billed_since(subscription: Subscription) -> bool:
+    """Whether anything was billed since the version before the last."""
+    before = {
+        charge.number: charge.billed_through for version in subscription.versions[-2:-1] for charge in version.charges
+    }
+    return any(charge.billed_through != before.get(charge.number) for charge in subscription.latest.charges)
 
 
 def advance(tenant: Tenant, to: date) -> list[dict[str, Any]]:
@@ -170,103 +182,3 @@ def _need_account(tenant: Tenant, key: str) -> str:
     if account is None:
         raise Refused(f"Cannot find entity by key: '{key}'.", 50000040)
     return account.number
-
-
-def _commit(
-    tenant: Tenant, subscription: Subscription, after: Version, done: list[actions.Action], by: By
-) -> dict[str, Any]:
-    before = subscription.latest
-    at = max(by.at or tenant.now(), before.created)
-    number = tenant.next_number("O-")
-    version = replace(
-        after,
-        id=hex_id("subscription", before.number, subscription.made + 1),
-        version=before.version + 1,
-        previous_id=before.id,
-        order_number=number,
-        created=at,
-        updated=at,
-    )
-    tenant.add_version(subscription, version)
-    subscription.orders.append(number)
-    return _record(tenant, number, version, before.version, done, replace(by, at=at))
-
-
-def _record(
-    tenant: Tenant, number: str, version: Version, base: int | None, done: Iterable[actions.Action], by: By
-) -> dict[str, Any]:
-    """Write the order down in the shape of "Retrieve an order"."""
-    at = by.at or tenant.now()
-    numbered = enumerate(done)
-    order = {
-        "orderNumber": number,
-        "orderDate": at.date().isoformat(),
-        "createdDate": f"{at:%Y-%m-%d %H:%M:%S}",
-        "createdBy": by.user,
-        "updatedDate": f"{at:%Y-%m-%d %H:%M:%S}",
-        "updatedBy": by.user,
-        "existingAccountNumber": version.invoice_owner,
-        "currency": version.currency,
-        "status": "Completed",
-        "state": "Complete",
-        "description": by.description,
-        "category": "NewSales" if base is None else None,
-        "reasonCode": None,
-        "cancelReason": None,
-        "invoiceScheduleId": None,
-        "orderLineItems": [],
-        "customFields": {"Source__c": by.source, "InitiatedSource__c": by.source},
-        "subscriptions": [
-            {
-                "subscriptionNumber": version.number,
-                "subscriptionOwnerAccountNumber": version.account,
-                "externallyManagedBy": None,
-                "notes": version.notes,
-                "customFields": dict(version.custom_fields),
-                "baseVersion": base,
-                "newVersion": version.version,
-                "orderActions": [
-                    {**action, "sequence": place, "id": hex_id("action", number, place)} for place, action in numbered
-                ],
-            }
-        ],
-    }
-    tenant.orders[number] = order
-    return order
-
-
-def _creation(version: Version) -> actions.Action:
-    names = ("ContractEffective", "ServiceActivation", "CustomerAcceptance")
-    terms = {
-        "autoRenew": version.auto_renew,
-        "renewalSetting": version.renewal_setting,
-        "renewalTerms": [{"period": version.renewal_term, "periodType": version.term_period}],
-        "initialTerm": {
-            "termType": version.term_type,
-            "period": version.initial_term,
-            "periodType": version.term_period,
-            "startDate": version.start.isoformat(),
-        },
-    }
-    return {
-        "type": "CreateSubscription",
-        "triggerDates": [{"name": name, "triggerDate": version.start.isoformat()} for name in names],
-        "changeReason": None,
-        "customFields": {},
-        "createSubscription": {
-            "subscriptionNumber": version.number,
-            "subscriptionOwnerAccountNumber": version.account,
-            "invoiceOwnerAccountNumber": version.invoice_owner,
-            "terms": terms,
-            "subscribeToRatePlans": [_subscribed(plan) for plan in version.rate_plans],
-        },
-    }
-
-
-def _subscribed(plan: RatePlan) -> dict[str, Any]:
-    return {
-        "subscriptionRatePlanNumber": plan.number,
-        "productRatePlanId": plan.product_rate_plan_id,
-        "chargeOverrides": [],
-        "customFields": {},
-    }

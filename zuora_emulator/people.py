@@ -9,6 +9,7 @@ from typing import Any
 from zuora_emulator import orders
 from zuora_emulator.answers import Json
 from zuora_emulator.fields import Fields, Refused
+from zuora_emulator.order_records import By
 from zuora_emulator.records import Account, Contact, hex_id
 from zuora_emulator.tenant import Tenant
 
@@ -16,6 +17,27 @@ from zuora_emulator.tenant import Tenant
 CONTACT_FIELDS = tuple(
     each.name for each in fields_of(Contact) if each.name not in ("id", "account_number", "created", "updated")
 )
+
+
+#: How Zuora's addresses name those fields; orders say `postalCode`, accounts and contacts `zipCode`.
+CONTACT_NAMES = {
+    "firstName": "first_name",
+    "lastName": "last_name",
+    "address1": "address1",
+    "address2": "address2",
+    "city": "city",
+    "county": "county",
+    "state": "state",
+    "zipCode": "postal_code",
+    "postalCode": "postal_code",
+    "country": "country",
+    "workEmail": "work_email",
+    "personalEmail": "personal_email",
+    "workPhone": "work_phone",
+    "mobilePhone": "mobile_phone",
+    "homePhone": "home_phone",
+    "otherPhone": "other_phone",
+}
 
 
 def create_account(tenant: Tenant, fields: Fields) -> Json:
@@ -50,13 +72,23 @@ def create_account(tenant: Tenant, fields: Fields) -> Json:
 
 def make_contact(tenant: Tenant, account: str, role: str, said: dict[str, Any]) -> Contact:
     """Put a new contact into the tenant."""
+    return tenant.put_contact(new_contact(tenant, account, role, said))
+
+
+def new_contact(tenant: Tenant, account: str, role: str, said: dict[str, Any]) -> Contact:
+    """A contact of an account, not yet put into the tenant."""
     serial = sum(each.account_number == account for each in tenant.contacts.values())
     now = tenant.now()
     key = hex_id("contact", account, role, serial)
-    return tenant.put_contact(Contact(id=key, account_number=account, created=now, updated=now, **said))
+    return Contact(id=key, account_number=account, created=now, updated=now, **said)
 
 
-def change_contact(tenant: Tenant, fields: Fields, by: orders.By) -> Json:
+def read_contact(asked: Fields) -> dict[str, Any]:
+    """What a contact in a body of Zuora's says; a blank empties a field. Raises Refused without a name."""
+    return {name: asked.text(theirs) for theirs, name in CONTACT_NAMES.items() if theirs in asked.names()}
+
+
+def change_contact(tenant: Tenant, fields: Fields, by: By) -> Json:
     """Other values for the contact of `key`, an account or a subscription; answers which account was touched.
 
     `which` is `bill_to`, `sold_to` or `both`. `how` is `edit`, in place: no version and no update of a subscription; or
@@ -97,7 +129,7 @@ def rename_account(tenant: Tenant, fields: Fields) -> Json:
 
 
 def _change_own(
-    tenant: Tenant, subscription: Any, roles: tuple[str, ...], how: str, said: dict[str, Any], by: orders.By
+    tenant: Tenant, subscription: Any, roles: tuple[str, ...], how: str, said: dict[str, Any], by: By
 ) -> Json:
     version = subscription.latest
     account = tenant.accounts[version.account]

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from zuora_emulator.answers import Json, charge_id, text
+from zuora_emulator.catalog_answers import queried_rate_plan
 from zuora_emulator.records import Version
 from zuora_emulator.tenant import Tenant
 
 
-def row_of(tenant: Tenant, kind: str, key: str) -> Json:
-    """The row with this id, absent values as None."""
+def row_of(tenant: Tenant, kind: str, key: str, expand: set[str] | None = None) -> Json:
+    """The row with this id, absent values as None; of rate plans with what `expand` names."""
+    if kind == "product-rate-plans":
+        plan = tenant.catalog.find_plan(key)
+        assert plan is not None  # noqa: S101 - the index holds only what there is
+        updated = tenant.updated[kind].when(key).isoformat()
+        return queried_rate_plan(plan[1], plan[0], expand or set(), updated)
     if kind == "subscriptions":
         found = tenant.find_version(key)
         assert found is not None  # noqa: S101 - the index holds only what there is
@@ -48,7 +54,7 @@ def row_of(tenant: Tenant, kind: str, key: str) -> Json:
         "workPhone": contact.work_phone,
         "mobilePhone": contact.mobile_phone,
         "homePhone": contact.home_phone,
-        "otherPhone": None,
+        "otherPhone": contact.other_phone,
         "createdDate": contact.created.isoformat(),
         "updatedDate": contact.updated.isoformat(),
     }
@@ -81,7 +87,7 @@ def _subscription(tenant: Tenant, version: Version, latest: bool) -> Json:
         "currentTerm": version.current_term,
         "currentTermPeriodType": version.term_period,
         "renewalTerm": version.renewal_term,
-        "renewalTermPeriodType": version.term_period,
+        "renewalTermPeriodType": version.renewal_period or version.term_period,
         "renewalSetting": version.renewal_setting,
         "billToContactId": version.bill_to,
         "soldToContactId": version.sold_to,

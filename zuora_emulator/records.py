@@ -40,6 +40,7 @@ class Contact:
     work_phone: str | None = None
     mobile_phone: str | None = None
     home_phone: str | None = None
+    other_phone: str | None = None
     created: datetime
     updated: datetime
 
@@ -56,6 +57,12 @@ class Account:
     sold_to: str | None
     bill_cycle_day: int = 1
     crm_id: str = ""
+    auto_pay: bool = True
+    payment_gateway: str | None = None
+    #: The id of the payment method that pays unless another is named.
+    default_payment_method: str | None = None
+    is_partner: bool = False
+    custom_fields: Mapping[str, Any] = field(default_factory=dict)
     created: datetime
     updated: datetime
 
@@ -110,6 +117,10 @@ class Charge:
     #: The part of the price that is tax where prices include it (0.2 is 20 % on top of the net amount).
     tax_rate: Decimal | None = None
     invoice_schedule_id: str | None = None
+    #: How long a `Fixed_Period` lasts, such as 3 `Months`.
+    up_to: tuple[int, str] | None = None
+    #: The id of the catalog's charge that it was made of; None derives one from the names.
+    catalog_id: str | None = None
     #: The first day that is not yet billed.
     billed_through: date | None = None
 
@@ -128,11 +139,24 @@ class RatePlan:
     product_name: str
     charges: tuple[Charge, ...]
     last_change: str | None = "Add"
+    #: The ids of the catalog's rate plan and product that it was made of; None derives them from the names.
+    catalog_id: str | None = None
+    catalog_product_id: str | None = None
+    custom_fields: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def product_rate_plan_id(self) -> str:
         """The catalog's rate plan that it was made of."""
-        return hex_id("product rate plan", self.product_name, self.name)
+        return self.catalog_id or hex_id("product rate plan", self.product_name, self.name)
+
+    @property
+    def product_id(self) -> str:
+        """The catalog's product that it was made of."""
+        return self.catalog_product_id or hex_id("product", self.product_name)
+
+    def product_charge_id(self, charge: Charge) -> str:
+        """The catalog's charge that one of its charges was made of."""
+        return charge.catalog_id or hex_id("product charge", self.product_name, self.name, charge.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,11 +190,15 @@ class Version:
     auto_renew: bool = True
     renewal_setting: str = "RENEW_WITH_SPECIFIC_TERM"
     renewal_term: int = 12
+    #: The unit of the renewal term; None is that of the term.
+    renewal_period: str | None = None
     currency: str
     #: The status that no date decides: `Active`, or `Draft`, `Pending Activation`, `Pending Acceptance`.
     base_status: str = "Active"
     cancelled_on: date | None = None
     cancel_reason: str | None = None
+    #: The day on which terms and conditions cancel it; nothing else tells of it until then.
+    scheduled_cancel: date | None = None
     suspensions: tuple[Suspension, ...] = ()
     #: The subscription's own contacts; None leaves it to the account's.
     bill_to: str | None = None
@@ -180,6 +208,10 @@ class Version:
     notes: str | None = None
     order_number: str | None = None
     invoice_schedule_id: str | None = None
+    invoice_separately: bool = False
+    #: The payment profile: the ids of a payment method and of a gateway, where it has its own.
+    payment_method: str | None = None
+    payment_gateway: str | None = None
     created: datetime
     updated: datetime
 

@@ -13,6 +13,7 @@ from typing import Any
 from zuora_emulator import billing, orders, people
 from zuora_emulator.customers import CUSTOMERS
 from zuora_emulator.fields import Fields
+from zuora_emulator.order_records import By
 from zuora_emulator.periods import add_months
 from zuora_emulator.tenant import Tenant
 
@@ -301,7 +302,7 @@ def _bill(tenant: Tenant, seed: Seed) -> None:
 
 
 def _happen(tenant: Tenant, action: str, seed: Seed, values: Values) -> None:
-    by = orders.By.read(Fields({"source": "shop"} if seed.is_limios else {}, today=tenant.today))
+    by = By.read(Fields({"source": "shop"} if seed.is_limios else {}, today=tenant.today))
     if action == "create_subscription":
         needed = {seed.account, values.get("invoice_owner") or seed.account}
         for number in sorted(needed - tenant.accounts.keys()):

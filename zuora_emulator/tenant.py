@@ -15,6 +15,10 @@ from threading import RLock
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
+from zuora_emulator.fields import Fields
+from zuora_emulator.ledger import Ledger
+from zuora_emulator.payment_methods import PaymentMethods
+from zuora_emulator.products import Catalog, Product, ProductCharge, ProductRatePlan
 from zuora_emulator.records import Account, Contact, Subscription, Version, hex_id
 
 _T = TypeVar("_T")
@@ -25,6 +29,17 @@ SYSTEM_USER = hex_id("user", "system")
 AGENT = hex_id("user", "agent")
 #: The user whose OAuth client Limio has.
 LIMIO_USER = hex_id("user", "limio")
+
+
+#: What Object Query pages through.
+KINDS = ("subscriptions", "accounts", "contacts", "product-rate-plans")
+#: The custom fields that Limio's guide has a tenant make, by object; orders carry those that are there.
+CUSTOM_FIELDS = {
+    "Order": ("Source__c", "InitiatedSource__c"),
+    "Subscription": ("CancellationReason__c", "PaymentMethodId__c", "PaymentGateway__c"),
+    "DebitMemo": ("GiftCode__c",),
+    "RatePlan": ("lmo_offer__c",),
+}
 
 
 class Stock(Protocol):
@@ -74,6 +89,10 @@ class UpdatedIndex:
         self._when[key] = when
         insort(self.entries, (when, key))
 
+    def when(self, key: str) -> datetime:
+        """When the record was updated."""
+        return self._when[key]
+
     def drop(self, key: str) -> None:
         """Forget an id."""
         if (before := self._when.pop(key, None)) is not None:
@@ -92,9 +111,17 @@ class Tenant:
         self.contacts: dict[str, Contact] = {}
         self.subscriptions: dict[str, Subscription] = {}
         self.orders: dict[str, dict[str, Any]] = {}
+        self.catalog = Catalog()
+        self.payment_methods = PaymentMethods()
+        self.ledger = Ledger()
+        self.custom_fields: dict[str, tuple[str, ...]] = dict(CUSTOM_FIELDS)
+        #: Whether a subscription without a service activation date waits for one.
+        self.requires_activation = True
+        #: What a declined payment is refused with; Zuora documents no code.
+        self.decline_code = 40000099
         #: Preview lines given by hand, in Zuora's shape, instead of those computed for a subscription.
         self.preview_rows: dict[str, list[dict[str, Any]]] = {}
-        self.updated = {kind: UpdatedIndex() for kind in ("subscriptions", "accounts", "contacts")}
+        self.updated = {kind: UpdatedIndex() for kind in KINDS}
         self._stock: list[Stock] = []
         self._account_numbers: dict[str, str] = {}
         self._numbers: dict[str, str] = {}
@@ -161,6 +188,12 @@ class Tenant:
         self.contacts[contact.id] = contact
         self.updated["contacts"].put(contact.id, contact.updated)
         return contact
+
+    def put_product(self, fields: Fields) -> tuple[Product, ProductRatePlan, ProductCharge]:
+        """Put a charge into the catalog: see `products.Catalog.add`."""
+        product, plan, charge = self.catalog.add(fields)
+        self.updated["product-rate-plans"].put(plan.id, self.now())
+        return product, plan, charge
 
     # --- subscriptions
 

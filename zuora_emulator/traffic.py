@@ -1,7 +1,7 @@
 """Who calls what, how much at once, and where Zuora says stop.
 
 Source: "Rate and concurrency limits" of Zuora's developer guides. The default class has 40 requests at a time, Object
-Query 80; token requests count in neither.
+Query 80, orders 200; token requests count in none.
 """
 
 from __future__ import annotations
@@ -25,10 +25,20 @@ class Limits:
     day: int = 27_000_000
     concurrency: int = 40
     object_query_concurrency: int = 80
+    high_volume_concurrency: int = 200
     #: Token requests in a minute from one address.
     tokens: int = 100
     #: What Retry-After says above the concurrency.
     retry_after: int = 120
+
+    def of(self, kind: str) -> int:
+        """The most requests of a class at a time."""
+        match kind:
+            case "Object Query":
+                return self.object_query_concurrency
+            case "High-volume transactions":
+                return self.high_volume_concurrency
+        return self.concurrency
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ class Traffic:
         self._statuses: Counter[int] = Counter()
 
     def enter(self, kind: str) -> Excess | None:
-        """Count a request of the class `Default` or `Object Query`; what it returns was not let in."""
+        """Count a request of a class; what it returns was not let in."""
         now = int(time.monotonic())
         with self._lock:
             for window, seconds in _WINDOWS:
@@ -63,7 +73,7 @@ class Traffic:
                 self._windows[window] = (begun, count + 1)
                 if count >= getattr(self.limits, window):
                     return Excess(window, seconds - now % seconds)
-            most = self.limits.object_query_concurrency if kind == "Object Query" else self.limits.concurrency
+            most = self.limits.of(kind)
             if self._running[kind] >= most:
                 return Excess(None, self.limits.retry_after)
             self._running[kind] += 1
@@ -92,7 +102,7 @@ class Traffic:
     def headers(self, kind: str) -> dict[str, str]:
         """What every answer says of the limits."""
         limits = self.limits
-        most = limits.object_query_concurrency if kind == "Object Query" else limits.concurrency
+        most = limits.of(kind)
         now = int(time.monotonic())
         count = self._windows.get("minute", (0, 0))[1]
         windows = ", ".join(f"{getattr(limits, name)};w={seconds}" for name, seconds in _WINDOWS)

@@ -8,6 +8,7 @@ from typing import Any
 from zuora_emulator import orders, people
 from zuora_emulator.billing import Assumptions, bill, preview
 from zuora_emulator.fields import Fields
+from zuora_emulator.order_records import By
 from zuora_emulator.records import Version
 from zuora_emulator.tenant import Tenant
 
@@ -25,13 +26,13 @@ def a_tenant(today: date = TODAY) -> Tenant:
 def subscribe(tenant: Tenant, **values: Any) -> Version:
     """A monthly subscription for 9.99 from 15 January 2026 on, unless told otherwise."""
     wanted = {"account": "A1", "start": "2026-01-15", "price": "9.99", "number": "A-S1", **values}
-    orders.create_subscription(tenant, Fields(wanted, today=tenant.today), orders.By())
+    orders.create_subscription(tenant, Fields(wanted, today=tenant.today), By())
     return tenant.subscriptions[wanted["number"]].latest
 
 
 def act(tenant: Tenant, action: str, number: str = "A-S1", **values: Any) -> Version:
     """Do an order action; the version after it."""
-    orders.place(tenant, tenant.subscriptions[number], action, Fields(values, today=tenant.today), orders.By())
+    orders.place(tenant, tenant.subscriptions[number], action, Fields(values, today=tenant.today), By())
     return tenant.subscriptions[number].latest
 
 

@@ -9,7 +9,7 @@ from tests.unit.emulator.tenants import TODAY, a_tenant, act, billed, subscribe
 from zuora_emulator import account_answers, answers, people
 from zuora_emulator.billing import Assumptions, preview
 from zuora_emulator.fields import Fields
-from zuora_emulator.orders import By
+from zuora_emulator.order_records import By
 from zuora_emulator.tenant import Tenant
 
 #: What a recorded answer of 2026 has at its top, without custom fields.

@@ -11,6 +11,7 @@ from tests.unit.emulator.tenants import TODAY, a_tenant, act, billed, subscribe
 from zuora_emulator import orders
 from zuora_emulator.answers import status_history
 from zuora_emulator.fields import Fields, Refused
+from zuora_emulator.order_records import By
 from zuora_emulator.tenant import LIMIO_USER, SYSTEM_USER
 
 
@@ -68,7 +69,7 @@ def test_withdrawing_a_cancellation_goes_back_to_the_version_before() -> None:
     cancelled = act(tenant, "cancel", on="+30")
     subscription = tenant.subscriptions["A-S1"]
 
-    orders.delete_order(tenant, subscription, expected="CancelSubscription")
+    orders.withdraw(tenant, subscription, expected="CancelSubscription")
 
     assert before.id == subscription.latest.id
     assert tenant.find_version(cancelled.id) is None
@@ -81,7 +82,7 @@ def test_the_order_that_created_a_subscription_cannot_be_deleted() -> None:
     subscribe(tenant)
 
     with pytest.raises(Refused, match="no order to delete"):
-        orders.delete_order(tenant, tenant.subscriptions["A-S1"])
+        orders.withdraw(tenant, tenant.subscriptions["A-S1"])
 
 
 def test_a_suspension_stops_the_charges_and_a_resumption_goes_on_with_them() -> None:
@@ -191,7 +192,7 @@ def test_an_order_says_who_made_it_and_from_where() -> None:
     tenant = a_tenant()
     subscribe(tenant)
 
-    by = orders.By.read(Fields({"source": "shop"}, today=TODAY))
+    by = By.read(Fields({"source": "shop"}, today=TODAY))
     order = orders.place(tenant, tenant.subscriptions["A-S1"], "renew", Fields({}, today=TODAY), by)
 
     assert order["customFields"] == {"Source__c": "shop", "InitiatedSource__c": "shop"}

@@ -1,4 +1,4 @@
-"""Rate plans made from a request's fields: there is no product catalog, a plan is what the request says."""
+"""Charges and rate plans made from a request's fields: they are what the request says."""
 
 from __future__ import annotations
 
@@ -19,11 +19,19 @@ _MODELS = ("FlatFee", "PerUnit", "Volume", "Tiered", "DiscountPercentage", "Disc
 
 
 def make_plan(fields: Fields, make_number: Callable[[str], str], *, start: date) -> RatePlan:
-    """A rate plan with one charge.
+    """A rate plan of `name` and `product` with one charge, `charge_name`: see `make_charge`."""
+    name = fields.text("name") or "Digital"
+    charge = make_charge(fields, fields.text("charge_name") or name, number=make_number("C-"), start=start)
+    product = fields.text("product") or "Publication"
+    return RatePlan(number=make_number("SRP-"), name=name, product_name=product, charges=(charge,))
 
-    `name`, `product`, `price`, `quantity`, `type`, `model`, `billing_period` (with `every` for the Specific_… ones),
-    `timing` (`IN_ADVANCE`, `IN_ARREARS`), `tax_rate`, `until` (its exclusive end); a discount by `percent` or `amount`;
-    the prices of Volume and Tiered as `tiers`, such as `5:3.00, 2.50` (3.00 each up to 5 units, then 2.50).
+
+def make_charge(fields: Fields, name: str, *, number: str, start: date) -> Charge:
+    """A charge with one price.
+
+    `price`, `quantity`, `type`, `model`, `billing_period` (with `every` for the Specific_… ones), `timing`
+    (`IN_ADVANCE`, `IN_ARREARS`), `tax_rate`, `until` (its exclusive end); a discount by `percent` or `amount`; the
+    prices of Volume and Tiered as `tiers`, such as `5:3.00, 2.50` (3.00 each up to 5 units, then 2.50).
     """
     percent, amount = fields.number("percent"), fields.number("amount")
     discount = (
@@ -34,7 +42,6 @@ def make_plan(fields: Fields, make_number: Callable[[str], str], *, start: date)
     price, tiers = fields.number("price"), _tiers(fields)
     if price is None and not tiers and not model.startswith("Discount"):
         raise Refused("price is missing", 50000022)
-    name = fields.text("name") or "Digital"
     end = fields.day("until")
     segment = Segment(
         start=start,
@@ -45,9 +52,9 @@ def make_plan(fields: Fields, make_number: Callable[[str], str], *, start: date)
         discount_amount=amount,
         tiers=tiers,
     )
-    charge = Charge(
-        number=make_number("C-"),
-        name=fields.text("charge_name") or name,
+    return Charge(
+        number=number,
+        name=name,
         segments=(segment,),
         type=kind,
         model=model,
@@ -60,8 +67,6 @@ def make_plan(fields: Fields, make_number: Callable[[str], str], *, start: date)
         apply_discount_to="ONETIMERECURRINGUSAGE" if model.startswith("Discount") else None,
         tax_rate=fields.number("tax_rate"),
     )
-    product = fields.text("product") or "Publication"
-    return RatePlan(number=make_number("SRP-"), name=name, product_name=product, charges=(charge,))
 
 
 def start_of(version: Version, fields: Fields) -> date:
