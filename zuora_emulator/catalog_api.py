@@ -40,7 +40,8 @@ def show_rate_plan(api: ZuoraApi, _: Request, key: str) -> Json:
     found = api.tenant.catalog.find_plan(key)
     if found is None:
         raise Refused(f"Cannot find entity by key: '{key}'.", 50000040)
-    return {**catalog_answers.rate_plan(found[1], api.tenant.today), "productId": found[0].id, "success": True}
+    shown = catalog_answers.rate_plan(found[1], api.tenant.today)
+    return {**{name: value for name, value in shown.items() if name != "productRatePlanCharges"}, "success": True}
 
 
 def list_gateways(api: ZuoraApi, _: Request) -> Json:

@@ -143,6 +143,7 @@ def billing_document(of: Document, account: Account) -> Json:
     return {
         "id": of.id,
         "accountId": account.id,
+        "accountNumber": account.number,
         "documentType": of.kind,
         "documentNumber": of.number,
         "documentDate": text(of.day),

@@ -139,8 +139,6 @@ def _method(api: ZuoraApi, of: PaymentMethod) -> Json:
         "numConsecutiveFailures": 0,
         "accountHolderInfo": {"accountHolderName": of.holder},
     }
-    if account:
-        shown["accountKey"] = account.id
     if of.type.startswith("CreditCard"):
         shown |= {
             "cardNumber": f"************{of.last4}",

@@ -14,7 +14,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.unit.emulator.tenants import TODAY
+from tests.order_bodies.bodies import fill, read_examples
+from tests.order_bodies.world import NUMBER, TODAY, World
 from tests.zuora_openapi.extract import OPERATIONS
 from tests.zuora_openapi.validating import find_deviations, find_places
 from zuora_emulator import seeds, zoql
@@ -32,9 +33,46 @@ SHAPES = {
     "GET /v1/subscriptions/{subscription-key}/versions/{version}": ("subscription", ""),
     "GET /v1/subscriptions/accounts/{account-key}": ("subscription", "subscriptions[]."),
     "GET /v1/accounts/{account-key}": ("account", ""),
+    "POST /v1/accounts": ("created account", ""),
+    "PUT /v1/accounts/{account-key}": ("success", ""),
     "GET /v1/contacts/{contactId}": ("contact", ""),
+    "POST /v1/contacts": ("contact", ""),
+    "PUT /v1/contacts/{contactId}": ("contact", ""),
     "GET /v1/orders/{orderNumber}": ("order", "order."),
     "GET /v1/orders/subscription/{subscriptionNumber}": ("order", "orders[]."),
+    "GET /v1/orders": ("order", "orders[]."),
+    "GET /v1/orders/invoiceOwner/{accountNumber}": ("order", "orders[]."),
+    "POST /v1/orders": ("placed order", ""),
+    "POST /v1/orders/preview": ("order preview", ""),
+    "DELETE /v1/orders/{orderNumber}": ("success", ""),
+    "PUT /v1/orders/{orderNumber}/customFields": ("success", ""),
+    "PUT /v1/subscriptions/{subscriptionNumber}/customFields": ("success", ""),
+    "GET /v1/catalog/products": ("product", "products[]."),
+    "GET /v1/catalog/products/{product-key}": ("product", ""),
+    "GET /v1/products/{product-key}/product-rate-plans": ("product rate plan", "productRatePlans[]."),
+    "GET /v1/product-rate-plans/{id}": ("product rate plan", ""),
+    "GET /object-query/product-rate-plans": ("queried rate plan", "data[]."),
+    "GET /object-query/product-rate-plans/{key}": ("queried rate plan", ""),
+    "GET /v1/paymentgateways": ("payment gateway", "paymentgateways[]."),
+    "GET /v1/payment-methods/{payment-method-id}": ("payment method", ""),
+    "PUT /v1/payment-methods/{payment-method-id}": ("success", ""),
+    "GET /v1/accounts/{account-key}/payment-methods": ("payment methods", ""),
+    "PUT /v1/payment-profile": ("success", ""),
+    "POST /v1/credit-memos": ("credit memo", ""),
+    "GET /v1/credit-memos/{creditMemoKey}": ("credit memo", ""),
+    "POST /v1/credit-memos/{creditMemoKey}/refund": ("refund", ""),
+    "POST /v1/debit-memos": ("debit memo", ""),
+    "GET /v1/debit-memos/{debitMemoKey}": ("debit memo", ""),
+    "POST /v1/debit-memos/{debitMemoKey}/collect": ("collected memo", ""),
+    "POST /v1/payments": ("payment", ""),
+    "GET /v1/payments": ("payment", "payments[]."),
+    "GET /v1/payments/{paymentKey}": ("payment", ""),
+    "GET /v1/refunds": ("refund", "refunds[]."),
+    "GET /v1/refunds/{refundKey}": ("refund", ""),
+    "GET /v1/invoices/{invoiceKey}": ("invoice", ""),
+    "GET /v1/invoices/{invoiceKey}/items": ("invoice items", "invoiceItems[]."),
+    "GET /v1/invoices/{invoiceKey}/files": ("invoice files", "invoiceFiles[]."),
+    "GET /v1/billing-documents": ("billing document", "documents[]."),
     "POST /v1/operations/billing-preview": ("billing preview", ""),
     "GET /object-query/subscriptions": ("queried subscription", "data[]."),
     "GET /object-query/subscriptions/{key}": ("queried subscription", ""),
@@ -73,6 +111,9 @@ SAMPLES = {
     "object_query_subscriptions": "GET /object-query/subscriptions",
     "object_query_accounts": "GET /object-query/accounts",
     "object_query_contacts": "GET /object-query/contacts",
+    "placed_order": "POST /v1/orders",
+    "order_preview": "POST /v1/orders/preview",
+    "billing_documents": "GET /v1/billing-documents",
     "query_more": "POST /v1/action/queryMore",
 }
 #: A shape, a place in it, and what is otherwise there; `left out` is what a sample has and the emulator never says.
@@ -96,9 +137,9 @@ class Seen:
 class Caller:
     """Signs in to an emulator that runs in this process, and keeps what its answers show."""
 
-    def __init__(self) -> None:
+    def __init__(self, beside: Caller | None = None) -> None:
         self.emulator = Emulator(today=TODAY)
-        self.seen, self.asked = Seen(), set[str]()
+        self.seen, self.asked = (beside.seen, beside.asked) if beside else (Seen(), set[str]())
         form = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "grant_type": "client_credentials"}
         token = self.send("POST /oauth/token", body=urlencode(form).encode())
         self.headers = {"authorization": f"Bearer {token['access_token']}", "zuora-version": "2025-08-12"}
@@ -118,6 +159,13 @@ class Caller:
         self.asked.add(operation)
         self.seen.add(operation, shape)
         return shape
+
+    def tell(self, method: str, path: str, body: Any) -> Any:
+        """The answer to a request whose path has its keys already."""
+        shapes = {each: re.sub(r"\{[\w-]+\}", "[^/]+", each) for each in SHAPES}
+        operation = next(each for each, shape in shapes.items() if re.fullmatch(shape, f"{method} {path}"))
+        keys = [part for piece, part in zip(operation.split("/"), path.split("/"), strict=True) if piece[:1] == "{"]
+        return self.send(operation, *keys, body=json.dumps(body).encode())
 
     def do(self, action: str, **values: Any) -> Any:
         return self.emulator.actions.do(action, values)
@@ -149,6 +197,73 @@ def live(caller: Caller) -> None:
         caller.do(action, key=number, **values)
 
 
+#: The examples that can follow one another in one tenant: sales, changes and money, in this order.
+STORY = (
+    *("E11", "E14a", "E13", "E14b", "E16", "E6a", "E6b", "E6c", "E17a", "E17b", "E24"),
+    *("E19a", "E19b", "E20a", "E20b", "E20d", "E21", "E23"),
+)
+
+
+def order(caller: Caller) -> None:
+    """A catalog, and orders, memos and payments of every kind, as Limio's orders make them."""
+    world = World(caller.emulator)
+    gifts = {**world.ids, "pm": world.do("payment_method")["id"], "debitMemoKey": "DM-2AG0V1J7K3C0"}
+    for name in STORY:
+        example = next(each for each in read_examples() if each.id == name)
+        example = fill(example, gifts if name.startswith("E6") else world.ids)
+        if name == "E14b":
+            caller.ask("DELETE /v1/orders/{orderNumber}", "2G20V1J7K3C0")
+        caller.tell(example.method, example.path, example.body)
+        world.ids["creditMemoKey"] = "CM-2J50V1J7K3C0"
+    profile = {"subscriptionId": world.tenant.subscriptions[NUMBER].latest.id, "paymentMethodId": world.ids["pm"]}
+    caller.ask("PUT /v1/payment-profile", bulkPaymentOptionItems=[profile])
+    caller.ask("PUT /v1/orders/{orderNumber}/customFields", "2G20V1J7K3C0", customFields={"Source__c": "shop"})
+    pay_invoice(caller, world)
+    for kind, key in (("credit", "CM-2J50V1J7K3C0"), ("debit", "DM-2AG0V1J7K3C0")):
+        caller.ask(f"GET /v1/{kind}-memos/{{{kind}MemoKey}}", key)
+    product = next(iter(world.tenant.catalog.products))
+    for place in ("GET /v1/catalog/products/{product-key}", "GET /v1/products/{product-key}/product-rate-plans"):
+        caller.ask(place, product)
+    caller.ask("GET /v1/product-rate-plans/{id}", world.ids["rpM"])
+    caller.ask("GET /object-query/product-rate-plans/{key}", world.ids["rpM"])
+    expand = "product,productrateplancharges,productrateplancharges.productrateplanchargetiers"
+    caller.ask("GET /object-query/product-rate-plans", query=f"expand[]={expand}")
+    for place in ("catalog/products", "paymentgateways", "orders", "payments", "refunds"):
+        caller.ask(f"GET /v1/{place}")
+    caller.ask("GET /v1/orders/invoiceOwner/{accountNumber}", "A00000007")
+    caller.ask("GET /v1/accounts/{account-key}/payment-methods", "A00000007")
+    caller.ask("GET /v1/payment-methods/{payment-method-id}", world.ids["pm"])
+    caller.ask("GET /v1/billing-documents", query="accountNumber=A00000007")
+
+
+def pay_invoice(caller: Caller, world: World) -> None:
+    """An invoice that an order made and nobody collected, paid by a payment of its own."""
+    plan = {"productRatePlanId": world.ids["rpS"]}
+    terms = {"initialTerm": {"termType": "TERMED", "period": 1, "periodType": "Month"}}
+    created = {"type": "CreateSubscription", "createSubscription": {"terms": terms, "subscribeToRatePlans": [plan]}}
+    placed = caller.ask(
+        "POST /v1/orders",
+        query="returnIds=true",
+        orderDate=TODAY.isoformat(),
+        existingAccountNumber="A00000007",
+        processingOptions={"runBilling": True},
+        subscriptions=[{"orderActions": [created]}],
+    )
+    invoice = placed["invoiceIds"][0]
+    payment = caller.ask(
+        "POST /v1/payments",
+        accountNumber="A00000007",
+        type="Electronic",
+        amount=15,
+        currency="GBP",
+        invoices=[{"invoiceId": invoice, "amount": 15}],
+    )
+    caller.ask("GET /v1/payments/{paymentKey}", payment["id"])
+    caller.ask("GET /v1/refunds/{refundKey}", "R-00000001")
+    for part in ("", "/items", "/files"):
+        caller.ask(f"GET /v1/invoices/{{invoiceKey}}{part}", invoice)
+
+
 def ask_all(caller: Caller) -> None:
     """Every operation, of everything there is."""
     tenant = caller.emulator.tenant
@@ -166,7 +281,7 @@ def ask_all(caller: Caller) -> None:
         caller.ask("GET /v1/contacts/{contactId}", str(account.bill_to))
         caller.ask("GET /object-query/accounts/{key}", account.id)
         caller.ask("GET /object-query/contacts/{key}", str(account.bill_to))
-        asked = {"accountId": account.id, "targetDate": "2028-01-01", "includingEvergreenSubscription": True}
+        asked = {"accountId": account.id, "targetDate": "2028-01-15", "includingEvergreenSubscription": True}
         caller.ask("POST /v1/operations/billing-preview", **asked)
     for kind in ("subscriptions", "accounts", "contacts"):
         caller.ask(f"GET /object-query/{kind}", query="pageSize=5")
@@ -207,6 +322,7 @@ def _make(caller: Caller, path: str, row: dict[str, Any]) -> str:
 def emulated() -> Caller:
     caller = Caller()
     live(caller)
+    order(Caller(beside=caller))
     # Nobody listens there: the history has an attempt that failed.
     caller.emulator.callouts.send("OrderProcessed", "1", "http://127.0.0.1:9/", b"{}", caller.emulator.tenant.now())
     assert caller.emulator.callouts.wait_until_idle(10)
