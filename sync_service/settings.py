@@ -8,20 +8,19 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from marshmallow import EXCLUDE, Schema, ValidationError, post_load, validate, validates_schema
 from marshmallow import fields as typed
 
+from sync_service import setting_forms as forms
 from sync_service.errors import SettingsInvalid
+from sync_service.setting_forms import Network
 
-Network = IPv4Network | IPv6Network
 
-
-def _secret(default: str = "") -> Any:
+def _secret(default: object = "") -> Any:
     return field(default=default, repr=False)
 
 
@@ -83,6 +82,15 @@ class Settings:
     oidc_viewers: tuple[str, ...] = ()
     #: People with an address of these domains come in as viewers without having been added.
     oidc_email_domains: tuple[str, ...] = ()
+    #: Webhooks go out to these, beside the endpoints made by command: `TYPE=URL`, or `URL` alone for all types.
+    webhooks: tuple[str, ...] = ()
+    #: What signs them, and what did before.
+    webhook_secret: str = _secret()
+    webhook_secret_previous: str = _secret()
+    #: HTTP Basic for webhooks by the host that they go to: host, user name, password.
+    webhook_credentials: tuple[tuple[str, str, str], ...] = _secret(())
+    #: Networks that webhooks may go to although they are not public, and by plain http.
+    webhook_allowed_networks: tuple[Network, ...] = ()
     tenant_time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     evergreen_horizon_months: int = 12
     import_unknown: str = "asked"
@@ -106,81 +114,6 @@ class Settings:
         return Path(self.database_url.removeprefix(prefix)) if self.database_url.startswith(prefix) else None
 
 
-class _Words(typed.Field[tuple[str, ...]]):
-    """A comma-separated list; blanks are dropped."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:
-        return tuple(word.strip() for word in str(value).split(",") if word.strip())
-
-
-class _Scopes(typed.Field[tuple[str, ...]]):
-    """Words with blanks between them; `openid` is one of them."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:
-        scopes = tuple(str(value).replace(",", " ").split())
-        if "openid" not in scopes:
-            raise ValidationError("must contain openid")
-        return scopes
-
-
-class _Networks(typed.Field[tuple[Network, ...]]):
-    """A comma-separated list of networks; an address alone is a network of one."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[Network, ...]:
-        try:
-            return tuple(ip_network(word.strip()) for word in str(value).split(",") if word.strip())
-        except ValueError as error:
-            raise ValidationError(f"{error}; give networks such as 203.0.113.0/24") from None
-
-
-class _Proxies(_Networks):
-    """A number, or a list of networks."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        text = str(value).strip()
-        if len(text) < 3 and text.isdecimal():
-            return int(text)
-        return super()._deserialize(value, attr, data, **kwargs)
-
-
-class _Zone(typed.Field[ZoneInfo]):
-    """A name of the time zone database, such as Europe/London."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> ZoneInfo:
-        try:
-            return ZoneInfo(str(value))
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValidationError("no such time zone; give a name such as Europe/London") from None
-
-
-def _one_of(*words: str) -> validate.OneOf:
-    return validate.OneOf(words, error="must be one of: {choices}")
-
-
-#: Where there is nothing between that could read along: plain http is for this machine only.
-_THIS_MACHINE = r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
-_address = validate.Regexp(
-    rf"^(https://[^\s/?#]+|{_THIS_MACHINE}(?![^/]))[^\s?#]*$",
-    error="must be an https address such as https://rest.eu.zuora.com (http only on this machine)",
-)
-_page = validate.Regexp(
-    r"^https?://[^\s/?#]+/?$", error="must be an address without a path, such as https://eu.zuora.com"
-)
-_header = validate.Regexp(r"^[A-Za-z0-9-]+$", error="must be the name of an HTTP header such as X-Signature")
-_signed = validate.Regexp(
-    r"^(?=.*\{\{)([^{}]|\{\{Request\.(Body|Headers\.[A-Za-z0-9-]+)\}\})+$",
-    error="must be made of {{Request.Body}}, {{Request.Headers.<name>}} and plain text",
-)
-_database = validate.Regexp(
-    r"^(sqlite:///.+|postgresql(\+psycopg)?://.+)$", error="must begin with sqlite:/// or postgresql://"
-)
-_host = validate.Regexp(r"^[0-9A-Za-z.:-]+$", error="must be an address or a name of this machine, such as 127.0.0.1")
-_issuer = validate.Regexp(
-    _address.regex.pattern,
-    error="must be the address of the provider, as its discovery document says it, such as https://login.example.com",
-)
-
-
 #: Settings that mean something only together.
 _PAIRS = (
     ("CALLOUT_USERNAME", "CALLOUT_PASSWORD"),
@@ -196,6 +129,8 @@ _NEEDS = {
     "OIDC_OPERATORS": "OIDC_ROLE_CLAIM",
     "OIDC_VIEWERS": "OIDC_ROLE_CLAIM",
     "OIDC_EMAIL_DOMAINS": "OIDC_ISSUER",
+    "WEBHOOKS": "WEBHOOK_SECRET",
+    "WEBHOOK_SECRET_PREVIOUS": "WEBHOOK_SECRET",
 }
 
 
@@ -207,7 +142,7 @@ MIN_SECRET_LENGTH = 16
 def _is_on_this_machine(data: Mapping[str, Any]) -> bool:
     """Whether neither Zuora nor anyone else calls from elsewhere: a trial, with an emulated tenant or none."""
     addresses = (data.get("ZUORA_BASE_URL", ""), data.get("PUBLIC_URL", ""))
-    here = all(not address or re.match(_THIS_MACHINE, address) for address in addresses)
+    here = all(not address or re.match(forms.THIS_MACHINE, address) for address in addresses)
     return here and data.get("HOST", "127.0.0.1") in ("127.0.0.1", "::1", "localhost")
 
 
@@ -217,55 +152,60 @@ class SettingsSchema(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    DATABASE_URL = typed.String(validate=_database)
-    ZUORA_BASE_URL = typed.String(validate=_address)
-    ZUORA_APP_URL = typed.String(validate=_page)
+    DATABASE_URL = typed.String(validate=forms.DATABASE)
+    ZUORA_BASE_URL = typed.String(validate=forms.ADDRESS)
+    ZUORA_APP_URL = typed.String(validate=forms.PAGE)
     ZUORA_CLIENT_ID = typed.String()
     ZUORA_CLIENT_SECRET = typed.String()
     ZUORA_ENTITY_ID = typed.String()
     ZUORA_ORG_IDS = typed.String()
     ZUORA_MAX_CONCURRENCY = typed.Integer(validate=validate.Range(1, 40))
     ZUORA_DAILY_CALLS = typed.Integer(validate=validate.Range(0))
-    ZUORA_INTEGRATION_USERS = _Words()
-    IGNORED_SOURCES = _Words()
+    ZUORA_INTEGRATION_USERS = forms.Words()
+    IGNORED_SOURCES = forms.Words()
     CALLOUT_USERNAME = typed.String()
     CALLOUT_PASSWORD = typed.String()
     CALLOUT_PASSWORD_PREVIOUS = typed.String()
-    CALLOUT_HMAC_HEADER = typed.String(validate=_header)
+    CALLOUT_HMAC_HEADER = typed.String(validate=forms.HEADER)
     CALLOUT_HMAC_SECRET = typed.String()
     CALLOUT_HMAC_SECRET_PREVIOUS = typed.String()
     CALLOUT_HMAC_PREFIX = typed.String()
-    CALLOUT_HMAC_ALGORITHM = typed.String(validate=_one_of("md5", "sha1", "sha224", "sha256", "sha384", "sha512"))
-    CALLOUT_HMAC_ENCODING = typed.String(validate=_one_of("hex", "base64"))
-    CALLOUT_HMAC_TEXT = typed.String(validate=_signed)
-    CALLOUT_SECRET_HEADER = typed.String(validate=_header)
+    CALLOUT_HMAC_ALGORITHM = typed.String(validate=forms.one_of("md5", "sha1", "sha224", "sha256", "sha384", "sha512"))
+    CALLOUT_HMAC_ENCODING = typed.String(validate=forms.one_of("hex", "base64"))
+    CALLOUT_HMAC_TEXT = typed.String(validate=forms.SIGNED)
+    CALLOUT_SECRET_HEADER = typed.String(validate=forms.HEADER)
     CALLOUT_SECRET = typed.String()
     CALLOUT_SECRET_PREVIOUS = typed.String()
-    CALLOUT_IP_ALLOW = _Networks()
-    TRUSTED_PROXIES = _Proxies()
-    PUBLIC_URL = typed.String(validate=_address)
+    CALLOUT_IP_ALLOW = forms.Networks()
+    TRUSTED_PROXIES = forms.Proxies()
+    PUBLIC_URL = typed.String(validate=forms.ADDRESS)
     SECRET_KEY = typed.String(validate=validate.Length(min=32, error="must have at least 32 characters"))
     PASSWORD_LOGIN = typed.Boolean(truthy={"on"}, falsy={"off"}, error_messages={"invalid": "must be on or off"})
-    OIDC_ISSUER = typed.String(validate=_issuer)
+    OIDC_ISSUER = typed.String(validate=forms.ISSUER)
     OIDC_CLIENT_ID = typed.String()
     OIDC_CLIENT_SECRET = typed.String()
     OIDC_NAME = typed.String(validate=validate.Length(max=40, error="must have at most 40 characters"))
-    OIDC_SCOPES = _Scopes()
+    OIDC_SCOPES = forms.Scopes()
     OIDC_VERIFIED_CLAIM = typed.String()
     OIDC_ROLE_CLAIM = typed.String()
-    OIDC_OPERATORS = _Words()
-    OIDC_VIEWERS = _Words()
-    OIDC_EMAIL_DOMAINS = _Words()
-    TENANT_TIME_ZONE = _Zone()
+    OIDC_OPERATORS = forms.Words()
+    OIDC_VIEWERS = forms.Words()
+    OIDC_EMAIL_DOMAINS = forms.Words()
+    WEBHOOKS = forms.Words()
+    WEBHOOK_SECRET = typed.String()
+    WEBHOOK_SECRET_PREVIOUS = typed.String()
+    WEBHOOK_CREDENTIALS = forms.Credentials()
+    WEBHOOK_ALLOWED_NETWORKS = forms.Networks()
+    TENANT_TIME_ZONE = forms.Zone()
     EVERGREEN_HORIZON_MONTHS = typed.Integer(validate=validate.Range(1, 120))
-    IMPORT_UNKNOWN = typed.String(validate=_one_of("asked", "all"))
+    IMPORT_UNKNOWN = typed.String(validate=forms.one_of("asked", "all"))
     LIMIO_REFERENCE_FORMAT = typed.String()
     SAFETY_SHARE = typed.Decimal(validate=validate.Range(Decimal(0), Decimal(1)))
     WAIT_LIMIT_SECONDS = typed.Integer(validate=validate.Range(0, 60))
-    HOST = typed.String(validate=_host)
+    HOST = typed.String(validate=forms.HOST)
     PORT = typed.Integer(validate=validate.Range(1, 65535))
     WORKER_THREADS = typed.Integer(validate=validate.Range(1, 64))
-    LOG_FORMAT = typed.String(validate=_one_of("text", "json"))
+    LOG_FORMAT = typed.String(validate=forms.one_of("text", "json"))
 
     @validates_schema(skip_on_field_errors=False)
     def check_pairs(self, data: dict[str, Any], **_: Any) -> None:

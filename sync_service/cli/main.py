@@ -17,6 +17,7 @@ from sync_service.cli import (
     sweeping,
     syncing,
     users,
+    webhooks,
 )
 from sync_service.cli.wiring import PlainGroup
 from zuora_emulator.commands import emulator
@@ -47,6 +48,7 @@ for command in (
     operating.held,
     operating.history,
     operating.callouts,
+    webhooks.webhooks,
     operating.scrub,
     access.client,
     users.user,

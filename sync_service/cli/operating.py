@@ -16,6 +16,7 @@ from sync_service.queue.backlog import list_failed
 from sync_service.queue.decisions import drop_held, release_held, retry_all, retry_one
 from sync_service.queue.held import list_held
 from sync_service.queue.history import read_runs
+from sync_service.queue.outbox import OutboxState
 from sync_service.queue.requests import Kind
 from sync_service.queue.status import JobStatus, Status, read_status
 from sync_service.store.engine import Session
@@ -204,6 +205,8 @@ def scrub(key: str, yes: bool, as_json: bool) -> None:
         f"Erased: {', '.join(report.customers) or 'no customer object'}; {len(report.subscriptions)} subscriptions."
     )
     click.echo(f"{report.objects} objects, {report.runs} runs and {report.callouts} callouts were changed.")
+    if report.webhooks:
+        click.echo(f"{report.webhooks} webhooks about them were deleted, whether delivered or not.")
 
 
 def _status_as_json(found: Status) -> dict[str, Any]:
@@ -231,11 +234,21 @@ def _show_status(found: Status) -> None:
                 "callouts",
                 f"{came.accepted} accepted, {came.ignored} ignored, {came.rejected} rejected in the last hour; {last}",
             ),
+            ("webhooks", _webhooks_in_words(found.webhooks)),
         ],
     )
     if found.jobs:
         click.echo()
         print_table(("job", "last run", "next run", "says"), [_job_row(job, found.now) for job in found.jobs])
+
+
+def _webhooks_in_words(outbox: OutboxState) -> str:
+    if not outbox.endpoints:
+        return "no endpoint"
+    oldest = "" if outbox.oldest_ms is None else f", the oldest for {duration_in_words(outbox.oldest_ms / 1000)}"
+    paused = f"; {outbox.paused} of {outbox.endpoints} endpoints fail and are paused" if outbox.paused else ""
+    dead = f"; {outbox.dead} given up (`webhooks log --state dead`)" if outbox.dead else ""
+    return f"{outbox.pending} to deliver{oldest}{dead}{paused}"
 
 
 def _job_row(job: JobStatus, now: int) -> tuple[str | None, ...]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import FrameType
 
 import click
 
+from sync_service.app import keep_secret_key
 from sync_service.cli.supervise import supervise
 from sync_service.cli.sweeping import callout_reader
 from sync_service.cli.wiring import open_context, open_database, read_settings
@@ -19,6 +21,8 @@ from sync_service.operations.check.story import check_story
 from sync_service.settings import Settings
 from sync_service.store.schema import upgrade
 from sync_service.sync.worker import Worker
+from sync_service.webhooks.delivery import Deliverer
+from sync_service.webhooks.endpoints import EndpointBook
 
 #: After so long a thread that computes lets one go on whose answer has come, in seconds. A sync waits for many short
 #: answers of the database, and with Python's own 5 ms it would wait longer for other threads than for those.
@@ -71,15 +75,16 @@ def worker(threads: int | None) -> None:
 
 @click.command()
 def scheduler() -> None:
-    """Run the periodic jobs: sweeps, calendar, clean-up."""
-    settings = read_settings()
+    """Run the periodic jobs and deliver webhooks."""
+    settings = keep_secret_key(read_settings())
     if settings.zuora_base_url and settings.zuora_client_id and settings.zuora_client_secret:
         context = open_context(settings)
         jobs = PERIODIC + zuora_jobs(context, callout_reader(settings), check_story)
         loop = Scheduler(context.database, settings, jobs, errand=partial(serve_wishes, context))
     else:
         loop = Scheduler(open_database(settings), settings)
-    _run_until_stopped(loop)
+    EndpointBook(loop.database, settings).take_over_settings()
+    _run_until_stopped(loop, beside=Deliverer(loop.database, settings))
 
 
 def _listening(settings: Settings, port: int | None) -> dict[str, str]:
@@ -94,13 +99,19 @@ def describe_place(host: str, port: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
-def _run_until_stopped(loop: Worker | Scheduler) -> None:
+def _run_until_stopped(loop: Worker | Scheduler, beside: Deliverer | None = None) -> None:
+    """Run `loop`, with `beside` in a thread of its own, until a signal tells both to end what they have begun."""
+
     def stop(_: int, __: FrameType | None) -> None:
         loop.stop()
+        if beside is not None:
+            beside.stop()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    if not loop.run():
+    other = ThreadPoolExecutor(1, thread_name_prefix="beside").submit(beside.run) if beside else None
+    in_time = loop.run()
+    if not (in_time and (other is None or other.result())):
         # The interpreter would join the threads that still wait, for up to the deadline of a run.
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Forgetting: what changed something is kept seven years with its causes, everything else ninety days."""
+"""Forgetting: what changed something is kept seven years with its causes, everything else ninety days or less."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ KEEP_CHANGES_MS = 7 * 365 * DAY_MS
 KEEP_REST_MS = 90 * DAY_MS
 #: A key that neither system knows.
 KEEP_UNKNOWN_MS = 30 * DAY_MS
+#: A webhook that was delivered; one that was given up is kept with the rest.
+KEEP_DELIVERED_MS = 30 * DAY_MS
 #: Rows that one transaction deletes, so that nobody waits long behind it.
 BATCH = 1000
 
@@ -37,6 +39,12 @@ _FORGET = {
             AND (change_count = 0 OR ended_at < :changes) LIMIT :batch)""",
     "callouts": """
         DELETE FROM callout WHERE id IN (SELECT id FROM callout WHERE received_at < :rest LIMIT :batch)""",
+    "webhooks": """
+        DELETE FROM webhook_delivery WHERE id IN (
+          SELECT id FROM webhook_delivery
+          WHERE (state = 'delivered' AND ended_at < :delivered) OR (state = 'dead' AND ended_at < :rest)
+            OR endpoint_id NOT IN (SELECT id FROM webhook_endpoint)
+          LIMIT :batch)""",
 }
 
 
@@ -46,7 +54,12 @@ def prune(database: Database, _: Settings, lease: JobLease) -> Mapping[str, Any]
     with database.reading() as session:
         now = session.now()
     # As values, because a clock that is read in the statement keeps PostgreSQL from using an index.
-    limits = {"changes": now - KEEP_CHANGES_MS, "rest": now - KEEP_REST_MS, "batch": BATCH}
+    limits = {
+        "changes": now - KEEP_CHANGES_MS,
+        "rest": now - KEEP_REST_MS,
+        "delivered": now - KEEP_DELIVERED_MS,
+        "batch": BATCH,
+    }
     for kind, statement in _FORGET.items():
         used = {name: value for name, value in limits.items() if f":{name}" in statement}
         while True:

@@ -30,6 +30,7 @@ from sync_service.store.tables import (
     SubscriptionRow,
     SweepSeenRow,
     SyncRunRow,
+    WebhookDeliveryRow,
     ZuoraAccountRow,
     ZuoraLinkRow,
 )
@@ -51,6 +52,7 @@ class ScrubReport:
     objects: int = 0
     runs: int = 0
     callouts: int = 0
+    webhooks: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -102,6 +104,7 @@ def scrub(database: Database, key: str, *, actor: str, trigger: Trigger = Trigge
         report.objects = _erase_objects(rows, known, now)
         report.runs = _erase_runs(runs, known)
         report.callouts = _erase_callouts(session, person)
+        report.webhooks = _forget_webhooks(session, [row.id for row in rows])
         _forget_traces(session, person)
         mark_scrubbed(session, _whom_to_mark(person), at=now, actor=actor)
         _record(session, person, now, actor, trigger)
@@ -227,6 +230,18 @@ def _forget_traces(session: Session, person: _Person) -> None:
     names = person.numbers | person.subscriptions.keys() | _names(session, person)
     for some in _in_pieces(sorted(names)):
         session.exec(delete(AskRow).where(col(AskRow.key).in_(some)))
+
+
+def _forget_webhooks(session: Session, object_ids: list[str]) -> int:
+    """Webhooks about the person's objects, whose bodies are those objects; what was not delivered is not sent."""
+    count = 0
+    for some in _in_pieces(sorted(object_ids)):
+        count += (
+            session.connection()
+            .execute(delete(WebhookDeliveryRow).where(col(WebhookDeliveryRow.object_id).in_(some)))
+            .rowcount
+        )
+    return count
 
 
 def _names(session: Session, person: _Person) -> set[str]:

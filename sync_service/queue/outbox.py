@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,12 @@ from sqlmodel import col, select
 from sync_service.store.engine import Session
 from sync_service.store.tables import WebhookDeliveryRow, WebhookEndpointRow
 from sync_service.subscription.limio.documents import as_json
+
+_ENDPOINTS = """
+SELECT count(*) AS endpoints, count(CASE WHEN paused_until > {now} THEN 1 END) AS paused FROM webhook_endpoint
+"""
+_PENDING = "SELECT count(*) AS pending, {now} - min(made_at) AS oldest FROM webhook_delivery WHERE state = 'pending'"
+_DEAD = "SELECT count(*) FROM webhook_delivery WHERE state = 'dead'"
 
 
 class WebhookType(StrEnum):
@@ -43,6 +50,28 @@ class WebhookType(StrEnum):
     SYNC_IMPORTED = "subscription.imported"
 
 
+class DeliveryState(StrEnum):
+    """What becomes of one message for one endpoint; in the column `state`."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    #: Given up until a person replays it.
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutboxState:
+    """How the deliveries do."""
+
+    endpoints: int
+    #: Endpoints that failed so often in a row that they are left alone for a while.
+    paused: int
+    pending: int
+    #: How long the oldest of them has waited.
+    oldest_ms: int | None
+    dead: int
+
+
 def announce(session: Session, webhook_type: WebhookType, object_id: str, body: Mapping[str, Any]) -> None:
     """Have every endpoint that gets `webhook_type` told, once the caller's transaction commits; else nothing happens.
 
@@ -68,3 +97,16 @@ def announce(session: Session, webhook_type: WebhookType, object_id: str, body: 
         for endpoint_id in wanted
     )
     session.flush()
+
+
+def read_outbox(session: Session) -> OutboxState:
+    """How the deliveries do now."""
+    endpoints = session.run(_ENDPOINTS).one()
+    pending = session.run(_PENDING).one()
+    return OutboxState(
+        endpoints=endpoints.endpoints,
+        paused=endpoints.paused,
+        pending=pending.pending,
+        oldest_ms=pending.oldest,
+        dead=session.run(_DEAD).scalar_one(),
+    )

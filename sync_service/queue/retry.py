@@ -54,10 +54,11 @@ def decide_retry(error: SyncServiceError, attempts: int, jitter: float) -> Retry
     if isinstance(error, _FINAL) or attempts >= MAX_ATTEMPTS:
         return RetryDecision(kind="fail")
     if isinstance(error, BusyError):
-        return RetryDecision(kind="retry", delay_ms=_back_off(BUSY_MS, BUSY_CAP_MS, attempts, jitter))
-    return RetryDecision(kind="retry", delay_ms=_back_off(BACKOFF_MS, BACKOFF_CAP_MS, attempts, jitter))
+        return RetryDecision(kind="retry", delay_ms=back_off(BUSY_MS, BUSY_CAP_MS, attempts, jitter))
+    return RetryDecision(kind="retry", delay_ms=back_off(BACKOFF_MS, BACKOFF_CAP_MS, attempts, jitter))
 
 
-def _back_off(base_ms: int, cap_ms: int, attempts: int, jitter: float) -> int:
+def back_off(base_ms: int, cap_ms: int, attempts: int, jitter: float) -> int:
+    """The wait in ms after attempt number `attempts`: full jitter below `base_ms`, doubled each time up to `cap_ms`."""
     most = min(cap_ms, base_ms * 2 ** (max(attempts, 1) - 1))
     return max(_LEAST_MS, int(most * jitter))

@@ -9,6 +9,7 @@ from sync_service.queue.backlog import Backlog, read_backlog
 from sync_service.queue.held import count_held
 from sync_service.queue.jobs import list_jobs
 from sync_service.queue.limit import Limit, Share, read_limit, read_tenant
+from sync_service.queue.outbox import OutboxState, read_outbox
 from sync_service.settings import Settings
 from sync_service.store.engine import Session
 from sync_service.subscription.pace import duration_in_words
@@ -79,6 +80,7 @@ class Status:
     held: int
     zuora: ZuoraStatus
     callouts: CalloutStatus
+    webhooks: OutboxState
     jobs: tuple[JobStatus, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -88,6 +90,7 @@ class Status:
             "queue": vars(self.backlog) | {"held": self.held},
             "zuora": vars(self.zuora),
             "callouts_last_hour": vars(self.callouts),
+            "webhooks": vars(self.webhooks),
             "jobs": [vars(job) for job in self.jobs],
         }
 
@@ -105,6 +108,7 @@ def read_status(session: Session, settings: Settings) -> Status:
         callouts=CalloutStatus(
             last_at=callouts.last, accepted=callouts.accepted, ignored=callouts.ignored, rejected=callouts.rejected
         ),
+        webhooks=read_outbox(session),
         jobs=_jobs(session, limit.now),
     )
 

@@ -12,14 +12,18 @@ from sync_service.errors import NotFoundInZuora, RequestRefused
 from sync_service.queue.held import Verdict, decide_hold
 from sync_service.queue.history import open_run, read_covered_causes, record_run
 from sync_service.queue.limit import Share
+from sync_service.queue.outbox import WebhookType, announce
 from sync_service.queue.requests import Cause, Claim, Kind, Priority, enqueue, enqueue_again, finish, note_read
 from sync_service.settings import Settings
+from sync_service.store.apply import Applied
 from sync_service.store.engine import Database, Session
 from sync_service.store.owners import find_account_owner
 from sync_service.store.reads import apply_plan, find_subscription, has_echo, read_current, read_link, record_read
 from sync_service.store.tables import SyncRunRow
 from sync_service.subscription.fingerprint import Fingerprint
 from sync_service.subscription.imports import ImportRules, refuse_import
+from sync_service.subscription.limio.documents import timestamp_of
+from sync_service.subscription.limio.events import describe_webhook
 from sync_service.subscription.plan import LimioState, SyncPlan
 from sync_service.subscription.reconcile import Rules, is_drastic, reconcile
 from sync_service.subscription.zuora import Trigger, ZuoraSubscription
@@ -163,11 +167,28 @@ def _apply(
         look_again_on=plan.look_again_on,
     )
     run.subscription_id, run.owner = applied.subscription_id, applied.owner
+    _tell(session, plan, applied, imported=current.subscription is None, at=now)
     if plan.again:
         enqueue_again(session, claim)
     cause = Cause(trigger=Trigger.SWEEP, actor=f"sync of {claim.key}")
     for number in followers:
         enqueue(session, Kind.SUBSCRIPTION, number, cause, priority=Priority.JOB, full=True)
+
+
+def _tell(session: Session, plan: SyncPlan, applied: Applied, *, imported: bool, at: int) -> None:
+    """Let other systems know what was written; of nothing written nothing is told."""
+    if applied.event_id is None or applied.subscription_id is None:
+        return
+    webhook_type = WebhookType.SYNC_IMPORTED if imported else WebhookType.SYNC_CHANGED
+    body = describe_webhook(
+        plan,
+        webhook_type,
+        subscription_id=applied.subscription_id,
+        owner=applied.owner,
+        event_id=applied.event_id,
+        at=timestamp_of(at),
+    )
+    announce(session, webhook_type, applied.subscription_id, body)
 
 
 def _refuse_import(

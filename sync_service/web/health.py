@@ -21,6 +21,7 @@ from sync_service.queue.backlog import read_backlog
 from sync_service.queue.held import count_held
 from sync_service.queue.limit import Share, read_limit
 from sync_service.queue.orders import OPEN_STATES, OrderState
+from sync_service.queue.outbox import read_outbox
 from sync_service.queue.requests import Kind, Priority
 from sync_service.store.engine import Database, Session
 from sync_service.web.answers import answer
@@ -85,7 +86,13 @@ class _Numbers(Collector):
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """One short look at the database."""
         with self._database.reading() as session:
-            return [*self._queue(session), *self._orders(session), *self._history(session), *self._zuora(session)]
+            return [
+                *self._queue(session),
+                *self._orders(session),
+                *self._history(session),
+                *self._zuora(session),
+                *self._webhooks(session),
+            ]
 
     def _queue(self, session: Session) -> Iterable[GaugeMetricFamily]:
         waiting = _family("requests_waiting", "Requests to be run, now or after a backoff.", ["kind", "priority"])
@@ -136,6 +143,15 @@ class _Numbers(Collector):
         )
         yield _one("zuora_paused", "1 while a tenant error pauses all claims.", int(limit.is_paused))
         yield _one("zuora_calls_today", "Calls to Zuora since midnight UTC.", limit.calls_today)
+
+    def _webhooks(self, session: Session) -> Iterable[GaugeMetricFamily]:
+        outbox = read_outbox(session)
+        yield _one("webhooks_pending", "Webhooks to be delivered, now or after a backoff.", outbox.pending)
+        yield _one(
+            "webhooks_oldest_seconds", "How long the oldest pending webhook has waited.", (outbox.oldest_ms or 0) / 1000
+        )
+        yield _one("webhooks_dead", "Webhooks given up and not replayed since.", outbox.dead)
+        yield _one("webhook_endpoints_paused", "Endpoints that fail and are left alone for a while.", outbox.paused)
 
 
 def _family(name: str, text: str, labels: list[str]) -> GaugeMetricFamily:

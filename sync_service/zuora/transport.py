@@ -66,7 +66,7 @@ class Transport:
         self._session.headers.update(headers)
         # A session cookie of Zuora's would outrank the token and survive a change of it.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _DeadlineAdapter(pool_connections=2, pool_maxsize=pool_size, pool_block=True)
+        adapter = DeadlineAdapter(pool_connections=2, pool_maxsize=pool_size, pool_block=True)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
@@ -186,7 +186,7 @@ class _TimedTlsPool(HTTPSConnectionPool):
     ConnectionCls = _TimedTlsConnection
 
 
-class _DeadlineAdapter(HTTPAdapter):
+class DeadlineAdapter(HTTPAdapter):
     """Makes connections that count a timeout once, directly or through a proxy. It repeats nothing by itself."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:

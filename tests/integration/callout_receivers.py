@@ -17,6 +17,8 @@ class Received:
     path: str
     headers: Mapping[str, str]
     body: Any
+    #: The body's bytes.
+    raw: bytes = b""
 
 
 @dataclass
@@ -43,7 +45,7 @@ class Receiver:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                came = Received(self.path, dict(self.headers.items()), json.loads(body or b"null"))
+                came = Received(self.path, dict(self.headers.items()), json.loads(body or b"null"), body)
                 receiver.received.append(came)
                 reply = receiver.reply(came)
                 text = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()

@@ -56,7 +56,7 @@ def test_what_rolls_back_is_never_told(database: Database) -> None:
 
 def test_without_an_endpoint_nothing_is_written(sqlite_database: Database) -> None:
     with sqlite_database.transaction() as session:
-        announce(sqlite_database, session, WebhookType.ORDER_SUBMITTED, "order-1", {"id": "order-1"})
+        announce(session, WebhookType.ORDER_SUBMITTED, "order-1", {"id": "order-1"})
 
     assert outbox(sqlite_database) == []
 
@@ -66,6 +66,6 @@ def test_the_body_keeps_amounts_and_dates_as_text(sqlite_database: Database) -> 
 
     with sqlite_database.transaction() as session:
         body = {"amount": Decimal("10.10"), "due": date(2026, 12, 31), "name": "Zoë"}
-        announce(sqlite_database, session, WebhookType.SYNC_CHANGED, "sub-1", body)
+        announce(session, WebhookType.SYNC_CHANGED, "sub-1", body)
 
     assert json.loads(outbox(sqlite_database)[0].body) == {"amount": "10.10", "due": "2026-12-31", "name": "Zoë"}

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlmodel import select
+from sqlmodel import col, select
 
 from sync_service.jobs import scheduler
 from sync_service.jobs.calendar import request_by_calendar
@@ -20,7 +20,15 @@ from sync_service.queue.jobs import JobLease, take
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRequestRow, SyncRunRow, ZuoraLinkRow
+from sync_service.store.tables import (
+    CalloutRow,
+    SyncCauseRow,
+    SyncRequestRow,
+    SyncRunRow,
+    WebhookDeliveryRow,
+    WebhookEndpointRow,
+    ZuoraLinkRow,
+)
 from sync_service.subscription.zuora import Trigger
 
 SETTINGS = Settings(tenant_time_zone=ZoneInfo("Europe/London"))
@@ -192,6 +200,27 @@ def test_what_changed_something_is_kept_seven_years_and_the_rest_ninety_days(dat
     assert runs == ["fresh", "held", "kept"]
     assert causes == ["fresh", "kept"]
     assert callouts == ["y"]
+
+
+def test_delivered_webhooks_are_kept_thirty_days_and_dead_ones_ninety(database: Database) -> None:
+    with database.reading() as session:
+        now = session.now()
+    add(database, WebhookEndpointRow(id="ep_1", url="https://example.com", created_at=0))
+    for state, days in [("delivered", 29), ("delivered", 31), ("dead", 31), ("dead", 91), ("pending", 200)]:
+        ended_at = None if state == "pending" else now - days * DAY_MS
+        add(database, webhook(f"{state} {days}", state=state, ended_at=ended_at, due_at=None if ended_at else 0))
+    add(database, webhook("endpoint gone", endpoint_id="ep_2", state="pending", due_at=0))
+
+    prune(database, SETTINGS, at(8))
+
+    with database.reading() as session:
+        kept = [row.object_id for row in session.exec(select(WebhookDeliveryRow).order_by(col(WebhookDeliveryRow.id)))]
+    assert kept == ["delivered 29", "dead 31", "pending 200"]
+
+
+def webhook(object_id: str, *, endpoint_id: str = "ep_1", **values: Any) -> WebhookDeliveryRow:
+    message = {"message_id": "msg_1", "type": "Error", "body": "{}", "made_at": 0}
+    return WebhookDeliveryRow(object_id=object_id, endpoint_id=endpoint_id, **message, **values)
 
 
 def test_the_cause_of_a_request_that_still_waits_is_kept(database: Database) -> None:

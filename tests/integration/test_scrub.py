@@ -12,9 +12,10 @@ from sqlalchemy import text
 
 from sync_service.errors import UnknownKey
 from sync_service.operations.scrub import scrub
+from sync_service.queue.outbox import WebhookType, announce
 from sync_service.store.engine import Database
 from sync_service.store.load.story import load_objects
-from sync_service.store.tables import CalloutRow
+from sync_service.store.tables import CalloutRow, WebhookEndpointRow
 from tests.sweep_world import World, open_world
 
 ACCOUNT = {
@@ -47,7 +48,20 @@ def world(database: Database) -> Iterator[World]:
         world.subscribe("A-S1", "A-S2", account="A-ADA")
         world.subscribe("A-S3", account="A-GRACE")
         world.sync("A-S1", "A-S2", "A-S3")
+        for name in ("Ada", "Grace"):
+            tell_of_customer(world, name)
         yield world
+
+
+def tell_of_customer(world: World, first_name: str) -> None:
+    """A webhook with all that the customer's object says."""
+    found = "SELECT id, document FROM limio_customer WHERE name_folded LIKE :name"
+    [(customer_id, document)] = world.rows(found, name=f"{first_name.lower()}%")
+    with world.database.transaction() as session:
+        session.merge(WebhookEndpointRow(id="ep_1", url="https://example.com", created_at=0))
+        session.flush()
+        body = json.loads(document) if isinstance(document, str) else document
+        announce(session, WebhookType.CUSTOMER_CREATED, customer_id, body)
 
 
 def everything(world: World) -> dict[str, list[str]]:
@@ -82,7 +96,7 @@ def subscription_id(world: World, number: str) -> str:
 
 def test_before_it_she_is_in_many_places(world: World) -> None:
     """Else the next test would prove nothing."""
-    assert places_of(world, *TELLING) >= {"limio_customer", "limio_address", "sync_run"}
+    assert places_of(world, *TELLING) >= {"limio_customer", "limio_address", "sync_run", "webhook_delivery"}
 
 
 def test_nothing_that_names_her_is_left_and_others_are_untouched(world: World) -> None:
@@ -94,7 +108,8 @@ def test_nothing_that_names_her_is_left_and_others_are_untouched(world: World) -
 
     assert places_of(world, *TELLING) == set()
     assert report.numbers == ("A-S1", "A-S2")
-    assert places_of(world, "hopper", "navy way") >= {"limio_customer", "limio_address", "sync_run"}
+    kept = {"limio_customer", "limio_address", "sync_run", "webhook_delivery"}
+    assert places_of(world, "hopper", "navy way") >= kept
     after = documents(
         world, "limio_address", "subscription_id IN (SELECT id FROM limio_subscription WHERE reference='A-S3')"
     )

@@ -46,6 +46,23 @@ def describe_event(plan: SyncPlan, subscription_id: str) -> dict[str, Any]:
     }
 
 
+def describe_webhook(
+    plan: SyncPlan, webhook_type: str, *, subscription_id: str, owner: str | None, event_id: str, at: str
+) -> dict[str, Any]:
+    """The body of the webhook that tells of a sync, as Standard Webhooks have it. Holds no personal data.
+
+    It names what changed and where to read it: the values are at the objects' own addresses.
+    """
+    changes = [
+        {"change": type(change).__name__.lower(), "record_type": change.record_type}
+        | ({} if isinstance(change, Create) else {"id": change.id})
+        | ({"fields": [field.path for field in change.fields]} if isinstance(change, Update) else {})
+        for change in plan.changes
+    ]
+    named = {"subscription": subscription_id, "number": plan.number, "owner": owner, "event": event_id}
+    return {"type": webhook_type, "timestamp": at, "data": named | {"changes": changes}}
+
+
 def _message(plan: SyncPlan, *, cancelled: bool) -> str:
     imported = any(isinstance(change, Create) and change.record_type == "subscription" for change in plan.changes)
     opening = "Cancelled in Zuora" if cancelled else "Imported from Zuora" if imported else "Synced from Zuora"
