@@ -1,43 +1,42 @@
-"""What this service is: the start page, our HTTP interface as OpenAPI 3.1, and a page that shows it."""
+"""What this service is: the start page, our HTTP interface as OpenAPI 3.1, and a page that shows it.
+
+The document is `openapi.json` beside this module; tests hold it against the routes and what they answer.
+"""
 
 from __future__ import annotations
 
+import json
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response, render_template, request
 
 from sync_service import __version__
 from sync_service.web.answers import answer
-from sync_service.web.openapi_paths import COMPONENTS, PATHS
 
-_ABOUT = (
-    "Keeps Limio subscriptions in step with Zuora. Zuora callouts and Workflows, and API clients, name a subscription; "
-    "the service reads it from Zuora and writes exactly the difference to the local Limio store."
-)
+_DOCUMENT = Path(__file__).with_name("openapi.json")
 
 
 def describe(public_url: str) -> dict[str, Any]:
-    """The OpenAPI document; `public_url` may be empty."""
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Zuora to Limio subscription sync", "version": __version__, "description": _ABOUT},
-        "servers": [{"url": public_url.rstrip("/") or "/"}],
-        "paths": PATHS,
-        "components": COMPONENTS,
-    }
+    """The OpenAPI document of this release, served at `public_url`, which may be empty."""
+    document: dict[str, Any] = json.loads(_DOCUMENT.read_text(encoding="utf-8"))
+    info = {**document["info"], "version": __version__}
+    return {**document, "info": info, "servers": [{"url": public_url.rstrip("/") or "/"}]}
 
 
 def openapi_blueprint(public_url: str) -> Blueprint:
     """`/`, `/openapi.json` and `/docs`."""
     blueprint = Blueprint("openapi", __name__)
     document = describe(public_url)
+    about = document["info"]["description"]
 
     @blueprint.get("/")
     def start() -> Response | str:
         ways = {"docs": "/docs", "openapi": "/openapi.json", "admin": "/admin", "ready": "/readyz"}
         if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
             return render_template("start.html", document=document)
-        return answer(200, {"service": "sync-service", "version": __version__, "about": _ABOUT, **ways})
+        return answer(200, {"service": "sync-service", "version": __version__, "about": about, **ways})
 
     @blueprint.get("/openapi.json")
     def openapi() -> Response:
@@ -45,6 +44,15 @@ def openapi_blueprint(public_url: str) -> Blueprint:
 
     @blueprint.get("/docs")
     def docs() -> str:
-        return render_template("docs.html", document=document)
+        return render_template("docs.html", document=document, look_up=partial(_look_up, document))
 
     return blueprint
+
+
+def _look_up(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """`part` itself, or the component that it refers to."""
+    if "$ref" not in part:
+        return part
+    _, _, kind, name = part["$ref"].split("/")
+    found: dict[str, Any] = document["components"][kind][name]
+    return found

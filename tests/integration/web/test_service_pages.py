@@ -1,12 +1,16 @@
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from sync_service.access.clients import SCOPES
 from sync_service.app import create_app
 from sync_service.errors import RateLimited, SchemaOutdated
 from sync_service.queue.limit import Share, note_tenant_error
 from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, fail
 from sync_service.store.engine import Database, connect
+from sync_service.subscription.keys import LONGEST_KEY
 from sync_service.subscription.zuora import Trigger
 from sync_service.web.openapi import describe
 from tests.integration.web.conftest import SETTINGS, SYNC, ZUORA, Web, basic, build
@@ -99,20 +103,62 @@ def test_the_description_names_every_address_and_no_other(sqlite_web: Web) -> No
     assert described == routes(sqlite_web)
 
 
+def look_up(document: dict[str, Any], reference: str) -> Any:
+    """What a reference leads to; KeyError if it leads nowhere."""
+    found: Any = document
+    for name in reference.removeprefix("#/").split("/"):
+        found = found[name]
+    return found
+
+
+def references(part: Any) -> Iterator[str]:
+    """Every reference in `part`."""
+    if isinstance(part, dict):
+        yield from [part["$ref"]] if "$ref" in part else []
+        part = list(part.values())
+    for each in part if isinstance(part, list) else []:
+        yield from references(each)
+
+
+def test_every_reference_in_the_description_leads_somewhere_and_every_component_is_referred_to() -> None:
+    document = describe("https://sync.example.com/")
+    components = {
+        f"#/components/{kind}/{name}"
+        for kind, named in document["components"].items()
+        for name in named
+        if kind != "securitySchemes"
+    }
+
+    assert document["servers"] == [{"url": "https://sync.example.com"}]
+    assert set(references(document)) == components
+    for reference in components:
+        assert look_up(document, reference)
+
+
 def test_every_parameter_in_a_path_is_described() -> None:
-    for path, methods in describe("")["paths"].items():
+    document = describe("")
+    for path, methods in document["paths"].items():
         for operation in methods.values():
-            named = {each["name"] for each in operation.get("parameters", []) if each["in"] == "path"}
-            assert named == set(re.findall(r"{(\w+)}", path))
+            taken = [
+                look_up(document, each["$ref"]) if "$ref" in each else each for each in operation.get("parameters", [])
+            ]
+            assert {each["name"] for each in taken if each["in"] == "path"} == set(re.findall(r"{(\w+)}", path))
             assert operation["responses"]
 
 
-def test_every_reference_in_the_description_leads_somewhere() -> None:
-    document = describe("https://sync.example.com/")
+def test_scopes_and_bounds_in_the_description_are_those_that_hold() -> None:
+    document = describe("")
+    scopes = document["components"]["securitySchemes"]["bearer"]["flows"]["clientCredentials"]["scopes"]
+    keys = [
+        parameter["schema"]["maxLength"]
+        for path, methods in document["paths"].items()
+        if path.startswith("/api/plugins/zuora/")
+        for parameter in methods["post"]["parameters"]
+        if parameter.get("name") == "key"
+    ]
 
-    assert document["servers"] == [{"url": "https://sync.example.com"}]
-    for name in re.findall(r"#/components/schemas/(\w+)", str(document)):
-        assert name in document["components"]["schemas"]
+    assert set(scopes) == SCOPES
+    assert keys == [LONGEST_KEY] * 2
 
 
 def test_the_documentation_page_needs_nothing_from_elsewhere(sqlite_web: Web) -> None:
