@@ -11,7 +11,7 @@ _host, _port = os.environ.get("HOST", "") or "127.0.0.1", os.environ.get("PORT",
 #: This machine only, unless HOST says otherwise: a proxy stands in front (deploy/nginx.conf).
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 
-worker_class = "gthread"
+worker_class = "sync_service.web.connections.CollectingWorker"
 workers = 2
 #: `create_wsgi` sizes the connection pool and the seats of waiting callers by this.
 threads = 8
@@ -21,8 +21,13 @@ preload_app = False
 timeout = 60
 #: A stop lets running requests end, in seconds: an API caller may wait WAIT_LIMIT_SECONDS.
 graceful_timeout = 30
-#: A proxy in front keeps its connections; idle ones take no thread.
-keepalive = 75
+#: How long a connection may be silent between two requests, in seconds.
+keepalive = 15
+#: Connections of one worker; above that the oldest that wait are closed for new ones. Below the 1,024 open files that
+#: most systems grant a process.
+worker_connections = 400
+#: Answers go through memory (see connections.py).
+sendfile = False
 #: Two services of one user would share its path, and home directories may be read-only.
 control_socket_disable = True
 #: Requests are logged by us, a line each, without bodies and without query strings.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
+import resource
 import signal
 import socket
 import subprocess
@@ -20,6 +22,7 @@ from sqlmodel import select
 from sync_service.access.clients import SYNC_SCOPE, add_client
 from sync_service.store.engine import Database, connect
 from sync_service.store.tables import CalloutRow, SyncRequestRow
+from tests.acceptance.processes import PATIENCE
 from tests.databases import new_sqlite
 from tests.integration.web.conftest import SYNC, ZUORA
 
@@ -162,6 +165,105 @@ def test_a_body_that_says_it_is_too_long_is_413_before_it_is_sent(server: Server
     answer = server.raw(head.encode() + b"Content-Length: 1000000\r\nConnection: close\r\n\r\n")
 
     assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+def callout(server: Server, key: str) -> int:
+    """The status of a callout on a connection of its own; 0 where none came within Zuora's patience."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=15)
+    try:
+        connection.request("POST", SYNC + key, headers=ZUORA)
+        return connection.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        connection.close()
+
+
+def is_open(client: socket.socket) -> bool:
+    """Whether the server has left the connection open so far."""
+    client.setblocking(False)
+    try:
+        return client.recv(1024) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+#: What comes slowly: the head, a body with a length, a body in chunks; and what never comes at all.
+SLOWLY = {
+    "head": b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-a: ",
+    "body": b"POST /oauth2/token HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n",
+    "chunks": b"POST /oauth2/token HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2000\r\n",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("what", SLOWLY)
+def test_callouts_are_answered_while_strangers_send_slowly(server: Server, what: str) -> None:
+    strangers = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(24)]
+    try:
+        for stranger in strangers:
+            stranger.sendall(SLOWLY[what])
+        statuses = []
+        for number in range(6):
+            statuses.append(callout(server, f"SLOW-{number}"))
+            for stranger in strangers if SLOWLY[what] else ():
+                stranger.sendall(b"x")
+
+        assert statuses == [200] * 6
+        assert all(map(is_open, strangers))  # so they were in the way throughout
+    finally:
+        for stranger in strangers:
+            stranger.close()
+
+
+def test_callouts_are_answered_with_two_thousand_idle_connections(server: Server) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, before[1]), before[1]))
+    strangers: list[socket.socket] = []
+    try:
+        strangers.extend(socket.create_connection(("127.0.0.1", server.port)) for _ in range(2100))
+
+        assert [callout(server, f"IDLE-{number}") for number in range(3)] == [200] * 3
+        assert any(map(is_open, strangers))
+    finally:
+        for stranger in strangers:
+            stranger.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_request_that_never_ends_is_given_up(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as stranger:
+        stranger.sendall(SLOWLY["head"])
+        stranger.settimeout(PATIENCE)
+
+        assert stranger.recv(1024) == b""
+
+
+def test_two_requests_sent_at_once_are_answered_in_their_order(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        last = b"GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" + last)
+        answers = b""
+        while piece := client.recv(65536):
+            answers += piece
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200", b"404"]
+
+
+def test_a_sender_that_waits_is_told_to_go_on_once(server: Server) -> None:
+    head = f"POST {SYNC}WAITS HTTP/1.1\r\nHost: x\r\nAuthorization: {ZUORA['Authorization']}\r\n".encode()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        client.sendall(head + b"Expect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n")
+        told = client.recv(1024)
+        client.sendall(b"{}")
+        answer = b""
+        while piece := client.recv(65536):
+            answer += piece
+
+    assert told == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert answer.startswith(b"HTTP/1.1 200 ")
 
 
 def test_both_workers_take_the_tokens_of_each_other(server: Server) -> None:
