@@ -20,88 +20,104 @@ from sync_service.errors import SettingsInvalid
 from sync_service.setting_forms import Network
 
 
-def _secret(default: object = "") -> Any:
-    return field(default=default, repr=False)
+def _setting(default: object, form: typed.Field[Any]) -> Any:
+    """A setting that `form` reads from its string; without one it is the string itself."""
+    return field(default=default, metadata={"form": form})
+
+
+def _secret(default: object = "", form: typed.Field[Any] | None = None) -> Any:
+    """A setting that is never shown."""
+    return field(default=default, repr=False, metadata={"form": form} if form else {})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the environment says. `.env.example` documents each; the names there are these in capitals."""
 
-    database_url: str = field(default="sqlite:///var/sync-service.db", repr=False)
-    zuora_base_url: str = ""
+    database_url: str = _secret("sqlite:///var/sync-service.db", typed.String(validate=forms.DATABASE))
+    zuora_base_url: str = _setting("", typed.String(validate=forms.ADDRESS))
     #: Where people find the tenant's pages; empty: told from `zuora_base_url`.
-    zuora_app_url: str = ""
+    zuora_app_url: str = _setting("", typed.String(validate=forms.PAGE))
     zuora_client_id: str = ""
     zuora_client_secret: str = _secret()
     zuora_entity_id: str = ""
     zuora_org_ids: str = ""
     #: Calls at the same time that we allow ourselves of the tenant's 40, over all hosts.
-    zuora_max_concurrency: int = 8
+    zuora_max_concurrency: int = _setting(8, typed.Integer(validate=validate.Range(1, 40)))
     #: Calls in a day that we allow ourselves (the API sandbox has 10,000 for everybody); 0 means no limit.
-    zuora_daily_calls: int = 0
-    zuora_integration_users: tuple[str, ...] = ()
-    ignored_sources: tuple[str, ...] = ("shop", "salesforce")
+    zuora_daily_calls: int = _setting(0, typed.Integer(validate=validate.Range(0)))
+    zuora_integration_users: tuple[str, ...] = _setting((), forms.Words())
+    ignored_sources: tuple[str, ...] = _setting(("shop", "salesforce"), forms.Words())
     callout_username: str = ""
     callout_password: str = _secret()
     callout_password_previous: str = _secret()
     #: The callout template signs the request body and sends the signature in this header.
-    callout_hmac_header: str = ""
+    callout_hmac_header: str = _setting("", typed.String(validate=forms.HEADER))
     callout_hmac_secret: str = _secret()
     callout_hmac_secret_previous: str = _secret()
     #: What stands before the signature in the header, such as `sha256=`.
     callout_hmac_prefix: str = ""
-    callout_hmac_algorithm: str = "sha256"
-    callout_hmac_encoding: str = "hex"
+    callout_hmac_algorithm: str = _setting(
+        "sha256", typed.String(validate=forms.one_of("md5", "sha1", "sha224", "sha256", "sha384", "sha512"))
+    )
+    callout_hmac_encoding: str = _setting("hex", typed.String(validate=forms.one_of("hex", "base64")))
     #: What is signed, in the template's own words.
-    callout_hmac_text: str = "{{Request.Body}}"
+    callout_hmac_text: str = _setting("{{Request.Body}}", typed.String(validate=forms.SIGNED))
     #: Or the template sends a shared secret in this header.
-    callout_secret_header: str = ""
+    callout_secret_header: str = _setting("", typed.String(validate=forms.HEADER))
     callout_secret: str = _secret()
     callout_secret_previous: str = _secret()
     #: Networks that callouts may come from; none means everywhere.
-    callout_ip_allow: tuple[Network, ...] = ()
+    callout_ip_allow: tuple[Network, ...] = _setting((), forms.Networks())
     #: How many proxies in front of us are ours, or the networks where they stand.
-    trusted_proxies: int | tuple[Network, ...] = 0
-    public_url: str = ""
-    secret_key: str = _secret()
+    trusted_proxies: int | tuple[Network, ...] = _setting(0, forms.Proxies())
+    public_url: str = _setting("", typed.String(validate=forms.ADDRESS))
+    secret_key: str = _secret(
+        "", typed.String(validate=validate.Length(min=32, error="must have at least 32 characters"))
+    )
     #: Whether people may log in to the admin pages by a password of ours.
-    password_login: bool = True
+    password_login: bool = _setting(
+        True, typed.Boolean(truthy={"on"}, falsy={"off"}, error_messages={"invalid": "must be on or off"})
+    )
     #: The OpenID provider that people sign in with, as its discovery document calls itself.
-    oidc_issuer: str = ""
+    oidc_issuer: str = _setting("", typed.String(validate=forms.ISSUER))
     oidc_client_id: str = ""
     oidc_client_secret: str = _secret()
     #: What people call it.
-    oidc_name: str = "single sign-on"
-    oidc_scopes: tuple[str, ...] = ("openid", "email", "profile")
+    oidc_name: str = _setting(
+        "single sign-on", typed.String(validate=validate.Length(max=40, error="must have at most 40 characters"))
+    )
+    oidc_scopes: tuple[str, ...] = _setting(("openid", "email", "profile"), forms.Scopes())
     #: The claim that says that the email address is the person's.
     oidc_verified_claim: str = "email_verified"
     #: The claim whose values decide the role at each sign-on, and the values that make an operator or a viewer.
     oidc_role_claim: str = ""
-    oidc_operators: tuple[str, ...] = ()
-    oidc_viewers: tuple[str, ...] = ()
+    oidc_operators: tuple[str, ...] = _setting((), forms.Words())
+    oidc_viewers: tuple[str, ...] = _setting((), forms.Words())
     #: People with an address of these domains come in as viewers without having been added.
-    oidc_email_domains: tuple[str, ...] = ()
+    oidc_email_domains: tuple[str, ...] = _setting((), forms.Words())
     #: Webhooks go out to these, beside the endpoints made by command: `TYPE=URL`, or `URL` alone for all types.
-    webhooks: tuple[str, ...] = ()
+    webhooks: tuple[str, ...] = _setting((), forms.Words())
     #: What signs them, and what did before.
     webhook_secret: str = _secret()
     webhook_secret_previous: str = _secret()
     #: HTTP Basic for webhooks by the host that they go to: host, user name, password.
-    webhook_credentials: tuple[tuple[str, str, str], ...] = _secret(())
+    webhook_credentials: tuple[tuple[str, str, str], ...] = _secret((), forms.Credentials())
     #: Networks that webhooks may go to although they are not public, and by plain http.
-    webhook_allowed_networks: tuple[Network, ...] = ()
-    tenant_time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
-    evergreen_horizon_months: int = 12
-    import_unknown: str = "asked"
+    webhook_allowed_networks: tuple[Network, ...] = _setting((), forms.Networks())
+    tenant_time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"), metadata={"form": forms.Zone()})
+    evergreen_horizon_months: int = _setting(12, typed.Integer(validate=validate.Range(1, 120)))
+    import_unknown: str = _setting("asked", typed.String(validate=forms.one_of("asked", "all")))
     limio_reference_format: str = ""
-    safety_share: Decimal = Decimal("0.05")
-    wait_limit_seconds: int = 20
+    safety_share: Decimal = _setting(  # noqa: RUF009 - makes a field, as for the types that ruff knows
+        Decimal("0.05"), typed.Decimal(validate=validate.Range(Decimal(0), Decimal(1)))
+    )
+    wait_limit_seconds: int = _setting(20, typed.Integer(validate=validate.Range(0, 60)))
     #: Where `web` listens: this machine only, where a proxy stands.
-    host: str = "127.0.0.1"
-    port: int = 8000
-    worker_threads: int = 12
-    log_format: str = "text"
+    host: str = _setting("127.0.0.1", typed.String(validate=forms.HOST))
+    port: int = _setting(8000, typed.Integer(validate=validate.Range(1, 65535)))
+    worker_threads: int = _setting(12, typed.Integer(validate=validate.Range(1, 64)))
+    log_format: str = _setting("text", typed.String(validate=forms.one_of("text", "json")))
 
     def day_at(self, at: int) -> date:
         """The tenant's calendar day at `at`, ms since 1970."""
@@ -146,66 +162,11 @@ def _is_on_this_machine(data: Mapping[str, Any]) -> bool:
     return here and data.get("HOST", "127.0.0.1") in ("127.0.0.1", "::1", "localhost")
 
 
-class SettingsSchema(Schema):
-    """The environment's strings, checked. Unknown names are somebody else's."""
+class _Together(Schema):
+    """What settings must be together. Unknown names are somebody else's."""
 
     class Meta:
         unknown = EXCLUDE
-
-    DATABASE_URL = typed.String(validate=forms.DATABASE)
-    ZUORA_BASE_URL = typed.String(validate=forms.ADDRESS)
-    ZUORA_APP_URL = typed.String(validate=forms.PAGE)
-    ZUORA_CLIENT_ID = typed.String()
-    ZUORA_CLIENT_SECRET = typed.String()
-    ZUORA_ENTITY_ID = typed.String()
-    ZUORA_ORG_IDS = typed.String()
-    ZUORA_MAX_CONCURRENCY = typed.Integer(validate=validate.Range(1, 40))
-    ZUORA_DAILY_CALLS = typed.Integer(validate=validate.Range(0))
-    ZUORA_INTEGRATION_USERS = forms.Words()
-    IGNORED_SOURCES = forms.Words()
-    CALLOUT_USERNAME = typed.String()
-    CALLOUT_PASSWORD = typed.String()
-    CALLOUT_PASSWORD_PREVIOUS = typed.String()
-    CALLOUT_HMAC_HEADER = typed.String(validate=forms.HEADER)
-    CALLOUT_HMAC_SECRET = typed.String()
-    CALLOUT_HMAC_SECRET_PREVIOUS = typed.String()
-    CALLOUT_HMAC_PREFIX = typed.String()
-    CALLOUT_HMAC_ALGORITHM = typed.String(validate=forms.one_of("md5", "sha1", "sha224", "sha256", "sha384", "sha512"))
-    CALLOUT_HMAC_ENCODING = typed.String(validate=forms.one_of("hex", "base64"))
-    CALLOUT_HMAC_TEXT = typed.String(validate=forms.SIGNED)
-    CALLOUT_SECRET_HEADER = typed.String(validate=forms.HEADER)
-    CALLOUT_SECRET = typed.String()
-    CALLOUT_SECRET_PREVIOUS = typed.String()
-    CALLOUT_IP_ALLOW = forms.Networks()
-    TRUSTED_PROXIES = forms.Proxies()
-    PUBLIC_URL = typed.String(validate=forms.ADDRESS)
-    SECRET_KEY = typed.String(validate=validate.Length(min=32, error="must have at least 32 characters"))
-    PASSWORD_LOGIN = typed.Boolean(truthy={"on"}, falsy={"off"}, error_messages={"invalid": "must be on or off"})
-    OIDC_ISSUER = typed.String(validate=forms.ISSUER)
-    OIDC_CLIENT_ID = typed.String()
-    OIDC_CLIENT_SECRET = typed.String()
-    OIDC_NAME = typed.String(validate=validate.Length(max=40, error="must have at most 40 characters"))
-    OIDC_SCOPES = forms.Scopes()
-    OIDC_VERIFIED_CLAIM = typed.String()
-    OIDC_ROLE_CLAIM = typed.String()
-    OIDC_OPERATORS = forms.Words()
-    OIDC_VIEWERS = forms.Words()
-    OIDC_EMAIL_DOMAINS = forms.Words()
-    WEBHOOKS = forms.Words()
-    WEBHOOK_SECRET = typed.String()
-    WEBHOOK_SECRET_PREVIOUS = typed.String()
-    WEBHOOK_CREDENTIALS = forms.Credentials()
-    WEBHOOK_ALLOWED_NETWORKS = forms.Networks()
-    TENANT_TIME_ZONE = forms.Zone()
-    EVERGREEN_HORIZON_MONTHS = typed.Integer(validate=validate.Range(1, 120))
-    IMPORT_UNKNOWN = typed.String(validate=forms.one_of("asked", "all"))
-    LIMIO_REFERENCE_FORMAT = typed.String()
-    SAFETY_SHARE = typed.Decimal(validate=validate.Range(Decimal(0), Decimal(1)))
-    WAIT_LIMIT_SECONDS = typed.Integer(validate=validate.Range(0, 60))
-    HOST = typed.String(validate=forms.HOST)
-    PORT = typed.Integer(validate=validate.Range(1, 65535))
-    WORKER_THREADS = typed.Integer(validate=validate.Range(1, 64))
-    LOG_FORMAT = typed.String(validate=forms.one_of("text", "json"))
 
     @validates_schema(skip_on_field_errors=False)
     def check_pairs(self, data: dict[str, Any], **_: Any) -> None:
@@ -236,6 +197,12 @@ class SettingsSchema(Schema):
     def make(self, data: dict[str, Any], **_: Any) -> Settings:
         """A value with our defaults for what was not given."""
         return Settings(**{name.lower(): value for name, value in data.items()})
+
+
+#: The environment's strings, checked: a name for each setting, with its form.
+SettingsSchema = _Together.from_dict(
+    {each.name.upper(): each.metadata.get("form") or typed.String() for each in fields(Settings)}, name="SettingsSchema"
+)
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
