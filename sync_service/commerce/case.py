@@ -14,7 +14,7 @@ from sync_service.commerce.catalog import Catalog, Offer, find_item, resolve
 from sync_service.commerce.options import Options
 from sync_service.commerce.order import CannotBePlacedError, Names, Order, Problem, ProblemCode
 from sync_service.commerce.pricing import plans_of
-from sync_service.commerce.state import State
+from sync_service.commerce.state import State, data_of
 from sync_service.commerce.steps import Step
 from sync_service.commerce.subscribed import Account, Subscribed, read_account, read_day, read_subscribed
 
@@ -158,9 +158,7 @@ class Case:
             return billed
         live = ("active", "pending", "pending-external")
         due = (
-            read_day((entry.get("data") or {}).get("date"))
-            for entry in self.state.store.schedule
-            if entry.get("status") in live
+            read_day(data_of(entry).get("date")) for entry in self.state.store.schedule if entry.get("status") in live
         )
         return min((day for day in due if day and day > self.today), default=subscription.term_end or self.today)
 

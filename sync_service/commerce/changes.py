@@ -29,6 +29,7 @@ from sync_service.commerce.held import base_plans, current_offers, held_item, pl
 from sync_service.commerce.order import ItemUpdate, Problem, ProblemCode, UpdateAction
 from sync_service.commerce.pricing import discount_of, discount_plan
 from sync_service.commerce.purchase import buy_again
+from sync_service.commerce.state import data_of
 from sync_service.commerce.steps import Evidence, Kind, Plan, Silence, Step
 from sync_service.commerce.subscribed import Subscribed, SubscribedPlan
 from sync_service.commerce.terms import terms_from, terms_of
@@ -224,8 +225,7 @@ def _within_term(subscription: Subscribed, wished: date) -> tuple[date, tuple[Pr
 
 
 def _is_gift(case: Case) -> bool:
-    data = (case.state.store.subscription or {}).get("data") or {}
-    return (data.get("attributes") or {}).get("gift") is True
+    return (data_of(case.state.store.subscription).get("attributes") or {}).get("gift") is True
 
 
 def _outgoing(case: Case, subscription: Subscribed, offer: Offer) -> list[SubscribedPlan]:

@@ -12,7 +12,7 @@ from dateutil.relativedelta import relativedelta
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.order import Names, NewSubscription, Order, Person
 from sync_service.commerce.pricing import unit_price
-from sync_service.commerce.state import InStore
+from sync_service.commerce.state import InStore, data_of
 from sync_service.commerce.steps import Step
 from sync_service.commerce.subscribed import read_day
 from sync_service.subscription.plan import Document
@@ -202,7 +202,7 @@ def gift_code_id(names: Names) -> str:
 
 def zuora_id(payment_method: Document) -> Any:
     """Zuora's id of one of our payment methods."""
-    return ((payment_method.get("data") or {}).get("zuora") or {}).get("refId")
+    return (data_of(payment_method).get("zuora") or {}).get("refId")
 
 
 def start_of(order: Order, at: str) -> str:
@@ -262,5 +262,5 @@ def _actions(step: Step) -> list[Document]:
 
 
 def _products(offer: Offer) -> list[Any]:
-    products = (offer.document.get("data") or {}).get("products")
+    products = data_of(offer.document).get("products")
     return list(products) if isinstance(products, list) else []

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from sync_service.commerce.options import Options
 from sync_service.commerce.order import Order, OrderType
-from sync_service.commerce.state import State
+from sync_service.commerce.state import State, data_of
 from sync_service.commerce.subscribed import read_subscribed
 
 #: The names in `State.zuora`.
@@ -90,8 +90,8 @@ def account_key(order: Order, state: State, options: Options) -> str | None:
 
 def gift_memo_number(state: State) -> str | None:
     """The debit memo of the gift that the store's gift code belongs to."""
-    data = (state.store.gift_code or {}).get("data") or {}
-    return data.get("debitMemoNumber")
+    number = data_of(state.store.gift_code).get("debitMemoNumber")
+    return str(number) if number else None
 
 
 def _is_cancelled_later(state: State, today: date) -> bool:
