@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 from sync_service.commerce import wire
+from sync_service.commerce.case import Case
 from sync_service.commerce.catalog import Catalog, Offer
-from sync_service.commerce.options import Options
 from sync_service.commerce.order import CatalogRef, Order, OrderType, Problem, ProblemCode
 from sync_service.commerce.pricing import unit_price
 from sync_service.commerce.state import InStore, data_of, goes_on, is_discount
@@ -44,8 +44,9 @@ _LOCKED = frozenset({OrderType.CHANGE_OFFER, OrderType.ADD_OFFER, OrderType.UPDA
 _CREDITABLE = frozenset({"active", "cancelled"})
 
 
-def check(order: Order, store: InStore, catalog: Catalog, options: Options, today: date) -> tuple[Problem, ...]:
-    """Everything that is wrong, all at once; `today` is the day in the tenant's zone."""
+def check(case: Case) -> tuple[Problem, ...]:
+    """Everything that is wrong, all at once; of the case's state only the store's part is asked."""
+    order, store, catalog, today = case.order, case.state.store, case.catalog, case.today
     problems = [*_check_subscription(order, store, today), *_check_items(order, catalog)]
     special = _BY_TYPE.get(order.type)
     if special:
@@ -54,9 +55,6 @@ def check(order: Order, store: InStore, catalog: Catalog, options: Options, toda
         problems += _check_gift_code(order, store, today)
     if order.type is OrderType.NEW and len(order.items) > 1 and (order.is_gift or order.is_redeem):
         problems.append(_problem("orderItems", ProblemCode.INVALID, "A gift is one offer."))
-    if options.advanced_payment_manager and not options.one_account_per_owner:
-        # The settings refuse this pair; a value made without them must not pass either.
-        raise ValueError("The Advanced Payment Manager needs one account per owner.")
     return tuple(dict.fromkeys(problems))
 
 
