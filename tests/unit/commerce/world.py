@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from hashlib import md5
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,7 +27,7 @@ from sync_service.commerce.steps import Plan
 TODAY = date(2026, 12, 1)
 LONDON = ZoneInfo("Europe/London")
 NUMBER = "39IEQEBLLT60"
-EXAMPLES: list[dict[str, Any]] = json.loads(Path(__file__).with_name("orders.json").read_text())["examples"]
+EXAMPLES: list[dict[str, Any]] = json.loads(BODIES.read_text(encoding="utf-8"))["examples"]
 
 #: Every custom field that Limio recommends, the one on rate plans left out.
 FIELDS = frozenset(
