@@ -95,7 +95,7 @@ def test_a_list_answer_holds_several_objects() -> None:
             '{"id": "user_entitlement-1"}',
             "user_entitlement-1: objects of the type nothing that we know are not kept here.",
         ),
-        ('{"id": "x", "record_type": "offer"}', "x: objects of the type offer are not kept here."),
+        ('{"id": "x", "record_type": "basket"}', "x: objects of the type basket are not kept here."),
         ('{"related_to": "cus-1", "items": []}', "related_to must be the id of a subscription (sub-…)."),
         ('{"related_to": 4, "items": []}', "related_to must be the id of a subscription, and items a list."),
         ('{"related_to": "sub-1"}', "related_to must be the id of a subscription, and items a list."),
@@ -125,3 +125,27 @@ def test_nothing_that_json_can_say_makes_reading_fail(value: dict[str, Any]) -> 
 @given(st.text())
 def test_no_text_makes_reading_fail(text: str) -> None:
     read_answer(1, text)
+
+
+OFFER = {"id": "1" * 40, "version": "2" * 40, "path": "/offers2/M", "record_type": "offer", "data": {}}
+
+
+@pytest.mark.parametrize(
+    ("document", "record_type"),
+    [
+        (OFFER, "offer"),
+        ({**OFFER, "record_type": "add_on", "data": {"attributes": {}}}, "catalog_add_on"),
+        ({"record_type": "product", "path": "/products/M", "syncedFrom": "8a80"}, "product"),
+        ({"id": "add_on-1", "record_type": "add_on", "data": {"add_on": OFFER}}, "add_on"),
+    ],
+)
+def test_the_catalog_is_told_from_what_a_subscription_holds(document: dict[str, Any], record_type: str) -> None:
+    [arrival], problems = read_answer(1, json.dumps(document))
+
+    assert (arrival.record_type, problems) == (record_type, [])
+
+
+def test_a_part_of_the_catalog_that_nothing_can_name_is_reported() -> None:
+    _, [problem] = read_answer(1, json.dumps({"record_type": "product", "id": "x"}))
+
+    assert problem.message == "A part of the catalog without a path."

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from sqlmodel import col, select
 
+from sync_service.store.catalog import Outcome, write_arrival
 from sync_service.store.engine import Session
 from sync_service.store.load.erasing import erase_scrubbed
 from sync_service.store.object_rows import OBJECT_ROWS, new_row, write_document
 from sync_service.store.tables import CustomerRow, LimioObject, RelationRow, SubscriptionRow, ZuoraLinkRow
-from sync_service.subscription.limio.answers import Arrival, LineProblem
+from sync_service.subscription.limio.answers import CATALOG_TYPES, Arrival, LineProblem
 from sync_service.subscription.limio.columns import derive_columns
 from sync_service.subscription.limio.documents import RELATED_TO_SUBSCRIPTION, merge, moment_of
 from sync_service.subscription.plan import Document
-
-Outcome = Literal["created", "updated", "unchanged", "kept"]
 
 #: Objects that one look into the database asks for.
 _AT_ONCE = 500
@@ -52,6 +51,9 @@ def load_batch(session: Session, arrivals: Sequence[Arrival], refused: Iterable[
     fresh: list[LimioObject] = []
     touched: list[LimioObject] = []
     for arrival in arrivals:
+        if arrival.record_type in CATALOG_TYPES:
+            batch.outcomes.append((arrival.record_type, write_arrival(session, arrival)))
+            continue
         if _is_refused(arrival, rows, imported, batch):
             continue
         key = (arrival.record_type, arrival.id)

@@ -11,6 +11,7 @@ from sync_service.store.tables.access import (
     OauthClientRow,
     ThrottleRow,
 )
+from sync_service.store.tables.catalog import CatalogItemRow, ProductRow, RatePlanRow
 from sync_service.store.tables.limio import (
     AddOnRow,
     AddressRow,
@@ -58,6 +59,7 @@ __all__ = [
     "AskRow",
     "BackfillWishRow",
     "CalloutRow",
+    "CatalogItemRow",
     "CustomerRow",
     "EventRow",
     "GiftCodeRow",
@@ -71,6 +73,8 @@ __all__ = [
     "OrderWorkRow",
     "PaymentMethodRow",
     "ProcessRow",
+    "ProductRow",
+    "RatePlanRow",
     "RelationRow",
     "ScheduleRow",
     "ScrubMarkRow",

@@ -19,6 +19,8 @@ from sync_service.subscription.limio.documents import ID_PREFIXES
 DEEPEST = 60
 LONGEST_ID = 255
 
+#: Limio's catalog: offers and add-ons with versions, and products, which are known by their path.
+CATALOG_TYPES = frozenset({"offer", "catalog_add_on", "product"})
 #: What a subscription may carry inside, by record type.
 _INSIDE = {"offers": "subscription_offer", "addOns": "add_on", "schedule": "schedule", "addresses": "address"}
 
@@ -34,8 +36,8 @@ class Arrival:
 
     @property
     def id(self) -> str:
-        """Limio's id of the object."""
-        return str(self.document["id"])
+        """Limio's id of the object; a product of the catalog may have none."""
+        return str(self.document.get("id"))
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,9 @@ def _unpack(
     line: int, value: Any, assumed: str | None, subscription_id: str | None, problems: list[LineProblem]
 ) -> list[Arrival]:
     """The object and, where it is a subscription, everything inside it, which counts as its own."""
+    catalog_type = None if assumed else _catalog_type(value)
+    if catalog_type:
+        return [Arrival(line=line, record_type=catalog_type, document=_check_item(value, catalog_type))]
     document = _check_object(value, assumed)
     record_type = document["record_type"]
     if record_type != "subscription":
@@ -168,6 +173,28 @@ def _unpack(
                 )
             )
     return arrivals
+
+
+def _catalog_type(value: Any) -> str | None:
+    """Which part of the catalog this is; a subscription's own add-on has the catalog's inside it."""
+    if not isinstance(value, dict):
+        return None
+    data = value.get("data")
+    kind = value.get("record_type") or (data.get("record_type") if isinstance(data, dict) else None)
+    if kind == "add_on":
+        own = str(value.get("id")).startswith("add_on-") or (isinstance(data, dict) and "add_on" in data)
+        return None if own else "catalog_add_on"
+    return kind if kind in ("offer", "product") else None
+
+
+def _check_item(value: dict[str, Any], kind: str) -> dict[str, Any]:
+    """A copy of a part of the catalog that has what it is known by."""
+    data = value.get("data")
+    names = [value.get("path"), data.get("path") if isinstance(data, dict) else None]
+    known_by = next((name for name in names if name), None) if kind == "product" else value.get("id")
+    if not isinstance(known_by, str) or not 0 < len(known_by) <= LONGEST_ID:
+        raise _UnreadableError(f"A part of the catalog without {'a path' if kind == 'product' else 'an id'}.")
+    return dict(value)
 
 
 def _check_object(value: Any, assumed: str | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from sync_service.commerce.order import CatalogRef, Names, NewSubscription, Orde
 from sync_service.commerce.payload import read_order
 from sync_service.commerce.state import InStore, State
 from sync_service.commerce.steps import Plan
+from tests.order_bodies.bodies import BODIES
 
 TODAY = date(2026, 12, 1)
 LONDON = ZoneInfo("Europe/London")
