@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from itertools import islice
 from typing import Any
 
-from zuora_emulator import billing, orders, people
+from zuora_emulator import bill_runs, orders, people
 from zuora_emulator.answers import Json
 from zuora_emulator.callouts import Callouts
 from zuora_emulator.delivery import Destination, describe
@@ -160,6 +160,14 @@ class Actions:
             tenant.put_account(replace(account, default_payment_method=method.id, updated=tenant.now()))
         return {"id": method.id}
 
+    def _activate(self, fields: Fields) -> Json:
+        """Let the pending subscription `key` begin, as an agent does once the service runs."""
+        subscription = orders.need_subscription(self.tenant, fields.need("key"))
+        fields.finish()
+        order = orders.activate(self.tenant, subscription)
+        self.announcements.order(order)
+        return {"subscription": subscription.number, "order": order["orderNumber"]}
+
     def _bill_run(self, fields: Fields) -> Json:
         target = fields.day("target", self.tenant.today) or self.tenant.today
         account, key = fields.text("account"), fields.text("key")
@@ -175,13 +183,7 @@ class Actions:
         else:
             self.tenant.load_stock()
             among = list(self.tenant.subscriptions.values())
-        payers = []
-        for subscription in among:
-            before = subscription.latest
-            after = billing.bill(before, target)
-            if after.rate_plans != before.rate_plans:
-                self.tenant.touch(subscription, after)
-                payers.append(after.invoice_owner)
+        payers = bill_runs.run(self.tenant, among, target)
         self.announcements.billed(payers)
         return len(payers)
 
@@ -306,6 +308,7 @@ _OTHERS: dict[str, Callable[[Actions, Fields], Json]] = {
     "storm": Actions._storm,
     "delete_order": Actions._delete_order,
     "withdraw_cancel": Actions._withdraw_cancel,
+    "activate": Actions._activate,
     "product": Actions._product,
     "payment_method": Actions._payment_method,
     "bill_run": Actions._bill_run,

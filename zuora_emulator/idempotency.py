@@ -2,7 +2,8 @@
 
 Sources: "Idempotent requests" and "Error handling" of Zuora's developer guides. Results are kept for a day whether they
 are good or bad. The two guides differ in what a repetition gets, the same answer or 409 with it: `replays_as_conflict`
-chooses. A request that was never done (a wrong token, above a limit) leaves no result.
+chooses. They do not say what the body of a refused repetition is: here it has no code. A request that was never done (a
+wrong token, above a limit) leaves no result.
 """
 
 from __future__ import annotations
@@ -54,11 +55,9 @@ class Keys:
                 self._kept[key] = _Kept(request.method, request.path, request.body, now)
                 return None
         if (kept.method, kept.path, kept.body) != (request.method, request.path, request.body):
-            answer = messages.refusal(50000020, "The Idempotency-Key was used for another request.")
-            answer.status = 422
-            return answer
+            return Answer(422, {"message": "The Idempotency-Key was used for another request."})
         if kept.answer is None:
-            return messages.refusal(50000050, "A request with this Idempotency-Key is still being processed.")
+            return Answer(409, {"message": "A request with this Idempotency-Key is still being processed."})
         status = 409 if self.replays_as_conflict else kept.answer.status
         return Answer(status, kept.answer.encode(), content_type=kept.answer.content_type)
 

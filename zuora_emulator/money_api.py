@@ -52,9 +52,9 @@ def refund_credit_memo(api: ZuoraApi, request: Request, key: str) -> Json:
     after = refunded(memo, amount)
     method = _method_for(api, asked.text("paymentMethodId"), account) if kind == "Electronic" else None
     refund = refund_of(tenant, memo, amount, method, request.troubles)
-    tenant.ledger.put(refund)
+    tenant.put_money(refund)
     if refund.status == "Processed":
-        tenant.ledger.put(after)
+        tenant.put_money(after)
     return {**shown.refund(refund, account), "success": True}
 
 
@@ -72,7 +72,7 @@ def collect_debit_memo(api: ZuoraApi, request: Request, key: str) -> Json:
     if reason := decline_of(method, request.troubles):
         raise Refused(f"Transaction declined. {reason}", 50000000 + tenant.decline_code % 100)
     payment = _payment(api, account, memo.balance, method, applied=((memo.id, memo.balance),))
-    tenant.ledger.put(paid(memo, memo.balance), payment)
+    tenant.put_money(paid(memo, memo.balance), payment)
     processed = {
         "id": payment.id,
         "number": payment.number,
@@ -124,7 +124,7 @@ def create_payment(api: ZuoraApi, request: Request) -> Json:
         applied=() if declined else applied,
         declined=declined,
     )
-    tenant.ledger.put(payment, *(() if declined else after))
+    tenant.put_money(payment, *(() if declined else after))
     return {**shown.payment(payment, account), "success": True}
 
 
@@ -242,7 +242,7 @@ def _create_memo(api: ZuoraApi, request: Request, kind: str) -> tuple[Document, 
     )
     if memo.amount <= 0:
         raise Refused("The amount of a memo must be above 0.", 50000020)
-    tenant.ledger.put(memo)
+    tenant.put_money(memo)
     return memo, account
 
 

@@ -98,6 +98,8 @@ def find(tenant: Tenant, kind: str, key: str) -> Json:
         key = account.id
     elif kind == "product-rate-plans" and (plan := tenant.catalog.find_plan(key)):
         key = plan[1].id
+    elif kind == "invoices" and (invoice := tenant.ledger.find("Invoice", key)):
+        key = invoice.id
     elif kind != "contacts" or tenant.find_contact(key) is None:
         raise Refused(f"Cannot find entity by key: '{key}'.", 50000040)
     return {name: value for name, value in row_of(tenant, kind, key).items() if value is not None}
@@ -148,6 +150,8 @@ def _few(tenant: Tenant, kind: str, wanted: list[_Filter]) -> list[str] | None:
             return [
                 contact.id for contact in list(tenant.contacts.values()) if contact.account_number == account.number
             ]
+        elif each.field == "accountid" and kind == "invoices" and (account := tenant.find_account(each.value)):
+            return [document.id for document in tenant.ledger.of_account(account.number, "Invoice")]
         elif each.field == "accountnumber" and kind == "accounts":
             return [account.id] if (account := tenant.find_account(each.value)) else []
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from heapq import heapify, heappop, heappush
@@ -148,19 +149,32 @@ def _is_billed_since(subscription: Subscription) -> bool:
     return any(charge.billed_through != before.get(charge.number) for charge in subscription.latest.charges)
 
 
+def activate(tenant: Tenant, subscription: Subscription) -> dict[str, Any]:
+    """Let a pending subscription begin; no new version. Returns the order, which is completed. Raises Refused."""
+    latest = subscription.latest
+    if not latest.base_status.startswith("Pending"):
+        raise Refused("The subscription is not pending.")
+    tenant.touch(subscription, replace(latest, base_status="Active"))
+    order = tenant.orders[subscription.orders[-1]]
+    order["status"] = "Completed"
+    return order
+
+
 def advance(tenant: Tenant, to: date) -> list[dict[str, Any]]:
     """Move the calendar on, day by day: what renews itself is renewed on the day its term ends. Returns the orders."""
     if to < tenant.today:
         raise Refused("The calendar does not go back.")
     tenant.load_stock(due=to)
-    due = [(each.latest.term_end, each.number) for each in tenant.subscriptions.values() if each.latest.term_end]
-    due = [(day, number) for day, number in due if day <= to]
+    due = [(day, each.number) for each in tenant.subscriptions.values() for day in _turns(each.latest) if day <= to]
     heapify(due)
     orders = []
     while due:
         day, number = heappop(due)
         tenant.today = max(tenant.today, day)
         subscription = tenant.subscriptions[number]
+        if subscription.latest.scheduled_cancel == day and subscription.latest.cancelled_on is None:
+            on = Fields({"on": day.isoformat()}, today=tenant.today)
+            orders.append(place(tenant, subscription, "cancel", on, By(user=SYSTEM_USER)))
         if not _renews_now(subscription.latest, tenant.today):
             continue
         orders.append(place(tenant, subscription, "renew", Fields({}, today=tenant.today), By(user=SYSTEM_USER)))
@@ -169,6 +183,14 @@ def advance(tenant: Tenant, to: date) -> list[dict[str, Any]]:
             heappush(due, (end, number))
     tenant.today = to
     return orders
+
+
+def _turns(version: Version) -> Iterator[date]:
+    """The days on which something happens to a subscription by itself."""
+    if version.term_end:
+        yield version.term_end
+    if version.scheduled_cancel:
+        yield version.scheduled_cancel
 
 
 def _renews_now(version: Version, today: date) -> bool:

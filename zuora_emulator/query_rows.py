@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from zuora_emulator.answers import Json, charge_id, text
 from zuora_emulator.catalog_answers import queried_rate_plan
+from zuora_emulator.money_answers import queried_invoice
 from zuora_emulator.records import Version
 from zuora_emulator.tenant import Tenant
 
 
 def row_of(tenant: Tenant, kind: str, key: str, expand: set[str] | None = None) -> Json:
     """The row with this id, absent values as None; of rate plans with what `expand` names."""
+    if kind == "invoices":
+        invoice = tenant.ledger.need("Invoice", key)
+        return queried_invoice(invoice, tenant.accounts[invoice.account])
     if kind == "product-rate-plans":
         plan = tenant.catalog.find_plan(key)
         assert plan is not None  # noqa: S101 - the index holds only what there is

@@ -76,7 +76,7 @@ class Settlement:
 
     def put(self, tenant: Tenant) -> None:
         """Put all of it into the tenant."""
-        tenant.ledger.put(*self.documents, *self.payments, *self.refunds)
+        tenant.put_money(*self.documents, *self.payments, *self.refunds)
 
 
 def items_of(before: Version | None, after: Version, target: date) -> list[billing.Item]:
@@ -113,7 +113,8 @@ def settle(
     for bill in _bills(changes, options.target):
         total = sum((each.amount + each.tax for each in bill), Decimal(0))
         if bill:
-            made.documents.append(_document(tenant, account, bill, total < 0, options.target, order))
+            kind = "CreditMemo" if total < 0 else "Invoice"
+            made.documents.append(document_of(tenant, account, bill, kind, options.target, order=order))
     if options.collect:
         _collect(tenant, account, made, options, order, method, troubles)
     if options.refund is not None:
@@ -133,12 +134,12 @@ def _bills(changes: Iterable[tuple[Version | None, Version]], target: date) -> I
     yield together
 
 
-def _document(
-    tenant: Tenant, account: Account, items: list[billing.Item], is_credit: bool, target: date, order: str
+def document_of(
+    tenant: Tenant, account: Account, items: list[billing.Item], kind: str, target: date, *, order: str | None = None
 ) -> Document:
-    kind = "CreditMemo" if is_credit else "Invoice"
+    """An invoice of these items, or a credit memo of them, whose amounts have the other sign."""
     number = tenant.next_number(PREFIXES[kind])
-    sign = -1 if is_credit else 1
+    sign = -1 if kind == "CreditMemo" else 1
     return Document(
         kind=kind,
         id=hex_id(kind, number),

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from zuora_emulator.fields import Fields
-from zuora_emulator.ledger import Ledger
+from zuora_emulator.ledger import Document, Ledger, Payment, Refund
 from zuora_emulator.payment_methods import PaymentMethods
 from zuora_emulator.products import Catalog, Product, ProductCharge, ProductRatePlan
 from zuora_emulator.records import Account, Contact, Subscription, Version, hex_id
@@ -32,7 +32,7 @@ LIMIO_USER = hex_id("user", "limio")
 
 
 #: What Object Query pages through.
-KINDS = ("subscriptions", "accounts", "contacts", "product-rate-plans")
+KINDS = ("subscriptions", "accounts", "contacts", "product-rate-plans", "invoices")
 #: The custom fields that Limio's guide has a tenant make, by object; orders carry those that are there.
 CUSTOM_FIELDS = {
     "Order": ("Source__c", "InitiatedSource__c"),
@@ -194,6 +194,13 @@ class Tenant:
         product, plan, charge = self.catalog.add(fields)
         self.updated["product-rate-plans"].put(plan.id, self.now())
         return product, plan, charge
+
+    def put_money(self, *entries: Document | Payment | Refund) -> None:
+        """Put documents, payments and refunds into the ledger."""
+        self.ledger.put(*entries)
+        for each in entries:
+            if isinstance(each, Document) and each.kind == "Invoice":
+                self.updated["invoices"].put(each.id, self.now())
 
     # --- subscriptions
 

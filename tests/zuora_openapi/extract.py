@@ -63,6 +63,8 @@ OPERATIONS = (
     "GET /object-query/accounts/{key}",
     "GET /object-query/contacts",
     "GET /object-query/contacts/{key}",
+    "GET /object-query/invoices",
+    "GET /object-query/invoices/{key}",
     "GET /object-query/product-rate-plans",
     "GET /object-query/product-rate-plans/{key}",
     "POST /v1/action/query",

@@ -72,6 +72,8 @@ SHAPES = {
     "GET /v1/invoices/{invoiceKey}": ("invoice", ""),
     "GET /v1/invoices/{invoiceKey}/items": ("invoice items", "invoiceItems[]."),
     "GET /v1/invoices/{invoiceKey}/files": ("invoice files", "invoiceFiles[]."),
+    "GET /object-query/invoices": ("queried invoice", "data[]."),
+    "GET /object-query/invoices/{key}": ("queried invoice", ""),
     "GET /v1/billing-documents": ("billing document", "documents[]."),
     "POST /v1/operations/billing-preview": ("billing preview", ""),
     "GET /object-query/subscriptions": ("queried subscription", "data[]."),
@@ -260,6 +262,8 @@ def pay_invoice(caller: Caller, world: World) -> None:
     )
     caller.ask("GET /v1/payments/{paymentKey}", payment["id"])
     caller.ask("GET /v1/refunds/{refundKey}", "R-00000001")
+    caller.ask("GET /object-query/invoices")
+    caller.ask("GET /object-query/invoices/{key}", invoice)
     for part in ("", "/items", "/files"):
         caller.ask(f"GET /v1/invoices/{{invoiceKey}}{part}", invoice)
 
