@@ -69,7 +69,7 @@ def create_app(
     app.register_blueprint(sync_blueprint(desk, bearer))
     app.register_blueprint(oauth_blueprint(tokens, clients, throttle))
     app.register_blueprint(objects_blueprint(database, bearer))
-    app.register_blueprint(health_blueprint(database, share, check))
+    app.register_blueprint(health_blueprint(database, share, check, metrics_token=settings.metrics_token))
     app.register_blueprint(openapi_blueprint(settings.public_url))
     app.register_blueprint(
         admin_blueprint(settings, database, OpenidProvider(settings) if settings.oidc_issuer else None)

@@ -75,6 +75,10 @@ class Settings:
     secret_key: str = _secret(
         "", typed.String(validate=validate.Length(min=32, error="must have at least 32 characters"))
     )
+    #: Opens /metrics; empty: closed.
+    metrics_token: str = _secret(
+        "", typed.String(validate=validate.Length(min=16, error="must have at least 16 characters"))
+    )
     #: Whether people may log in to the admin pages by a password of ours.
     password_login: bool = _setting(
         True, typed.Boolean(truthy={"on"}, falsy={"off"}, error_messages={"invalid": "must be on or off"})

@@ -1,15 +1,20 @@
 """Is the process up, can it work, and how does the whole service do: for load balancers and monitoring.
 
-All three addresses are open and name no subscription, person or secret; a proxy may keep /metrics to monitoring. The
-numbers are read from the database at each scrape, so that every process of every host tells the same.
+None of them names a subscription, a person or a secret. The first two are open and cheap; /metrics needs its token. The
+numbers are read from the database, so that every process of every host tells the same, at most every
+FRESH_SECONDS and by one at a time; of the hours that are over each process remembers what it counted.
 """
 
 from __future__ import annotations
 
+import hmac
+import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import product
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -25,19 +30,29 @@ from sync_service.queue.outbox import read_outbox
 from sync_service.queue.requests import Kind, Priority
 from sync_service.store.engine import Database, Session
 from sync_service.web.answers import answer
+from sync_service.web.auth import NotLetIn, authorization
 
 # Grouped by what no index orders: SQLite would rather read whole tables in that order than sort the few it is about.
 _WAITING = """
 SELECT kind || '' AS kind, priority, count(*) FROM sync_request
 WHERE due_at IS NOT NULL AND (lease_until IS NULL OR lease_until <= {now}) GROUP BY 1, 2
 """
-_RUNS = "SELECT outcome || '' AS outcome, count(*) FROM sync_run WHERE ended_at > :now - 86400000 GROUP BY 1"
+_RUNS = """
+SELECT outcome || '' AS outcome, count(*) FROM sync_run WHERE ended_at > :since AND ended_at <= :until GROUP BY 1
+"""
 _CALLOUTS = """
 SELECT verdict || '' AS verdict, CASE WHEN reason LIKE 'echo%' THEN 'echo'
   WHEN reason LIKE 'impossible key%' THEN 'impossible key' WHEN reason LIKE 'wrong credentials%'
   THEN 'wrong credentials' ELSE '' END AS why, count(*)
-FROM callout WHERE received_at > :now - 86400000 GROUP BY 1, 2
+FROM callout WHERE received_at > :since AND received_at <= :until GROUP BY 1, 2
 """
+_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+#: Rows of an hour may still be committed for so long after it.
+_SETTLED_MS = 120_000
+#: Runs whose outcome a person may still change.
+_OPEN = "held"
+#: For how long an answer of /metrics is given again, in seconds.
+FRESH_SECONDS = 5.0
 
 
 _ORDERS = """
@@ -47,8 +62,13 @@ WHERE state = 'held' OR (state IN ('complete', 'failed') AND submitted_at > :now
 """
 
 
-def health_blueprint(database: Database, share: Share, check: Callable[[Database], None]) -> Blueprint:
-    """`/healthz`, `/readyz` and `/metrics`; `check` raises where the schema is older than this release needs."""
+def health_blueprint(
+    database: Database, share: Share, check: Callable[[Database], None], *, metrics_token: str
+) -> Blueprint:
+    """`/healthz`, `/readyz` and `/metrics`; `check` raises where the schema is older than this release needs.
+
+    Without a `metrics_token` /metrics is closed to all.
+    """
     blueprint = Blueprint("health", __name__)
 
     @blueprint.get("/healthz")
@@ -65,19 +85,81 @@ def health_blueprint(database: Database, share: Share, check: Callable[[Database
             return answer(503, {"status": "not ready", "message": str(error)})
         return answer(200, {"status": "ready", "version": __version__})
 
-    @blueprint.get("/metrics")
+    scrapes = _Scrapes(_Numbers(database, share))
+
+    # No second spelling: what a proxy keeps closed under one name must not be open under another.
+    @blueprint.get("/metrics", strict_slashes=True)
     def metrics() -> Response:
-        registry = CollectorRegistry()
-        registry.register(_Numbers(database, share))
-        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+        if not metrics_token:
+            return answer(403, {"message": "METRICS_TOKEN is not set, so the metrics are closed."})
+        kind, token = authorization(request)
+        if kind != "bearer" or not hmac.compare_digest(token.encode("utf-8", "replace"), metrics_token.encode()):
+            raise NotLetIn(401, "This address needs METRICS_TOKEN as a Bearer token.", "Bearer")
+        text = scrapes.read()
+        if text is None:
+            return answer(503, {"message": "The numbers are just being read; please ask again."}, {"Retry-After": "1"})
+        return Response(text, content_type=CONTENT_TYPE_LATEST)
 
     return blueprint
+
+
+class _Scrapes:
+    """The last answer, read anew by one at a time."""
+
+    def __init__(self, numbers: Collector) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(numbers)
+        self._reading = threading.Lock()
+        self._last: bytes | None = None
+        self._fresh_until = 0.0
+
+    def read(self) -> bytes | None:
+        """The numbers; while another reads them the last ones, None where there are none yet."""
+        if time.monotonic() < self._fresh_until or not self._reading.acquire(blocking=False):
+            return self._last
+        try:
+            self._last = generate_latest(self._registry)
+            self._fresh_until = time.monotonic() + FRESH_SECONDS
+            return self._last
+        finally:
+            self._reading.release()
+
+
+class _DayCount:
+    """How many rows of each kind the last 24 hours have; an hour that is over is counted once."""
+
+    def __init__(self, statement: str) -> None:
+        self._statement = statement
+        self._hours: dict[int, Counter[tuple[str, ...]]] = {}
+
+    def count(self, session: Session, now: int) -> Counter[tuple[str, ...]]:
+        """The counts by the statement's columns at `now`, in ms by the database's clock."""
+        since = now - _DAY_MS
+        first, current = since // _HOUR_MS + 1, now // _HOUR_MS
+        found = self._read(session, since, first * _HOUR_MS)
+        for hour in range(first, current):
+            if hour not in self._hours:
+                counts = self._read(session, hour * _HOUR_MS, (hour + 1) * _HOUR_MS)
+                if now - (hour + 1) * _HOUR_MS > _SETTLED_MS and (_OPEN,) not in counts:
+                    self._hours[hour] = counts
+                found += counts
+            else:
+                found += self._hours[hour]
+        for hour in [hour for hour in self._hours if hour < first]:
+            del self._hours[hour]
+        return found + self._read(session, current * _HOUR_MS, now)
+
+    def _read(self, session: Session, since: int, until: int) -> Counter[tuple[str, ...]]:
+        """After `since`, up to and with `until`."""
+        rows = session.run(self._statement, {"since": since, "until": until})
+        return Counter({tuple(kinds): count for *kinds, count in rows})
 
 
 class _Numbers(Collector):
     def __init__(self, database: Database, share: Share) -> None:
         self._database = database
         self._share = share
+        self._runs, self._callouts = _DayCount(_RUNS), _DayCount(_CALLOUTS)
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         """Nothing, so that registering reads no database."""
@@ -124,13 +206,12 @@ class _Numbers(Collector):
 
     def _history(self, session: Session) -> Iterable[GaugeMetricFamily]:
         runs = _family("runs_last_day", "Runs in the history of the last 24 hours.", ["outcome"])
-        # As a value: of an expression that is worked out anew for each row no index is used.
-        now = {"now": session.now()}
-        for outcome, count in session.run(_RUNS, now):
-            runs.add_metric([outcome], count)
+        now = session.now()
+        for labels, count in self._runs.count(session, now).items():
+            runs.add_metric(labels, count)
         callouts = _family("callouts_last_day", "Callouts of the last 24 hours.", ["verdict", "reason"])
-        for verdict, reason, count in session.run(_CALLOUTS, now):
-            callouts.add_metric([verdict, reason], count)
+        for labels, count in self._callouts.count(session, now).items():
+            callouts.add_metric(labels, count)
         yield runs
         yield callouts
 

@@ -14,7 +14,7 @@ from sync_service.access.users import Role, put_user
 from sync_service.store.engine import Database, connect
 from tests.bench.figures import Bench, Figure, Figures, Part
 from tests.bench.grown import Size, fill
-from tests.bench.processes import SECRET_KEY, Child, settings
+from tests.bench.processes import METRICS_TOKEN, SECRET_KEY, Child, settings
 from tests.bench.survey import survey
 from tests.bench.visits import Visit, main_visits, visits
 
@@ -102,7 +102,8 @@ def _logged_in(web: Child, database: Database) -> requests.Session:
 
 
 def _get(browser: requests.Session, web: Child, visit: Visit) -> None:
-    answer = browser.get(f"http://127.0.0.1:{web.port}{visit.path}", timeout=60, allow_redirects=False)
+    headers = {"Authorization": f"Bearer {METRICS_TOKEN}"} if visit.path == "/metrics" else {}
+    answer = browser.get(f"http://127.0.0.1:{web.port}{visit.path}", headers=headers, timeout=60, allow_redirects=False)
     if answer.status_code != 200:
         raise RuntimeError(f"{visit.name} is answered {answer.status_code}")
 

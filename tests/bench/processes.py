@@ -27,6 +27,7 @@ from tests.bench import reference
 
 USERNAME, PASSWORD = "zuora", "a password for the benchmark"
 SECRET_KEY = "a secret key for the benchmark, long enough"
+METRICS_TOKEN = "a token for monitoring"
 _ROOT = Path(__file__).parents[2]
 _TICKS = os.sysconf("SC_CLK_TCK")
 _START_SECONDS = 60.0
@@ -256,6 +257,7 @@ def settings(url: str, zuora: str = "http://127.0.0.1:9", **more: str) -> dict[s
         "CALLOUT_USERNAME": USERNAME,
         "CALLOUT_PASSWORD": PASSWORD,
         "SECRET_KEY": SECRET_KEY,
+        "METRICS_TOKEN": METRICS_TOKEN,
         **more,
     }
 

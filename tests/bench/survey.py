@@ -11,6 +11,7 @@ from sync_service.store.engine import Database
 from tests.bench.plans import Asked, Work, watching, work_of
 from tests.bench.visits import Visit
 from tests.integration.web.admin import visit as come_in
+from tests.integration.web.conftest import MONITORING
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def survey(
     token = person.web.token(name=uuid4().hex)
     for visit in visits:
         with watching(database) as watched:
-            answer = person.client.get(visit.path, headers=token if visit.needs_token else {}, buffered=False)
+            answer = person.client.get(visit.path, headers=token if visit.needs_token else MONITORING, buffered=False)
             if visit.name.startswith("export"):
                 next(answer.iter_encoded())
             else:

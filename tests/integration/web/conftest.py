@@ -18,6 +18,7 @@ from sync_service.store.engine import Database
 
 SYNC = "/api/plugins/zuora/sync/subscription/"
 
+METRICS_TOKEN = "a token for monitoring"
 SETTINGS = Settings(
     callout_username="zuora",
     callout_password="correct horse",
@@ -28,6 +29,7 @@ SETTINGS = Settings(
     callout_secret="header secret",
     zuora_integration_users=("2c92a0ff1234567890abcdef12345678",),
     secret_key="k" * 40,
+    metrics_token=METRICS_TOKEN,
 )
 
 
@@ -36,6 +38,7 @@ def basic(name: str, password: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
 
 
+MONITORING = {"Authorization": f"Bearer {METRICS_TOKEN}"}
 ZUORA = basic("zuora", "correct horse")
 
 

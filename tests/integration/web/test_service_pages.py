@@ -1,8 +1,12 @@
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from sync_service.access.clients import SCOPES
 from sync_service.app import create_app
@@ -12,8 +16,11 @@ from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, f
 from sync_service.store.engine import Database, connect
 from sync_service.subscription.keys import LONGEST_KEY
 from sync_service.subscription.zuora import Trigger
+from sync_service.web import health
 from sync_service.web.openapi import describe
-from tests.integration.web.conftest import SETTINGS, SYNC, ZUORA, Web, basic, build
+from tests.integration.web.conftest import MONITORING, SETTINGS, SYNC, ZUORA, Web, basic, build
+
+HOUR_MS = 3_600_000
 
 
 def test_health_says_that_the_process_is_up(sqlite_web: Web) -> None:
@@ -57,7 +64,7 @@ def test_metrics_count_what_the_database_holds(web: Web) -> None:
         fail(session, claimed, error="gone")
     note_tenant_error(web.database, RateLimited(), Share(8))
 
-    text = web.client.get("/metrics").text
+    text = web.client.get("/metrics", headers=MONITORING).text
 
     assert 'sync_service_requests_waiting{kind="alias",priority="event"} 1.0' in text
     assert 'sync_service_requests_waiting{kind="subscription",priority="person"} 0.0' in text, (
@@ -74,11 +81,75 @@ def test_metrics_count_what_the_database_holds(web: Web) -> None:
 
 
 def test_metrics_of_an_empty_service(web: Web) -> None:
-    answer = web.client.get("/metrics")
+    answer = web.client.get("/metrics", headers=MONITORING)
 
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert "sync_service_oldest_wait_seconds 0.0" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/metrics/", "//metrics", "/metrics%2f", "/./metrics"])
+def test_no_spelling_of_the_address_opens_the_metrics_to_strangers(sqlite_web: Web, path: str) -> None:
+    for headers in ({}, {"Authorization": "Bearer wrong"}, ZUORA, sqlite_web.token(name=f"client {path}")):
+        assert b"# HELP sync_service_" not in sqlite_web.client.get(path, headers=headers).data
+
+
+def test_metrics_are_closed_where_no_token_is_set(sqlite_database: Database) -> None:
+    web = build(sqlite_database, metrics_token="")
+
+    for headers in ({}, {"Authorization": "Bearer "}):
+        answer = web.client.get("/metrics", headers=headers)
+        assert answer.status_code == 403
+        assert "METRICS_TOKEN" in answer.json["message"]
+
+
+class Slow(Collector):
+    """Numbers that are read for as long as a test wants."""
+
+    def __init__(self) -> None:
+        self.readings = 0
+        self.begun, self.may_end = Event(), Event()
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        return []
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        self.readings += 1
+        self.begun.set()
+        assert self.may_end.wait(30)
+        return [GaugeMetricFamily("read", "How often.", value=self.readings)]
+
+
+def test_the_numbers_are_read_by_one_at_a_time_and_not_again_at_once() -> None:
+    slow = Slow()
+    scrapes = health._Scrapes(slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(scrapes.read)
+        assert slow.begun.wait(30)
+        meanwhile = scrapes.read()
+        slow.may_end.set()
+
+        assert meanwhile is None
+        assert b"read 1.0" in (first.result(30) or b"")
+    assert b"read 1.0" in (scrapes.read() or b"")
+
+
+def test_an_hour_that_is_over_is_counted_once_and_a_day_is_exact(sqlite_database: Database) -> None:
+    now = 100 * HOUR_MS + 600_000
+    times = [now - 24 * HOUR_MS, now - 24 * HOUR_MS + 1, now - 23 * HOUR_MS, now - 5 * HOUR_MS, now - 1, now]
+    count = health._DayCount("SELECT 'all', count(*) FROM seen WHERE at > :since AND at <= :until GROUP BY 1")
+    with sqlite_database.transaction() as session:
+        session.connection().exec_driver_sql("CREATE TABLE seen (at BIGINT)")
+        for at in times:
+            session.run("INSERT INTO seen VALUES (:at)", {"at": at})
+
+        first = count.count(session, now)
+        session.run("DELETE FROM seen WHERE at = :at", {"at": now - 5 * HOUR_MS})
+        remembered = count.count(session, now)
+        later = count.count(session, now + HOUR_MS)
+
+    assert first == remembered == {("all",): 5}
+    assert later == {("all",): 3}  # two are older than a day by then
 
 
 def routes(web: Web) -> set[tuple[str, str]]:
