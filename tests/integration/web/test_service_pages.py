@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
 
+import jsonschema
 import pytest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -230,6 +231,38 @@ def test_scopes_and_bounds_in_the_description_are_those_that_hold() -> None:
 
     assert set(scopes) == SCOPES
     assert keys == [LONGEST_KEY] * 2
+
+
+def resolve(document: dict[str, Any], part: dict[str, Any]) -> Any:
+    return look_up(document, part["$ref"]) if "$ref" in part else part
+
+
+def examples(part: dict[str, Any], document: dict[str, Any]) -> list[Any]:
+    """The examples of a body: its own, or those of its schema."""
+    own = [each["value"] for each in part.get("examples", {}).values()]
+    name = part["schema"].get("$ref", "").rsplit("/", 1)[-1]
+    shared = document["components"]["schemas"].get(name, {})
+    return own or ([shared["example"]] if "example" in shared else [])
+
+
+def test_every_body_of_the_interface_has_an_example_that_fits_its_schema() -> None:
+    document = describe("")
+    bodies = {
+        f"{path} {method} {where}": part
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if operation["tags"] != ["Service"]
+        for where, holder in {"request": operation.get("requestBody", {}), **operation["responses"]}.items()
+        for part in resolve(document, holder).get("content", {}).values()
+        if part["schema"].get("$ref", "").rsplit("/", 1)[-1] not in ("", "Object")
+    }
+
+    assert bodies
+    for where, part in bodies.items():
+        found = examples(part, document)
+        assert found, where
+        for example in found:
+            jsonschema.validate(example, {**part["schema"], "components": document["components"]})
 
 
 def test_the_documentation_page_needs_nothing_from_elsewhere(sqlite_web: Web) -> None:
