@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-BODIES = Path(__file__).parents[1] / "unit" / "commerce" / "orders.json"
+BODIES = Path(__file__).with_name("bodies.json")
 
 
 class Example(NamedTuple):
