@@ -1,8 +1,16 @@
-# Every target does its own set-up: Python 3.11, make and git are all that a machine needs.
+# Every target does its own set-up. A machine needs Python 3.11 with venv, make and git; the tests also need Chromium and
+# libatomic1. On Debian as root, what is missing is installed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST ?= $(BIN)/pytest
+# PostgreSQL refuses to run as root: the tests make a user for it, with useradd.
+export PATH := $(PATH):/usr/sbin
+
+# Debian's packages $(1), installed as root; anyone else is told the command.
+apt = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing $(1) (once) ..." && apt-get update -qq \
+	&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(1) >/dev/null; } \
+	|| { echo "Missing here: $(1). On Debian: sudo apt-get install $(1)"; false; }
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-long screenshots bench soak check migration format clean
@@ -12,7 +20,9 @@ help: ## Show what there is
 
 $(VENV)/run.stamp: setup.cfg constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+		{ $(PYTHON) -c 'import ensurepip' 2>/dev/null || $(call apt,python3-venv); } \
+		&& rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); }
 	@echo "Installing what the service needs (once) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[postgres]'
 	@touch $@
@@ -29,9 +39,8 @@ run: $(VENV)/run.stamp ## Start web, worker and scheduler with the embedded data
 	@$(BIN)/sync-service run
 
 test: $(VENV)/test.stamp ## Run every test, two at a time (ARGS=tests/unit runs a part)
-	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && echo "Installing Chromium for the browser tests (once) ..." \
-		&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
-		|| echo "NO CHROMIUM HERE: the admin pages will not be tried in a browser"
+	@{ command -v chromium && $(BIN)/python -m playwright --version; } >/dev/null 2>&1 || $(call apt,chromium libatomic1) \
+		|| echo "THE ADMIN PAGES WILL NOT BE TRIED IN A BROWSER"
 	$(PYTEST) $(if $(ARGS),$(ARGS),-n 2 --dist loadgroup --durations 15)
 
 test-long: $(VENV)/test.stamp ## Look for what no test has found yet: many and new examples for each property (an hour)

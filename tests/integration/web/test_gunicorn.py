@@ -313,7 +313,7 @@ def test_every_answered_callout_is_there_after_the_server_is_killed(tmp_path: Pa
         except OSError:
             time.sleep(0.05)
         connection.close()
-    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for pid in (process.pid, *map(int, children)):
         os.kill(pid, signal.SIGKILL)
     process.wait()
