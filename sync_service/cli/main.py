@@ -8,6 +8,7 @@ from sync_service import __version__
 from sync_service.cli import (
     access,
     backfilling,
+    catalog,
     checking,
     demo,
     operating,
@@ -41,6 +42,7 @@ for command in (
     syncing.why,
     backfilling.backfill,
     sweeping.sweep,
+    catalog.catalog,
     checking.check,
     checking.show_settings,
     operating.status,

@@ -14,7 +14,7 @@ from sync_service.commerce.steps import Evidence, Judge, Need, Plan, Silence, St
 #: A role of a contact and the field of the account that names it.
 _ROLES = {"billing": "billToContactId", "delivery": "soldToContactId"}
 #: What tells two contacts apart in Object Query, whose names are these.
-_TELLING = ("firstName", "lastName", "address1", "city", "country", "personalEmail")
+_TELLING = ("firstName", "lastName", "address1", "city", "personalEmail")
 
 
 def change_address(case: Case) -> Plan:

@@ -100,6 +100,11 @@ class Offer:
         return None
 
     @property
+    def is_one_time(self) -> bool:
+        """Whether it is paid once and renews nothing: it has no term of its own."""
+        return bool(self.prices) and all(price.get("type") == "onetime" for price in self.prices)
+
+    @property
     def is_discount(self) -> bool:
         """Whether it is a discount (a cancel save) and no product."""
         return isinstance(self.attributes.get("discount__limio"), Mapping) and bool(self.attributes["discount__limio"])

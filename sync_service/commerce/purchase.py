@@ -135,17 +135,13 @@ def _common_terms(case: Case, offers: Sequence[Offer]) -> Terms:
 
     Source: "How to acquire multiple offers in a single subscription".
     """
-    termed = [offer for offer in offers if not _is_one_time(offer)] or offers
+    termed = [offer for offer in offers if not offer.is_one_time] or offers
     terms = [terms_of(offer, case.order.auto_renew) for offer in termed]
     for offer, other in zip(termed, terms, strict=True):
         if replace(other, auto_renew=terms[0].auto_renew) != terms[0]:
             message = f"{termed[0].label} and {offer.label} have different terms: they cannot share a subscription."
             raise refuse("orderItems", ProblemCode.INVALID, message)
     return terms[0]
-
-
-def _is_one_time(offer: Offer) -> bool:
-    return bool(offer.prices) and all(price.get("type") == "onetime" for price in offer.prices)
 
 
 def _discount(case: Case, day: date) -> list[Json]:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.errors import LeaseLost, SyncServiceError
 from sync_service.jobs.calendar import request_by_calendar
+from sync_service.jobs.catalog import refresh_story
 from sync_service.jobs.failed_again import ask_failed_again
 from sync_service.jobs.prune import prune
 from sync_service.jobs.recovery import ReadCallout, recover_callouts
@@ -74,6 +75,7 @@ def zuora_jobs(context: SyncContext, read_callout: ReadCallout, check: ZuoraStor
         Periodic("sweep delta", 15 * MINUTE_MS, _bind(sweep_delta, context)),
         Periodic("sweep full", 7 * DAY_MS, _bind(sweep_full, context), first_due_in_ms=DAY_MS),
         Periodic("check", HOUR_MS, _bind(check, context)),
+        Periodic("catalog", DAY_MS, _bind(refresh_story, context)),
         Periodic("failed callouts", HOUR_MS, _bind(partial(recover_callouts, read_callout=read_callout), context)),
     )
 
