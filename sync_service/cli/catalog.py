@@ -41,7 +41,10 @@ def refresh(as_json: bool) -> None:
 @click.option("--on", "day", type=click.DateTime(["%Y-%m-%d"]), help="The day on which it is to be ordered; today.")
 @with_json
 def check(day: datetime | None, as_json: bool) -> None:
-    """List every published offer and add-on that could not be ordered, and why. Status 1 if there is one."""
+    """List every offer that could not be ordered, and why.
+
+    Looks at the newest published version of each offer and add-on. The status is 1 if one is listed.
+    """
     settings = read_settings()
     with open_database(settings).reading() as session:
         whole = read_whole_catalog(session)
