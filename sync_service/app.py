@@ -20,6 +20,7 @@ from sync_service.access.tokens import AccessTokens
 from sync_service.errors import SchemaOutdated, SettingsInvalid
 from sync_service.log import logger, set_up
 from sync_service.queue.limit import Share
+from sync_service.queue.submission import order_options
 from sync_service.settings import Settings, load_settings
 from sync_service.store.engine import Database, connect, make_private_folder
 from sync_service.store.schema import check_schema
@@ -33,6 +34,7 @@ from sync_service.web.health import health_blueprint
 from sync_service.web.limio_objects import objects_blueprint
 from sync_service.web.oauth import oauth_blueprint
 from sync_service.web.openapi import openapi_blueprint
+from sync_service.web.orders import OrderIntake, orders_blueprint
 from sync_service.web.waiting import WaitingRoom
 
 #: gunicorn's "worker failed to boot": it stops instead of trying again.
@@ -67,6 +69,7 @@ def create_app(
 
     set_up_answers(app, secure=settings.public_url.startswith("https://"))
     app.register_blueprint(sync_blueprint(desk, bearer))
+    app.register_blueprint(orders_blueprint(OrderIntake(settings, order_options(settings), database, room), bearer))
     app.register_blueprint(oauth_blueprint(tokens, clients, throttle))
     app.register_blueprint(objects_blueprint(database, bearer))
     app.register_blueprint(health_blueprint(database, share, check, metrics_token=settings.metrics_token))

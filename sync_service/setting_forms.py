@@ -74,6 +74,11 @@ class Zone(typed.Field[ZoneInfo]):
             raise ValidationError("no such time zone; give a name such as Europe/London") from None
 
 
+def switch() -> typed.Boolean:
+    """`on` or `off`."""
+    return typed.Boolean(truthy={"on"}, falsy={"off"}, error_messages={"invalid": "must be on or off"})
+
+
 def one_of(*words: str) -> validate.OneOf:
     """One of `words`."""
     return validate.OneOf(words, error="must be one of: {choices}")

@@ -80,9 +80,7 @@ class Settings:
         "", typed.String(validate=validate.Length(min=16, error="must have at least 16 characters"))
     )
     #: Whether people may log in to the admin pages by a password of ours.
-    password_login: bool = _setting(
-        True, typed.Boolean(truthy={"on"}, falsy={"off"}, error_messages={"invalid": "must be on or off"})
-    )
+    password_login: bool = _setting(True, forms.switch())
     #: The OpenID provider that people sign in with, as its discovery document calls itself.
     oidc_issuer: str = _setting("", typed.String(validate=forms.ISSUER))
     oidc_client_id: str = ""
@@ -116,6 +114,21 @@ class Settings:
     safety_share: Decimal = _setting(  # noqa: RUF009 - makes a field, as for the types that ruff knows
         Decimal("0.05"), typed.Decimal(validate=validate.Range(Decimal(0), Decimal(1)))
     )
+    #: How orders are placed; Limio's Zuora settings, under its names in `.env.example`.
+    order_account_model: str = _setting("1-1", typed.String(validate=forms.one_of("1-1", "1-N")))
+    order_collect_payment: bool = _setting(False, forms.switch())
+    order_payment_profiles: bool = _setting(False, forms.switch())
+    order_advanced_payment_manager: bool = _setting(False, forms.switch())
+    order_disable_auto_pay: bool = _setting(False, forms.switch())
+    order_refund_cancelled: bool = _setting(False, forms.switch())
+    order_invoice_payment_method: str = ""
+    order_combine_invoices: bool = _setting(False, forms.switch())
+    order_one_subscription: bool = _setting(False, forms.switch())
+    order_renewal_removes_old_plan: bool = _setting(True, forms.switch())
+    order_gift_reason_code: str = "Gifting"
+    order_gift_code_field: str = "GiftCode__c"
+    #: The tenant's custom fields that orders may fill, as `Order.Source__c`.
+    order_custom_fields: tuple[str, ...] = _setting((), forms.Words())
     wait_limit_seconds: int = _setting(20, typed.Integer(validate=validate.Range(0, 60)))
     #: Where `web` listens: this machine only, where a proxy stands.
     host: str = _setting("127.0.0.1", typed.String(validate=forms.HOST))

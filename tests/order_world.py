@@ -10,10 +10,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+from sqlmodel import select
+
 from sync_service.commerce.options import Options
 from sync_service.ordering.context import OrderContext
+from sync_service.ordering.placing import run_claim
+from sync_service.queue.requests import Kind, claim
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
+from sync_service.store.object_rows import new_row
+from sync_service.store.tables import OrderWorkRow
 from sync_service.zuora.client import ZuoraClient
 
 #: A status and a JSON body; None: the connection ends without an answer.
@@ -106,6 +112,93 @@ def running_zuora() -> Iterator[Zuora]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+ACCOUNT = {
+    "success": True,
+    "basicInfo": {"id": "a" * 32, "accountNumber": "A00000007", "name": "Ada Lovelace"},
+    "billingAndPayment": {"currency": "GBP", "autoPay": True, "defaultPaymentMethodId": "b" * 32},
+    "billToContact": {"id": "c" * 32, "firstName": "Ada", "lastName": "Lovelace"},
+    "soldToContact": {"id": "c" * 32, "firstName": "Ada", "lastName": "Lovelace"},
+}
+SUBSCRIPTION = {
+    "success": True,
+    "id": "d" * 32,
+    "subscriptionNumber": "39IEQEBLLT60",
+    "accountId": "a" * 32,
+    "accountNumber": "A00000007",
+    "invoiceOwnerAccountNumber": "A00000007",
+    "status": "Active",
+    "termType": "TERMED",
+    "subscriptionStartDate": "2026-01-01",
+    "termStartDate": "2026-01-01",
+    "termEndDate": "2099-01-01",
+    "autoRenew": True,
+    "currency": "GBP",
+    "ratePlans": [],
+}
+READ_SUBSCRIPTION = "/v1/subscriptions/39IEQEBLLT60?charge-detail=all-segments"
+#: How often any one thing is waited for before a test gives up.
+_MAX_TURNS = 20
+
+
+def cancel(on: str = "2098-01-01", **changed: Any) -> dict[str, Any]:
+    """A cancellation as Limio's components send it."""
+    return {
+        "order_type": "cancel_subscription",
+        "forSubscription": {"name": "39IEQEBLLT60"},
+        "cancelDate": on,
+        "data": {"reason": {"id": "moving"}},
+        **changed,
+    }
+
+
+def hold_subscription(database: Database) -> None:
+    """Limio has the subscription that the orders of tests concern, with its customer."""
+    with database.transaction() as session:
+        for record_type, document in (
+            ("identity", {"id": "id-ada"}),
+            ("customer", {"id": "cus-ada", "owner": "id-ada", "data": {"name": "Ada Lovelace"}}),
+            (
+                "subscription",
+                {
+                    "id": "sub-1",
+                    "reference": "39IEQEBLLT60",
+                    "name": "39IEQEBLLT60",
+                    "status": "active",
+                    "owner": "id-ada",
+                    "customer": "cus-ada",
+                    "data": {"attributes": {"external": False}},
+                },
+            ),
+        ):
+            session.add(new_row(record_type, document, subscription_id=None, synced_at=None))
+
+
+def answer_reads(zuora: Zuora, times: int = 5) -> None:
+    """Zuora knows the subscription and its account."""
+    zuora.will_say("GET", READ_SUBSCRIPTION, *[(200, SUBSCRIPTION)] * times)
+    zuora.will_say("GET", "/v1/accounts/A00000007", *[(200, ACCOUNT)] * times)
+
+
+def work_on_orders(context: OrderContext) -> None:
+    """Workers place what is due, and what waits is due at once, until nothing is left to do."""
+    for _ in range(_MAX_TURNS):
+        claims = [each for each in claim(context.database, 8, context.share) if each.kind is Kind.ORDER]
+        for each in claims:
+            run_claim(context, each)
+        if not claims:
+            return
+        with context.database.transaction() as session:
+            session.run("UPDATE sync_request SET due_at = 1 WHERE kind = 'order' AND due_at IS NOT NULL")
+            session.run("UPDATE zuora_limit SET trouble = 0, open_until = NULL, doubts = 0")
+    raise AssertionError("orders go on for ever")
+
+
+def orders(database: Database) -> dict[str, OrderWorkRow]:
+    """All orders by their id."""
+    with database.reading() as session:
+        return {row.order_id: row for row in session.exec(select(OrderWorkRow))}
 
 
 @contextmanager

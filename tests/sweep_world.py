@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from sync_service.cli.wiring import open_ordering
 from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
 from sync_service.jobs.sweep.story import PartWay
@@ -77,7 +78,7 @@ class World:
 
     def work(self) -> None:
         """Workers sync all that waits."""
-        Worker(self.context, 4).run_until_idle()
+        Worker(self.context, 4, open_ordering(self.context)).run_until_idle()
 
     def sweep(self, story: Story = sweep_delta) -> dict[str, Any]:
         """One whole sweep under its job's lease; its report."""

@@ -19,7 +19,11 @@ from sync_service.store.tables import OauthClientRow
 
 SYNC_SCOPE = "api/subscription:sync"
 OBJECTS_SCOPE = "api/objects:read"
-SCOPES = frozenset({SYNC_SCOPE, OBJECTS_SCOPE})
+ORDER_SCOPE = "api/order:create"
+ORDER_PREVIEW_SCOPE = "api/order:preview"
+#: Besides ORDER_SCOPE: a cancellation may pay money back.
+REFUND_SCOPE = "api/order:update_refund"
+SCOPES = frozenset({SYNC_SCOPE, OBJECTS_SCOPE, ORDER_SCOPE, ORDER_PREVIEW_SCOPE, REFUND_SCOPE})
 
 #: How long a process may go on trusting a client that was revoked elsewhere, in seconds.
 TRUST_SECONDS = 30.0

@@ -14,7 +14,7 @@ import click
 from sync_service.app import keep_secret_key
 from sync_service.cli.supervise import supervise
 from sync_service.cli.sweeping import callout_reader
-from sync_service.cli.wiring import open_context, open_database, read_settings
+from sync_service.cli.wiring import open_context, open_database, open_ordering, read_settings
 from sync_service.jobs.backfill.wished import serve_wishes
 from sync_service.jobs.scheduler import PERIODIC, Scheduler, zuora_jobs
 from sync_service.operations.check.story import check_story
@@ -69,7 +69,8 @@ def worker(threads: int | None) -> None:
     settings = read_settings()
     threads = threads or settings.worker_threads
     sys.setswitchinterval(SWITCH_SECONDS)
-    loop = Worker(open_context(settings, threads=threads), threads)
+    context = open_context(settings, threads=threads)
+    loop = Worker(context, threads, open_ordering(context))
     _run_until_stopped(loop)
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import click
 
+from sync_service.cli.ordering import MAX_ORDERS, order_as_json, show_orders
 from sync_service.cli.output import fail, say, with_json
 from sync_service.cli.show import run_as_json, show_plan, show_run, show_why, why_as_json
 from sync_service.cli.wiring import KEY, open_context, open_database, read_settings
@@ -16,6 +17,7 @@ from sync_service.queue.backlog import read_request
 from sync_service.queue.history import Why, first_attempt_covering, plan_as_json
 from sync_service.queue.history import why as why_known
 from sync_service.queue.limit import hold_story_lease, remember_tenant
+from sync_service.queue.orders import list_work
 from sync_service.queue.requests import Cause, Kind, Priority, claim_one, enqueue
 from sync_service.queue.status import tell_obstacle
 from sync_service.store.engine import Session
@@ -71,10 +73,13 @@ def why(key: str, as_json: bool) -> None:
         link = number and read_link(session, number)
         waits = known.waiting and not known.running and known.next_try_at is not None
         obstacle = tell_obstacle(session, settings) if waits else None
+        orders = list_work(session, limit=MAX_ORDERS, subscription=number) if number else []
     if not (number or known.causes or known.runs):
         fail(f"Nothing is known of {key}: no sync was ever asked for, and the store has no such subscription.")
     text = show_why(known, subscription or None, link or None, obstacle)
-    say(text, why_as_json(known, link or None, obstacle), as_json=as_json)
+    text += "".join(f"\n{line}" for line in show_orders(orders))
+    shape = {**why_as_json(known, link or None, obstacle), "orders": [order_as_json(order) for order in orders]}
+    say(text, shape, as_json=as_json)
 
 
 def _why_unknown(session: Session, key: str) -> Why:

@@ -23,13 +23,17 @@ from sync_service.errors import (
     ZuoraUnavailable,
 )
 from sync_service.log import set_up
+from sync_service.ordering.context import OrderContext
+from sync_service.ordering.placing import run_claim
+from sync_service.ordering.previews import answer_preview
 from sync_service.queue.limit import check_tenant
+from sync_service.queue.submission import order_options
 from sync_service.settings import Settings, find_unknown
 from sync_service.store.engine import Database, connect, tell_trouble
 from sync_service.store.schema import check_schema
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.sync.story import SyncContext
-from sync_service.sync.worker import IDENTIFY_SECONDS
+from sync_service.sync.worker import IDENTIFY_SECONDS, Ordering
 from sync_service.zuora.client import ZuoraClient
 
 
@@ -83,6 +87,22 @@ def open_context(settings: Settings, *, threads: int = 4) -> SyncContext:
     if zuora is None:
         raise NotConfigured
     return SyncContext(database=database, zuora=zuora, settings=settings)
+
+
+def open_order_context(context: SyncContext) -> OrderContext:
+    """What orders are placed with, on the store and the client of syncs."""
+    return OrderContext(
+        database=context.database,
+        zuora=context.zuora,
+        settings=context.settings,
+        options=order_options(context.settings),
+    )
+
+
+def open_ordering(context: SyncContext) -> Ordering:
+    """What a worker does with orders."""
+    orders = open_order_context(context)
+    return Ordering(place=partial(run_claim, orders), preview=partial(answer_preview, orders))
 
 
 def refuse_other_tenant(context: SyncContext) -> None:

@@ -49,10 +49,15 @@ class Turn:
     order_id: str
     #: Calls made to Zuora in this turn.
     calls: int = 0
-    #: Zuora's answers to the steps that have happened, by the step's name.
-    answers: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: The steps that have happened, as they were sent, with Zuora's answers.
+    done: list[tuple[Step, Mapping[str, Any]]] = field(default_factory=list)
     #: The trouble of the tenant that the latest call met.
     trouble: TenantError | None = None
+
+    @property
+    def answers(self) -> Mapping[str, Mapping[str, Any]]:
+        """Zuora's answers by the name of the step."""
+        return {step.name: answer for step, answer in self.done}
 
     def hear(self, method: str, path: str, *, body: str | None = None, key: str | None = None) -> Answer:
         """Make one call. A tenant's error is an answer too, and is kept in `trouble`."""
@@ -74,17 +79,17 @@ def carry_out(turn: Turn, step: Step) -> Next:
     row = _latest_call(turn, step)
     if row is None or row.state == StepState.AGAIN:
         return _send(turn, step)
+    ready = complete(step, turn.answers)
+    assert ready is not None  # noqa: S101 - it was complete when it was sent
     problem = Problem(field="", code=ProblemCode.ZUORA, message=row.error or "Zuora refused.")
     match row.state:
         case StepState.ANSWERED:
-            turn.answers[step.name] = answer_of(row)
-            return Done(answer=turn.answers[step.name])
+            turn.done.append((ready, answer_of(row)))
+            return Done(answer=answer_of(row))
         case StepState.SKIPPED:
             return Skipped(problem=problem)
         case StepState.REFUSED:
             return Refused(problem=problem)
-    ready = complete(step, turn.answers)
-    assert ready is not None  # noqa: S101 - it was complete when it was sent
     return _resolve(turn, ready, row)
 
 
@@ -153,7 +158,7 @@ def _settle(turn: Turn, step: Step, row: OrderStepRow, following: Next) -> Next:
             error=problem.message if problem else None,
         )
     if answer is not None:
-        turn.answers[step.name] = answer
+        turn.done.append((step, answer))
     return following
 
 

@@ -6,12 +6,13 @@ Zuora, both for one lease. A worker that dies is simply late: the lease runs out
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlmodel import col, select
 
+from sync_service.commerce.order import Problem, ProblemCode
 from sync_service.errors import BusyError, LeaseLost
 from sync_service.queue.limit import Share, StoryLease, take_story_lease
 from sync_service.store.engine import Database, Session
@@ -19,10 +20,14 @@ from sync_service.store.tables import AskRow
 
 #: What a sync of a key would change.
 PLAN = "plan"
+#: What an order would cost and when; the order is the question.
+ORDER = "order"
 #: An answer is computed within 60 s; what is not there by then is another's.
 LEASE_MS = 90_000
 #: Questions of one person that wait at the same time; more are refused.
 MOST_OPEN = 5
+#: The same for an API client, which asks for many people.
+MOST_OPEN_OF_A_CLIENT = 50
 #: More workers than this one question may end without an answer.
 MOST_ATTEMPTS = 3
 #: Nobody looks at an answer that old.
@@ -35,7 +40,7 @@ _TAKE = """
 UPDATE ask SET token = token + 1, lease_until = {now} + :lease
 WHERE id = (SELECT id FROM ask WHERE answered_at IS NULL AND (lease_until IS NULL OR lease_until <= {now})
             ORDER BY id LIMIT 1 {lock})
-RETURNING id, what, key, token
+RETURNING id, what, key, question, token
 """
 _FORGET = "DELETE FROM ask WHERE asked_at < {now} - :keep"
 
@@ -53,25 +58,29 @@ class Taken:
     id: int
     what: str
     key: str
+    question: str | None
     #: The fence, and how many workers have had it.
     token: int
     #: The worker's place among those who call Zuora.
     place: StoryLease
 
 
-def leave(session: Session, what: str, key: str, actor: str) -> int:
+def leave(
+    session: Session, what: str, key: str, actor: str, *, question: str | None = None, most: int = MOST_OPEN
+) -> int:
     """Ask, durable with the caller's transaction; returns the question's id.
 
-    The same question of the same person that still waits is not asked twice. Raises TooManyAsked.
+    The same question of the same person that still waits is not asked twice; `most` may wait at the same time.
+    Raises TooManyAsked.
     """
     theirs = select(AskRow).where(AskRow.actor == actor, col(AskRow.answered_at).is_(None))
     waiting = session.exec(theirs.order_by(col(AskRow.id))).all()
     for each in waiting:
-        if (each.what, each.key) == (what, key) and each.id is not None:
+        if (each.what, each.key, each.question) == (what, key, question) and each.id is not None:
             return each.id
-    if len(waiting) >= MOST_OPEN:
+    if len(waiting) >= most:
         raise TooManyAsked
-    row = AskRow(what=what, key=key, actor=actor, asked_at=session.now())
+    row = AskRow(what=what, key=key, question=question, actor=actor, asked_at=session.now())
     session.add(row)
     session.flush()
     assert row.id is not None  # noqa: S101 - the database gave it
@@ -97,7 +106,7 @@ def take(database: Database, share: Share, *, lease_ms: int = LEASE_MS) -> Taken
     if row is None:
         place.give_back()
         return None
-    taken = Taken(row.id, row.what, row.key, row.token, place)
+    taken = Taken(row.id, row.what, row.key, row.question, row.token, place)
     if taken.token > MOST_ATTEMPTS:
         refuse(
             database, taken, f"{MOST_ATTEMPTS} workers ended without an answer: look at the worker's log.", "crashed"
@@ -105,6 +114,23 @@ def take(database: Database, share: Share, *, lease_ms: int = LEASE_MS) -> Taken
         place.give_back()
         return None
     return taken
+
+
+def refusal_as_json(problems: Sequence[Problem]) -> dict[str, Any]:
+    """The answer that an order cannot be placed, for whoever asked what it would cost."""
+    return {"problems": [asdict(problem) for problem in problems]}
+
+
+def refusal_of(answer: Mapping[str, Any]) -> list[Problem]:
+    """What `refusal_as_json` said; empty where the answer is none."""
+    found = answer.get("problems") or ()
+    return [Problem(**{**each, "code": ProblemCode(each["code"])}) for each in found]
+
+
+def read_answer(session: Session, ask_id: int) -> AskRow | None:
+    """The question once it is answered."""
+    row = session.get(AskRow, ask_id)
+    return row if row is not None and row.answered_at is not None else None
 
 
 def answer(database: Database, taken: Taken, found: Mapping[str, Any]) -> None:

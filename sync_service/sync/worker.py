@@ -8,8 +8,10 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,7 +21,7 @@ from sync_service.errors import LeaseLost, TenantError, WrongTenant
 from sync_service.log import logger
 from sync_service.queue import previews as asks
 from sync_service.queue.limit import remember_tenant
-from sync_service.queue.requests import Claim, claim, release
+from sync_service.queue.requests import Claim, Kind, claim, release
 from sync_service.sync.previews import answer_ask
 from sync_service.sync.run import run_claim
 from sync_service.sync.story import SyncContext
@@ -39,12 +41,23 @@ GIVE_BACK_SECONDS = 8.0
 _LOCK_TIMEOUT_MS = 2_000
 
 
+@dataclass(frozen=True)
+class Ordering:
+    """What a worker does with orders."""
+
+    #: Places the oldest order of a lane, and returns the calls that it made to Zuora.
+    place: Callable[[Claim], int]
+    #: Answers what an order would cost.
+    preview: Callable[[asks.Taken], None]
+
+
 class Worker:
     """Runs claims on a bounded pool of threads until told to stop."""
 
-    def __init__(self, context: SyncContext, threads: int) -> None:
+    def __init__(self, context: SyncContext, threads: int, ordering: Ordering) -> None:
         self.context = context
         self.threads = threads
+        self._ordering = ordering
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._running: dict[Future[int], Claim] = {}
@@ -126,11 +139,15 @@ class Worker:
             raise
         previews = SharedPreviews()
         for each in claims:
-            when_read = partial(self._let_others_call, each)
-            future = pool.submit(run_claim, self.context, each, previews, when_read=when_read)
+            future = pool.submit(self._run, each, previews)
             self._running[future] = each
             future.add_done_callback(partial(self._note_end, each))
         return answers
+
+    def _run(self, each: Claim, previews: SharedPreviews) -> int:
+        if each.kind is Kind.ORDER:
+            return self._ordering.place(each)
+        return run_claim(self.context, each, previews, when_read=partial(self._let_others_call, each))
 
     def _answer_one(self, pool: ThreadPoolExecutor) -> bool:
         """Take up what a person asks, before anything else but not in every thread; whether there was something."""
@@ -146,7 +163,10 @@ class Worker:
         taken = asks.take(self.context.database, self.context.share)
         if taken is None:
             return False
-        future = pool.submit(answer_ask, self.context, taken)
+        if taken.what == asks.ORDER:
+            future = pool.submit(self._ordering.preview, taken)
+        else:
+            future = pool.submit(answer_ask, self.context, taken)
         self._answering[future] = taken
         future.add_done_callback(lambda _: self._wake.set())
         return True

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sync_service.cli.main import main
+from sync_service.cli.wiring import open_ordering
 from sync_service.queue.held import ALWAYS_ALLOWED
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.store.engine import Database
@@ -44,7 +45,7 @@ class Company:
 
     def work(self) -> None:
         """Three workers of four threads take all that waits."""
-        at_once([lambda: Worker(self.world.context, 4).run_until_idle()] * 3)
+        at_once([lambda: Worker(self.world.context, 4, open_ordering(self.world.context)).run_until_idle()] * 3)
 
     def ask_for_all(self) -> None:
         """Callouts name every number once more, and everything is read."""

@@ -8,6 +8,7 @@ from threading import Thread
 import pytest
 
 from sync_service.access.users import Role
+from sync_service.cli.wiring import open_ordering
 from sync_service.queue.history import read_causes
 from sync_service.store.engine import Database
 from sync_service.sync.worker import Worker
@@ -75,7 +76,7 @@ def test_asked_for_in_three_ways_before_anybody_works_it_is_one_run_that_names_t
     crowd.change(LATE)
 
     at_once([crowd.world.sweep, crowd.call, crowd.press])
-    at_once([lambda: Worker(crowd.world.context, 4).run_until_idle()] * 3)
+    at_once([lambda: Worker(crowd.world.context, 4, open_ordering(crowd.world.context)).run_until_idle()] * 3)
 
     crowd.assert_applied_once()
     for number in NUMBERS:
@@ -92,7 +93,7 @@ def test_asked_for_in_three_ways_before_anybody_works_it_is_one_run_that_names_t
 
 
 def test_asked_for_while_workers_are_at_it_it_is_applied_once_and_every_request_is_served(crowd: Crowd) -> None:
-    workers = [Worker(crowd.world.context, 4) for _ in range(3)]
+    workers = [Worker(crowd.world.context, 4, open_ordering(crowd.world.context)) for _ in range(3)]
     threads = [Thread(target=worker.run) for worker in workers]
     for thread in threads:
         thread.start()

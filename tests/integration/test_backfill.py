@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sync_service.cli.main import main
+from sync_service.cli.wiring import open_ordering
 from sync_service.errors import BusyError, NotFoundInZuora
 from sync_service.jobs.backfill.ledger import Failure
 from sync_service.jobs.backfill.sources import AccountKeys, FileKeys, ListingRefused, Source, TenantKeys
@@ -70,7 +71,7 @@ def file_of(*lines: str) -> FileKeys:
 @contextmanager
 def working(world: World) -> Iterator[None]:
     """A worker is at work meanwhile."""
-    worker = Worker(world.context, 4)
+    worker = Worker(world.context, 4, open_ordering(world.context))
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:

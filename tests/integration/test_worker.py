@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from sync_service.cli.wiring import open_ordering
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.store.engine import Database
 from sync_service.subscription.zuora import Trigger
@@ -18,7 +19,7 @@ from tests.sweep_world import World, open_world
 
 @contextmanager
 def working(world: World, threads: int) -> Iterator[None]:
-    worker = Worker(world.context, threads)
+    worker = Worker(world.context, threads, open_ordering(world.context))
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:

@@ -1,0 +1,253 @@
+"""`orders`: what Limio's orders became, and orders placed or previewed from a file."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Sequence
+from typing import Any, NoReturn, TextIO
+
+import click
+
+from sync_service.cli.output import fail, iso, moment, print_json, print_table, project, say, shorten, with_json
+from sync_service.cli.wiring import open_context, open_database, open_order_context, read_settings
+from sync_service.commerce.exact import read_json
+from sync_service.commerce.order import CannotBePlacedError, Order, Refusal
+from sync_service.commerce.payload import read_order
+from sync_service.commerce.steps import Choice
+from sync_service.ordering.context import OrderContext
+from sync_service.ordering.placing import run_claim
+from sync_service.ordering.previews import preview_order
+from sync_service.queue.limit import hold_story_lease
+from sync_service.queue.order_steps import read_steps
+from sync_service.queue.orders import OrderState, decide, find_work, hurry, list_work
+from sync_service.queue.requests import Kind, claim_one
+from sync_service.queue.submission import Asked, take_order
+from sync_service.store.engine import Session
+from sync_service.store.tables import OrderStepRow, OrderWorkRow
+
+#: How long `submit` waits for the outcome, in seconds.
+PATIENCE_SECONDS = 180.0
+#: Orders of one subscription that `why` shows.
+MAX_ORDERS = 20
+_ORDER = (
+    *("order_id", "number", "order_type", "state", "subscription_number", "external_id", "client", "submitted_at"),
+    *("ended_at", "error_code", "error", "choices", "notes"),
+)
+_ORDER_TIMES = ("submitted_at", "ended_at")
+_CALL = ("n", "name", "method", "path", "state", "sends", "sent_at", "answered_at", "idempotency_key", "error")
+_CALL_TIMES = ("sent_at", "answered_at")
+_limit = click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+_file = click.argument("file", type=click.File("r"))
+
+
+@click.group()
+def orders() -> None:
+    """Limio's orders on their way into Zuora."""
+
+
+@orders.command("list")
+@click.option("--state", "states", multiple=True, type=click.Choice([each.value for each in OrderState]))
+@_limit
+@with_json
+def orders_list(states: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """The latest orders, newest first; with --state only those that stand there."""
+    database = open_database(read_settings())
+    with database.reading() as session:
+        rows = list_work(session, limit=limit, states=[OrderState(state) for state in states])
+    if as_json:
+        print_json([order_as_json(row) for row in rows])
+        return
+    if not rows:
+        click.echo("There is no such order.")
+        return
+    print_table(
+        ("submitted", "number", "type", "state", "subscription", "reason"),
+        [
+            (
+                moment(row.submitted_at),
+                row.number,
+                row.order_type,
+                row.state,
+                shorten(row.subscription_number or "-"),
+                row.error or "",
+            )
+            for row in rows
+        ],
+        whole=1,
+    )
+
+
+@orders.command("show")
+@click.argument("key")
+@with_json
+def orders_show(key: str, as_json: bool) -> None:
+    """Everything known of the order KEY, an id or a number: its calls to Zuora with bodies and answers."""
+    database = open_database(read_settings())
+    with database.reading() as session:
+        row = _find(session, key)
+        calls = read_steps(session, row.order_id)
+    if as_json:
+        print_json({**order_as_json(row), "calls": [_call_as_json(call) for call in calls]})
+        return
+    click.echo("\n".join([show_order(row), *(line for call in calls for line in _call_lines(call))]))
+
+
+@orders.command("retry")
+@click.argument("key")
+@click.option(
+    "--count-as-done", "choice", flag_value=Choice.COUNT_AS_DONE.value, help="The step has happened in Zuora: go on."
+)
+@click.option("--give-up", "choice", flag_value=Choice.FAIL.value, help="Undo what can be undone, and fail the order.")
+@with_json
+def orders_retry(key: str, choice: str | None, as_json: bool) -> None:
+    """Try the order KEY again now: one that waits, or one that is held for a decision."""
+    database = open_database(read_settings())
+    with database.transaction() as session:
+        row = _find(session, key)
+        if row.state in (OrderState.SUBMITTED, OrderState.WAITING, OrderState.RUNNING) and choice is None:
+            hurry(session, row, actor=getpass.getuser())
+        else:
+            decide(session, row, Choice(choice or Choice.RETRY), actor=getpass.getuser())
+    text = f"The order {row.number} goes on."
+    say(text, {"order_id": row.order_id, "decision": choice or Choice.RETRY.value}, as_json=as_json)
+
+
+@orders.command("submit")
+@_file
+@with_json
+def orders_submit(file: TextIO, as_json: bool) -> None:
+    """Place the order in FILE (JSON as for `POST /api/order`, or -) as a person, and wait for its end."""
+    settings = read_settings()
+    context = open_order_context(open_context(settings))
+    text = file.read()
+    order = _read(context, text)
+    asked = Asked(client=f"cli {getpass.getuser()}", key=None, body=text.encode())
+    try:
+        accepted = take_order(context.database, settings, context.options, order, asked, client=getpass.getuser())
+    except CannotBePlacedError as refusal:
+        _refuse(Refusal(problems=refusal.problems))
+    row = _place_now(context, accepted.order_id)
+    say(show_order(row), order_as_json(row), as_json=as_json)
+    if row.state != OrderState.COMPLETE:
+        raise SystemExit(1)
+
+
+@orders.command("preview")
+@_file
+@with_json
+def orders_preview(file: TextIO, as_json: bool) -> None:
+    """What the order in FILE would cost and when, asked of Zuora; nothing is stored or placed."""
+    context = open_order_context(open_context(read_settings()))
+    order = _read(context, file.read())
+    with hold_story_lease(context.database, "order preview", context.share, wait_seconds=10, probe=True) as lease:
+        reading = context.zuora.reading()
+        try:
+            found = preview_order(context, order, reading)
+        except CannotBePlacedError as refusal:
+            _refuse(Refusal(problems=refusal.problems))
+        finally:
+            lease.calls = reading.calls
+    if as_json:
+        print_json(found)
+        return
+    if not found["schedule"]:
+        click.echo("Nothing would be charged.")
+        return
+    print_table(
+        ("on", "amount", "for"),
+        [
+            (
+                each["data"]["date"][:10],
+                f"{each['data']['amount']} {each['data']['currency']}",
+                each["data"]["description"],
+            )
+            for each in found["schedule"]
+        ],
+    )
+
+
+def order_as_json(row: OrderWorkRow) -> dict[str, Any]:
+    """An order as JSON."""
+    return project(row, _ORDER, times=_ORDER_TIMES)
+
+
+def show_order(row: OrderWorkRow) -> str:
+    """One order: what it is, where it stands and why."""
+    head = f"{moment(row.submitted_at)}  {row.number}  {row.order_type}  {row.state}"
+    who = f"  {row.order_id}, by {row.client or 'unknown'}"
+    lines = [head, who + (f", subscription {row.subscription_number}" if row.subscription_number else "")]
+    if row.error:
+        lines.append(f"  {row.error_code}: {row.error}")
+    if row.choices:
+        lines.append(f"  a person decides: {', '.join(_CHOICES[Choice(choice)] for choice in row.choices)}")
+    return "\n".join([*lines, *(f"  note: {note}" for note in row.notes)])
+
+
+def show_orders(rows: Sequence[OrderWorkRow]) -> list[str]:
+    """The orders of one subscription, under a heading; nothing where there are none."""
+    return ["Orders:", *(f"  {line}" for row in rows for line in show_order(row).splitlines())] if rows else []
+
+
+_CHOICES = {
+    Choice.RETRY: "`orders retry` runs the step again",
+    Choice.COUNT_AS_DONE: "`--count-as-done` goes on as if Zuora had answered",
+    Choice.FAIL: "`--give-up` fails the order",
+}
+
+
+def _find(session: Session, key: str) -> OrderWorkRow:
+    row = find_work(session, key)
+    if row is None:
+        fail(f"There is no order {key}.")
+    return row
+
+
+def _read(context: OrderContext, text: str) -> Order:
+    try:
+        payload = read_json(text)
+    except ValueError:
+        fail("The file holds no JSON.")
+    order = read_order(payload, context.options.zone, may_refund=True)
+    if isinstance(order, Refusal):
+        _refuse(order)
+    return order
+
+
+def _refuse(refusal: Refusal) -> NoReturn:
+    fail("The order cannot be placed:\n" + "\n".join(_problem_line(problem) for problem in refusal.problems))
+
+
+def _problem_line(problem: Any) -> str:
+    return f"  {problem.field}: {problem.message}" if problem.field else f"  {problem.message}"
+
+
+def _place_now(context: OrderContext, order_id: str) -> OrderWorkRow:
+    """Place it here under the queue's lease, or wait for the worker that was faster."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        with context.database.reading() as session:
+            row = _find(session, order_id)
+        if row.ended_at is not None or time.monotonic() > deadline:
+            return row
+        claimed = claim_one(context.database, Kind.ORDER, row.lane, context.share)
+        if claimed is not None:
+            run_claim(context, claimed)
+        else:
+            time.sleep(0.2)
+
+
+def _call_as_json(call: OrderStepRow) -> dict[str, Any]:
+    shape = project(call, _CALL, times=_CALL_TIMES)
+    return {
+        **shape,
+        "request": call.body and read_json(call.body),
+        "answer": call.answer and read_json(call.answer),
+    }
+
+
+def _call_lines(call: OrderStepRow) -> list[str]:
+    took = f"{call.answered_at - call.sent_at} ms" if call.answered_at is not None else "no answer"
+    lines = [f"  {iso(call.sent_at)}  {call.name}: {call.method} {call.path}  {call.state}, {took}, sent {call.sends}x"]
+    lines += [f"    {label} {text}" for label, text in (("request", call.body), ("answer", call.answer)) if text]
+    return lines + ([f"    {call.error}"] if call.error else [])

@@ -1,0 +1,154 @@
+"""How a turn of an order ends: in one transaction that begins with the fence, everything or nothing.
+
+Limio's objects, the order's state, the record of what was called, the webhooks, and the wish that what Zuora can tell
+(terms, schedule, status) be synced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sync_service.commerce.case import Case
+from sync_service.commerce.completion import completed, failed
+from sync_service.commerce.effects import Create, Effect
+from sync_service.commerce.order import Problem
+from sync_service.commerce.steps import Choice
+from sync_service.ordering.calls import Turn
+from sync_service.ordering.meeting import order_of
+from sync_service.queue.order_steps import StepState, answer_of, read_steps
+from sync_service.queue.orders import OrderState, end_turn, read_names
+from sync_service.queue.outbox import WebhookType, announce
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue
+from sync_service.queue.submission import announce_written, read_case
+from sync_service.store.effects import Written, apply_effects
+from sync_service.store.engine import Session
+from sync_service.store.objects import read_object
+from sync_service.store.tables import OrderStepRow, OrderWorkRow, SubscriptionRow
+from sync_service.subscription.limio.documents import timestamp_of
+from sync_service.subscription.zuora import Trigger
+
+#: What Limio calls the part of an order's processing that talks to Zuora ("Order orchestration framework").
+_PLUGIN = "zuora"
+
+
+def complete_order(turn: Turn, notes: Sequence[Problem]) -> None:
+    """Every step has happened. Raises LeaseLost, and ConflictInStore where an object went away meanwhile."""
+    with turn.context.database.transaction() as session:
+        work = end_turn(
+            session, turn.claim, turn.order_id, OrderState.COMPLETE, notes=[problem.message for problem in notes]
+        )
+        case = _read_case(turn, session, work)
+        at = timestamp_of(work.ended_at or 0)
+        effects = completed(case.order, case.state.store, case.catalog, turn.done, at=at, today=case.today)
+        announce_written(session, _apply(session, work, effects))
+        _record_process(session, work, "complete", notes)
+        if notes:
+            _announce_error(session, work, notes)
+        _want_syncs(session, work)
+
+
+def fail_order(turn: Turn, problem: Problem) -> None:
+    """It was refused for good, and nothing of it is left in Zuora. Raises as `complete_order` does."""
+    with turn.context.database.transaction() as session:
+        work = end_turn(
+            session,
+            turn.claim,
+            turn.order_id,
+            OrderState.FAILED,
+            error_code=problem.code,
+            error=problem.message,
+        )
+        case = _read_case(turn, session, work)
+        announce_written(session, _apply(session, work, failed(case.order, case.state.store)))
+        _record_process(session, work, "failed", [problem])
+        _announce_error(session, work, [problem])
+        if turn.done:
+            _want_syncs(session, work)
+
+
+def hold_order(turn: Turn, problem: Problem, choices: Sequence[Choice]) -> None:
+    """Only a person can decide; the lane goes on meanwhile. Raises LeaseLost."""
+    with turn.context.database.transaction() as session:
+        work = end_turn(
+            session,
+            turn.claim,
+            turn.order_id,
+            OrderState.HELD,
+            error_code=problem.code,
+            error=problem.message,
+            choices=choices,
+        )
+        _record_process(session, work, "held", [problem])
+
+
+def _read_case(turn: Turn, session: Session, work: OrderWorkRow) -> Case:
+    today = turn.context.settings.day_at(work.ended_at or 0)
+    return read_case(session, order_of(turn.context, work), turn.context.options, today, lock=True)
+
+
+def _apply(session: Session, work: OrderWorkRow, effects: Iterable[Effect]) -> list[Written]:
+    names = read_names(work)
+    return apply_effects(session, effects, at=work.ended_at or 0, owner=names.owner, customer=names.customer)
+
+
+def _want_syncs(session: Session, work: OrderWorkRow) -> None:
+    """Of all numbers that the order has touched; what a renewal did not need was only named."""
+    made = (each for each in read_names(work).subscriptions if session.get(SubscriptionRow, each.id) is not None)
+    numbers = {work.subscription_number, *(each.reference for each in made)}
+    cause = Cause(Trigger.ORDER, work.number)
+    for number in sorted(filter(None, numbers)):
+        enqueue(session, Kind.SUBSCRIPTION, number, cause, priority=Priority.EVENT, full=True)
+
+
+def _record_process(session: Session, work: OrderWorkRow, status: str, problems: Sequence[Problem]) -> None:
+    """Limio's process event: which calls were made, with bodies and times, and what went wrong."""
+    calls = read_steps(session, work.order_id)
+    at = work.ended_at or 0
+    document = {
+        "status": status,
+        "data": {
+            "order": work.order_id,
+            "plugins": [
+                {
+                    "name": _PLUGIN,
+                    "critical": True,
+                    "status": status,
+                    "started": timestamp_of(calls[0].sent_at if calls else at),
+                    "finished": timestamp_of(at),
+                }
+            ],
+            "callouts": [_callout(call) for call in calls],
+            "errors": [_error(problem) for problem in problems],
+        },
+    }
+    names = read_names(work)
+    subscription = names.subscriptions[0].id if names.subscriptions else None
+    effect = Create(record_type="process", document=document, subscription_id=subscription)
+    apply_effects(session, [effect], at=at, owner=names.owner, customer=names.customer)
+
+
+def _callout(call: OrderStepRow) -> Mapping[str, Any]:
+    return {
+        "at": timestamp_of(call.sent_at),
+        "step": call.name,
+        "method": call.method,
+        "endpoint": call.path,
+        "ms": None if call.answered_at is None else call.answered_at - call.sent_at,
+        "sends": call.sends,
+        "status": "refused" if call.state in (StepState.AGAIN, StepState.SKIPPED) else call.state,
+        "request": call.body,
+        "response": answer_of(call) if call.answer else None,
+        "error": call.error,
+    }
+
+
+def _announce_error(session: Session, work: OrderWorkRow, problems: Sequence[Problem]) -> None:
+    """Limio's Error webhook: the only signal that what was announced at submission did not come true."""
+    order = read_object(session, "order", work.order_id)
+    body = {"order": order, "errors": [_error(problem) for problem in problems]}
+    announce(session, WebhookType.ERROR, work.order_id, body)
+
+
+def _error(problem: Problem) -> Mapping[str, str]:
+    return {"plugin": _PLUGIN, "code": problem.code, "message": problem.message}

@@ -1,0 +1,118 @@
+"""What an order would cost, asked of Zuora with the bodies that would place it; nothing is placed or stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from sync_service.commerce.case import Case
+from sync_service.commerce.cost import cost_of_memos, question_of, schedule_of
+from sync_service.commerce.exact import read_json, write_json
+from sync_service.commerce.journeys import journeys
+from sync_service.commerce.order import CannotBePlacedError, Order, Refusal
+from sync_service.commerce.payload import read_order
+from sync_service.commerce.steps import Heard
+from sync_service.errors import (
+    LeaseLost,
+    PayloadInvalid,
+    RequestRefused,
+    SyncServiceError,
+    TenantError,
+    ZuoraUnavailable,
+)
+from sync_service.log import logger
+from sync_service.ordering.context import OrderContext
+from sync_service.ordering.meeting import meet
+from sync_service.queue import previews as asks
+from sync_service.queue.limit import note_success, note_tenant_error
+from sync_service.queue.submission import check_order, name_order
+from sync_service.zuora.client import Reading
+from sync_service.zuora.ordering import hear
+
+#: The time for everything that a preview asks of Zuora, in seconds.
+PREVIEW_SECONDS = 60.0
+
+
+def preview_order(context: OrderContext, order: Order, reading: Reading) -> dict[str, Any]:
+    """Zuora's preview, and the schedule that Limio would show of it.
+
+    Raises CannotBePlacedError where the order would be refused, RequestRefused where Zuora refuses the preview, and
+    what `Reading.call` raises.
+    """
+    with context.database.reading() as session:
+        case = check_order(session, order, context.options, context.settings)
+    case = meet(replace(case, order=replace(order, names=name_order(case, "order-preview"))), reading)
+    plan = journeys(case.order, case.state, case.catalog, case.options, case.today)
+    if isinstance(plan, Refusal):
+        raise CannotBePlacedError(*plan.problems)
+    question = question_of(plan, case.today)
+    if isinstance(question, Refusal):
+        raise CannotBePlacedError(*question.problems)
+    if question is None:
+        return _shown({}, cost_of_memos(plan))
+    answer = hear(reading, question.method, question.path, body=question.body_text)
+    if answer.heard is Heard.SILENCE or answer.body is None:
+        if answer.heard in (Heard.SILENCE, Heard.LOCKED):
+            raise ZuoraUnavailable(answer.message)
+        raise RequestRefused(f"[{answer.code}] {answer.message}" if answer.code else answer.message)
+    return _shown(answer.body, schedule_of(answer.body, _currency(case)))
+
+
+def answer_preview(context: OrderContext, taken: asks.Taken) -> None:
+    """Answer a question of the web side, and give its place back. Raises nothing that belongs to the question.
+
+    Where the database is away the lease runs out, and another worker answers.
+    """
+    reading = context.zuora.reading(PREVIEW_SECONDS)
+    try:
+        _answer(context, taken, reading)
+        logger().info("order_preview_answered", ask=taken.id, calls=reading.calls)
+    except (LeaseLost, SQLAlchemyError) as error:
+        logger().warning("order_preview_lost", ask=taken.id, error=type(error).__name__)
+    finally:
+        taken.place.calls = reading.calls
+        taken.place.give_back()
+
+
+def _answer(context: OrderContext, taken: asks.Taken, reading: Reading) -> None:
+    try:
+        found = preview_order(context, _asked_order(context, taken), reading)
+    except CannotBePlacedError as refusal:
+        asks.answer(context.database, taken, asks.refusal_as_json(refusal.problems))
+    except TenantError as error:
+        note_tenant_error(context.database, error, context.share)
+        asks.refuse(context.database, taken, str(error), error.code)
+    except SyncServiceError as error:
+        asks.refuse(context.database, taken, str(error), error.code)
+    except Exception as error:
+        logger().exception("order_preview_crashed", ask=taken.id)
+        asks.refuse(context.database, taken, f"The preview crashed: {type(error).__name__}.", "crashed")
+    else:
+        asks.answer(context.database, taken, found)
+        note_success(context.database, context.share)
+
+
+def _asked_order(context: OrderContext, taken: asks.Taken) -> Order:
+    question = read_json(taken.question or "{}")
+    order = read_order(question.get("order"), context.options.zone, may_refund=bool(question.get("may_refund")))
+    if isinstance(order, Refusal):
+        raise PayloadInvalid("The order cannot be read.")
+    return order
+
+
+def _currency(case: Case) -> str | None:
+    """The account's where there is one, else the offer's."""
+    try:
+        return case.account.currency
+    except CannotBePlacedError:
+        return case.offer().currency
+
+
+def _shown(answer: Mapping[str, Any], schedule: list[dict[str, Any]]) -> dict[str, Any]:
+    """In Limio's form; Zuora's exact numbers become those of JSON."""
+    plain = json.loads(write_json(answer))
+    return {"preview": {"success": True, "previewResult": plain.get("previewResult", {})}, "schedule": schedule}

@@ -1,0 +1,288 @@
+"""Orders from the door to their end: durable when they are answered, placed once, written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from threading import Thread
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from sync_service.access.clients import ORDER_PREVIEW_SCOPE, ORDER_SCOPE
+from sync_service.ordering.context import OrderContext
+from sync_service.ordering.placing import run_claim
+from sync_service.ordering.previews import answer_preview
+from sync_service.store.engine import Database
+from sync_service.store.tables import (
+    EventRow,
+    OrderRow,
+    OrderStepRow,
+    OrderWorkRow,
+    ProcessRow,
+    SyncRequestRow,
+    WebhookDeliveryRow,
+    WebhookEndpointRow,
+)
+from sync_service.sync.story import SyncContext
+from sync_service.sync.worker import Ordering, Worker
+from tests.integration.web.conftest import Web, build
+from tests.order_world import (
+    Zuora,
+    answer_reads,
+    cancel,
+    hold_subscription,
+    order_context,
+    refused,
+    running_zuora,
+    work_on_orders,
+)
+
+CANCELLED = (200, {"success": True, "orderNumber": "?", "accountNumber": "A00000007", "status": "Completed"})
+
+
+@dataclass
+class Shop:
+    """A client that orders, our service, and Zuora behind it."""
+
+    web: Web
+    context: OrderContext
+    zuora: Zuora
+    token: dict[str, str]
+
+    @property
+    def database(self) -> Database:
+        return self.web.database
+
+    def order(self, payload: dict[str, Any], **headers: str) -> TestResponse:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.web.client.post("/api/order", json=payload, headers={**self.token, **named})
+
+    def work(self) -> None:
+        work_on_orders(self.context)
+
+    def the_order(self) -> OrderWorkRow:
+        (row,) = self.web.rows(OrderWorkRow)
+        return row
+
+
+@pytest.fixture
+def shop(database: Database) -> Iterator[Shop]:
+    yield from open_shop(database)
+
+
+@pytest.fixture
+def sqlite_shop(sqlite_database: Database) -> Iterator[Shop]:
+    yield from open_shop(sqlite_database)
+
+
+def open_shop(database: Database) -> Iterator[Shop]:
+    web = build(database)
+    hold_subscription(database)
+    with running_zuora() as zuora, order_context(database, zuora) as context:
+        yield Shop(web, context, zuora, web.token(ORDER_SCOPE, name="shop"))
+
+
+def test_an_accepted_order_is_durable_and_answered_as_submitted(shop: Shop) -> None:
+    answer = shop.order(cancel(external_id="EXT-1"))
+
+    assert answer.status_code == 200, answer.json
+    work = shop.the_order()
+    assert answer.json == {
+        "id": work.order_id,
+        "order_reference": work.number,
+        "status": "submitted",
+        "external_id": "EXT-1",
+        "subscriptionReference": "39IEQEBLLT60",
+        "owner": "id-ada",
+    }
+    (order,) = shop.web.rows(OrderRow)
+    assert (order.id, order.status, order.reference) == (work.order_id, "submitted", work.number)
+    (event,) = shop.web.rows(EventRow)
+    assert event.document["data"]["type"] == "order.cancel_subscription"
+    assert not shop.zuora.calls
+
+
+def test_an_order_is_placed_once_and_ends_with_everything_written_and_the_number_to_be_synced(shop: Shop) -> None:
+    answer_reads(shop.zuora)
+    shop.zuora.will_say("POST", "/v1/orders", CANCELLED)
+    shop.order(cancel())
+
+    shop.work()
+
+    work = shop.the_order()
+    assert (work.state, work.error) == ("complete", None)
+    (sent,) = shop.zuora.asked("POST")
+    assert sent.json["orderNumber"] == work.number
+    assert sent.json["subscriptions"][0]["orderActions"][0]["cancelSubscription"] == {
+        "cancellationPolicy": "SpecificDate",
+        "cancellationEffectiveDate": "2098-01-01",
+    }
+    (order,) = shop.web.rows(OrderRow)
+    assert order.status == "complete"
+    (process,) = shop.web.rows(ProcessRow)
+    assert process.document["status"] == "complete"
+    assert [each["endpoint"] for each in process.document["data"]["callouts"]] == ["/v1/orders"]
+    lane, number = sorted(shop.web.rows(SyncRequestRow), key=lambda row: row.kind)
+    assert (lane.kind, lane.due_at) == ("order", None)
+    assert (number.kind, number.key, number.full) == ("subscription", "39IEQEBLLT60", 1)
+    assert number.due_at is not None
+
+
+def test_an_order_that_zuora_refuses_fails_in_zuoras_words_and_tells_the_error_webhook(shop: Shop) -> None:
+    answer_reads(shop.zuora)
+    shop.zuora.will_say("POST", "/v1/orders", refused(53100020, "The cancel date is wrong."))
+    with shop.database.transaction() as session:
+        session.add(WebhookEndpointRow(id="ep_1", url="https://example.com", created_at=1))
+    shop.order(cancel())
+
+    shop.work()
+
+    work = shop.the_order()
+    assert (work.state, work.error) == ("failed", "[53100020] The cancel date is wrong.")
+    assert shop.web.rows(OrderRow)[0].status == "failed"
+    types = [row.type for row in sorted(shop.web.rows(WebhookDeliveryRow), key=lambda row: row.id)]
+    assert types == ["Subscription Cancellation", "Error"]
+
+
+def test_orders_of_one_subscription_are_placed_one_after_another_each_on_a_fresh_read(sqlite_shop: Shop) -> None:
+    answer_reads(sqlite_shop.zuora)
+    sqlite_shop.zuora.will_say("POST", "/v1/orders", CANCELLED, CANCELLED)
+    sqlite_shop.order(cancel(external_id="first"))
+    sqlite_shop.order(cancel("2097-01-01", external_id="second"))
+
+    sqlite_shop.work()
+
+    made = [call.json["orderNumber"] for call in sqlite_shop.zuora.asked("POST")]
+    by_external_id = {row.external_id: row.number for row in sqlite_shop.web.rows(OrderWorkRow)}
+    assert made == [by_external_id["first"], by_external_id["second"]]
+    assert [call.method for call in sqlite_shop.zuora.calls] == ["GET", "GET", "POST", "GET", "GET", "POST"]
+
+
+def test_what_the_reads_meet_is_waited_for(sqlite_shop: Shop) -> None:
+    sqlite_shop.zuora.will_say("GET", "/v1/subscriptions/39IEQEBLLT60?charge-detail=all-segments", refused(70, "", 429))
+    answer_reads(sqlite_shop.zuora)
+    sqlite_shop.zuora.will_say("POST", "/v1/orders", CANCELLED)
+    sqlite_shop.order(cancel())
+
+    sqlite_shop.work()
+
+    assert sqlite_shop.the_order().state == "complete"
+
+
+PREVIEWED = {
+    "success": True,
+    "previewResult": {
+        "creditMemos": [
+            {
+                "amount": 8.47,
+                "creditMemoItems": [
+                    {
+                        "serviceStartDate": "2098-01-01",
+                        "amountWithoutTax": 8.47,
+                        "taxAmount": 0,
+                        "chargeName": "Monthly",
+                        "productName": "Digital",
+                    }
+                ],
+            }
+        ]
+    },
+}
+
+
+@pytest.fixture
+def working(sqlite_shop: Shop) -> Iterator[Shop]:
+    """The shop with a worker that answers what is asked."""
+    loop = Worker(
+        SyncContext(
+            database=sqlite_shop.database, zuora=sqlite_shop.context.zuora, settings=sqlite_shop.context.settings
+        ),
+        2,
+        Ordering(place=partial(run_claim, sqlite_shop.context), preview=partial(answer_preview, sqlite_shop.context)),
+    )
+    thread = Thread(target=loop.run)
+    thread.start()
+    yield sqlite_shop
+    loop.stop()
+    thread.join(60)
+
+
+def preview(shop: Shop, payload: dict[str, Any]) -> TestResponse:
+    token = shop.web.token(ORDER_PREVIEW_SCOPE, name="preview")
+    return shop.web.client.post("/api/order/preview", json=payload, headers=token)
+
+
+def test_a_preview_asks_zuora_with_the_body_that_would_be_placed_and_places_nothing(working: Shop) -> None:
+    answer_reads(working.zuora)
+    working.zuora.will_say("POST", "/v1/orders/preview", (200, PREVIEWED))
+
+    answer = preview(working, cancel())
+
+    assert answer.status_code == 200, answer.json
+    assert answer.json["preview"]["previewResult"] == PREVIEWED["previewResult"]
+    (payment,) = answer.json["schedule"]
+    assert (payment["data"]["date"], payment["data"]["amount"], payment["data"]["currency"]) == (
+        "2098-01-01T00:00:00.000",
+        "-8.47",
+        "GBP",
+    )
+    (asked,) = working.zuora.asked("POST")
+    assert asked.json["previewOptions"]["specificPreviewThruDate"] == "2098-01-01"
+    assert "orderNumber" not in asked.json
+    assert working.web.rows(OrderWorkRow) == []
+
+
+def test_a_preview_of_what_cannot_be_placed_says_why(working: Shop) -> None:
+    answer_reads(working.zuora)
+
+    refused_here = preview(working, cancel(forSubscription={"name": "UNKNOWN"}))
+
+    assert refused_here.status_code == 404
+
+
+def test_a_preview_that_zuora_refuses_is_502_in_zuoras_words(working: Shop) -> None:
+    answer_reads(working.zuora)
+    working.zuora.will_say("POST", "/v1/orders/preview", refused(53100020, "The cancel date is wrong."))
+
+    answer = preview(working, cancel())
+
+    assert (answer.status_code, answer.json["message"]) == (502, "[53100020] The cancel date is wrong.")
+
+
+def test_a_waiting_caller_gets_the_outcome_from_a_worker(working: Shop) -> None:
+    answer_reads(working.zuora)
+    working.zuora.will_say("POST", "/v1/orders", CANCELLED)
+
+    answer = working.order(cancel(process_immediately=True))
+
+    assert (answer.status_code, answer.json["status"]) == (200, "complete")
+
+
+def test_a_worker_that_dies_in_the_finish_leaves_nothing_half_written(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_reads(shop.zuora)
+    shop.zuora.will_say("POST", "/v1/orders", CANCELLED)
+    shop.order(cancel())
+    with monkeypatch.context() as patch:
+        patch.setattr("sync_service.ordering.finish._want_syncs", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            shop.work()
+
+    assert shop.the_order().state == "running"
+    assert (shop.web.rows(OrderRow)[0].status, shop.web.rows(ProcessRow)) == ("submitted", [])
+    with shop.database.transaction() as session:
+        session.run("UPDATE sync_request SET lease_until = 1, due_at = 1")
+
+    shop.work()
+
+    assert shop.the_order().state == "complete"
+    assert len(shop.zuora.asked("POST")) == 1
+    assert len(shop.web.rows(OrderStepRow)) == 1
+
+
+def _killed(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
