@@ -153,11 +153,10 @@ class Actions:
 
         `default` makes its account pay with it.
         """
-        tenant, default = self.tenant, fields.flag("default", False)
-        method = tenant.payment_methods.change(fields, tenant.now(), tenant.find_account)
-        account = tenant.find_account(method.account) if method.account else None
-        if default and account:
-            tenant.put_account(replace(account, default_payment_method=method.id, updated=tenant.now()))
+        default = fields.flag("default", False)
+        method = self.tenant.put_payment_method(fields)
+        if default:
+            self.tenant.pay_with(method)
         return {"id": method.id}
 
     def _activate(self, fields: Fields) -> Json:

@@ -17,6 +17,7 @@ from zuora_emulator.bulk import Bulk, BulkStock
 from zuora_emulator.periods import add_months
 from zuora_emulator.records import Account, Contact, Version, hex_id
 from zuora_emulator.seeds import SEEDS, fill
+from zuora_emulator.shop import limio_catalog
 from zuora_emulator.tenant import Tenant
 
 Json = dict[str, Any]
@@ -38,13 +39,14 @@ _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
 
 
 def limio_objects(today: date, *, seeds: str = "demo", bulk: Bulk | None = None) -> Iterator[Json]:
-    """Identities, customers, subscriptions with what is inside them, and their addresses; one object a line of a file.
+    """The catalog, identities, customers, subscriptions with what is inside them, and addresses; one object a line.
 
     `today`, `seeds` and `bulk` are those that the emulator is started with.
     """
     tenant = Tenant(today=today)
     numbers: list[str] = []
     if seeds == "demo":
+        yield from limio_catalog()
         fill(tenant)
         numbers += [seed.number for seed in SEEDS if seed.is_limios]
     yield from _of_all(tenant, numbers)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from zuora_emulator import billing, orders, people
+from zuora_emulator import billing, orders, people, shop
 from zuora_emulator.customers import CUSTOMERS
 from zuora_emulator.fields import Fields
 from zuora_emulator.order_records import By
@@ -283,6 +283,8 @@ def fill(tenant: Tenant, seeds: tuple[Seed, ...] = SEEDS) -> None:
     orders.advance(tenant, today)
     for seed in seeds:
         _bill(tenant, seed)
+    shop.fill_catalog(tenant)
+    shop.fill_payment_methods(tenant)
 
 
 def _history(seeds: tuple[Seed, ...], today: date) -> Iterator[tuple[date, str, Seed, Values]]:

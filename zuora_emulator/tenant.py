@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from zuora_emulator.fields import Fields
 from zuora_emulator.ledger import Document, Ledger, Payment, Refund
-from zuora_emulator.payment_methods import PaymentMethods
+from zuora_emulator.payment_methods import PaymentMethod, PaymentMethods
 from zuora_emulator.products import Catalog, Product, ProductCharge, ProductRatePlan
 from zuora_emulator.records import Account, Contact, Subscription, Version, hex_id
 
@@ -194,6 +194,15 @@ class Tenant:
         product, plan, charge = self.catalog.add(fields)
         self.updated["product-rate-plans"].put(plan.id, self.now())
         return product, plan, charge
+
+    def put_payment_method(self, fields: Fields) -> PaymentMethod:
+        """Make or change a payment method: see `payment_methods.PaymentMethods.change`."""
+        return self.payment_methods.change(fields, self.now(), self.find_account)
+
+    def pay_with(self, method: PaymentMethod) -> None:
+        """Let a method's account, if it has one, pay with it from now on."""
+        if account := self.find_account(method.account or ""):
+            self.put_account(replace(account, default_payment_method=method.id, updated=self.now()))
 
     def put_money(self, *entries: Document | Payment | Refund) -> None:
         """Put documents, payments and refunds into the ledger."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.unit.emulator.tenants import TODAY, a_tenant, coming
+from zuora_emulator import shop
 from zuora_emulator.answers import subscription
 from zuora_emulator.bulk import Bulk, BulkStock
 from zuora_emulator.limio_objects import limio_objects
@@ -164,3 +165,22 @@ def test_a_bulk_answers_like_any_other() -> None:
     assert [found] == tenant.owned_by(account.number)
     assert tenant.find_subscription("BULK0000000A") is None
     assert tenant.find_subscription("A-S90000001") is None
+
+
+def test_every_offer_of_the_shop_leads_to_a_rate_plan_of_zuoras() -> None:
+    tenant = Tenant(today=date(2026, 11, 20))
+    shop.fill_catalog(tenant)
+    objects = list(shop.limio_catalog())
+    products = {each["path"]: each["syncedFrom"] for each in objects if each["record_type"] == "product"}
+    offers = [each for each in objects if each["record_type"] != "product"]
+
+    sold = [
+        (each["name"], plan.name)
+        for each in offers
+        for bundle in each["data"]["productBundles"]
+        for plan in tenant.catalog.products[products[bundle["product_path"]]].plans
+        if plan.name == bundle["rate_plan"]
+    ]
+
+    assert sold == [(each["name"], each["name"]) for each in offers]
+    assert len({each["id"] for each in objects}) == len(objects) == 12
