@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, request
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
 from sync_service.access.clients import SYNC_SCOPE
@@ -38,12 +38,14 @@ from sync_service.subscription.zuora import Trigger
 from sync_service.web.answers import answer
 from sync_service.web.auth import BearerGate, Caller, SyncGate, WrongCredentials
 from sync_service.web.body import read_body
-from sync_service.web.inbox import Callout, Inbox, Ticket
+from sync_service.web.inbox import Callout, Inbox, Ticket, Wish
 from sync_service.web.waiting import Result, WaitingRoom, wanted_seconds
 
 _SYNC = "/api/plugins/zuora/sync"
 #: WSGI's names of the headers that carry hints.
 _HEADERS = tuple((f"HTTP_{header.upper().replace('-', '_')}", name) for header, name in HEADERS.items())
+#: Callouts in one body: so many are durable well within the time that Zuora waits.
+MAX_ITEMS = 500
 _LARGEST_SEQ = 2**63 - 1
 
 
@@ -93,30 +95,36 @@ class SyncDesk:
         return self._say(ticket, self._room.look(ticket))
 
     def _take_many(self, kind: Kind, items: Sequence[bytes], caller: Caller) -> Response:
-        """A Workflow's loop in one body: each item is a callout of its own, and all are durable before the answer."""
-        taken = []
+        """A Workflow's loop in one body: each item is a callout of its own, and all are durable in one commit."""
+        if len(items) > MAX_ITEMS:
+            raise RequestEntityTooLarge(f"One body may hold {MAX_ITEMS} items; send the others in bodies of their own.")
+        wishes = []
         for item in items:
             fields = read_fields(item, _named())
-            key = normalise_key(read_subscription_key(fields))
-            taken.append(self._take_callout(kind, key, fields, caller, event=True))
+            wishes.append(self._read_callout(kind, normalise_key(read_subscription_key(fields)), fields, caller, True))
+        self._inbox.accept_together(wishes)
+        taken = [_say_taken(wish) for wish in wishes]
         status = "accepted" if any(each["status"] == "accepted" for each in taken) else "ignored"
         return answer(200, {"success": True, "status": status, "items": taken})
 
     def _take_callout(
         self, kind: Kind, key: str, fields: Sequence[Field], caller: Caller, *, event: bool
     ) -> dict[str, Any]:
+        wish = self._read_callout(kind, key, fields, caller, event)
+        if wish.reason is None:
+            self._inbox.accept_callout(wish)
+        else:
+            self._inbox.keep_callout(wish.callout, "ignored", wish.reason)
+        return _say_taken(wish)
+
+    def _read_callout(self, kind: Kind, key: str, fields: Sequence[Field], caller: Caller, event: bool) -> Wish:
+        """What a callout asks for; with a reason where nothing is to be done."""
         hints = read_hints(fields)
         callout = _callout(key, hints, read_body(request))
         trigger = Trigger.EVENT if event else Trigger.CALLOUT if callout.notification_id else Trigger.WORKFLOW
         impossible = why_impossible(key)
         reason = f"impossible key: {impossible}" if impossible else self._why_echo(hints)
-        if reason is not None:
-            self._inbox.keep_callout(callout, "ignored", reason)
-            _log(callout, "ignored", reason)
-            return {"success": True, "status": "ignored", "reason": reason}
-        ticket = self._inbox.accept_callout(kind, callout, trigger, caller.name)
-        _log(callout, "accepted", None)
-        return {"success": True, "status": "accepted", "key": ticket.key}
+        return Wish(kind=kind, callout=callout, trigger=trigger, actor=caller.name, reason=reason)
 
     def _serve(self, kind: Kind, key: str, caller: Caller) -> Response:
         impossible = why_impossible(key)
@@ -210,6 +218,15 @@ def _named() -> list[Field]:
     """What address and headers say by name."""
     named = list(request.args.items(multi=True)) if request.query_string else []
     return named + [(name, request.environ[header]) for header, name in _HEADERS if header in request.environ]
+
+
+def _say_taken(wish: Wish) -> dict[str, Any]:
+    """What a callout is answered once it is durable."""
+    if wish.ticket is None:
+        _log(wish.callout, "ignored", wish.reason)
+        return {"success": True, "status": "ignored", "reason": wish.reason}
+    _log(wish.callout, "accepted", None)
+    return {"success": True, "status": "accepted", "key": wish.ticket.key}
 
 
 def _callout(key: str, hints: Hints, body: bytes = b"") -> Callout:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -79,13 +80,15 @@ class Ticket:
 
 
 @dataclass(kw_only=True)
-class _Wish:
+class Wish:
     """A callout on its way into the database; `ticket` once that is committed."""
 
     kind: Kind
     callout: Callout
     trigger: Trigger
     actor: str | None
+    #: Why nothing is to be done; the callout is kept all the same.
+    reason: str | None = None
     ticket: Ticket | None = None
 
 
@@ -94,14 +97,14 @@ class Inbox:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: deque[_Wish] = deque()
+        self._waiting: deque[Wish] = deque()
         self._turn = threading.Lock()
 
-    def accept_callout(self, kind: Kind, callout: Callout, trigger: Trigger, actor: str | None) -> Ticket:
+    def accept_callout(self, wish: Wish) -> Ticket:
         """Keep the callout and want its key synced; committed when this returns."""
-        wish = _Wish(kind=kind, callout=callout, trigger=trigger, actor=actor)
         if self._database.dialect == "postgresql":
-            return self._accept_alone(wish)
+            wish.ticket = self._accept_alone(wish)
+            return wish.ticket
         self._waiting.append(wish)
         if not self._turn.acquire(timeout=LOCK_TIMEOUT_MS / 1000):
             with suppress(ValueError):  # somebody may just be committing it, which does no harm
@@ -111,6 +114,20 @@ class Inbox:
             return wish.ticket or self._accept_waiting(wish)
         finally:
             self._turn.release()
+
+    def accept_together(self, wishes: Sequence[Wish]) -> None:
+        """Keep all callouts in one transaction, and want those synced that have no reason not to be."""
+        tickets: list[tuple[Wish, Ticket]] = []
+        with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
+            for wish in wishes:
+                if wish.reason is not None:
+                    _record(session, wish.callout, wish.callout.key, "ignored", wish.reason)
+            wanted = [(_place(session, wish.kind, wish.callout.key), wish) for wish in wishes if wish.reason is None]
+            # In one order, so that two of these never wait for each other.
+            for place, wish in sorted(wanted, key=lambda each: each[0]):
+                tickets.append((wish, self._accept(session, wish, place)))
+        for wish, ticket in tickets:
+            wish.ticket = ticket
 
     def keep_callout(self, callout: Callout, verdict: str, reason: str) -> None:
         """Keep a callout that leads to nothing, and why; committed when this returns."""
@@ -125,7 +142,7 @@ class Inbox:
             seq = enqueue(session, kind, key, cause, priority=Priority.EVENT, full=True)
         return Ticket(kind, key, seq)
 
-    def _accept_alone(self, wish: _Wish) -> Ticket:
+    def _accept_alone(self, wish: Wish) -> Ticket:
         values = _values_of(wish.callout, wish.callout.key, "accepted", None) | {
             "kind": wish.kind,
             "key": wish.callout.key,
@@ -138,7 +155,7 @@ class Inbox:
         kind, key, seq = self._database.run_alone(_ACCEPT, values)
         return Ticket(Kind(kind), key, seq)
 
-    def _accept_waiting(self, wish: _Wish) -> Ticket:
+    def _accept_waiting(self, wish: Wish) -> Ticket:
         """Commit `wish` and all that wait with it; where that fails, each is committed in a turn of its own."""
         together = [wish]
         while self._waiting:
@@ -154,14 +171,14 @@ class Inbox:
         assert wish.ticket is not None  # noqa: S101 - it is committed
         return wish.ticket
 
-    def _commit(self, wishes: list[_Wish]) -> None:
+    def _commit(self, wishes: list[Wish]) -> None:
         with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
-            tickets = [self._accept(session, wish) for wish in wishes]
+            tickets = [self._accept(session, each, _place(session, each.kind, each.callout.key)) for each in wishes]
         for wish, ticket in zip(wishes, tickets, strict=True):
             wish.ticket = ticket
 
-    def _accept(self, session: Session, wish: _Wish) -> Ticket:
-        kind, key = _place(session, wish.kind, wish.callout.key)
+    def _accept(self, session: Session, wish: Wish, place: tuple[Kind, str]) -> Ticket:
+        kind, key = place
         callout_id = _record(session, wish.callout, key, "accepted", None)
         cause = Cause(wish.trigger, wish.actor, callout_id)
         full = kind is Kind.ACCOUNT

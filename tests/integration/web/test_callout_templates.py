@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from sync_service.access.clients import SYNC_SCOPE, add_client
@@ -18,6 +19,7 @@ from sync_service.operations.provision.wishes import Terms
 from sync_service.settings import load_settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRequestRow
+from sync_service.web.callouts import MAX_ITEMS
 from sync_service.zuora.notifications import Found, Profile, Thing
 from tests.integration.web.conftest import SYNC, ZUORA, Web, basic, build
 from zuora_emulator.conditions import holds
@@ -309,6 +311,27 @@ def test_a_loop_of_some_hundreds_fits(sqlite_web: Web) -> None:
 
     assert answer.status_code == 200
     assert len(sqlite_web.rows(SyncRequestRow)) == 300
+
+
+def test_a_loop_is_durable_in_one_commit(web: Web) -> None:
+    commits = []
+    event.listen(web.database.engine, "commit", commits.append)
+    items = [{"subscriptionID": "A-S1"}, *({"subscriptionID": f"A-S{n % 40:03}"} for n in range(198)), {}]
+
+    answer = web.client.post(EVENT, json=items, headers=ZUORA)
+
+    assert len(commits) == 1
+    assert [item["status"] for item in answer.json["items"]] == ["accepted"] * 199 + ["ignored"]
+    assert len(web.rows(CalloutRow)) == 200
+    assert {row.key: row.requested_seq for row in web.rows(SyncRequestRow)}["A-S001"] == 5
+
+
+def test_a_loop_that_would_take_too_long_is_refused_whole(sqlite_web: Web) -> None:
+    answer = sqlite_web.client.post(EVENT, json=[{}] * (MAX_ITEMS + 1), headers=ZUORA)
+
+    assert answer.status_code == 413
+    assert str(MAX_ITEMS) in answer.json["message"]
+    assert sqlite_web.rows(CalloutRow) == []
 
 
 def test_a_callout_of_many_that_cannot_be_made_durable_is_503(sqlite_database: Database) -> None:

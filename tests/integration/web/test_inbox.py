@@ -14,14 +14,15 @@ from sync_service.queue.requests import Kind
 from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRequestRow
 from sync_service.subscription.zuora import Trigger
-from sync_service.web.inbox import Callout, Inbox, Ticket
+from sync_service.web.inbox import Callout, Inbox, Ticket, Wish
 
 #: More than one, and fewer than the connections of the fixtures' pools.
 SENDERS = 6
 
 
 def accept(inbox: Inbox, key: str | None) -> Ticket:
-    return inbox.accept_callout(Kind.SUBSCRIPTION, Callout(key=key), Trigger.CALLOUT, None)  # type: ignore[arg-type]
+    callout = Callout(key=key)  # type: ignore[arg-type]
+    return inbox.accept_callout(Wish(kind=Kind.SUBSCRIPTION, callout=callout, trigger=Trigger.CALLOUT, actor=None))
 
 
 def accept_at_once(database: Database, keys: list[str | None]) -> list[Future[Ticket]]:
