@@ -16,6 +16,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 from xml.parsers import expat
 
+from sync_service.subscription.keys import is_null
+
 #: A dotted path of names, and the value that was found there.
 Field = tuple[str, str]
 
@@ -99,7 +101,7 @@ def read_hints(fields: Sequence[Field]) -> Hints:
 
 def read_subscription_key(fields: Sequence[Field]) -> str:
     """The subscription that a body names (`subscriptionID` in Limio's handleZuoraEvent); empty where it names none."""
-    named = [(_squeeze(path), value) for path, value in fields if value.strip()]
+    named = [(_squeeze(path), value) for path, value in fields if value.strip() and not is_null(value)]
     bare = [(_ORDER_FIRST.sub("", name), value) for name, value in named]
     for wanted in _KEYS:
         for name, value in named + bare:
@@ -139,7 +141,7 @@ def _squeeze(path: str) -> str:
 
 def _clean(raw: str) -> str | None:
     value = raw.strip()
-    if not value or len(value) > _LONGEST_VALUE or not value.isprintable():
+    if not value or is_null(value) or len(value) > _LONGEST_VALUE or not value.isprintable():
         return None
     unrendered = "{{" in value or (value.startswith("<") and value.endswith(">"))
     return None if unrendered else value

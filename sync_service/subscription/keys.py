@@ -11,6 +11,8 @@ from unicodedata import category
 #: Longer than any number that Zuora gives or takes.
 LONGEST_KEY = 255
 
+#: Empty strings are sent as this word ("Configure callout settings" of Zuora's documentation).
+_NULL = "null"
 _ZUORA_ID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE | re.ASCII)
 #: What a template leaves behind when a merge field did not resolve, and what an address cannot carry.
 _FOREIGN = ("#", "?", "/", "{{", "<")
@@ -27,10 +29,17 @@ def is_zuora_id(key: str) -> bool:
     return _ZUORA_ID.fullmatch(key) is not None
 
 
+def is_null(text: str) -> bool:
+    """Whether `text` is what Zuora's custom events send for a merge field without a value."""
+    return text.strip().casefold() == _NULL
+
+
 def why_impossible(key: str) -> str | None:
     """Why a normalised key can name nothing at all, in words for people; None where it may name something."""
     if not key:
         return "The key is empty."
+    if is_null(key):
+        return "The key is null: Zuora writes that for a merge field without a value."
     if len(key) > LONGEST_KEY:
         return f"The key is longer than {LONGEST_KEY} characters."
     # Lone surrogates are halves of a character: no database takes them.

@@ -27,6 +27,8 @@ LIMIO_STATUS = {
 PENDING = frozenset({"Pending Activation", "Pending Acceptance"})
 #: Where entries of one day contradict each other, the graver one counts.
 _GRAVITY = ("Cancelled", "Suspended", "OutOfTerm")
+#: A longer term is no plan of payments but a way to say that there is no end, as some tenants enter one.
+_MAX_TERM_MONTHS = 120
 #: How soon an answer that Zuora cut short is read again.
 _CUT_SHORT = timedelta(days=28)
 
@@ -95,15 +97,32 @@ def end_of_term(subscription: ZuoraSubscription, today: date) -> date | None:
 
 
 def end_of_schedule(subscription: ZuoraSubscription, today: date, rules: Rules) -> date:
-    """Charges whose service starts before this day belong to the schedule: the term's end, else the horizon."""
+    """Charges whose service starts before this day belong to the schedule: the term's end, else the horizon.
+
+    The horizon holds for a term of more than ten years, too.
+    """
     end = end_of_term(subscription, today)
-    if end is not None:
-        return end
-    return today if is_cancel_set(subscription) else add_months(today, rules.horizon_months)
+    if end is None and is_cancel_set(subscription):
+        return today
+    horizon = add_months(today, rules.horizon_months)
+    if end is None:
+        return horizon
+    return min(end, horizon) if _is_endless(subscription, end, today) else end
 
 
-def will_go_on(subscription: ZuoraSubscription) -> bool:
-    """Whether payments come after the end of the schedule: it renews, or has no end, and no cancellation is set."""
+def _is_endless(subscription: ZuoraSubscription, end: date, today: date) -> bool:
+    begin = subscription.term_start or subscription.start or today
+    return end > add_months(begin, _MAX_TERM_MONTHS)
+
+
+def will_go_on(subscription: ZuoraSubscription, today: date, rules: Rules) -> bool:
+    """Whether payments come after the end of the schedule.
+
+    It renews or has no end, and no cancellation is set; or its term ends behind the horizon.
+    """
+    end = end_of_term(subscription, today)
+    if end is not None and end_of_schedule(subscription, today, rules) < end:
+        return True
     if is_cancel_set(subscription):
         return False
     return subscription.auto_renew or subscription.term_type.upper() == "EVERGREEN" or subscription.term_end is None
@@ -163,12 +182,13 @@ def next_look(subscription: ZuoraSubscription, today: date, rules: Rules, *, cut
     """The next day on which Zuora's answer changes by itself; None where no such day is known.
 
     That is a boundary in `statusHistory`, a scheduled cancellation, suspension or resumption, the end of the term, and
-    without an end the day on which the horizon has moved on so far that one month is left.
+    where the schedule ends at the horizon the day on which that has moved on so far that one month is left.
     """
     days = [day for period in subscription.status_history for day in (period.start, period.end)]
     days += [subscription.scheduled_cancel, subscription.scheduled_suspend, subscription.scheduled_resume]
-    days += [subscription.term_end, end_of_term(subscription, today)]
-    if end_of_term(subscription, today) is None and not is_cancel_set(subscription):
+    end = end_of_term(subscription, today)
+    days += [subscription.term_end, end]
+    if (end is None and not is_cancel_set(subscription)) or (end and end_of_schedule(subscription, today, rules) < end):
         days.append(add_months(today, max(rules.horizon_months - 1, 1)))
     if cut_short:
         days.append(today + _CUT_SHORT)

@@ -102,6 +102,10 @@ class ChargeSegment:
     charged_through: date | None = None
     processed_through: date | None = None
     invoice_schedule_id: str | None = None
+    #: What ends it: Subscription_End (goes on when the subscription renews), Fixed_Period, Specific_End_Date, ….
+    end_condition: str | None = None
+    #: What a renewal does to the price: NoChange, SpecificPercentageValue, UseLatestProductCatalogPricing.
+    price_change: str | None = None
 
     @property
     def is_discount(self) -> bool:

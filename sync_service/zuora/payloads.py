@@ -80,11 +80,10 @@ def read_preview_rows(payload: Mapping[str, Any], number: str | None = None) -> 
     """Read the answer of "Generate a billing preview": the lines of one subscription number, or all.
 
     The preview is the whole account's. With a number, lines of other subscriptions are passed over unread, so that one
-    odd line does not stop its neighbours. Raises PayloadInvalid, also where the answer has no `invoiceItems` at all.
+    odd line does not stop its neighbours. Without `invoiceItems` it has no lines: Zuora leaves the list out where
+    nothing is due up to the target date. Raises PayloadInvalid.
     """
     whole = Part(payload, "billing preview")
-    if "invoiceItems" not in payload:
-        raise whole.refusal("invoiceItems", "is missing")
     lines = [(part, _read_charged) for part in whole.parts("invoiceItems")]
     lines += [(part, _read_credited) for part in whole.parts("creditMemoItems")]
     rows = []

@@ -89,6 +89,8 @@ class ChargeSchema(ZuoraSchema):
     charged_through = Day(data_key="chargedThroughDate")
     processed_through = Day(data_key="processedThroughDate")
     invoice_schedule_id = Text(data_key="invoiceScheduleId")
+    end_condition = Text(data_key="endDateCondition")
+    price_change = Text(data_key="priceChangeOption")
 
 
 class TierSchema(ZuoraSchema):

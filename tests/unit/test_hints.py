@@ -155,6 +155,16 @@ def test_an_event_names_its_subscription(body: str) -> None:
     assert read_subscription_key(read_fields(body.encode())).strip() == "A-S00012345"
 
 
-@pytest.mark.parametrize("body", ["", "{}", '{"type":"RenewSubscription"}', '{"subscriptionID": ""}', "{broken"])
+def test_a_merge_field_without_a_value_is_sent_as_null_and_says_nothing() -> None:
+    body = json.dumps({"subscriptionID": "Null", "subscriptionNumber": "A-1", "Source__c": "null"}).encode()
+
+    assert read_subscription_key(read_fields(body)) == "A-1"
+    assert hints_of({"Order": {"Source__c": "null", "CreatedById": "NULL"}}) == Hints()
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "{}", '{"type":"RenewSubscription"}', '{"subscriptionID": ""}', "{broken", '{"subscriptionID": "null"}'],
+)
 def test_an_event_without_a_subscription_names_none(body: str) -> None:
     assert read_subscription_key(read_fields(body.encode())) == ""

@@ -45,6 +45,8 @@ def test_numbers_are_any_text(key: str) -> None:
     ("key", "reason"),
     [
         ("", "The key is empty."),
+        ("null", "The key is null: Zuora writes that for a merge field without a value."),
+        ("NULL", "The key is null: Zuora writes that for a merge field without a value."),
         ("x" * 256, "The key is longer than 255 characters."),
         ("A\x00B", "The key contains control characters."),
         ("A\nB", "The key contains control characters."),

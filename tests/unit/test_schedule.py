@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sync_service.errors import PreviewIncomplete
-from sync_service.subscription.schedule.due import DueSchedule, due_schedule
+from sync_service.subscription.schedule.due import CannotCompute, DueSchedule, due_schedule
 from sync_service.subscription.zuora import PreviewItem, ZuoraSubscription
 from tests.unit.builders import (
     LONDON,
@@ -100,19 +100,59 @@ def test_amounts_are_in_whole_smallest_units() -> None:
     assert schedule.lines[day("2026-07-01")][0].amount == Decimal("5.84")
 
 
-def test_nothing_may_go_on_a_billed_day_nor_where_the_renewal_is_paid() -> None:
+def test_nothing_may_go_on_a_billed_day() -> None:
     schedule = due()
 
-    assert schedule.must_keep(day("2026-06-01"))  # billed
+    assert schedule.must_keep(day("2026-06-01"))
     assert not schedule.must_keep(day("2026-07-01"))
-    assert schedule.must_keep(day("2027-01-01"))  # the renewal
+
+
+def test_the_payment_that_renews_is_the_first_to_come_on_or_after_the_end() -> None:
+    days = [day(text) for text in ("2026-12-01", "2027-01-05", "2027-02-05")]
+
+    assert due().renewal_day(days, day("2026-06-15")) == day("2027-01-05")
+    assert due().renewal_day(days, day("2027-01-06")) == day("2027-02-05")
+    assert due().renewal_day(days[:1], day("2026-06-15")) is None
 
 
 @pytest.mark.parametrize(
     "subscription", [a_subscription(auto_renew=False), a_subscription(scheduled_cancel=day("2027-01-01"))]
 )
-def test_where_nothing_will_renew_the_payment_of_the_renewal_may_go(subscription: ZuoraSubscription) -> None:
-    assert not due(subscription=subscription).must_keep(day("2027-01-01"))
+def test_where_nothing_will_renew_no_payment_is_that_of_the_renewal(subscription: ZuoraSubscription) -> None:
+    assert due(subscription=subscription).renewal_day([day("2027-01-01")], day("2026-06-15")) is None
+
+
+def test_the_payment_that_renews_costs_what_goes_on_then() -> None:
+    end = day("2027-01-01")
+    risen = a_segment(segment=2, price=Decimal("19.00"), effective_start=day("2026-09-01"), charged_through=None)
+    ends = a_segment("C-2", name="Until the end", effective_end=end, end_condition="Specific_End_Date")
+    quarterly = a_segment("C-3", name="Quarterly", billing_period="Quarter", price=Decimal("60.00"))
+    first = a_segment(effective_end=day("2026-09-01"))
+    previewed = [a_preview_item(charge_number=each) for each in ("C-1", "C-2", "C-3")]
+    subscription = a_subscription(segments=(first, risen, ends, quarterly))
+
+    lines = due(*previewed, subscription=subscription).renewal_lines(end)
+
+    assert [(line.name, line.amount) for line in lines] == [
+        ("Monthly", Decimal("19.00")),
+        ("Quarterly", Decimal("60.00")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"model": "Tiered"}, "price model"),
+        ({"tax_mode": "TaxExclusive"}, "taxed"),
+        ({"price_change": "SpecificPercentageValue"}, "changes its price"),
+        ({"price": Decimal(0)}, "no charge that costs something"),
+    ],
+)
+def test_what_the_payment_that_renews_costs_is_not_guessed(values: dict[str, Any], reason: str) -> None:
+    schedule = due(subscription=a_subscription(segments=(a_segment(**values),)))
+
+    with pytest.raises(CannotCompute, match=reason):
+        schedule.renewal_lines(day("2027-01-01"))
 
 
 def test_charges_of_an_invoice_schedule_that_the_preview_does_not_show_keep_everything() -> None:

@@ -70,7 +70,7 @@ def test_until_a_later_cancellation_the_subscription_is_active_and_ends_on_its_d
     assert cancel_date(subscription, TODAY) == day(LATER)
     assert end_of_term(subscription, TODAY) == day(LATER)
     assert is_cancel_set(subscription)
-    assert not will_go_on(subscription)
+    assert not will_go_on(subscription, TODAY, LONDON)
 
 
 @pytest.mark.parametrize("spelling", [key for key in LATER_CANCELLATIONS if key.startswith(("active", "cancelled"))])
@@ -87,7 +87,7 @@ def test_a_withdrawn_cancellation_leaves_nothing_set() -> None:
 
     assert not is_cancel_set(subscription)
     assert cancel_date(subscription, TODAY) is None
-    assert will_go_on(subscription)
+    assert will_go_on(subscription, TODAY, LONDON)
 
 
 @pytest.mark.parametrize(
@@ -124,10 +124,10 @@ def test_the_history_entry_in_force_today_decides_the_status(
 
 
 def test_what_goes_on_after_the_schedule_is_a_renewal_or_no_end_at_all() -> None:
-    assert will_go_on(a_subscription(auto_renew=True))
-    assert not will_go_on(a_subscription(auto_renew=False))
-    assert will_go_on(an_evergreen_subscription())
-    assert not will_go_on(an_evergreen_subscription(scheduled_cancel=day("2026-08-01")))
+    assert will_go_on(a_subscription(auto_renew=True), TODAY, LONDON)
+    assert not will_go_on(a_subscription(auto_renew=False), TODAY, LONDON)
+    assert will_go_on(an_evergreen_subscription(), TODAY, LONDON)
+    assert not will_go_on(an_evergreen_subscription(scheduled_cancel=day("2026-08-01")), TODAY, LONDON)
 
 
 def test_the_schedule_ends_with_the_term_else_with_the_horizon() -> None:

@@ -80,12 +80,23 @@ def _start_of(address: Document) -> datetime:
     return moment_of(address.get("start")) or moment_of(address.get("created")) or _LONG_AGO
 
 
+def _told_by(contact: Contact) -> dict[str, str]:
+    """Limio's fields as Zuora's contact tells them, blank where it says nothing.
+
+    Without a personal email the work email is the customer's own address, which Limio keeps there and not here.
+    """
+    told = {field: getattr(contact, name) or "" for field, name in _FIELDS.items()}
+    if contact.personal_email is None:
+        del told["workEmail"]
+    return told
+
+
 def _agrees(data: Any, contact: Contact) -> bool:
     """Null, absent and blank are one; country and state agree by name or by code."""
-    stored = {field: _text(data.get(field)) if isinstance(data, Mapping) else "" for field in _FIELDS}
-    told = {field: _text(getattr(contact, name)) for field, name in _FIELDS.items()}
+    told = {field: _text(value) for field, value in _told_by(contact).items()}
+    stored = {field: _text(data.get(field)) if isinstance(data, Mapping) else "" for field in told}
     country = country_code(told["country"])
-    by_word = [field for field in _FIELDS if field not in ("country", "state")]
+    by_word = [field for field in told if field not in ("country", "state")]
     return (
         all(stored[field] == told[field] for field in by_word)
         and is_same_country(stored["country"], told["country"])
@@ -104,7 +115,7 @@ def _create(kind: str, contact: Contact, current: Document | None) -> Create:
     """
     before = get_value(current, "data") if current is not None else None
     country = country_code(contact.country)
-    values = {field: getattr(contact, name) or "" for field, name in _FIELDS.items()}
+    values = _told_by(contact)
     values["country"] = country or values["country"]
     values["state"] = state_code(contact.state, country) or values["state"]
     data = dict(before) if isinstance(before, Mapping) else {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 
@@ -25,6 +25,8 @@ class Charge:
 
     subscription: ZuoraSubscription
     segments: tuple[ChargeSegment, ...]
+    #: Numbers of the segments that were last billed for longer than one of their own periods.
+    billed_otherwise: frozenset[int] = frozenset()
 
     @property
     def number(self) -> str:
@@ -70,7 +72,26 @@ def charges_of(subscription: ZuoraSubscription) -> tuple[Charge, ...]:
     by_number: dict[str, list[ChargeSegment]] = defaultdict(list)
     for segment in subscription.segments:
         by_number[segment.charge_number].append(segment)
-    return tuple(Charge(subscription, _in_order(segments)) for _, segments in sorted(by_number.items()))
+    return tuple(_charge(subscription, _in_order(segments)) for _, segments in sorted(by_number.items()))
+
+
+def _charge(subscription: ZuoraSubscription, segments: tuple[ChargeSegment, ...]) -> Charge:
+    charge = Charge(subscription, segments)
+    otherwise = frozenset(each.segment for each in segments if _is_billed_otherwise(charge, each))
+    return replace(charge, billed_otherwise=otherwise) if otherwise else charge
+
+
+def _is_billed_otherwise(charge: Charge, segment: ChargeSegment) -> bool:
+    """Whether the label and the dates of `segment` contradict each other: it was billed for longer than one period.
+
+    In advance the last billed period runs from `processedThroughDate` to `chargedThroughDate` ("Retrieve a
+    subscription by key").
+    """
+    begun, through = segment.processed_through, segment.charged_through
+    if begun is None or through is None or is_in_arrears(segment):
+        return False
+    grid = charge.grid_of(segment)
+    return grid is not None and grid.at(grid.index_of(begun) + 1) < through
 
 
 def _in_order(segments: list[ChargeSegment]) -> tuple[ChargeSegment, ...]:
@@ -157,7 +178,7 @@ def _periods(charge: Charge, segment: ChargeSegment, today: date, through: date)
     if through <= today:
         return
     grid = charge.grid_of(segment)
-    if grid is None:
+    if grid is None or segment.segment in charge.billed_otherwise:
         last_billed = segment.processed_through
         if last_billed is not None and first <= last_billed < min(through, segment.effective_end or date.max):
             yield BilledPeriod(charge, segment, last_billed, through, whole=False)

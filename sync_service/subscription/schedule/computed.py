@@ -11,7 +11,14 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from sync_service.subscription.rules import Rules
-from sync_service.subscription.schedule.charges import MOST_PERIODS, BilledPeriod, Charge, charges_of, costs_something
+from sync_service.subscription.schedule.charges import (
+    MOST_PERIODS,
+    BilledPeriod,
+    Charge,
+    charges_of,
+    costs_something,
+    is_in_arrears,
+)
 from sync_service.subscription.schedule.completeness import preview_target_date
 from sync_service.subscription.schedule.periods import Grid
 from sync_service.subscription.terms import end_of_schedule
@@ -68,6 +75,40 @@ def compute_billed(period: BilledPeriod, charges: tuple[Charge, ...]) -> Preview
     return _item(segment, period.start, period.end - _ONE_DAY)
 
 
+def compute_renewal(day: date, charges: tuple[Charge, ...], end: date) -> list[PreviewItem]:
+    """The lines that fall due in advance on `day`, on or after the schedule's `end`, when the subscription goes on.
+
+    Raises CannotCompute naming the charges whose amount Zuora does not tell.
+    """
+    items: list[PreviewItem] = []
+    refusals: list[str] = []
+    for charge in charges:
+        segment = charge.segments[-1]
+        if not _goes_on(segment, end) or is_in_arrears(segment):
+            continue
+        if not costs_something(segment) and not segment.is_discount:
+            continue
+        reason = _why_not(charge, segment)
+        if reason is None and segment.price_change not in (None, "NoChange"):
+            reason = "changes its price when it renews"
+        if reason is not None:
+            refusals.append(f"{_name(segment)} {reason}")
+        elif (grid := charge.grid_of(segment)) is not None and grid.begins_on(day):
+            items.append(_item(segment, day, grid.at(grid.index_of(day) + 1) - _ONE_DAY))
+    if refusals or not items:
+        raise CannotCompute("; ".join(refusals) or "no charge that costs something begins a period on that day")
+    return items
+
+
+def _goes_on(segment: ChargeSegment, end: date) -> bool:
+    """Whether the charge is in force after `end`, where the subscription is."""
+    if segment.type != "Recurring" or segment.effective_start is None or segment.effective_start > end:
+        return False
+    if segment.effective_end is None or segment.effective_end > end:
+        return True
+    return segment.effective_end == end and segment.end_condition in (None, "Subscription_End")
+
+
 def _open_days(segment: ChargeSegment, end: date) -> tuple[date, date] | None:
     """From the first day that is not billed to before the segment's or the schedule's end; None where none is left."""
     if segment.effective_start is None:
@@ -117,6 +158,8 @@ def _why_not_recurring(charge: Charge, segment: ChargeSegment) -> str | None:
     by_the_month = segment.list_price_base == "Per_Month" and length.months == 1
     if segment.list_price_base not in (None, "Per_Billing_Period") and not by_the_month:
         return f"has a price {segment.list_price_base}"
+    if segment.segment in charge.billed_otherwise:
+        return f"was billed for longer than its billing period {segment.billing_period}"
     grid, through = Grid(anchor, length), segment.charged_through
     aligned = getattr(charge.subscription, _ALIGNED_TO.get(segment.billing_period_alignment or "", ""), anchor)
     if aligned is None or not grid.begins_on(aligned):

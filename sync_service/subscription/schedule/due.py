@@ -27,7 +27,12 @@ from sync_service.subscription.schedule.completeness import (
     preview_target_date,
     unscheduled_charges,
 )
-from sync_service.subscription.schedule.computed import CannotCompute, compute_billed, compute_preview
+from sync_service.subscription.schedule.computed import (
+    CannotCompute,
+    compute_billed,
+    compute_preview,
+    compute_renewal,
+)
 from sync_service.subscription.schedule.money import round_amount
 from sync_service.subscription.terms import PENDING, end_of_schedule, status_on, will_go_on
 from sync_service.subscription.zuora import Preview, PreviewItem, ZuoraSubscription
@@ -94,12 +99,24 @@ class DueSchedule:
     def must_keep(self, day: date) -> bool:
         """Whether absence from the preview means nothing on `day`, so that no entry and no line goes.
 
-        That is a billed day, a day of something still unknown, and where the subscription goes on every day from its
-        end on: the payment that renews it is dated there.
+        That is a billed day and a day of something still unknown.
         """
-        if self.keep_all or day in self.unknown_days or (self.goes_on and day >= self.end):
-            return True
-        return is_billed_day(self.charges, day)
+        return self.keep_all or day in self.unknown_days or is_billed_day(self.charges, day)
+
+    def renewal_day(self, taken: Iterable[date], today: date) -> date | None:
+        """Of the days that have payments the one of the payment that renews: the first to come on or after the end.
+
+        None where the subscription does not go on.
+        """
+        return min((day for day in taken if day >= max(self.end, today)), default=None) if self.goes_on else None
+
+    def renewal_lines(self, day: date) -> tuple[Line, ...]:
+        """What is due on the renewal day: the previewed lines and what the charges in force then cost in advance.
+
+        Raises CannotCompute where Zuora does not tell that.
+        """
+        items = compute_renewal(day, self.charges, self.end)
+        return _in_order((*self.lines.get(day, ()), *(_line(item, self.currency, tax_known=True) for item in items)))
 
     def billed_lines(self, taken: frozenset[date], today: date) -> tuple[dict[date, tuple[Line, ...]], tuple[str, ...]]:
         """Lines of billed periods that run or are yet to come, on days that are not `taken`; and what has no answer."""
@@ -156,7 +173,7 @@ def due_schedule(
         unknown_days=frozenset(unknown),
         charges=charges,
         end=end,
-        goes_on=will_go_on(subscription),
+        goes_on=will_go_on(subscription, today, rules),
         covered_until=covered,
         currency=currency,
         keep_all=bool(unscheduled) or pending,

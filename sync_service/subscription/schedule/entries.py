@@ -14,7 +14,7 @@ from typing import Any
 
 from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.plan import Cancel, Change, Create, Document, Update
-from sync_service.subscription.schedule.due import DueSchedule, Line
+from sync_service.subscription.schedule.due import CannotCompute, DueSchedule, Line
 from sync_service.subscription.schedule.lines import (
     agrees,
     amount_of,
@@ -40,6 +40,7 @@ def compare_schedule(
     changes: list[Change] = []
     if undated:
         notes += (f"{undated} schedule entries have no date that we can read and were left alone.",)
+    renewal = due.renewal_day(live, today)
     for day in sorted({*live, *due.lines, *billed}):
         if day >= due.covered_until:
             continue
@@ -48,7 +49,13 @@ def compare_schedule(
         if not found:
             changes.append(_create(day, lines, due, description))
             continue
-        more, note = _compare_day(day, found, lines, due, today)
+        keep = due.must_keep(day)
+        if day == renewal and not keep:
+            try:
+                lines = due.renewal_lines(day)
+            except CannotCompute as reason:
+                keep, notes = True, (*notes, f"The payment of {day}, which renews, may change: {reason}.")
+        more, note = _compare_day(day, found, lines, due, today, keep=keep)
         changes += more
         notes += (note,) if note else ()
     return changes, list(notes)
@@ -94,10 +101,9 @@ def _is_ours(entry: Document) -> bool:
 
 
 def _compare_day(
-    day: date, found: list[Document], lines: tuple[Line, ...], due: DueSchedule, today: date
+    day: date, found: list[Document], lines: tuple[Line, ...], due: DueSchedule, today: date, *, keep: bool
 ) -> tuple[list[Change], str | None]:
     """One day that has live entries. The past and entries that are not ours stay, whatever Zuora says of them."""
-    keep = due.must_keep(day)
     if not lines:
         gone = [] if keep or day < today else [entry for entry in found if _is_ours(entry)]
         return [_cancel(entry, f"Nothing is due on {day} any more.") for entry in gone], None
