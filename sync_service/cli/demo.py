@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 
 import click
 import requests
+from rich.text import Text
 from sqlmodel import col, select
 
+from sync_service.cli.output import make_console
 from sync_service.cli.show import plan_lines
 from sync_service.cli.stage import Stage, set_stage
 from sync_service.queue.backlog import read_backlog
@@ -72,7 +74,7 @@ def _tour(stage: Stage) -> None:
     _say("Why did it change? `sync-service why` tells")
     click.echo(_indent(stage.command("why", numbers[0])))
     database.engine.dispose()
-    click.secho("\nEvery change arrived, the echo was ignored, and nothing else was touched.", bold=True)
+    _say("Every change arrived, the echo was ignored, and nothing else was touched.")
 
 
 def _steps(stage: Stage, numbers: Sequence[str]) -> Iterator[Step]:
@@ -284,7 +286,7 @@ def _leave_running(stage: Stage) -> None:
 
 
 def _say(title: str) -> None:
-    click.secho(f"\n{title}", bold=True)
+    make_console().print(Text(f"\n{title}", style="bold"))
 
 
 def _indent(text: str) -> str:

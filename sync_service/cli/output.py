@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 import click
 from rich.console import Console
@@ -21,6 +22,37 @@ _PIPE_WIDTH = 200
 _JSON = "sync_service.json"
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+#: What a terminal would obey instead of showing it: control characters but line feed and tab, and turns of direction.
+_OBEYED = (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_HARMLESS = dict.fromkeys(_OBEYED, "\N{REPLACEMENT CHARACTER}")
+
+
+class PlainStream:
+    """Standard output as commands see it. Names come from customers, and no terminal is to obey them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        #: For our own tables and colours.
+        self.raw = stream
+
+    def write(self, text: str) -> int:
+        """Print `text` with everything replaced that a terminal would obey."""
+        return self.raw.write(text.translate(_HARMLESS))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.raw, name)
+
+
+@contextmanager
+def plain_output() -> Iterator[None]:
+    """Whatever is printed meanwhile is text and nothing else."""
+    before = sys.stdout
+    sys.stdout = PlainStream(before)
+    try:
+        yield
+    finally:
+        sys.stdout = before
 
 
 def with_json(command: _Command) -> _Command:
@@ -55,7 +87,7 @@ def fail(message: str, status: int = 1, *, code: str = "failed") -> NoReturn:
     if context is not None and context.meta.get(_JSON):
         print_json({"error": {"code": code, "message": message}})
     else:
-        click.echo(message, err=True)
+        click.echo(message.translate(_HARMLESS), err=True)
     sys.exit(status)
 
 
@@ -94,7 +126,7 @@ def print_table(
         table.add_column(heading, overflow="fold", no_wrap=index < whole)
     for index, row in enumerate(rows):
         style = styles[index] if index < len(styles) else None
-        cells = [Text("" if each is None else str(each)) for each in row]
+        cells = [Text("" if each is None else str(each).translate(_HARMLESS)) for each in row]
         if style:
             cells[0].stylize(style)
         table.add_row(*cells)
@@ -107,5 +139,6 @@ def shorten(key: str) -> str:
 
 
 def make_console() -> Console:
-    """A console on standard output."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+    """A console on standard output, for tables and colours of our own; texts of others must be plain already."""
+    stream = sys.stdout.raw if isinstance(sys.stdout, PlainStream) else sys.stdout
+    return Console(file=stream, width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)

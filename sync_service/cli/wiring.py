@@ -12,7 +12,7 @@ import click
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from sync_service.app import read_env_file, read_environment
-from sync_service.cli.output import fail, wants_json
+from sync_service.cli.output import fail, plain_output, wants_json
 from sync_service.errors import (
     NotConfigured,
     RateLimited,
@@ -164,7 +164,8 @@ class PlainGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with plain_output():
+                return super().invoke(ctx)
         except SettingsInvalid as error:
             fail(f"The settings cannot be used:\n{error}", 2, code=error.code)
         except SyncServiceError as error:

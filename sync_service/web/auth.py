@@ -21,12 +21,16 @@ from werkzeug.exceptions import HTTPException
 from sync_service.access.clients import SYNC_SCOPE, Client, ClientDirectory
 from sync_service.access.tokens import AccessTokens
 from sync_service.settings import Settings
+from sync_service.subscription.keys import normalise_key
 from sync_service.web.body import read_body
 from sync_service.web.senders import Senders
 
 REALM = "sync-service"
 #: Zuora's merge fields for the text of a signature (its documentation, "Create a callout template").
 _SIGNED = re.compile(r"\{\{Request\.(Body|Headers\.[A-Za-z0-9-]+)\}\}")
+#: A callout's own header for the key in its address. Where it is signed it must be that key, so that a signature which
+#: somebody saw opens no other.
+KEY_HEADER = "X-Sync-Key"
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,7 @@ class _Signature:
         )
         self._is_hex = settings.callout_hmac_encoding == "hex"
         self._text = _SIGNED.split(settings.callout_hmac_text)
+        self._signs_key = f"headers.{KEY_HEADER}".lower() in (field.lower() for field in self._text[1::2])
 
     def check(self, request: Request) -> bool | None:
         """Whether the signature is right; None where there is none or nothing to check it with."""
@@ -172,6 +177,8 @@ class _Signature:
             return False
         signature = signature.removeprefix(self._prefix)
         text = self._signed_text(request)
+        if self._signs_key and not _is_key_of(request):
+            return False
         rights = tuple(self._encode(hmac.digest(key, text, self._algorithm)) for key in self._keys)
         return _is_one_of(signature.lower() if self._is_hex else signature, rights)
 
@@ -186,6 +193,12 @@ class _Signature:
                 pieces.append(request.headers.get(field.removeprefix("Headers."), "").encode("latin-1", "replace"))
             pieces.append(after.encode())
         return b"".join(pieces)
+
+
+def _is_key_of(request: Request) -> bool:
+    """Whether the header names the key in the address; where the key is in the body, that is signed instead."""
+    key = (request.view_args or {}).get("key")
+    return key is None or normalise_key(request.headers.get(KEY_HEADER, "")) == normalise_key(key.removesuffix("/"))
 
 
 def authorization(request: Request) -> tuple[str, str]:

@@ -464,3 +464,38 @@ def test_backfill_says_what_cannot_be_meant(console: Console, words: list[str]) 
 def test_a_group_of_commands_says_what_it_has(console: Console) -> None:
     assert "retry" in console.run("failed", "--help").stdout
     assert "log" in console.run("callouts", "--help").stdout
+
+
+#: A name that turns a terminal red, renames its window, writes its clipboard, and one that turns round what follows.
+EVIL = "Grace\x1b[31m \x1b]0;pwn\x07 \x9b1m \x1b]52;c;cHdu\x1b\\ \u202eHopper\r"
+
+
+def test_no_name_makes_the_terminal_do_anything(console: Console) -> None:
+    field = {"path": "data.name", "before": "Grace Hopper", "after": EVIL}
+    change = {"change": "update", "record_type": "customer", "id": "c", "fields": [field], "reason": EVIL}
+    plan = {"number": "A-S1", "changes": [change], "notes": [EVIL]}
+    run = SyncRunRow(
+        kind="subscription",
+        key="A-S1",
+        seq_from=0,
+        seq_to=1,
+        outcome="failed",
+        trigger="cli",
+        actor=EVIL,
+        began_at=NOON,
+        ended_at=NOON,
+        plan=plan,
+        error_code="x",
+        error=EVIL,
+    )
+    callout = CalloutRow(received_at=NOON, key=EVIL, verdict="ignored", reason=EVIL, source=EVIL)
+    with console.database.transaction() as session:
+        session.add_all([run, callout])
+
+    printed = [console.run("history", "A-S1"), console.run("why", "A-S1"), console.run("callouts", "log")]
+
+    for result in printed:
+        assert "Grace" in result.output
+        assert not set("\x1b\x07\x9b\u202e\r") & set(result.output)
+    told = console.json("callouts", "log")
+    assert told[0]["reason"] == EVIL

@@ -179,7 +179,14 @@ def _values(found: Found) -> tuple[object, ...]:
     )
 
 
+_BEGIN_FORMULAS = frozenset(
+    "=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
+)
+
+
 def _cell(value: object) -> str:
-    """What no spreadsheet takes for a formula (OWASP, "CSV Injection")."""
+    """What no spreadsheet takes for a formula (OWASP, "CSV Injection"): also behind blanks, and in full width."""
     text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+    first = text.lstrip()[:1]
+    is_formula = first in _BEGIN_FORMULAS or text[:1] in ("\t", "\r", "\n")
+    return f"'{text}" if first and is_formula else text

@@ -257,6 +257,18 @@ def test_the_export_holds_the_filtered_list_and_no_formula(database: Database) -
     assert ("export", "subscriptions") in [(row.action, row.target) for row in visitor.web.rows(AdminActionRow)]
 
 
+@pytest.mark.parametrize(
+    "name", ["=1+1", "  =1+1", "\u00a0=1+1", "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(1)", "\t1", " \r=1"]
+)
+def test_no_spreadsheet_takes_a_name_for_a_formula(sqlite_database: Database, name: str) -> None:
+    put_subscription(sqlite_database, "A-1", name=name)
+
+    exported = visit(sqlite_database, Role.VIEWER).get("/subscriptions.csv").text
+
+    (row,) = csv.DictReader(io.StringIO(exported, newline=""))
+    assert row["customer"] == f"'{name}"
+
+
 def test_one_page_tells_everything_of_a_subscription(database: Database) -> None:
     entries = (
         ("2026-01-01", "17.50", "paid"),

@@ -214,14 +214,31 @@ def test_the_settings_go_with_the_template_of_the_signature(sqlite_database: Dat
     names = [name.lower() for name in environ]
     web = build(sqlite_database, **{name: getattr(settings, name) for name in names})
     template, body = json.loads(BLOCKS["hmac"]), render("parameters", FOREIGN).encode()
+    key_header, _, field = BLOCKS["hmac header"].strip().partition(": ")
     text = template["hmacData"].encode().replace(b"{{Request.Body}}", body)
+    text = text.replace(b"{{Request.Headers.%s}}" % key_header.encode(), b"A-1")
     signed = hmac.new(template["hmacSecret"].encode(), text, "sha256").hexdigest()
-    headers = {template["hmacKey"]: template["hmacValue"].replace("{{Request.HMAC.Signed}}", signed)}
+    headers = {template["hmacKey"]: template["hmacValue"].replace("{{Request.HMAC.Signed}}", signed), key_header: "A-1"}
 
     right = web.client.post(SYNC + "A-1", data=body, headers=headers)
-    wrong = web.client.post(SYNC + "A-1", data=body + b" ", headers=headers)
+    with_a_slash = web.client.post(SYNC + "A-1/", data=body, headers=headers)
+    other_body = web.client.post(SYNC + "A-1", data=body + b" ", headers=headers)
+    other_address = web.client.post(SYNC + "A-2", data=body, headers=headers)
+    other_header = web.client.post(SYNC + "A-2", data=body, headers={**headers, key_header: "A-2"})
+    unsaid = web.client.post(SYNC + "A-1", data=body, headers={**headers, key_header: ""})
 
-    assert (right.status_code, wrong.status_code) == (200, 403)
+    assert field == "{{OrderAction.Subscription.Name}}"
+    assert [answer.status_code for answer in (right, with_a_slash)] == [200] * 2
+    assert [answer.status_code for answer in (other_body, other_address, other_header, unsaid)] == [403] * 4
+
+
+def test_a_signed_body_that_holds_the_key_needs_no_header(sqlite_database: Database) -> None:
+    text = "{{Request.Headers.X-Sync-Key}}.{{Request.Body}}"
+    web = build(sqlite_database, callout_hmac_text=text, callout_hmac_prefix="")
+    body = b'{"subscriptionID": "A-1"}'
+    signature = hmac.new(b"signing secret", b"." + body, "sha256").hexdigest()
+
+    assert web.client.post(EVENT, data=body, headers={"X-Signature": signature}).status_code == 200
 
 
 def test_a_header_with_a_secret_lets_in(sqlite_web: Web) -> None:
