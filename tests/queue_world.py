@@ -14,13 +14,16 @@ from sync_service.queue.limit import Share
 from sync_service.queue.requests import Cause, Claim, Kind, Priority
 from sync_service.store.engine import Database
 from sync_service.store.tables import SyncRequestRow
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 
 SHARE = Share(max_concurrency=100)
 CALLOUT = Cause(Trigger.CALLOUT)
 A_MINUTE = 60_000
 #: What these tests fill.
-TABLES = ("sync_request", "sync_cause", "sync_run", "zuora_limit", "zuora_lease", "job", "store_tenant", "throttle")
+TABLES = (
+    *("sync_request", "sync_cause", "sync_run", "zuora_limit", "zuora_lease", "job", "store_tenant", "throttle"),
+    *("admin_action", "heartbeat"),
+)
 
 
 def empty(database: Database) -> None:

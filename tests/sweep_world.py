@@ -22,7 +22,7 @@ from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import JobRow, SubscriptionRow
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from sync_service.sync.story import SyncContext
 from sync_service.sync.worker import Worker
 from sync_service.zuora.client import ZuoraClient

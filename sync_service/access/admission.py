@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sync_service.access.audit import record_action
 from sync_service.access.passwords import is_plausible, normalise_email
 from sync_service.access.users import Role
 from sync_service.errors import SyncServiceError
 from sync_service.settings import Settings
+from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminUserRow
 

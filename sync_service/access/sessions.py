@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from sqlmodel import col, delete, or_, select
 
-from sync_service.access.audit import record_action
 from sync_service.access.users import Role
+from sync_service.store.audit import record_action
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import AdminSessionRow, AdminUserRow
 

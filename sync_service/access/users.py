@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from sqlmodel import col, delete, select
 
-from sync_service.access.audit import record_action
 from sync_service.access.passwords import (
     TEMPORARY_MS,
     UserInvalid,
@@ -17,6 +16,7 @@ from sync_service.access.passwords import (
     normalise_email,
 )
 from sync_service.errors import SyncServiceError
+from sync_service.store.audit import record_action
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import AdminSessionRow, AdminUserRow
 

@@ -17,13 +17,14 @@ from sync_service.queue.decisions import drop_held, release_held, retry_all, ret
 from sync_service.queue.held import list_held
 from sync_service.queue.history import read_runs
 from sync_service.queue.outbox import OutboxState
-from sync_service.queue.requests import Kind
+from sync_service.queue.requests import Cause, Kind
 from sync_service.queue.status import JobStatus, Status, read_status
 from sync_service.store.engine import Session
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import CalloutRow, SubscriptionAliasRow, SyncRunRow
 from sync_service.subscription.keys import normalise_key
 from sync_service.subscription.pace import duration_in_words
+from sync_service.subscription.trigger import Trigger
 
 _FAILED = ["kind", "key", "last_error", "requested_at"]
 _CALLOUT = (
@@ -85,10 +86,10 @@ def failed_retry(key: str | None, everything: bool, as_json: bool) -> None:
         raise click.UsageError("Give a KEY or --all.")
     database = open_database(read_settings())
     if key is None:
-        count = retry_all(database, getpass.getuser())
+        count = retry_all(database, _person())
         say(f"Queued {count} for another sync.", {"queued": count}, as_json=as_json)
     else:
-        key = retry_one(database, key, getpass.getuser())
+        key = retry_one(database, key, _person())
         say(f"Queued {key} for another sync.", {"queued": 1, "key": key}, as_json=as_json)
 
 
@@ -122,7 +123,7 @@ def held_release(key: str, as_json: bool) -> None:
 
     KEY is read again and synced, past the safety stop.
     """
-    key = release_held(open_database(read_settings()), key, getpass.getuser())
+    key = release_held(open_database(read_settings()), key, _person())
     say(f"Released {key}; it is queued for a sync.", {"key": key, "decision": "released"}, as_json=as_json)
 
 
@@ -134,7 +135,7 @@ def held_drop(key: str, as_json: bool) -> None:
 
     The same plan is not held again unless Zuora's data changes.
     """
-    key = drop_held(open_database(read_settings()), key)
+    key = drop_held(open_database(read_settings()), key, _person())
     say(f"Discarded the held plan for {key}.", {"key": key, "decision": "dropped"}, as_json=as_json)
 
 
@@ -209,6 +210,10 @@ def scrub(key: str, yes: bool, as_json: bool) -> None:
         click.echo(f"{report.webhooks} webhooks about them were deleted, whether delivered or not.")
 
 
+def _person() -> Cause:
+    return Cause(Trigger.CLI, actor=getpass.getuser())
+
+
 def _status_as_json(found: Status) -> dict[str, Any]:
     jobs = [project(job, _JOB, times=_JOB_TIMES) for job in found.jobs]
     callouts = vars(found.callouts) | {"last_at": iso(found.callouts.last_at)}
@@ -278,7 +283,7 @@ def _runs_of(session: Session, key: str, limit: int) -> list[SyncRunRow]:
     number = resolve_key(session, key)
     if number:
         return read_runs(session, number, limit)
-    for kind in (Kind.SUBSCRIPTION, Kind.ALIAS, Kind.ACCOUNT):
+    for kind in Kind:
         runs = read_runs(session, key, limit, kind=kind)
         if runs:
             return runs

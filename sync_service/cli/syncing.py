@@ -24,7 +24,7 @@ from sync_service.store.engine import Session
 from sync_service.store.reads import find_subscription, read_link, resolve_key
 from sync_service.store.tables import SyncRunRow
 from sync_service.subscription.plan import SyncPlan
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from sync_service.sync.forecast import compute_plan
 from sync_service.sync.run import RUN_SECONDS, run_claim
 from sync_service.sync.story import SyncContext
@@ -84,7 +84,7 @@ def why(key: str, as_json: bool) -> None:
 
 def _why_unknown(session: Session, key: str) -> Why:
     """What is known of a key that the store cannot resolve: a number not imported yet, an alias or an account."""
-    kinds = (Kind.SUBSCRIPTION, Kind.ALIAS, Kind.ACCOUNT)
+    kinds = tuple(Kind)
     found = [why_known(session, key, kind=kind) for kind in kinds]
     return next((known for known in found if known.causes or known.runs), found[0])
 

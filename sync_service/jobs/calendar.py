@@ -18,7 +18,7 @@ from sync_service.queue.requests import BATCH, Cause, Kind, Priority, enqueue_ma
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import ZuoraLinkRow
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 
 #: Zuora renews at 01:00 and may take a few hours (page "Automatic subscription renewal"): local hour of the tenant.
 FROM_HOUR = 6

@@ -14,7 +14,7 @@ from sync_service.queue.jobs import JobLease, save
 from sync_service.queue.requests import BATCH, Cause, Kind, Priority, enqueue_many
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 
 #: Asking again could only give the same answer.
 _HOPELESS = frozenset({GoneFromZuora.code, UnknownKey.code})

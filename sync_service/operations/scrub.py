@@ -36,7 +36,7 @@ from sync_service.store.tables import (
 )
 from sync_service.subscription.limio.documents import timestamp_of
 from sync_service.subscription.limio.personal import erase_object, erase_plan, erase_text, personal_values
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 
 #: Ids that one statement takes.
 _AT_ONCE = 500

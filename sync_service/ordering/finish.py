@@ -26,7 +26,7 @@ from sync_service.store.engine import Session
 from sync_service.store.objects import read_object
 from sync_service.store.tables import OrderStepRow, OrderWorkRow, SubscriptionRow
 from sync_service.subscription.limio.documents import timestamp_of
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 
 #: What Limio calls the part of an order's processing that talks to Zuora ("Order orchestration framework").
 _PLUGIN = "zuora"

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlmodel import col, select
+from sqlalchemy import Row
+from sqlmodel import col, func, select
 
 from sync_service.queue.requests import BATCH, Kind
 from sync_service.queue.statements import for_many
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import SyncRequestRow
 
+#: For rows that an earlier release gave up without a run.
+UNKNOWN_CODE = "unknown"
 _STANDING = """
 SELECT {now} AS now,
   count(CASE WHEN due_at IS NOT NULL AND (lease_until IS NULL OR lease_until <= {now}) THEN 1 END) AS waiting,
@@ -68,12 +73,25 @@ def read_request(session: Session, kind: Kind, key: str) -> SyncRequestRow | Non
     return session.get(SyncRequestRow, (kind.value, key))
 
 
-def list_failed(session: Session, *, limit: int, after: tuple[str, str] = ("", "")) -> list[SyncRequestRow]:
-    """Rows that were given up and not asked for since, by kind and key after `after`."""
+def list_failed(
+    session: Session, *, limit: int, after: tuple[str, str] = ("", ""), code: str | None = None
+) -> list[SyncRequestRow]:
+    """Rows that were given up and not asked for since, by kind and key after `after`; those with the error `code`."""
     row = SyncRequestRow
     later = (col(row.kind) > after[0]) | ((col(row.kind) == after[0]) & (col(row.key) > after[1]))
     statement = select(row).where(row.failed_seq == row.requested_seq, later)
+    if code is not None:
+        statement = statement.where(func.coalesce(row.error_code, UNKNOWN_CODE) == code)
     return list(session.exec(statement.order_by(col(row.kind), col(row.key)).limit(limit)))
+
+
+def count_failed_by_code(session: Session) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Of the rows that were given up, each error `code` with its `requests` and the oldest request's time (`since`)."""
+    row = SyncRequestRow
+    code, requests = func.coalesce(row.error_code, UNKNOWN_CODE).label("code"), func.count().label("requests")
+    counted = select(code, requests, func.min(row.requested_at).label("since"))
+    given_up = counted.where(row.failed_seq == row.requested_seq).group_by(code)
+    return session.execute(given_up.order_by(requests.desc(), code)).all()
 
 
 def forget_unknown(database: Database, *, older_than_ms: int) -> int:

@@ -1,25 +1,40 @@
-"""What people decide about requests that were given up and plans that are held."""
+"""What people decide about requests that were given up and plans that are held, and the log of who decided it.
+
+The pages and the command line come here alike. `by` says who decides: a person, by name.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sync_service.errors import UnknownKey
+from sqlmodel import col, select
+
+from sync_service.errors import SyncServiceError, UnknownKey
 from sync_service.queue.backlog import list_failed, read_request
-from sync_service.queue.held import drop, read_held, release
-from sync_service.queue.history import strongest_cause
-from sync_service.queue.requests import BATCH, Cause, Kind, Priority, enqueue, enqueue_many
+from sync_service.queue.held import read_held
+from sync_service.queue.history import Outcome, read_covered_causes
+from sync_service.queue.requests import BATCH, Cause, Kind, Priority, enqueue, enqueue_many, read_cause
+from sync_service.store.audit import record_action
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import SyncRequestRow, SyncRunRow
 from sync_service.subscription.keys import normalise_key
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger, read_triggers
+
+_LOCK_TIMEOUT_MS = 5_000
+
+
+class DecisionRefused(SyncServiceError):
+    """Nothing is left to decide."""
+
+    code = "decision refused"
 
 
 @dataclass(frozen=True)
 class _Covered:
-    """The causes of a row that were given up."""
+    """The requests of a row between two sequences."""
 
     kind: str
     key: str
@@ -27,17 +42,21 @@ class _Covered:
     seen: int
 
 
-def retry_one(database: Database, key: str, actor: str) -> str:
-    """Want a key that was given up synced again, as a person; returns the key of its row. Raises UnknownKey."""
-    with database.transaction() as session:
-        row = _find_failed(session, normalise_key(key))
-        cause = Cause(Trigger.CLI, actor=actor)
-        enqueue(session, Kind(row.kind), row.key, cause, priority=Priority.PERSON, full=True)
+def retry_one(database: Database, key: str, by: Cause, *, kind: Kind | None = None) -> str:
+    """Queue a key that was given up again, as a person's request; returns the key of its row.
+
+    `kind` says which row the key names; without it the key may be any that stands for the subscription. Raises
+    UnknownKey where nothing of it was given up.
+    """
+    with database.transaction(lock_timeout_ms=_LOCK_TIMEOUT_MS) as session:
+        row = _find_failed(session, normalise_key(key), kind)
+        enqueue(session, Kind(row.kind), row.key, by, priority=Priority.PERSON, full=True)
+        record_action(session, by.actor or "", "retry", row.key)
         return row.key
 
 
-def retry_all(database: Database, actor: str) -> int:
-    """Want everything synced again that was given up; returns how many. Repeatable.
+def retry_all(database: Database, by: Cause, *, code: str | None = None) -> int:
+    """Queue everything again that was given up, or what failed with the error `code`; returns how many. Repeatable.
 
     Behind callouts, and for the reason for which it was asked: one person's word for many is neither the decision to
     import each of them nor to pass the safety stop.
@@ -46,52 +65,113 @@ def retry_all(database: Database, actor: str) -> int:
     while True:
         wanted: defaultdict[tuple[Kind, Trigger], list[str]] = defaultdict(list)
         with database.reading() as session:
-            rows = list_failed(session, limit=BATCH, after=after)
+            rows = list_failed(session, limit=BATCH, after=after, code=code)
             for row in rows:
                 wanted[Kind(row.kind), _reason(session, row)].append(row.key)
         for (kind, trigger), keys in wanted.items():
-            count += enqueue_many(database, kind, keys, Cause(trigger, actor=actor), priority=Priority.JOB, full=True)
+            count += enqueue_many(database, kind, keys, Cause(trigger, by.actor), priority=Priority.JOB, full=True)
         if len(rows) < BATCH:
-            return count
+            break
         after = (rows[-1].kind, rows[-1].key)
-
-
-def release_held(database: Database, key: str, actor: str) -> str:
-    """Let a held number go: a full sync passes the safety stop. Returns the number; raises UnknownKey."""
     with database.transaction() as session:
+        record_action(session, by.actor or "", "retry all", f"{count} of {code or 'any cause'}")
+    return count
+
+
+def release_held(database: Database, key: str, by: Cause) -> str:
+    """Let a held number go: a full sync, queued here, passes the safety stop. Returns the number.
+
+    The stored plan is never applied: Zuora is read again. Raises DecisionRefused where nothing is held.
+    """
+    with database.transaction(lock_timeout_ms=_LOCK_TIMEOUT_MS) as session:
         run = _need_held(session, key)
-        release(session, run, actor)
+        _decide(session, run, Outcome.RELEASED, by)
+        enqueue(session, Kind.SUBSCRIPTION, run.key, by, priority=Priority.PERSON, full=True)
         return run.key
 
 
-def drop_held(database: Database, key: str) -> str:
-    """Refuse a held plan until Zuora's answer makes another one of it. Returns the number; raises UnknownKey."""
-    with database.transaction() as session:
+def drop_held(database: Database, key: str, by: Cause) -> str:
+    """Discard a held plan: it is not applied, and not held again until Zuora's answer makes another one of it.
+
+    Returns the number. Raises DecisionRefused where nothing is held, and where a person's sync, which passes the safety
+    stop, waits or runs: both could not be kept.
+    """
+    with database.transaction(lock_timeout_ms=_LOCK_TIMEOUT_MS) as session:
         run = _need_held(session, key)
-        drop(run)
+        person = _find_waiting_person(session, run.key)
+        if person is not None:
+            raise DecisionRefused(
+                f"{run.key} cannot be dropped: {person} asked for a sync of it, which passes the safety stop."
+            )
+        _decide(session, run, Outcome.DROPPED, by)
         return run.key
 
 
-def _find_failed(session: Session, key: str) -> SyncRequestRow:
+def list_released(session: Session, *, limit: int) -> list[SyncRunRow]:
+    """Held runs that were released and whose sync has not ended, the oldest decision first."""
+    run, request = SyncRunRow, SyncRequestRow
+    open_requests = select(request.key).where(request.kind == Kind.SUBSCRIPTION.value, col(request.due_at).is_not(None))
+    released = select(run).where(
+        run.outcome == Outcome.RELEASED, col(run.decided_at).is_not(None), col(run.key).in_(open_requests)
+    )
+    return list(session.exec(released.order_by(col(run.id)).limit(limit)))
+
+
+def _decide(session: Session, run: SyncRunRow, outcome: Outcome, by: Cause) -> None:
+    run.outcome, run.decided_by, run.decided_at = outcome.value, by.actor, session.now()
+    action = "release held" if outcome is Outcome.RELEASED else "drop held"
+    record_action(session, by.actor or "", action, run.key)
+
+
+def _find_failed(session: Session, key: str, kind: Kind | None) -> SyncRequestRow:
     number = resolve_key(session, key)
-    places = [(Kind.SUBSCRIPTION, number), (Kind.SUBSCRIPTION, key), (Kind.ALIAS, key), (Kind.ACCOUNT, key)]
-    for kind, name in places:
-        row = read_request(session, kind, name) if name else None
+    anywhere = [(Kind.SUBSCRIPTION, number), (Kind.SUBSCRIPTION, key), (Kind.ALIAS, key), (Kind.ACCOUNT, key)]
+    places: Iterable[tuple[Kind, str | None]] = anywhere if kind is None else [(kind, key)]
+    for each, name in places:
+        row = read_request(session, each, name) if name else None
         if row is not None and row.failed_seq == row.requested_seq:
             return row
     raise UnknownKey(f"{key} was not given up: `failed list` shows what was, `sync {key}` syncs it now.")
 
 
 def _reason(session: Session, row: SyncRequestRow) -> Trigger:
-    cause = strongest_cause(session, _Covered(row.kind, row.key, row.done_seq, row.failed_seq))
-    trigger = Trigger(cause.trigger) if cause is not None else Trigger.SWEEP
-    # A person decided about one subscription then; of many, this is a list that somebody gives.
-    return Trigger.BACKFILL if trigger in (Trigger.ADMIN, Trigger.CLI) else trigger
+    trigger = read_cause(session, _Covered(row.kind, row.key, row.done_seq, row.failed_seq)).trigger
+    # A person decided about one subscription then; of many, this is a list that someone gives.
+    return Trigger.BACKFILL if trigger.is_person else trigger
 
 
 def _need_held(session: Session, key: str) -> SyncRunRow:
     key = normalise_key(key)
-    run = read_held(session, resolve_key(session, key) or key)
-    if run is None:
-        raise UnknownKey(f"Nothing of {key} is held: `held list` shows what is.")
-    return run
+    number = resolve_key(session, key) or key
+    run = read_held(session, number)
+    if run is not None:
+        return run
+    last = _read_last_decision(session, number)
+    if last is None or last.decided_at is None:
+        raise DecisionRefused(f"Nothing of {key} is held: `held list` shows what is.")
+    rest = " and waits for its sync" if last.outcome == Outcome.RELEASED and _is_open(session, number) else ""
+    raise DecisionRefused(f"{number} was {last.outcome} by {last.decided_by}{rest}: it is not held any more.")
+
+
+def _read_last_decision(session: Session, number: str) -> SyncRunRow | None:
+    run = SyncRunRow
+    decided = select(run).where(
+        run.kind == Kind.SUBSCRIPTION.value, run.key == number, col(run.decided_at).is_not(None)
+    )
+    return session.exec(decided.order_by(col(run.id).desc()).limit(1)).first()
+
+
+def _is_open(session: Session, number: str) -> bool:
+    request = read_request(session, Kind.SUBSCRIPTION, number)
+    return request is not None and request.due_at is not None
+
+
+def _find_waiting_person(session: Session, number: str) -> str | None:
+    """Who asked for a sync of `number` that has not ended."""
+    request = read_request(session, Kind.SUBSCRIPTION, number)
+    if request is None or request.due_at is None:
+        return None
+    served = max(request.done_seq, request.failed_seq)
+    causes = read_covered_causes(session, _Covered(request.kind, number, served, request.requested_seq))
+    people = (cause for cause in causes if any(each.is_person for each in read_triggers([cause.trigger])))
+    return next((cause.actor or "a person" for cause in people), None)

@@ -17,23 +17,24 @@ from typing import Any
 from sqlalchemy import bindparam, func
 from sqlmodel import col, select
 
-from sync_service.queue.requests import Cause, Kind, Priority, enqueue
+from sync_service.queue.history import Outcome
+from sync_service.queue.requests import Kind
 from sync_service.store.engine import Session
 from sync_service.store.tables import SyncRequestRow, SyncRunRow
 from sync_service.subscription.plan import Change, Create, SyncPlan, Update
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 
 #: So many drastic plans an hour are applied without a question, whatever their share.
 ALWAYS_ALLOWED = 50
 HOUR_MS = 3_600_000
-#: A person's own Sync of one number; everything else may be a flood.
-_BY_PERSON = frozenset({Trigger.ADMIN, Trigger.CLI})
 #: Any number that nobody else uses for an advisory lock in our database.
 _COUNTING = 7_261_494
 #: Made once: every sync asks.
 _OPEN_HELD = (
     select(SyncRunRow)
-    .where(SyncRunRow.kind == Kind.SUBSCRIPTION, SyncRunRow.key == bindparam("number"), SyncRunRow.outcome == "held")
+    .where(
+        SyncRunRow.kind == Kind.SUBSCRIPTION, SyncRunRow.key == bindparam("number"), SyncRunRow.outcome == Outcome.HELD
+    )
     .with_for_update()
     .execution_options(populate_existing=True)
 )
@@ -62,7 +63,7 @@ def decide_hold(
     plan: SyncPlan,
     *,
     drastic: bool,
-    triggers: Collection[str],
+    triggers: Collection[Trigger],
     share: Decimal,
 ) -> Decision:
     """Whether `plan` may be applied by the transaction that asks; `share` is the part of the hour's numbers allowed.
@@ -73,32 +74,22 @@ def decide_hold(
     """
     plan_hash = hash_plan(plan)
     open_held = _read_open(session, plan.number)
-    if not drastic or _BY_PERSON.intersection(triggers):
-        _close(open_held, "released" if drastic else "superseded")
+    by_person = any(each.is_person for each in triggers)
+    if not drastic or by_person:
+        _close(open_held, Outcome.RELEASED if drastic else Outcome.SUPERSEDED)
         return Decision(Verdict.APPLY, plan_hash)
     if (open_held is not None and open_held.plan_hash == plan_hash) or _is_dropped(session, plan.number, plan_hash):
         return Decision(Verdict.LEAVE, plan_hash)
     if open_held is None and not _is_flood(session, share):
         return Decision(Verdict.APPLY, plan_hash)
-    _close(open_held, "superseded")
+    _close(open_held, Outcome.SUPERSEDED)
     session.flush()  # before the new row: one open per number
     return Decision(Verdict.HOLD, plan_hash)
 
 
-def release(session: Session, run: SyncRunRow, actor: str) -> int:
-    """Let a held number go: queue a person's full sync, which passes the stop; never the stored plan itself."""
-    cause = Cause(Trigger.ADMIN, actor=actor)
-    return enqueue(session, Kind.SUBSCRIPTION, run.key, cause, priority=Priority.PERSON, full=True)
-
-
-def drop(run: SyncRunRow) -> None:
-    """A person refuses a held plan: it is not applied and not held again until Zuora's answer makes another one."""
-    run.outcome = "dropped"
-
-
 def list_held(session: Session, *, limit: int, after: int = 0) -> list[SyncRunRow]:
     """The held runs that wait for a decision, oldest first, with an id above `after`."""
-    statement = select(SyncRunRow).where(SyncRunRow.outcome == "held", col(SyncRunRow.id) > after)
+    statement = select(SyncRunRow).where(SyncRunRow.outcome == Outcome.HELD, col(SyncRunRow.id) > after)
     return list(session.exec(statement.order_by(col(SyncRunRow.id)).limit(limit)))
 
 
@@ -109,7 +100,7 @@ def read_held(session: Session, number: str) -> SyncRunRow | None:
 
 def count_held(session: Session) -> int:
     """How many numbers wait for a decision."""
-    return session.exec(select(func.count()).select_from(SyncRunRow).where(SyncRunRow.outcome == "held")).one()
+    return session.exec(select(func.count()).select_from(SyncRunRow).where(SyncRunRow.outcome == Outcome.HELD)).one()
 
 
 def hash_plan(plan: SyncPlan) -> str:
@@ -126,7 +117,7 @@ def _is_flood(session: Session, share: Decimal) -> bool:
     applied = session.exec(
         select(func.count())
         .select_from(run)
-        .where(run.drastic, col(run.outcome).in_(("changed", "imported")), run.ended_at > since)
+        .where(run.drastic, col(run.outcome).in_((Outcome.CHANGED, Outcome.IMPORTED)), run.ended_at > since)
     ).one()
     if applied < ALWAYS_ALLOWED:
         return False
@@ -142,7 +133,7 @@ def _read_open(session: Session, number: str) -> SyncRunRow | None:
     return session.exec(_OPEN_HELD, params={"number": number}).one_or_none()
 
 
-def _close(run: SyncRunRow | None, outcome: str) -> None:
+def _close(run: SyncRunRow | None, outcome: Outcome) -> None:
     if run is not None:
         run.outcome = outcome
 
@@ -150,7 +141,7 @@ def _close(run: SyncRunRow | None, outcome: str) -> None:
 def _is_dropped(session: Session, number: str, plan_hash: str) -> bool:
     """Dropped, and nothing was applied or held since: then Zuora's answer is what it was."""
     run = SyncRunRow
-    decided = ("dropped", "held", "released", "superseded", "changed", "imported")
+    decided = (Outcome.DROPPED, Outcome.HELD, Outcome.RELEASED, Outcome.SUPERSEDED, Outcome.CHANGED, Outcome.IMPORTED)
     statement = (
         select(run)
         .where(run.kind == Kind.SUBSCRIPTION, run.key == number, col(run.outcome).in_(decided))
@@ -158,7 +149,7 @@ def _is_dropped(session: Session, number: str, plan_hash: str) -> bool:
         .limit(1)
     )
     last = session.exec(statement).one_or_none()
-    return last is not None and last.outcome == "dropped" and last.plan_hash == plan_hash
+    return last is not None and last.outcome == Outcome.DROPPED and last.plan_hash == plan_hash
 
 
 def _as_plain(change: Change) -> list[Any]:

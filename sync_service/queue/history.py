@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from typing import Any, Protocol
 
 from sqlalchemy import bindparam
@@ -17,21 +18,49 @@ from sync_service.store.engine import Session
 from sync_service.store.tables import SyncCauseRow, SyncRequestRow, SyncRunRow
 from sync_service.subscription.limio.documents import as_json
 from sync_service.subscription.plan import Cancel, Change, Create, FieldChange, SyncPlan, Update
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger, read_triggers
 
-#: The stronger of several causes comes first: a person, an API caller, a notification, a job.
-STRENGTH: tuple[Trigger, ...] = (
-    Trigger.ADMIN,
-    Trigger.CLI,
-    Trigger.API,
-    Trigger.CALLOUT,
-    Trigger.WORKFLOW,
-    Trigger.EVENT,
-    Trigger.ORDER,
-    Trigger.BACKFILL,
-    Trigger.CALENDAR,
-    Trigger.SWEEP,
-)
+
+class Outcome(StrEnum):
+    """How a run ended; `HELD` becomes one of the three after it when it is decided."""
+
+    CHANGED = "changed"
+    IMPORTED = "imported"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    #: It failed and is tried again.
+    RETRIED = "retried"
+    #: A plan that waits for a person's decision.
+    HELD = "held"
+    RELEASED = "released"
+    DROPPED = "dropped"
+    #: Another plan took its place.
+    SUPERSEDED = "superseded"
+    LEFT_OUT = "left out"
+    #: Limio has it and Zuora never had: an order that failed, or a gift that was not redeemed.
+    NOT_IN_ZUORA = "not in zuora"
+    #: An alias proved to be a number; an account's subscriptions were queued.
+    RESOLVED = "resolved"
+    LISTED = "listed"
+    #: A person's personal values were erased.
+    SCRUBBED = "scrubbed"
+
+    @property
+    def is_applied(self) -> bool:
+        """The plan was written to the store."""
+        return self in (Outcome.CHANGED, Outcome.IMPORTED)
+
+    @property
+    def is_failure(self) -> bool:
+        """There is an error."""
+        return self in (Outcome.FAILED, Outcome.RETRIED)
+
+    @property
+    def is_let_go(self) -> bool:
+        """It was held; another run has the result."""
+        return self in (Outcome.RELEASED, Outcome.SUPERSEDED)
+
+
 #: Made once: every sync asks.
 _COVERED_CAUSES = (
     select(SyncCauseRow)
@@ -96,7 +125,7 @@ def open_run(session: Session, claim: Timed, *, calls: int, causes: Sequence[Syn
     )
 
 
-def record_run(session: Session, run: SyncRunRow, *, outcome: str, plan: SyncPlan | None, ended_at: int) -> int:
+def record_run(session: Session, run: SyncRunRow, *, outcome: Outcome, plan: SyncPlan | None, ended_at: int) -> int:
     """Keep `run` with how it ended, in the caller's transaction; returns its id."""
     run.outcome, run.ended_at = outcome, ended_at
     if plan is not None:
@@ -113,9 +142,9 @@ def read_covered_causes(session: Session, claim: Covered) -> list[SyncCauseRow]:
     return list(session.exec(_COVERED_CAUSES, params=values))
 
 
-def read_triggers(session: Session, claim: Covered) -> frozenset[str]:
-    """What asked for the run of `claim`: members of `Trigger`."""
-    return frozenset(cause.trigger for cause in read_covered_causes(session, claim))
+def read_covered_triggers(session: Session, claim: Covered) -> frozenset[Trigger]:
+    """What asked for the run of `claim`."""
+    return read_triggers(cause.trigger for cause in read_covered_causes(session, claim))
 
 
 def strongest_cause(session: Session, claim: Covered) -> SyncCauseRow | None:
@@ -228,5 +257,5 @@ def _change_from_json(stored: Mapping[str, Any]) -> Change:
 
 
 def _weakness(cause: SyncCauseRow) -> tuple[int, int, int]:
-    strength = STRENGTH.index(Trigger(cause.trigger)) if cause.trigger in set(Trigger) else len(STRENGTH)
-    return strength, cause.seq, cause.id or 0
+    weakness = min((each.weakness for each in read_triggers([cause.trigger])), default=len(Trigger))
+    return weakness, cause.seq, cause.id or 0

@@ -22,7 +22,7 @@ from sync_service.queue.order_steps import StepState
 from sync_service.queue.requests import Cause, Claim, Kind, Priority, enqueue, finish, renew, retry_later
 from sync_service.store.engine import Session
 from sync_service.store.tables import OrderStepRow, OrderWorkRow
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 
 
 class OrderState(StrEnum):

@@ -16,10 +16,10 @@ from sqlalchemy import Row
 
 from sync_service.errors import LeaseLost, RateLimited
 from sync_service.queue import statements as sql
+from sync_service.queue.history import Covered, Outcome, open_run, record_run, strongest_cause
 from sync_service.queue.limit import Limit, Share, lock_limit
 from sync_service.store.engine import Database, Session
-from sync_service.store.tables import SyncRunRow
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger, read_triggers
 
 #: A run's deadline is 60 s; what it has not finished by then is another's.
 LEASE_MS = 90_000
@@ -118,8 +118,7 @@ def enqueue_again(session: Session, claim: Claim) -> int:
     Everything is read then: the fingerprint that this run leaves behind would let the next one skip the very
     answer that has to be compared again.
     """
-    cause = _strongest_cause(session, claim) or Cause(Trigger.SWEEP)
-    return enqueue(session, claim.kind, claim.key, cause, priority=claim.priority, full=True)
+    return enqueue(session, claim.kind, claim.key, read_cause(session, claim), priority=claim.priority, full=True)
 
 
 def claim(
@@ -213,14 +212,21 @@ def retry_later(session: Session, claim: Claim, *, error: str, delay_ms: int, co
     _own(session, sql.RETRY, claim, **values)
 
 
-def fail(session: Session, claim: Claim, *, error: str) -> None:
+def fail(session: Session, claim: Claim, *, error: str, code: str | None = None) -> None:
     """Give up what the claim saw; a request since then, or any later one, starts afresh. Raises LeaseLost."""
-    _own(session, sql.FAIL, claim, seen=claim.seen, error=error)
+    _own(session, sql.FAIL, claim, seen=claim.seen, error=error, code=code)
 
 
 def release(session: Session, claim: Claim) -> None:
     """Put it back untouched, due at once, its attempt given back: a graceful stop. Raises LeaseLost."""
     _own(session, sql.RETRY, claim, seen=claim.seen, error=None, delay=0, counts=0)
+
+
+def read_cause(session: Session, claim: Covered) -> Cause:
+    """The strongest of the causes that a run of `claim` covers; a sweep's where none is kept."""
+    row = strongest_cause(session, claim)
+    triggers = read_triggers([row.trigger]) if row else ()
+    return next((Cause(trigger, row.actor, row.callout_id) for trigger in triggers if row), Cause(Trigger.SWEEP))
 
 
 def resolve(session: Session, claim: Claim, number: str, seq: int) -> None:
@@ -290,12 +296,6 @@ def _own(session: Session, statement: str, claim: Claim, **values: object) -> No
         raise LeaseLost
 
 
-def _strongest_cause(session: Session, claim: Claim) -> Cause | None:
-    span = {"kind": claim.kind, "key": claim.key, "done_before": claim.done_before, "seen": claim.seen}
-    row = session.run(sql.STRONGEST_CAUSE, span).one_or_none()
-    return None if row is None else Cause(Trigger(row.trigger), row.actor, row.callout_id)
-
-
 def _is_exhausted(claim: Claim) -> bool:
     """An order's own run ends it: what it may have done to Zuora is for a person to decide."""
     return claim.attempts > MOST_ATTEMPTS and claim.kind is not Kind.ORDER
@@ -303,21 +303,8 @@ def _is_exhausted(claim: Claim) -> bool:
 
 def _end_exhausted(session: Session, claim: Claim) -> None:
     """Fail a row whose runs never ended by themselves, and say so in the history."""
-    error = f"{MOST_ATTEMPTS} attempts ended without a result: the worker died or was stopped in each."
-    fail(session, claim, error=error)
-    cause = _strongest_cause(session, claim)
-    session.add(
-        SyncRunRow(
-            kind=claim.kind,
-            key=claim.key,
-            seq_from=claim.done_before,
-            seq_to=claim.seen,
-            outcome="failed",
-            trigger=cause.trigger if cause else None,
-            actor=cause.actor if cause else None,
-            began_at=claim.claimed_at,
-            ended_at=claim.claimed_at,
-            error_code="attempts exhausted",
-            error=error,
-        )
-    )
+    run = open_run(session, claim, calls=0)
+    run.error = f"{MOST_ATTEMPTS} attempts ended without a result: the worker died or was stopped in each."
+    run.error_code = "attempts exhausted"
+    fail(session, claim, error=run.error, code=run.error_code)
+    record_run(session, run, outcome=Outcome.FAILED, plan=None, ended_at=claim.claimed_at)

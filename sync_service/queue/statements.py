@@ -1,6 +1,6 @@
-"""The queue's statements, one text for both databases, each with its reason. Only `queue.py` runs them.
+"""The queue's statements, one text for both databases, each with its reason.
 
-`{now}`, `{lock}` and friends are filled in by `Database.sql`; `{keys}` and `{order}` by `queue.py`.
+`{now}`, `{lock}` and friends are filled in by `Database.sql`; `{keys}` and `{order}` by those who run them.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ RENEW = f"UPDATE sync_request SET lease_until = {{now}} + :lease {_OWNED} RETURN
 
 # Done up to what the claim saw, never to what is there now: a request that came in between is not served yet.
 FINISH = f"""
-UPDATE sync_request SET done_seq = :seen, lease_until = NULL, attempts = 0, last_error = NULL, checked_at = {{now}},
+UPDATE sync_request SET done_seq = :seen, lease_until = NULL, attempts = 0, last_error = NULL, error_code = NULL,
+  checked_at = {{now}},
   due_at        = CASE WHEN requested_seq > :seen THEN {{now}} ELSE NULL END,
   waiting_since = CASE WHEN requested_seq > :seen THEN requested_at ELSE NULL END,
   "full"        = CASE WHEN requested_seq > :seen THEN "full" ELSE 0 END
@@ -138,17 +139,9 @@ UPDATE sync_request SET lease_until = NULL, last_error = COALESCE(CAST(:error AS
 
 # Final for what the claim saw; what came in since gets its own, fresh attempts.
 FAIL = f"""
-UPDATE sync_request SET lease_until = NULL, failed_seq = :seen, last_error = :error, attempts = 0,
+UPDATE sync_request SET lease_until = NULL, failed_seq = :seen, last_error = :error, error_code = :code,
+  attempts = 0,
   due_at        = CASE WHEN requested_seq > :seen THEN {{now}} ELSE NULL END,
   waiting_since = CASE WHEN requested_seq > :seen THEN requested_at ELSE NULL END
 {_OWNED}
 """  # noqa: S608 - no value of anybody's goes in
-
-# The one cause that stands for a run's: a person before an API caller before Zuora before a job.
-STRONGEST_CAUSE = """
-SELECT trigger, actor, callout_id FROM sync_cause
-WHERE kind = :kind AND key = :key AND seq > :done_before AND seq <= :seen
-ORDER BY CASE WHEN trigger IN ('admin', 'cli') THEN 0 WHEN trigger = 'api' THEN 1
-              WHEN trigger IN ('callout', 'workflow', 'event') THEN 2 ELSE 3 END, id
-LIMIT 1
-"""

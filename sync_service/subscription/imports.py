@@ -11,12 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sync_service.subscription.zuora import Trigger, ZuoraSubscription
+from sync_service.subscription.trigger import Trigger
+from sync_service.subscription.zuora import ZuoraSubscription
 
-#: Somebody decided for this very subscription.
-_DECIDED = frozenset({Trigger.ADMIN, Trigger.CLI, Trigger.BACKFILL})
-#: Somebody named this very subscription.
-_NAMED = _DECIDED | {Trigger.CALLOUT, Trigger.WORKFLOW, Trigger.EVENT, Trigger.API}
 _OVER = frozenset({"Cancelled", "Expired"})
 #: A sweep leaves a new subscription to Limio's own order, which may still be on its way here.
 _YOUNG = timedelta(hours=1)
@@ -33,7 +30,7 @@ class ImportRules:
 
 
 def refuse_import(
-    subscription: ZuoraSubscription, triggers: Collection[str], rules: ImportRules, *, echoed: bool, now: datetime
+    subscription: ZuoraSubscription, triggers: Collection[Trigger], rules: ImportRules, *, echoed: bool, now: datetime
 ) -> str | None:
     """Why this unknown subscription stays out, in words for people; None imports it. `now` has a zone."""
     if subscription.status == "Draft":
@@ -41,9 +38,9 @@ def refuse_import(
     made_by_limio = bool(
         rules.limio_reference_format and re.fullmatch(rules.limio_reference_format, subscription.number)
     )
-    if made_by_limio and not _DECIDED.intersection(triggers):
+    if made_by_limio and not any(each.chose_the_number for each in triggers):
         return "Its number is a Limio reference, so it is missing from what was loaded: load it, or sync it by hand."
-    if _NAMED.intersection(triggers):
+    if any(each.named_the_number for each in triggers):
         return None
     if not rules.import_all:
         return "Nobody asked for it by name, and IMPORT_UNKNOWN is not `all`."

@@ -11,22 +11,6 @@ from decimal import Decimal
 from enum import StrEnum
 
 
-class Trigger(StrEnum):
-    """What asked for a sync."""
-
-    CALLOUT = "callout"
-    WORKFLOW = "workflow"
-    EVENT = "event"
-    #: One of our own orders has reached Zuora.
-    ORDER = "order"
-    ADMIN = "admin"
-    API = "api"
-    SWEEP = "sweep"
-    BACKFILL = "backfill"
-    CALENDAR = "calendar"
-    CLI = "cli"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Contact:
     """A Zuora contact; None is absent or blank (Zuora writes both for the same thing)."""

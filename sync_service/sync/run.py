@@ -20,10 +20,9 @@ from sync_service.errors import (
     ZuoraUnavailable,
 )
 from sync_service.log import logger
-from sync_service.queue.history import copy_causes, open_run, read_triggers, record_run, strongest_cause
+from sync_service.queue.history import Outcome, copy_causes, open_run, read_covered_triggers, record_run
 from sync_service.queue.limit import count_doubt, note_success, note_tenant_error
 from sync_service.queue.requests import (
-    Cause,
     Claim,
     Kind,
     enqueue,
@@ -32,6 +31,7 @@ from sync_service.queue.requests import (
     finish,
     note_read,
     open_as_done,
+    read_cause,
     resolve,
     retry_later,
 )
@@ -39,15 +39,13 @@ from sync_service.queue.retry import decide_retry
 from sync_service.store.engine import Session
 from sync_service.store.reads import read_link, record_alias, resolve_key
 from sync_service.subscription.plan import SyncPlan
-from sync_service.subscription.zuora import Trigger, ZuoraSubscription
-from sync_service.sync.story import ASKED_BY_SOMEBODY, SyncContext, look_closer, sync_subscription, write_sync
+from sync_service.subscription.zuora import ZuoraSubscription
+from sync_service.sync.story import SyncContext, look_closer, sync_subscription, write_sync
 from sync_service.zuora.client import Reading
 from sync_service.zuora.preview import SharedPreviews
 
 #: One run's total time for everything that it asks of Zuora, in seconds; a lease is longer.
 RUN_SECONDS = 60.0
-#: Limio has it and Zuora never had: an order that failed, or a gift that nobody redeemed.
-NOT_IN_ZUORA = "not in zuora"
 
 
 def run_claim(
@@ -63,7 +61,7 @@ def run_claim(
     reading.when_ended(when_read)
     try:
         outcome = _STORIES[claim.kind](context, claim, reading, previews)
-        if reading.calls and outcome != NOT_IN_ZUORA:
+        if reading.calls and outcome is not Outcome.NOT_IN_ZUORA:
             note_success(context.database, context.share)
         log.info("sync_finished", outcome=outcome, calls=reading.calls)
     except LeaseLost:
@@ -78,7 +76,7 @@ def run_claim(
     return reading.calls
 
 
-def _sync_number(context: SyncContext, claim: Claim, reading: Reading, previews: SharedPreviews) -> str:
+def _sync_number(context: SyncContext, claim: Claim, reading: Reading, previews: SharedPreviews) -> Outcome:
     try:
         return sync_subscription(context, claim, reading, previews)
     except NotFoundInZuora as error:
@@ -89,15 +87,15 @@ def _sync_number(context: SyncContext, claim: Claim, reading: Reading, previews:
             raise GoneFromZuora from None
         with context.database.transaction() as session:
             finish(session, claim)
-            if ASKED_BY_SOMEBODY & read_triggers(session, claim):
-                note = "Zuora has no such subscription: the order failed, or it is a gift that nobody redeemed yet."
+            if any(each.is_awaited for each in read_covered_triggers(session, claim)):
+                note = "Zuora has no such subscription: the order failed, or it is a gift that was not redeemed yet."
                 run = open_run(session, claim, calls=reading.calls)
                 plan = SyncPlan(number=claim.key, notes=(note,))
-                record_run(session, run, outcome=NOT_IN_ZUORA, plan=plan, ended_at=session.now())
-        return NOT_IN_ZUORA
+                record_run(session, run, outcome=Outcome.NOT_IN_ZUORA, plan=plan, ended_at=session.now())
+        return Outcome.NOT_IN_ZUORA
 
 
-def _resolve_alias(context: SyncContext, claim: Claim, reading: Reading, previews: SharedPreviews) -> str:
+def _resolve_alias(context: SyncContext, claim: Claim, reading: Reading, previews: SharedPreviews) -> Outcome:
     """Learn which number an unknown key stands for; a key that is the number itself is synced in the same lease."""
     with context.database.reading() as session:
         number = resolve_key(session, claim.key)
@@ -105,7 +103,7 @@ def _resolve_alias(context: SyncContext, claim: Claim, reading: Reading, preview
         with context.database.transaction() as session:
             finish(session, claim)
             _queue_number(session, claim, number)
-        return "resolved"
+        return Outcome.RESOLVED
     try:
         subscription = reading.fetch_subscription(claim.key)
     except NotFoundInZuora:
@@ -116,12 +114,12 @@ def _resolve_alias(context: SyncContext, claim: Claim, reading: Reading, preview
         finish(session, claim)
         record_alias(session, claim.key, subscription.number)
         _queue_number(session, claim, subscription.number)
-    return "resolved"
+    return Outcome.RESOLVED
 
 
 def _sync_unseen(
     context: SyncContext, claim: Claim, subscription: ZuoraSubscription, reading: Reading, previews: SharedPreviews
-) -> str:
+) -> Outcome:
     """Sync a number that has no row of its own yet; if one appeared meanwhile, its own run does the work."""
     look = look_closer(context, subscription, reading, previews, full=claim.full, at=claim.claimed_at)
     reading.end()
@@ -131,7 +129,7 @@ def _sync_unseen(
         own = open_as_done(session, claim)
         if own is None:
             _queue_number(session, claim, claim.key)
-            return "resolved"
+            return Outcome.RESOLVED
         copy_causes(session, claim, own)
         resolve(session, claim, claim.key, own.seen)
         return write_sync(context, session, own, look, calls=reading.calls, now=now)
@@ -142,42 +140,36 @@ def _queue_number(session: Session, claim: Claim, number: str) -> None:
         session,
         Kind.SUBSCRIPTION,
         number,
-        _cause(session, claim),
+        read_cause(session, claim),
         priority=claim.priority,
         full=claim.full,
     )
     resolve(session, claim, number, seq)
 
 
-def _list_account(context: SyncContext, claim: Claim, reading: Reading, _: SharedPreviews) -> str:
+def _list_account(context: SyncContext, claim: Claim, reading: Reading, _: SharedPreviews) -> Outcome:
     """Queue every subscription that the account owns or pays for."""
     try:
         numbers = reading.fetch_account_numbers(claim.key)
     except NotFoundInZuora:
         raise UnknownKey("Zuora has no such account.") from None
     with context.database.reading() as session:
-        cause = _cause(session, claim)
+        cause = read_cause(session, claim)
     enqueue_many(context.database, Kind.SUBSCRIPTION, numbers, cause, priority=claim.priority, full=True)
     with context.database.transaction() as session:
         finish(session, claim)
         run = open_run(session, claim, calls=reading.calls)
+        run.listed = len(numbers)
         plan = SyncPlan(number=claim.key, notes=(f"{len(numbers)} subscriptions queued.",))
-        record_run(session, run, outcome="listed", plan=plan, ended_at=session.now())
-    return "listed"
+        record_run(session, run, outcome=Outcome.LISTED, plan=plan, ended_at=session.now())
+    return Outcome.LISTED
 
 
-_STORIES: dict[Kind, Callable[[SyncContext, Claim, Reading, SharedPreviews], str]] = {
+_STORIES: dict[Kind, Callable[[SyncContext, Claim, Reading, SharedPreviews], Outcome]] = {
     Kind.SUBSCRIPTION: _sync_number,
     Kind.ALIAS: _resolve_alias,
     Kind.ACCOUNT: _list_account,
 }
-
-
-def _cause(session: Session, claim: Claim) -> Cause:
-    row = strongest_cause(session, claim)
-    if row is None:
-        return Cause(trigger=Trigger.SWEEP)
-    return Cause(trigger=Trigger(row.trigger), actor=row.actor, callout_id=row.callout_id)
 
 
 def _doubt_tenant(context: SyncContext, error: SyncServiceError) -> None:
@@ -202,7 +194,7 @@ def _settle(context: SyncContext, claim: Claim, error: SyncServiceError, reading
     try:
         with context.database.transaction() as session:
             if decision.final:
-                fail(session, claim, error=str(error))
+                fail(session, claim, error=str(error), code=error.code)
             else:
                 retry_later(
                     session,
@@ -211,10 +203,11 @@ def _settle(context: SyncContext, claim: Claim, error: SyncServiceError, reading
                     delay_ms=decision.delay_ms,
                     counts=decision.counts,
                 )
-            if isinstance(error, SubscriptionError) or ASKED_BY_SOMEBODY & read_triggers(session, claim):
+            awaited = any(each.is_awaited for each in read_covered_triggers(session, claim))
+            if decision.final or awaited or isinstance(error, SubscriptionError):
                 run = open_run(session, claim, calls=reading.calls)
                 run.error_code, run.error = error.code, str(error)
-                outcome = "failed" if decision.final else "retried"
+                outcome = Outcome.FAILED if decision.final else Outcome.RETRIED
                 record_run(session, run, outcome=outcome, plan=None, ended_at=session.now())
     except LeaseLost:
         logger().warning("sync_lease_lost", key=claim.key)

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 
 from sync_service.errors import NotFoundInZuora, RequestRefused
 from sync_service.queue.held import Verdict, decide_hold
-from sync_service.queue.history import open_run, read_covered_causes, record_run
+from sync_service.queue.history import Outcome, open_run, read_covered_causes, record_run
 from sync_service.queue.limit import Share
 from sync_service.queue.outbox import WebhookType, announce
 from sync_service.queue.requests import Cause, Claim, Kind, Priority, enqueue, enqueue_again, finish, note_read
@@ -26,13 +26,11 @@ from sync_service.subscription.limio.documents import timestamp_of
 from sync_service.subscription.limio.events import describe_webhook
 from sync_service.subscription.plan import LimioState, SyncPlan
 from sync_service.subscription.reconcile import Rules, is_drastic, reconcile
-from sync_service.subscription.zuora import Trigger, ZuoraSubscription
+from sync_service.subscription.trigger import Trigger, read_triggers
+from sync_service.subscription.zuora import ZuoraSubscription
 from sync_service.sync.look import LastRead, Look, fetch_look
 from sync_service.zuora.client import Reading, ZuoraClient
 from sync_service.zuora.preview import SharedPreviews
-
-#: Somebody waits for the answer, so that even "nothing to do" is worth a row in the history.
-ASKED_BY_SOMEBODY = frozenset({Trigger.ADMIN, Trigger.CLI, Trigger.API})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +65,8 @@ class SyncContext:
         return self.settings.day_at(at)
 
 
-def sync_subscription(context: SyncContext, claim: Claim, reading: Reading, previews: SharedPreviews) -> str:
-    """Sync the number of `claim` and return the outcome, a word of `sync_run.outcome`.
+def sync_subscription(context: SyncContext, claim: Claim, reading: Reading, previews: SharedPreviews) -> Outcome:
+    """Sync the number of `claim` and return the outcome.
 
     1. Fetch from Zuora, outside any transaction; the claim is committed, so whatever comes in now runs again later.
     2. One transaction: finish first (it fails where the lease is lost), then read, reconcile, apply and record.
@@ -117,16 +115,16 @@ def _is_unseen(session: Session, subscription: ZuoraSubscription) -> bool:
     return find_account_owner(session, subscription.account_id, number=subscription.number).owner is None
 
 
-def write_sync(context: SyncContext, session: Session, claim: Claim, look: Look, *, calls: int, now: int) -> str:
+def write_sync(context: SyncContext, session: Session, claim: Claim, look: Look, *, calls: int, now: int) -> Outcome:
     """Compare `look` with the store and write the difference, in the transaction that finished the claim at `now`."""
     state = look.state
     causes = read_covered_causes(session, claim)
     run = open_run(session, claim, calls=calls, causes=causes)
-    triggers = frozenset(cause.trigger for cause in causes)
+    triggers = read_triggers(cause.trigger for cause in causes)
     current = read_current(session, claim.key, state, read_began=claim.claimed_at, siblings=look.siblings)
     refusal = _refuse_import(context, session, current, state.subscription, triggers, now)
     if refusal:
-        return _close(session, run, "left out", SyncPlan(number=claim.key, notes=(refusal,)), now, triggers)
+        return _close(session, run, Outcome.LEFT_OUT, SyncPlan(number=claim.key, notes=(refusal,)), now, triggers)
     plan = reconcile(current, state, context.tenant_day(claim.claimed_at), context.rules)
     plan = replace(plan, notes=look.notes + plan.notes)
     run.drastic = is_drastic(plan, current)
@@ -135,13 +133,14 @@ def write_sync(context: SyncContext, session: Session, claim: Claim, look: Look,
         run.plan_hash = decision.plan_hash  # what was not applied, also of a run that only finds it held
     if decision.verdict is Verdict.LEAVE:
         note = "This very plan is held for a person's decision, or a person dropped it: nothing was changed."
-        return _close(session, run, "unchanged", SyncPlan(number=claim.key, notes=(note,)), now, triggers)
+        return _close(session, run, Outcome.UNCHANGED, SyncPlan(number=claim.key, notes=(note,)), now, triggers)
     if decision.verdict is Verdict.HOLD:
-        return _close(session, run, "held", plan, now, triggers)
+        return _close(session, run, Outcome.HELD, plan, now, triggers)
     link = read_link(session, claim.key)
     is_news = state.no_preview is not None and (link is None or link.schedule_left_alone != state.no_preview)
     _apply(session, claim, look, current, plan, run, now)
-    outcome = "unchanged" if plan.is_empty else "changed" if current.subscription is not None else "imported"
+    done = Outcome.CHANGED if current.subscription is not None else Outcome.IMPORTED
+    outcome = Outcome.UNCHANGED if plan.is_empty else done
     return _close(session, run, outcome, plan, now, triggers, is_news=is_news)
 
 
@@ -196,7 +195,7 @@ def _refuse_import(
     session: Session,
     current: LimioState,
     subscription: ZuoraSubscription,
-    triggers: frozenset[str],
+    triggers: frozenset[Trigger],
     now: int,
 ) -> str | None:
     if current.subscription is not None:
@@ -213,14 +212,14 @@ def _refuse_import(
 def _close(
     session: Session,
     run: SyncRunRow,
-    outcome: str,
+    outcome: Outcome,
     plan: SyncPlan,
     now: int,
-    triggers: frozenset[str],
+    triggers: frozenset[Trigger],
     *,
     is_news: bool = False,
-) -> str:
+) -> Outcome:
     """Keep the run where it changed something, was held or left out, found news, or somebody waits for its answer."""
-    if outcome != "unchanged" or is_news or ASKED_BY_SOMEBODY & triggers:
+    if outcome is not Outcome.UNCHANGED or is_news or any(each.is_awaited for each in triggers):
         record_run(session, run, outcome=outcome, plan=plan, ended_at=now)
     return outcome

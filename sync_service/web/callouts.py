@@ -34,7 +34,7 @@ from sync_service.subscription.hints import (
     why_echo,
 )
 from sync_service.subscription.keys import normalise_key, why_impossible
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from sync_service.web.answers import answer
 from sync_service.web.auth import BearerGate, Caller, SyncGate, WrongCredentials
 from sync_service.web.body import read_body

@@ -17,7 +17,7 @@ from sync_service.store.engine import Database, Session
 from sync_service.store.reads import NUMBER_OF_KEY
 from sync_service.subscription.hints import Hints
 from sync_service.subscription.keys import LONGEST_KEY
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 
 #: How long an acknowledgement waits for a lock before it is a 503, in ms: Zuora waits 15 s in all.
 LOCK_TIMEOUT_MS = 2000

@@ -13,7 +13,7 @@ from sync_service.cli.wiring import open_ordering
 from sync_service.queue.held import ALWAYS_ALLOWED
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.store.engine import Database
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from sync_service.sync.worker import Worker
 from tests.acceptance.comparing import find_stale
 from tests.acceptance.processes import wait_until

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.store.engine import Database
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from tests.bench.processes import Child
 
 _SOME_WAIT = text("SELECT 1 FROM sync_request WHERE due_at IS NOT NULL LIMIT 1")

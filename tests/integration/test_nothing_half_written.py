@@ -10,7 +10,7 @@ from sqlmodel import SQLModel
 
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.store.engine import Database
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from tests.sweep_world import World, open_world
 
 #: What the store says of Zuora's subscriptions, and what it remembers of reading them.

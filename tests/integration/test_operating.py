@@ -22,7 +22,7 @@ from sync_service.queue.requests import Cause, Kind, Priority
 from sync_service.store.engine import Database, connect
 from sync_service.store.tables import CalloutRow, CustomerRow, JobRow, SubscriptionRow, SyncRunRow
 from sync_service.subscription.plan import FieldChange, SyncPlan, Update
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from tests.integration.test_cli import COMMANDS, documented
 from tests.queue_world import execute, fail, row, rows, take, want
 
@@ -223,7 +223,8 @@ def test_failed_retry_all_asks_behind_callouts_for_the_reason_of_before(any_cons
     again = rows(console.database, "SELECT key, trigger FROM sync_cause WHERE seq = 2 ORDER BY key")
     assert again == [("A-S1", "sweep"), ("A-S2", "backfill"), ("odd", "callout")]
     assert rows(console.database, "SELECT DISTINCT priority FROM sync_request") == [(Priority.JOB,)]
-    assert retry_all(console.database, "olga") == 0
+    assert rows(console.database, "SELECT action, target FROM admin_action") == [("retry all", "3 of any cause")]
+    assert retry_all(console.database, Cause(Trigger.CLI, actor="olga")) == 0
 
 
 def test_failed_retry_all_takes_more_than_one_page(console: Console) -> None:
@@ -255,7 +256,7 @@ def test_held_release_wants_a_full_sync_that_passes_the_stop(any_console: Consol
     request = row(console.database, "A-S1")
     assert (request.priority, request.full) == (Priority.PERSON, 1)
     ((trigger, actor),) = rows(console.database, "SELECT trigger, actor FROM sync_cause")
-    assert trigger in ("admin", "cli")
+    assert trigger == "cli"
     assert actor
 
 

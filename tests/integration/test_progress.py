@@ -10,7 +10,7 @@ import pytest
 
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.store.engine import Database
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.progress import STEPS, read_progress
 from tests.sweep_world import World, open_world
 

@@ -13,7 +13,7 @@ from sync_service.queue import requests as queue
 from sync_service.queue.limit import Share
 from sync_service.queue.requests import Cause, Claim, Kind, Priority
 from sync_service.store.engine import Database
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from tests.queue_world import (
     A_MINUTE,
     CALLOUT,

@@ -19,7 +19,7 @@ from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, f
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import SyncRequestRow, SyncRunRow
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from sync_service.sync.story import SyncContext
 from tests.sweep_world import World, open_world
 from zuora_emulator.delivery import Destination

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from sync_service.queue import held as safety
+from sync_service.queue.decisions import DecisionRefused, drop_held, list_released, release_held
 from sync_service.queue.held import Decision, Verdict, hash_plan
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.store.engine import Database
 from sync_service.store.tables import SyncRunRow
 from sync_service.subscription.plan import Cancel, Create, FieldChange, SyncPlan, Update
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger, read_triggers
 from sync_service.web.waiting import Result, Ticket, read_result
 from tests.queue_world import at_once, execute, rows, take
 from tests.sweep_world import World, open_world
@@ -23,6 +24,7 @@ from tests.sweep_world import World, open_world
 SHARE = Decimal("0.05")
 SWEEP = frozenset({Trigger.SWEEP})
 PERSON = frozenset({Trigger.ADMIN})
+OLGA = Cause(Trigger.ADMIN, actor="olga@example.com")
 
 
 def plan(number: str, value: str = "cancelled") -> SyncPlan:
@@ -69,7 +71,7 @@ def _count(database: Database) -> str:
 
 
 def decide(
-    database: Database, the_plan: SyncPlan, triggers: Collection[str] = SWEEP, *, drastic: bool = True
+    database: Database, the_plan: SyncPlan, triggers: Collection[Trigger] = SWEEP, *, drastic: bool = True
 ) -> Decision:
     """Decide and keep the run row that a sync would keep, in one transaction."""
     with database.transaction() as session:
@@ -94,7 +96,7 @@ def decide(
         return decision
 
 
-def verdict(database: Database, the_plan: SyncPlan, triggers: Collection[str] = SWEEP, **options: Any) -> Verdict:
+def verdict(database: Database, the_plan: SyncPlan, triggers: Collection[Trigger] = SWEEP, **options: Any) -> Verdict:
     return decide(database, the_plan, triggers, **options).verdict
 
 
@@ -151,13 +153,13 @@ def test_other_plans_go_on_during_a_flood(database: Database) -> None:
     assert verdict(database, plan("A"), drastic=False) == Verdict.APPLY
 
 
-@pytest.mark.parametrize("trigger", ["callout", "workflow", "event", "api", "sweep", "backfill", "calendar"])
-def test_the_stop_is_over_every_trigger_but_a_persons_sync(database: Database, trigger: str) -> None:
+@pytest.mark.parametrize("trigger", [trigger for trigger in Trigger if trigger not in ("admin", "cli")])
+def test_the_stop_is_over_every_trigger_but_a_persons_sync(database: Database, trigger: Trigger) -> None:
     flood(database)
 
     assert verdict(database, plan("A"), {trigger}) == Verdict.HOLD
-    assert verdict(database, plan("B"), {trigger, "admin"}) == Verdict.APPLY
-    assert verdict(database, plan("C"), {"cli"}) == Verdict.APPLY
+    assert verdict(database, plan("B"), {trigger, Trigger.ADMIN}) == Verdict.APPLY
+    assert verdict(database, plan("C"), {Trigger.CLI}) == Verdict.APPLY
 
 
 def test_the_same_plan_is_held_once(database: Database) -> None:
@@ -221,14 +223,11 @@ def test_a_held_number_that_came_back_to_life_in_zuora_is_synced(database: Datab
 def test_a_released_number_is_queued_for_a_full_sync_that_passes_the_stop(database: Database) -> None:
     flood(database)
     verdict(database, plan("A"))
-    with database.transaction() as session:
-        held = safety.read_held(session, "A")
-        assert held is not None
-        safety.release(session, held, "olga@example.com")
+    release_held(database, "A", OLGA)
 
     (claim,) = take(database, 5)
     cause = rows(database, "SELECT trigger, actor FROM sync_cause WHERE key = 'A'")
-    passed = verdict(database, plan("A"), {name for name, _ in cause})
+    passed = verdict(database, plan("A"), read_triggers(name for name, _ in cause))
 
     assert (claim.key, claim.full, claim.priority) == ("A", True, 0)
     assert cause == [("admin", "olga@example.com")]
@@ -236,17 +235,10 @@ def test_a_released_number_is_queued_for_a_full_sync_that_passes_the_stop(databa
     assert outcomes(database, "A") == ["released", "changed"]
 
 
-def drop(database: Database, number: str) -> None:
-    with database.transaction() as session:
-        held = safety.read_held(session, number)
-        assert held is not None
-        safety.drop(held)
-
-
 def test_a_dropped_plan_is_neither_applied_nor_held_again(database: Database) -> None:
     flood(database)
     verdict(database, plan("A"))
-    drop(database, "A")
+    drop_held(database, "A", OLGA)
     during = verdict(database, plan("A"))
     execute(database, "UPDATE sync_run SET ended_at = ended_at - 3600001")
 
@@ -258,7 +250,7 @@ def test_a_dropped_plan_is_neither_applied_nor_held_again(database: Database) ->
 def test_a_person_may_still_sync_a_number_whose_plan_was_dropped(database: Database) -> None:
     flood(database)
     verdict(database, plan("A"))
-    drop(database, "A")
+    drop_held(database, "A", OLGA)
 
     assert verdict(database, plan("A"), PERSON) == Verdict.APPLY
 
@@ -266,7 +258,7 @@ def test_a_person_may_still_sync_a_number_whose_plan_was_dropped(database: Datab
 def test_after_zuora_said_something_else_a_dropped_plan_is_held_again(database: Database) -> None:
     flood(database)
     verdict(database, plan("A"))
-    drop(database, "A")
+    drop_held(database, "A", OLGA)
     other = verdict(database, plan("A", "expired"))
 
     assert other == Verdict.HOLD
@@ -278,7 +270,7 @@ def test_what_is_held_can_be_listed_and_counted(database: Database) -> None:
     flood(database)
     for number in ("A", "B", "C"):
         verdict(database, plan(number))
-    drop(database, "B")
+    drop_held(database, "B", OLGA)
 
     with database.reading() as session:
         held = safety.list_held(session, limit=10)
@@ -298,3 +290,76 @@ def test_plans_that_change_the_same_have_the_same_hash_whatever_they_say_about_i
 
     assert hash_plan(one) == hash_plan(same)
     assert hash_plan(one) != hash_plan(other)
+
+
+def hold(world: World, number: str) -> None:
+    """Zuora cancels `number` in the middle of a flood."""
+    world.subscribe(number)
+    world.sync(number)
+    world.do("cancel", key=number)
+    checked(world.database, 100)
+    applied(world.database, 60)
+    ask(world.database, number, Cause(Trigger.CALLOUT))
+    world.work()
+    assert outcomes(world.database, number)[-1] == "held"
+
+
+def ask(database: Database, number: str, cause: Cause) -> None:
+    with database.transaction() as session:
+        enqueue(session, Kind.SUBSCRIPTION, number, cause, priority=Priority.PERSON, full=True)
+
+
+def decisions(database: Database) -> list[str]:
+    """What the activity log says was decided."""
+    return [action for (action,) in rows(database, "SELECT action FROM admin_action ORDER BY id")]
+
+
+def test_a_released_plan_cannot_be_dropped_before_its_sync_has_run(database: Database) -> None:
+    with open_world(database) as world:
+        hold(world, "A-S1")
+        release_held(database, "A-S1", OLGA)
+        with database.reading() as session:
+            waiting = [(run.key, run.decided_by) for run in list_released(session, limit=10)]
+
+        with pytest.raises(DecisionRefused, match=r"A-S1 was released by olga@example\.com and waits for its sync"):
+            drop_held(database, "A-S1", OLGA)
+        with pytest.raises(DecisionRefused, match="was released"):
+            release_held(database, "A-S1", OLGA)
+        world.work()
+
+    assert waiting == [("A-S1", "olga@example.com")]
+    assert outcomes(database, "A-S1")[-2:] == ["released", "changed"]
+    assert decisions(database) == ["release held"]
+    with database.reading() as session:
+        assert list_released(session, limit=10) == []
+
+
+def test_a_plan_is_not_dropped_while_a_persons_sync_that_passes_the_stop_waits(database: Database) -> None:
+    with open_world(database) as world:
+        hold(world, "A-S1")
+        ask(database, "A-S1", Cause(Trigger.CLI, actor="ada"))
+
+        with pytest.raises(DecisionRefused, match="ada asked for a sync of it"):
+            drop_held(database, "A-S1", OLGA)
+        world.work()
+
+    assert outcomes(database, "A-S1")[-2:] == ["released", "changed"]
+    assert decisions(database) == []
+
+
+def test_of_two_opposite_decisions_at_once_only_one_is_told_done(database: Database) -> None:
+    flood(database)
+    verdict(database, plan("A"))
+
+    def decide_as(what: Callable[[Database, str, Cause], str]) -> str:
+        try:
+            return what(database, "A", OLGA)
+        except DecisionRefused:
+            return "refused"
+
+    told = at_once([lambda: decide_as(release_held), lambda: decide_as(drop_held)])
+
+    assert sorted(told) == ["A", "refused"]
+    assert len(decisions(database)) == 1
+    waits = rows(database, "SELECT count(*) FROM sync_request WHERE key = 'A'") == [(1,)]
+    assert outcomes(database, "A") == (["released"] if waits else ["dropped"])

@@ -12,7 +12,7 @@ from sync_service.queue.history import why
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.store.engine import Database
 from sync_service.store.reads import find_subscription, read_link
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from tests.sweep_world import World, open_world
 
 

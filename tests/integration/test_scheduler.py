@@ -29,7 +29,7 @@ from sync_service.store.tables import (
     WebhookEndpointRow,
     ZuoraLinkRow,
 )
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 
 SETTINGS = Settings(tenant_time_zone=ZoneInfo("Europe/London"))
 TODAY = date(2026, 11, 21)

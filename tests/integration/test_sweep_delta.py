@@ -13,7 +13,7 @@ from sync_service.jobs.sweep.story import PartWay
 from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, fail
 from sync_service.store.engine import Database
 from sync_service.store.tables import AddressRow, ZuoraLinkRow
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from tests.sweep_world import World, open_world
 
 

@@ -15,7 +15,7 @@ from sync_service.jobs.sweep.full import sweep_full
 from sync_service.jobs.sweep.story import PartWay
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.store.engine import Database, connect
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from tests.databases import new_sqlite
 from tests.sweep_world import World, open_world
 from zuora_emulator.bulk import Bulk

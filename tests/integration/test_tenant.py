@@ -20,7 +20,7 @@ from sync_service.queue.limit import (
 )
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.store.engine import Database
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from tests.queue_world import at_once, execute, expire_leases, finish, rows, take, take_one, want
 
 SHARE = Share(max_concurrency=8)

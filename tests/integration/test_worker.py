@@ -12,7 +12,7 @@ import pytest
 from sync_service.cli.wiring import open_ordering
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.store.engine import Database
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from sync_service.sync.worker import Worker
 from tests.sweep_world import World, open_world
 

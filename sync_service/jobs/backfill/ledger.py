@@ -19,7 +19,7 @@ from sync_service.queue.statements import for_many
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import ZuoraLinkRow
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 
 #: A row of the queue: kind and key.
 Place = tuple[str, str]

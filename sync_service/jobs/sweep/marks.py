@@ -8,7 +8,7 @@ from enum import StrEnum
 from sync_service.jobs.sweep.report import Report
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.subscription.listed import Difference
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from sync_service.sync.story import SyncContext
 
 

@@ -26,7 +26,7 @@ from sync_service.jobs.sweep.memory import (
 from sync_service.store.engine import Session
 from sync_service.subscription.imports import refuse_import
 from sync_service.subscription.listed import Difference, LastSeen, ListedSubscription, compare_subscription
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 
 #: A difference in one of these that is still there after a run asks for another one.
 _CERTAIN = frozenset({Difference.VERSION, Difference.NEVER_READ, Difference.UNKNOWN})

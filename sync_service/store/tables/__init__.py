@@ -39,6 +39,7 @@ from sync_service.store.tables.reads import (
 )
 from sync_service.store.tables.requests import (
     CalloutRow,
+    HeartbeatRow,
     JobRow,
     SyncCauseRow,
     SyncRequestRow,
@@ -63,6 +64,7 @@ __all__ = [
     "CustomerRow",
     "EventRow",
     "GiftCodeRow",
+    "HeartbeatRow",
     "IdentityRow",
     "JobRow",
     "LimioObject",

@@ -19,7 +19,7 @@ from sync_service.store.tables.kinds import COUNTER, DOCUMENT
 
 
 class SyncRequestRow(SQLModel, table=True):
-    """The durable wish that a number be synced; the queue. `queue.py` holds the only statements that touch it."""
+    """The durable wish that a number be synced; the queue."""
 
     __tablename__ = "sync_request"
     __table_args__ = (
@@ -94,6 +94,8 @@ class SyncRequestRow(SQLModel, table=True):
     resolved_key: str | None = Field(default=None, sa_type=Text)
     resolved_seq: int | None = Field(default=None, sa_type=BigInteger)
     last_error: str | None = Field(default=None, sa_type=Text)
+    #: The code of the error with which the request was given up.
+    error_code: str | None = Field(default=None, sa_type=Text)
     #: When a run last ended well, changed something or not.
     checked_at: int | None = Field(default=None, sa_type=BigInteger)
 
@@ -112,6 +114,8 @@ class SyncCauseRow(SQLModel, table=True):
     #: The person, API client or job that asked, where we know.
     actor: str | None = Field(default=None, sa_type=Text)
     callout_id: int | None = Field(default=None, sa_type=BigInteger)
+    #: How the sweep that asks counts it: drift, echo, …; None where no sweep found a difference.
+    found_as: str | None = Field(default=None, sa_type=Text)
     at: int = Field(sa_type=BigInteger)
 
 
@@ -159,6 +163,11 @@ class SyncRunRow(SQLModel, table=True):
     ended_at: int = Field(sa_type=BigInteger)
     #: Calls made to Zuora.
     calls: int = 0
+    #: How many subscriptions the run of an account queued.
+    listed: int | None = None
+    #: The person who released or dropped the plan, and when.
+    decided_by: str | None = Field(default=None, sa_type=Text)
+    decided_at: int | None = Field(default=None, sa_type=BigInteger)
     #: The sync plan as JSON: changes with before and after, notes.
     plan: dict[str, Any] | None = Field(default=None, sa_type=DOCUMENT)
     change_count: int = 0
@@ -181,6 +190,8 @@ class CalloutRow(SQLModel, table=True):
     key: str = Field(sa_type=Text)
     #: accepted, ignored or rejected.
     verdict: str = Field(sa_type=Text)
+    #: Why it was ignored or rejected: a code to decide by, and the words for people.
+    reason_code: str | None = Field(default=None, sa_type=Text)
     reason: str | None = Field(default=None, sa_type=Text)
     #: Same on every retry of one notification.
     notification_id: str | None = Field(default=None, sa_type=Text, index=True)
@@ -211,6 +222,8 @@ class ZuoraLimitRow(SQLModel, table=True):
     doubts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     #: Runs that ended well since the last change of `permitted`.
     quiet: int = 0
+    #: When Zuora last answered well; kept to within a minute.
+    answered_at: int | None = Field(default=None, sa_type=BigInteger)
     #: The UTC day that calls_today counts.
     day: date | None = None
     calls_today: int = 0
@@ -226,6 +239,19 @@ class ZuoraLeaseRow(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True, sa_type=COUNTER)
     story: str = Field(sa_type=Text)
     lease_until: int = Field(sa_type=BigInteger)
+
+
+class HeartbeatRow(SQLModel, table=True):
+    """A worker or scheduler that runs, or ran lately: how the pages know that there is one."""
+
+    __tablename__ = "heartbeat"
+
+    #: Host, process id and a random part.
+    id: str = Field(primary_key=True, sa_type=Text)
+    #: worker or scheduler.
+    role: str = Field(sa_type=Text)
+    started_at: int = Field(sa_type=BigInteger)
+    seen_at: int = Field(sa_type=BigInteger)
 
 
 class JobRow(SQLModel, table=True):

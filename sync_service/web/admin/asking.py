@@ -14,8 +14,8 @@ from flask import Blueprint, Response, flash, redirect, url_for
 from werkzeug.exceptions import NotFound, UnprocessableEntity
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.access.audit import record_action
 from sync_service.queue import previews as asks
+from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import AskRow

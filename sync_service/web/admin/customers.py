@@ -9,11 +9,11 @@ from sqlmodel import col, select
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.access.audit import record_action
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
+from sync_service.store.audit import record_action
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import CustomerRow, SubscriptionRow, SyncCauseRow, SyncRequestRow, SyncRunRow
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.desk import Desk
 from sync_service.web.admin.door import operators_only, who
 from sync_service.web.admin.finding import Found, complete

@@ -6,7 +6,7 @@ from flask import Blueprint, render_template
 from sqlmodel import col, select
 from werkzeug.exceptions import NotFound
 
-from sync_service.access.audit import list_actions
+from sync_service.store.audit import list_actions
 from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRunRow
 from sync_service.web.admin.desk import PAGE, Desk, before_id, chosen, one_page
 

@@ -6,9 +6,9 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.access.audit import record_action
 from sync_service.queue.backfills import MOST_CHARACTERS, From, WishInvalid, leave_wish, needs_consent
 from sync_service.queue.jobs import list_jobs, pause, resume, run_soon
+from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.store.tables import JobRow
 from sync_service.web.admin.desk import Desk

@@ -9,10 +9,10 @@ from flask import Blueprint, make_response, render_template, request
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.access.audit import record_action
 from sync_service.access.passwords import is_plausible, normalise_email, prove_user
 from sync_service.access.throttle import Throttle
 from sync_service.log import logger
+from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminUserRow
 from sync_service.web.admin.door import GUEST_COOKIE, Door, safe_next

@@ -10,7 +10,6 @@ from flask import Blueprint, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.admission import NotAdmitted, admit, read_email, read_house
-from sync_service.access.audit import record_action
 from sync_service.access.sealing import Seal
 from sync_service.access.sign_on.attempts import (
     ATTEMPT_MS,
@@ -27,6 +26,7 @@ from sync_service.access.throttle import Throttle
 from sync_service.errors import SyncServiceError
 from sync_service.log import logger
 from sync_service.settings import Settings
+from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.web.admin.door import Door, safe_next
 from sync_service.web.senders import Senders

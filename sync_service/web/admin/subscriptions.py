@@ -11,11 +11,11 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.exceptions import NotFound, UnprocessableEntity
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.access.audit import record_action
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
+from sync_service.store.audit import record_action
 from sync_service.store.reads import resolve_key
 from sync_service.subscription.keys import normalise_key, why_impossible
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.asking import read_preview
 from sync_service.web.admin.desk import Desk, chosen
 from sync_service.web.admin.detail import read_detail

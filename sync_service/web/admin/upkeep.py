@@ -9,7 +9,6 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.access.audit import record_action
 from sync_service.access.clients import (
     SCOPES,
     ClientNameTaken,
@@ -23,6 +22,7 @@ from sync_service.access.users import list_users
 from sync_service.queue.findings import Finding, Verdict, from_progress
 from sync_service.queue.limit import read_tenant
 from sync_service.settings import Settings
+from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.store.tables import JobRow
 from sync_service.web.admin.desk import Desk

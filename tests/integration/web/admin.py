@@ -17,7 +17,7 @@ from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, f
 from sync_service.store.engine import Database
 from sync_service.store.object_rows import new_row
 from sync_service.store.tables import CalloutRow, JobRow, SubscriptionRow, SyncRunRow, ZuoraLinkRow
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from tests.integration.web.conftest import Web, build
 
 PASSWORD = "correct horse battery"
@@ -136,7 +136,7 @@ def put_failure(database: Database, number: str, error: str = "Zuora does not kn
         enqueue(session, Kind.SUBSCRIPTION, number, cause, priority=Priority.EVENT)
     (claimed,) = claim(database, 1, SHARE)
     with database.transaction() as session:
-        fail(session, claimed, error=error)
+        fail(session, claimed, error=error, code="gone from Zuora")
         session.add(make_run(number, "failed", seq=claimed.seen, error_code="gone from Zuora", error=error))
 
 

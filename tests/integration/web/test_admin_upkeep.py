@@ -84,7 +84,7 @@ def test_failures_are_grouped_by_cause_and_tried_again_one_by_one(database: Data
 @pytest.mark.parametrize(
     ("code", "retried"), [("gone from Zuora", ["A-S1", "A-S2"]), ("payload invalid", []), ("", ["A-S1", "A-S2"])]
 )
-def test_all_failures_of_a_cause_are_tried_again_and_the_safety_stop_watches(
+def test_all_failures_of_a_cause_are_tried_again_for_the_reason_of_before(
     database: Database, code: str, retried: list[str]
 ) -> None:
     for number in ("A-S1", "A-S2"):
@@ -96,7 +96,8 @@ def test_all_failures_of_a_cause_are_tried_again_and_the_safety_stop_watches(
     waiting = [row.key for row in visitor.web.rows(SyncRequestRow) if row.due_at is not None]
     assert sorted(waiting) == retried
     causes = {(row.trigger, row.actor) for row in visitor.web.rows(SyncCauseRow) if row.actor}
-    assert causes == ({("backfill", "operator@example.com")} if retried else set())
+    assert causes == ({("callout", "operator@example.com")} if retried else set())
+    assert actions(visitor) == [("retry all", f"{len(retried)} of {code or 'any cause'}")]
 
 
 def test_what_is_held_is_released_or_dropped(database: Database) -> None:
@@ -111,8 +112,9 @@ def test_what_is_held_is_released_or_dropped(database: Database) -> None:
 
     (request,) = visitor.web.rows(SyncRequestRow)
     assert (request.key, request.priority, request.full) == ("A-S1", 0, 1)
-    assert {row.key: row.outcome for row in visitor.web.rows(SyncRunRow)} == {"A-S1": "held", "A-S2": "dropped"}
-    assert "somebody else decided" in visitor.client.get(again.location).text
+    assert {row.key: row.outcome for row in visitor.web.rows(SyncRunRow)} == {"A-S1": "released", "A-S2": "dropped"}
+    assert "A-S2 was dropped by operator@example.com" in visitor.client.get(again.location).text
+    assert "waits for a worker" in visitor.get("/held").text
     assert actions(visitor) == [("release held", "A-S1"), ("drop held", "A-S2")]
 
 

@@ -13,7 +13,7 @@ from sqlmodel import select
 from sync_service.queue.requests import Kind
 from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRequestRow
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from sync_service.web.inbox import Callout, Inbox, Ticket, Wish
 
 #: More than one, and fewer than the connections of the fixtures' pools.

@@ -16,7 +16,7 @@ from sync_service.queue.limit import Share, note_tenant_error
 from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, fail
 from sync_service.store.engine import Database, connect
 from sync_service.subscription.keys import LONGEST_KEY
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from sync_service.web import health
 from sync_service.web.openapi import describe
 from tests.integration.web.conftest import MONITORING, SETTINGS, SYNC, ZUORA, Web, basic, build

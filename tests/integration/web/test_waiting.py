@@ -12,7 +12,7 @@ from sync_service.queue.requests import Cause, Claim, Kind, Priority, claim, enq
 from sync_service.store.engine import Database
 from sync_service.store.tables import SubscriptionRow, SyncCauseRow, SyncRequestRow, SyncRunRow
 from sync_service.subscription.plan import Create, SyncPlan
-from sync_service.subscription.zuora import Trigger
+from sync_service.subscription.trigger import Trigger
 from sync_service.web.waiting import wanted_seconds
 from tests.integration.web.conftest import SYNC, Web, build
 
