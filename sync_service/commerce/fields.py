@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
@@ -16,6 +17,9 @@ MAX_ENTRIES = 50
 #: Before and behind the point of an amount.
 MAX_DIGITS = 15
 
+#: Whether it exists only a mail can tell.
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
 _Found = TypeVar("_Found")
 
 
@@ -28,10 +32,9 @@ class Fields:
         self._zone = zone
 
     def say(self, field: str, code: ProblemCode, message: str) -> None:
-        """Remember a problem, once."""
-        problem = Problem(field=field, code=code, message=message)
-        if problem not in self.problems:
-            self.problems.append(problem)
+        """Remember a problem, the first one of each field."""
+        if all(problem.field != field for problem in self.problems):
+            self.problems.append(Problem(field=field, code=code, message=message))
 
     def value(self, path: str) -> Any:
         """None where any part of the path is missing."""
@@ -67,15 +70,23 @@ class Fields:
             return None
         return value
 
-    def text(self, path: str) -> str | None:
+    def text(self, path: str, longest: int = MAX_TEXT) -> str | None:
         """Without surrounding blanks; blank is absent."""
         value = self.value(path)
         if value is None:
             return None
-        if not isinstance(value, str) or len(value) > MAX_TEXT or "\0" in value:
-            self.say(path, ProblemCode.INVALID, f"{path} must be a text of at most {MAX_TEXT} characters.")
+        if not isinstance(value, str) or len(value.strip()) > longest or "\0" in value:
+            self.say(path, ProblemCode.INVALID, f"{path} must be a text of at most {longest} characters.")
             return None
         return value.strip() or None
+
+    def email(self, path: str, longest: int = MAX_TEXT) -> str | None:
+        """An address that has the form of one."""
+        value = self.text(path, longest)
+        if value is not None and not _EMAIL.fullmatch(value):
+            self.say(path, ProblemCode.INVALID, f"{path} must be an email address.")
+            return None
+        return value
 
     def one_of(self, path: str, *words: str) -> str | None:
         """A word that must be there."""

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from sync_service.commerce import wire
-from sync_service.commerce.fields import Fields
+from sync_service.commerce.fields import MAX_TEXT, Fields
 from sync_service.commerce.order import (
     CatalogRef,
     ItemUpdate,
@@ -48,6 +48,15 @@ _PERSON = {
     "country": "country",
     "tax_number": "tax_number",
 }
+#: The longest of each that every one of Zuora's calls takes; its OpenAPI file has them.
+_LONGEST = {
+    **dict.fromkeys(("first_name", "last_name", "city", "county", "state"), 100),
+    **dict.fromkeys(("phone", "work_phone", "other_phone"), 40),
+    **dict.fromkeys(("email", "work_email"), 80),
+    **dict.fromkeys(("address1", "address2", "company"), 255),
+    "postal_code": 20,
+    "country": 64,
+}
 #: What every type must have besides `order_type`; alternatives are separated by `|`. Source: "Send Orders", and for the
 #: types that it does not show what Zuora cannot do without.
 _REQUIRED: Mapping[OrderType, tuple[str, ...]] = {
@@ -64,7 +73,7 @@ _REQUIRED: Mapping[OrderType, tuple[str, ...]] = {
     OrderType.REFUND: ("offer",),
     OrderType.CREDIT_MEMO: ("offer|addOn",),
 }
-_REDEMPTION = ("orderItems", "redeemCode", "customerDetails|recipientDetails", "country")
+_REDEMPTION = ("orderItems", "redeemCode|payment.gift_code", "customerDetails|recipientDetails", "country")
 #: Types that name no subscription; pay_invoice may.
 _WITHOUT_SUBSCRIPTION = frozenset({OrderType.NEW, OrderType.PAY_INVOICE})
 
@@ -244,7 +253,10 @@ def _read_update(fields: Fields, path: str, action: str, record_type: str) -> It
 def _read_person(fields: Fields, path: str) -> Person | None:
     if fields.object(path) is None:
         return None
-    values = {name: fields.text(f"{path}.{key}") for name, key in _PERSON.items()}
+    values = {
+        name: (fields.email if name.endswith("email") else fields.text)(f"{path}.{key}", _LONGEST.get(name, MAX_TEXT))
+        for name, key in _PERSON.items()
+    }
     whole = fields.first(fields.text, f"{path}.full_name", f"{path}.fullName")
     if whole and not values["first_name"] and not values["last_name"]:
         first, _, last = whole.partition(" ")

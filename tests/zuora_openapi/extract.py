@@ -83,31 +83,60 @@ OPERATIONS = (
     "GET /notifications/notification-definitions/{id}",
     "PUT /notifications/notification-definitions/{id}",
 )
-#: What a schema says of an answer's form; the rest is documentation.
+#: The operations whose request bodies the product makes for orders.
+REQUESTS = (
+    "POST /v1/orders",
+    "POST /v1/orders/preview",
+    "POST /v1/accounts",
+    "PUT /v1/accounts/{account-key}",
+    "POST /v1/contacts",
+    "PUT /v1/contacts/{contactId}",
+    "POST /v1/debit-memos",
+    "POST /v1/debit-memos/{debitMemoKey}/collect",
+    "PUT /v1/debit-memos/{debitMemoKey}/write-off",
+    "POST /v1/credit-memos",
+    "POST /v1/credit-memos/{creditMemoKey}/refund",
+    "POST /v1/payments",
+    "PUT /v1/payment-methods/{payment-method-id}",
+    "PUT /v1/payment-profile",
+    "PUT /v1/subscriptions/{subscriptionNumber}/customFields",
+)
+#: What a schema says of a form; the rest is documentation.
 _KEPT = ("type", "enum", "format", "required", "additionalProperties", "oneOf", "anyOf")
+#: Limits that requests must keep; what Zuora answers is taken as it comes.
+LIMITS = ("maxLength", "minimum", "maximum")
 
 
 def extract(openapi: dict[str, Any]) -> dict[str, Any]:
-    """The schema of each operation's good answer, and every schema that those refer to."""
+    """The schemas of good answers and of requests, and every schema that those refer to."""
     every: dict[str, Any] = openapi["components"]["schemas"]
-    operations = {}
+    operations, requests = {}, {}
     for operation in OPERATIONS:
         method, path = operation.split(" ")
         answers = openapi["paths"][path][method.lower()]["responses"]
         good = next(answer for status, answer in sorted(answers.items()) if status.startswith("2"))
         operations[operation] = _shorten(good["content"]["application/json"]["schema"], every)
+    for operation in REQUESTS:
+        method, path = operation.split(" ")
+        body = openapi["paths"][path][method.lower()]["requestBody"]["content"]["application/json"]["schema"]
+        requests[operation] = _shorten(body, every)
+    return {
+        "source": f"{openapi['info']['title']}, OpenAPI file of version {openapi['info']['version']}",
+        "operations": operations,
+        "requests": requests,
+        "schemas": _referred([operations, requests], every),
+    }
+
+
+def _referred(beginning: Any, every: dict[str, Any]) -> dict[str, Any]:
     schemas: dict[str, Any] = {}
-    waiting = list(_references(operations))
+    waiting = list(_references(beginning))
     while waiting:
         name = waiting.pop()
         if name not in schemas:
             schemas[name] = _shorten(every[name], every)
             waiting += _references(schemas[name])
-    return {
-        "source": f"{openapi['info']['title']}, OpenAPI file of version {openapi['info']['version']}",
-        "operations": operations,
-        "schemas": dict(sorted(schemas.items())),
-    }
+    return dict(sorted(schemas.items()))
 
 
 def _shorten(schema: Any, every: dict[str, Any]) -> Any:
@@ -116,7 +145,7 @@ def _shorten(schema: Any, every: dict[str, Any]) -> Any:
         name = _name(schema["$ref"])
         # Two refer to a file beside the file, which nobody published.
         return {"$ref": f"#/schemas/{name}"} if name in every else {}
-    short: dict[str, Any] = {key: schema[key] for key in _KEPT if key in schema}
+    short: dict[str, Any] = {key: schema[key] for key in _KEPT + LIMITS if key in schema}
     if schema.get("nullable") and isinstance(short.get("type"), str):
         short["type"] = [short["type"], "null"]
     for inner in ("items", "additionalProperties"):
@@ -160,12 +189,12 @@ def _references(schema: Any) -> Iterator[str]:
 def write(subset: dict[str, Any]) -> str:
     """The file: a line for each schema, so that a newer file of Zuora's shows what changed."""
     lines = [f'{{\n"source": {json.dumps(subset["source"])},']
-    for key in ("operations", "schemas"):
+    for key in ("operations", "requests", "schemas"):
         entries = ",\n".join(
             f"{json.dumps(name)}: {json.dumps(schema, separators=(',', ':'), ensure_ascii=False)}"
             for name, schema in subset[key].items()
         )
-        lines.append(f'"{key}": {{\n{entries}\n}}' + ("," if key == "operations" else ""))
+        lines.append(f'"{key}": {{\n{entries}\n}}' + ("" if key == "schemas" else ","))
     return "\n".join(lines) + "\n}\n"
 
 

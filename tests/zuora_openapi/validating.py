@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from tests.zuora_openapi.extract import SUBSET
+from tests.zuora_openapi.extract import LIMITS, SUBSET
 
 #: Fields that a tenant adds to an object (`Source__c`), which no file can list.
 _CUSTOM = "__(c|NS|QT)$"
@@ -34,7 +34,14 @@ def read_subset() -> dict[str, Any]:
 
 def find_deviations(operation: str, answer: Any) -> set[Deviation]:
     """What `answer` says otherwise than the file does for `operation`, such as `GET /v1/accounts/{account-key}`."""
-    return {deviation for error in _validator(operation).iter_errors(answer) for deviation in _deviations(error)}
+    errors = _validator("operations", operation).iter_errors(answer)
+    return {deviation for error in errors for deviation in _deviations(error) if deviation.kind not in LIMITS}
+
+
+def find_faults(operation: str, body: Any) -> set[Deviation]:
+    """What the body of a request says otherwise than the file does; what it may be at most counts too."""
+    errors = _validator("requests", operation).iter_errors(body)
+    return {deviation for error in errors for deviation in _deviations(error)}
 
 
 def find_places(value: Any, place: str = "") -> Iterator[str]:
@@ -50,10 +57,10 @@ def find_places(value: Any, place: str = "") -> Iterator[str]:
 
 
 @cache
-def _validator(operation: str) -> Draft202012Validator:
+def _validator(kind: str, operation: str) -> Draft202012Validator:
     subset = read_subset()
     schemas = {name: _closed(schema) for name, schema in subset["schemas"].items()}
-    whole = {**_closed(subset["operations"][operation]), "schemas": schemas}
+    whole = {**_closed(subset[kind][operation]), "schemas": schemas}
     return Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
