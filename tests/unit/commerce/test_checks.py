@@ -1,0 +1,263 @@
+"""What our own store says against an order, before it is accepted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+
+from sync_service.commerce.case import Case
+from sync_service.commerce.catalog import Catalog
+from sync_service.commerce.checks import check, pending_change
+from sync_service.commerce.order import ProblemCode
+from sync_service.commerce.state import InStore, State
+from tests.unit.commerce.world import (
+    ANNUAL,
+    AUDIO,
+    EXAMPLES,
+    GIFT,
+    GOODWILL,
+    MONTHLY,
+    NUMBER,
+    OPTIONS,
+    SAVE,
+    TODAY,
+    a_catalog,
+    a_price,
+    a_subscription_offer,
+    an_offer,
+    an_order,
+    in_store,
+    names,
+    ref,
+)
+
+E1 = EXAMPLES[0]["limio_order"]
+SUB = {"forSubscription": {"name": NUMBER}}
+SWITCH = {"order_type": "change_offer", "offer": ref(ANNUAL), **SUB}
+REDEMPTION = {
+    "order_type": "new",
+    "isRedeem": True,
+    "redeemCode": "7QK2M9X4",
+    "orderItems": [{"offer": ref(GIFT)}],
+    "customerDetails": {"firstName": "Grace", "lastName": "Hopper"},
+    "country": "GB",
+}
+NOWHERE = InStore()
+
+
+def found(
+    payload: dict[str, Any], store: InStore | None = None, catalog: Catalog | None = None
+) -> set[tuple[str, str]]:
+    """The fields and codes of what is wrong."""
+    case = Case(
+        order=an_order(payload, names("2C50V1J7K3C0", "3C1EQEBLLT60")),
+        state=State(store=in_store() if store is None else store),
+        catalog=catalog or a_catalog(),
+        options=OPTIONS,
+        today=TODAY,
+    )
+    return {(problem.field, problem.code) for problem in check(case)}
+
+
+def with_subscription(**values: Any) -> InStore:
+    store = in_store()
+    return replace(store, subscription={**(store.subscription or {}), **values})
+
+
+def a_code(status: str = "free", **data: Any) -> dict[str, Any]:
+    return {"id": "gift_code-1", "record_type": "gift_code", "status": status, "data": {"code": "7QK2M9X4", **data}}
+
+
+@pytest.mark.parametrize(
+    ("payload", "store"),
+    [
+        (E1, NOWHERE),
+        (SWITCH, None),
+        ({"order_type": "cancel_subscription", "cancelDate": "2026-12-16", **SUB}, None),
+        ({"order_type": "add_offer", "offer": ref(SAVE), **SUB}, None),
+        ({"order_type": "refund", "offer": ref(GOODWILL), "amount": 17.5, **SUB}, None),
+        (REDEMPTION, InStore(gift_code=a_code())),
+        ({"order_type": "gift_refund", **SUB}, replace(in_store(), gift_code=a_code())),
+    ],
+)
+def test_a_good_order_has_nothing_against_it(payload: dict[str, Any], store: InStore | None) -> None:
+    assert found(payload, store) == set()
+
+
+def test_an_unknown_version_of_an_offer_is_unknown() -> None:
+    items = [{"offer": {"id": MONTHLY["id"], "version": "0" * 40}, "addOns": [{"id": "x", "version": "y"}]}]
+
+    assert found({**E1, "orderItems": items}, NOWHERE) == {
+        ("orderItems[0].offer", ProblemCode.UNKNOWN),
+        ("orderItems[0].addOns[0]", ProblemCode.UNKNOWN),
+    }
+
+
+def test_what_is_no_longer_published_is_not_sold() -> None:
+    archived = an_offer({**MONTHLY, "status": "archived"})
+
+    assert found(E1, NOWHERE, a_catalog(archived)) == {("orderItems[0].offer", ProblemCode.UNKNOWN)}
+
+
+@pytest.mark.parametrize(
+    ("countries", "delivery", "refused"),
+    [
+        ([], None, False),
+        (["GB", "FR"], None, False),
+        (["FR"], None, True),
+        (["FR"], {"firstName": "A", "lastName": "B", "country": "FR"}, False),
+        ([{"id": "gb", "label": "United Kingdom"}], None, False),
+    ],
+)
+def test_an_offer_is_sold_where_it_is_delivered_else_billed(countries: Any, delivery: Any, refused: bool) -> None:
+    offer = an_offer(MONTHLY, allowed_countries__limio=countries)
+    payload = {**E1, **({"deliveryDetails": delivery} if delivery else {})}
+
+    assert bool(found(payload, NOWHERE, a_catalog(offer))) is refused
+
+
+@pytest.mark.parametrize(
+    ("quantity", "limits", "refused"),
+    [
+        (7, {}, False),
+        (4, {"minimum_quantity": 5, "maximum_quantity": 20, "increment": 5}, True),
+        (5, {"minimum_quantity": 5, "maximum_quantity": 20, "increment": 5}, False),
+        (12, {"minimum_quantity": 5, "maximum_quantity": 20, "increment": 5}, True),
+        (25, {"minimum_quantity": "5", "maximum_quantity": "20"}, True),
+        (1000, {"minimum_quantity": 5}, False),
+    ],
+)
+def test_a_quantity_is_a_minimum_and_steps_up_to_a_maximum(quantity: int, limits: Any, refused: bool) -> None:
+    offer = an_offer(MONTHLY, default_quantity_options__limio=limits)
+    payload = {**E1, "orderItems": [{"offer": ref(MONTHLY), "quantity": quantity}]}
+
+    assert found(payload, NOWHERE, a_catalog(offer)) == (
+        {("orderItems[0].quantity", ProblemCode.INVALID)} if refused else set()
+    )
+
+
+def test_a_payment_type_that_the_offer_does_not_take_is_refused() -> None:
+    offer = an_offer(MONTHLY, payment_types__limio=["zuora_card", "invoice"])
+    paypal = {**E1, "payment": {**E1["payment"], "paymentType": "zuora_paypal"}}
+
+    assert found(paypal, NOWHERE, a_catalog(offer)) == {("payment.paymentType", ProblemCode.INVALID)}
+    assert found(E1, NOWHERE, a_catalog(offer)) == set()
+
+
+def test_an_unknown_subscription_is_unknown() -> None:
+    assert ("forSubscription", ProblemCode.UNKNOWN) in found(SWITCH, NOWHERE)
+
+
+@pytest.mark.parametrize("kind", ["cancel_subscription", "change_offer", "renew", "refund", "credit_memo"])
+def test_an_imported_subscription_takes_no_commerce_order(kind: str) -> None:
+    store = with_subscription(data={"attributes": {"external": True}})
+    payload = {"order_type": kind, "offer": ref(GOODWILL), "amount": 5, **SUB}
+
+    assert ("forSubscription", ProblemCode.NOT_ALLOWED) in found(payload, store)
+
+
+def test_what_cannot_be_switched_to_is_refused() -> None:
+    dollars = a_catalog(an_offer(ANNUAL, price__limio=a_price("100", "USD")))
+
+    assert found({**SWITCH, "offer": ref(SAVE)}) == {("offer", ProblemCode.INVALID)}
+    assert found(SWITCH, catalog=dollars) == {("offer", ProblemCode.NOT_ALLOWED)}
+    assert found(SWITCH, with_subscription(status="cancelled")) == {("forSubscription", ProblemCode.NOT_ALLOWED)}
+
+
+def test_a_subscription_whose_change_is_to_come_is_locked_until_then() -> None:
+    waiting = replace(
+        in_store(),
+        offers=(
+            a_subscription_offer(MONTHLY, end="2026-12-16"),
+            a_subscription_offer(ANNUAL, start="2026-12-16T00:00:00.000Z"),
+        ),
+    )
+
+    assert found(SWITCH, waiting) == {("forSubscription", ProblemCode.PENDING_CHANGE)}
+    assert pending_change(waiting, TODAY) == date(2026, 12, 16)
+    assert pending_change(waiting, date(2026, 12, 16)) is None
+    assert found({"order_type": "cancel_subscription", **SUB}, waiting) == set()
+
+
+def test_a_discount_to_come_locks_nothing() -> None:
+    discounted = replace(
+        in_store(),
+        offers=(
+            a_subscription_offer(MONTHLY),
+            a_subscription_offer(SAVE, start="2026-12-16T00:00:00.000Z", record_subtype="discount"),
+        ),
+    )
+
+    assert found(SWITCH, discounted) == set()
+
+
+def test_a_renewal_to_come_locks_too() -> None:
+    data = {**(in_store().subscription or {})["data"], "pendingRenewalChange": "2027-03-01"}
+
+    assert found(SWITCH, with_subscription(data=data)) == {("forSubscription", ProblemCode.PENDING_CHANGE)}
+
+
+@pytest.mark.parametrize(("amount", "refused"), [(17.5, False), (17.51, True)])
+def test_no_more_is_refunded_than_the_active_offer_costs(amount: float, refused: bool) -> None:
+    store = replace(in_store(), offers=(a_subscription_offer(MONTHLY, price={"amount": 17.5, "currency": "GBP"}),))
+    payload = {"order_type": "refund", "offer": ref(GOODWILL), "amount": amount, **SUB}
+
+    assert found(payload, store) == ({("amount", ProblemCode.INVALID)} if refused else set())
+
+
+def test_a_credit_memo_is_of_one_or_more_and_not_for_what_never_began() -> None:
+    memo = {"order_type": "credit_memo", "offer": ref(GOODWILL), **SUB}
+
+    assert found({**memo, "amount": 0.5}) == {("amount", ProblemCode.INVALID)}
+    assert found({**memo, "amount": 5}, with_subscription(status="initial")) == {
+        ("forSubscription", ProblemCode.NOT_ALLOWED)
+    }
+    assert found({**memo, "amount": 5}, with_subscription(status="cancelled")) == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        (None, ("redeemCode", ProblemCode.UNKNOWN)),
+        (a_code("redeemed"), ("redeemCode", ProblemCode.NOT_ALLOWED)),
+        (a_code("reserved"), ("redeemCode", ProblemCode.NOT_ALLOWED)),
+        (a_code("void"), ("redeemCode", ProblemCode.NOT_ALLOWED)),
+        (a_code(expires="2026-11-30"), ("redeemCode", ProblemCode.NOT_ALLOWED)),
+        (a_code(disallowed_countries=["GB"]), ("country", ProblemCode.NOT_ALLOWED)),
+        (a_code(offer={"id": MONTHLY["id"]}), ("orderItems[0].offer", ProblemCode.INVALID)),
+    ],
+)
+def test_a_gift_code_must_be_there_and_be_good(code: Any, problem: tuple[str, str]) -> None:
+    assert found(REDEMPTION, InStore(gift_code=code)) == {problem}
+
+
+def test_a_gift_is_refunded_only_while_its_code_is_free() -> None:
+    refund = {"order_type": "gift_refund", **SUB}
+
+    assert found(refund, replace(in_store(), gift_code=a_code("redeemed"))) == {
+        ("subscriptionId", ProblemCode.NOT_ALLOWED)
+    }
+    assert found(refund) == {("subscriptionId", ProblemCode.UNKNOWN)}
+
+
+def test_an_add_on_of_another_currency_is_refused() -> None:
+    dollars = a_catalog(an_offer(AUDIO, price__limio=a_price("3", "USD")))
+    updates = [{"type": "add", "record_type": "add_on", **ref(AUDIO)}]
+
+    assert found({"order_type": "update_subscription", "updates": updates, **SUB}, catalog=dollars) == {
+        ("updates[0].id", ProblemCode.NOT_ALLOWED)
+    }
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    offer = an_offer(MONTHLY, allowed_countries__limio=["FR"], default_quantity_options__limio={"maximum_quantity": 1})
+    payload = {**E1, "orderItems": [{"offer": ref(MONTHLY), "quantity": 2}, {"offer": {"id": "x"}}]}
+
+    assert found(payload, NOWHERE, a_catalog(offer)) == {
+        ("orderItems[0].offer", ProblemCode.NOT_ALLOWED),
+        ("orderItems[0].quantity", ProblemCode.INVALID),
+        ("orderItems[1].offer", ProblemCode.UNKNOWN),
+    }
