@@ -10,7 +10,7 @@ from typing import Any
 from sync_service.commerce import objects
 from sync_service.commerce.catalog import Catalog, Offer, find_item, read_offer
 from sync_service.commerce.effects import Change, Create, Effect
-from sync_service.commerce.order import ItemUpdate, Order, OrderType, UpdateAction
+from sync_service.commerce.order import ItemUpdate, Order, OrderType, Person, UpdateAction
 from sync_service.commerce.state import InStore, data_of, goes_on, is_discount
 from sync_service.commerce.steps import Step
 from sync_service.commerce.submission import FREE, REDEEMED, VOID, change_gift_code, new_subscriptions
@@ -18,6 +18,18 @@ from sync_service.subscription.plan import Document
 
 #: A step that was answered, with its answer.
 Answered = tuple[Step, Mapping[str, Any]]
+
+
+#: What a new contact keeps of the one before: Limio's names and Zuora's.
+_KEPT = {
+    "firstName": "firstName",
+    "lastName": "lastName",
+    "email": "personalEmail",
+    "workEmail": "workEmail",
+    "phone": "mobilePhone",
+    "workPhone": "workPhone",
+    "otherPhone": "otherPhone",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +66,14 @@ class _End:
         """Those that a change brings along."""
         for role, person in (("billing", self.order.billing), ("delivery", self.order.delivery)):
             if person:
-                yield self.create("address", objects.address_object(person, role, self.at))
+                yield self.address(person, role)
+
+    def address(self, person: Person, role: str) -> Create:
+        """As Zuora got it: where the order says nothing, the new contact keeps name, email and phones of the old."""
+        document = objects.address_object(person, role, self.at)
+        sent = next((step.body for step, _ in self.steps if step.name == f"{role}_contact" and step.body), {})
+        kept = {key: sent[name] for key, name in _KEPT.items() if sent.get(name)}
+        return self.create("address", {**document, "data": {**kept, **document["data"]}})
 
 
 def completed(
@@ -172,7 +191,7 @@ def _finish_addition(end: _End) -> Iterator[Effect]:
 
 def _finish_address(end: _End) -> Iterator[Effect]:
     if end.order.address and end.order.address_type:
-        yield end.create("address", objects.address_object(end.order.address, end.order.address_type, end.at))
+        yield end.address(end.order.address, end.order.address_type)
 
 
 def _finish_payment(end: _End) -> Iterator[Effect]:

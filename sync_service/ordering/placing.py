@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from sqlalchemy.exc import DBAPIError
 
 from sync_service.commerce.journeys import journeys
-from sync_service.commerce.order import Problem, ProblemCode
+from sync_service.commerce.order import Problem, ProblemCode, Refusal
 from sync_service.commerce.steps import (
     Again,
     Ask,
@@ -37,6 +37,7 @@ from sync_service.errors import (
 )
 from sync_service.log import logger
 from sync_service.ordering.calls import Turn, carry_out, has_happened
+from sync_service.ordering.catalog import refresh_rate_plans
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.finish import complete_order, fail_order, hold_order
 from sync_service.ordering.meeting import meet, order_of
@@ -46,6 +47,7 @@ from sync_service.queue.requests import MOST_ATTEMPTS, Claim, renew
 from sync_service.queue.retry import decide_retry
 from sync_service.queue.submission import read_case
 from sync_service.store.tables import OrderWorkRow
+from sync_service.zuora.client import Reading
 
 #: The time for everything that is read of Zuora before a plan is made, in seconds.
 READ_SECONDS = 60.0
@@ -112,25 +114,33 @@ def _place(turn: Turn) -> Next:
 
 def _plan(turn: Turn, work: OrderWorkRow) -> Sequence[Step] | Refused:
     """Read everything that the order meets, and store its steps."""
-    context = turn.context
-    with context.database.reading() as session:
-        today = context.settings.day_at(session.now())
-        case = read_case(session, order_of(context, work), context.options, today)
-    reading = context.zuora.reading(READ_SECONDS)
+    reading = turn.context.zuora.reading(READ_SECONDS)
     try:
-        case = meet(case, reading)
+        plan = _journey(turn, work, reading)
+        if isinstance(plan, Refusal) and any(each.code is ProblemCode.CATALOG for each in plan.problems):
+            refresh_rate_plans(turn.context.database, reading)
+            plan = _journey(turn, work, reading)
     finally:
         turn.calls += reading.calls
-    plan = journeys(case.order, case.state, case.catalog, case.options, case.today)
-    if not isinstance(plan, Plan):
+    if isinstance(plan, Refusal):
         text = " ".join(problem.message for problem in plan.problems)
         return Refused(problem=Problem(field="", code=plan.problems[0].code, message=text))
-    with context.database.transaction() as session:
+    with turn.context.database.transaction() as session:
         renew(session, turn.claim)
         row = read_work(session, turn.order_id)
         row.steps = [step.as_text() for step in plan.steps]
         row.notes = [warning.message for warning in plan.warnings]
     return plan.steps
+
+
+def _journey(turn: Turn, work: OrderWorkRow, reading: Reading) -> Plan | Refusal:
+    """The steps that place the order, from what the store and Zuora say now."""
+    context = turn.context
+    with context.database.reading() as session:
+        today = context.settings.day_at(session.now())
+        case = read_case(session, order_of(context, work), context.options, today)
+    case = meet(case, reading)
+    return journeys(case.order, case.state, case.catalog, case.options, case.today)
 
 
 def _take(turn: Turn, steps: Sequence[Step]) -> Next:

@@ -1,0 +1,312 @@
+"""Orders that go all the way: what stands in the emulated Zuora and in Limio's store at their end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from sync_service.commerce.order import CannotBePlacedError
+from sync_service.queue.history import read_runs
+from sync_service.store.engine import Database
+from sync_service.store.reads import find_subscription
+from sync_service.store.tables import (
+    AddressRow,
+    CustomerRow,
+    GiftCodeRow,
+    OrderStepRow,
+    PaymentMethodRow,
+    SubscriptionOfferRow,
+)
+from sync_service.sync.forecast import compute_plan
+from tests.shop_world import NUMBER, ShopWorld, new_order, of_subscription, open_shop_world
+from zuora_emulator.shop import offer_ref
+
+
+@pytest.fixture
+def world(sqlite_database: Database) -> Iterator[ShopWorld]:
+    with open_shop_world(sqlite_database) as world:
+        yield world
+
+
+def assert_in_step(world: ShopWorld, number: str) -> None:
+    """A sync of the number would change nothing."""
+    plan, _ = compute_plan(world.sync(), number, world.context.zuora.reading())
+    assert plan.changes == ()
+
+
+def test_a_new_order_makes_an_account_and_a_subscription_that_limio_shows_with_terms_and_schedule(
+    world: ShopWorld,
+) -> None:
+    work = world.place(new_order(external_id="EXT-1"))
+
+    assert (work.state, work.error) == ("complete", None)
+    number = work.names["subscriptions"][0]["reference"]
+    in_zuora = world.ask(f"/v1/subscriptions/{number}")
+    assert (in_zuora["status"], in_zuora["orderNumber"]) == ("Active", work.number)
+    with world.database.reading() as session:
+        row = find_subscription(session, number)
+    assert row is not None
+    assert (row.status, row.owner, row.never_synced) == ("active", work.names["owner"], False)
+    assert row.term_end == date.fromisoformat(in_zuora["termEndDate"])
+    (customer,) = [each for each in world.rows(CustomerRow) if each.id == row.customer]
+    assert customer.email == "ada@example.com"
+    assert_in_step(world, number)
+
+
+def test_an_order_whose_card_is_declined_leaves_nothing_in_zuora_and_the_subscription_initial(
+    sqlite_database: Database,
+) -> None:
+    with open_shop_world(sqlite_database, order_collect_payment=True) as world:
+        before = len(world.zuora.emulator.tenant.accounts)
+
+        work = world.place(new_order(card="declined"))
+
+        assert work.state == "failed"
+        assert "Insufficient funds" in (work.error or "")
+        assert len(world.zuora.emulator.tenant.accounts) == before
+        number = work.names["subscriptions"][0]["reference"]
+        with world.database.reading() as session:
+            row = find_subscription(session, number)
+        assert row is not None
+        assert row.status == "initial"
+
+
+def test_the_account_of_who_bought_before_is_used_again_where_the_tenant_wants_it(sqlite_database: Database) -> None:
+    with open_shop_world(sqlite_database, order_account_model="1-N") as world:
+        first = world.place(new_order())
+        accounts = len(world.zuora.emulator.tenant.accounts)
+
+        second = world.place(new_order("Digital Annual", owner=first.names["owner"]))
+
+        assert (first.state, second.state) == ("complete", "complete")
+        assert len(world.zuora.emulator.tenant.accounts) == accounts
+        assert second.names["customer"] == first.names["customer"]
+
+
+def test_a_switch_replaces_the_offer_in_both_systems(world: ShopWorld) -> None:
+    work = world.place(
+        of_subscription("change_offer", offer=offer_ref("Digital Annual"), effectiveDate=world.today.isoformat())
+    )
+
+    assert (work.state, work.error) == ("complete", None)
+    with world.database.reading() as session:
+        row = find_subscription(session, NUMBER)
+    assert row is not None
+    offers = [each for each in world.rows(SubscriptionOfferRow) if each.subscription_id == row.id]
+    assert {each.document["data"]["name"]: bool(each.document["data"].get("end")) for each in offers} == {
+        "Digital Monthly": True,
+        "Digital Annual": False,
+    }
+    assert_in_step(world, NUMBER)
+
+
+def test_two_switches_of_one_subscription_are_built_one_on_the_other(world: ShopWorld) -> None:
+    today = world.today.isoformat()
+    first = world.submit(of_subscription("change_offer", offer=offer_ref("Digital Annual"), effectiveDate=today))
+    second = world.submit(of_subscription("change_offer", offer=offer_ref("Print"), effectiveDate=today))
+
+    world.work()
+
+    assert [world.order(each).state for each in (first, second)] == ["complete", "complete"]
+    plans = world.ask(f"/v1/subscriptions/{NUMBER}")["ratePlans"]
+    assert [plan["ratePlanName"] for plan in plans if plan["lastChangeType"] != "Remove"] == ["Print"]
+    assert_in_step(world, NUMBER)
+
+
+def test_a_cancellation_ends_the_term_in_both_systems(world: ShopWorld) -> None:
+    on = (world.today + timedelta(days=10)).isoformat()
+
+    work = world.place(of_subscription("cancel_subscription", cancelDate=on, data={"reason": {"id": "moving"}}))
+
+    assert (work.state, work.error) == ("complete", None)
+    with world.database.reading() as session:
+        row = find_subscription(session, NUMBER)
+    assert row is not None
+    assert row.term_end == date.fromisoformat(on)
+    assert row.auto_renew is False
+    assert_in_step(world, NUMBER)
+
+
+def test_a_new_delivery_address_is_a_new_contact_in_zuora_and_a_new_address_in_limio(world: ShopWorld) -> None:
+    address = {"firstName": "Grace", "lastName": "Hopper", "address1": "2 Low Road", "city": "Leeds", "country": "GB"}
+
+    work = world.place(of_subscription("change_address", type="delivery", address=address))
+
+    assert (work.state, work.error) == ("complete", None)
+    account = world.ask("/v1/accounts/A00000001")
+    assert (account["soldToContact"]["city"], account["billToContact"]["city"] == "Leeds") == ("Leeds", False)
+    (newest,) = [each for each in world.rows(AddressRow) if each.document["data"].get("city") == "Leeds"]
+    assert newest.relationship_type == "delivery"
+    assert_in_step(world, NUMBER)
+
+
+def test_a_new_payment_method_pays_from_now_on(world: ShopWorld) -> None:
+    payment = new_order()["payment"]
+
+    work = world.place(of_subscription("change_payment", payment=payment))
+
+    assert (work.state, work.error) == ("complete", None)
+    account = world.ask("/v1/accounts/A00000001")
+    assert account["billingAndPayment"]["defaultPaymentMethodId"] == payment["zuora"]["refId"]
+    (method,) = [each for each in world.rows(PaymentMethodRow) if each.status == "active"]
+    assert method.document["data"]["zuora"]["refId"] == payment["zuora"]["refId"]
+    assert_in_step(world, NUMBER)
+
+
+def test_a_rate_plan_that_the_store_does_not_know_yet_is_looked_for_in_zuora(world: ShopWorld) -> None:
+    with world.database.transaction() as session:
+        session.run("DELETE FROM zuora_rate_plan WHERE name = 'Print'")
+
+    assert world.place(new_order("Print")).state == "complete"
+
+
+def test_a_rate_plan_that_zuora_has_no_longer_fails_the_order_before_anything_is_sent(world: ShopWorld) -> None:
+    with world.database.transaction() as session:
+        session.run("UPDATE zuora_rate_plan SET name = 'Papers' WHERE name = 'Print'")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sync_service.ordering.placing.refresh_rate_plans", lambda *_: 0)
+
+        work = world.place(new_order("Print"))
+
+    assert (work.state, work.error_code) == ("failed", "catalog")
+    assert "Print" in (work.error or "")
+    assert "The Gazette" in (work.error or "")
+    assert world.rows(OrderStepRow) == []
+
+
+def test_a_gift_is_bought_and_redeemed_once_by_somebody_else(world: ShopWorld) -> None:
+    bought = world.place(new_order("Gift of a year", isGift=True))
+    assert (bought.state, bought.error) == ("complete", None)
+    (code,) = world.rows(GiftCodeRow)
+    assert (code.status, code.code) == ("free", bought.names["gift_code"])
+    with world.database.reading() as session:
+        gift = find_subscription(session, bought.names["subscriptions"][0]["reference"])
+    assert gift is not None
+    assert gift.status == "initial"
+    redemption = {
+        **new_order("Gift of a year"),
+        "isRedeem": True,
+        "redeemCode": code.code,
+        "customerDetails": {"firstName": "Grace", "lastName": "Hopper", "email": "grace@example.com"},
+    }
+    del redemption["payment"]
+
+    redeemed = world.place(redemption)
+
+    assert (redeemed.state, redeemed.error) == ("complete", None)
+    assert [each.status for each in world.rows(GiftCodeRow)] == ["redeemed"]
+    assert_in_step(world, redeemed.names["subscriptions"][0]["reference"])
+    with pytest.raises(CannotBePlacedError, match="redeemed"):
+        world.submit(redemption)
+
+
+def test_a_cancellation_that_lies_ahead_is_taken_back_by_a_switch(world: ShopWorld) -> None:
+    on = (world.today + timedelta(days=20)).isoformat()
+    world.place(of_subscription("cancel_subscription", cancelDate=on))
+
+    work = world.place(of_subscription("change_offer", offer=offer_ref("Print"), effectiveDate=world.today.isoformat()))
+
+    assert (work.state, work.error) == ("complete", None)
+    history = world.ask(f"/v1/subscriptions/{NUMBER}")["statusHistory"]
+    assert "Cancelled" not in {each["status"] for each in history}
+    assert_in_step(world, NUMBER)
+
+
+def test_a_cancellation_that_was_taken_back_for_nothing_stands_again(world: ShopWorld) -> None:
+    on = (world.today + timedelta(days=20)).isoformat()
+    world.place(of_subscription("cancel_subscription", cancelDate=on))
+    world.do("fault", kind="error", path="POST /v1/orders$", count="1", status="400", code="40000020")
+
+    work = world.place(of_subscription("change_offer", offer=offer_ref("Print"), effectiveDate=world.today.isoformat()))
+
+    assert work.state == "failed"
+    history = world.ask(f"/v1/subscriptions/{NUMBER}")["statusHistory"]
+    assert (history[-1]["status"], history[-1]["startDate"]) == ("Cancelled", on)
+    assert_in_step(world, NUMBER)
+
+
+def simple_orders(world: ShopWorld) -> dict[str, dict[str, Any]]:
+    """One of each of the order types that need nothing prepared."""
+    card = {"payment": new_order()["payment"]}
+    own = {"payment": {"type": "zuora", "zuora": {"refId": default_method(world), "paymentGateway": "CreditCard_UK"}}}
+    add_on = {"type": "add", "record_type": "add_on", **offer_ref("Audio"), "quantity": 1}
+    return {
+        "add_offer": of_subscription("add_offer", change_type="cancel_save", offer=offer_ref("Stay at half price")),
+        "update_subscription": of_subscription("update_subscription", updates=[add_on]),
+        "cancel_intent": of_subscription("cancel_intent", cancelInformation={"reason": "price"}),
+        "renew": of_subscription("renew", orderItems=[{"offer": offer_ref("Digital Monthly"), "quantity": 1}]),
+        "change_payment": of_subscription("change_payment", **card),
+        "change_default_payment": of_subscription("change_default_payment", **own),
+        "update_customer_details": of_subscription(
+            "update_customer_details", customerDetails={"full_name": "Ada King", "email": "ada.king@example.com"}
+        ),
+        "refund": of_subscription("refund", offer=offer_ref("Goodwill"), amount=5),
+        "credit_memo": of_subscription("credit_memo", addOn=offer_ref("Goodwill"), amount=5),
+    }
+
+
+def default_method(world: ShopWorld) -> str:
+    method: str = world.ask("/v1/accounts/A00000001")["billingAndPayment"]["defaultPaymentMethodId"]
+    return method
+
+
+@pytest.mark.parametrize(
+    "order_type",
+    [
+        "add_offer",
+        "update_subscription",
+        "cancel_intent",
+        "renew",
+        "change_payment",
+        "change_default_payment",
+        "update_customer_details",
+        "refund",
+        "credit_memo",
+    ],
+)
+def test_an_order_of_every_type_ends_complete_and_leaves_both_systems_in_step(
+    world: ShopWorld, order_type: str
+) -> None:
+    work = world.place(simple_orders(world)[order_type])
+
+    assert (work.state, work.error) == ("complete", None)
+    assert_in_step(world, NUMBER)
+
+
+def test_an_invoice_is_paid_once(world: ShopWorld) -> None:
+    world.do("bill_run", key=NUMBER, target=(world.today + timedelta(days=40)).isoformat())
+    (invoice,) = [each for each in world.zuora.emulator.tenant.ledger.documents.values() if each.kind == "Invoice"][:1]
+
+    work = world.place(
+        {"order_type": "pay_invoice", "invoice": {"id": invoice.id}, "payment": {"amount": float(invoice.balance)}}
+    )
+
+    assert (work.state, work.error) == ("complete", None)
+    assert world.ask(f"/v1/invoices/{invoice.id}")["balance"] == 0
+
+
+@pytest.mark.parametrize("fault", ["lose_answer", "finish_later", "lock"])
+def test_an_order_meets_one_fault_and_is_placed_once(world: ShopWorld, fault: str) -> None:
+    more = {"seconds": "0.2", "up_to": "0.5"} if fault == "finish_later" else {}
+    world.do("fault", kind=fault, path="POST /v1/orders$", count="1", **more)
+
+    work = world.place(new_order())
+
+    assert (work.state, work.error) == ("complete", None)
+    number = work.names["subscriptions"][0]["reference"]
+    assert world.ask(f"/v1/orders/{work.number}")["order"]["orderNumber"] == work.number
+    named = [each for each in world.zuora.emulator.tenant.subscriptions if each == number]
+    assert named == [number]
+    assert_in_step(world, number)
+
+
+def test_orders_leave_a_run_in_the_history_of_what_their_sync_changed(world: ShopWorld) -> None:
+    work = world.place(new_order())
+
+    with world.database.reading() as session:
+        runs = read_runs(session, work.names["subscriptions"][0]["reference"], 5)
+    assert [(run.trigger, run.actor) for run in runs] == [("order", work.number)]
+    assert len(world.rows(OrderStepRow)) == 1
