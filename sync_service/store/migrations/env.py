@@ -6,6 +6,7 @@ from alembic import context
 from sqlmodel import SQLModel
 
 from sync_service.store import tables  # noqa: F401 - registers the tables
+from sync_service.store.schema import is_described
 
 connection = context.config.attributes["connection"]
 context.configure(
@@ -13,6 +14,7 @@ context.configure(
     target_metadata=SQLModel.metadata,
     render_as_batch=connection.dialect.name == "sqlite",
     compare_server_default=True,
+    include_name=is_described,
     transactional_ddl=True,
 )
 with context.begin_transaction():

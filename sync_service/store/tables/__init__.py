@@ -47,6 +47,7 @@ from sync_service.store.tables.requests import (
     ZuoraLeaseRow,
     ZuoraLimitRow,
 )
+from sync_service.store.tables.search import SearchEntryRow
 from sync_service.store.tables.webhooks import WebhookDeliveryRow, WebhookEndpointRow
 from sync_service.store.tables.wishes import AskRow, BackfillWishRow
 
@@ -80,6 +81,7 @@ __all__ = [
     "RelationRow",
     "ScheduleRow",
     "ScrubMarkRow",
+    "SearchEntryRow",
     "StoreTenantRow",
     "SubscriptionAliasRow",
     "SubscriptionOfferRow",

@@ -183,7 +183,16 @@ class CalloutRow(SQLModel, table=True):
     """One notification as it came in: hints and a hash, never the body."""
 
     __tablename__ = "callout"
-    __table_args__ = (Index("ix_callout_verdict", "verdict", "id"), Index("ix_callout_key", "key", "id"))
+    __table_args__ = (
+        Index("ix_callout_verdict", "verdict", "id"),
+        Index("ix_callout_key", "key", "id"),
+        Index(
+            "ix_callout_order",
+            "order_number",
+            sqlite_where=text("order_number IS NOT NULL"),
+            postgresql_where=text("order_number IS NOT NULL"),
+        ),
+    )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=COUNTER)
     received_at: int = Field(sa_type=BigInteger, index=True)

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from unicodedata import combining, normalize
 
 from sync_service.subscription.limio.documents import RELATED_TO_SUBSCRIPTION, get_value
 from sync_service.subscription.plan import Document
 
 #: PostgreSQL indexes no text above some 2,700 bytes; four bytes is the longest character.
 LONGEST_TEXT = 500
+#: Letters with a stroke or of two letters, which Unicode does not take apart.
+_PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d"})
 #: Where a subscription without an end stands in a list by the end.
 NEVER_ENDS = "9999-12-31"
 
@@ -153,8 +156,10 @@ def derive_columns(record_type: str, document: Document) -> Columns:
 
 
 def fold(text: str | None) -> str:
-    """`text` as it is compared where case and spacing make no difference."""
-    return " ".join((text or "").casefold().split())[:LONGEST_TEXT]
+    """`text` as it is searched by: case, accents and spacing make no difference."""
+    letters = normalize("NFKD", (text or "").casefold()).translate(_PLAIN)
+    plain = "".join(letter for letter in letters if not combining(letter))
+    return normalize("NFKC", " ".join(plain.split()))[:LONGEST_TEXT]
 
 
 def _first_present(document: Document, paths: tuple[str, ...]) -> tuple[str, Any]:

@@ -1,4 +1,4 @@
-"""Finding subscriptions: by a key, by the beginning of a name or email address, by what is the matter with them.
+"""Finding subscriptions: by a key, by any word of a name, by an account or order, by what is the matter with them.
 
 Pages are by key: each asks for what comes after the last row of the one before, so that the millionth is as fast as
 the first and nothing is shown twice.
@@ -17,7 +17,9 @@ from sqlmodel import col, select
 
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import resolve_key
+from sync_service.store.search import find_entries
 from sync_service.store.tables import (
+    CalloutRow,
     CustomerRow,
     SubscriptionRow,
     SyncRequestRow,
@@ -25,12 +27,11 @@ from sync_service.store.tables import (
     ZuoraLinkRow,
 )
 from sync_service.subscription.keys import normalise_key
-from sync_service.subscription.limio.columns import fold
 from sync_service.web.admin.ordering import NEWEST, ORDERS, Turn, close, is_position, place, read_turn
 
 PAGE = 50
-#: Customers whose subscriptions one search shows; a longer beginning finds the others.
-MOST_CUSTOMERS = 500
+#: Customers and numbers that one search shows; more words or a longer part find the others.
+MAX_FOUND = 500
 SOON_DAYS = 30
 #: Drift that a sweep found longer ago is no news.
 LATELY_DAYS = 30
@@ -43,7 +44,6 @@ MATTERS = {
     "unsynced": "Never synced",
     "renewing": "Renewing soon",
 }
-_AFTER_ALL = "\U0010ffff"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,11 +155,11 @@ def find_all(database: Database, question: Question, limit: int = 1000) -> Itera
 
 
 def find_exact(session: Session, text: str) -> str | None:
-    """The Limio id of the one subscription that `text` names by an id, a reference or a number."""
+    """The Limio id of the one subscription that `text` names by an id, a reference, a number or an order's number."""
     key = normalise_key(text)
     if not key or not key.isprintable():
         return None
-    number = resolve_key(session, key)
+    number = resolve_key(session, key) or _find_ordered(session, key)
     if number is None:
         return None
     link = session.get(ZuoraLinkRow, number)
@@ -169,18 +169,28 @@ def find_exact(session: Session, text: str) -> str | None:
     return session.exec(named.order_by(col(SubscriptionRow.id)).limit(1)).first()
 
 
+def _find_ordered(session: Session, order_number: str) -> str | None:
+    """The number of the subscription that the last callout of this order was for."""
+    row = CalloutRow
+    last = select(row.key).where(row.order_number == order_number).order_by(col(row.id).desc()).limit(1)
+    key = session.exec(last).first()
+    return resolve_key(session, key) if key else None
+
+
 def _statement(session: Session, question: Question) -> tuple[Select[Any], bool]:
     statement: Any = select(SubscriptionRow)
     if question.turn.order.name == "checked":
         statement = _by_last_check(statement)
     is_cut = False
     if question.text:
-        customers = _find_customers(session, question.text)
-        is_cut = len(customers) > MOST_CUSTOMERS
-        exact = find_exact(session, question.text)
-        theirs = select(SubscriptionRow.id).where(col(SubscriptionRow.customer).in_(customers[:MOST_CUSTOMERS]))
-        named = select(SubscriptionRow.id).where(SubscriptionRow.id == (exact or ""))
-        statement = statement.where(col(SubscriptionRow.id).in_(union(theirs, named)))
+        found = find_entries(session, question.text, MAX_FOUND + 1)
+        is_cut = sum(map(len, found.values())) > MAX_FOUND
+        named = [*found.get("reference", ()), find_exact(session, question.text) or ""]
+        row, link = SubscriptionRow, ZuoraLinkRow
+        theirs = select(row.id).where(col(row.customer).in_(found.get("customer", ())))
+        numbered = select(link.subscription_id).where(col(link.number).in_(found.get("number", ())))
+        ids = select(row.id).where(col(row.id).in_(named))
+        statement = statement.where(col(row.id).in_(union(theirs, numbered, ids)))
     matter = _MATTERS.get(question.matter)
     if question.status:
         status = col(SubscriptionRow.status)
@@ -200,17 +210,6 @@ def _by_last_check(statement: Any) -> Any:
         .join(request, col(request.key) == col(link.number))
         .where(text("sync_request.kind = 'subscription'"), col(request.checked_at).is_not(None))
     )
-
-
-def _find_customers(session: Session, text: str) -> list[str]:
-    begin = fold(text)
-    if len(begin) < 2 or not begin.isprintable():
-        return []
-    found: set[str] = set()
-    for column in (col(CustomerRow.email_folded), col(CustomerRow.name_folded)):
-        fits = and_(column >= begin, column < begin + _AFTER_ALL)
-        found.update(session.exec(select(CustomerRow.id).where(fits).order_by(column).limit(MOST_CUSTOMERS + 1)))
-    return sorted(found)
 
 
 def _is_failing(_: date) -> ColumnElement[bool]:

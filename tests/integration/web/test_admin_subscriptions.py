@@ -13,7 +13,14 @@ import pytest
 from sync_service.access.users import Role
 from sync_service.queue.requests import Kind, claim, fail, finish, note_read, resolve, retry_later
 from sync_service.store.engine import Database
-from sync_service.store.tables import AdminActionRow, CalloutRow, SyncCauseRow, SyncRequestRow
+from sync_service.store.tables import (
+    AdminActionRow,
+    CalloutRow,
+    CustomerRow,
+    SyncCauseRow,
+    SyncRequestRow,
+    ZuoraLinkRow,
+)
 from sync_service.web.admin.finding import PAGE, FoundPage, Question, find_all, find_page
 from sync_service.web.admin.ordering import read_turn
 from tests.integration.web.admin import (
@@ -56,7 +63,7 @@ def search(visitor: Visitor, words: str, **form: str) -> list[str]:
     return re.findall(r'<a class="key" [^>]+><bdi>([^<]+)</bdi>', shown.text)
 
 
-def test_a_subscription_is_found_by_each_of_its_names_and_by_the_beginning_of_its_customers(database: Database) -> None:
+def test_a_subscription_is_found_by_each_of_its_names_and_by_any_part_of_its_customers(database: Database) -> None:
     put_subscription(database, "A-S1", name="Ada Lovelace", email="ada@example.com")
     put_subscription(database, "A-S2", name="Élodie  Durand", email="Elodie@Example.com")
     put_subscription(database, "A-S3", name="Bob_%", email="bob@example.com", linked=False)
@@ -70,9 +77,62 @@ def test_a_subscription_is_found_by_each_of_its_names_and_by_the_beginning_of_it
     assert search(visitor, "ÉLODIE d") == ["A-S2"]
     assert search(visitor, "elodie@example.com") == ["A-S2"]
     assert search(visitor, "bob_%") == ["A-S3"]
+    assert search(visitor, "lovelace") == ["A-S1"]
+    assert search(visitor, "LOVE ada") == ["A-S1"]
+    assert search(visitor, "du elodie") == ["A-S2"]
+    assert sorted(search(visitor, "@example.com")) == ["A-S1", "A-S2", "A-S3"]
+    assert sorted(search(visitor, "-s")) == []
+    assert sorted(search(visitor, "a-s")) == ["A-S1", "A-S2", "A-S3"]
     assert search(visitor, "bob_", status="cancelled") == []
-    for nobody in ("lovelace", "%", "_", "a", "\0", "x" * 9000, "ada\\", "sub-"):
-        assert search(visitor, nobody) == []
+    for nothing in ("lovelace durand", "%", "_", "a", "\0", "x" * 9000, "ada\\", "sub-", 'a" OR "b', "ada*", "\x02"):
+        assert search(visitor, nothing) == []
+
+
+def test_names_are_found_without_their_accents_strokes_and_in_other_scripts(database: Database) -> None:
+    for number, name in {"N1": "Zoë Müller", "N2": "Łukasz Øre", "N3": "田中 太郎", "N4": "Straße Æbel"}.items():
+        put_subscription(database, number, name=name, email=f"{number}@example.com")
+    visitor = visit(database, Role.VIEWER)
+
+    for words, number in {
+        "muller": "N1",
+        "ZOE": "N1",
+        "lukasz": "N2",
+        "ore": "N2",
+        "strasse": "N4",
+        "aeb": "N4",
+    }.items():
+        assert search(visitor, words) == [number], words
+    assert search(visitor, "müller") == ["N1"]
+    assert search(visitor, "田中") == ["N3"]
+    assert search(visitor, "太郎") == ["N3"]
+
+
+def test_a_name_that_changed_is_found_by_the_new_one_alone(database: Database) -> None:
+    put_subscription(database, "A-S1", name="Ada Lovelace")
+    visitor = visit(database, Role.VIEWER)
+    with database.transaction() as session:
+        row = session.get(CustomerRow, "cus-A-S1")
+        assert row is not None
+        row.name_folded = "ada king"
+
+    assert search(visitor, "lovelace") == []
+    assert search(visitor, "king") == ["A-S1"]
+
+
+def test_a_subscription_is_found_by_any_part_of_its_account_and_number_and_by_its_order(database: Database) -> None:
+    put_subscription(database, "A-S00000271")
+    put_subscription(database, "A-S00000999")
+    with database.transaction() as session:
+        link = session.get(ZuoraLinkRow, "A-S00000271")
+        assert link is not None
+        link.account_number = "A00000815"
+    put_rows(database, CalloutRow(received_at=1, key="A-S00000999", verdict="accepted", order_number="O-00000042"))
+    visitor = visit(database, Role.VIEWER)
+
+    assert search(visitor, "0271") == ["A-S00000271"]
+    assert search(visitor, "a00000815") == ["A-S00000271"]
+    assert search(visitor, "0815") == ["A-S00000271"]
+    assert search(visitor, "O-00000042") == ["-> /admin/subscriptions/sub-A-S00000999"]
 
 
 def test_no_search_stands_in_an_address(sqlite_database: Database) -> None:

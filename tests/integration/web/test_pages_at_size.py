@@ -20,7 +20,10 @@ DAILY = {"overview", "metrics"}
 #: What every page reads is in tables of a hundred rows at most.
 SMALL = 500
 #: Addresses that read nothing that grows.
-OF_NO_SIZE = {"admin.asset", "admin.nowhere", "health.healthz", "openapi.docs", "openapi.openapi", "static"}
+OF_NO_SIZE = {
+    *("admin.asset", "admin.draft", "admin.nowhere", "health.healthz", "static"),
+    *("openapi.docs", "openapi.openapi", "openapi.start"),
+}
 
 
 @pytest.mark.timeout(300)
