@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from itertools import islice
 from typing import Any
 
-from zuora_emulator import bill_runs, orders, people
+from zuora_emulator import bill_runs, orders, people, shop
 from zuora_emulator.answers import Json
 from zuora_emulator.callouts import Callouts
 from zuora_emulator.delivery import Destination, describe
@@ -159,6 +159,13 @@ class Actions:
             self.tenant.pay_with(method)
         return {"id": method.id}
 
+    def _shop(self, fields: Fields) -> Json:
+        """Fill the catalog with what the demo's shop sells, and give every account a card: see `shop`."""
+        fields.finish()
+        shop.fill_catalog(self.tenant)
+        shop.fill_payment_methods(self.tenant)
+        return {"cards": shop.CARDS, "plans": [plan.id for _, plan in self.tenant.catalog.plans()]}
+
     def _activate(self, fields: Fields) -> Json:
         """Let the pending subscription `key` begin, as an agent does once the service runs."""
         subscription = orders.need_subscription(self.tenant, fields.need("key"))
@@ -307,6 +314,7 @@ _OTHERS: dict[str, Callable[[Actions, Fields], Json]] = {
     "storm": Actions._storm,
     "delete_order": Actions._delete_order,
     "withdraw_cancel": Actions._withdraw_cancel,
+    "shop": Actions._shop,
     "activate": Actions._activate,
     "product": Actions._product,
     "payment_method": Actions._payment_method,

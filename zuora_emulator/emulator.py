@@ -172,6 +172,7 @@ class Emulator:
                     body = answer.encode()
                     answer = Answer(200, body[: len(body) // 2])
                 case "lose_answer":
+                    self.stopping.wait(fault.seconds)
                     answer = Answer(manner="none")
                 case "cut":
                     answer.manner = "cut"
@@ -226,6 +227,7 @@ class Emulator:
                 "time_zone": tenant.zone.key,
                 "tenant": tenant.number,
                 "accounts": len(tenant.updated["accounts"].entries),
+                "contacts": len(tenant.updated["contacts"].entries),
                 "versions": len(tenant.updated["subscriptions"].entries),
                 "orders": len(tenant.orders),
                 "callouts": self.callouts.counted(),

@@ -1,0 +1,209 @@
+"""kill -9 at every step of every journey into Zuora: whatever dies, Zuora has each order, payment and refund once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from tests.acceptance.comparing import find_stale
+from tests.acceptance.processes import Child, wait_until
+from tests.acceptance.service import Service
+from tests.acceptance.shop import Shop
+
+#: For how long Zuora keeps an answer back, in seconds: until the one who waits for it is killed.
+_WITHHELD = 30.0
+
+
+@dataclass(frozen=True)
+class Journey:
+    """An order, whose subscription exists already unless it is a sale, and the calls that change Zuora for it."""
+
+    name: str
+    payload: Callable[[Shop, str], dict[str, Any]]
+    calls: tuple[str, ...]
+    is_sale: bool = False
+    #: What is ordered before it, of the same subscription.
+    before: Callable[[Shop, str], dict[str, Any]] | None = None
+
+
+_ORDER = "POST /v1/orders$"
+JOURNEYS = (
+    Journey("new", lambda shop, _: shop.new(), (_ORDER,), is_sale=True),
+    Journey("switch", lambda shop, number: shop.switch(number), (_ORDER,)),
+    Journey("cancel with refund", lambda shop, number: shop.cancel(number), (_ORDER,)),
+    Journey(
+        "gift",
+        lambda shop, _: shop.gift(),
+        ("POST /v1/accounts$", "POST /v1/debit-memos$", "POST /v1/debit-memos/.*/collect$"),
+        is_sale=True,
+    ),
+    Journey(
+        "re-activation",
+        lambda shop, number: shop.switch(number, "Digital Monthly"),
+        ("DELETE /v1/orders/", _ORDER),
+        before=lambda shop, number: shop.cancel(number, days=20),
+    ),
+    Journey(
+        "refund",
+        lambda shop, number: shop.refund(number),
+        ("POST /v1/credit-memos$", "POST /v1/credit-memos/.*/refund$"),
+    ),
+    Journey("add-on", lambda shop, number: shop.add_on(number), (_ORDER,)),
+    Journey("cancel save", lambda shop, number: shop.stay(number), (_ORDER,)),
+    Journey("renewal", lambda shop, number: shop.renew(number), (_ORDER,)),
+    Journey("address", lambda shop, number: shop.move(number), ("POST /v1/contacts$", "PUT /v1/accounts/")),
+    Journey("card", lambda shop, number: shop.pay_by(number), ("PUT /v1/payment-methods/", "PUT /v1/accounts/")),
+    Journey("name", lambda shop, number: shop.rename(number), ("PUT /v1/contacts/",)),
+    Journey("credit", lambda shop, number: shop.credit(number), ("POST /v1/credit-memos$",)),
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a worker is killed: as in holding.py, or by a fault of Zuora's while it waits for a call's answer."""
+
+    name: str
+    where: str
+    pattern: str = ""
+
+
+#: Once for an order.
+OF_ORDERS = (
+    Point("order taken, nothing read", "log", '"order_taken"'),
+    Point("steps planned, not committed", "commit", r"UPDATE order_work SET steps"),
+    Point("order ended, nothing written yet", "after", r"SET done_seq"),
+    Point("all written, not committed", "commit", r"SET done_seq[\s\S]*limio_process"),
+    Point("committed, nothing said yet", "log", '"order_turn_ended"'),
+)
+#: Once for each call.
+OF_CALLS = (
+    Point("call about to be noted", "commit", r"INSERT INTO order_step"),
+    Point("bytes gone, nothing done", "hang"),
+    Point("done, no answer yet", "lose_answer"),
+    Point("answered, answer not committed", "commit", r"UPDATE order_step SET state"),
+)
+
+
+@dataclass(frozen=True)
+class Kill:
+    """A journey, a point in it, and which of its calls that is about, counted from 0."""
+
+    journey: Journey
+    point: Point
+    call: int = 0
+
+    def __str__(self) -> str:
+        call = f" of {self.journey.calls[self.call]}" if self.point in OF_CALLS else ""
+        return f"{self.journey.name}: {self.point.name}{call}"
+
+
+def every_kill() -> list[Kill]:
+    """All points of all journeys."""
+    of_orders = [Kill(journey, point) for journey in JOURNEYS for point in OF_ORDERS]
+    calls = [(journey, call) for journey in JOURNEYS for call in range(len(journey.calls))]
+    return of_orders + [Kill(journey, point, call) for journey, call in calls for point in OF_CALLS]
+
+
+def choose_kills(chance: Random, count: int) -> Iterator[Kill]:
+    """So many by chance, each point once before any comes again, and no journey twice before all had their turn."""
+    left = every_kill()
+    chance.shuffle(left)
+    points, journeys = Counter[str](), Counter[str]()
+    for _ in range(min(count, len(left))):
+        chosen = min(left, key=lambda each: (points[each.point.name], journeys[each.journey.name]))
+        left.remove(chosen)
+        points[chosen.point.name] += 1
+        journeys[chosen.journey.name] += 1
+        yield chosen
+
+
+@dataclass
+class OrderKillReport:
+    """What was done and what was wrong with it."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+
+class OrderKills:
+    """Plays kills on a service; what a journey adds to Zuora is measured once without a kill."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.shop = Shop(service)
+        self._added: dict[str, dict[str, int]] = {}
+
+    def run(self, kills: Iterator[Kill]) -> OrderKillReport:
+        """Kill after kill, each of the worker that places the order."""
+        report = OrderKillReport()
+        for kill in kills:
+            report.kills[kill.point.name] += 1
+            report.wrong += [f"{kill}: {line}" for line in self._play(kill)]
+        return report
+
+    def _play(self, kill: Kill) -> Iterator[str]:
+        expected = self._measure(kill.journey)
+        number = self._prepare(kill.journey)
+        before = self.shop.counts()
+        self._lay(kill)
+        order = self.shop.place(kill.journey.payload(self.shop, number))
+        for victim, pid in self._victims(kill):
+            self.service.kill(victim, pid)
+        self.service.tenant.do("clear_faults")
+        self.service.start("worker", held=True)
+        self.service.expire_leases()
+        yield from self._judge(kill.journey, order, before, expected)
+
+    def _judge(self, journey: Journey, order: str, before: dict[str, int], expected: dict[str, int]) -> Iterator[str]:
+        state = self.shop.wait_until_ended(order)
+        if state != "complete":
+            yield f"the order is {state}:\n{self.shop.describe(order)}"
+        self.service.settle(time_passes=True)
+        added = _added(before, self.shop.counts())
+        if added != expected:
+            yield f"Zuora got {added} and not {expected}:\n{self.shop.describe(order)}"
+        if not (journey.is_sale and "orders" not in expected):  # a gift has no subscription in Zuora
+            yield from find_stale(self.service, [self.shop.subscription_of(order)])
+
+    def _measure(self, journey: Journey) -> dict[str, int]:
+        """What the journey adds to Zuora where nothing is killed."""
+        if journey.name not in self._added:
+            number = self._prepare(journey)
+            before = self.shop.counts()
+            self.shop.complete(journey.payload(self.shop, number))
+            self.service.settle(time_passes=True)
+            self._added[journey.name] = _added(before, self.shop.counts())
+        return self._added[journey.name]
+
+    def _prepare(self, journey: Journey) -> str:
+        if journey.is_sale:
+            return ""
+        number = self.shop.complete(self.shop.new())
+        if journey.before:
+            self.shop.complete(journey.before(self.shop, number))
+        self.service.settle(time_passes=True)
+        return number
+
+    def _lay(self, kill: Kill) -> None:
+        path = kill.journey.calls[kill.call]
+        if kill.point.where in ("hang", "lose_answer"):
+            self.service.tenant.do("fault", kind=kill.point.where, path=path, count=1, seconds=_WITHHELD)
+            return
+        self.service.hold(kill.point.where, kill.point.pattern)
+
+    def _victims(self, kill: Kill) -> list[tuple[Child, int | None]]:
+        if kill.point.where not in ("hang", "lose_answer"):
+            return [self.service.wait_until_held(str(kill))]
+
+        def is_asked() -> bool:
+            return not self.service.tenant.show("faults")["faults"]
+
+        wait_until(is_asked, f"a worker makes the call: {kill}")
+        return [(worker, None) for worker in self.service.running("worker")]
+
+
+def _added(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    return {name: after[name] - count for name, count in before.items() if after[name] != count}
