@@ -35,6 +35,9 @@ from sync_service.web.limio_objects import objects_blueprint
 from sync_service.web.oauth import oauth_blueprint
 from sync_service.web.openapi import openapi_blueprint
 from sync_service.web.orders import OrderIntake, orders_blueprint
+from sync_service.web.partner.gate import PartnerGate
+from sync_service.web.partner.management import management_blueprint
+from sync_service.web.partner.mma import mma_blueprint
 from sync_service.web.waiting import WaitingRoom
 
 #: gunicorn's "worker failed to boot": it stops instead of trying again.
@@ -72,6 +75,8 @@ def create_app(
     app.register_blueprint(orders_blueprint(OrderIntake(settings, order_options(settings), database, room), bearer))
     app.register_blueprint(oauth_blueprint(tokens, clients, throttle))
     app.register_blueprint(objects_blueprint(database, bearer))
+    app.register_blueprint(mma_blueprint(database, PartnerGate(bearer)))
+    app.register_blueprint(management_blueprint(database, bearer))
     app.register_blueprint(health_blueprint(database, share, check, metrics_token=settings.metrics_token))
     app.register_blueprint(openapi_blueprint(settings.public_url))
     app.register_blueprint(

@@ -15,7 +15,7 @@ from sqlmodel import col, select
 from sync_service.access.hashing import fits, hash_secret
 from sync_service.errors import SyncServiceError
 from sync_service.store.engine import Database
-from sync_service.store.tables import OauthClientRow
+from sync_service.store.tables import OauthClientRow, PartnerOrgRow
 
 SYNC_SCOPE = "api/subscription:sync"
 OBJECTS_SCOPE = "api/objects:read"
@@ -23,7 +23,12 @@ ORDER_SCOPE = "api/order:create"
 ORDER_PREVIEW_SCOPE = "api/order:preview"
 #: Besides ORDER_SCOPE: a cancellation may pay money back.
 REFUND_SCOPE = "api/order:update_refund"
-SCOPES = frozenset({SYNC_SCOPE, OBJECTS_SCOPE, ORDER_SCOPE, ORDER_PREVIEW_SCOPE, REFUND_SCOPE})
+#: Managing partner organisations and their users.
+PARTNERS_SCOPE = "api/partner-organisation:manage"
+#: Of these each sees all customers.
+SCOPES = frozenset({SYNC_SCOPE, OBJECTS_SCOPE, ORDER_SCOPE, ORDER_PREVIEW_SCOPE, REFUND_SCOPE, PARTNERS_SCOPE})
+#: The one scope of a partner's clients (Limio's partner API).
+PARTNER_SCOPE = "partner"
 
 #: How long a process may go on trusting a client that was revoked elsewhere, in seconds.
 TRUST_SECONDS = 30.0
@@ -41,12 +46,20 @@ class Client:
     scopes: frozenset[str]
     #: Zuora itself: it gets the answers for callouts.
     callout: bool
+    #: The partner organisation that it acts for.
+    partner_org: str | None = None
 
 
 class ClientUnknown(SyncServiceError):
     """There is no such OAuth client."""
 
     code = "client unknown"
+
+
+class PartnerUnknown(SyncServiceError):
+    """There is no such partner organisation: `partner list` shows them."""
+
+    code = "partner unknown"
 
 
 class ClientNameTaken(SyncServiceError):
@@ -61,13 +74,31 @@ def add_client(database: Database, name: str, scopes: Iterable[str], callout: bo
     unknown = [scope for scope in wanted if scope not in SCOPES]
     if unknown or not wanted:
         raise ValueError(f"scopes must be some of {', '.join(sorted(SCOPES))}; not {', '.join(unknown) or 'none'}")
+    return _add(database, name, wanted, callout=callout)
+
+
+def add_partner_client(database: Database, name: str, partner_org: str) -> tuple[str, str]:
+    """Make a client that acts for one partner organisation; returns its id and its secret, kept only as a hash.
+
+    It has the scope `partner` and no other. Raises ClientNameTaken, PartnerUnknown.
+    """
+    with database.reading() as session:
+        if session.get(PartnerOrgRow, partner_org) is None:
+            raise PartnerUnknown
+    return _add(database, name, [PARTNER_SCOPE], partner_org=partner_org)
+
+
+def _add(
+    database: Database, name: str, scopes: Iterable[str], *, callout: bool = False, partner_org: str | None = None
+) -> tuple[str, str]:
     client_id, secret = f"client-{secrets.token_hex(12)}", secrets.token_urlsafe(32)
     row = OauthClientRow(
         client_id=client_id,
         name=name.strip(),
         secret_hash=hash_secret(secret),
-        scope=" ".join(wanted),
+        scope=" ".join(scopes),
         callout=callout,
+        partner_org=partner_org,
         created_at=0,
     )
     try:
@@ -118,7 +149,7 @@ class ClientDirectory:
         self._verdicts = _SecretVerdicts()
 
     def find(self, client_id: str) -> Client | None:
-        """The client unless it is unknown or revoked; up to TRUST_SECONDS old."""
+        """The client unless it is unknown or revoked, or its partner disabled; up to TRUST_SECONDS old."""
         client, until = self._known.get(client_id, (None, 0.0))
         if until > self._clock():
             return client
@@ -128,7 +159,7 @@ class ClientDirectory:
         return client
 
     def prove(self, client_id: str, secret: str) -> Client | None:
-        """The client whose id and secret these are, read now; None for an unknown or revoked one or a wrong secret."""
+        """The client whose id and secret these are, read now; None for a wrong secret and as `find` says."""
         row = self._read(client_id)
         if row is None or not self._verdicts.is_right(row.secret_hash, secret):
             return None
@@ -143,7 +174,10 @@ class ClientDirectory:
             return None
         with self._database.reading() as session:
             row = session.get(OauthClientRow, client_id)
-        return row if row and row.revoked_at is None else None
+            if row is None or row.revoked_at is not None:
+                return None
+            partner = session.get(PartnerOrgRow, row.partner_org) if row.partner_org else None
+        return None if row.partner_org and (partner is None or partner.disabled_at is not None) else row
 
 
 class _SecretVerdicts:
@@ -169,4 +203,10 @@ class _SecretVerdicts:
 
 
 def _as_client(row: OauthClientRow) -> Client:
-    return Client(client_id=row.client_id, name=row.name, scopes=frozenset(row.scope.split()), callout=row.callout)
+    return Client(
+        client_id=row.client_id,
+        name=row.name,
+        scopes=frozenset(row.scope.split()),
+        callout=row.callout,
+        partner_org=row.partner_org,
+    )

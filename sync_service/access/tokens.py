@@ -14,6 +14,8 @@ from joserfc.jwk import OctKey
 
 #: What Limio's own token endpoint says (OAuth Bearer Token, `expires_in`), in seconds.
 LIFETIME_SECONDS = 3600
+#: The claim that names a partner's organisation (Limio's page "Creating Partner-Specific Pages").
+PARTNER_CLAIM = "lmo:partner_org"
 #: How far the clocks of two of our hosts may differ, in seconds.
 _LEEWAY_SECONDS = 30
 _ALGORITHM = "HS256"
@@ -26,6 +28,8 @@ class Grant:
 
     client_id: str
     scopes: frozenset[str]
+    #: The partner organisation that the client acted for when the token was given.
+    partner_org: str | None = None
 
 
 class AccessTokens:
@@ -41,7 +45,7 @@ class AccessTokens:
         """Whether there is a key to sign with."""
         return self._key is not None
 
-    def issue(self, client_id: str, scopes: Collection[str]) -> str:
+    def issue(self, client_id: str, scopes: Collection[str], partner_org: str | None = None) -> str:
         """A token for LIFETIME_SECONDS from now."""
         if self._key is None:
             raise ValueError("SECRET_KEY is not set")
@@ -55,7 +59,7 @@ class AccessTokens:
             "iat": now,
             "exp": now + LIFETIME_SECONDS,
             "jti": secrets.token_hex(16),
-        }
+        } | ({PARTNER_CLAIM: partner_org} if partner_org else {})
         return jwt.encode({"alg": _ALGORITHM, "typ": _TYPE}, claims, self._key)
 
     def read(self, token: str) -> Grant | None:
@@ -74,4 +78,6 @@ class AccessTokens:
             rules.validate(decoded.claims)
         except (JoseError, ValueError, TypeError):
             return None
-        return Grant(str(decoded.claims["client_id"]), frozenset(str(decoded.claims["scope"]).split()))
+        claims = decoded.claims
+        scopes = frozenset(str(claims["scope"]).split())
+        return Grant(str(claims["client_id"]), scopes, partner_org=claims.get(PARTNER_CLAIM))

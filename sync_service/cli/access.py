@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from sync_service.access.clients import SCOPES, add_client, list_clients, revoke_client
+from sync_service.access.clients import SCOPES, add_client, add_partner_client, list_clients, revoke_client
 from sync_service.cli.output import iso, print_json, print_table, say, with_json
 from sync_service.cli.wiring import open_database, read_settings
 from sync_service.store.tables import OauthClientRow
@@ -19,12 +19,19 @@ def client() -> None:
 
 @client.command("add")
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, type=click.Choice(sorted(SCOPES)), required=True)
+@click.option("--scope", "scopes", multiple=True, type=click.Choice(sorted(SCOPES)), help="What it may do.")
+@click.option("--partner", "organisation", help="The partner organisation that it acts for, instead of --scope.")
 @click.option("--callout", is_flag=True, help="Zuora itself uses this client: it gets the answers for callouts.")
 @with_json
-def client_add(name: str, scopes: tuple[str, ...], callout: bool, as_json: bool) -> None:
+def client_add(name: str, scopes: tuple[str, ...], organisation: str | None, callout: bool, as_json: bool) -> None:
     """Make a client called NAME and print its secret, once."""
-    client_id, secret = add_client(open_database(read_settings()), name, scopes, callout=callout)
+    if bool(scopes) is (organisation is not None) or (callout and organisation is not None):
+        raise click.UsageError("Give --scope, or --partner alone.")
+    database = open_database(read_settings())
+    if organisation is not None:
+        client_id, secret = add_partner_client(database, name, organisation)
+    else:
+        client_id, secret = add_client(database, name, scopes, callout=callout)
     if as_json:
         print_json({"client_id": client_id, "client_secret": secret})
         return
@@ -67,10 +74,12 @@ def _shape(client: OauthClientRow) -> dict[str, Any]:
         "name": client.name,
         "scope": client.scope,
         "callout": client.callout,
+        "partner_org": client.partner_org,
         "created_at": iso(client.created_at),
         "revoked": client.revoked_at is not None,
     }
 
 
 def _state(client: OauthClientRow) -> str:
-    return "revoked" if client.revoked_at else "callout" if client.callout else "api"
+    kind = "callout" if client.callout else "partner" if client.partner_org else "api"
+    return "revoked" if client.revoked_at else kind

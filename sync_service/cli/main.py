@@ -13,6 +13,7 @@ from sync_service.cli import (
     demo,
     operating,
     ordering,
+    partners,
     provisioning,
     serve,
     stock,
@@ -56,6 +57,7 @@ for command in (
     ordering.orders,
     access.client,
     users.user,
+    partners.partner,
     emulator,
     demo.demo,
 ):

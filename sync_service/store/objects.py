@@ -5,11 +5,7 @@ Limio's objects API: `GET /objects/limio/{path_type}/{id}`, `…?limit&queryMore
 
 from __future__ import annotations
 
-import binascii
-import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import union
@@ -18,6 +14,7 @@ from sqlmodel import col, select
 from sync_service.errors import SyncServiceError
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import OBJECT_ROWS, read_addresses, read_shared
+from sync_service.store.pages import CursorInvalid, Page, make_cursor, open_cursor
 from sync_service.store.tables import (
     AddOnRow,
     CustomerRow,
@@ -72,20 +69,6 @@ class UnknownObjectType(SyncServiceError):
     code = "unknown object type"
 
 
-class CursorInvalid(SyncServiceError):
-    """`queryMore` is not one that this list gave out: start again without it."""
-
-    code = "cursor invalid"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Page:
-    """Some objects and, where there are more, what to ask for them with."""
-
-    items: tuple[dict[str, Any], ...]
-    query_more: str | None = None
-
-
 def read_object(session: Session, path_type: str, object_id: str) -> dict[str, Any] | None:
     """The object as Limio shows it; None where there is none. Raises UnknownObjectType."""
     row_class = _row_class(path_type)
@@ -100,13 +83,15 @@ def list_objects(session: Session, path_type: str, limit: int, query_more: str |
     Raises UnknownObjectType and CursorInvalid.
     """
     row_class = _row_class(path_type)
-    after = _open_cursor(row_class, query_more) if query_more else ""
     if row_class is None:
+        if query_more:
+            raise CursorInvalid
         return Page(items=())
+    after = open_cursor(row_class.record_type_name, query_more) if query_more else ""
     limit = max(1, min(limit, MOST_ON_A_PAGE))
     in_order = select(row_class).where(row_class.id > after).order_by(col(row_class.id)).limit(limit + 1)
     rows = session.exec(in_order).all()
-    more = _seal_cursor(row_class, rows[limit - 1].id) if len(rows) > limit else None
+    more = make_cursor(row_class.record_type_name, rows[limit - 1].id) if len(rows) > limit else None
     return Page(items=tuple(dict(row.document) for row in rows[:limit]), query_more=more)
 
 
@@ -137,33 +122,6 @@ def _row_class(path_type: str) -> type[LimioObject] | None:
     if record_type not in OBJECT_ROWS:
         raise UnknownObjectType(f"Limio has no objects of the type {path_type!r}.")
     return OBJECT_ROWS[record_type]
-
-
-def _seal_cursor(row_class: type[LimioObject], last_id: str) -> str:
-    content = json.dumps({"v": 1, "t": row_class.record_type_name, "a": last_id}, separators=(",", ":"))
-    return urlsafe_b64encode(content.encode()).decode().rstrip("=")
-
-
-def _open_cursor(row_class: type[LimioObject] | None, query_more: str) -> str:
-    try:
-        padding = "=" * (-len(query_more) % 4)
-        content = json.loads(urlsafe_b64decode(query_more.encode("ascii") + padding.encode()))
-    except (ValueError, binascii.Error, RecursionError):
-        raise CursorInvalid from None
-    if row_class is None or not isinstance(content, dict) or content.get("t") != row_class.record_type_name:
-        raise CursorInvalid
-    last_id = content.get("a")
-    if content.get("v") != 1 or not isinstance(last_id, str) or "\0" in last_id or not _is_encodable(last_id):
-        raise CursorInvalid
-    return last_id
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _subscriptions_of(session: Session, row: LimioObject) -> list[SubscriptionRow]:

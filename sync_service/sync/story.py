@@ -16,6 +16,7 @@ from sync_service.queue.outbox import WebhookType, announce
 from sync_service.queue.requests import Cause, Claim, Kind, Priority, enqueue, enqueue_again, finish, note_read
 from sync_service.settings import Settings
 from sync_service.store.apply import Applied
+from sync_service.store.attribution import attribute_by_payer, tell_of_move
 from sync_service.store.engine import Database, Session
 from sync_service.store.owners import find_account_owner
 from sync_service.store.reads import apply_plan, find_subscription, has_echo, read_current, read_link, record_read
@@ -126,7 +127,7 @@ def write_sync(context: SyncContext, session: Session, claim: Claim, look: Look,
     if refusal:
         return _close(session, run, Outcome.LEFT_OUT, SyncPlan(number=claim.key, notes=(refusal,)), now, triggers)
     plan = reconcile(current, state, context.tenant_day(claim.claimed_at), context.rules)
-    plan = replace(plan, notes=look.notes + plan.notes)
+    plan = replace(plan, notes=look.notes + plan.notes + tell_of_move(session, current, state.subscription))
     run.drastic = is_drastic(plan, current)
     decision = decide_hold(session, plan, drastic=run.drastic, triggers=triggers, share=context.settings.safety_share)
     if decision.verdict is not Verdict.APPLY:
@@ -166,6 +167,8 @@ def _apply(
         look_again_on=plan.look_again_on,
     )
     run.subscription_id, run.owner = applied.subscription_id, applied.owner
+    if applied.subscription_id is not None:
+        attribute_by_payer(session, applied.subscription_id, look.state.subscription)
     _tell(session, plan, applied, imported=current.subscription is None, at=now)
     if plan.again:
         enqueue_again(session, claim)

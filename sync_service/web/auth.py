@@ -84,7 +84,7 @@ class BearerGate:
         """The client of `token`; raises like `admit`."""
         grant = self._tokens.read(token)
         client = self._clients.find(grant.client_id) if grant else None
-        if grant is None or client is None:
+        if grant is None or client is None or grant.partner_org != client.partner_org:
             text = "The access token is not one of ours, has expired or was revoked."
             raise NotLetIn(401, text, "Bearer", error="invalid_token", error_description=text)
         if scope not in grant.scopes & client.scopes:

@@ -11,14 +11,15 @@ from sync_service.access.clients import OBJECTS_SCOPE
 from sync_service.store.engine import Database
 from sync_service.store.objects import (
     MOST_ON_A_PAGE,
-    CursorInvalid,
     UnknownObjectType,
     list_objects,
     read_object,
     read_related,
 )
+from sync_service.store.pages import CursorInvalid
 from sync_service.web.answers import answer
 from sync_service.web.auth import BearerGate
+from sync_service.web.paging import read_limit
 
 DEFAULT_LIMIT = 50
 Found = TypeVar("Found")
@@ -38,7 +39,7 @@ def objects_blueprint(database: Database, bearer: BearerGate) -> Blueprint:
     @blueprint.get("/<path_type>")
     def list_of_type(path_type: str) -> Response:
         _refuse_parameters(_PARAMETERS)
-        limit, query_more = _limit(), request.args.get("queryMore") or None
+        limit, query_more = read_limit(DEFAULT_LIMIT, MOST_ON_A_PAGE), request.args.get("queryMore") or None
         with database.reading() as session:
             page = list_objects(session, path_type, limit, query_more)
         body: dict[str, Any] = {"items": list(page.items)}
@@ -78,13 +79,6 @@ def _id(object_id: str) -> str:
     if len(object_id) > _LONGEST_ID or not object_id.isprintable():
         raise NotFound("There is no such object.")
     return object_id
-
-
-def _limit() -> int:
-    text = request.args.get("limit", str(DEFAULT_LIMIT))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MOST_ON_A_PAGE and len(text) <= 6):
-        raise BadRequest(f"limit must be a number from 1 to {MOST_ON_A_PAGE}.")
-    return int(text)
 
 
 def _refuse_parameters(known: frozenset[str]) -> None:

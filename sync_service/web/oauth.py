@@ -58,7 +58,7 @@ def oauth_blueprint(tokens: AccessTokens, clients: ClientDirectory, throttle: Th
         return answer(
             200,
             {
-                "access_token": tokens.issue(client.client_id, scopes),
+                "access_token": tokens.issue(client.client_id, scopes, client.partner_org),
                 "token_type": "Bearer",
                 "expires_in": LIFETIME_SECONDS,
                 "scope": " ".join(sorted(scopes)),

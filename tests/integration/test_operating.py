@@ -50,7 +50,7 @@ class Console:
         value = json.loads(self.run(*words, "--json", status=status, **settings).stdout)
         first = value[0] if isinstance(value, list) and value else value
         if first and list(first) != ["error"]:
-            name = next(name for length in (2, 1) if (name := " ".join(words[:length])) in COMMANDS)
+            name = next(name for length in (3, 2, 1) if (name := " ".join(words[:length])) in COMMANDS)
             assert list(first) == documented(name)
         return value
 

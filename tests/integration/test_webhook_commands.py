@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from standardwebhooks import Webhook
@@ -16,8 +15,8 @@ ALLOWED = {"SECRET_KEY": SETTINGS.secret_key, "WEBHOOK_ALLOWED_NETWORKS": "127.0
 
 
 @pytest.fixture
-def console(tmp_path: Path) -> Iterator[Console]:
-    with installed(f"sqlite:///{tmp_path / 'store.db'}") as console:
+def console(sqlite_url: str) -> Iterator[Console]:
+    with installed(sqlite_url) as console:
         yield console
 
 

@@ -15,6 +15,7 @@ from sync_service.store.tables.catalog import CatalogItemRow, ProductRow, RatePl
 from sync_service.store.tables.limio import (
     AddOnRow,
     AddressRow,
+    AttributedObject,
     CustomerRow,
     EventRow,
     GiftCodeRow,
@@ -29,6 +30,7 @@ from sync_service.store.tables.limio import (
     SubscriptionRow,
 )
 from sync_service.store.tables.orders import OrderRequestRow, OrderStepRow, OrderWorkRow
+from sync_service.store.tables.partners import PartnerOrgRow, PartnerUserRow
 from sync_service.store.tables.reads import (
     ScrubMarkRow,
     StoreTenantRow,
@@ -59,6 +61,7 @@ __all__ = [
     "AdminSessionRow",
     "AdminUserRow",
     "AskRow",
+    "AttributedObject",
     "BackfillWishRow",
     "CalloutRow",
     "CatalogItemRow",
@@ -74,6 +77,8 @@ __all__ = [
     "OrderRow",
     "OrderStepRow",
     "OrderWorkRow",
+    "PartnerOrgRow",
+    "PartnerUserRow",
     "PaymentMethodRow",
     "ProcessRow",
     "ProductRow",

@@ -26,6 +26,8 @@ class OauthClientRow(SQLModel, table=True):
     scope: str = Field(sa_type=Text)
     #: Zuora itself uses this client: answers are those for callouts.
     callout: bool = False
+    #: The partner organisation that it acts for; such a client sees that organisation's objects and nothing else.
+    partner_org: str | None = Field(default=None, sa_type=Text)
     created_at: int = Field(sa_type=BigInteger)
     revoked_at: int | None = Field(default=None, sa_type=BigInteger)
 

@@ -42,6 +42,19 @@ class LimioObject(SQLModel):
     synced_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
+class AttributedObject(LimioObject):
+    """An object that a partner organisation may see; `sync_service.partner` reads it."""
+
+    #: The organisation, where one sold it. No sync and no load changes it: orders, imports and operators set it.
+    partner_org: str | None = Field(default=None, sa_type=Text)
+
+
+def _of_partner(table: str) -> Index:
+    """An index for a partner's list of `table`, in the order of ids."""
+    where = text("partner_org IS NOT NULL")
+    return Index(f"ix_{table}_partner_org", "partner_org", "id", sqlite_where=where, postgresql_where=where)
+
+
 def _lists_where(flag: str) -> tuple[Index, ...]:
     """An index for each order of the list of those that have `flag`."""
     where = text(flag)
@@ -56,12 +69,13 @@ def _lists_where(flag: str) -> tuple[Index, ...]:
     )
 
 
-class SubscriptionRow(LimioObject, table=True):
+class SubscriptionRow(AttributedObject, table=True):
     """A Limio subscription."""
 
     __tablename__ = "limio_subscription"
     record_type_name: ClassVar[str] = "subscription"
     __table_args__ = (
+        _of_partner("limio_subscription"),
         Index("ix_limio_subscription_reference", "reference"),
         Index("ix_limio_subscription_newest", "listed_at", "id"),
         Index("ix_limio_subscription_status", "status", "listed_at", "id"),
@@ -152,11 +166,12 @@ class AddressRow(LimioObject, table=True):
     start: str | None = Field(default=None, sa_type=Text)
 
 
-class CustomerRow(LimioObject, table=True):
+class CustomerRow(AttributedObject, table=True):
     """A customer: the name and the email address."""
 
     __tablename__ = "limio_customer"
     record_type_name: ClassVar[str] = "customer"
+    __table_args__ = (_of_partner("limio_customer"),)
 
     email: str | None = Field(default=None, sa_type=Text, index=True)
     #: Email address and name without case, for finding a person by the beginning of either.
@@ -166,11 +181,12 @@ class CustomerRow(LimioObject, table=True):
     compared_until: int | None = Field(default=None, sa_type=BigInteger)
 
 
-class IdentityRow(LimioObject, table=True):
+class IdentityRow(AttributedObject, table=True):
     """The owner of everything (`id-…`)."""
 
     __tablename__ = "limio_identity"
     record_type_name: ClassVar[str] = "identity"
+    __table_args__ = (_of_partner("limio_identity"),)
 
 
 class EventRow(LimioObject, table=True):
@@ -180,11 +196,12 @@ class EventRow(LimioObject, table=True):
     record_type_name: ClassVar[str] = "event"
 
 
-class OrderRow(LimioObject, table=True):
+class OrderRow(AttributedObject, table=True):
     """An order placed in Limio."""
 
     __tablename__ = "limio_order"
     record_type_name: ClassVar[str] = "order"
+    __table_args__ = (_of_partner("limio_order"),)
 
 
 class PaymentMethodRow(LimioObject, table=True):

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from sync_service.access.clients import SCOPES
+from sync_service.access.clients import PARTNER_SCOPE, SCOPES
 from sync_service.app import create_app
 from sync_service.errors import RateLimited, SchemaOutdated
 from sync_service.queue.limit import Share, note_tenant_error
@@ -229,7 +229,7 @@ def test_scopes_and_bounds_in_the_description_are_those_that_hold() -> None:
         if parameter.get("name") == "key"
     ]
 
-    assert set(scopes) == SCOPES
+    assert set(scopes) == SCOPES | {PARTNER_SCOPE}
     assert keys == [LONGEST_KEY] * 2
 
 

@@ -1,0 +1,88 @@
+"""What a partner may read. Every function takes a PartnerScope first and begins with it; filters only narrow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from sync_service.access.partner_scope import PartnerScope
+from sync_service.errors import SyncServiceError
+from sync_service.store.engine import Session
+from sync_service.store.object_rows import read_shared
+from sync_service.store.pages import Page, make_cursor, open_cursor
+from sync_service.store.tables import (
+    AddOnRow,
+    AttributedObject,
+    LimioObject,
+    ScheduleRow,
+    SubscriptionOfferRow,
+    SubscriptionRow,
+)
+
+Row = TypeVar("Row", bound=AttributedObject)
+
+
+class NotThePartners(SyncServiceError):
+    """Partner does not have access to this subscription."""
+
+    code = "not the partner's"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionDetail:
+    """A subscription with what hangs on it; never its payment methods."""
+
+    subscription: dict[str, Any]
+    schedule: list[dict[str, Any]]
+    offers: list[dict[str, Any]]
+    add_ons: list[dict[str, Any]]
+
+
+def scoped(scope: PartnerScope, row_class: type[Row]) -> SelectOfScalar[Row]:
+    """The partner's objects of one kind: what every other question of a partner's begins with."""
+    return select(row_class).where(row_class.partner_org == scope.partner_org)
+
+
+def list_subscriptions(
+    session: Session, scope: PartnerScope, *, owner: str | None, limit: int, query_more: str | None = None
+) -> Page:
+    """Up to `limit` of the partner's subscriptions in the order of their ids, of one `owner` (`id-…`) if given.
+
+    A cursor is good for the list that gave it: this organisation's, with this owner. Raises CursorInvalid.
+    """
+    what = f"subscription {scope.partner_org} {owner or ''}"
+    found = scoped(scope, SubscriptionRow)
+    if owner is not None:
+        found = found.where(SubscriptionRow.owner == owner)
+    if query_more is not None:
+        found = found.where(SubscriptionRow.id > open_cursor(what, query_more))
+    rows = session.exec(found.order_by(col(SubscriptionRow.id)).limit(limit + 1)).all()
+    more = make_cursor(what, rows[limit - 1].id) if len(rows) > limit else None
+    return Page(items=tuple(dict(row.document) for row in rows[:limit]), query_more=more)
+
+
+def read_subscription(session: Session, scope: PartnerScope, subscription_id: str) -> SubscriptionDetail | None:
+    """The partner's subscription with its schedule, offers and add-ons; None where there is no such subscription.
+
+    Raises NotThePartners where there is one that is another partner's, or no partner's.
+    """
+    row = session.exec(scoped(scope, SubscriptionRow).where(SubscriptionRow.id == subscription_id)).one_or_none()
+    if row is None:
+        if session.get(SubscriptionRow, subscription_id) is not None:
+            raise NotThePartners
+        return None
+    return SubscriptionDetail(
+        subscription=dict(row.document),
+        schedule=_belongings(session, row, ScheduleRow),
+        offers=_belongings(session, row, SubscriptionOfferRow),
+        add_ons=_belongings(session, row, AddOnRow),
+    )
+
+
+def _belongings(session: Session, subscription: SubscriptionRow, row_class: type[LimioObject]) -> list[dict[str, Any]]:
+    """What hangs on a subscription that was read in scope."""
+    own = select(row_class).where(row_class.subscription_id == subscription.id).order_by(col(row_class.id))
+    return [dict(row.document) for row in session.exec(own)] + read_shared(session, row_class, subscription.id)

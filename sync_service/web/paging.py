@@ -1,0 +1,14 @@
+"""The parameter `limit` of lists."""
+
+from __future__ import annotations
+
+from flask import request
+from werkzeug.exceptions import BadRequest
+
+
+def read_limit(default: int, most: int) -> int:
+    """How many items the caller wants, from 1 to `most`. Raises BadRequest."""
+    text = request.args.get("limit", str(default))
+    if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= most):
+        raise BadRequest(f"limit must be a number from 1 to {most}.")
+    return int(text)

@@ -1,0 +1,39 @@
+"""Who comes in at the partner's addresses, and what all of their answers have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Request, Response, g
+
+from sync_service.access.clients import PARTNER_SCOPE
+from sync_service.access.partner_scope import NoPartner, PartnerScope, scope_of_client
+from sync_service.web.answers import answer
+from sync_service.web.auth import BearerGate, NotLetIn
+
+
+class PartnerGate:
+    """Lets in who holds a token of ours with the scope `partner` and the claim of an organisation."""
+
+    def __init__(self, bearer: BearerGate) -> None:
+        self._bearer = bearer
+
+    def admit(self, request: Request) -> None:
+        """Note the scope of this request. Raises NotLetIn."""
+        client = self._bearer.admit(request, PARTNER_SCOPE)
+        try:
+            g.partner_scope = scope_of_client(client)
+        except NoPartner as error:
+            text = str(error)
+            raise NotLetIn(403, text, "Bearer", error="insufficient_scope", error_description=text) from None
+
+
+def partner_scope() -> PartnerScope:
+    """The scope that the gate noted for this request."""
+    scope: PartnerScope = g.partner_scope
+    return scope
+
+
+def partner_answer(status: int, body: dict[str, Any]) -> Response:
+    """A JSON answer that nothing on the way keeps for anyone else."""
+    return answer(status, body, {"Cache-Control": "private, no-store"})

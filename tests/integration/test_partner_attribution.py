@@ -1,0 +1,97 @@
+"""Whose a subscription is survives syncs, loads and transfers; an import belongs to the partner that pays for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from sync_service.partner.organisations import Organisation, Partners
+from sync_service.queue.history import read_runs
+from sync_service.store.engine import Database
+from sync_service.store.load.story import load_objects
+from tests.sweep_world import World, open_world
+
+
+@pytest.fixture
+def world(database: Database) -> Iterator[World]:
+    """Zuora with the partner's account, and a customer of it."""
+    with open_world(database) as world:
+        for number in ("A-N", "A-C", "A-ADA"):
+            world.do("create_account", number=number, first_name="Ada", last_name=number, city="Leeds")
+        yield world
+
+
+def account_id(world: World, number: str) -> str:
+    account = world.zuora.emulator.tenant.find_account(number)
+    assert account is not None
+    return str(account.id)
+
+
+def add_partner(world: World, account: str, *, pays: bool = True) -> str:
+    organisation = Organisation(name=account, zuora_account_id=account, is_invoice_owner=pays)
+    return Partners(world.database, "olga").add(organisation).id
+
+
+def whose(world: World, number: str) -> tuple[str | None, str | None, str | None]:
+    """The partner of a subscription, of its customer and of its identity."""
+    found = """
+        SELECT s.partner_org, c.partner_org, i.partner_org FROM limio_subscription AS s
+        JOIN limio_customer AS c ON c.id = s.customer JOIN limio_identity AS i ON i.id = s.owner
+        WHERE s.reference = :number"""
+    [(subscription, customer, identity)] = world.rows(found, number=number)
+    return subscription, customer, identity
+
+
+def test_an_import_belongs_to_the_partner_that_pays_for_it(world: World) -> None:
+    north = add_partner(world, account_id(world, "A-N"))
+    add_partner(world, account_id(world, "A-C"), pays=False)
+    world.do("create_subscription", number="A-S1", account="A-ADA", invoice_owner="A-N", price="9.99")
+    world.do("create_subscription", number="A-S2", account="A-C", price="9.99")
+
+    world.sync("A-S1", "A-S2")
+
+    assert whose(world, "A-S1") == (north, north, north)
+    assert whose(world, "A-S2") == (None, None, None)  # its customers pay, so who pays says nothing
+
+
+def test_a_partner_made_later_gets_what_it_pays_for_at_the_next_sync(world: World) -> None:
+    world.do("create_subscription", number="A-S1", account="A-ADA", invoice_owner="A-N", price="9.99")
+    world.sync("A-S1")
+    assert whose(world, "A-S1") == (None, None, None)
+    north = add_partner(world, account_id(world, "A-N"))
+
+    world.sync("A-S1")
+
+    assert whose(world, "A-S1") == (north, north, north)
+
+
+def test_no_sync_and_no_load_takes_it_away(world: World) -> None:
+    world.do("create_subscription", number="A-S1", account="A-ADA", price="9.99")
+    world.sync("A-S1")
+    north = add_partner(world, "A-elsewhere")
+    Partners(world.database, "olga").assign("A-S1", north)
+    world.do("auto_renew", key="A-S1", value="off")
+
+    world.sync("A-S1")
+    assert whose(world, "A-S1") == (north, north, north)
+
+    [(document,)] = world.rows("SELECT document FROM limio_subscription")
+    loaded = json.loads(document) if isinstance(document, str) else document
+    load_objects(world.database, [json.dumps({**loaded, "updated": "2099-01-01T00:00:00.000Z", "name": "new"})])
+    assert whose(world, "A-S1") == (north, north, north)
+
+
+def test_a_transfer_leaves_it_with_its_partner_and_says_so(world: World) -> None:
+    north = add_partner(world, account_id(world, "A-N"))
+    world.do("create_subscription", number="A-S1", account="A-ADA", invoice_owner="A-N", price="9.99")
+    world.sync("A-S1")
+    world.do("transfer_owner", key="A-S1", account="A-C", invoice_owner="A-C")
+
+    world.sync("A-S1")
+
+    assert whose(world, "A-S1")[0] == north
+    with world.database.reading() as session:
+        [run, *_] = read_runs(session, "A-S1", 1)
+    assert f"It moved to another account and still belongs to {north}" in " ".join((run.plan or {})["notes"])
