@@ -8,6 +8,7 @@ from typing import Any
 from sync_service.queue.backlog import forget_unknown
 from sync_service.queue.jobs import JobLease, save
 from sync_service.queue.previews import forget_answers
+from sync_service.queue.submission import KEY_LIFE_MS
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 
@@ -45,6 +46,21 @@ _FORGET = {
           WHERE (state = 'delivered' AND ended_at < :delivered) OR (state = 'dead' AND ended_at < :rest)
             OR endpoint_id NOT IN (SELECT id FROM webhook_endpoint)
           LIMIT :batch)""",
+    "order_requests": """
+        DELETE FROM order_request WHERE (client, key) IN (
+          SELECT client, key FROM order_request WHERE at < :requested LIMIT :batch)""",
+    # A lane of one order; those of subscriptions count on.
+    "lanes": """
+        DELETE FROM sync_request WHERE kind = 'order' AND key IN (
+          SELECT key FROM sync_request
+          WHERE kind = 'order' AND due_at IS NULL AND requested_at < :rest AND key LIKE 'order-%' LIMIT :batch)""",
+    "order_steps": """
+        DELETE FROM order_step WHERE (order_id, n) IN (
+          SELECT step.order_id, step.n FROM order_step AS step JOIN order_work AS work ON work.order_id = step.order_id
+          WHERE work.ended_at < :changes LIMIT :batch)""",
+    "orders": """
+        DELETE FROM order_work WHERE order_id IN (
+          SELECT order_id FROM order_work WHERE ended_at < :changes LIMIT :batch)""",
 }
 
 
@@ -58,6 +74,7 @@ def prune(database: Database, _: Settings, lease: JobLease) -> Mapping[str, Any]
         "changes": now - KEEP_CHANGES_MS,
         "rest": now - KEEP_REST_MS,
         "delivered": now - KEEP_DELIVERED_MS,
+        "requested": now - KEY_LIFE_MS,
         "batch": BATCH,
     }
     for kind, statement in _FORGET.items():

@@ -14,6 +14,7 @@ from sqlalchemy import delete, update
 from sqlmodel import col, or_, select
 
 from sync_service.errors import UnknownKey
+from sync_service.queue.order_erasing import erase_orders, lock_orders, values_of_orders
 from sync_service.store.engine import Database, Session
 from sync_service.store.erased import mark_scrubbed
 from sync_service.store.object_rows import OBJECT_ROWS, find_subscription, write_document
@@ -24,6 +25,7 @@ from sync_service.store.tables import (
     CustomerRow,
     IdentityRow,
     LimioObject,
+    OrderRow,
     RelationRow,
     ScrubMarkRow,
     SubscriptionAliasRow,
@@ -51,6 +53,7 @@ class ScrubReport:
     numbers: tuple[str, ...]
     objects: int = 0
     runs: int = 0
+    orders: int = 0
     callouts: int = 0
     webhooks: int = 0
 
@@ -84,7 +87,7 @@ def scrub(database: Database, key: str, *, actor: str, trigger: Trigger = Trigge
     """Erase the customer whom `key` leads to: a subscription's key, a customer (`cus-…`) or an identity (`id-…`).
 
     All of the customer's subscriptions are covered. Repeatable. Raises UnknownKey where the store has nothing by that
-    name.
+    name, and OrderUnderWay while an order of the customer has not ended.
     """
     with database.transaction() as session:
         person = _find(session, key)
@@ -101,8 +104,11 @@ def scrub(database: Database, key: str, *, actor: str, trigger: Trigger = Trigge
         runs = _read_runs(session, person)
         for run in runs:
             known |= _values_of_plan(run.plan)
+        orders = lock_orders(session, person.numbers, [row.id for row in rows if isinstance(row, OrderRow)])
+        known |= values_of_orders(orders)
         report.objects = _erase_objects(rows, known, now)
         report.runs = _erase_runs(runs, known)
+        report.orders = erase_orders(session, orders, known)
         report.callouts = _erase_callouts(session, person)
         report.webhooks = _forget_webhooks(session, [row.id for row in rows])
         _forget_traces(session, person)

@@ -6,6 +6,7 @@ Limio's objects, the order's state, the record of what was called, the webhooks,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from sync_service.commerce.order import Problem
 from sync_service.commerce.steps import Choice
 from sync_service.ordering.calls import Turn
 from sync_service.ordering.meeting import order_of
-from sync_service.queue.order_steps import StepState, answer_of, read_steps
+from sync_service.queue.order_steps import StepState, read_steps
 from sync_service.queue.orders import OrderState, end_turn, read_names
 from sync_service.queue.outbox import WebhookType, announce
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
@@ -137,8 +138,8 @@ def _callout(call: OrderStepRow) -> Mapping[str, Any]:
         "ms": None if call.answered_at is None else call.answered_at - call.sent_at,
         "sends": call.sends,
         "status": "refused" if call.state in (StepState.AGAIN, StepState.SKIPPED) else call.state,
-        "request": call.body,
-        "response": answer_of(call) if call.answer else None,
+        "request": json.loads(call.body) if call.body else None,
+        "response": json.loads(call.answer) if call.answer else None,
         "error": call.error,
     }
 

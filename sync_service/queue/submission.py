@@ -64,7 +64,6 @@ ON CONFLICT (client, key) DO UPDATE SET
   WHERE order_request.at <= excluded.at - :life
 RETURNING order_id
 """
-_FORGET_REQUESTS = "DELETE FROM order_request WHERE at < {now} - :life"
 
 
 def order_options(settings: Settings) -> Options:
@@ -123,12 +122,6 @@ def claim_request(session: Session, asked: Asked, order_id: str) -> str:
     if known.body_sha256 != asked.body_sha256:
         raise OtherBody
     return known.order_id
-
-
-def forget_requests(database: Database) -> int:
-    """Delete what no request can be the same as any more; returns how many. Repeatable."""
-    with database.transaction() as session:
-        return session.run(_FORGET_REQUESTS, {"life": KEY_LIFE_MS}).rowcount
 
 
 @dataclass(frozen=True)

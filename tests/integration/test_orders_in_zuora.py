@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from sync_service.commerce.order import CannotBePlacedError
+from sync_service.operations.scrub import scrub
 from sync_service.queue.history import read_runs
+from sync_service.queue.order_erasing import OrderUnderWay
 from sync_service.store.engine import Database
 from sync_service.store.reads import find_subscription
 from sync_service.store.tables import (
@@ -286,6 +288,34 @@ def test_an_invoice_is_paid_once(world: ShopWorld) -> None:
 
     assert (work.state, work.error) == ("complete", None)
     assert world.ask(f"/v1/invoices/{invoice.id}")["balance"] == 0
+
+
+def test_scrubbing_a_customer_erases_what_orders_say_of_the_person(world: ShopWorld) -> None:
+    customer = {"firstName": "Ada", "lastName": "Lovelace", "email": "countess@example.com"}
+    work = world.place(new_order(customerDetails=customer))
+    telling = ("countess@example.com", "1 High Street", "SE1 3ER", "Ada Lovelace")
+    assert all(word in everything(world) for word in telling)
+
+    report = scrub(world.database, work.names["subscriptions"][0]["reference"], actor="grace")
+
+    assert report.orders == 1
+    left = everything(world)
+    assert [word for word in telling if word in left] == []
+    assert scrub(world.database, work.names["subscriptions"][0]["reference"], actor="grace").orders == 0
+
+
+def test_a_customer_whose_order_is_under_way_cannot_be_erased_yet(world: ShopWorld) -> None:
+    world.submit(of_subscription("cancel_intent", cancelInformation={}))
+
+    with pytest.raises(OrderUnderWay):
+        scrub(world.database, NUMBER, actor="grace")
+
+
+def everything(world: ShopWorld) -> str:
+    """All rows of all tables but those of the catalog and of what Limio holds of others."""
+    tables = ("order_work", "order_step", "ask", "limio_order", "limio_process", "limio_customer", "limio_address")
+    with world.database.reading() as session:
+        return "\n".join(repr(tuple(row)) for table in tables for row in session.run(f"SELECT * FROM {table}"))
 
 
 @pytest.mark.parametrize("fault", ["lose_answer", "finish_later", "lock"])

@@ -12,16 +12,23 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlmodel import col, select
 
+from sync_service.commerce.order import Names
+from sync_service.commerce.steps import Step
 from sync_service.jobs import scheduler
 from sync_service.jobs.calendar import request_by_calendar
 from sync_service.jobs.prune import DAY_MS, prune
 from sync_service.jobs.scheduler import Periodic, Scheduler
 from sync_service.queue.jobs import JobLease, take
+from sync_service.queue.order_steps import record_sent
+from sync_service.queue.orders import Submission, submit_order
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import (
     CalloutRow,
+    OrderRequestRow,
+    OrderStepRow,
+    OrderWorkRow,
     SyncCauseRow,
     SyncRequestRow,
     SyncRunRow,
@@ -221,6 +228,38 @@ def test_delivered_webhooks_are_kept_thirty_days_and_dead_ones_ninety(database: 
 def webhook(object_id: str, *, endpoint_id: str = "ep_1", **values: Any) -> WebhookDeliveryRow:
     message = {"message_id": "msg_1", "type": "Error", "body": "{}", "made_at": 0}
     return WebhookDeliveryRow(object_id=object_id, endpoint_id=endpoint_id, **message, **values)
+
+
+def test_orders_are_kept_seven_years_their_keys_a_day_and_a_lane_of_one_order_ninety_days(database: Database) -> None:
+    with database.reading() as session:
+        now = session.now()
+    for number, ended_at in (("OLD", now - 8 * 365 * DAY_MS), ("NEW", now - 91 * DAY_MS), ("OPEN", None)):
+        names = Names(order_id=f"order-{number}", reference=number)
+        submission = Submission(names=names, order_type="new", payload={}, lane=f"order-{number}")
+        with database.transaction() as session:
+            work = submit_order(session, submission)
+            work.ended_at, work.state = ended_at, "complete" if ended_at else "submitted"
+            step = Step(name="create", method="POST", path="/v1/orders")
+            record_sent(session, work, step, at=ended_at or now)
+    for key, age in (("day", 2 * DAY_MS), ("now", 0)):
+        add(database, OrderRequestRow(client="shop", key=key, body_sha256="", order_id="order-NEW", at=now - age))
+    with database.transaction() as session:
+        session.run(
+            "UPDATE sync_request SET done_seq = 1, due_at = NULL, waiting_since = NULL, requested_at = 1"
+            " WHERE key <> 'order-OPEN'"
+        )
+
+    prune(database, SETTINGS, at(8))
+
+    with database.reading() as session:
+        kept = {row.number for row in session.exec(select(OrderWorkRow))}
+        steps = {row.order_id for row in session.exec(select(OrderStepRow))}
+        keys = [row.key for row in session.exec(select(OrderRequestRow))]
+        lanes = [row.key for row in session.exec(select(SyncRequestRow))]
+    assert kept == {"NEW", "OPEN"}
+    assert steps == {"order-NEW", "order-OPEN"}
+    assert keys == ["now"]
+    assert lanes == ["order-OPEN"]
 
 
 def test_the_cause_of_a_request_that_still_waits_is_kept(database: Database) -> None:

@@ -1,0 +1,70 @@
+"""Erasing what orders say of a person: their payloads, their steps, and what was sent and answered for them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlmodel import col, or_, select
+
+from sync_service.commerce.exact import read_json, write_json
+from sync_service.errors import BusyError
+from sync_service.queue import previews as asks
+from sync_service.queue.order_steps import read_steps
+from sync_service.queue.orders import OPEN_STATES, OrderState
+from sync_service.store.engine import Session
+from sync_service.store.tables import AskRow, OrderWorkRow
+from sync_service.subscription.limio.personal import erase_object, erase_text, personal_values
+
+
+class OrderUnderWay(BusyError):
+    """An order of this customer is under way or held: wait for its end, or give it up (`sync-service orders list`)."""
+
+    code = "order under way"
+
+
+def values_of_orders(works: Collection[OrderWorkRow]) -> set[str]:
+    """The personal values in the orders, which may stand elsewhere too."""
+    return set[str]().union(*(personal_values("order", read_json(work.payload)) for work in works))
+
+
+def lock_orders(session: Session, numbers: Collection[str], order_ids: Collection[str]) -> list[OrderWorkRow]:
+    """The orders of these subscriptions and of these ids. Raises OrderUnderWay: what is half done needs its values."""
+    theirs = or_(
+        col(OrderWorkRow.subscription_number).in_(list(numbers)), col(OrderWorkRow.order_id).in_(list(order_ids))
+    )
+    found = list(session.exec(select(OrderWorkRow).where(theirs).order_by(OrderWorkRow.order_id).with_for_update()))
+    if any(work.state in OPEN_STATES or work.state == OrderState.HELD for work in found):
+        raise OrderUnderWay
+    return found
+
+
+def erase_orders(session: Session, works: Collection[OrderWorkRow], known: Collection[str]) -> int:
+    """Erase personal values from `works`, from their calls, and from previews that were asked for; how many orders.
+
+    Doing it again finds nothing.
+    """
+    erased = 0
+    for work in works:
+        before = (work.payload, work.steps, work.error)
+        work.payload = _erase_json(work.payload, known)
+        work.steps = None if work.steps is None else [_erase_json(step, known) for step in work.steps]
+        work.error = erase_text(work.error, known)
+        erased += (work.payload, work.steps, work.error) != before
+        for call in read_steps(session, work.order_id):
+            call.body = call.body and _erase_json(call.body, known)
+            call.answer = call.answer and _erase_json(call.answer, known)
+            call.error = erase_text(call.error, known)
+    for ask in session.exec(select(AskRow).where(AskRow.what == asks.ORDER)):
+        if _holds(ask.question or "", known):
+            session.delete(ask)
+    return erased
+
+
+def _erase_json(text: str, known: Collection[str]) -> str:
+    value: Any = read_json(text)
+    return write_json(erase_object("order", value, known)) if isinstance(value, Mapping) else text
+
+
+def _holds(text: str, known: Collection[str]) -> bool:
+    return erase_text(text, known) != text
