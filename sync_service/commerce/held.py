@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sync_service.commerce.case import Case, refuse
-from sync_service.commerce.catalog import Catalog, Offer, read_offer
+from sync_service.commerce.catalog import Offer, read_offer
 from sync_service.commerce.order import ItemUpdate, ProblemCode
 from sync_service.commerce.state import data_of, goes_on, is_discount
 from sync_service.commerce.subscribed import Subscribed, SubscribedPlan
@@ -40,15 +40,15 @@ def _sold(case: Case, document: Mapping[str, Any], key: str) -> Offer:
 def base_plans(case: Case, subscription: Subscribed) -> list[SubscribedPlan]:
     """The rate plans of the present offers; without knowing those, the only one that is no add-on and no discount."""
     live = subscription.live_plans(case.today)
-    ids = {plan_id for _, offer in current_offers(case) for plan_id in possible_plans(offer, case.catalog)}
-    found = [plan for plan in live if plan.plan_id in ids]
+    found = [plan for plan in live if any(_sells(case, offer, plan) for _, offer in current_offers(case))]
     if found:
         return found
-    add_ons = {plan_id for _, offer in current_add_ons(case) for plan_id in possible_plans(offer, case.catalog)}
+    add_ons = [add_on for _, add_on in current_add_ons(case)]
     rest = [
         plan
         for plan in live
-        if plan.plan_id not in add_ons and not all(charge.model.startswith("Discount") for charge in plan.charges)
+        if not any(_sells(case, add_on, plan) for add_on in add_ons)
+        and not all(charge.model.startswith("Discount") for charge in plan.charges)
     ]
     if len(rest) == 1:
         return rest
@@ -63,18 +63,21 @@ def unfit_add_ons(case: Case, subscription: Subscribed, offer: Offer) -> list[Su
     if fitting is None:
         return []
     unfit = [add_on for _, add_on in current_add_ons(case) if not {add_on.ref.id, add_on.path} & fitting]
-    ids = {plan_id for add_on in unfit for plan_id in possible_plans(add_on, case.catalog)}
-    return [plan for plan in subscription.live_plans(case.today) if plan.plan_id in ids]
+    live = subscription.live_plans(case.today)
+    return [plan for plan in live if any(_sells(case, add_on, plan) for add_on in unfit)]
 
 
-def possible_plans(offer: Offer, catalog: Catalog) -> set[str]:
-    """The ids of every rate plan that the offer may have led to at any time: what was sold may be sold no longer."""
-    return {
-        plan.id
-        for bundle in offer.bundles
-        for plan in catalog.rate_plans.get(catalog.products.get(bundle.product_path) or "", ())
-        if plan.name == bundle.rate_plan
-    }
+def _sells(case: Case, offer: Offer, plan: SubscribedPlan) -> bool:
+    """Whether the offer has led to this rate plan of the subscription: what was sold may be sold no longer."""
+    catalog = case.catalog
+    for bundle in offer.bundles:
+        product_id = catalog.products.get(bundle.product_path)
+        if product_id is not None and (plan.product_id, plan.name) == (product_id, bundle.rate_plan):
+            return True
+        named = (each for each in catalog.rate_plans.get(product_id or "", ()) if each.name == bundle.rate_plan)
+        if any(each.id == plan.plan_id for each in named):
+            return True
+    return False
 
 
 def held_item(case: Case, update_: ItemUpdate) -> Offer | None:
@@ -89,9 +92,12 @@ def plans_to_remove(case: Case, subscription: Subscribed, update_: ItemUpdate) -
     if held is None:
         message = f"The subscription holds no {update_.record_type} {update_.item.id}."
         raise refuse("updates", ProblemCode.UNKNOWN, message)
-    ids = possible_plans(held, case.catalog)
-    found = [plan for plan in subscription.live_plans(case.today) if plan.plan_id in ids]
+    found = [plan for plan in subscription.live_plans(case.today) if _sells(case, held, plan)]
     if not found:
         message = f"{held.label}: Zuora has no rate plan of it in the subscription."
+        raise refuse("updates", ProblemCode.CATALOG, message)
+    if len(found) > len(held.bundles):
+        numbers = " and ".join(plan.number for plan in found)
+        message = f"{held.label} is in the subscription several times, as {numbers}: which one is meant cannot be told."
         raise refuse("updates", ProblemCode.CATALOG, message)
     return found

@@ -38,6 +38,7 @@ class SubscribedPlan:
 
     number: str
     plan_id: str
+    product_id: str
     name: str
     charges: tuple[SubscribedCharge, ...]
 
@@ -122,6 +123,7 @@ def _read_plan(answer: Answer) -> SubscribedPlan:
     return SubscribedPlan(
         number=str(answer.get("subscriptionRatePlanNumber") or ""),
         plan_id=str(answer.get("productRatePlanId") or ""),
+        product_id=str(answer.get("productId") or ""),
         name=str(answer.get("ratePlanName") or ""),
         charges=tuple(charge for each in answer.get("ratePlanCharges") or () for charge in _read_charges(each)),
     )

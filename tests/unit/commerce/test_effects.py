@@ -290,7 +290,12 @@ def test_a_new_address_is_another_object() -> None:
     [address] = created(at_the_end(order(payload)), "address")
 
     assert (address.document["relationship_type"], address.document["start"]) == ("delivery", AT)
-    assert address.document["data"] == {"address1": "2 Low Road"}
+    assert address.document["data"] == {
+        "address1": "2 Low Road",
+        "firstName": "Ada",
+        "lastName": "Lovelace",
+        "email": "ada@example.com",
+    }
 
 
 def test_a_new_card_takes_the_place_of_the_old_one_once_zuora_has_it() -> None:
