@@ -8,15 +8,14 @@ from sync_service.commerce.build import NO_BILLING, Json, create_subscription, o
 from sync_service.commerce.case import Case, refuse
 from sync_service.commerce.catalog import resolve
 from sync_service.commerce.order import Person, ProblemCode
+from sync_service.commerce.people import payer_of, redeemer_of
 from sync_service.commerce.pricing import unit_price
 from sync_service.commerce.purchase import (
     account_name,
     contacts_of,
     crm_of,
     currency_of,
-    merge_people,
     new_account,
-    payer_of,
     payment_of,
 )
 from sync_service.commerce.steps import CallClass, Evidence, Judge, Kind, Plan, Silence, Step
@@ -32,7 +31,7 @@ def redeem(case: Case) -> Plan:
     offer = case.offer()
     terms = replace(terms_of(offer), auto_renew=False)
     plans = case.plans(offer, day, case.order.items[0].quantity, free=True)
-    account = new_account(case, currency_of(case), _recipient(case), pays=False)
+    account = new_account(case, currency_of(case), redeemer_of(case.order), pays=False)
     action = create_subscription(day, case.names.subscriptions[0].reference, initial_terms(terms), plans, case.options)
     fields = case.subscription_fields()
     subscription = {**({"customFields": fields} if fields else {}), "orderActions": [action]}
@@ -55,7 +54,7 @@ def give(case: Case) -> Plan:
         raise refuse("orderItems", ProblemCode.CATALOG, f"{offer.label}: a gift needs one charge with one price.")
     quantity = case.order.items[0].quantity
     number, memo = gift_account_number(case.names.reference), f"DM-{case.names.reference}"
-    payer = payer_of(case)
+    payer = payer_of(case.order)
     steps = [
         _gift_account(case, number, currency, payer),
         _gift_memo(case, number, memo, currency, {"id": charges[0].id, "amount": price * quantity, "of": quantity}),
@@ -121,9 +120,3 @@ def _gift_memo(case: Case, account: str, number: str, currency: str, charge: Jso
     )
     silence = Silence(evidence=Evidence.EXISTS, path=path)
     return Step(name="memo", method="POST", path="/v1/debit-memos", body=body, silence=silence, undo=undo)
-
-
-def _recipient(case: Case) -> Person:
-    """Who redeems a gift."""
-    customer = case.order.customer or case.order.recipient
-    return merge_people(case.order.delivery or case.order.billing, customer, case.order.country)

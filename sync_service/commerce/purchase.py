@@ -19,6 +19,7 @@ from sync_service.commerce.build import (
 from sync_service.commerce.case import Case, refuse
 from sync_service.commerce.catalog import Offer, find_item, find_plan
 from sync_service.commerce.order import Person, ProblemCode
+from sync_service.commerce.people import payer_of, receiver_of
 from sync_service.commerce.pricing import discount_plan
 from sync_service.commerce.steps import Plan
 from sync_service.commerce.terms import Terms, initial_terms, terms_of
@@ -46,7 +47,7 @@ def buy(case: Case) -> Plan:
     account: Json = (
         {"existingAccountNumber": case.account.number}
         if on_existing
-        else {"newAccount": new_account(case, currency, payer_of(case), pays=True)}
+        else {"newAccount": new_account(case, currency, payer_of(case.order), pays=True)}
     )
     return _create(case, day, account, wishes, on_existing=on_existing)
 
@@ -157,19 +158,6 @@ def _uses_owners_account(case: Case, currency: str) -> bool:
     return bool(known) and case.account.currency == currency
 
 
-def payer_of(case: Case) -> Person:
-    """Who is billed: the customer's name and ways of contact, at the billing address."""
-    return merge_people(case.order.billing, case.order.customer, case.order.country)
-
-
-def merge_people(address: Person | None, customer: Person | None, country: str | None) -> Person:
-    """The address with the customer's name, email and telephones, the address's own where the customer has none."""
-    where, who = address or Person(), customer or Person()
-    names = ("first_name", "last_name", "email", "work_email", "phone", "work_phone", "other_phone", "company")
-    merged = replace(where, **{name: getattr(who, name) or getattr(where, name) for name in names})
-    return replace(merged, country=where.country or country)
-
-
 def account_name(person: Person) -> str:
     """What the account of a person is called. Raises CannotBePlacedError without first and last name."""
     if not person.first_name or not person.last_name:
@@ -193,17 +181,8 @@ def payment_of(case: Case, *, pays: bool) -> Json:
 def contacts_of(case: Case, payer: Person, *, postal_code: str) -> Json:
     """Bill To, and Sold To where the order is delivered elsewhere."""
     bill_to = contact(payer, postal_code=postal_code)
-    delivery = case.order.delivery
-    if delivery is None:
-        return {"billToContact": bill_to, "soldToSameAsBillTo": True}
-    known = merge_people(delivery, None, case.order.country)
-    person = replace(
-        known,
-        first_name=delivery.first_name or payer.first_name,
-        last_name=delivery.last_name or payer.last_name,
-        email=delivery.email or payer.email,
-    )
-    sold_to = contact(person, postal_code=postal_code)
+    receiver = receiver_of(case.order)
+    sold_to = contact(receiver, postal_code=postal_code) if receiver else bill_to
     if sold_to == bill_to:
         return {"billToContact": bill_to, "soldToSameAsBillTo": True}
     return {"billToContact": bill_to, "soldToContact": sold_to, "soldToSameAsBillTo": False}

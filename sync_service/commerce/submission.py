@@ -11,6 +11,7 @@ from sync_service.commerce.catalog import Catalog, Offer, find_item
 from sync_service.commerce.effects import Change, Create, Effect
 from sync_service.commerce.options import Options
 from sync_service.commerce.order import NewSubscription, Order, OrderType, Payment
+from sync_service.commerce.people import payer_of, receiver_of
 from sync_service.commerce.state import InStore
 
 #: The states of a gift code: not to be redeemed yet or just now, to be redeemed, redeemed, never to be redeemed.
@@ -125,7 +126,8 @@ def _contents(
         for ref in item.add_ons:
             add_on = objects.add_on_object(find_item(catalog, ref, "orderItems.addOns"), start=start)
             yield Create(record_type="add_on", document=add_on, subscription_id=new.id)
-    for role, person in (("billing", order.billing), ("delivery", order.delivery)):
+    # As Zuora gets them, so that a sync finds nothing to change.
+    for role, person in (("billing", order.billing and payer_of(order)), ("delivery", receiver_of(order))):
         if person:
             address = objects.address_object(person, role, at)
             yield Create(record_type="address", document=address, subscription_id=new.id)

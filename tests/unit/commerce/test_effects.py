@@ -105,6 +105,24 @@ def test_a_new_order_makes_everything_that_limio_shows_of_it() -> None:
     assert (wish.document["status"], wish.document["data"]["external_id"]) == ("submitted", "EXT-1")
 
 
+def test_the_address_is_kept_as_zuora_gets_it_so_that_a_sync_finds_nothing_to_change() -> None:
+    elsewhere = {"address1": "2 Low Road", "city": "Leeds", "country": "GB"}
+
+    billing, delivery = created(at_submit(order({**E1, "deliveryDetails": elsewhere})), "address")
+
+    assert billing.document["data"] == {
+        **E1["billingDetails"],
+        "email": "ada@example.com",
+        "phone": "+447700900001",
+    }
+    assert delivery.document["data"] == {
+        **elsewhere,
+        "firstName": "Ada",
+        "lastName": "Lovelace",
+        "email": "ada@example.com",
+    }
+
+
 def test_neither_token_nor_signature_gets_into_an_object() -> None:
     effects = at_submit(order({**E1, **PAY}, payment_method="pm-1"))
 
