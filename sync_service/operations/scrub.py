@@ -6,7 +6,7 @@ of a sync: a run that is under way is either over before, and its work is erased
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ from sqlalchemy import delete, update
 from sqlmodel import col, or_, select
 
 from sync_service.errors import UnknownKey
+from sync_service.log import logger
+from sync_service.queue.message_erasing import erase_messages
 from sync_service.queue.order_erasing import erase_orders, lock_orders, values_of_orders
 from sync_service.store.engine import Database, Session
 from sync_service.store.erased import mark_scrubbed
@@ -56,6 +58,10 @@ class ScrubReport:
     orders: int = 0
     callouts: int = 0
     webhooks: int = 0
+    #: Messages of errors, of requests, jobs and Zuora's trouble.
+    messages: int = 0
+    #: Bytes may be left in the database's files (docs/data-protection.md).
+    leftovers: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -83,29 +89,57 @@ class _Person:
         return own | {row.reference for row in self.subscriptions.values() if row.reference and row.id not in linked}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """Whom a key leads to, for the question whether to erase them."""
+
+    #: Names and email addresses of the customers.
+    people: tuple[str, ...]
+    numbers: tuple[str, ...]
+
+
+def find_scope(database: Database, key: str) -> Scope:
+    """Whom `scrub` would erase by this key. Raises UnknownKey."""
+    with database.reading() as session:
+        person = _find(session, key)
+        found = [session.get(CustomerRow, each) for each in sorted(person.customers)]
+        people = (_introduce(row.document) for row in found if row is not None)
+        return Scope(people=tuple(people), numbers=tuple(sorted(person.numbers)))
+
+
+def _introduce(document: dict[str, Any]) -> str:
+    data = document.get("data") or {}
+    return f"{data.get('name') or 'no name'} <{data.get('email') or 'no email'}> ({document.get('id')})"
+
+
 def scrub(database: Database, key: str, *, actor: str, trigger: Trigger = Trigger.CLI) -> ScrubReport:
     """Erase the customer whom `key` leads to: a subscription's key, a customer (`cus-…`) or an identity (`id-…`).
 
-    All of the customer's subscriptions are covered. Repeatable. Raises UnknownKey where the store has nothing by that
-    name, and OrderUnderWay while an order of the customer has not ended.
+    All of the customer's subscriptions are covered. Messages of errors go first, in a transaction of their own, because
+    workers lock their rows before the others. Repeatable. Raises UnknownKey where the store has nothing by that name,
+    and OrderUnderWay while an order of the customer has not ended.
     """
+    with database.reading() as session:
+        person = _find(session, key)
+        names = _all_names(session, person)
+        known = _values_of(_read_objects(session, person, locked=False), _read_runs(session, person, locked=False))
+    with database.transaction() as session:
+        messages = erase_messages(session, names, known)
     with database.transaction() as session:
         person = _find(session, key)
         _lock(session, person)
         person = _find(session, key)  # what came in until we had the locks belongs to it as well
         now = session.now()
         report = ScrubReport(
+            messages=messages,
             customers=tuple(sorted(person.customers)),
             subscriptions=tuple(sorted(person.subscriptions)),
             numbers=tuple(sorted(person.numbers)),
         )
         rows = list(_read_objects(session, person))
-        known = set[str]().union(*(personal_values(row.record_type_name, row.document) for row in rows))
         runs = _read_runs(session, person)
-        for run in runs:
-            known |= _values_of_plan(run.plan)
         orders = lock_orders(session, person.numbers, [row.id for row in rows if isinstance(row, OrderRow)])
-        known |= values_of_orders(orders)
+        known = _values_of(rows, runs) | values_of_orders(orders)
         report.objects = _erase_objects(rows, known, now)
         report.runs = _erase_runs(runs, known)
         report.orders = erase_orders(session, orders, known)
@@ -115,7 +149,9 @@ def scrub(database: Database, key: str, *, actor: str, trigger: Trigger = Trigge
         mark_scrubbed(session, _whom_to_mark(person), at=now, actor=actor)
         _record(session, person, now, actor, trigger)
         session.flush()
-        return report
+    report.leftovers = not database.compact()
+    logger().info("customer_erased", customers=list(report.customers), owners=sorted(person.owners), actor=actor)
+    return report
 
 
 def _find(session: Session, key: str) -> _Person:
@@ -152,7 +188,7 @@ def _lock(session: Session, person: _Person) -> None:
         session.exec(locked.execution_options(populate_existing=True)).all()
 
 
-def _read_objects(session: Session, person: _Person) -> Iterator[LimioObject]:
+def _read_objects(session: Session, person: _Person, *, locked: bool = True) -> Iterator[LimioObject]:
     shared = select(RelationRow.object_id).where(col(RelationRow.subscription_id).in_(list(person.subscriptions)))
     orders = {row.order_id for row in person.subscriptions.values()} - {None}
     ids = [*person.customers, *person.owners, *person.subscriptions, *orders]
@@ -163,16 +199,24 @@ def _read_objects(session: Session, person: _Person) -> Iterator[LimioObject]:
             col(row_class.subscription_id).in_(list(person.subscriptions)),
             col(row_class.owner).in_(person.owners),
         )
-        found = select(row_class).where(theirs).order_by(col(row_class.id)).with_for_update()
+        found = select(row_class).where(theirs).order_by(col(row_class.id))
+        found = found.with_for_update() if locked else found
         yield from session.exec(found.execution_options(populate_existing=True))
 
 
-def _read_runs(session: Session, person: _Person) -> list[SyncRunRow]:
+def _read_runs(session: Session, person: _Person, *, locked: bool = True) -> list[SyncRunRow]:
     theirs = or_(
-        col(SyncRunRow.key).in_(person.numbers | _names(session, person)),
+        col(SyncRunRow.key).in_(_all_names(session, person)),
         col(SyncRunRow.subscription_id).in_(list(person.subscriptions)),
     )
-    return list(session.exec(select(SyncRunRow).where(theirs).order_by(col(SyncRunRow.id)).with_for_update()))
+    found = select(SyncRunRow).where(theirs).order_by(col(SyncRunRow.id))
+    return list(session.exec(found.with_for_update() if locked else found))
+
+
+def _values_of(rows: Iterable[LimioObject], runs: Collection[SyncRunRow]) -> set[str]:
+    """All that is known of the person, by which it is found in other texts."""
+    known = set[str]().union(*(personal_values(row.record_type_name, row.document) for row in rows))
+    return known.union(*(_values_of_plan(run.plan) for run in runs))
 
 
 def _values_of_plan(plan: Any) -> set[str]:
@@ -213,8 +257,7 @@ def _erase_runs(runs: Collection[SyncRunRow], known: set[str]) -> int:
 def _erase_callouts(session: Session, person: _Person) -> int:
     """The hash of a body that named the person, and who made the order."""
     callout = CalloutRow
-    keys = person.numbers | set(person.subscriptions) | _names(session, person)
-    keys |= {name for link in person.links for name in (link.account_id, link.account_number) if name}
+    keys = _all_names(session, person)
     holds = or_(col(callout.body_sha256).is_not(None), col(callout.created_by).is_not(None))
     count = 0
     for some in _in_pieces(sorted(keys)):
@@ -255,6 +298,12 @@ def _names(session: Session, person: _Person) -> set[str]:
     return set(session.exec(aliases))
 
 
+def _all_names(session: Session, person: _Person) -> set[str]:
+    """Every key by which the person's subscriptions and accounts may have been asked for."""
+    accounts = {name for link in person.links for name in (link.account_id, link.account_number) if name}
+    return person.numbers | person.subscriptions.keys() | _names(session, person) | accounts
+
+
 def _whom_to_mark(person: _Person) -> set[str]:
     """The people; a subscription only where it has none, because it may go to somebody else one day."""
     nobody = {row.id for row in person.subscriptions.values() if row.customer is None and row.owner is None}
@@ -284,5 +333,4 @@ def _record(session: Session, person: _Person, now: int, actor: str, trigger: Tr
 
 
 def _in_pieces(values: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(values), _AT_ONCE):
-        yield values[start : start + _AT_ONCE]
+    return (values[start : start + _AT_ONCE] for start in range(0, len(values), _AT_ONCE))

@@ -426,12 +426,21 @@ def test_scrub_asks_first_and_erases_nothing_without_a_yes(any_console: Console)
     console = any_console
     a_customer(console.database)
 
-    console.run("scrub", "A-S1", typed="n\n", status=1)
+    asked = console.run("scrub", "A-S1", typed="n\n", status=1)
+    assert "Ada Byron <no email> (cus-1)" in asked.output
+    assert "A-S1" in asked.output
     assert "Ada" in str(rows(console.database, "SELECT document FROM limio_customer"))
 
     console.run("scrub", "A-S1", typed="y\n")
     assert "Ada" not in str(rows(console.database, "SELECT document FROM limio_customer"))
     assert console.json("scrub", "A-S1", "--yes")["objects"] == 0
+
+
+def test_scrub_does_not_ask_about_nobody(console: Console) -> None:
+    asked = console.run("scrub", "NOPE", status=1)
+
+    assert "no subscription, customer or identity" in asked.output
+    assert "?" not in asked.output
 
 
 def test_check_leaves_with_1_where_anything_fails(any_console: Console) -> None:

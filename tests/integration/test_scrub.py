@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,6 +115,99 @@ def test_nothing_that_names_her_is_left_and_others_are_untouched(world: World) -
         world, "limio_address", "subscription_id IN (SELECT id FROM limio_subscription WHERE reference='A-S3')"
     )
     assert after == before
+
+
+def files_of(world: World) -> bytes:
+    """All bytes that the database keeps of our tables, where they lie."""
+    if world.database.dialect == "sqlite":
+        path = Path(str(world.database.engine.url.database))
+        return b"".join(each.read_bytes() for each in path.parent.glob(f"{path.name}*"))
+    with world.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("CHECKPOINT"))
+        folder = Path(connection.execute(text("SHOW data_directory")).scalar_one())
+        paths = connection.execute(
+            text(
+                "SELECT pg_relation_filepath(oid) FROM pg_class WHERE relkind IN ('r', 't', 'i')"
+                " AND relnamespace IN ('public'::regnamespace, 'pg_toast'::regnamespace)"
+            )
+        ).scalars()
+        return b"".join((folder / path).read_bytes() for path in paths if path and (folder / path).exists())
+
+
+def bytes_of_hers(world: World) -> set[str]:
+    """What names her in the database's files, as texts are stored and as JSON is."""
+    found = files_of(world).lower()
+    return {word for word in TELLING if word.encode() in found or word.replace("'", "''").encode() in found}
+
+
+def test_no_byte_that_names_her_is_left_in_the_files(world: World) -> None:
+    """She was renamed before, so that rows that were overwritten held her name too; and a reader looked on."""
+    world.do("change_name", key="A-ADA", which="bill_to", last_name="Byron King")
+    world.sync("A-S1")
+    assert bytes_of_hers(world) >= {"byron", "ada@"}
+
+    report = scrub(world.database, "A-S1", actor="olga")
+    if world.database.dialect == "postgresql":
+        with world.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM FULL"))  # as docs/data-protection.md says
+
+    assert report.leftovers is (world.database.dialect == "postgresql")
+    assert bytes_of_hers(world) == set()
+
+
+def test_a_reader_that_hinders_the_erasing_of_files_is_told(sqlite_database: Database) -> None:
+    with open_world(sqlite_database) as world:
+        world.do("create_account", **ACCOUNT)
+        world.subscribe("A-S1", account="A-ADA")
+        world.sync("A-S1")
+        with sqlite_database.engine.connect() as reader:
+            reader.connection.driver_connection.execute("BEGIN")
+            reader.connection.driver_connection.execute("SELECT count(*) FROM sync_run").fetchone()
+            reader.connection.driver_connection.execute("PRAGMA busy_timeout = 100")
+            hindered = scrub(sqlite_database, "A-S1", actor="olga")
+            reader.connection.driver_connection.execute("ROLLBACK")
+        again = scrub(sqlite_database, "A-S1", actor="olga")
+
+        assert (hindered.leftovers, again.leftovers) == (True, False)
+        assert bytes_of_hers(world) == set()
+
+
+def test_messages_of_errors_that_quote_her_are_erased_wherever_they_are(world: World) -> None:
+    quoted = "Contact Ada Byron at 12 St James's Square is not valid."
+    account = world.rows("SELECT account_id FROM zuora_link WHERE number = 'A-S1'")[0][0]
+    for kind, key in (
+        ("subscription", "A-S1"),
+        ("alias", "no alias of hers"),
+        ("account", account),
+        ("account", "A-ADA"),
+    ):
+        world.execute(
+            "INSERT INTO sync_request (kind, key, requested_seq, failed_seq, priority, requested_at, last_error)"
+            " VALUES (:kind, :key, 1, 1, 1, {now}, :text) ON CONFLICT (kind, key) DO UPDATE SET last_error = :text",
+            kind=kind,
+            key=key,
+            text=quoted if key != "no alias of hers" else "Contact Grace Hopper is not valid.",
+        )
+    world.execute(
+        "INSERT INTO sync_run (kind, key, seq_from, seq_to, outcome, began_at, ended_at, calls, change_count, drastic,"
+        " error) VALUES ('account', 'A-ADA', 0, 1, 'failed', 0, 0, 0, 0, :no, :text)",
+        no=False,
+        text=quoted,
+    )
+    world.execute("UPDATE zuora_limit SET trouble_text = :text", text=quoted)
+    world.execute(
+        "INSERT INTO job (name, due_at, token, paused, cursor, progress, last_error)"
+        " VALUES ('sweep delta', 0, 0, :no, '{}', '{}', :text)",
+        no=False,
+        text=quoted,
+    )
+
+    scrub(world.database, "A-S2", actor="olga")
+
+    assert places_of(world, *TELLING) == set()
+    assert world.rows("SELECT last_error FROM sync_request WHERE key = 'no alias of hers'") == [
+        ("Contact Grace Hopper is not valid.",)
+    ]
 
 
 def test_dates_and_amounts_of_payments_and_history_stay(world: World) -> None:
