@@ -3,12 +3,14 @@
 SyncServiceError
 ├── TenantError          Zuora as a whole: no number is at fault, all of them wait
 │   ├── NotConfigured, TokenRefused, PermissionRefused, RateLimited, CallBudgetSpent
-│   ├── ZuoraUnavailable     no connection, a timeout, a 5xx, an HTML page
+│   ├── ZuoraUnavailable     no connection, an HTML page
+│   │   └── NotServed        a timeout, a 5xx, a broken answer: the tenant's, or one number's (queue/doubt.py)
 │   └── WrongTenant          the store was filled from another tenant
 ├── SubscriptionError    this one subscription: tried again, then final
 │   ├── NotFoundInZuora, UnknownKey, GoneFromZuora
 │   ├── PayloadInvalid       an answer that we cannot read; names the field
 │   ├── PreviewIncomplete    the billing preview lacks what must be due
+│   ├── Unserved             Zuora serves all numbers but this one
 │   └── RequestRefused       Zuora calls our question wrong
 └── BusyError            contention; soon again
     ├── LockedInZuora, ConflictInStore
@@ -100,6 +102,10 @@ class ZuoraUnavailable(TenantError):
     code = "zuora unavailable"
 
 
+class NotServed(ZuoraUnavailable):
+    """Zuora took too long, broke off or reports an error of its own: its trouble, or that of one question."""
+
+
 class WrongTenant(TenantError):
     """The store was filled from another Zuora tenant: check ZUORA_BASE_URL and the OAuth client."""
 
@@ -146,6 +152,12 @@ class ServerFailed(SubscriptionError):
     """Zuora reports an error of its own for this one question; many of them in a row are trouble of the tenant."""
 
     code = "zuora failed"
+
+
+class Unserved(SubscriptionError):
+    """Zuora does not serve this subscription, while it serves others."""
+
+    code = "not served"
 
 
 class RequestRefused(SubscriptionError):

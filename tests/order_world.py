@@ -191,7 +191,7 @@ def work_on_orders(context: OrderContext) -> None:
             return
         with context.database.transaction() as session:
             session.run("UPDATE sync_request SET due_at = 1 WHERE kind = 'order' AND due_at IS NOT NULL")
-            session.run("UPDATE zuora_limit SET trouble = 0, open_until = NULL, doubts = 0")
+            session.run("UPDATE zuora_limit SET trouble = 0, open_until = NULL, doubtful = '[]'")
     raise AssertionError("orders go on for ever")
 
 

@@ -41,7 +41,8 @@ from sync_service.ordering.catalog import refresh_rate_plans
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.finish import complete_order, fail_order, hold_order
 from sync_service.ordering.meeting import meet, order_of
-from sync_service.queue.limit import count_doubt, note_success, note_tenant_error
+from sync_service.queue.doubt import MAX_UNSERVED, count_doubt
+from sync_service.queue.limit import note_success, note_tenant_error
 from sync_service.queue.orders import begin_turn, postpone_turn, read_work
 from sync_service.queue.requests import MOST_ATTEMPTS, Claim, renew
 from sync_service.queue.retry import decide_retry
@@ -211,10 +212,12 @@ def _wait(turn: Turn, following: Again | Ask) -> None:
 def _try_later(turn: Turn, error: SyncServiceError, *, after: float = 0.0) -> None:
     """Put the order back for a later attempt, or hold it where there were enough of them."""
     context = turn.context
-    if isinstance(error, NoAnswerYet) and count_doubt(context.database, context.share):
+    if isinstance(error, NoAnswerYet) and count_doubt(
+        context.database, context.share, turn.claim.key, most=MAX_UNSERVED
+    ):
         error = ZuoraUnavailable("Zuora gives no answer to several calls in a row.")
     if isinstance(error, TenantError):
-        note_tenant_error(context.database, error, context.share)
+        note_tenant_error(context.database, error, context.share, by=turn.claim.key)
     decision = decide_retry(error, turn.claim.attempts, jitter=random.random())  # noqa: S311 - spreads retries
     logger().warning("order_waits", order=turn.order_id, code=error.code, final=decision.final)
     try:

@@ -27,8 +27,6 @@ LONGEST_ASKED_MS = 3_600_000
 QUIET_RUNS = 20
 #: The part of the day's calls that is kept for people.
 RESERVE = 0.10
-#: So many doubtful answers in a row, without a run that ended well, are trouble of the tenant.
-MOST_DOUBTS = 10
 STORY_LEASE_MS = 120_000
 #: How often a story that waits for its turn looks again, in seconds.
 _LOOK_AGAIN = 0.2
@@ -43,14 +41,19 @@ SELECT {now} AS now,
   (SELECT count(*) FROM sync_request AS run WHERE lease_until > {now} AND NOT EXISTS (
      SELECT 1 FROM {ended} WHERE run.kind = ended.value ->> 0 AND run.key = ended.value ->> 1
        AND run.token = CAST(ended.value ->> 2 AS BIGINT)))
-  + (SELECT count(*) FROM zuora_lease WHERE lease_until > {now}) AS live
+  + (SELECT count(*) FROM zuora_lease WHERE lease_until > {now}) AS live,
+  (SELECT count(*) FROM sync_request WHERE lease_until > {now} AND key IN ({doubtful})) AS aside
 """
+_KEYS = {
+    "sqlite": "SELECT value FROM json_each(:doubtful)",
+    "postgresql": "SELECT value FROM jsonb_array_elements_text(CAST(:doubtful AS JSONB))",
+}
 _ENDED = {
     "sqlite": "json_each(:ended) AS ended",
     "postgresql": "jsonb_array_elements(CAST(:ended AS JSONB)) AS ended(value)",
 }
 _LOCKED = select(ZuoraLimitRow).with_for_update().execution_options(populate_existing=True)
-_ALL_WELL = "SELECT 1 FROM zuora_limit WHERE trouble = 0 AND doubts = 0 AND permitted >= :most"
+_ALL_WELL = "SELECT 1 FROM zuora_limit WHERE trouble = 0 AND doubtful = '[]' AND permitted >= :most"
 _REMEMBER_TENANT = "INSERT INTO store_tenant (id, tenant, since) VALUES (1, :tenant, {now}) ON CONFLICT (id) DO NOTHING"
 
 
@@ -77,6 +80,8 @@ class Limit:
     now: int
     #: Runs and stories that may call Zuora now, or whose worker died so lately that nobody knows.
     live: int
+    #: Of those the runs of numbers in doubt: they say nothing of the tenant, and no probe waits for them.
+    aside: int = 0
 
     @property
     def is_paused(self) -> bool:
@@ -89,7 +94,7 @@ class Limit:
         if self.is_paused:
             return 0
         if self.row.trouble > 0:
-            return 1 if self.live == 0 else 0
+            return 1 if self.live <= self.aside else 0
         return max(0, min(self.row.permitted, self.share.max_concurrency) - self.live)
 
     @property
@@ -129,8 +134,8 @@ def read_limit(session: Session, share: Share) -> Limit:
     return _limit(session, row, share)
 
 
-def note_tenant_error(database: Database, error: TenantError, share: Share) -> int:
-    """Pause all claims because of `error`; returns for how many milliseconds from now.
+def note_tenant_error(database: Database, error: TenantError, share: Share, *, by: str | None = None) -> int:
+    """Pause all claims because of `error`; returns for how many milliseconds from now. `by` is the number that got it.
 
     Runs that were under way when the pause began report the same trouble once more: it counts once, so that a blip
     which eight runs see is not eight failed probes. A 429 halves what is permitted.
@@ -144,6 +149,7 @@ def note_tenant_error(database: Database, error: TenantError, share: Share) -> i
         else:
             row.trouble += 1
             row.open_until = now + max(asked, _pause(row.trouble))
+            row.paused_by = by
             if isinstance(error, RateLimited):
                 row.permitted = max(1, min(row.permitted, share.max_concurrency) // 2)
         row.quiet = 0
@@ -167,22 +173,11 @@ def note_success(database: Database, share: Share) -> None:
         if limit.is_paused or _is_well(limit):
             return
         row.trouble, row.open_until, row.trouble_text, row.trouble_code = 0, None, None, None
-        row.doubts = 0
+        row.doubtful = []
         row.quiet += 1
         if row.quiet >= QUIET_RUNS and row.permitted < share.max_concurrency:
             row.permitted += 1
             row.quiet = 0
-
-
-def count_doubt(database: Database, share: Share) -> bool:
-    """One more answer that may be this number's fault or the tenant's; whether there are too many of them in a row.
-
-    A number that Zuora no longer knows is a matter of that number; so many one after the other are not.
-    """
-    with database.transaction() as session:
-        row = lock_limit(session, share).row
-        row.doubts += 1
-        return row.doubts >= MOST_DOUBTS
 
 
 class StoryLease:
@@ -283,9 +278,11 @@ def read_tenant(session: Session) -> str | None:
 
 
 def _limit(session: Session, row: ZuoraLimitRow, share: Share, ended: Sequence[Lease] = ()) -> Limit:
-    statement = _LIVE.replace("{ended}", _ENDED[session.database.dialect])
-    now, live = session.run(statement, {"ended": json.dumps(ended)}).one()
-    return Limit(row=row, share=share, now=int(now), live=int(live))
+    dialect = session.database.dialect
+    statement = _LIVE.replace("{ended}", _ENDED[dialect]).replace("{doubtful}", _KEYS[dialect])
+    values = {"ended": json.dumps(ended), "doubtful": json.dumps(row.doubtful or [])}
+    now, live, aside = session.run(statement, values).one()
+    return Limit(row=row, share=share, now=int(now), live=int(live), aside=int(aside))
 
 
 def _pause(trouble: int) -> int:
@@ -294,7 +291,7 @@ def _pause(trouble: int) -> int:
 
 def _is_well(limit: Limit) -> bool:
     row = limit.row
-    return row.trouble == 0 and not row.doubts and row.permitted >= limit.share.max_concurrency
+    return row.trouble == 0 and not row.doubtful and row.permitted >= limit.share.max_concurrency
 
 
 def _utc_day(now: int) -> date:

@@ -263,16 +263,31 @@ def _anything_due(database: Database) -> bool:
 
 
 def _take(session: Session, limit: Limit, room: int, lease_ms: int) -> list[Claim]:
+    if limit.row.trouble > 0 and limit.row.doubtful:
+        return _take_probe(session, limit, lease_ms)
     taken = limit.row.claims
     by_age = (taken + room) // TURNS - taken // TURNS
     claims: list[Claim] = []
     for order, n in ((sql.BY_AGE, by_age), (sql.BY_TURN, room - by_age)):
         if n > 0:
-            lowest = Priority.PERSON if limit.is_kept_for_people else Priority.JOB
-            values = {"now": limit.now, "lease": lease_ms, "n": n, "lowest": int(lowest)}
-            rows = session.run(sql.CLAIM.replace("{order}", order), values).all()
-            claims += [_as_claim(row, limit.now) for row in rows]
+            claims += _claim_due(session, limit, n, lease_ms, order=order)
     return sorted(claims, key=lambda each: each.priority)
+
+
+def _take_probe(session: Session, limit: Limit, lease_ms: int) -> list[Claim]:
+    """One row of a number that is not in doubt; where none waits, one that is, beside which others may probe."""
+    which = sql.for_many(sql.NOT_IN_DOUBT, session.database)
+    probe = _claim_due(session, limit, 1, lease_ms, which=which, keys=json.dumps(limit.row.doubtful))
+    return probe or ([] if limit.aside else _claim_due(session, limit, 1, lease_ms))
+
+
+def _claim_due(
+    session: Session, limit: Limit, n: int, lease_ms: int, *, order: str = sql.BY_TURN, which: str = "", **values: str
+) -> list[Claim]:
+    lowest = Priority.PERSON if limit.is_kept_for_people else Priority.JOB
+    named = {"now": limit.now, "lease": lease_ms, "n": n, "lowest": int(lowest), **values}
+    statement = sql.CLAIM.replace("{order}", order).replace("{which}", which)
+    return [_as_claim(row, limit.now) for row in session.run(statement, named).all()]
 
 
 def _as_claim(row: Row[tuple[object, ...]], claimed_at: int) -> Claim:

@@ -77,6 +77,7 @@ CLAIM = """
 WITH pick AS MATERIALIZED (
   SELECT kind, key FROM sync_request
   WHERE due_at IS NOT NULL AND due_at <= :now AND (lease_until IS NULL OR lease_until <= :now) AND priority <= :lowest
+    {which}
   ORDER BY {order} LIMIT :n {lock})
 UPDATE sync_request SET
   token = token + 1, claimed_seq = requested_seq, lease_until = :now + :lease, attempts = attempts + 1, read_at = NULL
@@ -90,6 +91,8 @@ UPDATE sync_request SET
 WHERE kind = :kind AND key = :key AND due_at IS NOT NULL AND (lease_until IS NULL OR lease_until <= :now)
 RETURNING kind, key, token, claimed_seq, done_seq, attempts, "full", priority
 """
+#: For a probe: a number that is in doubt itself says nothing of the tenant.
+NOT_IN_DOUBT = "AND key NOT IN (SELECT wanted.key FROM ({keys}) AS wanted)"
 BY_TURN = "priority, due_at"
 BY_AGE = "waiting_since"
 

@@ -12,7 +12,6 @@ from sync_service.errors import (
     GoneFromZuora,
     LeaseLost,
     NotFoundInZuora,
-    ServerFailed,
     SubscriptionError,
     SyncServiceError,
     TenantError,
@@ -20,8 +19,9 @@ from sync_service.errors import (
     ZuoraUnavailable,
 )
 from sync_service.log import logger
+from sync_service.queue.doubt import count_doubt, find_whose
 from sync_service.queue.history import Outcome, copy_causes, open_run, read_covered_triggers, record_run
-from sync_service.queue.limit import count_doubt, note_success, note_tenant_error
+from sync_service.queue.limit import note_success, note_tenant_error
 from sync_service.queue.requests import (
     Claim,
     Kind,
@@ -83,7 +83,8 @@ def _sync_number(context: SyncContext, claim: Claim, reading: Reading, previews:
         with context.database.reading() as session:
             was_read = read_link(session, claim.key) is not None
         if was_read:
-            _doubt_tenant(context, error)
+            if count_doubt(context.database, context.share, claim.key):
+                raise ZuoraUnavailable(f"Many numbers in a row got the same answer: {error}") from error
             raise GoneFromZuora from None
         with context.database.transaction() as session:
             finish(session, claim)
@@ -172,25 +173,15 @@ _STORIES: dict[Kind, Callable[[SyncContext, Claim, Reading, SharedPreviews], Out
 }
 
 
-def _doubt_tenant(context: SyncContext, error: SyncServiceError) -> None:
-    """Raise ZuoraUnavailable where `error` is one too many in a row to be this number's own fault."""
-    if count_doubt(context.database, context.share):
-        raise ZuoraUnavailable(f"Too many numbers in a row got the same answer: {error}") from error
-
-
 def _settle(context: SyncContext, claim: Claim, error: SyncServiceError, reading: Reading) -> None:
     """Put the claim back or end it, and keep the attempt in the history where somebody will look for it."""
-    if isinstance(error, ServerFailed):
-        try:
-            _doubt_tenant(context, error)
-        except ZuoraUnavailable as trouble:
-            error = trouble
+    error = find_whose(context.database, error, context.share, claim.key, answered=reading.answered)
     decision = decide_retry(error, claim.attempts, jitter=random.random())  # noqa: S311 - spreads retries, no secret
     logger().warning(
         "sync_failed" if decision.final else "sync_retried", key=claim.key, code=error.code, delay_ms=decision.delay_ms
     )
     if isinstance(error, TenantError):
-        note_tenant_error(context.database, error, context.share)
+        note_tenant_error(context.database, error, context.share, by=claim.key)
     try:
         with context.database.transaction() as session:
             if decision.final:

@@ -8,7 +8,7 @@ from typing import Any
 import requests
 
 from sync_service import __version__
-from sync_service.errors import NotConfigured
+from sync_service.errors import NotConfigured, NotServed, ZuoraUnavailable
 from sync_service.zuora.token import Token, TokenKeeper
 from sync_service.zuora.transport import Answer, Deadline, Transport
 
@@ -86,7 +86,10 @@ class Connection:
         """Documented as "Create an OAuth token": the credentials go in the form body and there is no other proof."""
         client_id, client_secret = self._credentials
         form = {"client_id": client_id, "client_secret": client_secret, "grant_type": "client_credentials"}
-        return self._transport.send("POST", f"{self._base_url}/oauth/token", deadline, data=form, auth=_no_proof)
+        try:
+            return self._transport.send("POST", f"{self._base_url}/oauth/token", deadline, data=form, auth=_no_proof)
+        except NotServed as error:  # no number's: all of them need a token
+            raise ZuoraUnavailable(str(error)) from None
 
 
 def _bearer(token: Token) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:

@@ -18,6 +18,7 @@ from typing import Any
 from sync_service.errors import (
     LockedInZuora,
     NotFoundInZuora,
+    NotServed,
     PermissionRefused,
     RateLimited,
     RequestRefused,
@@ -63,7 +64,7 @@ _BY_STATUS: dict[int, type[SyncServiceError]] = {
     401: TokenRefused,
     403: PermissionRefused,
     404: NotFoundInZuora,
-    408: ZuoraUnavailable,
+    408: NotServed,
     409: LockedInZuora,
     429: RateLimited,
 }
@@ -192,4 +193,6 @@ def _decide_kind(status: int, code: str) -> type[SyncServiceError]:
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     # A 200 that says `success: false` and no more is a refusal of this one question.
-    return RequestRefused if 200 <= status < 300 or 400 <= status < 500 else ZuoraUnavailable
+    if 200 <= status < 300 or 400 <= status < 500:
+        return RequestRefused
+    return NotServed if status >= 500 else ZuoraUnavailable

@@ -48,6 +48,8 @@ class Reading:
         self.deadline = Deadline(seconds)
         #: Requests sent so far, repeated ones too; token requests have a limit of their own and do not count.
         self.calls = 0
+        #: Whether Zuora has given a good answer.
+        self.answered = False
         #: What Zuora's support finds these calls by (the header Zuora-Track-Id).
         self.track_id = uuid4().hex
         #: When the latest answer to `fetch_subscription` was there, on the monotonic clock.
@@ -225,7 +227,9 @@ class Reading:
                     method, path, token, self.deadline, params=params, body=body, headers=sent
                 )
                 self.server_date = answer.headers.get("Date")
-                return open_answer(answer.status, answer.headers, answer.body)
+                opened = open_answer(answer.status, answer.headers, answer.body)
+                self.answered = True
+                return opened
             except TokenRefused:
                 self._connection.drop_token(token)
                 if not again:

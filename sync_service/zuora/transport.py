@@ -23,7 +23,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ProtocolError
 from urllib3.util import Timeout
 
-from sync_service.errors import PayloadInvalid, ZuoraUnavailable
+from sync_service.errors import NotServed, PayloadInvalid, ZuoraUnavailable
 
 #: Seconds for a connection to each address of a host. Few, because a host with several dead addresses takes it several
 #: times: that, and a name server that does not answer, is all that can outlast a deadline.
@@ -41,10 +41,10 @@ class Deadline:
         self._until = clock() + seconds
 
     def left(self) -> float:
-        """Seconds that are left, more than 0. Raises ZuoraUnavailable once none are."""
+        """Seconds that are left, more than 0. Raises NotServed once none are."""
         left = self._until - self._clock()
         if left <= 0:
-            raise ZuoraUnavailable("Zuora took too long to answer.")
+            raise NotServed("Zuora took too long to answer.")
         return left
 
 
@@ -77,16 +77,18 @@ class Transport:
     def send(self, method: str, url: str, deadline: Deadline, **request: Any) -> Answer:
         """Send one request and read its whole answer; `request` is what `requests` takes.
 
-        A redirect is an answer like any other. Raises ZuoraUnavailable where no whole answer comes in time,
-        PayloadInvalid where it is larger than we take, and AnswerCut where the connection ended before any of it.
+        A redirect is an answer like any other. Raises ZuoraUnavailable where there is no connection, NotServed where no
+        whole answer comes in time, PayloadInvalid where it is larger than we take, and AnswerCut where the connection
+        ended before any of it.
         """
         if not self._free.acquire(timeout=deadline.left()):
             raise ZuoraUnavailable("No connection to Zuora became free in time.")
         try:
             return self._send(method, url, deadline, request)
         except requests.RequestException as error:
-            kind = AnswerCut if _was_cut(error) else ZuoraUnavailable
             begun = isinstance(error, requests.exceptions.ChunkedEncodingError)
+            asked = begun or isinstance(error, requests.exceptions.ReadTimeout)
+            kind = AnswerCut if _was_cut(error) else NotServed if asked else ZuoraUnavailable
             what = "Zuora's answer broke off" if begun else "Zuora cannot be reached"
             raise kind(f"{what}: {_innermost(error)}.") from None
         finally:
@@ -131,7 +133,7 @@ class _Session(requests.Session):
         return self._of_hosts[host]
 
 
-class AnswerCut(ZuoraUnavailable):
+class AnswerCut(NotServed):
     """Zuora closed the connection without an answer, as servers do with connections that were idle."""
 
 

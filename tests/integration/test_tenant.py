@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from sync_service.errors import BusyError, LeaseLost, PermissionRefused, RateLimited, WrongTenant, ZuoraUnavailable
+from sync_service.errors import (
+    BusyError,
+    LeaseLost,
+    NotServed,
+    PermissionRefused,
+    RateLimited,
+    ServerFailed,
+    SyncServiceError,
+    Unserved,
+    WrongTenant,
+    ZuoraUnavailable,
+)
+from sync_service.queue.doubt import count_doubt, find_whose
 from sync_service.queue.limit import (
     QUIET_RUNS,
     Limit,
     Share,
     check_tenant,
-    count_doubt,
     hold_story_lease,
     note_success,
     note_tenant_error,
@@ -171,16 +182,69 @@ def test_a_success_while_all_is_well_writes_nothing(database: Database) -> None:
     assert rows(database, "SELECT * FROM zuora_limit") == before
 
 
-def test_many_doubtful_answers_in_a_row_are_the_tenants_trouble(database: Database) -> None:
-    assert [count_doubt(database, SHARE) for _ in range(11)] == [False] * 9 + [True, True]
+def test_many_numbers_that_are_gone_in_a_row_are_the_tenants_trouble(database: Database) -> None:
+    assert [count_doubt(database, SHARE, f"N-{n}") for n in range(11)] == [False] * 9 + [True, True]
+
+
+def test_one_number_in_doubt_stays_one_however_often_it_fails(database: Database) -> None:
+    assert not any(count_doubt(database, SHARE, "N-1", most=2) for _ in range(20))
+    assert count_doubt(database, SHARE, "N-2", most=2)
 
 
 def test_a_run_that_ends_well_ends_the_doubts(database: Database) -> None:
-    for _ in range(9):
-        count_doubt(database, SHARE)
+    for n in range(9):
+        count_doubt(database, SHARE, f"N-{n}")
     note_success(database, SHARE)
 
-    assert not count_doubt(database, SHARE)
+    assert not count_doubt(database, SHARE, "N-9")
+
+
+@pytest.mark.parametrize("error", [NotServed("took too long"), PermissionRefused("403"), ServerFailed("code 61")])
+def test_what_one_number_alone_gets_is_its_own_and_what_several_get_is_the_tenants(
+    database: Database, error: SyncServiceError
+) -> None:
+    found = [find_whose(database, error, SHARE, f"N-{n}", answered=False) for n in (1, 1, 2, 3, 4, 5)]
+
+    assert [type(each) for each in found] == [Unserved] * 5 + [ZuoraUnavailable]
+
+
+def test_what_follows_a_good_answer_in_the_same_run_is_the_numbers_own(database: Database) -> None:
+    found = [find_whose(database, NotServed(), SHARE, f"N-{n}", answered=True) for n in range(20)]
+
+    assert {type(each) for each in found} == {Unserved}
+
+
+def test_a_number_that_pauses_all_again_after_others_were_served_is_alone_with_its_trouble(database: Database) -> None:
+    page = ZuoraUnavailable("Zuora answered HTTP 503 with something that is no JSON.")
+    assert find_whose(database, page, SHARE, "N-1", answered=False) is page
+    note_tenant_error(database, page, SHARE, by="N-1")
+    assert find_whose(database, page, SHARE, "N-1", answered=False) is page  # nobody was served since
+
+    end_pause(database)
+    note_success(database, SHARE)
+
+    assert isinstance(find_whose(database, page, SHARE, "N-1", answered=False), Unserved)
+    assert find_whose(database, page, SHARE, "N-2", answered=False) is page
+
+
+def test_a_number_in_doubt_is_no_probe_and_keeps_no_probe_waiting(database: Database) -> None:
+    queue_ten(database)
+    for n in range(9):
+        count_doubt(database, SHARE, f"N-{n}")
+    note_tenant_error(database, ZuoraUnavailable(), SHARE, by="N-8")
+    end_pause(database)
+
+    probe = take(database, 8, SHARE)
+    assert [each.key for each in probe] == ["N-9"]
+    assert take(database, 8, SHARE) == []
+
+    finish(database, probe[0])
+    alone = take(database, 8, SHARE)
+    assert len(alone) == 1  # nothing else waits: it ends on the list of failed ones
+    assert take(database, 8, SHARE) == []
+
+    enqueue_many(database, Kind.SUBSCRIPTION, ["N-9"], Cause(Trigger.SWEEP), priority=Priority.JOB)
+    assert [each.key for each in take(database, 8, SHARE)] == ["N-9"]
 
 
 def test_a_share_made_smaller_counts_at_once(database: Database) -> None:

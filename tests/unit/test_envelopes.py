@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sync_service.errors import (
     LockedInZuora,
     NotFoundInZuora,
+    NotServed,
     PermissionRefused,
     RateLimited,
     RequestRefused,
@@ -90,15 +91,15 @@ def test_the_codes_category_decides_before_the_status(
         (403, PermissionRefused),
         (404, NotFoundInZuora),
         (405, RequestRefused),
-        (408, ZuoraUnavailable),
+        (408, NotServed),
         (409, LockedInZuora),
         (415, RequestRefused),
         (422, RequestRefused),
         (429, RateLimited),
-        (500, ZuoraUnavailable),
-        (502, ZuoraUnavailable),
-        (503, ZuoraUnavailable),
-        (504, ZuoraUnavailable),
+        (500, NotServed),
+        (502, NotServed),
+        (503, NotServed),
+        (504, NotServed),
     ],
 )
 @pytest.mark.parametrize(

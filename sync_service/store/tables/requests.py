@@ -227,8 +227,11 @@ class ZuoraLimitRow(SQLModel, table=True):
     #: The last tenant error in words, for people.
     trouble_text: str | None = Field(default=None, sa_type=Text)
     trouble_code: str | None = Field(default=None, sa_type=Text)
-    #: Answers in a row that speak against one number each, but all together against the tenant.
-    doubts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    #: Different numbers in a row whose answers speak against each of them, but all together against the tenant. None of
+    #: them probes.
+    doubtful: list[str] = Field(default_factory=list, sa_type=DOCUMENT, sa_column_kwargs={"server_default": "[]"})
+    #: The number whose error made the last pause; None where no number did.
+    paused_by: str | None = Field(default=None, sa_type=Text)
     #: Runs that ended well since the last change of `permitted`.
     quiet: int = 0
     #: When Zuora last answered well; kept to within a minute.

@@ -70,6 +70,7 @@ _REMEDIES = {
     "payload invalid": "Zuora's answer holds something we cannot read; the message names the field.",
     "request refused": "Zuora refused the question; its message says why.",
     "zuora failed": "Zuora had a problem of its own. Retry later; if it stays, ask Zuora's support.",
+    "not served": "Zuora serves others but not this one: see that our user may read its account, then retry.",
     "attempts exhausted": "The worker ended in every attempt: look at the worker's log.",
 }
 _NOUNS = {"schedule": "Payment"}
