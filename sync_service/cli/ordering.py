@@ -47,11 +47,13 @@ def orders() -> None:
 
 
 @orders.command("list")
-@click.option("--state", "states", multiple=True, type=click.Choice([each.value for each in OrderState]))
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice([each.value for each in OrderState]), help="Only these."
+)
 @_limit
 @with_json
 def orders_list(states: tuple[str, ...], limit: int, as_json: bool) -> None:
-    """The latest orders, newest first; with --state only those that stand there."""
+    """List the latest orders, newest first."""
     database = open_database(read_settings())
     with database.reading() as session:
         rows = list_work(session, limit=limit, states=[OrderState(state) for state in states])
@@ -82,7 +84,7 @@ def orders_list(states: tuple[str, ...], limit: int, as_json: bool) -> None:
 @click.argument("key")
 @with_json
 def orders_show(key: str, as_json: bool) -> None:
-    """Everything known of the order KEY, an id or a number: its calls to Zuora with bodies and answers."""
+    """Show the order KEY, an id or a number, and its calls to Zuora."""
     database = open_database(read_settings())
     with database.reading() as session:
         row = _find(session, key)
@@ -101,7 +103,10 @@ def orders_show(key: str, as_json: bool) -> None:
 @click.option("--give-up", "choice", flag_value=Choice.FAIL.value, help="Undo what can be undone, and fail the order.")
 @with_json
 def orders_retry(key: str, choice: str | None, as_json: bool) -> None:
-    """Try the order KEY again now: one that waits, or one that is held for a decision."""
+    """Try an order again now, or decide one that is held.
+
+    KEY is its id or number. An order that waits goes on at once.
+    """
     database = open_database(read_settings())
     with database.transaction() as session:
         row = _find(session, key)
@@ -117,7 +122,10 @@ def orders_retry(key: str, choice: str | None, as_json: bool) -> None:
 @_file
 @with_json
 def orders_submit(file: TextIO, as_json: bool) -> None:
-    """Place the order in FILE (JSON as for `POST /api/order`, or -) as a person, and wait for its end."""
+    """Place the order in FILE and wait for its end.
+
+    FILE holds JSON as for `POST /api/order`; - is standard input.
+    """
     settings = read_settings()
     context = open_order_context(open_context(settings))
     text = file.read()
@@ -137,7 +145,10 @@ def orders_submit(file: TextIO, as_json: bool) -> None:
 @_file
 @with_json
 def orders_preview(file: TextIO, as_json: bool) -> None:
-    """What the order in FILE would cost and when, asked of Zuora; nothing is stored or placed."""
+    """Ask Zuora what the order in FILE would cost, and when.
+
+    Nothing is stored or placed. FILE is as for `submit`.
+    """
     context = open_order_context(open_context(read_settings()))
     order = _read(context, file.read())
     with hold_story_lease(context.database, "order preview", context.share, wait_seconds=10, probe=True) as lease:
