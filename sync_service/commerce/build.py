@@ -159,7 +159,9 @@ def preview_body(body: Json, through: date) -> Json:
     }
 
 
-def order_step(name: str, body: Json, *, kind: Kind = Kind.SEND, needs: tuple[Need, ...] = ()) -> Step:
+def order_step(
+    name: str, body: Json, *, kind: Kind = Kind.SEND, needs: tuple[Need, ...] = (), may_replan: bool = False
+) -> Step:
     """The call that places `body`; after silence the order is found by its own number."""
     return Step(
         name=name,
@@ -171,6 +173,7 @@ def order_step(name: str, body: Json, *, kind: Kind = Kind.SEND, needs: tuple[Ne
         judge=Judge.ORDER,
         silence=Silence(evidence=Evidence.EXISTS, path=f"/v1/orders/{segment(body['orderNumber'])}"),
         needs=needs,
+        may_replan=may_replan,
     )
 
 

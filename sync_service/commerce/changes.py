@@ -148,6 +148,7 @@ def _reactivate(case: Case, subscription: Subscribed, day: date, actions: list[J
         number=f"{case.names.reference}-C",
         kind=Kind.UNDO,
         fields={},
+        may_replan=False,
     )
     deletion = Step(
         name="delete_cancel",
@@ -156,7 +157,7 @@ def _reactivate(case: Case, subscription: Subscribed, day: date, actions: list[J
         silence=Silence(evidence=Evidence.GONE, path=path),
         undo=again,
     )
-    return [deletion, _change(case, subscription, actions, NO_BILLING, name="change")]
+    return [deletion, _change(case, subscription, actions, NO_BILLING, name="change", may_replan=False)]
 
 
 def _cancelling_order(case: Case, subscription: Subscribed) -> str:
@@ -188,6 +189,7 @@ def _change(
     number: str | None = None,
     kind: Kind = Kind.SEND,
     fields: Json | None = None,
+    may_replan: bool = True,
 ) -> Step:
     """The order step that changes the subscription."""
     own = case.subscription_fields() if fields is None else fields
@@ -199,7 +201,7 @@ def _change(
         [changes(subscription.number, actions, own)],
         case.order_fields(),
     )
-    return order_step(name, body, kind=kind)
+    return order_step(name, body, kind=kind, may_replan=may_replan)
 
 
 def _check_running(case: Case, subscription: Subscribed) -> None:

@@ -26,6 +26,7 @@ from sync_service.commerce.steps import (
     Kind,
     Next,
     Refused,
+    Replan,
     Skipped,
     Step,
     Take,
@@ -53,19 +54,25 @@ def outcome(step: Step, answer: Answer, *, key_age: timedelta = timedelta(0)) ->
             return _ask(step, new_key=answer.heard is Heard.KEY_REUSED or key_age >= KEY_LIFE)
         case Heard.NOT_FOUND if step.silence and step.silence.evidence is Evidence.GONE:
             return Done(answer={})
+        case Heard.NOT_FOUND if step.may_replan:
+            return Replan(problem=_problem_of(answer))
         case Heard.REFUSED | Heard.NOT_FOUND:
+            if step.silence and step.silence.evidence is Evidence.EXISTS:
+                return Ask(look_up=look_up_of(step), refusal=_problem_of(answer))
             return _refuse(step, _problem_of(answer))
 
 
-def adopt(step: Step, answer: Answer, *, key_age: timedelta = timedelta(0)) -> Next:
-    """What follows for `step`, whose own answer never came, from the answer to its look-up."""
+def adopt(step: Step, answer: Answer, *, key_age: timedelta = timedelta(0), refusal: Problem | None = None) -> Next:
+    """What follows for `step`, whose own answer never came or was `refusal`, from the answer to its look-up."""
     assert step.silence is not None  # noqa: S101 - only such a step is looked up
     happened = _happened(step, answer)
     if happened is None:
-        return Ask(look_up=look_up_of(step))
+        return Ask(look_up=look_up_of(step), refusal=refusal)
     if happened:
         found = answer.body or {}
         return _judge(step, _entry(step, found) if step.silence.evidence is Evidence.LISTED else found)
+    if refusal:
+        return _refuse(step, refusal)
     # The first call may still be at work: under the same key it cannot be done twice.
     return Again(new_key=key_age >= KEY_LIFE, after=_ASK_AGAIN)
 

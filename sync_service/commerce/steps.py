@@ -116,6 +116,8 @@ class Step:
     critical: bool = True
     #: Run when this step was answered and a later one is refused for good.
     undo: Step | None = None
+    #: Nothing was changed before it: where Zuora misses something that its body names, a fresh read may help.
+    may_replan: bool = False
 
     @property
     def keyed(self) -> bool:
@@ -220,6 +222,9 @@ class Ask:
     """It may have happened: send this look-up and give its answer to `adopt`."""
 
     look_up: Step
+    #: Zuora refused: that is the end only if our number is not there either. Zuora would refuse as a duplicate, too,
+    #: what an earlier call did whose answer never came.
+    refusal: Problem | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

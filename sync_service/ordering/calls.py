@@ -134,6 +134,10 @@ def _make_call(turn: Turn, step: Step, row: OrderStepRow) -> Next:
     following = outcome(step, answer, key_age=_key_age(turn, row))
     if answer.heard is Heard.TENANT and turn.trouble is not None:
         following = Again(new_key=True, after=answer.retry_after or 0.0, is_tenants=True)
+    if isinstance(following, Ask) and following.refusal is not None:
+        look_up, refusal = following.look_up, following.refusal
+        heard = turn.hear(look_up.method, look_up.path)
+        following = adopt(step, heard, key_age=_key_age(turn, row), refusal=refusal)
     return _settle(turn, step, row, following)
 
 

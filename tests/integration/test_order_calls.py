@@ -207,7 +207,7 @@ def test_a_refusal_is_final_and_in_zuoras_words(context: OrderContext, zuora: Zu
     assert isinstance(following, Refused)
     assert following.problem.message == '[40000020] Rate plan "M" is not effective.'
     assert isinstance(again, Refused)
-    assert len(zuora.calls) == 1
+    assert len(zuora.asked("POST")) == 1
 
 
 @pytest.mark.parametrize("code", [40000060, 40000061])

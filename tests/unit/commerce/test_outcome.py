@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sync_service.commerce.order import ProblemCode
+from sync_service.commerce.order import Problem, ProblemCode
 from sync_service.commerce.outcome import adopt, complete, credit_of, look_up_of, outcome
 from sync_service.commerce.steps import (
     Again,
@@ -24,6 +24,7 @@ from sync_service.commerce.steps import (
     Kind,
     Need,
     Refused,
+    Replan,
     Silence,
     Skipped,
     Step,
@@ -118,9 +119,15 @@ def test_a_put_without_an_answer_is_repeated() -> None:
     assert isinstance(outcome(ACCOUNT, Answer(heard=Heard.SILENCE)), Again)
 
 
-def test_a_refusal_is_final_in_zuoras_words() -> None:
-    next_ = outcome(ORDER, REFUSAL)
+NOT_THERE = Answer(heard=Heard.NOT_FOUND)
 
+
+def test_a_refusal_is_final_in_zuoras_words_once_our_number_is_not_there_either() -> None:
+    asked = outcome(ORDER, REFUSAL)
+
+    assert isinstance(asked, Ask)
+    assert asked.look_up == look_up_of(ORDER)
+    next_ = adopt(ORDER, NOT_THERE, refusal=asked.refusal)
     assert isinstance(next_, Refused)
     assert (next_.problem.code, next_.problem.message) == (
         ProblemCode.ZUORA,
@@ -128,12 +135,31 @@ def test_a_refusal_is_final_in_zuoras_words() -> None:
     )
 
 
+def test_a_duplicate_of_an_order_whose_answer_never_came_is_adopted() -> None:
+    asked = outcome(ORDER, Answer(heard=Heard.REFUSED, code="40000030", message="The number is in use."))
+
+    assert isinstance(asked, Ask)
+    assert adopt(ORDER, heard({"status": "Completed"}), refusal=asked.refusal) == Done(answer={"status": "Completed"})
+    assert adopt(ORDER, Answer(heard=Heard.SILENCE), refusal=asked.refusal) == asked
+
+
+def test_what_zuora_misses_is_read_anew_where_nothing_was_changed_before() -> None:
+    gone = Answer(heard=Heard.NOT_FOUND, code="40000040", message="There is no such rate plan.")
+
+    assert isinstance(outcome(replace(ORDER, may_replan=True), gone), Replan)
+    assert isinstance(outcome(replace(ORDER, may_replan=True), REFUSAL), Ask)
+    assert isinstance(outcome(ORDER, gone), Ask)
+
+
 def test_the_refusal_of_a_step_that_is_not_critical_is_noted() -> None:
-    assert isinstance(outcome(replace(ORDER, critical=False), REFUSAL), Skipped)
+    assert isinstance(outcome(replace(ACCOUNT, critical=False), REFUSAL), Skipped)
+    assert isinstance(outcome(ACCOUNT, REFUSAL), Refused)
 
 
 def test_an_undo_that_is_refused_is_held_for_a_person() -> None:
-    next_ = outcome(replace(ORDER, kind=Kind.UNDO), REFUSAL)
+    next_ = adopt(
+        replace(ORDER, kind=Kind.UNDO), NOT_THERE, refusal=Problem(field="", code=ProblemCode.ZUORA, message="No.")
+    )
 
     assert isinstance(next_, Held)
     assert next_.choices == (Choice.RETRY, Choice.COUNT_AS_DONE)
