@@ -8,9 +8,11 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from sqlmodel import SQLModel
 
 from sync_service.cli.main import main
 from sync_service.settings import Settings
+from sync_service.store import tables  # noqa: F401 - registers the tables
 from sync_service.web.openapi import describe
 
 TOP = Path(__file__).parents[2]
@@ -52,8 +54,17 @@ def test_every_command_is_in_the_readme_and_has_help(command: str) -> None:
     assert main.commands[command].help
 
 
+PAGES = [*TOP.glob("*.md"), *TOP.glob("docs/**/*.md")]
+
+
+def test_files_that_documents_name_exist() -> None:
+    for page in PAGES:
+        for path in re.findall(r"`((?:sync_service|zuora_emulator|tests|deploy|docs)/[\w./-]+)`", page.read_text()):
+            assert (TOP / path).exists(), f"{page.name} names {path}"
+
+
 def test_links_between_documents_lead_somewhere() -> None:
-    for page in [TOP / "README.md", TOP / "CONTRIBUTING.md", *TOP.glob("docs/**/*.md")]:
+    for page in PAGES:
         for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
@@ -68,3 +79,13 @@ def test_the_guide_to_the_api_calls_addresses_that_exist() -> None:
         method = "post" if "-X POST" in options or "-d " in options else "get"
         found = [path for path, pattern in patterns.items() if pattern.fullmatch(address)]
         assert any(method in described[path] for path in found), f"{method} {address}"
+
+
+def test_the_architecture_page_names_every_package_and_every_table() -> None:
+    page = (TOP / "docs/architecture.md").read_text()
+    packages = {path.parent.name for path in (TOP / "sync_service").glob("*/__init__.py")}
+
+    assert packages == set(re.findall(r"^\| `sync_service/(\w+)` \|", page, re.MULTILINE))
+    listed = page.partition("## Tables")[2].partition("Migrations are")[0]
+    first_cells = " ".join(re.findall(r"^\| (`.*?) \|", listed, re.MULTILINE))
+    assert set(SQLModel.metadata.tables) == set(re.findall(r"\w+", first_cells))
