@@ -13,7 +13,7 @@ apt = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installin
 	|| { echo "Missing here: $(1). On Debian: sudo apt-get install $(1)"; false; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-long screenshots bench soak check migration format clean
+.PHONY: help demo run test test-long coverage audit screenshots bench soak check migration format clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -46,6 +46,13 @@ test: $(VENV)/test.stamp ## Run every test, two at a time (ARGS=tests/unit runs 
 test-long: $(VENV)/test.stamp ## Look for what no test has found yet: many and new examples for each property (an hour)
 	$(PYTEST) -n 2 -m hypothesis --hypothesis-profile long --timeout 3600
 
+coverage: $(VENV)/test.stamp ## Run every test and measure how much of the code they run
+	$(PYTEST) -n 2 --dist loadgroup --cov --cov-report=term:skip-covered
+
+audit: ## Look for known weaknesses in what constraints.txt names; packages that the source does not know are listed
+	@test -x $(VENV)/audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit; }
+	$(VENV)/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
 screenshots: $(VENV)/test.stamp ## Take the pictures of the documentation anew, in a real browser
 	SCREENSHOTS=docs/screenshots $(PYTEST) tests/browser/test_pictures.py
 
@@ -55,9 +62,10 @@ bench: $(VENV)/test.stamp ## Measure the service and write docs/benchmarks.md (Q
 soak: $(VENV)/test.stamp ## Kill, overtake and take away for an hour; write docs/reliability.md (SEED=, ONLY=part, KILLS=)
 	@SEED="$(or $(SEED),1)" ONLY="$(ONLY)" $(BIN)/python -m tests.soak
 
-check: $(VENV)/test.stamp ## Format, lint, types, import contracts and module sizes
+check: $(VENV)/test.stamp ## Format, lint, spelling, types, import contracts and module sizes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tests/module_sizes.py
