@@ -253,5 +253,5 @@ class Order:
     quantity: Decimal | None = None
     invoice_id: str | None = None
     tracking: Document = field(default_factory=dict)
-    #: The caller holds the scope `order:update_refund`.
+    #: The caller holds the scope `api/order:update_refund`.
     may_refund: bool = False

@@ -114,7 +114,7 @@ def _judge(step: Step, body: Mapping[str, Any]) -> Next:
             problem=Problem(
                 field="",
                 code=ProblemCode.NOT_PERMITTED,
-                message=f"The cancellation would refund {credit_of(body)}; that needs the scope order:update_refund.",
+                message=f"It would refund {credit_of(body)}: that needs the scope api/order:update_refund.",
             )
         )
     if step.judge is Judge.MADE and not body.get("id"):

@@ -81,7 +81,7 @@ _WITHOUT_SUBSCRIPTION = frozenset({OrderType.NEW, OrderType.PAY_INVOICE})
 def read_order(payload: Any, zone: tzinfo, *, may_refund: bool = False) -> Order | Refusal:
     """The order, or everything that is wrong with its payload. Timestamps become days in `zone`, the tenant's.
 
-    `may_refund`: the caller holds the scope `order:update_refund`.
+    `may_refund`: the caller holds the scope `api/order:update_refund`.
     """
     if not isinstance(payload, Mapping):
         return Refusal(problems=(Problem(field="", code=ProblemCode.INVALID, message="The body must be an object."),))
