@@ -41,10 +41,10 @@ run: $(VENV)/run.stamp ## Start web, worker and scheduler with the embedded data
 test: $(VENV)/test.stamp ## Run every test, two at a time (ARGS=tests/unit runs a part)
 	@{ command -v chromium && $(BIN)/python -m playwright --version; } >/dev/null 2>&1 || $(call apt,chromium libatomic1) \
 		|| echo "THE ADMIN PAGES WILL NOT BE TRIED IN A BROWSER"
-	$(PYTEST) $(if $(ARGS),$(ARGS),-n 2 --dist loadgroup --durations 15)
+	$(PYTEST) $(if $(ARGS),$(ARGS),-n 2 --dist loadgroup -m "not long" --durations 15)
 
-test-long: $(VENV)/test.stamp ## Look for what no test has found yet: many and new examples for each property (an hour)
-	$(PYTEST) -n 2 -m hypothesis --hypothesis-profile long --timeout 3600
+test-long: $(VENV)/test.stamp ## What make test leaves out: many and new examples for each property, the other database (an hour)
+	$(PYTEST) -n 2 --dist loadgroup -m "hypothesis or long" --hypothesis-profile long --timeout 3600
 
 coverage: $(VENV)/test.stamp ## Run every test and measure how much of the code they run
 	$(PYTEST) -n 2 --dist loadgroup --cov --cov-report=term:skip-covered

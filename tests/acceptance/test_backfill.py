@@ -6,12 +6,14 @@ import signal
 from collections.abc import Callable
 
 from tests.acceptance.backfilling import run_killed_backfill
+from tests.acceptance.first import postgresql_first, sqlite_first
 from tests.acceptance.processes import wait_until
 from tests.acceptance.service import Service
 
 COUNT = 60
 
 
+@postgresql_first
 def test_killed_three_times_it_ends_complete_and_nothing_is_there_twice(
     open_service: Callable[..., Service],
 ) -> None:
@@ -26,6 +28,7 @@ def test_killed_three_times_it_ends_complete_and_nothing_is_there_twice(
     assert report.imported == (COUNT, COUNT)
 
 
+@sqlite_first
 def test_interrupted_it_says_that_the_same_command_goes_on(open_service: Callable[..., Service]) -> None:
     service = open_service(subscriptions=5, accounts=5)  # and no worker, so that it waits
     child = service.start("backfill", "--yes")

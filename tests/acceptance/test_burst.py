@@ -10,15 +10,17 @@ from tests.acceptance.bursting import RUNNING, THREADS, TIMES, WORKERS, run_burs
 from tests.acceptance.senders import TRANSFER_SECONDS
 from tests.acceptance.service import Service
 
+COUNT = 200
+
 
 @pytest.mark.timeout(300)
 def test_a_burst_is_taken_whole_read_once_and_shared_by_the_workers(open_service: Callable[..., Service]) -> None:
-    service = open_service(subscriptions=400, accounts=100, zuora_max_concurrency=24)
+    service = open_service(subscriptions=COUNT, accounts=50, zuora_max_concurrency=24)
     service.start_all(workers=WORKERS)
 
     report = run_burst(service, seed=7)
 
-    assert report.sent.statuses == {200: 400 * TIMES + RUNNING}
+    assert report.sent.statuses == {200: COUNT * TIMES + RUNNING}
     assert report.sent.slowest < TRANSFER_SECONDS
     assert (report.stale, report.lost, report.given_up) == ([], set(), [])
     assert 0 < len(report.orphans) <= THREADS
@@ -26,4 +28,4 @@ def test_a_burst_is_taken_whole_read_once_and_shared_by_the_workers(open_service
     for key, claims in report.claims.items():
         # At most two for the whole burst beyond the running one; one more where a worker died of it.
         assert claims <= 2 + (key in report.running) + (key in report.orphans), key
-    assert report.fetches < 400 * TIMES
+    assert report.fetches < COUNT * TIMES

@@ -7,12 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from tests.acceptance.day import run_day, run_outage
+from tests.acceptance.first import sqlite_first
 from tests.acceptance.processes import PATIENCE
 from tests.acceptance.service import Service
 
 COUNT = 200
 
 
+@sqlite_first
 @pytest.mark.timeout(500)
 def test_after_a_day_of_lost_callouts_one_sweep_names_each_drift_and_repairs_it(
     open_service: Callable[..., Service],

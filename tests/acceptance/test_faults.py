@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from tests.acceptance.faulting import ALL_AT_ONCE, ONE_BY_ONE, run_faults
+from tests.acceptance.first import postgresql_first, sqlite_first
 from tests.acceptance.processes import wait_until
 from tests.acceptance.senders import TRANSFER_SECONDS, Senders
 from tests.acceptance.service import Service
@@ -14,6 +15,7 @@ from tests.acceptance.service import Service
 PERMITTED = 5
 
 
+@sqlite_first
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("phases", "rounds"), [(ALL_AT_ONCE, 2), (ONE_BY_ONE, 1)], ids=["all at once", "one by one"])
 def test_troubles_of_zuora_lose_nothing_and_delay_no_callout(
@@ -34,6 +36,7 @@ def test_troubles_of_zuora_lose_nothing_and_delay_no_callout(
     assert report.happened.total() > 50
 
 
+@postgresql_first
 @pytest.mark.timeout(200)
 def test_a_refused_token_makes_none_of_a_thousand_waiting_requests_final(open_service: Callable[..., Service]) -> None:
     probes = 12  # more than the attempts after which a number that is itself at fault is given up

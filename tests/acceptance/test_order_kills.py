@@ -7,11 +7,13 @@ from random import Random
 
 import pytest
 
+from tests.acceptance.first import postgresql_first
 from tests.acceptance.order_kills import OF_CALLS, OF_ORDERS, OrderKills, choose_kills
 from tests.acceptance.service import Service
 from tests.acceptance.shop import SETTINGS
 
 
+@postgresql_first
 @pytest.mark.timeout(400)
 def test_wherever_a_worker_is_killed_zuora_has_each_order_payment_and_refund_once(
     open_service: Callable[..., Service],

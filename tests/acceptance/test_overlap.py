@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.acceptance.first import postgresql_first
 from tests.acceptance.overlapping import run_overlap
 from tests.acceptance.service import Service
 
 
+@postgresql_first
 @pytest.mark.timeout(300)
 def test_answers_that_overtake_each_other_leave_no_subscription_and_no_customer_stale(
     open_service: Callable[..., Service],

@@ -10,6 +10,7 @@ import requests
 from sync_service.access.clients import SYNC_SCOPE, add_client
 from sync_service.web import gunicorn_conf
 from tests.acceptance.comparing import find_stale
+from tests.acceptance.first import sqlite_first
 from tests.acceptance.processes import wait_until
 from tests.acceptance.senders import TRANSFER_SECONDS, Senders
 from tests.acceptance.service import Service
@@ -20,6 +21,7 @@ CALLERS = 24
 PATIENCE = 20
 
 
+@sqlite_first
 def test_callouts_are_answered_while_two_dozen_callers_wait_for_a_slow_zuora(
     open_service: Callable[..., Service],
 ) -> None:
