@@ -10,6 +10,7 @@ from sync_service.commerce.build import Json, contact, segment
 from sync_service.commerce.case import Case, refuse
 from sync_service.commerce.order import Person, ProblemCode
 from sync_service.commerce.steps import Evidence, Judge, Need, Plan, Silence, Step, Take
+from sync_service.subscription.contacts.countries import is_same_country, is_same_state
 
 #: A role of a contact and the field of the account that names it.
 _ROLES = {"billing": "billToContactId", "delivery": "soldToContactId"}
@@ -81,8 +82,7 @@ def move_contacts(case: Case) -> list[Step]:
     """The addresses that another order brings along, where they differ from Zuora's; the order goes on without them."""
     steps: list[Step] = []
     for role, person in (("billing", case.order.billing), ("delivery", case.order.delivery)):
-        current = _current(case, role)
-        if person and any(value != current.get(key) for key, value in _wanted(person).items()):
+        if person and _differs(person, _current(case, role)):
             steps += [replace(step, critical=False) for step in _new_contact(case, role, person)]
     return steps
 
@@ -137,6 +137,16 @@ def _current(case: Case, role: str) -> Mapping[str, Any]:
     return case.account.bill_to if role == "billing" else case.account.sold_to
 
 
-def _wanted(person: Person) -> Json:
-    """The address of a person as Zuora's account answers it."""
-    return {key: value for key, value in contact(person, postal_code="zipCode").items() if value}
+def _differs(person: Person, current: Mapping[str, Any]) -> bool:
+    """Whether the order says something else than Zuora has; Zuora answers countries by name."""
+    for key, value in contact(person, postal_code="zipCode").items():
+        known = str(current.get(key) or "").strip()
+        if key == "country":
+            same = is_same_country(value, known)
+        elif key == "state":
+            same = is_same_state(value, known, person.country)
+        else:
+            same = value.strip() == known
+        if not same:
+            return True
+    return False

@@ -108,6 +108,9 @@ def renewal(case: Case) -> Plan:
         return buy_again(case, case.order.start or case.today)
     if _is_gift(case):
         return buy_again(case, subscription.term_end or case.today)
+    if subscription.cancelled_from:
+        message = f"The subscription is cancelled from {subscription.cancelled_from} on: switch it to take that back."
+        raise refuse("forSubscription", ProblemCode.NOT_ALLOWED, message)
     day = subscription.term_end
     if subscription.is_evergreen or day is None or subscription.renewal_term == 0:
         message = "Only a subscription with a term and a renewal term can be renewed."

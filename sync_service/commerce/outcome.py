@@ -103,9 +103,14 @@ def look_up_of(step: Step) -> Step:
 def credit_of(preview: Mapping[str, Any]) -> Decimal:
     """What a preview of an order gives back to the customer, tax included; 0 where it charges something."""
     result = preview.get("previewResult") or {}
-    documents = [*(result.get("invoices") or ()), *(result.get("creditMemos") or ())]
-    total = sum((Decimal(str(each.get("amount") or 0)) for each in documents), Decimal(0))
-    return max(-total, Decimal(0))
+    charged = sum((_amount(each) for each in result.get("invoices") or ()), Decimal(0))
+    # A credit memo's own amount is what it gives, whatever its sign.
+    given = sum((abs(_amount(each)) for each in result.get("creditMemos") or ()), Decimal(0))
+    return max(given - charged, Decimal(0))
+
+
+def _amount(document: Mapping[str, Any]) -> Decimal:
+    return _number(document.get("amount")) or Decimal(0)
 
 
 def _judge(step: Step, body: Mapping[str, Any]) -> Next:

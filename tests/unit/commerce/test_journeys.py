@@ -166,7 +166,7 @@ class TestRefusals:
         assert code is ProblemCode.NOT_ALLOWED
         assert "changed after it" in message
 
-    @pytest.mark.parametrize("subscription", [EVERGREEN, a_subscription(renewalTerm=0)])
+    @pytest.mark.parametrize("subscription", [EVERGREEN, a_subscription(renewalTerm=0), CANCELLED_LATER])
     def test_what_has_no_next_term_cannot_be_renewed(self, subscription: dict[str, Any]) -> None:
         payload = {"order_type": "renew", "orderItems": [{"offer": ref(ANNUAL)}], **SUB}
 
@@ -303,7 +303,7 @@ class TestSwitching:
         assert not account.critical
 
     def test_an_address_that_zuora_has_already_is_not_made_again(self) -> None:
-        same = {"deliveryDetails": {"firstName": "Ada", "lastName": "Lovelace", "address1": "1 High Street"}}
+        same = {"deliveryDetails": {"firstName": "Ada", "address1": "1 High Street", "country": "GB"}}
 
         assert len(place({**SWITCH, **same}).steps) == 1
 

@@ -284,6 +284,14 @@ def test_an_answer_without_the_id_that_is_needed_is_looked_up() -> None:
     assert adopt(contact, heard({"data": [{"id": "c1"}]})) == Done(answer={"id": "c1"})
 
 
+@pytest.mark.parametrize("amount", ["8.47", "-8.47"])
+def test_what_a_credit_memo_of_the_preview_gives_counts_less_what_is_charged(amount: str) -> None:
+    memos = {"creditMemos": [{"amount": Decimal(amount)}]}
+
+    assert credit_of({"previewResult": memos}) == Decimal("8.47")
+    assert credit_of({"previewResult": {**memos, "invoices": [{"amount": Decimal(3)}]}}) == Decimal("5.47")
+
+
 def test_a_preview_that_charges_gives_no_credit() -> None:
     assert credit_of(a_preview("12.00")) == 0
     assert credit_of({}) == 0
