@@ -194,29 +194,31 @@ class Emulator:
         return Answer(200, found) if found is not None else Answer(404, {"message": f"nothing to show called {what}"})
 
     def _show(self, what: str, request: Request) -> Any:
-        match what:
-            case "" | "state":
-                return self._state()
-            case "actions":
-                return {"actions": NAMES, "faults": KINDS}
-            case "subscriptions":
-                return self._subscriptions(request.one("after") or "", int(request.one("limit") or 100))
-            case "traffic":
-                return self.traffic.listed()
-            case "faults":
-                return {"faults": self.faults.listed()}
-            case "keys":
-                return self.keys.listed()
-            case "money":
-                return self._money()
-            case "callouts":
-                callouts = self.callouts.listed(request.one("state"), int(request.one("limit") or 1000))
-                settings = describe(self.callouts.destination)
-                return {"callouts": callouts, "counts": self.callouts.counted(), "settings": settings}
-            case "wait":
-                seconds = float(request.one("seconds") or 10)
-                return {"idle": self.callouts.wait_until_idle(seconds, retries=request.one("retries") == "true")}
-        return None
+        shown: dict[str, Callable[[], Any]] = {
+            "": self._state,
+            "state": self._state,
+            "actions": lambda: {"actions": NAMES, "faults": KINDS},
+            "subscriptions": lambda: self._subscriptions(request.one("after") or "", int(request.one("limit") or 100)),
+            "traffic": self.traffic.listed,
+            "faults": lambda: {"faults": self.faults.listed()},
+            "keys": self.keys.listed,
+            "money": self._money,
+            "ledger": self.tenant.ledger.listed,
+            "callouts": lambda: self._callouts(request.one("state"), int(request.one("limit") or 1000)),
+            "wait": lambda: self._wait(float(request.one("seconds") or 10), request.one("retries") == "true"),
+        }
+        return shown[what]() if what in shown else None
+
+    def _callouts(self, state: str | None, limit: int) -> Json:
+        sent = self.callouts
+        return {
+            "callouts": sent.listed(state, limit),
+            "counts": sent.counted(),
+            "settings": describe(sent.destination),
+        }
+
+    def _wait(self, seconds: float, retries: bool) -> Json:
+        return {"idle": self.callouts.wait_until_idle(seconds, retries=retries)}
 
     def _state(self) -> Json:
         tenant = self.tenant

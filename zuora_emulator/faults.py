@@ -39,7 +39,17 @@ KINDS = {
 _MESSAGE = "Oops, internal error occurred, please contact Zuora support."
 #: What the tenant itself acts out while it does a request.
 ACTED_OUT = ("stale", "decline", "tax_error", "refund_error")
-_OF_PREVIEWS = ("empty_preview", "preview_not_permitted")
+#: Where a kind happens unless told otherwise.
+_WHERE = {
+    "empty_preview": "billing-preview",
+    "preview_not_permitted": "billing-preview",
+    "stale": "subscriptions/",
+    "decline": "POST /v1/",
+    "tax_error": "POST /v1/orders$",
+    "refund_error": "POST /v1/",
+}
+#: What only orders and money can meet.
+OF_ORDERS = ("decline", "tax_error", "refund_error")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,7 +80,7 @@ class Faults:
     def add(self, fields: Fields) -> Fault:
         """Turn one on. Raises Refused."""
         kind = fields.one_of("kind", KINDS, "")
-        where = "billing-preview" if kind in _OF_PREVIEWS else "subscriptions/" if kind == "stale" else "."
+        where = _WHERE.get(kind, ".")
         fault = Fault(
             kind=kind,
             path=fields.text("path", where) or where,

@@ -174,6 +174,26 @@ class Ledger:
             sums[f"{kind} {currency}"] = sums.get(f"{kind} {currency}", _NOTHING) + amount
         return {name: str(amount) for name, amount in sorted(sums.items())}
 
+    def listed(self) -> dict[str, list[dict[str, Any]]]:
+        """Every document, payment and refund in short: its number, what it is of, and its amount."""
+        documents, payments, refunds = [*self.documents.values()], [*self.payments.values()], [*self.refunds.values()]
+        numbers = {each.id: each.number for each in documents}
+        return {
+            "documents": [
+                {"kind": each.kind, "number": each.number, "order": each.order, "amount": str(each.amount)}
+                for each in documents
+            ],
+            "payments": [
+                {"number": each.number, "order": each.gateway_order, "amount": str(each.amount), "status": each.status}
+                | {"pays": [numbers[key] for key, _ in each.applied]}
+                for each in payments
+            ],
+            "refunds": [
+                {"number": each.number, "memo": numbers[each.memo], "amount": str(each.amount), "status": each.status}
+                for each in refunds
+            ],
+        }
+
     def _amounts(self) -> Iterable[tuple[str, str, Decimal]]:
         for document in self.documents.values():
             yield document.kind, document.currency, document.amount

@@ -96,6 +96,17 @@ class Tenant:
         lines: list[dict[str, Any]] = answer.json()["invoiceItems"]
         return lines
 
+    def list_orders(self) -> list[dict[str, Any]]:
+        """Every order, the newest first."""
+        found: list[dict[str, Any]] = []
+        page = 1
+        while True:
+            answer = self._get(f"/v1/orders?pageSize=40&page={page}")
+            found += answer["orders"]
+            if "nextPage" not in answer:
+                return found
+            page += 1
+
     def fetch_all(self, numbers: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Subscriptions by number."""
         return {number: self.fetch_subscription(number) for number in numbers}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 
 from tests.acceptance.backfilling import run_killed_backfill
 from tests.acceptance.bursting import COMPARED, THREADS, TIMES, WORKERS, BurstReport, run_burst
@@ -11,9 +12,12 @@ from tests.acceptance.database_away import take_postgres_away, take_writing_away
 from tests.acceptance.day import DROPPED, run_day, run_outage
 from tests.acceptance.faulting import ALL_AT_ONCE, ONE_BY_ONE, FaultReport, run_faults
 from tests.acceptance.killing import POINTS, KillReport, run_kills
+from tests.acceptance.order_kills import OF_CALLS, OF_ORDERS, OrderKills, choose_kills, every_kill
+from tests.acceptance.order_storm import run_storm
 from tests.acceptance.overlapping import OverlapReport, run_overlap
 from tests.acceptance.postgres import Postgres
 from tests.acceptance.senders import TRANSFER_SECONDS
+from tests.acceptance.shop import SETTINGS
 from tests.soak.ground import Ground
 
 #: Calls at the same time that the service allows itself while Zuora makes trouble.
@@ -64,6 +68,27 @@ def _kill(ground: Ground, seed: int, count: int) -> Outcome:
         service.tenant.send_callouts_to(service.url)
         report = run_kills(service, seed, count)
     return Outcome({"kills": report.kills.total(), "callouts acknowledged": report.acknowledged}).judge(report)
+
+
+def _order_kills(ground: Ground, seed: int, count: int) -> Outcome:
+    with ground.service(subscriptions=0, accounts=0, seed=seed, **SETTINGS) as service:
+        kills = OrderKills(service)
+        service.start_all(workers=1, held=True)
+        report = kills.run(choose_kills(Random(seed), count))
+    return Outcome({"kills": report.kills.total()}, report.wrong)
+
+
+def _order_storm(ground: Ground, seed: int, count: int) -> Outcome:
+    with ground.service(subscriptions=0, accounts=0, seed=seed, **SETTINGS) as service:
+        report = run_storm(service, seed, orders=count, subscriptions=count // 5, kills=count * 6 // 100, workers=2)
+    counts: dict[str, float] = {
+        "orders": report.orders,
+        "refused at the door": report.refused,
+        "kills": report.kills,
+        "troubles that happened": report.troubles.total(),
+        **{state: report.states[state] for state in ("complete", "failed", "held")},
+    }
+    return Outcome(counts, report.wrong)
 
 
 def _overlap(ground: Ground, seed: int, rounds: int) -> Outcome:
@@ -202,6 +227,7 @@ def _backfill(ground: Ground, seed: int, count: int) -> Outcome:
 
 
 _PLACES = "\n".join(f"- {point.name}" for point in POINTS)
+_ORDER_PLACES = "\n".join(f"- {point.name}" for point in (*OF_ORDERS, *OF_CALLS))
 PARTS = (
     Part(
         name="burst",
@@ -287,6 +313,36 @@ begun again. At the end everything is there, and nothing twice.""",
         size=20_000,
         piece=20_000,
         play=_backfill,
+    ),
+    Part(
+        name="storm",
+        title="Orders of all types, kills, and everything that Zuora can get wrong",
+        about="""\
+Orders of all types by chance, a fifth of them sales that make the subscriptions of the others, while workers are killed
+with -9 and every kind of trouble gets 3 % of Zuora's calls: answers lost before and after the work, work that goes on
+after the caller gave up, locks, declined cards, refused refunds. At the end every order is complete, or failed or held
+with a reason; Zuora's orders, memos, payments and refunds are those that we know of, each once and with our amounts;
+and a sync of every number finds nothing to change.""",
+        unit="orders",
+        size=500,
+        piece=500,
+        play=_order_storm,
+    ),
+    Part(
+        name="steps",
+        title="kill -9 at every step of every journey into Zuora",
+        about=f"""\
+The worker that places an order is stopped exactly at one of these points and killed with -9; another one takes the
+order up. The last four come for each call of the journey:
+
+{_ORDER_PLACES}
+
+Afterwards the order is complete, Zuora has exactly what the journey adds where nothing is killed (orders, versions,
+accounts, contacts, memos, payments, refunds), and a sync finds nothing to change.""",
+        unit="kills",
+        size=len(every_kill()),
+        piece=50,
+        play=_order_kills,
     ),
     Part(
         name="kills",
