@@ -17,6 +17,7 @@ from rich.text import Text
 from sqlmodel import col, select
 
 from sync_service.cli.output import make_console
+from sync_service.cli.selling import SETTINGS, sell
 from sync_service.cli.show import plan_lines
 from sync_service.cli.stage import Stage, set_stage
 from sync_service.queue.backlog import read_backlog
@@ -48,7 +49,7 @@ class Step:
 def demo(keep: bool) -> None:
     """Tour the product against a Zuora tenant on this machine."""
     click.echo("Starting a Zuora tenant and the service, each in processes of its own ...")
-    stage = set_stage(FOLDER)
+    stage = set_stage(FOLDER, SETTINGS)
     try:
         _tour(stage)
         if keep:
@@ -73,8 +74,9 @@ def _tour(stage: Stage) -> None:
         _play(stage, database, step)
     _say("Why did it change? `sync-service why` tells")
     click.echo(_indent(stage.command("why", numbers[0])))
+    sell(stage, database)
     database.engine.dispose()
-    _say("Every change arrived, the echo was ignored, and nothing else was touched.")
+    _say("Every change arrived, the echo was ignored, and every order is in Zuora once.")
 
 
 def _steps(stage: Stage, numbers: Sequence[str]) -> Iterator[Step]:

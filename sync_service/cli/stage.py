@@ -65,7 +65,7 @@ class Stage:
                 child.stdout.close()
 
 
-def set_stage(folder: Path) -> Stage:
+def set_stage(folder: Path, settings: Mapping[str, str]) -> Stage:
     """Start the emulator, load what Limio holds of its customers, and start the service against it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -86,6 +86,7 @@ def set_stage(folder: Path) -> Stage:
             "CALLOUT_USERNAME": CALLOUT_USERNAME,
             "CALLOUT_PASSWORD": password,
             "PORT": str(port),
+            **settings,
         }
         stage.command("db", "upgrade")
         with (folder / "limio-objects.jsonl").open("w") as objects:

@@ -40,7 +40,7 @@ def supervise(parts: Sequence[tuple[str, Sequence[str]]], environ: Mapping[str, 
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    children = {name: _start(arguments, environ) for name, arguments in parts}
+    children = {name: _start(name, arguments, environ) for name, arguments in parts}
     words = dict(parts)
     status = 0
     while not stopping.wait(RESTART_SECONDS):
@@ -53,7 +53,7 @@ def supervise(parts: Sequence[tuple[str, Sequence[str]]], environ: Mapping[str, 
                 status = left
                 stopping.set()
                 break
-            children[name] = _start(words[name], environ)
+            children[name] = _start(name, words[name], environ)
     _end(children.values())
     return status
 
@@ -85,8 +85,10 @@ def _end(children: Collection[subprocess.Popen[bytes]]) -> None:
                 os.killpg(child.pid, signal.SIGKILL)
 
 
-def _start(arguments: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-P", "-m", "sync_service.cli.main", *arguments]
-    return subprocess.Popen(  # noqa: S603 - our own words
+    child = subprocess.Popen(  # noqa: S603 - our own words
         command, env=dict(environ), start_new_session=True, preexec_fn=ending_with_us()
     )
+    logger().info("process_started", part=name, pid=child.pid)
+    return child

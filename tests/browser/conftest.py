@@ -39,7 +39,7 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Everything running, Limio's objects loaded, and two people who may log in; one for all tests."""
-    stage = set_stage(tmp_path_factory.mktemp("stage") / "s")
+    stage = set_stage(tmp_path_factory.mktemp("stage") / "s", {})
     try:
         stage.command("load", str(stage.folder / "limio-objects.jsonl"))
         for email, role in ((EMAIL, "operator"), (VIEWER, "viewer")):
