@@ -183,7 +183,7 @@ def record_read(
         _note_first_sync(session, applied.subscription_id)
     link.subscription_id = applied.subscription_id
     link.zuora_id, link.version = read.id, read.version
-    link.account_id, link.account_number = read.account_id, read.account_number
+    link.account_id, link.account_number, link.payer_id = read.account_id, read.account_number, read.payer_id
     link.started_on, link.cancelled = ours.started_on, ours.cancelled
     # Hashes of an erased customer's contacts are not kept either: the next run reads everything.
     link.fingerprint, link.look_again_on = {} if current.is_scrubbed else dict(fingerprint), look_again_on

@@ -34,7 +34,10 @@ class Fingerprint:
     #: The account's own two contacts by id.
     account_bill_to: str | None = None
     account_sold_to: str | None = None
-    #: A hash of each contact that was read, by its id: the subscription's two and the account's own two.
+    #: The account that pays where it is another one, and its bill-to contact.
+    payer_id: str | None = None
+    payer_bill_to: str | None = None
+    #: A hash of each contact that was read, by its id: the subscription's two, the account's own two and the payer's.
     contact_hashes: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -55,13 +58,15 @@ def take_fingerprint(
     *,
     preview_day: date | None,
     account: ZuoraAccount | None = None,
+    payer: ZuoraAccount | None = None,
     last: Fingerprint | None = None,
 ) -> Fingerprint:
     """The fingerprint of `subscription` as just read.
 
-    Where `account` was not read because nothing about it had moved, its contacts are those of the `last` good run.
+    Where `account` or `payer` was not read because nothing about it had moved, its contacts are those of the `last`
+    good run.
     """
-    own = _own_contacts(subscription, account, last)
+    own, billed = _own_contacts(subscription, account, last), _payer_contact(subscription, payer, last)
     return Fingerprint(
         zuora_id=subscription.id,
         version=subscription.version,
@@ -75,7 +80,9 @@ def take_fingerprint(
         auto_renew=subscription.auto_renew,
         account_bill_to=own.bill_to,
         account_sold_to=own.sold_to,
-        contact_hashes={**own.hashes, **_hashes_of(subscription.bill_to, subscription.sold_to)},
+        payer_id=subscription.payer_id,
+        payer_bill_to=billed.bill_to,
+        contact_hashes={**own.hashes, **billed.hashes, **_hashes_of(subscription.bill_to, subscription.sold_to)},
     )
 
 
@@ -114,6 +121,11 @@ def may_skip_account(subscription: ZuoraSubscription, last: Fingerprint | None) 
         and last.account_id == subscription.account_id
         and last.contacts == _hash_contacts(subscription)
     )
+
+
+def may_skip_payer(subscription: ZuoraSubscription, last: Fingerprint | None) -> bool:
+    """Whether the account that pays, where it is another one, is the one that the last good run already compared."""
+    return last is not None and last.payer_id == subscription.payer_id and may_skip_account(subscription, last)
 
 
 def may_skip_preview(subscription: ZuoraSubscription, last: Fingerprint | None, today: date) -> bool:
@@ -156,6 +168,14 @@ def _own_contacts(subscription: ZuoraSubscription, account: ZuoraAccount | None,
         return _Own(None, None, {})
     kept = {id: text for id, text in last.contact_hashes.items() if id in (last.account_bill_to, last.account_sold_to)}
     return _Own(last.account_bill_to, last.account_sold_to, kept)
+
+
+def _payer_contact(subscription: ZuoraSubscription, payer: ZuoraAccount | None, last: Fingerprint | None) -> _Own:
+    if payer is not None:
+        return _Own(payer.bill_to.id if payer.bill_to else None, None, _hashes_of(payer.bill_to))
+    if last is None or last.payer_id is None or last.payer_id != subscription.payer_id:
+        return _Own(None, None, {})
+    return _Own(last.payer_bill_to, None, {id: t for id, t in last.contact_hashes.items() if id == last.payer_bill_to})
 
 
 def _hashes_of(*contacts: Contact | None) -> dict[str, str]:

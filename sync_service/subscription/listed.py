@@ -139,6 +139,8 @@ def compare_subscription(listed: ListedSubscription, last: LastSeen, zone: ZoneI
 
 def is_account_changed(listed: ListedAccount, read: Fingerprint | None) -> bool:
     """Whether an account seen in a list for the first time has other contacts than those that were read."""
+    if read is not None and listed.id == read.payer_id:
+        return listed.bill_to != read.payer_bill_to
     return read is None or (listed.bill_to, listed.sold_to) != (read.account_bill_to, read.account_sold_to)
 
 

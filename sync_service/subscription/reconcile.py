@@ -187,7 +187,7 @@ def _compare_addresses(current: LimioState, zuora: ZuoraState) -> tuple[list[Cre
     """New addresses and notes; none for a customer who was erased."""
     if current.is_scrubbed:
         return [], ["The customer was erased on request: name, email and addresses were left alone."]
-    return compare_addresses(current.addresses, zuora.subscription, zuora.account)
+    return compare_addresses(current.addresses, zuora.subscription, zuora.account, zuora.payer)
 
 
 def _compare_schedule(

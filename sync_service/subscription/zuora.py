@@ -136,6 +136,11 @@ class ZuoraSubscription:
     #: Every segment of every charge of every rate plan, removed and finished ones too.
     segments: tuple[ChargeSegment, ...] = ()
 
+    @property
+    def payer_id(self) -> str | None:
+        """The invoice owner's account, where another account than the subscription's own pays."""
+        return self.invoice_owner_id if self.invoice_owner_id != self.account_id else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class ZuoraAccount:
@@ -197,6 +202,8 @@ class ZuoraState:
     subscription: ZuoraSubscription
     #: The owner's account; None where the subscription's contacts say all that is needed (the short way).
     account: ZuoraAccount | None = None
+    #: The invoice owner's account, where that is another one; None where it is not, or where nothing about it moved.
+    payer: ZuoraAccount | None = None
     preview: Preview | None = None
     #: Why a preview that was needed could not be had, for people: the schedule is not kept in step.
     no_preview: str | None = None

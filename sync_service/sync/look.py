@@ -10,6 +10,7 @@ from sync_service.subscription.fingerprint import (
     Fingerprint,
     account_from_contacts,
     may_skip_account,
+    may_skip_payer,
     may_skip_preview,
     take_fingerprint,
 )
@@ -57,7 +58,8 @@ def fetch_look(
     subscription, notes = _settle_version(reading, subscription, last)
     known = last.fingerprint if last is not None and not full else None
     account = _fetch_account(reading, subscription, known, full=full)
-    state = ZuoraState(subscription=subscription, account=account)
+    payer = _fetch_payer(reading, subscription, known)
+    state = ZuoraState(subscription=subscription, account=account, payer=payer)
     is_whole = may_skip_preview(subscription, known, today)
     if not is_whole:
         try:
@@ -69,7 +71,7 @@ def fetch_look(
     return Look(
         state=state,
         fingerprint=take_fingerprint(
-            subscription, preview_day=today if is_whole else None, account=account, last=known
+            subscription, preview_day=today if is_whole else None, account=account, payer=payer, last=known
         ),
         notes=notes,
     )
@@ -103,6 +105,16 @@ def _fetch_account(
     if subscription.account_id is None:
         return None
     return reading.fetch_account(subscription.account_id)
+
+
+def _fetch_payer(reading: Reading, subscription: ZuoraSubscription, known: Fingerprint | None) -> ZuoraAccount | None:
+    """The account that pays, where it is another one whose bill-to contact has to be compared."""
+    own = subscription.bill_to
+    if subscription.payer_id is None or (own is not None and own.of_subscription):
+        return None
+    if may_skip_payer(subscription, known):
+        return None
+    return reading.fetch_account(subscription.payer_id)
 
 
 class _NoPreview(Exception):

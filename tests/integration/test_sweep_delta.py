@@ -205,6 +205,23 @@ def test_an_edited_contact_asks_for_everything_of_all_the_accounts_subscriptions
     assert report["reasons"] == {"contact changed": 2}
 
 
+def test_an_edited_contact_of_the_account_that_pays_asks_for_what_it_pays_for(world: World) -> None:
+    world.do("transfer_owner", key="A-S2", account="A-of-A-S2", invoice_owner="A-of-A-S1")
+    world.sync("A-S2")
+    world.sweep()
+    world.work()
+    world.do("change_contact", key="A-S1", city="York")
+
+    world.sweep()
+
+    waiting = world.rows("SELECT key FROM sync_request WHERE due_at IS NOT NULL ORDER BY key")
+    assert waiting == [("A-S1",), ("A-S2",)]
+    world.work()
+    newest = "SELECT document -> 'data' ->> 'city' FROM limio_address WHERE subscription_id = "
+    newest += "(SELECT subscription_id FROM zuora_link WHERE number = 'A-S2') AND relationship_type = 'billing'"
+    assert world.rows(f"{newest} ORDER BY start DESC LIMIT 1") == [("York",)]
+
+
 def test_a_waiting_sync_that_would_take_the_short_way_is_made_a_full_one(world: World) -> None:
     world.do("change_contact", key="A-S1", city="York")
     with world.database.transaction() as session:

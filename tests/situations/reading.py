@@ -52,7 +52,7 @@ def read(name: str) -> Situation:
         tenant_zone=ZoneInfo(raw.get("time zone", "Europe/London")), horizon_months=raw.get("horizon months", 12)
     )
     subscription = read_subscription(raw["zuora"]["subscription"])
-    account = raw["zuora"]["account"]
+    account, payer = raw["zuora"]["account"], raw["zuora"].get("paying account")
     return Situation(
         title=raw["title"],
         today=today,
@@ -60,6 +60,7 @@ def read(name: str) -> Situation:
         zuora=ZuoraState(
             subscription=subscription,
             account=read_account(account) if account else None,
+            payer=read_account(payer) if payer else None,
             preview=_read_preview(raw["zuora"]["billing preview"], subscription, today, rules),
         ),
         before=_read_store(raw["limio before"]),

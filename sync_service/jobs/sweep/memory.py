@@ -60,12 +60,13 @@ def read_last(session: Session, numbers: Collection[str]) -> dict[str, tuple[Las
 
 
 def read_fingerprints(session: Session, account_ids: Sequence[str]) -> dict[str, dict[str, Fingerprint | None]]:
-    """By account the numbers that were read as its own, each with its fingerprint."""
+    """By account the numbers that were read as its own or as paid by it, each with its fingerprint."""
     row, found = ZuoraLinkRow, dict[str, dict[str, Fingerprint | None]]()
     for ids in _batches(account_ids):
-        rows = select(row.account_id, row.number, row.fingerprint).where(col(row.account_id).in_(ids))
-        for account_id, number, fingerprint in session.exec(rows):
-            found.setdefault(account_id or "", {})[number] = Fingerprint.from_json(fingerprint)
+        for account in (row.account_id, row.payer_id):
+            rows = select(account, row.number, row.fingerprint).where(col(account).in_(ids))
+            for account_id, number, fingerprint in session.exec(rows):
+                found.setdefault(account_id or "", {})[number] = Fingerprint.from_json(fingerprint)
     return found
 
 

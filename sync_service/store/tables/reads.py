@@ -37,6 +37,8 @@ class ZuoraLinkRow(SQLModel, table=True):
     version: int
     account_id: str | None = Field(default=None, sa_type=Text, index=True)
     account_number: str | None = Field(default=None, sa_type=Text)
+    #: The account that pays, where it is another one.
+    payer_id: str | None = Field(default=None, sa_type=Text, index=True)
     #: The subscription's first day in Zuora: the newest of a customer's accounts writes name and email.
     started_on: date | None = None
     cancelled: bool = False

@@ -36,14 +36,17 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def compare_addresses(
-    addresses: Sequence[Document], subscription: ZuoraSubscription, account: ZuoraAccount | None
+    addresses: Sequence[Document],
+    subscription: ZuoraSubscription,
+    account: ZuoraAccount | None,
+    payer: ZuoraAccount | None = None,
 ) -> tuple[list[Create], list[str]]:
     """A new address for each kind whose newest active one differs from Zuora's contact, and notes on odd countries.
 
-    A contact that Zuora does not give changes nothing.
+    A contact that Zuora does not give changes nothing. Where another account pays, `payer`, its bill-to is billed.
     """
     contacts = {
-        "billing": _contact_in_use(subscription.bill_to, account.bill_to if account else None),
+        "billing": _billed_contact(subscription, account, payer),
         "delivery": _contact_in_use(subscription.sold_to, account.sold_to if account else None),
     }
     changes: list[Create] = []
@@ -58,6 +61,18 @@ def compare_addresses(
         if contact.country is not None and country_code(contact.country) is None:
             notes.append(f"The {kind} address has a country that is no name or code we know: it was written as it is.")
     return changes, notes
+
+
+def _billed_contact(
+    subscription: ZuoraSubscription, account: ZuoraAccount | None, payer: ZuoraAccount | None
+) -> Contact | None:
+    """The subscription's own bill-to where it says so, else that of the account that pays."""
+    own = subscription.bill_to
+    if subscription.payer_id is None:
+        return _contact_in_use(own, account.bill_to if account else None)
+    if own is not None and own.of_subscription:
+        return own
+    return payer.bill_to if payer else None
 
 
 def _contact_in_use(own: Contact | None, of_account: Contact | None) -> Contact | None:
