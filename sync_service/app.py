@@ -38,6 +38,7 @@ from sync_service.web.orders import OrderIntake, orders_blueprint
 from sync_service.web.partner.gate import PartnerGate
 from sync_service.web.partner.management import management_blueprint
 from sync_service.web.partner.mma import mma_blueprint
+from sync_service.web.senders import Senders
 from sync_service.web.waiting import WaitingRoom
 
 #: gunicorn's "worker failed to boot": it stops instead of trying again.
@@ -65,15 +66,14 @@ def create_app(
     tokens = AccessTokens(settings.secret_key, settings.public_url)
     clients = ClientDirectory(database)
     bearer = BearerGate(tokens, clients)
-    throttle = Throttle(database)
     room = WaitingRoom(database, threads=threads)
-    desk = SyncDesk(settings, database, SyncGate(settings, bearer), room, throttle)
+    desk = SyncDesk(settings, database, SyncGate(settings, bearer), room)
     share = Share(settings.zuora_max_concurrency, settings.zuora_daily_calls)
 
     set_up_answers(app, secure=settings.public_url.startswith("https://"))
     app.register_blueprint(sync_blueprint(desk, bearer))
     app.register_blueprint(orders_blueprint(OrderIntake(settings, order_options(settings), database, room), bearer))
-    app.register_blueprint(oauth_blueprint(tokens, clients, throttle))
+    app.register_blueprint(oauth_blueprint(tokens, clients, Throttle(database), Senders((), settings.trusted_proxies)))
     app.register_blueprint(objects_blueprint(database, bearer))
     app.register_blueprint(mma_blueprint(database, PartnerGate(bearer)))
     app.register_blueprint(management_blueprint(database, bearer))

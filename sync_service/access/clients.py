@@ -158,10 +158,13 @@ class ClientDirectory:
         self._known[client_id] = (client, self._clock() + TRUST_SECONDS)
         return client
 
-    def prove(self, client_id: str, secret: str) -> Client | None:
-        """The client whose id and secret these are, read now; None for a wrong secret and as `find` says."""
+    def prove(self, client_id: str, secret: str, *, known_only: bool = False) -> Client | None:
+        """The client whose id and secret these are, read now; None for a wrong secret and as `find` says.
+
+        With `known_only` a secret that this process has not seen before counts as wrong. Raises HashingBusy.
+        """
         row = self._read(client_id)
-        if row is None or not self._verdicts.is_right(row.secret_hash, secret):
+        if row is None or not self._verdicts.is_right(row.secret_hash, secret, known_only=known_only):
             return None
         return _as_client(row)
 
@@ -191,9 +194,11 @@ class _SecretVerdicts:
         self._key = secrets.token_bytes(32)
         self._verdicts: dict[bytes, bool] = {}
 
-    def is_right(self, secret_hash: str, secret: str) -> bool:
+    def is_right(self, secret_hash: str, secret: str, *, known_only: bool) -> bool:
         pair = hmac.digest(self._key, f"{secret_hash}\0{secret}".encode("utf-8", "surrogatepass"), hashlib.sha256)
         verdict = self._verdicts.get(pair)
+        if verdict is None and known_only:
+            return False
         if verdict is None:
             verdict = fits(secret_hash, secret)
             if len(self._verdicts) >= _MOST_VERDICTS:

@@ -7,9 +7,19 @@ import threading
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-#: Hashings at the same time in one process: each takes tens of milliseconds and 19 MiB.
-_HASHINGS = 2
-_turns = threading.BoundedSemaphore(_HASHINGS)
+from sync_service.errors import SyncServiceError
+
+#: Checks at the same time in one process: each takes tens of milliseconds of a processor and 19 MiB.
+_CHECKS = 1
+_turns = threading.BoundedSemaphore(_CHECKS)
+#: How long a check waits for its turn, in seconds.
+_TURN_SECONDS = 0.25
+
+
+class HashingBusy(SyncServiceError):
+    """Too many passwords are being checked just now. Please try again."""
+
+    code = "hashing busy"
 
 
 def hash_secret(secret: str) -> str:
@@ -18,12 +28,15 @@ def hash_secret(secret: str) -> str:
 
 
 def fits(secret_hash: str, secret: str) -> bool:
-    """Whether `secret` is the one of the hash."""
+    """Whether `secret` is the one of the hash. Raises HashingBusy instead of waiting long for its turn."""
+    if not _turns.acquire(timeout=_TURN_SECONDS):
+        raise HashingBusy
     try:
-        with _turns:
-            return _hasher().verify(secret_hash, _encodable(secret))
+        return _hasher().verify(secret_hash, _encodable(secret))
     except (VerificationError, InvalidHashError):
         return False
+    finally:
+        _turns.release()
 
 
 def _hasher() -> PasswordHasher:

@@ -6,6 +6,8 @@ asked only after credentials have proved wrong, so the right ones always pass.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import time
 
 from sync_service.store.engine import Database
@@ -23,6 +25,16 @@ ON CONFLICT (name) DO UPDATE SET
                       ELSE throttle.window_began END
 RETURNING failures, window_began + :window - {now} AS remaining
 """
+
+
+#: Names that one kind of counter has at the most: each is a row.
+_COUNTERS = 65_536
+
+
+def counter_name(kind: str, secret_key: str, *of: str) -> str:
+    """The name under which failures of `of` are counted: one of few, and nobody without the key finds another's."""
+    digest = hmac.digest(secret_key.encode(), "\0".join((kind, *of)).encode("utf-8", "replace"), hashlib.sha256)
+    return f"{kind} {int.from_bytes(digest[:8]) % _COUNTERS}"
 
 
 class Throttle:

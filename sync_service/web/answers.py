@@ -11,6 +11,7 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
+from sync_service.access.hashing import HashingBusy
 from sync_service.log import logger
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def set_up_answers(app: Flask, *, secure: bool) -> None:
     """Errors as JSON and careful headers for all of `app`; `secure`: the world reaches us over https only."""
     app.register_error_handler(HTTPException, _say_http_error)
     app.register_error_handler(SQLAlchemyError, _say_no_commit)
+    app.register_error_handler(HashingBusy, _say_busy)
     app.register_error_handler(TimeoutError, _say_no_commit)
     app.register_error_handler(Exception, _say_crash)
     always = [*_HEADERS.items(), *([("Strict-Transport-Security", "max-age=31536000")] if secure else [])]
@@ -103,6 +105,10 @@ def _say_no_commit(error: Exception) -> Response:
     logger().error("database_unavailable", path=request.path, error=type(cause).__name__)
     text = "The database cannot commit just now; nothing was accepted. Please try again."
     return answer(503, {"message": text}, {"Retry-After": str(RETRY_SECONDS)})
+
+
+def _say_busy(error: HashingBusy) -> Response:
+    return answer(503, {"message": str(error)}, {"Retry-After": "1"})
 
 
 def _say_crash(error: Exception) -> Response:

@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
 from sync_service.access.clients import SYNC_SCOPE
-from sync_service.access.throttle import Throttle
+from sync_service.access.throttle import Throttle, counter_name
 from sync_service.log import logger
 from sync_service.queue.orders import is_our_order
 from sync_service.queue.requests import Kind
@@ -38,12 +38,17 @@ from sync_service.subscription.trigger import Trigger
 from sync_service.web.answers import answer
 from sync_service.web.auth import BearerGate, Caller, SyncGate, WrongCredentials
 from sync_service.web.body import read_body
+from sync_service.web.connections import HOLD_SECONDS, hold_answer
 from sync_service.web.inbox import Callout, Inbox, Ticket, Wish
+from sync_service.web.senders import Senders
 from sync_service.web.waiting import Result, WaitingRoom, wanted_seconds
 
 _SYNC = "/api/plugins/zuora/sync"
 #: WSGI's names of the headers that carry hints.
 _HEADERS = tuple((f"HTTP_{header.upper().replace('-', '_')}", name) for header, name in HEADERS.items())
+#: Rejected callouts that are recorded within an hour, of one place and of all, and how much of their keys.
+MAX_REJECTED_OF_PLACE, MAX_REJECTED, MAX_REJECTED_KEY = 10, 60, 64
+_HOUR_MS = 3_600_000
 #: Callouts in one body: so many are durable well within the time that Zuora waits.
 MAX_ITEMS = 500
 _LARGEST_SEQ = 2**63 - 1
@@ -60,15 +65,15 @@ class KeyConverter(BaseConverter):
 class SyncDesk:
     """Receives callouts and API callers, whichever of the addresses they come to."""
 
-    def __init__(
-        self, settings: Settings, database: Database, gate: SyncGate, room: WaitingRoom, throttle: Throttle
-    ) -> None:
+    def __init__(self, settings: Settings, database: Database, gate: SyncGate, room: WaitingRoom) -> None:
         self._settings = settings
         self._database = database
         self._inbox = Inbox(database)
         self._gate = gate
         self._room = room
-        self._throttle = throttle
+        self._senders = Senders((), settings.trusted_proxies)
+        self._by_place = Throttle(database, limit=MAX_REJECTED_OF_PLACE, window_ms=_HOUR_MS)
+        self._of_all = Throttle(database, limit=MAX_REJECTED, window_ms=_HOUR_MS)
 
     def receive(self, kind: Kind, raw_key: str | None, *, event: bool = False) -> Response:
         """Answer the request at hand; the key is in the address, or for None in the body.
@@ -162,19 +167,26 @@ class SyncDesk:
         return why
 
     def _reject(self, raw_key: str, what: str) -> Response:
-        """403, which Zuora retries, so that a rotated password loses nothing. Recorded, unless somebody is guessing."""
-        callout = _callout(normalise_key(raw_key), Hints())  # nothing of a stranger's body is even read
+        """403, which Zuora retries, so that a rotated password loses nothing.
+
+        The first ones of an hour are recorded, some of each place and not too many of all; of a stranger's words only
+        the beginning of the key. The others are counted, and their answers held, which no right one ever is.
+        """
+        callout = Callout(key=normalise_key(raw_key)[:MAX_REJECTED_KEY])
         reason = f"wrong credentials: {what}"
         headers: dict[str, str] = {}
+        place = self._senders.find_place(request)
         try:
-            seconds = self._throttle.count_failure("callout")
+            of_place = counter_name("callout", self._settings.secret_key, place or "")
+            seconds = self._by_place.count_failure(of_place) or self._of_all.count_failure("callout")
             if seconds is None:
                 self._inbox.keep_callout(callout, "rejected", reason)
-                _log(callout, "rejected", reason)
+                _log(callout, "rejected", reason, sender=place)
             else:
                 headers["Retry-After"] = str(seconds)
+                hold_answer(request.environ, HOLD_SECONDS)
         except (SQLAlchemyError, TimeoutError):
-            _log(callout, "rejected", reason)
+            _log(callout, "rejected", reason, sender=place)
         return answer(403, {"message": f"The {what} is wrong."}, headers)
 
 
@@ -239,7 +251,12 @@ def _callout(key: str, hints: Hints, body: bytes = b"") -> Callout:
     )
 
 
-def _log(callout: Callout, verdict: str, reason: str | None) -> None:
+def _log(callout: Callout, verdict: str, reason: str | None, **more: str | None) -> None:
     logger().info(
-        "callout_received", key=callout.key, verdict=verdict, reason=reason, notification_id=callout.notification_id
+        "callout_received",
+        key=callout.key,
+        verdict=verdict,
+        reason=reason,
+        notification_id=callout.notification_id,
+        **more,
     )

@@ -28,6 +28,8 @@ REQUEST_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
 #: How long we read on what a client sends to a connection that we close, so that our answer still arrives, in seconds.
 LINGER_SECONDS = 2.0
+#: How long the answer to someone who guesses is held, in seconds: less than Zuora waits.
+HOLD_SECONDS = 3.0
 #: A longer answer is not kept in memory: its thread waits for the client, in bytes.
 MAX_ANSWER = 1024 * 1024
 #: How many of a process's threads only these may take: callouts, and those who ask whether we live.

@@ -9,11 +9,13 @@ from urllib.parse import unquote_plus
 from flask import Blueprint, Response, request
 
 from sync_service.access.clients import Client, ClientDirectory
-from sync_service.access.throttle import Throttle
+from sync_service.access.throttle import Throttle, counter_name
 from sync_service.access.tokens import LIFETIME_SECONDS, AccessTokens
 from sync_service.log import logger
 from sync_service.web.answers import answer
 from sync_service.web.auth import REALM, authorization
+from sync_service.web.connections import HOLD_SECONDS, hold_answer
+from sync_service.web.senders import Senders
 
 _NO_KEY = (
     "SECRET_KEY is not set: without it no token can be signed. Set it to at least 32 characters, alike on all hosts."
@@ -35,7 +37,7 @@ class _Refused(Exception):
         self.error, self.description, self.status, self.headers = error, description, status, headers or {}
 
 
-def oauth_blueprint(tokens: AccessTokens, clients: ClientDirectory, throttle: Throttle) -> Blueprint:
+def oauth_blueprint(tokens: AccessTokens, clients: ClientDirectory, throttle: Throttle, senders: Senders) -> Blueprint:
     """`POST /oauth2/token`."""
     blueprint = Blueprint("oauth", __name__)
 
@@ -49,7 +51,7 @@ def oauth_blueprint(tokens: AccessTokens, clients: ClientDirectory, throttle: Th
             if grant != "client_credentials":
                 error = "unsupported_grant_type" if grant else "invalid_request"
                 raise _Refused(error, "grant_type must be client_credentials.")
-            client = _prove(credentials, clients, throttle)
+            client = _prove(credentials, clients, throttle, senders)
             scopes = _scopes(client)
         except _Refused as refused:
             body = {"error": refused.error, "error_description": refused.description, "message": refused.description}
@@ -91,15 +93,18 @@ def _credentials() -> _Credentials:
     return _Credentials(form_id, form_secret, by_basic=False)
 
 
-def _prove(credentials: _Credentials, clients: ClientDirectory, throttle: Throttle) -> Client:
-    client = clients.prove(credentials.client_id, credentials.secret)
+def _prove(credentials: _Credentials, clients: ClientDirectory, throttle: Throttle, senders: Senders) -> Client:
+    """Over the limit of a client at a place only a secret that was right before is looked at."""
+    place = senders.find_place(request)
+    counter = counter_name("token", "", credentials.client_id, place or "")
+    seconds = throttle.seconds_left(counter)
+    client = clients.prove(credentials.client_id, credentials.secret, known_only=seconds is not None)
     if client is not None:
         return client
-    # Counted under the ids that exist, and all others together: whoever invents ids fills no table.
-    known = clients.exists(credentials.client_id)
-    seconds = throttle.count_failure(f"token {credentials.client_id}" if known else "token")
-    logger().warning("token_refused", known=known)
+    seconds = seconds or throttle.count_failure(counter)
+    logger().warning("token_refused", known=clients.exists(credentials.client_id), sender=place)
     if seconds is not None:
+        hold_answer(request.environ, HOLD_SECONDS)
         raise _Refused("invalid_client", "Too many wrong secrets; please wait.", 429, {"Retry-After": str(seconds)})
     challenge = {"WWW-Authenticate": f'Basic realm="{REALM}"'} if credentials.by_basic else {}
     raise _Refused("invalid_client", "There is no such client, or its secret is another.", 401, challenge)

@@ -6,7 +6,7 @@ Zuora publishes the addresses that its callouts leave from, others for Workflow,
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from flask import Request
 
@@ -30,6 +30,16 @@ class Senders:
         if address is not None and _is_in(address, self._allowed):
             return None
         return "unknown" if address is None else str(address)
+
+    def find_place(self, request: Request) -> str | None:
+        """What failures are counted by: the sender's address, of IPv6 the network of one customer.
+
+        None where senders cannot be told apart, because they come through a proxy that TRUSTED_PROXIES does not name.
+        """
+        if self._proxies == 0 and "X-Forwarded-For" in request.headers:
+            return None
+        address = self.find_address(request)
+        return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
 
     def find_address(self, request: Request) -> _Address | None:
         """Who sent the request, as far as trusted proxies say; None where it did not come through all of them."""

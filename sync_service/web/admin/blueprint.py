@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound
 
 from sync_service import __version__
+from sync_service.access.hashing import HashingBusy
 from sync_service.access.sealing import Seal
 from sync_service.access.sign_on.attempts import Provider
 from sync_service.log import logger
@@ -76,7 +77,7 @@ def _add_people(blueprint: Blueprint, settings: Settings, database: Database, pr
     passwords, name = settings.password_login, settings.oidc_name if provider else ""
     secure = settings.public_url.startswith("https://")
     door = Door(database, settings.secret_key, secure=secure, passwords=passwords)
-    check = PasswordCheck(database)
+    check = PasswordCheck(settings, database)
     door.attach(blueprint)
     LoginPage(door, check, passwords=passwords, provider=name).attach(blueprint)
     if provider is not None:
@@ -130,6 +131,7 @@ def _add_errors(blueprint: Blueprint) -> None:
         return _say(error.code or 500, error.name, error.description or "")
 
     blueprint.register_error_handler(Exception, _say_crash)
+    blueprint.register_error_handler(HashingBusy, _say_busy)
 
     @blueprint.errorhandler(SQLAlchemyError)
     @blueprint.errorhandler(TimeoutError)
@@ -138,6 +140,12 @@ def _add_errors(blueprint: Blueprint) -> None:
         answer = _say(503, "Not just now", _AWAY)
         answer.headers["Retry-After"] = "5"
         return answer
+
+
+def _say_busy(error: HashingBusy) -> Response:
+    answer = _say(503, "Not just now", str(error))
+    answer.headers["Retry-After"] = "1"
+    return answer
 
 
 def _say_crash(error: Exception) -> Response:

@@ -3,53 +3,62 @@
 from __future__ import annotations
 
 import secrets
-import zlib
+from collections.abc import Iterable
 
 from flask import Blueprint, make_response, render_template, request
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.passwords import is_plausible, normalise_email, prove_user
-from sync_service.access.throttle import Throttle
+from sync_service.access.throttle import Throttle, counter_name
 from sync_service.log import logger
+from sync_service.settings import Settings
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminUserRow
 from sync_service.web.admin.door import GUEST_COOKIE, Door, safe_next
+from sync_service.web.senders import Senders
 
-#: Wrong passwords for one address within WINDOW_MS; then every log-in of it waits, the right one too.
+#: Wrong passwords for a person from a place within WINDOW_MS; then their log-ins from there wait, right ones too.
 LIMIT, WINDOW_MS = 10, 300_000
-_COUNTERS = 4096
+#: Wrong passwords from one place for whomever; whole offices share one.
+PLACE_LIMIT = 30
 _WRONG = "The email address or the password is wrong."
 
 
 class PasswordCheck:
     """Tells whether a password is right, a few times in a while over all hosts."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database) -> None:
         self._database = database
-        self._throttle = Throttle(database, limit=LIMIT, window_ms=WINDOW_MS)
+        self._key = settings.secret_key
+        self._senders = Senders((), settings.trusted_proxies)
+        self._of_person = Throttle(database, limit=LIMIT, window_ms=WINDOW_MS)
+        self._of_place = Throttle(database, limit=PLACE_LIMIT, window_ms=WINDOW_MS)
 
     def prove(self, email: str, password: str) -> tuple[AdminUserRow | None, int | None]:
         """The user, or None and for how many seconds nothing more is looked at, where it is too much."""
-        name = _counter(email)
-        seconds = self._throttle.seconds_left(name)
+        place = self._senders.find_place(request)
+        counters = [(self._of_person, counter_name("login", self._key, normalise_email(email), place or ""))]
+        if place is not None:  # else one stranger would keep everybody out
+            counters.append((self._of_place, counter_name("login place", self._key, place)))
+        seconds = _longest(throttle.seconds_left(name) for throttle, name in counters)
         user = prove_user(self._database, email, password) if seconds is None else None
         if user is not None:
             return user, None
         if seconds is None:
-            self._record_refusal(normalise_email(email))
-        seconds = seconds or self._throttle.count_failure(name)
-        logger().warning("login_refused", throttled=seconds is not None)
+            self._record_refusal(normalise_email(email), place)
+        seconds = seconds or _longest(throttle.count_failure(name) for throttle, name in counters)
+        logger().warning("login_refused", throttled=seconds is not None, sender=place)
         return None, seconds
 
-    def _record_refusal(self, email: str) -> None:
+    def _record_refusal(self, email: str, place: str | None) -> None:
         """Note it of people that we know; what strangers type may be anything, a password too."""
         if not is_plausible(email):
             return
         with self._database.transaction(lock_timeout_ms=2000) as session:
             if session.get(AdminUserRow, email) is not None:
-                record_action(session, email, "log in refused", "wrong password")
+                record_action(session, email, "log in refused", f"wrong password, from {place or 'behind a proxy'}")
 
 
 class LoginPage:
@@ -103,6 +112,5 @@ def say_wait(seconds: int) -> str:
     return f"Too many wrong passwords. Please try again in {max(1, round(seconds / 60))} minutes."
 
 
-def _counter(email: str) -> str:
-    """Where wrong passwords of `email` are counted: one of few names, the same whether such a user exists or not."""
-    return f"login {zlib.crc32(normalise_email(email).encode('utf-8', 'replace')) % _COUNTERS}"
+def _longest(seconds: Iterable[int | None]) -> int | None:
+    return max((each for each in seconds if each is not None), default=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-import zlib
+import threading
 from typing import Any
 
 from flask import Blueprint, make_response, redirect, render_template, request
@@ -22,7 +22,7 @@ from sync_service.access.sign_on.attempts import (
     begin_attempt,
     read_attempt,
 )
-from sync_service.access.throttle import Throttle
+from sync_service.access.throttle import Throttle, counter_name
 from sync_service.errors import SyncServiceError
 from sync_service.log import logger
 from sync_service.settings import Settings
@@ -34,7 +34,8 @@ from sync_service.web.senders import Senders
 COOKIE = "sync_sign_on"
 #: Sign-ons from one address that may fail at the provider within WINDOW_MS; whole offices share one.
 LIMIT, WINDOW_MS = 30, 300_000
-_COUNTERS = 4096
+#: Sign-ons of one process that may ask the provider at the same time, and how long one waits for its turn, in seconds.
+_SEATS, _SEAT_SECONDS = 2, 1.0
 #: A longer address, in bytes, would not fit into a cookie; the overview will do.
 _LONGEST_WANTED = 1000
 _STRAY = (
@@ -54,7 +55,9 @@ class SignOn:
         self._house = read_house(settings)
         self._seal = Seal(settings.secret_key, "admin sign-on", longest=4000)
         self._senders = Senders((), settings.trusted_proxies)
+        self._key = settings.secret_key
         self._throttle = Throttle(database, limit=LIMIT, window_ms=WINDOW_MS)
+        self._seats = threading.BoundedSemaphore(_SEATS)
 
     def attach(self, blueprint: Blueprint) -> None:
         """Add both addresses."""
@@ -78,19 +81,25 @@ class SignOn:
         if attempt is None or not hmac.compare_digest(attempt.state.encode(), given.encode("utf-8", "replace")):
             logger().warning("sign_on_refused", reason="stray")
             return _show(403, _STRAY)
-        counter = self._counter()
-        seconds = self._throttle.seconds_left(counter)
+        place = self._senders.find_place(request)
+        counter = counter_name("sign-on", self._key, place) if place is not None else None
+        seconds = self._throttle.seconds_left(counter) if counter is not None else None
         if seconds is not None:
             answer = _show(429, "Too many sign-ons failed from where you are. Please try again in a few minutes.")
             answer.headers["Retry-After"] = str(seconds)
             return answer
+        if not self._seats.acquire(timeout=_SEAT_SECONDS):
+            return _show(503, "Many people are signing in just now. Please sign in again.")
         try:
             answer = self._let_in(attempt, now)
         except (ProviderAway, SetUpWrong) as error:
             answer = self._say(error)
         except SyncServiceError as error:
-            self._throttle.count_failure(counter)
+            if counter is not None:
+                self._throttle.count_failure(counter)
             answer = self._say(error)
+        finally:
+            self._seats.release()
         answer.delete_cookie(COOKIE, path="/admin")  # a sign-on is tried once
         return answer
 
@@ -116,13 +125,9 @@ class SignOn:
             record_action(session, who, "sign-on refused", str(error))
 
     def _say(self, error: SyncServiceError) -> AnyResponse:
-        logger().warning("sign_on_refused", reason=error.code, detail=getattr(error, "detail", None))
+        place = self._senders.find_place(request)
+        logger().warning("sign_on_refused", reason=error.code, detail=getattr(error, "detail", None), sender=place)
         return _show(503 if isinstance(error, ProviderAway | SetUpWrong) else 403, str(error))
-
-    def _counter(self) -> str:
-        """Where failures are counted: one of few names for each place that people come from."""
-        place = str(self._senders.find_address(request) or request.remote_addr)
-        return f"sign-on {zlib.crc32(place.encode()) % _COUNTERS}"
 
     def _now(self) -> int:
         with self._database.reading() as session:

@@ -197,9 +197,12 @@ def test_failing_again_and_again_is_stopped_over_all_processes(database: Databas
     asked = provider.asked.count("/token")
     stopped = other_process.sign_in()
 
+    elsewhere = travel(database, provider)
+    elsewhere.visitor.client.environ_base["REMOTE_ADDR"] = "203.0.113.9"
+    assert elsewhere.sign_in().status_code == 403  # looked at, and as wrong as the others
     assert stopped.status_code == 429
     assert 1 <= int(stopped.headers["Retry-After"]) <= 300
-    assert provider.asked.count("/token") == asked
+    assert provider.asked.count("/token") == asked + 1
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from sqlalchemy import update
 from sqlmodel import select
 
+from sync_service.access import hashing
 from sync_service.access.passwords import UserInvalid
 from sync_service.access.sessions import IDLE_MS, LIFETIME_MS
 from sync_service.access.users import Role, disable_user, put_user
@@ -24,7 +25,7 @@ from sync_service.store.tables import (
     OauthClientRow,
     SyncRequestRow,
 )
-from sync_service.web.admin.login import LIMIT
+from sync_service.web.admin.login import LIMIT, PLACE_LIMIT
 from tests.integration.web.admin import PASSWORD, Visitor, form_token, put_subscription, visit
 
 PAGES = ("", "/subscriptions", "/runs", "/callouts", "/failed", "/held", "/jobs", "/clients", "/activity", "/settings")
@@ -92,6 +93,51 @@ def test_guessing_is_stopped_over_all_processes_even_when_the_guess_is_right(dat
     assert stopped.status_code == 429
     assert 1 <= int(stopped.headers["Retry-After"]) <= 300
     assert other_process.log_in("eve@example.com").status_code == 303
+
+
+def from_place(database: Database, address: str, **changed: Any) -> Visitor:
+    """A browser somewhere in the world."""
+    visitor = visit(database, **changed)
+    visitor.client.environ_base["REMOTE_ADDR"] = address
+    return visitor
+
+
+def test_a_stranger_who_guesses_locks_nobody_out_elsewhere(sqlite_database: Database) -> None:
+    put_user(sqlite_database, "ada@example.com", Role.VIEWER, PASSWORD, actor="test")
+    stranger = from_place(sqlite_database, "203.0.113.66")
+    for n in range(PLACE_LIMIT + 1):
+        stranger.log_in("ada@example.com" if n < 10 else f"nobody{n}@nowhere.test", "a guess that is wrong")
+
+    assert stranger.log_in("eve@example.com").status_code == 429  # invented addresses do not help
+    assert from_place(sqlite_database, "203.0.113.67").log_in("ada@example.com").status_code == 303
+    told = {row.target for row in stranger.web.rows(AdminActionRow) if row.action == "log in refused"}
+    assert told == {"wrong password, from 203.0.113.66"}
+
+
+def test_a_network_of_ipv6_is_one_place(sqlite_database: Database) -> None:
+    for n in range(PLACE_LIMIT + 1):
+        last = from_place(sqlite_database, f"2001:db8::{n:x}").log_in(f"nobody{n}@nowhere.test", "wrong")
+
+    assert last.status_code == 429
+
+
+def test_behind_a_proxy_that_is_not_named_nobody_is_locked_out_for_others(sqlite_database: Database) -> None:
+    put_user(sqlite_database, "ada@example.com", Role.VIEWER, PASSWORD, actor="test")
+    stranger = visit(sqlite_database)
+    stranger.client.environ_base["HTTP_X_FORWARDED_FOR"] = "203.0.113.66"
+    for n in range(PLACE_LIMIT + 1):
+        stranger.log_in(f"nobody{n}@nowhere.test", "a guess that is wrong")
+
+    assert stranger.log_in("ada@example.com").status_code == 303
+
+
+def test_who_finds_no_turn_to_have_a_password_checked_is_told_at_once(sqlite_database: Database) -> None:
+    put_user(sqlite_database, "ada@example.com", Role.VIEWER, PASSWORD, actor="test")
+    with hashing._turns:
+        busy = visit(sqlite_database).log_in("ada@example.com")
+
+    assert (busy.status_code, busy.headers["Retry-After"]) == (503, "1")
+    assert visit(sqlite_database).log_in("ada@example.com").status_code == 303
 
 
 @pytest.mark.parametrize(("began", "seen"), [(LIFETIME_MS, 0), (0, IDLE_MS)])

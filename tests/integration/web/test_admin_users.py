@@ -67,7 +67,7 @@ def test_a_new_person_comes_in_with_a_temporary_password_and_has_to_choose_anoth
     assert actions(olga) == [
         ("operator@example.com", "user added", "vera@example.com as viewer"),
         ("vera@example.com", "password changed", None),
-        ("vera@example.com", "log in refused", "wrong password"),
+        ("vera@example.com", "log in refused", "wrong password, from 127.0.0.1"),
     ]
 
 

@@ -15,6 +15,7 @@ from sync_service.queue.requests import Claim, claim, finish
 from sync_service.settings import load_settings
 from sync_service.store.engine import Database, connect
 from sync_service.store.tables import CalloutRow, SubscriptionRow, SyncCauseRow, SyncRequestRow
+from sync_service.web.callouts import MAX_REJECTED, MAX_REJECTED_KEY, MAX_REJECTED_OF_PLACE
 from tests.integration.web.conftest import SYNC, ZUORA, Web, basic, build
 
 
@@ -216,13 +217,26 @@ def test_a_text_to_sign_that_could_not_be_checked_is_refused(text: str) -> None:
 
 
 def test_guessing_is_throttled_and_never_locks_zuora_out(web: Web) -> None:
-    answers = [web.client.post(SYNC + "A-1", headers=basic("zuora", f"guess {n}")) for n in range(35)]
+    answers = [web.client.post(SYNC + "A-1", headers=basic("zuora", f"guess {n}")) for n in range(15)]
 
     assert {answer.status_code for answer in answers} == {403}
-    assert "Retry-After" not in answers[29].headers
-    assert int(answers[30].headers["Retry-After"]) <= 60
-    assert len(web.rows(CalloutRow)) == 30
+    assert "Retry-After" not in answers[MAX_REJECTED_OF_PLACE - 1].headers
+    assert 1 <= int(answers[MAX_REJECTED_OF_PLACE].headers["Retry-After"]) <= 3600
+    assert len(web.rows(CalloutRow)) == MAX_REJECTED_OF_PLACE
     assert web.callout().status_code == 200
+
+
+def test_strangers_cannot_fill_the_store(sqlite_web: Web) -> None:
+    """From many places, with the longest that they can say."""
+    said = {"Zuora-Notification-Id": "n" * 255, "Zuora-Request-Id": "r" * 255, **basic("x", "y")}
+    for n in range(200):
+        place = {"REMOTE_ADDR": f"203.0.113.{n}"}
+        sqlite_web.client.post(SYNC + "\U0001f4a3" * 200, headers=said, data=b"{}", environ_base=place)
+
+    kept = sqlite_web.rows(CalloutRow)
+    assert len(kept) == MAX_REJECTED
+    assert {len(row.key) for row in kept} == {MAX_REJECTED_KEY}
+    assert {(row.notification_id, row.request_id, row.body_sha256) for row in kept} == {(None, None, None)}
 
 
 def test_the_throttle_counts_over_all_hosts(sqlite_database: Database) -> None:
@@ -230,8 +244,8 @@ def test_the_throttle_counts_over_all_hosts(sqlite_database: Database) -> None:
 
     answers = [hosts[n % 2].client.post(SYNC + "A-1", headers=basic("x", "y")) for n in range(40)]
 
-    assert len(hosts[0].rows(CalloutRow)) == 30
-    assert all("Retry-After" in answer.headers for answer in answers[30:])
+    assert len(hosts[0].rows(CalloutRow)) == MAX_REJECTED_OF_PLACE
+    assert all("Retry-After" in answer.headers for answer in answers[MAX_REJECTED_OF_PLACE:])
 
 
 # --- which key -----------------------------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ from sqlmodel import select
 from sync_service.access.clients import SYNC_SCOPE, add_client
 from sync_service.store.engine import Database, connect
 from sync_service.store.tables import CalloutRow, SyncRequestRow
-from tests.acceptance.processes import PATIENCE
+from sync_service.web.callouts import MAX_REJECTED_OF_PLACE
+from tests.acceptance.processes import PATIENCE, wait_until
 from tests.databases import new_sqlite
 from tests.integration.web.conftest import SYNC, ZUORA
 
@@ -82,14 +83,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     database = connect(url)
     process, port, log = start(folder, {**SETTINGS, "DATABASE_URL": url})
     running = Server(process, port, database, log)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+
+    def answers() -> bool:
         try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            break
-        except ConnectionRefusedError:
-            time.sleep(0.05)
+            return b" 200 " in running.raw(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        except OSError:
+            return False
+
     try:
+        wait_until(answers, "the web answers")
         yield running
     finally:
         process.terminate()
@@ -231,6 +233,29 @@ def test_callouts_are_answered_with_two_thousand_idle_connections(server: Server
         for stranger in strangers:
             stranger.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_who_guesses_waits_for_each_answer_and_no_callout_does(server: Server) -> None:
+    wrong = f"POST {SYNC}GUESS HTTP/1.1\r\nHost: x\r\nAuthorization: Basic eDp5\r\nContent-Length: 0\r\n\r\n".encode()
+    for _ in range(MAX_REJECTED_OF_PLACE):
+        server.raw(wrong)
+    guessers = [socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) for _ in range(24)]
+    try:
+        for guesser in guessers:
+            guesser.sendall(wrong)
+        statuses = [callout(server, f"GUESSED-{number}") for number in range(3)]
+        guesser = guessers[0]
+
+        assert statuses == [200] * 3
+        assert guesser.recv(65536).startswith(b"HTTP/1.1 403 ")
+        guesser.sendall(wrong)
+        assert callout(server, "GUESSED-3") == 200
+        assert is_open(guesser)
+        with pytest.raises(BlockingIOError):
+            guesser.recv(1)
+    finally:
+        for guesser in guessers:
+            guesser.close()
 
 
 def test_a_request_that_never_ends_is_given_up(server: Server) -> None:

@@ -128,7 +128,7 @@ def test_a_secret_in_two_ways_is_refused(sqlite_web: Web) -> None:
     assert (answer.status_code, answer.json["error"]) == (400, "invalid_request")
 
 
-def test_guessing_secrets_is_throttled_and_does_not_lock_the_client_out(web: Web) -> None:
+def test_guessing_secrets_is_throttled_and_does_not_lock_out_the_client_elsewhere(web: Web) -> None:
     client_id, secret = add_client(web.database, "salesforce", [SYNC_SCOPE])
     form = {**GRANT, "client_id": client_id}
 
@@ -141,7 +141,12 @@ def test_guessing_secrets_is_throttled_and_does_not_lock_the_client_out(web: Web
     statuses += [guess(n) for n in range(1, 32)]
 
     assert statuses == [401] * 30 + [429] * 2
-    assert web.client.post("/oauth2/token", data={**form, "client_secret": secret}).status_code == 200
+    assert guess(0) == 429
+    right = {**form, "client_secret": secret}
+    elsewhere = {"REMOTE_ADDR": "203.0.113.9"}
+    assert web.client.post("/oauth2/token", data=right).status_code == 429  # a new secret is not looked at from there
+    assert web.client.post("/oauth2/token", data=right, environ_base=elsewhere).status_code == 200
+    assert web.client.post("/oauth2/token", data=right).status_code == 200  # as it is known now
 
 
 def test_without_a_key_no_token_is_made_and_the_answer_says_what_to_do(sqlite_database: Database) -> None:
