@@ -68,7 +68,7 @@ def create_app(
     bearer = BearerGate(tokens, clients)
     room = WaitingRoom(database, threads=threads)
     desk = SyncDesk(settings, database, SyncGate(settings, bearer), room)
-    share = Share(settings.zuora_max_concurrency, settings.zuora_daily_calls)
+    share = Share.of(settings)
 
     set_up_answers(app, secure=settings.public_url.startswith("https://"))
     app.register_blueprint(sync_blueprint(desk, bearer))

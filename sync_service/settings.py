@@ -141,6 +141,11 @@ class Settings:
         return datetime.fromtimestamp(at / 1000, UTC).astimezone(self.tenant_time_zone).date()
 
     @property
+    def reaches_zuora(self) -> bool:
+        """Whether the tenant's address and credentials are set."""
+        return bool(self.zuora_base_url and self.zuora_client_id and self.zuora_client_secret)
+
+    @property
     def sqlite_path(self) -> Path | None:
         """The file of the embedded database, or None where PostgreSQL is used."""
         prefix = "sqlite:///"

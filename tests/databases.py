@@ -31,6 +31,7 @@ FROM alembic_version
 
 def new_sqlite(path: Path) -> str:
     """Put a migrated embedded database without rows at `path`; its address."""
+    path.touch(mode=0o600)
     path.write_bytes(_migrated_file())
     return f"sqlite:///{path}"
 

@@ -32,7 +32,7 @@ def refresh(as_json: bool) -> None:
     """Read all product rate plans from Zuora. Repeatable; the scheduler does it daily."""
     settings = read_settings()
     context = open_context(settings)
-    share = Share(settings.zuora_max_concurrency, settings.zuora_daily_calls)
+    share = Share.of(settings)
     count = refresh_catalog(context.database, context.zuora, share, wait_seconds=_WAIT_SECONDS)
     say(f"Zuora has {count} product rate plans.", {"rate_plans": count}, as_json=as_json)
 

@@ -15,6 +15,8 @@ from sync_service.operations.scrub import find_scope
 from sync_service.operations.scrub import scrub as scrub_customer
 from sync_service.queue.backlog import list_failed
 from sync_service.queue.decisions import drop_held, release_held, retry_all, retry_one
+from sync_service.queue.findings import Verdict
+from sync_service.queue.heartbeats import Role
 from sync_service.queue.held import list_held
 from sync_service.queue.history import read_runs
 from sync_service.queue.outbox import OutboxState
@@ -244,8 +246,9 @@ def _show_status(found: Status) -> None:
             ("running", str(backlog.running)),
             ("failed", f"{backlog.failed}{' (`failed list`)' if backlog.failed else ''}"),
             ("held", f"{found.held}{' (`held list`)' if found.held else ''}"),
-            ("Zuora", f"{zuora.words[0].upper()}{zuora.words[1:]}"),
-            ("calls", f"{zuora.calls_today} today{budget}; {zuora.live} of {zuora.permitted} places in use"),
+            *((finding.name, finding.says) for finding in found.findings if finding.name in set(Role)),
+            ("Zuora", zuora.words),
+            ("calls", f"{zuora.calls_today} today{budget}; {zuora.live} of {zuora.permitted} call slots in use"),
             (
                 "callouts",
                 f"{came.accepted} accepted, {came.ignored} ignored, {came.rejected} rejected in the last hour; {last}",
@@ -253,6 +256,10 @@ def _show_status(found: Status) -> None:
             ("webhooks", _webhooks_in_words(found.webhooks)),
         ],
     )
+    unwell = [each for each in found.findings if each.verdict in (Verdict.FAILED, Verdict.WARNING)]
+    if unwell:
+        click.echo()
+        print_table(("needs a look", "what", "remedy"), [(each.name, each.says, each.remedy) for each in unwell])
     if found.jobs:
         click.echo()
         print_table(("job", "last run", "next run", "says"), [_job_row(job, found.now) for job in found.jobs])

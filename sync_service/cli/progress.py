@@ -53,8 +53,9 @@ def describe(standing: Standing, pace: Pace) -> str:
     """Counts, rate and the time that is left, in one line."""
     total = "?" if standing.total is None else str(standing.total)
     parts = [f"{standing.settled} of {total} settled", f"{pace.per_second:.1f}/s"]
-    if standing.total is not None:
-        parts.append(f"{duration_in_words(pace.seconds_for(standing.total - standing.settled))} left")
+    rest = None if standing.total is None else standing.total - standing.settled
+    if rest is not None and (rest == 0 or rest > standing.backing_off):
+        parts.append(f"{duration_in_words(pace.seconds_for(rest))} left")
     if standing.failed:
         parts.append(f"{standing.failed} failed")
     if standing.backing_off:

@@ -115,7 +115,7 @@ def _looking(settings: Settings) -> Iterator[tuple[Reading, Found]]:
     if zuora is None:
         raise NotConfigured
     database = open_database(settings)
-    share = Share(settings.zuora_max_concurrency, settings.zuora_daily_calls)
+    share = Share.of(settings)
     lease_ms = round(_SECONDS * 1000)
     with hold_story_lease(database, "callouts", share, wait_seconds=10, probe=True, lease_ms=lease_ms) as lease:
         reading = zuora.reading(_SECONDS)

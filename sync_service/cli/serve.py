@@ -78,7 +78,7 @@ def worker(threads: int | None) -> None:
 def scheduler() -> None:
     """Run the periodic jobs and deliver webhooks."""
     settings = keep_secret_key(read_settings())
-    if settings.zuora_base_url and settings.zuora_client_id and settings.zuora_client_secret:
+    if settings.reaches_zuora:
         context = open_context(settings)
         jobs = PERIODIC + zuora_jobs(context, callout_reader(settings), check_story)
         loop = Scheduler(context.database, settings, jobs, errand=partial(serve_wishes, context))

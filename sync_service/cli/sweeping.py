@@ -15,6 +15,7 @@ from sync_service.jobs.scheduler import DAY_MS, MINUTE_MS
 from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
 from sync_service.jobs.sweep.story import PartWay
+from sync_service.queue.history import FoundAs
 from sync_service.queue.jobs import JobLease, done, ensure_job, put_back, run_soon, take
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
@@ -128,14 +129,9 @@ def show_report(name: str, report: Mapping[str, Any]) -> str:
         f"  {report.get('pages', 0)} pages, {report.get('calls', 0)} calls, {report.get('seconds', 0)} s",
         f"  asked for {report.get('marked', 0)}, waiting already {report.get('waiting', 0)}",
     ]
-    words = {
-        "drift": "nobody told us of it",
-        "echo": "made by our own orders",
-        "touched": "only the update time moved",
-        "first_read": "never read before",
-        "import": "to be imported",
-    }
-    lines += [f"    {report[key]}  {words[key]}" for key in words if report.get(key)]
+    lines += [
+        f"    {report[found]}  {found.replace('_', ' ')}: {found.about}" for found in FoundAs if report.get(found)
+    ]
     lines += [f"    {count}  {reason}" for reason, count in report.get("reasons", {}).items()]
     lines += [f"  left out {count}: {reason}" for reason, count in report.get("left_out", {}).items()]
     named = {

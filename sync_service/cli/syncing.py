@@ -14,12 +14,12 @@ from sync_service.cli.show import run_as_json, show_plan, show_run, show_why, wh
 from sync_service.cli.wiring import KEY, open_context, open_database, read_settings
 from sync_service.errors import RateLimited, TokenRefused, ZuoraUnavailable
 from sync_service.queue.backlog import read_request
+from sync_service.queue.health import tell_obstacle
 from sync_service.queue.history import Why, first_attempt_covering, plan_as_json
 from sync_service.queue.history import why as why_known
-from sync_service.queue.limit import hold_story_lease, remember_tenant
+from sync_service.queue.limit import Share, hold_story_lease, remember_tenant
 from sync_service.queue.orders import list_work
 from sync_service.queue.requests import Cause, Kind, Priority, claim_one, enqueue
-from sync_service.queue.status import tell_obstacle
 from sync_service.store.engine import Session
 from sync_service.store.reads import find_subscription, read_link, resolve_key
 from sync_service.store.tables import SyncRunRow
@@ -72,7 +72,7 @@ def why(key: str, as_json: bool) -> None:
         subscription = number and find_subscription(session, number)
         link = number and read_link(session, number)
         waits = known.waiting and not known.running and known.next_try_at is not None
-        obstacle = tell_obstacle(session, settings) if waits else None
+        obstacle = tell_obstacle(session, Share.of(settings)) if waits else None
         orders = list_work(session, limit=MAX_ORDERS, subscription=number) if number else []
     if not (number or known.causes or known.runs):
         fail(f"Nothing is known of {key}: no sync was ever asked for, and the store has no such subscription.")

@@ -65,7 +65,7 @@ def open_database(settings: Settings, *, threads: int = 4, checked: bool = True,
 
 def open_client(settings: Settings, *, threads: int = 4, store: Database | None = None) -> ZuoraClient | None:
     """The Zuora client; None where the tenant is not set. With a `store` it talks to that store's tenant only."""
-    if not (settings.zuora_base_url and settings.zuora_client_id and settings.zuora_client_secret):
+    if not settings.reaches_zuora:
         return None
     zuora = ZuoraClient(
         settings.zuora_base_url,

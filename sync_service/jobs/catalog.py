@@ -13,5 +13,5 @@ from sync_service.sync.story import SyncContext
 
 def refresh_story(context: SyncContext, _: JobLease) -> Mapping[str, Any]:
     """The story of the periodic job. A tenant without Object Query's catalog fails it, and the job's row says why."""
-    share = Share(context.settings.zuora_max_concurrency, context.settings.zuora_daily_calls)
+    share = Share.of(context.settings)
     return {"rate_plans": refresh_catalog(context.database, context.zuora, share)}

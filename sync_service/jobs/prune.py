@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sync_service.queue.backlog import forget_unknown
+from sync_service.queue.heartbeats import forget_heartbeats
 from sync_service.queue.jobs import JobLease, save
 from sync_service.queue.previews import forget_answers
 from sync_service.queue.submission import KEY_LIFE_MS
@@ -86,4 +87,6 @@ def prune(database: Database, _: Settings, lease: JobLease) -> Mapping[str, Any]
             if deleted < BATCH or not save(database, lease, cursor={}, progress=gone):
                 break
     gone["previews"] = forget_answers(database)
+    with database.transaction() as session:
+        forget_heartbeats(session)
     return gone | {"unknown_keys": forget_unknown(database, older_than_ms=KEEP_UNKNOWN_MS)}

@@ -18,6 +18,7 @@ from sync_service.queue.jobs import JobLease
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import CalloutRow
+from sync_service.subscription.hints import Reason
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.subscription.trigger import Trigger
 from sync_service.sync.story import SyncContext
@@ -40,7 +41,7 @@ class CalloutText:
     #: The subscription that they name; empty where they name none.
     key: str
     #: Why it is the echo of an order of our own; None for a foreign one.
-    echo: str | None
+    echo: Reason | None
 
 
 #: Reads merge fields, a JSON object of texts, as the callout's receiver would have.
@@ -99,8 +100,8 @@ def _ask_for(
                 kind, key = (kind, number) if number else (Kind.ALIAS, key)
             if kind is not None and echo is None:
                 wanted.setdefault(kind, set()).add(key)
-            elif kind is not None:
-                echoes.append(_echo_row(callout, key, f"{echo}; from Zuora's history", session.now()))
+            elif echo is not None:
+                echoes.append(_echo_row(callout, key, echo, session.now()))
     with database.transaction() as session:
         session.add_all(echoes)
     for kind, keys in wanted.items():
@@ -113,7 +114,7 @@ def _ask_for(
 
 def _named(
     callout: FailedCallout, read_callout: ReadCallout, report: Report, public_url: str
-) -> tuple[Kind | None, str, str | None]:
+) -> tuple[Kind | None, str, Reason | None]:
     """What a callout to us names, and why it is an echo; no kind where it names nothing, which is counted."""
     path = _our_path(callout.url, public_url)
     if path is None:
@@ -130,10 +131,17 @@ def _named(
     return Kind.ACCOUNT if kind == "account" else Kind.SUBSCRIPTION, key, text.echo
 
 
-def _echo_row(callout: FailedCallout, key: str, reason: str, now: int) -> CalloutRow:
+def _echo_row(callout: FailedCallout, key: str, echo: Reason, now: int) -> CalloutRow:
     """An echo as it would have been kept at the door, so that sweeps know whose order it was; once for all attempts."""
     content = sha256(callout.url.encode() + callout.context).hexdigest()
-    return CalloutRow(received_at=now, key=key, verdict="ignored", reason=reason, notification_id=content)
+    return CalloutRow(
+        received_at=now,
+        key=key,
+        verdict="ignored",
+        reason=f"{echo}; from Zuora's history",
+        reason_code=echo.code.value,
+        notification_id=content,
+    )
 
 
 def _our_path(url: str, public_url: str) -> str | None:

@@ -25,6 +25,7 @@ from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
 from sync_service.jobs.sweep.story import PartWay
 from sync_service.log import logger
+from sync_service.queue.heartbeats import Heartbeat, Role
 from sync_service.queue.jobs import JobLease, done, ensure_job, put_back, take
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
@@ -101,6 +102,7 @@ class Scheduler:
         self._on_errand = False
         self._stop = threading.Event()
         self._running: dict[str, JobLease] = {}
+        self._heartbeat = Heartbeat(database, Role.SCHEDULER)
 
     def stop(self) -> None:
         """Start no more work; `run` returns when the running jobs have ended. Safe in a signal handler."""
@@ -111,7 +113,9 @@ class Scheduler:
 
         False where such a job still runs in its thread: the process need not wait for it.
         """
+        self._heartbeat.beat()
         clock = BackgroundScheduler(timezone="UTC")
+        clock.add_job(self._heartbeat.beat, "interval", seconds=TICK_SECONDS, max_instances=1, coalesce=True)
         for job in self.jobs:
             clock.add_job(self.tick, "interval", args=[job], seconds=TICK_SECONDS, max_instances=1, coalesce=True)
         if self.errand is not None:

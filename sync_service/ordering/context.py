@@ -23,4 +23,4 @@ class OrderContext:
     @property
     def share(self) -> Share:
         """How much of the tenant we may use."""
-        return Share(max_concurrency=self.settings.zuora_max_concurrency, daily_calls=self.settings.zuora_daily_calls)
+        return Share.of(self.settings)

@@ -13,8 +13,9 @@ from sqlmodel import col, select
 
 from sync_service.errors import SyncServiceError
 from sync_service.queue import jobs
+from sync_service.queue.health import has_loaded
 from sync_service.store.engine import Database, Session
-from sync_service.store.tables import BackfillWishRow, JobRow, SubscriptionRow
+from sync_service.store.tables import BackfillWishRow, JobRow
 from sync_service.subscription.keys import normalise_key, why_impossible
 
 #: What a form holds; longer lists are for the command line.
@@ -86,9 +87,8 @@ def needs_consent(session: Session) -> bool:
 
     What syncs import is marked as external and counts for nothing here. A backfill that was begun had its consent.
     """
-    made_by_limio = select(SubscriptionRow.id).where(col(SubscriptionRow.external).is_(False)).limit(1)
     begun = select(JobRow.name).where(col(JobRow.name).startswith("backfill")).limit(1)
-    return session.exec(made_by_limio).first() is None and session.exec(begun).first() is None
+    return not has_loaded(session) and session.exec(begun).first() is None
 
 
 def _check(source: From, value: str) -> str:

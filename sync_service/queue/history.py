@@ -11,8 +11,8 @@ from datetime import date
 from enum import StrEnum
 from typing import Any, Protocol
 
-from sqlalchemy import bindparam
-from sqlmodel import col, select
+from sqlalchemy import ColumnElement, and_, bindparam, text
+from sqlmodel import col, func, select
 
 from sync_service.store.engine import Session
 from sync_service.store.tables import SyncCauseRow, SyncRequestRow, SyncRunRow
@@ -61,6 +61,41 @@ class Outcome(StrEnum):
         return self in (Outcome.RELEASED, Outcome.SUPERSEDED)
 
 
+class FoundAs(StrEnum):
+    """How a sweep counts a number that it asks for; the words are keys of its report."""
+
+    #: It differs, and no callout was accepted since the last good run.
+    DRIFT = "drift"
+    #: An order of our own made it.
+    ECHO = "echo"
+    #: A callout told of it, and no run has ended well since.
+    ANNOUNCED = "announced"
+    #: Its plan waits for a person's decision, or a person dropped it.
+    HELD = "held"
+    #: Only the update time moved, as a bill run does it.
+    TOUCHED = "touched"
+    #: In Limio, and no sync has read it yet; drift if it turns out to differ.
+    FIRST_READ = "first_read"
+    #: Not in Limio, and to be imported.
+    IMPORT = "import"
+
+    @property
+    def about(self) -> str:
+        """What it means, for people."""
+        return _ABOUT[self]
+
+
+_ABOUT = {
+    FoundAs.DRIFT: "no callout received",
+    FoundAs.ECHO: "caused by an order placed in Limio",
+    FoundAs.ANNOUNCED: "a callout was received, and no sync has succeeded since",
+    FoundAs.HELD: "a person decides, or has dropped the plan",
+    FoundAs.TOUCHED: "only the timestamp changed",
+    FoundAs.FIRST_READ: "never read before; drift if it differs",
+    FoundAs.IMPORT: "not in Limio yet",
+}
+#: A changed run that a sweep alone asked for is drift by these.
+_DRIFT = (FoundAs.DRIFT, FoundAs.FIRST_READ)
 #: Made once: every sync asks.
 _COVERED_CAUSES = (
     select(SyncCauseRow)
@@ -163,6 +198,7 @@ def copy_causes(session: Session, claim: Covered, own: Covered) -> None:
                 trigger=cause.trigger,
                 actor=cause.actor,
                 callout_id=cause.callout_id,
+                found_as=cause.found_as,
                 at=cause.at,
             )
         )
@@ -187,6 +223,22 @@ def first_attempt_covering(session: Session, kind: str, key: str, seq: int) -> S
         SyncRunRow.kind == kind, SyncRunRow.key == key, SyncRunRow.seq_from < seq, SyncRunRow.seq_to >= seq
     )
     return session.exec(covering.order_by(col(SyncRunRow.id)).limit(1)).first()
+
+
+def is_drift() -> ColumnElement[bool]:
+    """Whether a run put right what no callout told of: a sweep is its strongest cause and found a difference."""
+    run, cause = SyncRunRow, SyncCauseRow
+    covered = (cause.kind == run.kind, cause.key == run.key, cause.seq > run.seq_from, cause.seq <= run.seq_to)
+    found = select(cause.id).where(*covered, col(cause.found_as).in_(_DRIFT)).correlate(run).exists()
+    # As text: the condition of the index that has them.
+    return and_(text("sync_run.trigger = 'sweep' AND sync_run.outcome = 'changed'"), found)
+
+
+def count_drift(session: Session, since: int) -> int:
+    """How many runs since `since` (ms by the database's clock) put drift right."""
+    return session.exec(
+        select(func.count()).select_from(SyncRunRow).where(is_drift(), SyncRunRow.ended_at > since)
+    ).one()
 
 
 def why(session: Session, key: str, *, kind: str = "subscription", limit: int = 20) -> Why:

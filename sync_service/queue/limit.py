@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime
 from sqlmodel import select
 
 from sync_service.errors import BusyError, LeaseLost, RateLimited, TenantError, WrongTenant
+from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import StoreTenantRow, ZuoraLeaseRow, ZuoraLimitRow
 
@@ -53,7 +54,12 @@ _ENDED = {
     "postgresql": "jsonb_array_elements(CAST(:ended AS JSONB)) AS ended(value)",
 }
 _LOCKED = select(ZuoraLimitRow).with_for_update().execution_options(populate_existing=True)
-_ALL_WELL = "SELECT 1 FROM zuora_limit WHERE trouble = 0 AND doubtful = '[]' AND permitted >= :most"
+#: So often at most a good answer is noted while nothing else changes, in ms.
+ANSWER_NOTED_MS = 30_000
+_ALL_WELL = """
+SELECT 1 FROM zuora_limit
+WHERE trouble = 0 AND doubtful = '[]' AND permitted >= :most AND answered_at > {now} - :fresh
+"""
 _REMEMBER_TENANT = "INSERT INTO store_tenant (id, tenant, since) VALUES (1, :tenant, {now}) ON CONFLICT (id) DO NOTHING"
 
 
@@ -69,6 +75,11 @@ class Share:
     max_concurrency: int
     #: Calls in one UTC day; 0 means no limit.
     daily_calls: int = 0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Share:
+        """What `settings` allow."""
+        return cls(settings.zuora_max_concurrency, settings.zuora_daily_calls)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,18 +170,23 @@ def note_tenant_error(database: Database, error: TenantError, share: Share, *, b
 
 
 def note_success(database: Database, share: Share) -> None:
-    """A run ended well: end the trouble, and after QUIET_RUNS of them permit one more. Writes nothing when all is well.
+    """A run ended well: end the trouble, and after QUIET_RUNS of them permit one more.
+
+    While all is well it only notes that Zuora answers, every ANSWER_NOTED_MS.
 
     During a pause a success is that of a run from before the pause and says nothing.
     """
     with database.reading() as session:
-        well = session.run(_ALL_WELL, {"most": share.max_concurrency}).first()
+        well = session.run(_ALL_WELL, {"most": share.max_concurrency, "fresh": ANSWER_NOTED_MS}).first()
     if well is not None:
         return
     with database.transaction() as session:
         limit = lock_limit(session, share)
         row = limit.row
-        if limit.is_paused or _is_well(limit):
+        if limit.is_paused:
+            return
+        row.answered_at = limit.now
+        if _is_well(limit):
             return
         row.trouble, row.open_until, row.trouble_text, row.trouble_code = 0, None, None, None
         row.doubtful = []

@@ -16,7 +16,7 @@ from sqlalchemy import Row
 
 from sync_service.errors import LeaseLost, RateLimited
 from sync_service.queue import statements as sql
-from sync_service.queue.history import Covered, Outcome, open_run, record_run, strongest_cause
+from sync_service.queue.history import Covered, FoundAs, Outcome, open_run, record_run, strongest_cause
 from sync_service.queue.limit import Limit, Share, lock_limit
 from sync_service.store.engine import Database, Session
 from sync_service.subscription.trigger import Trigger, read_triggers
@@ -60,6 +60,8 @@ class Cause:
     trigger: Trigger
     actor: str | None = None
     callout_id: int | None = None
+    #: How a sweep counts what it found.
+    found_as: FoundAs | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def enqueue(session: Session, kind: Kind, key: str, cause: Cause, *, priority: P
     Two statements. Any number of requests before the next claim are one run; one during a run leaves one follow-up.
     """
     values = {"kind": kind, "key": key, "priority": int(priority), "full": int(full)}
-    named = {"trigger": cause.trigger, "actor": cause.actor, "callout_id": cause.callout_id}
+    named = vars(cause)
     database = session.database
     with database.driver(session.connection()) as driver:
         _, _, seq, at = driver.execute(database.driver_sql(sql.ENQUEUE_ONE), values).fetchone()
@@ -105,7 +107,7 @@ def enqueue_many(
     for begin in range(0, len(wanted), BATCH):
         keys = json.dumps(wanted[begin : begin + BATCH])
         values = {"kind": kind, "keys": keys, "priority": int(priority), "full": int(full)}
-        named = {"trigger": cause.trigger, "actor": cause.actor, "callout_id": cause.callout_id}
+        named = vars(cause)
         with database.transaction() as session:
             session.run(request_sql, values).all()
             session.run(causes_sql, {"kind": kind, "keys": keys, **named})

@@ -6,25 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from sync_service.queue.backlog import Backlog, read_backlog
+from sync_service.queue.findings import Finding
+from sync_service.queue.health import HOUR_MS, Intake, describe_zuora, examine
 from sync_service.queue.held import count_held
 from sync_service.queue.jobs import list_jobs
 from sync_service.queue.limit import Limit, Share, read_limit, read_tenant
 from sync_service.queue.outbox import OutboxState, read_outbox
 from sync_service.settings import Settings
 from sync_service.store.engine import Session
-from sync_service.subscription.pace import duration_in_words
 
 #: Due that far ahead is due when somebody asks.
 _NEVER_MS = 10 * 365 * 86_400_000
-_HOUR_MS = 3_600_000
-# The moment as a value: with the clock in the statement both databases would read the whole table.
-_CALLOUTS = """
-SELECT (SELECT max(received_at) FROM callout) AS last,
-  count(CASE WHEN verdict = 'accepted' THEN 1 END) AS accepted,
-  count(CASE WHEN verdict = 'ignored' THEN 1 END) AS ignored,
-  count(CASE WHEN verdict = 'rejected' THEN 1 END) AS rejected
-FROM callout WHERE received_at > :since
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +74,8 @@ class Status:
     callouts: CalloutStatus
     webhooks: OutboxState
     jobs: tuple[JobStatus, ...]
+    #: What `check` says of the same moment, as far as the database tells.
+    findings: tuple[Finding, ...]
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -92,41 +86,32 @@ class Status:
             "callouts_last_hour": vars(self.callouts),
             "webhooks": vars(self.webhooks),
             "jobs": [vars(job) for job in self.jobs],
+            "findings": [finding.as_json() for finding in self.findings],
         }
 
 
 def read_status(session: Session, settings: Settings) -> Status:
     """Read it all from the database; nothing is asked of Zuora."""
-    share = Share(settings.zuora_max_concurrency, settings.zuora_daily_calls)
-    limit = read_limit(session, share)
-    callouts = session.run(_CALLOUTS, {"since": limit.now - _HOUR_MS}).one()
+    limit = read_limit(session, Share.of(settings))
+    intake = Intake(session, limit.now - HOUR_MS)
     return Status(
         now=limit.now,
         backlog=read_backlog(session),
         held=count_held(session),
-        zuora=_zuora(limit, read_tenant(session)),
+        zuora=_zuora(limit, read_tenant(session), settings),
         callouts=CalloutStatus(
-            last_at=callouts.last, accepted=callouts.accepted, ignored=callouts.ignored, rejected=callouts.rejected
+            last_at=intake.last, accepted=intake.accepted, ignored=intake.ignored, rejected=intake.rejected
         ),
         webhooks=read_outbox(session),
         jobs=_jobs(session, limit.now),
+        findings=tuple(examine(session, settings)),
     )
 
 
-def tell_obstacle(session: Session, settings: Settings) -> str | None:
-    """Why what is due is not taken up just now, in words; None where workers take it as it comes."""
-    limit = read_limit(session, Share(settings.zuora_max_concurrency, settings.zuora_daily_calls))
-    if limit.is_paused or limit.row.trouble or limit.is_kept_for_people:
-        return f"Zuora {_in_words(limit, read_tenant(session))}"
-    if limit.room == 0:
-        return f"All {limit.live} places are in use, or were by a worker that died within the last minute and a half."
-    return None
-
-
-def _zuora(limit: Limit, tenant: str | None) -> ZuoraStatus:
+def _zuora(limit: Limit, tenant: str | None, settings: Settings) -> ZuoraStatus:
     budget = limit.share.daily_calls
     return ZuoraStatus(
-        words=_in_words(limit, tenant),
+        words=describe_zuora(limit, is_configured=settings.reaches_zuora).says,
         tenant=tenant,
         paused=limit.is_paused,
         permitted=min(limit.row.permitted, limit.share.max_concurrency),
@@ -136,22 +121,6 @@ def _zuora(limit: Limit, tenant: str | None) -> ZuoraStatus:
         calls_left=max(0, budget - limit.calls_today) if budget else None,
         kept_for_people=limit.is_kept_for_people,
     )
-
-
-def _in_words(limit: Limit, tenant: str | None) -> str:
-    row = limit.row
-    if limit.is_paused:
-        wait = duration_in_words(((row.open_until or 0) - limit.now) / 1000)
-        return f"cannot be used: {row.trouble_text} Everything waits; the next try is in {wait}."
-    if row.trouble:
-        return f"had trouble: {row.trouble_text} One request at a time tries whether it is over."
-    if limit.is_kept_for_people:
-        return "answers; the rest of today's budget is kept for what people ask for."
-    if row.permitted < limit.share.max_concurrency:
-        return (
-            f"answers, and asked us to slow down: {row.permitted} of {limit.share.max_concurrency} at a time for now."
-        )
-    return "answers." if tenant else "is not known yet: no worker has run."
 
 
 def _jobs(session: Session, now: int) -> tuple[JobStatus, ...]:

@@ -35,6 +35,7 @@ from sync_service.store.tables import (
     ZuoraAccountRow,
     ZuoraLinkRow,
 )
+from sync_service.subscription.hints import ReasonCode
 from sync_service.subscription.plan import LimioState
 from sync_service.subscription.zuora import ZuoraState
 
@@ -212,7 +213,7 @@ def has_echo(session: Session, *keys: str) -> bool:
     """Whether a callout that an order of our own made named one of `keys` or another name of them."""
     aliases = select(SubscriptionAliasRow.alias).where(col(SubscriptionAliasRow.number).in_(keys))
     echo = select(CalloutRow.id).where(
-        col(CalloutRow.key).in_(keys) | col(CalloutRow.key).in_(aliases), col(CalloutRow.reason).startswith("echo")
+        col(CalloutRow.key).in_(keys) | col(CalloutRow.key).in_(aliases), CalloutRow.reason_code == ReasonCode.ECHO
     )
     return session.exec(echo.limit(1)).first() is not None
 

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -110,15 +111,35 @@ def read_subscription_key(fields: Sequence[Field]) -> str:
     return ""
 
 
-def why_echo(hints: Hints, ignored_sources: Sequence[str], integration_users: Sequence[str]) -> str | None:
+class ReasonCode(StrEnum):
+    """Why a callout leads to nothing."""
+
+    #: An order of Limio's own made it.
+    ECHO = "echo"
+    IMPOSSIBLE_KEY = "impossible key"
+    WRONG_CREDENTIALS = "wrong credentials"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A code to decide by, and what a person wants to know."""
+
+    code: ReasonCode
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
+
+
+def why_echo(hints: Hints, ignored_sources: Sequence[str], integration_users: Sequence[str]) -> Reason | None:
     """Why this is the echo of an order of Limio's own; None for a foreign one, and where nothing is known."""
     ours = {source.casefold() for source in ignored_sources}
     for source in hints.sources:
         if source.casefold() in ours:
-            return f"echo: the order's source is {source}"
+            return Reason(ReasonCode.ECHO, f"the order's source is {source}")
     users = {user.casefold() for user in integration_users}
     if any(creator.casefold() in users for creator in hints.created_by):
-        return "echo: the order was made by the integration user"
+        return Reason(ReasonCode.ECHO, "the order was made by the integration user")
     return None
 
 

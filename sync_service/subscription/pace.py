@@ -40,10 +40,8 @@ def duration_in_words(seconds: float | None) -> str:
     """A duration as people say it, to the two largest units; `?` for None."""
     if seconds is None:
         return "?"
-    whole = round(seconds)
+    whole = max(0, round(seconds))
     days, hours, minutes = whole // 86_400, whole // 3_600 % 24, whole // 60 % 60
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
+    units = ((days, "d"), (hours, "h"), (minutes, "min"), (whole % 60, "s"))
+    first = next((place for place, (count, _) in enumerate(units) if count), len(units) - 1)
+    return " ".join(f"{count} {unit}" for count, unit in units[first : first + 2] if count) or "0 s"

@@ -59,7 +59,7 @@ class SyncContext:
     @property
     def share(self) -> Share:
         """How much of the tenant we may use."""
-        return Share(max_concurrency=self.settings.zuora_max_concurrency, daily_calls=self.settings.zuora_daily_calls)
+        return Share.of(self.settings)
 
     def tenant_day(self, at: int) -> date:
         """The tenant's calendar day at `at` (ms since 1970, the database's clock)."""

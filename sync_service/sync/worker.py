@@ -20,7 +20,8 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sync_service.errors import LeaseLost, TenantError, WrongTenant
 from sync_service.log import logger
 from sync_service.queue import previews as asks
-from sync_service.queue.limit import remember_tenant
+from sync_service.queue.heartbeats import Heartbeat, Role
+from sync_service.queue.limit import note_success, remember_tenant
 from sync_service.queue.requests import Claim, Kind, claim, release
 from sync_service.sync.previews import answer_ask
 from sync_service.sync.run import run_claim
@@ -68,6 +69,7 @@ class Worker:
         self._answering: dict[Future[None], asks.Taken] = {}
         self._asks_looked_at = 0.0
         self._calls_made = 0
+        self._heartbeat = Heartbeat(context.database, Role.WORKER)
 
     def stop(self) -> None:
         """Take no more claims; `run` returns when the running ones have ended. Safe in a signal handler."""
@@ -84,6 +86,7 @@ class Worker:
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="sync")
         patience = LOOK_SECONDS
         while not self._stop.is_set():
+            self._heartbeat.beat()
             try:
                 busy = self._fill(pool)
                 patience = LOOK_SECONDS
@@ -104,11 +107,13 @@ class Worker:
         """
         patience = LOOK_SECONDS
         while not self._stop.is_set():
+            self._heartbeat.beat()
             try:
                 reading = self.context.zuora.reading(IDENTIFY_SECONDS)
                 tenant = self.context.zuora.tenant(reading)
                 with self.context.database.transaction() as session:
                     remember_tenant(session, tenant)
+                note_success(self.context.database, self.context.share)
                 return
             except WrongTenant:
                 raise

@@ -18,15 +18,18 @@ from werkzeug.routing import BaseConverter
 from sync_service.access.clients import SYNC_SCOPE
 from sync_service.access.throttle import Throttle, counter_name
 from sync_service.log import logger
+from sync_service.queue.health import tell_obstacle
+from sync_service.queue.limit import Share
 from sync_service.queue.orders import is_our_order
 from sync_service.queue.requests import Kind
-from sync_service.queue.status import tell_obstacle
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.subscription.hints import (
     HEADERS,
     Field,
     Hints,
+    Reason,
+    ReasonCode,
     read_fields,
     read_hints,
     read_subscription_key,
@@ -128,7 +131,7 @@ class SyncDesk:
         callout = _callout(key, hints, read_body(request))
         trigger = Trigger.EVENT if event else Trigger.CALLOUT if callout.notification_id else Trigger.WORKFLOW
         impossible = why_impossible(key)
-        reason = f"impossible key: {impossible}" if impossible else self._why_echo(hints)
+        reason = Reason(ReasonCode.IMPOSSIBLE_KEY, impossible) if impossible else self._why_echo(hints)
         return Wish(kind=kind, callout=callout, trigger=trigger, actor=caller.name, reason=reason)
 
     def _serve(self, kind: Kind, key: str, caller: Caller) -> Response:
@@ -153,17 +156,17 @@ class SyncDesk:
         """What keeps all syncs waiting just now, where there is such a thing."""
         try:
             with self._database.reading() as session:
-                obstacle = tell_obstacle(session, self._settings)
+                obstacle = tell_obstacle(session, Share.of(self._settings))
         except (SQLAlchemyError, TimeoutError):  # the request is durable: not to know this is no failure of it
             return {}
         return {"message": obstacle} if obstacle else {}
 
-    def _why_echo(self, hints: Hints) -> str | None:
+    def _why_echo(self, hints: Hints) -> Reason | None:
         why = why_echo(hints, self._settings.ignored_sources, self._settings.zuora_integration_users)
         if why is None and hints.order_number is not None:
             with self._database.reading() as session:
                 if is_our_order(session, hints.order_number):
-                    return f"echo: the order {hints.order_number} is ours"
+                    return Reason(ReasonCode.ECHO, f"the order {hints.order_number} is ours")
         return why
 
     def _reject(self, raw_key: str, what: str) -> Response:
@@ -173,7 +176,7 @@ class SyncDesk:
         the beginning of the key. The others are counted, and their answers held, which no right one ever is.
         """
         callout = Callout(key=normalise_key(raw_key)[:MAX_REJECTED_KEY])
-        reason = f"wrong credentials: {what}"
+        reason = Reason(ReasonCode.WRONG_CREDENTIALS, what)
         headers: dict[str, str] = {}
         place = self._senders.find_place(request)
         try:
@@ -236,7 +239,7 @@ def _say_taken(wish: Wish) -> dict[str, Any]:
     """What a callout is answered once it is durable."""
     if wish.ticket is None:
         _log(wish.callout, "ignored", wish.reason)
-        return {"success": True, "status": "ignored", "reason": wish.reason}
+        return {"success": True, "status": "ignored", "reason": str(wish.reason)}
     _log(wish.callout, "accepted", None)
     return {"success": True, "status": "accepted", "key": wish.ticket.key}
 
@@ -251,12 +254,12 @@ def _callout(key: str, hints: Hints, body: bytes = b"") -> Callout:
     )
 
 
-def _log(callout: Callout, verdict: str, reason: str | None, **more: str | None) -> None:
+def _log(callout: Callout, verdict: str, reason: Reason | None, **more: str | None) -> None:
     logger().info(
         "callout_received",
         key=callout.key,
         verdict=verdict,
-        reason=reason,
+        reason=None if reason is None else str(reason),
         notification_id=callout.notification_id,
         **more,
     )

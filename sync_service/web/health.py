@@ -41,9 +41,7 @@ _RUNS = """
 SELECT outcome || '' AS outcome, count(*) FROM sync_run WHERE ended_at > :since AND ended_at <= :until GROUP BY 1
 """
 _CALLOUTS = """
-SELECT verdict || '' AS verdict, CASE WHEN reason LIKE 'echo%' THEN 'echo'
-  WHEN reason LIKE 'impossible key%' THEN 'impossible key' WHEN reason LIKE 'wrong credentials%'
-  THEN 'wrong credentials' ELSE '' END AS why, count(*)
+SELECT verdict || '' AS verdict, coalesce(reason_code, '') AS why, count(*)
 FROM callout WHERE received_at > :since AND received_at <= :until GROUP BY 1, 2
 """
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000

@@ -15,7 +15,7 @@ from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.queue.statements import ENQUEUE_KINDS
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import NUMBER_OF_KEY
-from sync_service.subscription.hints import Hints
+from sync_service.subscription.hints import Hints, Reason
 from sync_service.subscription.keys import LONGEST_KEY
 from sync_service.subscription.trigger import Trigger
 
@@ -24,11 +24,11 @@ LOCK_TIMEOUT_MS = 2000
 
 _RESOLVE = f"SELECT {NUMBER_OF_KEY}"
 _RECORD = """
-INSERT INTO callout (received_at, key, verdict, reason, notification_id, request_id, source, order_number, created_by,
-  body_sha256)
-SELECT {now}, {key}, CAST(:verdict AS TEXT), CAST(:reason AS TEXT), CAST(:notification_id AS TEXT),
-  CAST(:request_id AS TEXT), CAST(:source AS TEXT), CAST(:order_number AS TEXT), CAST(:created_by AS TEXT),
-  CAST(:body_sha256 AS TEXT)
+INSERT INTO callout (received_at, key, verdict, reason, reason_code, notification_id, request_id, source, order_number,
+  created_by, body_sha256)
+SELECT {now}, {key}, CAST(:verdict AS TEXT), CAST(:reason AS TEXT), CAST(:reason_code AS TEXT),
+  CAST(:notification_id AS TEXT), CAST(:request_id AS TEXT), CAST(:source AS TEXT), CAST(:order_number AS TEXT),
+  CAST(:created_by AS TEXT), CAST(:body_sha256 AS TEXT)
 {from}
 RETURNING id
 """
@@ -88,7 +88,7 @@ class Wish:
     trigger: Trigger
     actor: str | None
     #: Why nothing is to be done; the callout is kept all the same.
-    reason: str | None = None
+    reason: Reason | None = None
     ticket: Ticket | None = None
 
 
@@ -129,7 +129,7 @@ class Inbox:
         for wish, ticket in tickets:
             wish.ticket = ticket
 
-    def keep_callout(self, callout: Callout, verdict: str, reason: str) -> None:
+    def keep_callout(self, callout: Callout, verdict: str, reason: Reason) -> None:
         """Keep a callout that leads to nothing, and why; committed when this returns."""
         with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
             _record(session, callout, callout.key, verdict, reason)
@@ -194,17 +194,18 @@ def _place(session: Session, kind: Kind, key: str) -> tuple[Kind, str]:
     return (Kind.ALIAS, key) if number is None else (Kind.SUBSCRIPTION, number)
 
 
-def _record(session: Session, callout: Callout, key: str, verdict: str, reason: str | None) -> int:
+def _record(session: Session, callout: Callout, key: str, verdict: str, reason: Reason | None) -> int:
     values = _values_of(callout, key, verdict, reason)
     with session.database.driver(session.connection()) as driver:
         return int(driver.execute(session.database.driver_sql(_KEEP), values).fetchone()[0])
 
 
-def _values_of(callout: Callout, key: str, verdict: str, reason: str | None) -> dict[str, object]:
+def _values_of(callout: Callout, key: str, verdict: str, reason: Reason | None) -> dict[str, object]:
     return {
         "shown": _plain(key) or "",
         "verdict": verdict,
-        "reason": reason,
+        "reason": reason and str(reason),
+        "reason_code": reason and reason.code.value,
         "notification_id": _plain(callout.notification_id),
         "request_id": _plain(callout.request_id),
         "source": ", ".join(callout.hints.sources) or None,

@@ -11,13 +11,17 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from sync_service.operations.check.callouts import judge
-from sync_service.operations.check.store import check_database, compare_clocks
+from sync_service.operations.check.store import check_database, check_settings, compare_clocks
 from sync_service.operations.check.story import JOB, check_everything, check_story, keep_findings
 from sync_service.queue import jobs
 from sync_service.queue.findings import Finding, Verdict, as_progress, from_progress, has_failed
+from sync_service.queue.health import examine
+from sync_service.queue.heartbeats import Heartbeat, Role
+from sync_service.queue.limit import Share, note_success
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, connect
-from sync_service.store.tables import CalloutRow, JobRow
+from sync_service.store.tables import CalloutRow, JobRow, SubscriptionRow
+from sync_service.subscription.hints import ReasonCode
 from sync_service.zuora.client import ZuoraClient
 from tests.queue_world import execute
 from tests.sweep_world import World, open_world
@@ -25,7 +29,8 @@ from zuora_emulator.bulk import Bulk
 from zuora_emulator.zuora_api import CLIENT_ID
 
 DAY_MS = 86_400_000
-CONFIGURED = {"callout_username": "zuora", "callout_password": "secret"}
+ZUORA = {"zuora_base_url": "http://127.0.0.1:9", "zuora_client_id": CLIENT_ID, "zuora_client_secret": "secret"}
+CONFIGURED = {"callout_username": "zuora", "callout_password": "secret", **ZUORA}
 
 
 @pytest.fixture
@@ -33,17 +38,25 @@ def world(sqlite_database: Database) -> Iterator[World]:
     """A tenant in London with some subscriptions, and everything as it should be."""
     with open_world(sqlite_database, bulk=Bulk(count=5), **CONFIGURED) as world:
         note_callouts(world.database, "accepted")
-        jobs.ensure_job(world.database, "calendar")
-        execute(world.database, "UPDATE job SET last_ended = {now}")
+        show_life(world.database)
+        with world.database.transaction() as session:
+            session.add(SubscriptionRow(id="sub-1", reference="A-S1", external=False, document={}))
         yield world
 
 
+def show_life(database: Database) -> None:
+    """A worker and a scheduler run, and Zuora has just answered."""
+    for role in Role:
+        Heartbeat(database, role).beat()
+    note_success(database, Share(8))
+
+
 def note_callouts(
-    database: Database, verdict: str, *, key: str = "A-S1", reason: str | None = None, ago: int = 0
+    database: Database, verdict: str, *, key: str = "A-S1", code: ReasonCode | None = None, ago: int = 0
 ) -> None:
     with database.transaction() as session:
         at = session.now() - ago
-        session.add(CalloutRow(received_at=at, key=key, verdict=verdict, reason=reason))
+        session.add(CalloutRow(received_at=at, key=key, verdict=verdict, reason_code=code))
 
 
 def check(world: World, **settings: Any) -> dict[str, Finding]:
@@ -79,7 +92,9 @@ def test_where_everything_is_right_nothing_fails_and_every_part_is_named(world: 
         "callouts arriving",
         "broken keys",
         "queue",
+        "worker",
         "scheduler",
+        "zuora",
     }
     assert not has_failed(found.values())
 
@@ -156,7 +171,7 @@ def test_without_object_query_it_still_works_with_less(world: World) -> None:
 
 
 def test_an_empty_tenant_fails_in_nothing(sqlite_database: Database) -> None:
-    with open_world(sqlite_database) as world:
+    with open_world(sqlite_database, **CONFIGURED) as world:
         found = check(world)
 
         assert found["permission: subscription"].verdict is Verdict.OK
@@ -178,7 +193,7 @@ def test_zuora_that_cannot_be_reached_is_one_finding(world: World) -> None:
 
     found = by_name(check_everything(world.database, world.context.settings, nowhere))
 
-    assert found["zuora"].verdict is Verdict.FAILED
+    assert found["calls to zuora"].verdict is Verdict.FAILED
     assert found["queue"].verdict is Verdict.OK
     nowhere.close()
 
@@ -227,21 +242,32 @@ def test_clocks_that_differ_are_told(seconds: float, verdict: str) -> None:
 
 
 def test_keys_that_a_template_sent_broken_fail_for_a_day(world: World) -> None:
-    reason = "impossible key: The key contains {{"
-    note_callouts(world.database, "ignored", key="{{Subscription.Name}}", reason=reason, ago=DAY_MS + 60_000)
+    broken = {"key": "{{Subscription.Name}}", "code": ReasonCode.IMPOSSIBLE_KEY}
+    note_callouts(world.database, "ignored", **broken, ago=DAY_MS + 60_000)
     assert check(world)["broken keys"].verdict is Verdict.OK
 
-    note_callouts(world.database, "ignored", key="{{Subscription.Name}}", reason=reason)
+    note_callouts(world.database, "ignored", **broken)
 
     finding = check(world)["broken keys"]
     assert finding.verdict is Verdict.FAILED
-    assert "'{{Subscription.Name}}' (1 times)" in finding.says
+    assert "1 of 2 callouts, such as '{{Subscription.Name}}'" in finding.says
 
 
-def test_callouts_with_wrong_credentials_fail(world: World) -> None:
-    note_callouts(world.database, "rejected", reason="wrong credentials: password")
+def test_one_impossible_key_among_many_callouts_is_a_warning(world: World) -> None:
+    for _ in range(10):
+        note_callouts(world.database, "accepted")
+    note_callouts(world.database, "ignored", key="a b", code=ReasonCode.IMPOSSIBLE_KEY)
 
-    assert check(world)["rejected callouts"].verdict is Verdict.FAILED
+    assert check(world)["broken keys"].verdict is Verdict.WARNING
+
+
+def test_a_strangers_wrong_password_does_not_fail_the_check(world: World) -> None:
+    note_callouts(world.database, "rejected", code=ReasonCode.WRONG_CREDENTIALS)
+
+    found = check(world)
+
+    assert found["rejected callouts"].verdict is Verdict.WARNING
+    assert not has_failed(found.values())
 
 
 def test_a_day_without_callouts_is_a_warning(world: World) -> None:
@@ -255,21 +281,69 @@ def test_a_queue_that_nobody_works_off_fails_after_half_an_hour(world: World) ->
         "INSERT INTO sync_request (kind, key, requested_seq, priority, due_at, waiting_since, requested_at)"
         " SELECT 'subscription', :key, 1, 1, {now} - :age, {now} - :age, {now} - :age"
     )
-    execute(world.database, row, key="A-S1", age=60_000)
+    execute(world.database, row, key="A-S1", age=30_000)
     assert check(world)["queue"].verdict is Verdict.OK
-    execute(world.database, row, key="A-S2", age=10 * 60_000)
+    execute(world.database, row, key="A-S2", age=70_000)
     assert check(world)["queue"].verdict is Verdict.WARNING
     execute(world.database, row, key="A-S3", age=31 * 60_000)
     assert check(world)["queue"].verdict is Verdict.FAILED
 
 
 def test_a_scheduler_that_is_gone_and_jobs_that_failed_are_told(world: World) -> None:
-    execute(world.database, "UPDATE job SET last_ended = {now} - 3600000, last_error = 'no luck', paused = TRUE")
+    jobs.ensure_job(world.database, "calendar")
+    execute(world.database, "UPDATE job SET last_error = 'no luck', paused = TRUE")
+    execute(world.database, "UPDATE heartbeat SET seen_at = seen_at - 10800000")
 
-    found = list(check_everything(world.database, world.context.settings, world.context.zuora))
+    found = check(world)
 
-    told = [(each.name, each.verdict) for each in found if each.name in ("scheduler", "job calendar")]
-    assert told == [("scheduler", Verdict.WARNING), ("job calendar", Verdict.WARNING)]
+    told = [(name, found[name].verdict) for name in ("worker", "scheduler", "job calendar")]
+    assert told == [("worker", Verdict.FAILED), ("scheduler", Verdict.FAILED), ("job calendar", Verdict.WARNING)]
+    assert found["worker"].says == "No worker runs: the last one was seen 3 h ago."
+
+
+def test_without_any_process_an_answer_or_a_load_nothing_is_called_well(sqlite_database: Database) -> None:
+    with sqlite_database.reading() as session:
+        found = {each.name: each for each in examine(session, Settings(**ZUORA))}
+
+    told = {name: found[name].verdict for name in ("worker", "scheduler", "zuora", "store", "callouts arriving")}
+    assert told == dict.fromkeys(told, Verdict.WARNING) | {"zuora": Verdict.NOT_CHECKED}
+
+
+def test_zuora_that_has_not_answered_for_hours_is_told(world: World) -> None:
+    execute(world.database, "UPDATE zuora_limit SET answered_at = answered_at - 10800000")
+
+    with world.database.reading() as session:
+        found = {each.name: each for each in examine(session, world.context.settings)}
+
+    assert (found["zuora"].verdict, found["zuora"].says) == (Verdict.WARNING, "Zuora last answered 3 h ago.")
+
+
+def test_postgresql_without_a_secret_key_is_told() -> None:
+    (finding,) = check_settings(Settings(database_url="postgresql://sync@db/sync"))
+
+    assert (finding.name, finding.verdict) == ("secret key", Verdict.FAILED)
+    assert list(check_settings(Settings(database_url="postgresql://sync@db/sync", secret_key="k" * 40))) == []
+
+
+def test_a_short_secret_of_before_is_told() -> None:
+    settings = Settings(database_url="postgresql://d/s", secret_key="k" * 40, callout_password_previous="short")
+
+    assert [(each.name, each.verdict) for each in check_settings(settings)] == [("callout secrets", Verdict.WARNING)]
+
+
+def test_a_store_that_other_users_may_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    settings = Settings(database_url=f"sqlite:///{path}")
+    for name, mode in (("store.db", 0o600), ("store.db-wal", 0o640)):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(mode)
+
+    (told,) = check_settings(settings)
+    (tmp_path / "store.db-wal").chmod(0o600)
+    (mended,) = check_settings(settings)
+
+    assert (told.verdict, mended.verdict) == (Verdict.FAILED, Verdict.OK)
+    assert "store.db-wal" in told.says
 
 
 # --- provisioned callouts -------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from sync_service.cli.main import main
 from sync_service.errors import RateLimited
 from sync_service.queue.decisions import retry_all
 from sync_service.queue.history import plan_as_json
-from sync_service.queue.limit import Share, note_tenant_error
+from sync_service.queue.limit import Share, note_success, note_tenant_error
 from sync_service.queue.requests import Cause, Kind, Priority
 from sync_service.store.engine import Database, connect
 from sync_service.store.tables import CalloutRow, CustomerRow, JobRow, SubscriptionRow, SyncRunRow
@@ -121,21 +121,23 @@ def test_status_counts_what_waits_runs_and_failed(any_console: Console) -> None:
 
 
 def test_status_says_in_plain_words_how_zuora_does(console: Console) -> None:
-    assert "no worker has run" in console.json("status")["zuora"]["words"]
-    execute(console.database, "INSERT INTO store_tenant (id, tenant, since) VALUES (1, 'tenant.19', 0)")
-    assert console.json("status")["zuora"]["words"] == "answers."
+    assert "not set" in console.json("status")["zuora"]["words"]
+    assert console.json("status", **TENANT)["zuora"]["words"] == "Zuora was not asked yet."
+    note_success(console.database, Share(8))
+    assert console.json("status", **TENANT)["zuora"]["words"] == "Zuora answered 0 s ago."
 
     note_tenant_error(console.database, RateLimited("Zuora said 429.", retry_after=120), Share(8))
 
-    told = console.json("status")["zuora"]
+    told = console.json("status", **TENANT)["zuora"]
     assert told["paused"]
-    assert re.match("cannot be used: Zuora said 429. Everything waits; the next try is in [12] min", told["words"])
-    assert "Zuora said 429." in console.run("status").stdout
+    words = "Zuora cannot be used: Zuora said 429. Everything waits; the next try is in [12] min"
+    assert re.match(words, told["words"])
+    assert "Zuora said 429." in console.run("status", **TENANT).stdout
 
     execute(console.database, "UPDATE zuora_limit SET open_until = {now} - 1")
-    assert "One request at a time" in console.json("status")["zuora"]["words"]
+    assert "One request at a time" in console.json("status", **TENANT)["zuora"]["words"]
     execute(console.database, "UPDATE zuora_limit SET trouble = 0")
-    assert "slow down: 4 of 8" in console.json("status")["zuora"]["words"]
+    assert "slow down: 4 of 8" in console.json("status", **TENANT)["zuora"]["words"]
 
 
 def test_status_tells_the_budget_that_is_left(console: Console) -> None:
@@ -152,7 +154,7 @@ def test_status_tells_the_budget_that_is_left(console: Console) -> None:
 def test_status_lists_the_jobs_with_their_next_run(console: Console) -> None:
     with console.database.transaction() as session:
         now = session.now()
-        ended = {"token": 1, "last_ended": now - 60_000}
+        ended = {"token": 1, "last_ended": now - 2 * 3_600_000}
         session.add(JobRow(name="prune", due_at=now + 3_660_000, progress={"runs": 7}, **ended))
         session.add(JobRow(name="backfill", due_at=now + 10**13, **ended))
         session.add(JobRow(name="sweep", due_at=now, paused=True, **ended))
@@ -160,9 +162,9 @@ def test_status_lists_the_jobs_with_their_next_run(console: Console) -> None:
     shown = console.run("status").stdout
 
     assert [line.split() for line in shown.splitlines() if line.startswith(("prune", "backfill", "sweep"))] == [
-        ["backfill", "1", "min", "0", "s", "ago", "when", "asked"],
-        ["prune", "1", "min", "0", "s", "ago", "in", "1", "h", "1", "min", "runs", "7"],
-        ["sweep", "1", "min", "0", "s", "ago", "paused"],
+        ["backfill", "2", "h", "ago", "when", "asked"],
+        ["prune", "2", "h", "ago", "in", "1", "h", "1", "min", "runs", "7"],
+        ["sweep", "2", "h", "ago", "paused"],
     ]
     assert [each["name"] for each in console.json("status")["jobs"]] == ["backfill", "prune", "sweep"]
 
@@ -384,7 +386,7 @@ def test_why_says_that_all_places_are_in_use(console: Console) -> None:
     (running,) = take(console.database, 1)
     (waiting,) = {"A-S1", "A-S2"} - {running.key}
 
-    assert "All 1 places are in use" in console.run("why", waiting, ZUORA_MAX_CONCURRENCY="1").stdout
+    assert "All 1 call slots are in use" in console.run("why", waiting, ZUORA_MAX_CONCURRENCY="1").stdout
     assert "in its way" not in console.run("why", running.key, ZUORA_MAX_CONCURRENCY="1").stdout
 
 

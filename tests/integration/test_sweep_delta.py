@@ -141,8 +141,8 @@ def test_an_order_of_our_own_is_no_drift(world: World) -> None:
     world.do("auto_renew", key="A-S1", value="off", source="shop")
     world.do("auto_renew", key="A-S2", value="off")
     world.execute(
-        "INSERT INTO callout (received_at, key, verdict, reason)"
-        " VALUES ({now}, 'A-S1', 'ignored', 'echo: the order''s source is shop')"
+        "INSERT INTO callout (received_at, key, verdict, reason, reason_code)"
+        " VALUES ({now}, 'A-S1', 'ignored', 'echo: the order''s source is shop', 'echo')"
     )
 
     report = world.sweep()
@@ -157,8 +157,8 @@ def test_an_order_of_our_own_does_not_hide_that_of_somebody_else(world: World) -
     world.do("auto_renew", key="A-S1", value="on")  # and its callout was lost
     for attempt in ("first", "again"):
         world.execute(
-            "INSERT INTO callout (received_at, key, verdict, reason, notification_id, request_id)"
-            " VALUES ({now}, 'A-S1', 'ignored', 'echo: the order''s source is shop', 'one', :attempt)",
+            "INSERT INTO callout (received_at, key, verdict, reason, reason_code, notification_id, request_id)"
+            " VALUES ({now}, 'A-S1', 'ignored', 'echo: the order''s source is shop', 'echo', 'one', :attempt)",
             attempt=attempt,
         )
 
@@ -169,8 +169,8 @@ def test_an_order_of_our_own_does_not_hide_that_of_somebody_else(world: World) -
 
 def test_an_echo_from_before_the_last_run_explains_nothing(world: World) -> None:
     world.execute(
-        "INSERT INTO callout (received_at, key, verdict, reason)"
-        " VALUES ({now} - 3600000, 'A-S1', 'ignored', 'echo: the order''s source is shop')"
+        "INSERT INTO callout (received_at, key, verdict, reason, reason_code)"
+        " VALUES ({now} - 3600000, 'A-S1', 'ignored', 'echo: the order''s source is shop', 'echo')"
     )
     world.do("auto_renew", key="A-S1", value="off")
 
@@ -183,8 +183,8 @@ def test_an_echo_that_came_with_zuoras_new_id_counts(world: World) -> None:
     world.do("auto_renew", key="A-S1", value="off", source="shop")
     latest = world.zuora.emulator.tenant.subscriptions["A-S1"].latest.id
     world.execute(
-        "INSERT INTO callout (received_at, key, verdict, reason)"
-        " VALUES ({now}, :id, 'ignored', 'echo: the order''s source is shop')",
+        "INSERT INTO callout (received_at, key, verdict, reason, reason_code)"
+        " VALUES ({now}, :id, 'ignored', 'echo: the order''s source is shop', 'echo')",
         id=latest,
     )
 

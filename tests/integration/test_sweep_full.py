@@ -13,7 +13,8 @@ from sync_service.errors import LeaseLost
 from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
 from sync_service.jobs.sweep.story import PartWay
-from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
+from sync_service.queue.history import count_drift
+from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, enqueue_many, fail
 from sync_service.store.engine import Database, connect
 from sync_service.subscription.trigger import Trigger
 from tests.databases import new_sqlite
@@ -105,6 +106,51 @@ def test_a_loaded_subscription_that_no_sync_has_read_is_asked_for(world: World) 
 
     assert world.waiting() == {"A-S4"}
     assert (report["first_read"], report.get("drift", 0)) == (1, 0)
+
+
+def test_a_silent_change_of_a_number_that_no_sync_had_read_is_drift_once_it_is_read(world: World) -> None:
+    world.subscribe("A-S4", "A-S5")
+    world.sync("A-S4", "A-S5")
+    world.execute("DELETE FROM zuora_link WHERE number IN ('A-S4', 'A-S5')")  # as Limio has them, before any sync
+    world.do("change_price", key="A-S4", price="19.99")
+    with world.database.reading() as session:
+        began = session.now()
+
+    report = world.sweep_all()
+    world.work()
+
+    assert (report["first_read"], report.get("drift", 0)) == (2, 0)
+    with world.database.reading() as session:
+        assert count_drift(session, began - 1) == 1
+    assert world.rows("SELECT key FROM sync_run WHERE outcome = 'changed' AND trigger = 'sweep'") == [("A-S4",)]
+
+
+def test_a_number_whose_callout_was_accepted_is_no_drift_while_its_sync_fails(world: World) -> None:
+    world.do("auto_renew", key="A-S1", value="off")
+    with world.database.transaction() as session:
+        enqueue(session, Kind.SUBSCRIPTION, "A-S1", Cause(Trigger.CALLOUT), priority=Priority.EVENT)
+    (claimed,) = claim(world.database, 1, world.context.share)
+    with world.database.transaction() as session:
+        fail(session, claimed, error="no luck")
+
+    report = world.sweep_all()
+
+    assert (report["announced"], report.get("drift", 0)) == (1, 0)
+
+
+@pytest.mark.parametrize("outcome", ["held", "dropped"])
+def test_what_a_person_has_to_decide_or_has_dropped_is_held_and_no_drift(world: World, outcome: str) -> None:
+    world.do("cancel", key="A-S1")
+    world.execute(
+        "INSERT INTO sync_run (kind, key, seq_from, seq_to, outcome, began_at, ended_at, calls, change_count, drastic)"
+        " VALUES ('subscription', 'A-S1', 1, 2, :outcome, {now}, {now}, 1, 3, TRUE)",
+        outcome=outcome,
+    )
+    world.do("cancel", key="A-S2")
+
+    report = world.sweep_all()
+
+    assert (report["held"], report["drift"], report["drift_numbers"]) == (1, 1, ["A-S2"])
 
 
 def test_what_is_gone_from_zuora_is_named_and_asked_for(world: World) -> None:
@@ -225,8 +271,8 @@ def test_with_import_all_unknown_numbers_are_imported_but_for_the_young_the_echo
         world.subscribe("A-S1")  # less than an hour old
         world.do("cancel", key="A-S90000001")
         world.execute(
-            "INSERT INTO callout (received_at, key, verdict, reason)"
-            " VALUES ({now}, 'A-S90000002', 'ignored', 'echo: the order''s source is shop')"
+            "INSERT INTO callout (received_at, key, verdict, reason, reason_code)"
+            " VALUES ({now}, 'A-S90000002', 'ignored', 'echo: the order''s source is shop', 'echo')"
         )
 
         report = world.sweep_all()

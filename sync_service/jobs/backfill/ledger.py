@@ -30,7 +30,8 @@ SELECT key, max(seq) AS seq FROM sync_cause
 WHERE kind = :kind AND key IN ({keys}) AND actor = :actor AND trigger = 'backfill' GROUP BY key
 """
 _ROWS = """
-SELECT key, done_seq, failed_seq, attempts, resolved_key, resolved_seq, COALESCE(lease_until > {now}, FALSE) AS running
+SELECT key, done_seq, failed_seq, attempts, resolved_key, resolved_seq, COALESCE(lease_until > {now}, FALSE) AS running,
+  due_at
 FROM sync_request WHERE kind = :kind AND key IN ({keys})
 """
 # All of this backfill's, each key once, with its row; an alias that became a number counts as that number.
@@ -84,6 +85,8 @@ class Change:
     failed: int = 0
     #: Open, and tried before without success.
     backing_off: int = 0
+    #: When the first of those is tried again, in ms by the database's clock.
+    next_try_at: int | None = None
     #: Open, and in a worker's hands.
     running: int = 0
     closed: list[Place] = field(default_factory=list)
@@ -156,7 +159,7 @@ class Ledger:
             kind, key, _ = rows[-1]
 
     def _look(self, kind: str, keys: list[str], waiting: Mapping[Place, int], change: Change) -> None:
-        for key, done, failed, attempts, number, number_seq, running in self._read_keys(_ROWS, kind, keys):
+        for key, done, failed, attempts, number, number_seq, running, due_at in self._read_keys(_ROWS, kind, keys):
             place, seq = (kind, key), waiting[kind, key]
             if done >= seq:
                 change.closed.append(place)
@@ -169,7 +172,9 @@ class Ledger:
                 change.failed += 1
             else:
                 change.running += bool(running)
-                change.backing_off += bool(attempts and not running)
+                if attempts and not running:
+                    change.backing_off += 1
+                    change.next_try_at = min(due_at, change.next_try_at or due_at)
 
     def _asked(self, kind: Kind, keys: Collection[str]) -> dict[str, int]:
         return dict(self._read_keys(_ASKED, kind.value, keys)) if keys else {}

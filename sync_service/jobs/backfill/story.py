@@ -19,11 +19,12 @@ from typing import Any
 from sqlalchemy.exc import OperationalError
 
 from sync_service.errors import BusyError, SyncServiceError
-from sync_service.jobs.backfill.ledger import Failure, Ledger, Place, Tally, read_next_cause, sort_keys
+from sync_service.jobs.backfill.ledger import Change, Failure, Ledger, Place, Tally, read_next_cause, sort_keys
 from sync_service.jobs.backfill.sources import Source
 from sync_service.log import logger
 from sync_service.queue import jobs
-from sync_service.queue.limit import read_limit
+from sync_service.queue.health import describe_process, tell_obstacle
+from sync_service.queue.heartbeats import Role
 from sync_service.queue.requests import BATCH, Kind
 from sync_service.store.engine import Database
 from sync_service.subscription.pace import Pace
@@ -59,6 +60,8 @@ class Standing:
     failed: int
     #: Open because an attempt failed; they are tried again.
     backing_off: int = 0
+    #: When the first of those is tried again, in ms by the database's clock.
+    next_try_at: int | None = None
     running: int = 0
     #: Keys in all; None while the list is still being read.
     total: int | None = None
@@ -193,7 +196,7 @@ class Backfill:
             del self._open[place]
         for place, seq in change.opened.items():
             self._open[place] = max(seq, self._open.get(place, 0))
-        walk.note(change.done, change.failed, change.backing_off, change.running, open_now=len(self._open))
+        walk.note(change, open_now=len(self._open))
         rest = 0 if self._listed else source.rest
         walk.total = None if rest is None else walk.asked + len(self._batch) + rest
 
@@ -213,6 +216,7 @@ class _Walk:
         self._context = context
         self.asked, self._done, self._failed = tally.asked, tally.done, tally.failed
         self.backing_off = self._running = 0
+        self._next_try_at: int | None = None
         self.total: int | None = None
         self.paused = False
         self._saved_at = self._moved_at = time.monotonic()
@@ -226,18 +230,19 @@ class _Walk:
             done=self._done,
             failed=self._failed,
             backing_off=self.backing_off,
+            next_try_at=self._next_try_at,
             running=self._running,
             total=self.total,
             obstacle=self._obstacle,
         )
 
-    def note(self, done: int, failed: int, backing_off: int, running: int, *, open_now: int) -> None:
-        self._done += done
-        self._failed += failed
-        self.backing_off, self._running = backing_off, running
+    def note(self, change: Change, *, open_now: int) -> None:
+        self._done += change.done
+        self._failed += change.failed
+        self.backing_off, self._next_try_at, self._running = change.backing_off, change.next_try_at, change.running
         now = time.monotonic()
         self._pace.note(now, self._done + self._failed)
-        if done or failed or running or backing_off == open_now:
+        if change.done or change.failed or change.running or change.backing_off == open_now:
             self._moved_at = now
         self._obstacle = self._find_obstacle(now - self._moved_at)
 
@@ -261,17 +266,14 @@ class _Walk:
     def _find_obstacle(self, still_for: float) -> str | None:
         database, share = self._context.database, self._context.share
         with database.reading() as session:
-            limit = read_limit(session, share)
-        if limit.is_paused:
-            return f"Zuora: {limit.row.trouble_text}"
-        if limit.is_kept_for_people:
-            return "what is left of today's budget of calls is kept for people; it goes on after midnight UTC"
-        if still_for > STILL_SECONDS:
-            return "nothing moves: is a worker running? `sync-service worker` starts one"
-        return None
+            obstacle = tell_obstacle(session, share)
+            worker = describe_process(session, Role.WORKER, session.now())
+        if obstacle is not None or still_for <= STILL_SECONDS:
+            return obstacle
+        return f"Nothing moves. {worker.says} {worker.remedy or ''}".rstrip()
 
 
-_WAITING = Standing(asked=0, done=0, failed=0, obstacle="another process is at it, or was killed just now: waiting")
+_WAITING = Standing(asked=0, done=0, failed=0, obstacle="Another process is at it, or was killed just now: waiting.")
 
 
 def take_lease(

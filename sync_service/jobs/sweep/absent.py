@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from sqlmodel import col, select
 
-from sync_service.jobs.sweep.marks import Class, Marks, Sweep, ask_for
+from sync_service.jobs.sweep.marks import Marks, Sweep, ask_for
 from sync_service.queue.backlog import read_request
+from sync_service.queue.history import FoundAs
 from sync_service.queue.requests import Kind
 from sync_service.store.tables import ZuoraLinkRow
 from sync_service.subscription.listed import Difference, ListedSubscription
@@ -56,5 +57,5 @@ def ask_for_absent(sweep: Sweep, numbers: Sequence[str], began: int) -> None:
     sweep.report.name("absent_numbers", absent)
     marks = Marks()
     for number in absent[:MOST_ASKED]:
-        marks.add(number, Class.DRIFT, Difference.ABSENT)
+        marks.add(number, FoundAs.DRIFT, Difference.ABSENT)
     ask_for(sweep, marks)

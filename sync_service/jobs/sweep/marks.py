@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from sync_service.jobs.sweep.report import Report
+from sync_service.queue.history import FoundAs
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.subscription.listed import Difference
 from sync_service.subscription.trigger import Trigger
 from sync_service.sync.story import SyncContext
-
-
-class Class(StrEnum):
-    """How the report counts a mark; the words are keys of its JSON."""
-
-    #: An order of our own made it.
-    ECHO = "echo"
-    #: Nobody told us of it.
-    DRIFT = "drift"
-    #: Only the update time moved, as a bill run does it.
-    TOUCHED = "touched"
-    #: In Limio, but no sync has read it yet.
-    FIRST_READ = "first_read"
-    #: Not in Limio, and to be imported.
-    IMPORT = "import"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +27,9 @@ class Sweep:
 class Marks:
     """Numbers to ask for."""
 
-    groups: dict[tuple[Class, Difference], set[str]] = field(default_factory=dict)
+    groups: dict[tuple[FoundAs, Difference], set[str]] = field(default_factory=dict)
 
-    def add(self, number: str, kind: Class, difference: Difference) -> None:
+    def add(self, number: str, kind: FoundAs, difference: Difference) -> None:
         """Ask for `number`; once, whatever else differs."""
         if not any(number in numbers for numbers in self.groups.values()):
             self.groups.setdefault((kind, difference), set()).add(number)
@@ -53,13 +38,12 @@ class Marks:
 def ask_for(sweep: Sweep, marks: Marks, *, full: bool = False) -> None:
     """Request all marked numbers behind callouts and people, and count them; committed when this returns."""
     for (kind, difference), numbers in sorted(marks.groups.items()):
-        actor = f"{sweep.name}: {difference}" + (f" ({kind})" if kind is Class.ECHO else "")
-        cause = Cause(Trigger.SWEEP, actor)
+        cause = Cause(Trigger.SWEEP, f"{sweep.name}: {difference}", found_as=kind)
         count = enqueue_many(
             sweep.context.database, Kind.SUBSCRIPTION, numbers, cause, priority=Priority.JOB, full=full
         )
         sweep.report.add("marked", count)
         sweep.report.add(kind.value, count)
         sweep.report.add("reasons", count, of=difference.value)
-        if kind is Class.DRIFT:
+        if kind is FoundAs.DRIFT:
             sweep.report.name("drift_numbers", sorted(numbers))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Text, cast
 from sqlmodel import col, func, select
 
+from sync_service.queue.history import FoundAs, Outcome
 from sync_service.queue.requests import Kind
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import (
@@ -15,12 +16,15 @@ from sync_service.store.tables import (
     SubscriptionAliasRow,
     SubscriptionRow,
     SweepSeenRow,
+    SyncCauseRow,
     SyncRequestRow,
     SyncRunRow,
     ZuoraLinkRow,
 )
 from sync_service.subscription.fingerprint import Fingerprint
+from sync_service.subscription.hints import ReasonCode
 from sync_service.subscription.listed import LastSeen
+from sync_service.subscription.trigger import Trigger
 
 #: Keys that one statement asks for.
 BATCH = 500
@@ -51,6 +55,29 @@ class Sight:
 
     facts: str
     at: int
+
+
+@dataclass(frozen=True)
+class News:
+    """The numbers of which a callout has told, and those whose plan waits for a person, since their last good run."""
+
+    announced: frozenset[str] = frozenset()
+    undecided: frozenset[str] = frozenset()
+
+    def classify(self, number: str) -> FoundAs:
+        """What a difference of `number` counts as."""
+        if number in self.undecided:
+            return FoundAs.HELD
+        return FoundAs.ANNOUNCED if number in self.announced else FoundAs.DRIFT
+
+
+def read_news(session: Session, ids: Mapping[str, str], read_began: Mapping[str, int]) -> News:
+    """What happened to numbers, given with Zuora's latest ids, since their last good runs began."""
+    told, held = read_announcements(session, ids), read_undecided(session, list(ids))
+    return News(
+        announced=frozenset(number for number, at in told.items() if at >= read_began.get(number, 0)),
+        undecided=frozenset(number for number, at in held.items() if at >= read_began.get(number, 0)),
+    )
 
 
 def read_last(session: Session, numbers: Collection[str]) -> dict[str, tuple[LastSeen, int]]:
@@ -93,20 +120,46 @@ def read_echoes(session: Session, ids: Mapping[str, str]) -> dict[str, list[int]
 
     However often one was sent again, it counts once.
     """
-    names = {number: number for number in ids} | {id: number for number, id in ids.items()}
-    alias = SubscriptionAliasRow
-    names |= dict(session.exec(select(alias.alias, alias.number).where(col(alias.number).in_(list(ids)))).all())
+    names = _names(session, ids)
     callout, echoes = CalloutRow, dict[str, list[int]]()
     notification = func.coalesce(callout.notification_id, cast(callout.id, Text))
     for keys in _batches(list(names)):
         first = (
             select(callout.key, func.min(callout.received_at))
-            .where(col(callout.key).in_(keys), col(callout.reason).startswith("echo"))
+            .where(col(callout.key).in_(keys), callout.reason_code == ReasonCode.ECHO)
             .group_by(col(callout.key), notification)
         )
         for key, at in session.exec(first):
             echoes.setdefault(names[key], []).append(at)
     return echoes
+
+
+def read_announcements(session: Session, ids: Mapping[str, str]) -> dict[str, int]:
+    """When Zuora last told of each number (ms) by an accepted callout; `ids` are numbers with Zuora's latest id."""
+    cause, told = SyncCauseRow, dict[str, int]()
+    names = _names(session, ids)
+    for keys in _batches(list(names)):
+        latest = select(cause.key, func.max(cause.at)).where(
+            col(cause.kind).in_((Kind.SUBSCRIPTION.value, Kind.ALIAS.value)),
+            col(cause.key).in_(keys),
+            col(cause.trigger).in_([trigger for trigger in Trigger if trigger.is_from_zuora]),
+        )
+        for key, at in session.exec(latest.group_by(col(cause.key))):
+            told[names[key]] = max(at, told.get(names[key], 0))
+    return told
+
+
+def read_undecided(session: Session, numbers: Sequence[str]) -> dict[str, int]:
+    """The numbers whose plan was held, or dropped by a person, and when (ms); a good run since then has ended it."""
+    run, found = SyncRunRow, dict[str, int]()
+    for keys in _batches(numbers):
+        held = select(run.key, func.max(run.ended_at)).where(
+            run.kind == Kind.SUBSCRIPTION.value,
+            col(run.key).in_(keys),
+            col(run.outcome).in_((Outcome.HELD, Outcome.DROPPED)),
+        )
+        found |= dict(session.exec(held.group_by(col(run.key))).all())
+    return found
 
 
 def read_sights(session: Session, kind: str, keys: Collection[str]) -> dict[str, Sight]:
@@ -141,6 +194,13 @@ def read_last_error_codes(session: Session, requests: Sequence[tuple[str, str]])
         runs = session.exec(select(row.key, row.error_code).where(col(row.id).in_(last)))
         found |= {(kind, key): code for key, code in runs}
     return found
+
+
+def _names(session: Session, ids: Mapping[str, str]) -> dict[str, str]:
+    """All keys that stand for the numbers of `ids`, each with its number."""
+    alias = SubscriptionAliasRow
+    known = session.exec(select(alias.alias, alias.number).where(col(alias.number).in_(list(ids)))).all()
+    return {number: number for number in ids} | {id: number for number, id in ids.items()} | dict(known)
 
 
 def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -9,8 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from sync_service.jobs.sweep.marks import Class, Marks, Sweep, ask_for
-from sync_service.jobs.sweep.memory import BATCH, Sight, read_fingerprints, read_sights, read_waiting, remember
+from sync_service.jobs.sweep.marks import Marks, Sweep, ask_for
+from sync_service.jobs.sweep.memory import (
+    BATCH,
+    Sight,
+    read_fingerprints,
+    read_last,
+    read_news,
+    read_sights,
+    read_waiting,
+    remember,
+)
 from sync_service.subscription.fingerprint import Fingerprint
 from sync_service.subscription.listed import (
     Difference,
@@ -60,11 +69,14 @@ def _mark(
                 facts[row.id] = row.facts
             wanted |= {number for number, read in ours.items() if is_news(row, sights.get(row.id), read)}
         waiting = read_waiting(session, sorted(wanted))
+        last = read_last(session, sorted(wanted))
+        ids = {number: seen.zuora_id for number, (seen, _) in last.items()}
+        news = read_news(session, ids, {number: began for number, (_, began) in last.items()})
     for number in wanted:
         if number in waiting and waiting[number].covers(full=True):
             sweep.report.add("waiting")
         else:
-            marks.add(number, Class.DRIFT, difference)
+            marks.add(number, news.classify(number), difference)
     ask_for(sweep, marks, full=True)
     remember(database, kind, facts)
 

@@ -11,18 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sync_service.jobs.sweep.marks import Class, Marks, Sweep, ask_for
+from sync_service.jobs.sweep.marks import Marks, Sweep, ask_for
 from sync_service.jobs.sweep.memory import (
     BATCH,
+    News,
     Sight,
     Waiting,
     read_echoes,
     read_last,
+    read_news,
     read_references,
     read_sights,
     read_waiting,
     remember,
 )
+from sync_service.queue.history import FoundAs
 from sync_service.store.engine import Session
 from sync_service.subscription.imports import refuse_import
 from sync_service.subscription.listed import Difference, LastSeen, ListedSubscription, compare_subscription
@@ -44,6 +47,7 @@ class _Memory:
     waiting: Mapping[str, Waiting]
     #: When callouts of our own orders came.
     echoes: Mapping[str, Sequence[int]]
+    news: News
     now: int
 
     def is_echo(self, row: ListedSubscription) -> bool:
@@ -76,7 +80,7 @@ def _mark(sweep: Sweep, rows: Mapping[str, ListedSubscription]) -> None:
         if waiting is not None and waiting.covers(full=False):
             sweep.report.add("waiting")
             continue
-        marks.add(number, _classify(differences, echoed=memory.is_echo(row)), differences[0])
+        marks.add(number, _classify(number, differences, memory, echoed=memory.is_echo(row)), differences[0])
         facts[number] = row.facts
     # In this order: killed in between, the open requests keep us from asking again.
     ask_for(sweep, marks)
@@ -91,7 +95,7 @@ def _read_memory(sweep: Sweep, session: Session, rows: Mapping[str, ListedSubscr
     compared = ((number, _compare(sweep, row, last.get(number), references)) for number, row in rows.items())
     differences = {number: found for number, found in compared if found}
     if not differences:
-        return _Memory(differences={}, read_began={}, versions={}, sights={}, waiting={}, echoes={}, now=0)
+        return _Memory(differences={}, read_began={}, versions={}, sights={}, waiting={}, echoes={}, news=News(), now=0)
     ours = {
         number: rows[number].id
         for number, found in differences.items()
@@ -104,6 +108,7 @@ def _read_memory(sweep: Sweep, session: Session, rows: Mapping[str, ListedSubscr
         sights=read_sights(session, "subscription", list(ours)),
         waiting=read_waiting(session, list(ours)),
         echoes=read_echoes(session, ours),
+        news=read_news(session, ours, {number: began for number, (_, began) in last.items()}),
         now=session.now(),
     )
 
@@ -146,14 +151,16 @@ def _is_left_out(sweep: Sweep, row: ListedSubscription, *, echoed: bool, now: in
     return True
 
 
-def _classify(differences: tuple[Difference, ...], *, echoed: bool) -> Class:
+def _classify(number: str, differences: tuple[Difference, ...], memory: _Memory, *, echoed: bool) -> FoundAs:
     if Difference.UNKNOWN in differences:
-        return Class.IMPORT
+        return FoundAs.IMPORT
     if differences == (Difference.UPDATE_TIME,):
-        return Class.TOUCHED
+        return FoundAs.TOUCHED
     if echoed:
-        return Class.ECHO
-    return Class.FIRST_READ if Difference.NEVER_READ in differences else Class.DRIFT
+        return FoundAs.ECHO
+    found = memory.news.classify(number)
+    never_read = Difference.NEVER_READ in differences and found is FoundAs.DRIFT
+    return FoundAs.FIRST_READ if never_read else found
 
 
 def _latest(rows: Sequence[ListedSubscription]) -> dict[str, ListedSubscription]:

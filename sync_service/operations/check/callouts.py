@@ -27,7 +27,7 @@ def check_provisioned(database: Database, settings: Settings, zuora: ZuoraClient
         words = "PUBLIC_URL is not set, so ours cannot be told from others."
         yield Finding(name, Verdict.NOT_CHECKED, words, "Set PUBLIC_URL to the address under which Zuora reaches us.")
         return
-    share = Share(settings.zuora_max_concurrency, settings.zuora_daily_calls)
+    share = Share.of(settings)
     with hold_story_lease(database, "check", share, wait_seconds=10, probe=True) as lease:
         reading = zuora.reading(_SECONDS)
         try:

@@ -8,10 +8,11 @@ from typing import Any
 from sync_service.errors import SyncServiceError
 from sync_service.operations.check.callouts import check_provisioned
 from sync_service.operations.check.sign_on import check_sign_on
-from sync_service.operations.check.store import check_database, check_intake, check_work
+from sync_service.operations.check.store import check_database, check_settings
 from sync_service.operations.check.zuora import check_zuora
 from sync_service.queue import jobs
 from sync_service.queue.findings import Finding, Verdict, as_progress
+from sync_service.queue.health import examine
 from sync_service.queue.jobs import JobLease
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
@@ -31,16 +32,13 @@ def check_everything(database: Database, settings: Settings, zuora: ZuoraClient 
     yield from findings
     if any(finding.verdict is Verdict.FAILED and finding.name in _FIRST for finding in findings):
         return
-    if zuora is None:
-        remedy = "Set ZUORA_BASE_URL, ZUORA_CLIENT_ID and ZUORA_CLIENT_SECRET."
-        yield Finding("zuora", Verdict.FAILED, "The tenant's address or credentials are not set.", remedy)
-    else:
-        yield from _guarded("zuora", check_zuora(database, settings, zuora))
+    if zuora is not None:
+        yield from _guarded("calls to zuora", check_zuora(database, settings, zuora))
         yield from _guarded("callouts in zuora", check_provisioned(database, settings, zuora))
     yield from check_sign_on(settings)
+    yield from check_settings(settings)
     with database.reading() as session:
-        yield from check_intake(session, settings)
-        yield from check_work(session, settings)
+        yield from examine(session, settings)
 
 
 def check_story(context: SyncContext, lease: JobLease) -> Mapping[str, Any]:

@@ -38,7 +38,7 @@ _SUPPORT = "Ask Zuora's support whether the tenant has this feature."
 
 def check_zuora(database: Database, settings: Settings, zuora: ZuoraClient) -> Iterator[Finding]:
     """All of it, in some ten calls under a story's lease; what follows a refusal is said to be not checked."""
-    share = Share(settings.zuora_max_concurrency, settings.zuora_daily_calls)
+    share = Share.of(settings)
     try:
         with hold_story_lease(database, "check", share, wait_seconds=10, probe=True) as lease:
             reading = zuora.reading(CHECK_SECONDS)
@@ -49,7 +49,7 @@ def check_zuora(database: Database, settings: Settings, zuora: ZuoraClient) -> I
     except TokenRefused as error:
         yield Finding("credentials", Verdict.FAILED, str(error), "Put them right, then check again for the rest.")
     except TenantError as error:
-        yield Finding("zuora", Verdict.FAILED, str(error), "Once that is put right, check again for the rest.")
+        yield Finding("calls to zuora", Verdict.FAILED, str(error), "Once that is put right, check again for the rest.")
 
 
 def _look(database: Database, settings: Settings, zuora: ZuoraClient, reading: Reading) -> Iterator[Finding]:

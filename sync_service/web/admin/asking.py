@@ -15,6 +15,7 @@ from werkzeug.exceptions import NotFound, UnprocessableEntity
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.queue import previews as asks
+from sync_service.queue.limit import Share
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.reads import resolve_key
@@ -67,13 +68,13 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
     @blueprint.get("/previews/<int(max=9223372036854775807):ask_id>")
     def preview_progress(ask_id: int) -> Response:
         with database.reading() as session:
-            found = read_preview(session, ask_id)
+            found = read_preview(session, desk.share, ask_id)
         if found is None:
             raise NotFound("There is no such preview any more.")
         return answer(200, {"step": found.step, "text": found.text, "done": found.is_done})
 
 
-def read_preview(session: Session, ask_id: int, *keys: str) -> Preview | None:
+def read_preview(session: Session, share: Share, ask_id: int, *keys: str) -> Preview | None:
     """How the preview goes; None where there is none, or where it is of none of `keys`."""
     row = session.get(AskRow, ask_id)
     if row is None or (keys and row.key not in keys):
@@ -85,7 +86,7 @@ def read_preview(session: Session, ask_id: int, *keys: str) -> Preview | None:
         return Preview(id=ask_id, key=row.key, step=DONE, text=_tell(found), plan=found.get("plan"))
     if row.lease_until is not None and row.lease_until > session.now():
         return Preview(id=ask_id, key=row.key, step=READING, text=READS)
-    return Preview(id=ask_id, key=row.key, step=WAITING, text=why_waiting(session, row.asked_at))
+    return Preview(id=ask_id, key=row.key, step=WAITING, text=why_waiting(session, share, row.asked_at))
 
 
 def _tell(found: Mapping[str, Any]) -> str:

@@ -9,9 +9,10 @@ from sqlmodel import col, select
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
+from sync_service.queue.limit import Share
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.store.audit import record_action
-from sync_service.store.engine import Database, Session
+from sync_service.store.engine import Session
 from sync_service.store.tables import CustomerRow, SubscriptionRow, SyncCauseRow, SyncRequestRow, SyncRunRow
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.desk import Desk
@@ -80,15 +81,15 @@ class SyncOfAll:
 
 def attach(blueprint: Blueprint, desk: Desk) -> None:
     """The addresses under /admin/customers."""
-    pages = _Pages(desk.database)
+    pages = _Pages(desk)
     blueprint.get("/customers/<customer_id>")(pages.customer)
     blueprint.post("/customers/<customer_id>/sync")(operators_only(pages.sync_all))
     blueprint.get("/customers/<customer_id>/progress/<int(max=9223372036854775807):first_cause>")(pages.all_progress)
 
 
 class _Pages:
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, desk: Desk) -> None:
+        self._database, self._share = desk.database, desk.share
 
     def customer(self, customer_id: str) -> str:
         """Who, and all that they hold."""
@@ -99,7 +100,7 @@ class _Pages:
             found = tuple(complete(session, rows[:MOST]))
             progress = None
             if asked.isascii() and asked.isdigit() and len(asked) < 19:
-                progress = read_sync_of_all(session, found, int(asked))
+                progress = read_sync_of_all(session, self._share, found, int(asked))
         return render_template(
             "admin/customer.html", customer=customer, rows=found, more=len(rows) > MOST, most=MOST, progress=progress
         )
@@ -124,14 +125,14 @@ class _Pages:
         """For the page's script."""
         with self._database.reading() as session:
             found = tuple(complete(session, _read_subscriptions(session, customer_id)[:MOST]))
-            progress = read_sync_of_all(session, found, first_cause)
+            progress = read_sync_of_all(session, self._share, found, first_cause)
         if progress is None:
             raise NotFound("There is no such request.")
         told = {"done": progress.is_done, "text": progress.text, "value": progress.done, "max": progress.total}
         return answer(200, told)
 
 
-def read_sync_of_all(session: Session, rows: tuple[Found, ...], first_cause: int) -> SyncOfAll | None:
+def read_sync_of_all(session: Session, share: Share, rows: tuple[Found, ...], first_cause: int) -> SyncOfAll | None:
     """How it goes with what somebody asked for here since the cause `first_cause`; None where nobody did."""
     numbers = sorted({found.number for found in rows if found.number})
     cause, run = SyncCauseRow, SyncRunRow
@@ -161,7 +162,7 @@ def read_sync_of_all(session: Session, rows: tuple[Found, ...], first_cause: int
     )
     waits = ""
     if not any(row.lease_until for row in rows_by_key.values()):
-        waits = why_waiting(session, min(each.at for each in wanted.values()))
+        waits = why_waiting(session, share, min(each.at for each in wanted.values()))
     return SyncOfAll(first_cause=first_cause, outcomes=outcomes, waits=waits)
 
 

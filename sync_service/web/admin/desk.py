@@ -37,7 +37,7 @@ class Desk:
     @property
     def share(self) -> Share:
         """How much of the tenant we may use."""
-        return Share(self.settings.zuora_max_concurrency, self.settings.zuora_daily_calls)
+        return Share.of(self.settings)
 
     def today(self, session: Session) -> date:
         """The tenant's calendar day."""

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, text, union
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
+from sync_service.queue.history import is_drift
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import resolve_key
 from sync_service.store.search import find_entries
@@ -242,15 +243,13 @@ def _is_renewing(today: date) -> ColumnElement[bool]:
 
 
 def _has_drifted(today: date) -> ColumnElement[bool]:
-    """The last thing that changed it was a sweep, lately, and no order of our own was the reason."""
+    """The last run put drift right, lately."""
     run, other = SyncRunRow, aliased(SyncRunRow)
     midnight = datetime.combine(today - timedelta(days=LATELY_DAYS), time(), UTC)
     last = select(func.max(other.id)).where(other.kind == run.kind, other.key == run.key).correlate(run)
     found = select(run.key).where(
-        text("sync_run.trigger = 'sweep' AND sync_run.outcome = 'changed'"),
+        is_drift(),
         col(run.ended_at) >= int(midnight.timestamp() * 1000),
-        col(run.actor).startswith("sweep ", autoescape=True),
-        col(run.actor).not_like("%(echo)"),
         col(run.id) == last.scalar_subquery(),
     )
     drifted = select(found.cte("drifted").c.key)

@@ -10,10 +10,9 @@ from sync_service.queue.backfills import MOST_CHARACTERS, From, WishInvalid, lea
 from sync_service.queue.jobs import list_jobs, pause, resume, run_soon
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
-from sync_service.store.tables import JobRow
 from sync_service.web.admin.desk import Desk
 from sync_service.web.admin.door import operators_only, who
-from sync_service.web.admin.job_views import view_job, view_jobs
+from sync_service.web.admin.job_views import view_jobs
 from sync_service.web.answers import answer
 
 _SAID = {"pause": "is paused", "resume": "goes on", "run": "will run within a few seconds"}
@@ -72,11 +71,10 @@ class _Pages:
     def job_progress(self, name: str) -> Response:
         """For the page's script."""
         with self._database.reading() as session:
-            row = session.get(JobRow, name) if name.isprintable() else None
-            now = session.now()
-        if row is None:
+            rows, now = list_jobs(session), session.now()
+        view = next((each for each in view_jobs(rows, now) if each.name == name), None)
+        if view is None:
             raise NotFound("There is no such job.")
-        view = view_job(row, now)
         told = {"done": not view.is_underway, "text": view.text or view.state}
         return answer(200, told | ({"value": view.value, "max": view.most} if view.most else {}))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sync_service.queue.history import FoundAs
 from sync_service.store.tables import JobRow
 from sync_service.subscription.pace import duration_in_words
 from sync_service.web.admin.progress import PATIENCE_MS
@@ -17,14 +18,6 @@ _SWEEPS = {"sweep delta": "Delta sweep", "sweep full": "Full sweep"}
 _ABOUT = {
     "sweep delta": "What Zuora updated since the last one, every 15 minutes.",
     "sweep full": "Everything that Zuora has, every week.",
-}
-#: What a sweep asked for, by why.
-_COUNTS = {
-    "drift": ("drift", "nobody told us of it"),
-    "echo": ("echo", "made by our own orders"),
-    "touched": ("touched", "only the update time moved"),
-    "first_read": ("first read", "in Limio and never read before"),
-    "import": ("to import", "not in Limio yet"),
 }
 _NAMED = {
     "drift_numbers": "Drift",
@@ -78,15 +71,22 @@ class JobView:
 
 def view_jobs(rows: Iterable[JobRow], now: int) -> list[JobView]:
     """All jobs: sweeps first, then backfills with the latest first."""
-    views = [view_job(row, now) for row in rows]
+    rows = list(rows)
+    busy = next((row.name for row in rows if is_backfill(row) and _is_running(row, now)), None)
+    views = [view_job(row, now, busy=busy) for row in rows]
     order = {"sweep": 0, "backfill": 1, "other": 2}
     return sorted(views, key=lambda view: (order[view.kind], -(view.began or now) if view.kind == "backfill" else 0))
 
 
-def view_job(row: JobRow, now: int) -> JobView:
-    """One job."""
-    kind = "sweep" if row.name in _SWEEPS else "backfill" if row.name.split(" ")[0] == "backfill" else "other"
-    running = row.lease_until is not None and row.lease_until > now
+def is_backfill(row: JobRow) -> bool:
+    """Whether the job is a backfill."""
+    return row.name.split(" ")[0] == "backfill"
+
+
+def view_job(row: JobRow, now: int, *, busy: str | None = None) -> JobView:
+    """One job; `busy` is the backfill that runs, if any: a scheduler runs one after the other."""
+    kind = "sweep" if row.name in _SWEEPS else "backfill" if is_backfill(row) else "other"
+    running = _is_running(row, now)
     is_due = row.due_at <= now
     tone, state = _state(row, kind, now, running=running)
     progress = row.progress
@@ -107,7 +107,7 @@ def view_job(row: JobRow, now: int) -> JobView:
         began=row.last_began,
         ended=row.last_ended,
         error=row.last_error,
-        text=_text(row, kind, now, settled, total, running=running),
+        text=_text(row, kind, now, settled, total, running=running, busy=busy),
         value=settled if isinstance(total, int) else None,
         most=total if isinstance(total, int) and total > 0 else None,
         counts=_counts(progress, kind),
@@ -132,14 +132,21 @@ def _state(row: JobRow, kind: str, now: int, *, running: bool) -> tuple[str, str
     return "calm", "Waiting"
 
 
-def _text(row: JobRow, kind: str, now: int, settled: int, total: Any, *, running: bool) -> str:
-    if not running and row.due_at <= now and not row.paused and now - row.due_at > PATIENCE_MS:
-        return (
-            f"Due for {span(now - row.due_at)} and nobody has taken it up: is a scheduler running that reaches Zuora?"
-            " “sync-service scheduler” starts one."
-        )
+def _is_running(row: JobRow, now: int) -> bool:
+    return row.lease_until is not None and row.lease_until > now
+
+
+def _text(row: JobRow, kind: str, now: int, settled: int, total: Any, *, running: bool, busy: str | None) -> str:
+    if not running and row.due_at <= now and not row.paused:
+        if kind == "backfill" and busy is not None:
+            return f"Waits for “{_title(busy)}” to end."
+        if now - row.due_at > PATIENCE_MS:
+            return (
+                f"Due for {span(now - row.due_at)}: no scheduler that reaches Zuora has taken it up."
+                " “sync-service scheduler” starts one."
+            )
     if kind == "backfill":
-        return _backfill_text(row, settled, total, running=running)
+        return _backfill_text(row, now, settled, total, running=running)
     looked = row.progress.get("looked_at")
     if kind != "sweep" or not isinstance(looked, Mapping):
         return ""
@@ -147,25 +154,34 @@ def _text(row: JobRow, kind: str, now: int, settled: int, total: Any, *, running
     return f"Looked at {counts or 'nothing'}{' so far' if running or row.cursor else ''}."
 
 
-def _backfill_text(row: JobRow, settled: int, total: Any, *, running: bool) -> str:
+def _backfill_text(row: JobRow, now: int, settled: int, total: Any, *, running: bool) -> str:
     progress = row.progress
     if "asked" not in progress:
         return "A scheduler takes it up within a few seconds." if not row.last_error else ""
     failed = _whole(progress.get("failed"))
     parts = [f"{settled:,} of {total:,} done" if isinstance(total, int) else f"{settled:,} done, still listing"]
     parts.append(f"{failed:,} failed" if failed else "none failed")
+    retried = _whole(progress.get("backing_off"))
+    if running and retried:
+        next_try = progress.get("next_try_at")
+        when = f", the next {_until(next_try, now)}" if isinstance(next_try, int) else ""
+        parts.append(f"{retried:,} to be tried again{when}")
     pace = progress.get("per_second")
     if running and isinstance(pace, int | float) and pace > 0:
         parts.append(f"{pace:.1f} a second")
-        if isinstance(total, int):
+        if isinstance(total, int) and total - settled > retried:
             parts.append(f"about {duration_in_words((total - settled) / pace)} left")
     obstacle = progress.get("obstacle")
-    return ", ".join(parts) + "." + (f" It waits: {obstacle}" if running and obstacle else "")
+    return ", ".join(parts) + "." + (f" {obstacle}" if running and obstacle else "")
+
+
+def _until(at: int, now: int) -> str:
+    return f"in {duration_in_words((at - now) / 1000)}" if at > now else "now"
 
 
 def _counts(progress: Mapping[str, Any], kind: str) -> tuple[tuple[str, int, str], ...]:
     if kind == "sweep" and "pages" in progress:
-        return tuple((name, _whole(progress.get(key)), about) for key, (name, about) in _COUNTS.items())
+        return tuple((each.replace("_", " "), _whole(progress.get(each)), each.about) for each in FoundAs)
     outcomes = progress.get("outcomes")
     if kind == "backfill" and isinstance(outcomes, Mapping):
         return tuple((str(name), _whole(count), "") for name, count in outcomes.items())

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sync_service.queue.findings import Verdict
+from sync_service.queue.health import describe_process, tell_obstacle
+from sync_service.queue.heartbeats import Role
 from sync_service.queue.history import first_attempt_covering
+from sync_service.queue.limit import Share
 from sync_service.store.engine import Session
-from sync_service.store.tables import SyncRequestRow, SyncRunRow, ZuoraLimitRow
+from sync_service.store.tables import SyncRequestRow, SyncRunRow
 from sync_service.web.admin.words import span
 
 #: So long a worker that runs and is free lets nothing wait, in ms.
@@ -34,13 +38,13 @@ class Progress:
         return self.step == DONE
 
 
-def read_progress(session: Session, kind: str, key: str, seq: int) -> Progress | None:
+def read_progress(session: Session, share: Share, kind: str, key: str, seq: int) -> Progress | None:
     """Of the request `seq` of `key`; an alias is followed to its number. None where there was no such request."""
     row = session.get(SyncRequestRow, (kind, key))
     if row is None or not 1 <= seq <= row.requested_seq:
         return None
     if row.done_seq >= seq and row.resolved_key is not None and row.resolved_seq is not None:
-        return read_progress(session, "subscription", row.resolved_key, row.resolved_seq)
+        return read_progress(session, share, "subscription", row.resolved_key, row.resolved_seq)
     run = first_attempt_covering(session, kind, key, seq)
     if run is not None:
         return Progress(kind, key, seq, DONE, _result(run), run)
@@ -52,19 +56,19 @@ def read_progress(session: Session, kind: str, key: str, seq: int) -> Progress |
         if row.read_at is not None:
             return Progress(kind, key, seq, COMPARING, "A worker has read it, compares, and writes what differs.")
         return Progress(kind, key, seq, READING, READS)
-    return Progress(kind, key, seq, WAITING, why_waiting(session, row.waiting_since or row.requested_at))
+    return Progress(kind, key, seq, WAITING, why_waiting(session, share, row.waiting_since or row.requested_at))
 
 
-def why_waiting(session: Session, since: int) -> str:
+def why_waiting(session: Session, share: Share, since: int) -> str:
     """Why no worker has taken up yet what waits since that moment (ms by the database's clock), in words."""
-    limit, now = session.get(ZuoraLimitRow, 1), session.now()
-    if limit is not None and limit.open_until is not None and limit.open_until > now:
-        return f"Zuora is paused, and the request waits for it: {limit.trouble_text or limit.trouble_code or 'trouble'}"
+    now, obstacle = session.now(), tell_obstacle(session, share)
+    if obstacle:
+        return f"The request is kept. {obstacle}"
+    worker = describe_process(session, Role.WORKER, now)
+    if worker.verdict is not Verdict.OK:
+        return f"The request is kept. {worker.says} {worker.remedy}"
     if now - since > PATIENCE_MS:
-        return (
-            f"Nobody has taken it up for {span(now - since)}: either all workers are busy, or none is running. Whoever"
-            " runs the service starts one with “sync-service worker”; the request is kept until then."
-        )
+        return f"The request is kept. All workers have been busy for {span(now - since)}."
     return "The request is kept. A worker takes it within a second, unless all are busy."
 
 

@@ -97,11 +97,11 @@ class _Pages:
             progress = None
             if kind in ("subscription", "alias") and seq.isascii() and seq.isdigit() and len(seq) < 19:
                 named = normalise_key(request.args.get("of") or detail.number)
-                progress = read_progress(session, kind, named, int(seq))
+                progress = read_progress(session, self._desk.share, kind, named, int(seq))
             preview = None
             ask_id = request.args.get("preview", "")
             if ask_id.isascii() and ask_id.isdigit() and len(ask_id) < 19:
-                preview = read_preview(session, int(ask_id), detail.number, detail.key, key)
+                preview = read_preview(session, self._desk.share, int(ask_id), detail.number, detail.key, key)
         page = render_template(
             "admin/subscription.html", detail=detail, progress=progress, preview=preview, zuora=self._desk.zuora
         )
@@ -125,7 +125,7 @@ class _Pages:
     def progress(self, kind: str, seq: int, key: str) -> Response:
         """For the page's script."""
         with self._database.reading() as session:
-            found = read_progress(session, kind, normalise_key(key), min(seq, 2**62))
+            found = read_progress(session, self._desk.share, kind, normalise_key(key), min(seq, 2**62))
         if found is None:
             raise NotFound("There is no such request.")
         return answer(200, {"step": found.step, "text": found.text, "done": found.is_done})

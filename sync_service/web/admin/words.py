@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from sync_service.queue.history import plan_from_json
 from sync_service.subscription.limio.documents import get_value
+from sync_service.subscription.pace import duration_in_words
 from sync_service.subscription.plan import Cancel, Change, Create, Document, FieldChange, Update
 from sync_service.subscription.schedule.money import format_amount, parse_amount
 
@@ -148,12 +149,7 @@ def span(ms: int | None) -> str:
         return "—"
     if ms < 1000:
         return f"{ms} ms"
-    parts, rest = [], ms // 1000
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
-        if rest >= size:
-            parts.append(f"{rest // size} {unit}")
-            rest %= size
-    return " ".join(parts[:2])
+    return duration_in_words(ms // 1000)
 
 
 def badge(word: str | None) -> Markup:

@@ -112,7 +112,7 @@ def test_a_backfill_under_way_tells_how_far_how_fast_and_how_long_yet(database: 
 
     shown = visitor.get("/jobs").text
 
-    assert "300 of 900 done, 1 failed, 5.0 a second, about 2 min 0 s left." in shown
+    assert "300 of 900 done, 1 failed, 5.0 a second, about 2 min left." in shown
     assert 'max="900" value="300"' in shown
     address = re.search(r'data-progress="([^"]+)"', shown)
     assert address
@@ -139,7 +139,30 @@ def test_a_backfill_that_ended_names_what_failed(sqlite_database: Database) -> N
 def test_a_job_that_nobody_takes_up_says_so(sqlite_database: Database) -> None:
     put_job(sqlite_database, "backfill", due_in=-60_000)
 
-    assert "is a scheduler running that reaches Zuora?" in visit(sqlite_database, Role.VIEWER).get("/jobs").text
+    assert "no scheduler that reaches Zuora has taken it up" in visit(sqlite_database, Role.VIEWER).get("/jobs").text
+
+
+def test_a_backfill_behind_another_says_for_which_it_waits(sqlite_database: Database) -> None:
+    put_job(sqlite_database, "backfill", due_in=-90_000, lease=60_000)
+    put_job(sqlite_database, "backfill account A1", due_in=-60_000)
+
+    shown = visit(sqlite_database, Role.VIEWER).get("/jobs").text
+
+    assert "Waits for “Backfill of the whole tenant” to end." in shown
+    assert "no scheduler" not in shown
+
+
+def test_a_backfill_whose_rest_is_retried_promises_no_end(sqlite_database: Database) -> None:
+    with sqlite_database.reading() as session:
+        next_try = session.now() + 600_500
+    progress = {"asked": 363, "done": 359, "failed": 0, "total": 363, "per_second": 7.6, "backing_off": 4}
+    put_job(sqlite_database, "backfill", due_in=-9, lease=60_000, progress=progress | {"next_try_at": next_try})
+
+    shown = visit(sqlite_database, Role.VIEWER).get("/jobs").text
+
+    assert re.search(
+        r"359 of 363 done, none failed, 4 to be tried again, the next in (10 min|9 min \d+ s), 7.6 a second\.", shown
+    )
 
 
 def test_a_backfill_of_a_file_is_paused_whatever_its_path(sqlite_database: Database) -> None:
@@ -172,8 +195,8 @@ def test_checks_are_shown_with_remedies_worst_first_and_run_when_somebody_asks(d
     assert "Start more workers." in shown
     assert "hush hush" not in shown
     overview = visitor.get("").text
-    assert "A check fails" in overview
-    assert "1 fails" in overview
+    assert "Something is wrong" in overview
+    assert "Zuora refused our OAuth client." in overview
     sent = visitor.post("/jobs/check/run", page="/settings")
     assert sent.location.endswith("/admin/settings")
     assert "data-progress" in visitor.get("/settings").text
@@ -189,4 +212,4 @@ def test_the_overview_tells_the_last_sweeps_drift_and_echo_apart(sqlite_database
 
     assert re.search(r'Delta sweep</th>.*?<td class="right">3</td><td class="right">2</td>', shown, re.DOTALL)
     assert "Checks</dt><dd><a" in shown
-    assert "None yet" in shown
+    assert "Nothing was checked yet." in shown

@@ -281,21 +281,26 @@ def test_the_list_is_sorted_by_its_headings(database: Database) -> None:
 def test_what_a_sweep_lately_found_to_have_drifted_is_listed_and_an_echo_is_not(database: Database) -> None:
     now = int(datetime.now(UTC).timestamp() * 1000)
     sweep = {"trigger": "sweep", "actor": "sweep delta: version", "ended_at": now}
-    for number in ("A-DRIFTED", "A-ECHO", "A-SINCE", "A-TOLD", "A-LONG-AGO", "A-FOLLOWS", "A-WELL"):
+    found_as = {"A-DRIFTED": "drift", "A-ECHO": "echo", "A-SINCE": "drift", "A-LONG-AGO": "drift", "A-WELL": "drift"}
+    for number, found in {**found_as, "A-FIRST": "first_read", "A-FOLLOWS": None, "A-TOLD": "announced"}.items():
+        cause = {"kind": "subscription", "key": number, "seq": 1, "trigger": "sweep", "at": now}
+        put_rows(database, SyncCauseRow(found_as=found, **cause))
+    for number in ("A-DRIFTED", "A-ECHO", "A-SINCE", "A-TOLD", "A-LONG-AGO", "A-FOLLOWS", "A-WELL", "A-FIRST"):
         put_subscription(database, number)
     put_rows(
         database,
         make_run("A-DRIFTED", "changed", **sweep),
-        make_run("A-ECHO", "changed", **{**sweep, "actor": "sweep full: version (echo)"}),
+        make_run("A-ECHO", "changed", **sweep),
         make_run("A-SINCE", "changed", **sweep),
-        make_run("A-TOLD", "changed", ended_at=now),
+        make_run("A-TOLD", "changed", **sweep),
         make_run("A-LONG-AGO", "changed", **{**sweep, "ended_at": now - 40 * 86_400_000}),
         make_run("A-FOLLOWS", "changed", **{**sweep, "actor": "sync of A-WELL"}),
         make_run("A-WELL", "unchanged", **sweep),
+        make_run("A-FIRST", "changed", **sweep),
     )
     put_rows(database, make_run("A-SINCE", "changed", ended_at=now, seq=2))
 
-    assert numbers(visit(database, Role.VIEWER), matter="drifted") == ["A-DRIFTED"]
+    assert numbers(visit(database, Role.VIEWER), matter="drifted") == ["A-FIRST", "A-DRIFTED"]
 
 
 def test_the_export_holds_the_filtered_list_and_no_formula(database: Database) -> None:

@@ -8,9 +8,15 @@ import pytest
 
 from sync_service.access.users import Role
 from sync_service.errors import RateLimited
+from sync_service.operations.check.story import check_everything
+from sync_service.queue.findings import Finding, Verdict, as_progress
+from sync_service.queue.heartbeats import Heartbeat
+from sync_service.queue.heartbeats import Role as Process
 from sync_service.queue.jobs import ensure_job
-from sync_service.queue.limit import Share, note_tenant_error
-from sync_service.queue.requests import Kind
+from sync_service.queue.limit import Share, note_success, note_tenant_error
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue
+from sync_service.queue.status import read_status
+from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import (
     AdminActionRow,
@@ -21,6 +27,7 @@ from sync_service.store.tables import (
     SyncRequestRow,
     SyncRunRow,
 )
+from sync_service.subscription.trigger import Trigger
 from tests.integration.web.admin import (
     Visitor,
     make_run,
@@ -31,6 +38,9 @@ from tests.integration.web.admin import (
     put_subscription,
     visit,
 )
+from tests.queue_world import execute
+
+ZUORA = {"zuora_base_url": "http://127.0.0.1:9", "zuora_client_id": "client", "zuora_client_secret": "secret"}
 
 
 def actions(visitor: Visitor) -> list[tuple[str, str | None]]:
@@ -38,30 +48,83 @@ def actions(visitor: Visitor) -> list[tuple[str, str | None]]:
 
 
 def test_the_overview_says_whether_everything_is_in_step(database: Database) -> None:
-    visitor = visit(database, Role.VIEWER, zuora_daily_calls=1000)
+    visitor = visit(database, Role.VIEWER, zuora_daily_calls=1000, **ZUORA)
+    for role in Process:
+        Heartbeat(database, role).beat()
+    note_success(database, Share(8))
+    put_subscription(database, "A-S0")
+    checked = as_progress([Finding("clock", Verdict.OK, "They agree.")], _now(database))
+    put_rows(
+        database,
+        JobRow(name="check", due_at=_now(database) + 9_000_000, progress=checked),
+        CalloutRow(received_at=_now(database), key="A-S1", verdict="accepted"),
+    )
     assert "Everything is in step" in visitor.get("").text
     put_done(database, "A-S1")
     put_failure(database, "A-S2")
     with database.transaction() as session:
         now = session.now()
         session.add_all([make_run("A-S1", "changed", ended_at=now - 3_600_000 * hours) for hours in (0, 1, 1, 30)])
-        session.add(CalloutRow(received_at=now, key="A-S1", verdict="ignored", reason="echo"))
+        session.add(CalloutRow(received_at=now, key="A-S1", verdict="ignored", reason_code="echo"))
 
     shown = visitor.get("").text
 
-    assert "Something needs a person" in shown
-    assert "0 accepted, 1 ignored, 0 rejected" in shown
+    assert "Something needs a look" in shown
+    assert "Given up: 1." in shown
+    assert "1 accepted, 1 ignored, 0 rejected" in shown
     assert "3 runs: 3 changed" in shown
     assert "1,000 of 1,000 left" in shown
 
 
 def test_the_overview_says_in_words_that_zuora_is_paused(database: Database) -> None:
     note_tenant_error(database, RateLimited(retry_after=100), Share(8))
+    with database.transaction() as session:
+        enqueue(session, Kind.SUBSCRIPTION, "A-S1", Cause(Trigger.CALLOUT), priority=Priority.EVENT)
 
-    shown = visit(database, Role.VIEWER).get("").text
+    shown = visit(database, Role.VIEWER, **ZUORA).get("").text
 
     assert "Waiting for Zuora" in shown
     assert "we call too often or too much at once" in shown
+    assert ".." not in re.sub(r"<[^>]+>", "", shown)
+
+
+def test_the_overview_of_a_new_installation_is_not_green(sqlite_database: Database) -> None:
+    shown = visit(sqlite_database, Role.VIEWER).get("").text
+
+    assert "Everything is in step" not in shown
+    assert "Zuora answered" not in shown
+    assert 'class="hero card bad"' in shown
+    for words in ("No worker has run yet.", "No scheduler has run yet.", "address or credentials are not set"):
+        assert words in shown
+
+
+def test_the_overview_turns_red_when_the_processes_are_gone(sqlite_database: Database) -> None:
+    for role in Process:
+        Heartbeat(sqlite_database, role).beat()
+    execute(sqlite_database, "UPDATE heartbeat SET seen_at = seen_at - 3 * 86400000")
+
+    shown = visit(sqlite_database, Role.VIEWER, **ZUORA).get("").text
+
+    assert 'class="hero card bad"' in shown
+    assert "No worker runs: the last one was seen 3 d ago. No scheduler runs: the last one was seen 3 d ago." in shown
+
+
+def test_page_status_and_check_say_the_same_of_the_same_fact(sqlite_database: Database) -> None:
+    note_tenant_error(sqlite_database, RateLimited("Zuora said 429", retry_after=100), Share(8))
+    settings = Settings(**ZUORA)
+    with sqlite_database.reading() as session:
+        status = read_status(session, settings)
+    checked = {each.name: each.says for each in check_everything(sqlite_database, settings, None)}
+
+    words = "Zuora cannot be used: Zuora said 429. Everything waits; the next try is in 1 min"
+    assert words in status.zuora.words
+    assert words in checked["zuora"]
+    assert words in visit(sqlite_database, Role.VIEWER, **ZUORA).get("").text
+
+
+def _now(database: Database) -> int:
+    with database.reading() as session:
+        return session.now()
 
 
 def test_failures_are_grouped_by_cause_and_tried_again_one_by_one(database: Database) -> None:

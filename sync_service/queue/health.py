@@ -1,0 +1,237 @@
+"""How the whole service does, from the database alone: the same facts in the same words on the pages, in `status`, in
+`check`, and for an API caller whose request waits.
+
+Well is only what was seen lately: silence is a finding of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlmodel import col, select
+
+from sync_service.queue.backlog import Backlog, read_backlog
+from sync_service.queue.findings import Finding, Verdict
+from sync_service.queue.heartbeats import GONE_MS, Role, read_last_seen
+from sync_service.queue.held import count_held
+from sync_service.queue.jobs import list_jobs
+from sync_service.queue.limit import Limit, Share, read_limit
+from sync_service.settings import Settings
+from sync_service.store.engine import Session
+from sync_service.store.tables import CalloutRow, JobRow, SubscriptionRow
+from sync_service.subscription.pace import duration_in_words
+
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+#: A due request should not wait longer; one that waits far longer is not being served.
+MAX_WAIT_MS, LOST_WAIT_MS = MINUTE_MS, 30 * MINUTE_MS
+#: Sweeps ask Zuora every 15 minutes.
+MAX_SILENCE_MS = 60 * MINUTE_MS
+#: A check is made every hour.
+MAX_CHECK_AGE_MS = 2 * HOUR_MS
+#: Of the callouts of a day, the part with an impossible key that is a broken template and not one slip.
+_BROKEN_SHARE = 0.1
+_OVERDUE_MS = 60 * MINUTE_MS
+_START = {
+    Role.WORKER: "Start one: `sync-service worker`, or `sync-service run` for everything.",
+    Role.SCHEDULER: "Start one: `sync-service scheduler`, or `sync-service run` for everything.",
+}
+# The moment as a value: with the clock in the statement both databases would read the whole table.
+_CALLOUTS = """
+SELECT
+  (SELECT received_at FROM callout WHERE verdict <> 'rejected' ORDER BY received_at DESC LIMIT 1) AS last,
+  count(CASE WHEN verdict = 'accepted' THEN 1 END) AS accepted,
+  count(CASE WHEN verdict = 'ignored' THEN 1 END) AS ignored,
+  count(CASE WHEN verdict = 'rejected' THEN 1 END) AS rejected,
+  count(CASE WHEN reason_code = 'impossible key' THEN 1 END) AS broken
+FROM callout WHERE received_at > :since
+"""
+
+
+class Intake:
+    """The callouts since a moment, and when the last one came whose credentials were right."""
+
+    def __init__(self, session: Session, since: int) -> None:
+        row = session.run(_CALLOUTS, {"since": since}).one()
+        self.last: int | None = row.last
+        self.accepted: int = row.accepted
+        self.ignored: int = row.ignored
+        self.rejected: int = row.rejected
+        self.broken: int = row.broken
+
+
+def examine(session: Session, settings: Settings) -> list[Finding]:
+    """Everything that the database tells. Nothing is asked of Zuora."""
+    limit = read_limit(session, Share.of(settings))
+    backlog = read_backlog(session)
+    return [
+        describe_process(session, Role.WORKER, limit.now),
+        describe_process(session, Role.SCHEDULER, limit.now),
+        describe_zuora(limit, is_configured=settings.reaches_zuora),
+        *_describe_budget(limit),
+        describe_queue(backlog),
+        *_describe_decisions(backlog, count_held(session)),
+        *_describe_store(session),
+        *_describe_callouts(session, settings, limit.now),
+        *_describe_jobs(session, limit.now),
+    ]
+
+
+def describe_zuora(limit: Limit, *, is_configured: bool = True) -> Finding:
+    """How Zuora does, as far as our calls tell."""
+    row, name = limit.row, "zuora"
+    if not is_configured:
+        remedy = "Set ZUORA_BASE_URL, ZUORA_CLIENT_ID and ZUORA_CLIENT_SECRET."
+        return Finding(name, Verdict.FAILED, "The tenant's address or credentials are not set.", remedy)
+    trouble = _sentence(row.trouble_text or row.trouble_code or "The last call failed.")
+    if limit.is_paused:
+        wait = duration_in_words(((row.open_until or 0) - limit.now) / 1000)
+        words = f"Zuora cannot be used: {trouble} Everything waits; the next try is in {wait}."
+        return Finding(name, Verdict.FAILED, words, "Nothing is lost; what the message names may need you.")
+    if row.trouble:
+        words = f"Zuora had trouble: {trouble} One request at a time tries whether it is over."
+        return Finding(name, Verdict.WARNING, words, "Nothing is lost; what the message names may need you.")
+    if row.permitted < limit.share.max_concurrency:
+        words = f"Zuora asked us to slow down: {row.permitted} of {limit.share.max_concurrency} at a time for now."
+        return Finding(name, Verdict.WARNING, words, "It recovers by itself.")
+    if row.answered_at is None:
+        return Finding(name, Verdict.NOT_CHECKED, "Zuora was not asked yet.", _START[Role.WORKER])
+    ago = _ago(limit.now, row.answered_at)
+    if limit.now - row.answered_at > MAX_SILENCE_MS:
+        return Finding(name, Verdict.WARNING, f"Zuora last answered {ago}.", "`check` asks it now.")
+    return Finding(name, Verdict.OK, f"Zuora answered {ago}.")
+
+
+def describe_process(session: Session, role: Role, now: int) -> Finding:
+    """Whether a process with `role` runs."""
+    seen = read_last_seen(session, role)
+    if seen is None:
+        return Finding(role.value, Verdict.WARNING, f"No {role} has run yet.", _START[role])
+    if now - seen > GONE_MS:
+        words = f"No {role} runs: the last one was seen {_ago(now, seen)}."
+        return Finding(role.value, Verdict.FAILED, words, _START[role])
+    return Finding(role.value, Verdict.OK, f"A {role} runs.")
+
+
+def describe_queue(backlog: Backlog) -> Finding:
+    """Whether what is due is served."""
+    age = backlog.oldest_ms or 0
+    oldest = f"; the oldest has waited {duration_in_words(age / 1000)}" if backlog.oldest_ms is not None else ""
+    retried = f", {backlog.backing_off} to be tried again" if backlog.backing_off else ""
+    words = f"{backlog.waiting} waiting{retried}, {backlog.running} running{oldest}."
+    if age <= MAX_WAIT_MS:
+        return Finding("queue", Verdict.OK, words)
+    remedy = "If workers run, more threads or hosts of `sync-service worker` serve it faster."
+    return Finding("queue", Verdict.FAILED if age > LOST_WAIT_MS else Verdict.WARNING, words, remedy)
+
+
+def describe_check(job: JobRow | None, now: int) -> Finding:
+    """Whether the last check is recent; what it found is kept with it."""
+    remedy = "`check` checks now; a scheduler does it every hour."
+    if job is None or not job.progress.get("findings"):
+        return Finding("last check", Verdict.NOT_CHECKED, "Nothing was checked yet.", remedy)
+    at = int(job.progress.get("at") or job.last_ended or 0)
+    verdict = Verdict.WARNING if now - at > MAX_CHECK_AGE_MS else Verdict.OK
+    return Finding("last check", verdict, f"The last check was {_ago(now, at)}.", remedy)
+
+
+def tell_obstacle(session: Session, share: Share) -> str | None:
+    """Why what is due is not taken up just now, in words; None where workers take it as it comes."""
+    limit = read_limit(session, share)
+    if limit.is_paused or limit.row.trouble:
+        return describe_zuora(limit).says
+    for budget in _describe_budget(limit):
+        return budget.says
+    if limit.room == 0:
+        return f"All {limit.live} call slots are in use, or were by a worker that died in the last minute and a half."
+    return None
+
+
+def _describe_budget(limit: Limit) -> Iterator[Finding]:
+    if limit.is_kept_for_people:
+        words = (
+            f"{limit.calls_today} of today's {limit.share.daily_calls} calls are used: until midnight UTC only what"
+            " people ask for is synced."
+        )
+        yield Finding("budget", Verdict.WARNING, words, "Raise ZUORA_DAILY_CALLS, or wait for midnight UTC.")
+
+
+def _describe_decisions(backlog: Backlog, held: int) -> Iterator[Finding]:
+    if backlog.failed:
+        remedy = "`failed list` shows why; `failed retry KEY` tries again."
+        yield Finding("failed syncs", Verdict.WARNING, f"Given up: {backlog.failed}.", remedy)
+    if held:
+        remedy = "`held list` shows them; `held release KEY` or `held drop KEY` decides."
+        yield Finding("held plans", Verdict.WARNING, f"Plans that wait for a person's decision: {held}.", remedy)
+
+
+def _describe_store(session: Session) -> Iterator[Finding]:
+    if not has_loaded(session):
+        words = "Nothing of Limio's was loaded: every subscription would be imported as made outside of Limio."
+        yield Finding("store", Verdict.WARNING, words, "`load FILE` takes Limio's objects.")
+
+
+def has_loaded(session: Session) -> bool:
+    """Whether the store has a subscription that Limio itself made; what syncs import is marked as external."""
+    made_by_limio = select(SubscriptionRow.id).where(col(SubscriptionRow.external).is_(False)).limit(1)
+    return session.exec(made_by_limio).first() is not None
+
+
+def _describe_callouts(session: Session, settings: Settings, now: int) -> Iterator[Finding]:
+    if not any((settings.callout_username, settings.callout_hmac_secret, settings.callout_secret)):
+        remedy = "Set CALLOUT_USERNAME and CALLOUT_PASSWORD, or make a client with `client add NAME --callout`."
+        words = "No credentials are set that a callout could show."
+        yield Finding("callout credentials", Verdict.WARNING, words, remedy)
+    intake = Intake(session, now - DAY_MS)
+    received = intake.accepted + intake.ignored
+    yield _describe_arriving(intake, now, received)
+    if intake.rejected:
+        # A warning whatever their number: anyone may send wrong credentials.
+        words = f"Wrong callout credentials in the last day: {intake.rejected} requests beside {received} callouts."
+        remedy = "If Zuora sent them, compare its callout template with CALLOUT_*; `callouts log --verdict rejected`."
+        yield Finding("rejected callouts", Verdict.WARNING, words, remedy)
+    if not intake.broken:
+        yield Finding("broken keys", Verdict.OK, "Every callout of the last day had a possible key.")
+        return
+    words = f"Impossible keys in the last day: {intake.broken} of {received} callouts, such as {_broken(session)}."
+    verdict = Verdict.FAILED if intake.broken > received * _BROKEN_SHARE else Verdict.WARNING
+    remedy = "A merge field of the template did not resolve: correct the address in it (docs/zuora-setup.md)."
+    yield Finding("broken keys", verdict, words, remedy)
+
+
+def _describe_arriving(intake: Intake, now: int, received: int) -> Finding:
+    name, remedy = "callouts arriving", "Set up the callout in Zuora (docs/zuora-setup.md); sweeps find changes later."
+    if intake.last is None:
+        return Finding(name, Verdict.WARNING, "No callout has ever come in.", remedy)
+    ago = _ago(now, intake.last)
+    if now - intake.last > DAY_MS:
+        return Finding(name, Verdict.WARNING, f"The last callout came {ago}.", remedy)
+    return Finding(name, Verdict.OK, f"{received} callouts in the last day, the last one {ago}.")
+
+
+def _broken(session: Session) -> str:
+    row = CalloutRow
+    latest = select(row.key).where(row.verdict == "ignored", row.reason_code == "impossible key")
+    return repr((session.exec(latest.order_by(col(row.id).desc()).limit(1)).first() or "")[:40])
+
+
+def _describe_jobs(session: Session, now: int) -> Iterator[Finding]:
+    for job in list_jobs(session):
+        name = f"job {job.name}"
+        error = f"Its last run failed: {_sentence(job.last_error)}" if job.last_error else ""
+        running = job.lease_until is not None and job.lease_until > now
+        if job.paused:
+            yield Finding(name, Verdict.WARNING, f"It is paused. {error}".strip(), "Resume it on the page Jobs.")
+        elif error:
+            yield Finding(name, Verdict.WARNING, error, "It is tried again; `status` shows when.")
+        elif not running and now - job.due_at > _OVERDUE_MS:
+            words = f"It has been due for {duration_in_words((now - job.due_at) / 1000)}."
+            yield Finding(name, Verdict.WARNING, words, _START[Role.SCHEDULER])
+
+
+def _ago(now: int, at: int) -> str:
+    return f"{duration_in_words(max(0, now - at) / 1000)} ago"
+
+
+def _sentence(text: str | None) -> str:
+    """`text` with one full stop at its end."""
+    return f"{(text or '').rstrip().rstrip('.')}."
