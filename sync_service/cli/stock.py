@@ -28,22 +28,25 @@ def db_upgrade(as_json: bool) -> None:
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("--lenient", is_flag=True, help="Leave with status 0 although something was refused.")
 @with_json
-def load(file: str, as_json: bool) -> None:
+def load(file: str, lenient: bool, as_json: bool) -> None:
     """Load Limio objects, one JSON object a line.
 
-    FILE may be `-` for standard input. Broken lines are reported and the rest goes on; the status is 1 only if nothing
-    at all could be used.
+    FILE may be `-` for standard input. Broken lines are reported and the rest goes on; the status is 1 where anything
+    was refused, or nothing was there.
     """
     database = open_database(read_settings())
     with click.open_file(file, "rb") as stream:
         report = load_objects(database, read_lines(cast(BinaryIO, stream)))
     say(_show(report), report.as_json(), as_json=as_json)
-    sys.exit(1 if report.problem_count and not report.counts else 0)
+    sys.exit(0 if report.counts and (lenient or not report.problem_count) else 1)
 
 
 def _show(report: LoadReport) -> str:
     lines = [f"Lines read: {report.lines}"]
+    if not report.counts:
+        lines.append("Nothing was loaded.")
     for record_type, counts in sorted(report.counts.items()):
         parts = ", ".join(f"{count} {outcome}" for outcome, count in vars(counts).items() if count)
         lines.append(f"  {record_type:20} {parts}")

@@ -21,7 +21,7 @@ from sync_service.queue.limit import Share, hold_story_lease, remember_tenant
 from sync_service.queue.orders import list_work
 from sync_service.queue.requests import Cause, Kind, Priority, claim_one, enqueue
 from sync_service.store.engine import Session
-from sync_service.store.reads import find_subscription, read_link, resolve_key
+from sync_service.store.reads import find_subscription, read_link, resolve_key, tell_unknown
 from sync_service.store.tables import SyncRunRow
 from sync_service.subscription.plan import SyncPlan
 from sync_service.subscription.trigger import Trigger
@@ -69,13 +69,15 @@ def why(key: str, as_json: bool) -> None:
     with database.reading() as session:
         number = resolve_key(session, key)
         known = why_known(session, number) if number else _why_unknown(session, key)
+        unknown = tell_unknown(session, key)
         subscription = number and find_subscription(session, number)
         link = number and read_link(session, number)
         waits = known.waiting and not known.running and known.next_try_at is not None
         obstacle = tell_obstacle(session, Share.of(settings)) if waits else None
         orders = list_work(session, limit=MAX_ORDERS, subscription=number) if number else []
     if not (number or known.causes or known.runs):
-        fail(f"Nothing is known of {key}: no sync was ever asked for, and the store has no such subscription.")
+        nothing = f"Nothing is known of {key}: no sync was ever asked for, and the store has no such subscription."
+        fail(unknown or nothing)
     text = show_why(known, subscription or None, link or None, obstacle)
     text += "".join(f"\n{line}" for line in show_orders(orders))
     shape = {**why_as_json(known, link or None, obstacle), "orders": [order_as_json(order) for order in orders]}

@@ -50,6 +50,7 @@ __all__ = [
     "record_alias",
     "record_read",
     "resolve_key",
+    "tell_unknown",
 ]
 
 #: The number that `:key` stands for, as an expression; NULL where the store cannot tell. What comes first ends it.
@@ -91,6 +92,14 @@ def resolve_key(session: Session, key: str) -> str | None:
     """
     number: str | None = session.connection().execute(_RESOLVE, {"key": key}).scalar_one()
     return number
+
+
+def tell_unknown(session: Session, key: str) -> str | None:
+    """Why a key that Limio has stands for no number, for people; None where Limio does not have it."""
+    subscription = session.get(SubscriptionRow, key)
+    if subscription is None or subscription.reference is not None:
+        return None
+    return f"Limio has {key}, but without a reference: load it again with its Zuora number as the reference."
 
 
 def read_link(session: Session, number: str) -> ZuoraLinkRow | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sync_service.errors import NotFoundInZuora, UnknownKey
-from sync_service.store.reads import read_current, resolve_key
+from sync_service.store.reads import read_current, resolve_key, tell_unknown
 from sync_service.subscription.plan import LimioState, SyncPlan
 from sync_service.subscription.reconcile import is_drastic, reconcile
 from sync_service.sync.story import SyncContext, look_closer
@@ -35,12 +35,13 @@ def compute_plan(context: SyncContext, key: str, reading: Reading) -> tuple[Sync
     """
     with context.database.reading() as session:
         number = resolve_key(session, key)
+        unknown = tell_unknown(session, key)
         at = session.now()
     try:
         subscription = reading.fetch_subscription(number or key)
     except NotFoundInZuora:
         if number is None:
-            raise UnknownKey from None
+            raise UnknownKey(unknown) from None
         raise
     look = look_closer(context, subscription, reading, SharedPreviews(), full=True, at=at)
     with context.database.reading() as session:

@@ -37,7 +37,7 @@ from sync_service.queue.requests import (
 )
 from sync_service.queue.retry import decide_retry
 from sync_service.store.engine import Session
-from sync_service.store.reads import read_link, record_alias, resolve_key
+from sync_service.store.reads import read_link, record_alias, resolve_key, tell_unknown
 from sync_service.subscription.plan import SyncPlan
 from sync_service.subscription.zuora import ZuoraSubscription
 from sync_service.sync.story import SyncContext, look_closer, sync_subscription, write_sync
@@ -100,6 +100,7 @@ def _resolve_alias(context: SyncContext, claim: Claim, reading: Reading, preview
     """Learn which number an unknown key stands for; a key that is the number itself is synced in the same lease."""
     with context.database.reading() as session:
         number = resolve_key(session, claim.key)
+        unknown = tell_unknown(session, claim.key)
     if number is not None:
         with context.database.transaction() as session:
             finish(session, claim)
@@ -108,7 +109,7 @@ def _resolve_alias(context: SyncContext, claim: Claim, reading: Reading, preview
     try:
         subscription = reading.fetch_subscription(claim.key)
     except NotFoundInZuora:
-        raise UnknownKey from None
+        raise UnknownKey(unknown) from None
     if subscription.number == claim.key:
         return _sync_unseen(context, claim, subscription, reading, previews)
     with context.database.transaction() as session:

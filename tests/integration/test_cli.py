@@ -152,3 +152,27 @@ def test_a_command_that_reads_makes_no_store_where_it_is_run(tmp_path: Path, mon
     assert error["code"] == "store missing"
     assert str(tmp_path / "var" / "sync-service.db") in error["message"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_load_that_refused_something_leaves_with_1_unless_it_may_be_lenient(tmp_path: Path) -> None:
+    store = {"DATABASE_URL": f"sqlite:///{tmp_path / 'store.db'}"}
+    run("db", "upgrade", **store)
+    half, whole, empty = (tmp_path / name for name in ("half.jsonl", "whole.jsonl", "empty.jsonl"))
+    whole.write_text('{"id": "sub-1", "record_type": "subscription", "reference": "REF1"}\n')
+    half.write_text(whole.read_text() + "{broken\n")
+    empty.write_text("")
+
+    assert run("load", str(half), **store).exit_code == 1
+    assert run("load", "--lenient", str(half), **store).exit_code == 0
+    assert run("load", str(whole), **store).exit_code == 0
+    assert run("load", "--lenient", str(empty), **store).exit_code == 1
+
+
+def test_a_subscription_without_a_reference_is_told_and_not_denied(tmp_path: Path) -> None:
+    store = {"DATABASE_URL": f"sqlite:///{tmp_path / 'store.db'}"}
+    objects = tmp_path / "objects.jsonl"
+    objects.write_text('{"id": "sub-1"}\n')
+    run("db", "upgrade", **store)
+
+    assert "sub-1 has no reference: no sync can find it in Zuora" in run("load", str(objects), **store).output
+    assert "Limio has sub-1, but without a reference" in run("why", "sub-1", **store).output

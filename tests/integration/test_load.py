@@ -313,3 +313,16 @@ def test_the_report_prints_as_json(sqlite_database: Database) -> None:
             {"line": 2, "message": "This is no JSON: Expecting property name enclosed in double quotes at character 2."}
         ],
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "remedy"), [({"id": "cus-1", "data": {}}, "jq -c . FILE"), ([{"id": "cus-1"}], "jq -c '.[]' FILE")]
+)
+def test_a_pretty_printed_file_is_refused_once_with_what_makes_it_one_object_a_line(
+    database: Database, value: Any, remedy: str
+) -> None:
+    report = load_objects(database, json.dumps(value, indent=2).splitlines(keepends=True))
+
+    assert report.problem_count == 1
+    assert remedy in report.problems[0].message
+    assert everything(database) == {"uses": []}

@@ -198,6 +198,9 @@ def _note_problems(arrival: Arrival, row: LimioObject, batch: LoadedBatch) -> No
         batch.problems.append(LineProblem(arrival.line, message))
     if arrival.record_type in RELATED_TO_SUBSCRIPTION - {"event"} and row.subscription_id is None:
         batch.problems.append(LineProblem(arrival.line, f"{arrival.id} names no subscription that it is related to."))
+    if isinstance(row, SubscriptionRow) and row.reference is None and "reference" not in unfit:
+        message = f"{arrival.id} has no reference: no sync can find it in Zuora. Give it its Zuora number as reference."
+        batch.problems.append(LineProblem(arrival.line, message))
     if arrival.record_type == "address":
         if row.subscription_id is None:
             batch.unattached[arrival.id] = arrival.line

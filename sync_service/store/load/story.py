@@ -24,6 +24,11 @@ MOST_CHARACTERS = 8_000_000
 LONGEST_LINE = 4_000_000
 #: The problems that a report spells out; the others are counted.
 MOST_PROBLEMS = 1_000
+#: What the first line of a pretty-printed file is, and what to tell of it.
+_PRETTY_PRINTED = {
+    "{": "One object a line is wanted, and this one goes over several: `jq -c . FILE | sync-service load -`.",
+    "[": "One object a line is wanted, and this is a list of several lines: `jq -c '.[]' FILE | sync-service load -`.",
+}
 #: How often a batch is tried that another transaction was in the way of.
 TRIES = 5
 
@@ -103,6 +108,7 @@ def read_lines(stream: BinaryIO) -> Iterator[str]:
 def load_objects(database: Database, lines: Iterable[str]) -> LoadReport:
     """Take Limio's objects, one answer of Limio as JSON on each line, into the store.
 
+    A file whose JSON goes over several lines is refused as a whole, with what makes it one object a line.
     A broken line or object is reported and the rest goes on. Ids, references, owners and unknown fields are kept;
     fields that an answer lacks erase nothing. Transactions are short, so a load that is stopped is simply run again.
     Raises what the database raises where that is away.
@@ -125,6 +131,9 @@ def _batches(lines: Iterable[str]) -> Iterator[_Batch]:
     batch = _Batch()
     for number, text in enumerate(lines, 1):
         batch.lines += 1
+        if number == 1 and text.strip() in _PRETTY_PRINTED:
+            batch.problems.append(LineProblem(number, _PRETTY_PRINTED[text.strip()]))
+            break
         if len(text) > LONGEST_LINE:
             batch.problems.append(LineProblem(number, f"The line is longer than {LONGEST_LINE} characters."))
         elif text.strip():
