@@ -71,18 +71,21 @@ class OrderLocked(SubscriptionError):
 def run_claim(context: OrderContext, claim: Claim) -> int:
     """Place the oldest order of the lane of `claim`; returns how many calls to Zuora it took.
 
-    Raises nothing that belongs to the order.
+    Raises nothing that belongs to the order. Where the database is away the lease runs out, and the order is taken up.
     """
     log = logger().bind(lane=claim.key, attempt=claim.attempts)
-    turn = Turn(context=context, claim=claim, order_id="")
     try:
         with context.database.transaction() as session:
             work = begin_turn(session, claim)
-        if work is None:
-            return 0
-        turn.order_id = work.order_id
-        log = log.bind(order=work.number, order_type=work.order_type)
-        log.info("order_taken")
+    except LeaseLost:
+        log.warning("order_lease_lost")
+        return 0
+    if work is None:
+        return 0
+    log = log.bind(order=work.number, order_type=work.order_type)
+    log.info("order_taken")
+    turn = Turn(context=context, claim=claim, order_id=work.order_id)
+    try:
         following = _place(turn)
         log.info("order_turn_ended", outcome=type(following).__name__.lower(), calls=turn.calls)
     except LeaseLost:
