@@ -96,7 +96,7 @@ class ShopWorld:
         for _ in range(30):
             Worker(self._syncing(), 4, self._ordering()).run_until_idle()
             with self.database.transaction() as session:
-                session.run("UPDATE zuora_limit SET trouble = 0, open_until = NULL, doubts = 0")
+                session.run("UPDATE zuora_limit SET trouble = 0, open_until = NULL, doubtful = '[]'")
                 waiting = session.run("UPDATE sync_request SET due_at = 1 WHERE due_at IS NOT NULL").rowcount
             if not waiting:
                 return

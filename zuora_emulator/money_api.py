@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,25 @@ def collect_debit_memo(api: ZuoraApi, request: Request, key: str) -> Json:
         "gatewayResponseCode": payment.response,
     }
     return {**answer, "appliedPayments": [], "appliedCreditMemos": [], "processedPayment": processed}
+
+
+def write_off_debit_memo(api: ZuoraApi, _: Request, key: str) -> Json:
+    """As "Write off a debit memo": a credit memo of the same charges takes up what is open."""
+    tenant = api.tenant
+    memo = tenant.ledger.need("DebitMemo", key)
+    if memo.balance <= 0:
+        raise Refused(f"The debit memo {memo.number} has no balance to write off.", 50000030)
+    chosen = tenant.next_number(PREFIXES["CreditMemo"])
+    credit = replace(
+        memo,
+        kind="CreditMemo",
+        id=hex_id("CreditMemo", chosen),
+        number=chosen,
+        created=tenant.now(),
+        settled=Decimal(0),
+    )
+    tenant.put_money(paid(credit, memo.balance), paid(memo, memo.balance))
+    return {"creditMemo": {"id": credit.id}, "success": True}
 
 
 def create_payment(api: ZuoraApi, request: Request) -> Json:
@@ -316,6 +336,7 @@ ROUTES: dict[str, Any] = {
     "POST /v1/debit-memos": create_debit_memo,
     "GET /v1/debit-memos/{key}": _shower("DebitMemo", shown.debit_memo),
     "POST /v1/debit-memos/{key}/collect": collect_debit_memo,
+    "PUT /v1/debit-memos/{key}/write-off": write_off_debit_memo,
     "POST /v1/payments": create_payment,
     "GET /v1/payments": list_payments,
     "GET /v1/payments/{key}": show_payment,

@@ -99,7 +99,10 @@ def _submit(order: Order, store: InStore, catalog: Catalog, at: str) -> Iterator
         )
     if names.gift_code and made:
         yield Create(
-            record_type="gift_code", id=objects.gift_code_id(names), document=objects.gift_object(order, RESERVED)
+            record_type="gift_code",
+            id=objects.gift_code_id(names),
+            document=objects.gift_object(order, RESERVED),
+            subscription_id=first,
         )
     if order.is_redeem and store.gift_code:
         yield change_gift_code(store, RESERVED, {"data.reservedBy": names.order_id})
