@@ -34,6 +34,9 @@ from sync_service.store.tables import (
 #: The most objects in one page.
 MOST_ON_A_PAGE = 1000
 
+#: Subscriptions whose objects one page of related objects holds. An owner may have thousands.
+MOST_SUBSCRIPTIONS_RELATED = 50
+
 #: What Limio calls each record type in an address; the singular forms are taken too.
 _PLURALS = {
     "subscriptions": "subscription",
@@ -95,24 +98,33 @@ def list_objects(session: Session, path_type: str, limit: int, query_more: str |
     return Page(items=tuple(dict(row.document) for row in rows[:limit]), query_more=more)
 
 
-def read_related(session: Session, path_type: str, object_id: str) -> tuple[dict[str, Any], ...] | None:
-    """Everything that is related to the object, not in pages; None where the object is unknown.
+def read_related(session: Session, path_type: str, object_id: str, query_more: str | None = None) -> Page | None:
+    """Everything that is related to the object; None where the object is unknown.
+
+    In pages of so many subscriptions with all that belongs to them, in the order of their ids; people who belong to
+    subscriptions of several pages are on each of them.
 
     A subscription: its people, orders, offers, add-ons, addresses, schedule, payment methods and events. A customer,
     an identity or an order: its subscriptions and what is related to those. Anything else: its subscriptions, their
-    owner and customer. Raises UnknownObjectType.
+    owner and customer. Raises UnknownObjectType and CursorInvalid.
     """
     row_class = _row_class(path_type)
     row = session.get(row_class, object_id) if row_class else None
     if row is None:
         return None
-    subscriptions = _subscriptions_of(session, row)
+    what = f"related to {row.id}"
+    after = open_cursor(what, query_more) if query_more else ""
+    subscriptions = _subscriptions_of(session, row, after, MOST_SUBSCRIPTIONS_RELATED + 1)
+    more = None
+    if len(subscriptions) > MOST_SUBSCRIPTIONS_RELATED:
+        subscriptions = subscriptions[:-1]
+        more = make_cursor(what, subscriptions[-1].id)
     found: list[dict[str, Any]] = [dict(subscription.document) for subscription in subscriptions]
     found += _people(session, [row, *subscriptions])
     if isinstance(row, SubscriptionRow | CustomerRow | IdentityRow | OrderRow):
         for subscription in subscriptions:
             found += _belongings(session, subscription)
-    return _without_repeats(found, row)
+    return Page(items=_without_repeats(found, row), query_more=more)
 
 
 def _row_class(path_type: str) -> type[LimioObject] | None:
@@ -124,9 +136,9 @@ def _row_class(path_type: str) -> type[LimioObject] | None:
     return OBJECT_ROWS[record_type]
 
 
-def _subscriptions_of(session: Session, row: LimioObject) -> list[SubscriptionRow]:
+def _subscriptions_of(session: Session, row: LimioObject, after: str, limit: int) -> list[SubscriptionRow]:
     if isinstance(row, SubscriptionRow):
-        return [row]
+        return [row] if row.id > after else []
     # One list of ids, so that the databases begin with the few and not with all subscriptions.
     ids = [
         select(RelationRow.subscription_id).where(RelationRow.object_id == row.id),
@@ -139,7 +151,8 @@ def _subscriptions_of(session: Session, row: LimioObject) -> list[SubscriptionRo
     elif isinstance(row, OrderRow):
         ids.append(select(SubscriptionRow.id).where(SubscriptionRow.order_id == row.id))
     belongs = col(SubscriptionRow.id).in_(union(*ids))
-    return list(session.exec(select(SubscriptionRow).where(belongs).order_by(col(SubscriptionRow.id))))
+    found = select(SubscriptionRow).where(belongs, col(SubscriptionRow.id) > after).order_by(col(SubscriptionRow.id))
+    return list(session.exec(found.limit(limit)))
 
 
 def _people(session: Session, rows: Iterable[LimioObject]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from sync_service.store.objects import (
     read_object,
     read_related,
 )
-from sync_service.store.pages import CursorInvalid
+from sync_service.store.pages import CursorInvalid, Page
 from sync_service.web.answers import answer
 from sync_service.web.auth import BearerGate
 from sync_service.web.paging import read_limit
@@ -42,10 +42,7 @@ def objects_blueprint(database: Database, bearer: BearerGate) -> Blueprint:
         limit, query_more = read_limit(DEFAULT_LIMIT, MOST_ON_A_PAGE), request.args.get("queryMore") or None
         with database.reading() as session:
             page = list_objects(session, path_type, limit, query_more)
-        body: dict[str, Any] = {"items": list(page.items)}
-        if page.query_more is not None:
-            body["queryMore"] = page.query_more
-        return answer(200, body)
+        return _answer_page(page)
 
     @blueprint.get("/<path_type>/<object_id>")
     def one(path_type: str, object_id: str) -> Response:
@@ -56,10 +53,10 @@ def objects_blueprint(database: Database, bearer: BearerGate) -> Blueprint:
 
     @blueprint.get("/<path_type>/<object_id>/related")
     def related(path_type: str, object_id: str) -> Response:
-        _refuse_parameters(frozenset())
+        _refuse_parameters(frozenset({"queryMore"}))
         with database.reading() as session:
-            documents = read_related(session, path_type, _id(object_id))
-        return answer(200, {"items": list(_found(documents))})
+            page = read_related(session, path_type, _id(object_id), request.args.get("queryMore") or None)
+        return _answer_page(_found(page))
 
     @blueprint.errorhandler(UnknownObjectType)
     @blueprint.errorhandler(CursorInvalid)
@@ -67,6 +64,13 @@ def objects_blueprint(database: Database, bearer: BearerGate) -> Blueprint:
         return answer(400, {"message": str(error)})
 
     return blueprint
+
+
+def _answer_page(page: Page) -> Response:
+    body: dict[str, Any] = {"items": list(page.items)}
+    if page.query_more is not None:
+        body["queryMore"] = page.query_more
+    return answer(200, body)
 
 
 def _found(value: Found | None) -> Found:

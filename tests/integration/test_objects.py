@@ -11,13 +11,14 @@ from sqlmodel import select
 
 from sync_service.store.engine import Database
 from sync_service.store.objects import (
+    MOST_SUBSCRIPTIONS_RELATED,
     CursorInvalid,
     UnknownObjectType,
     list_objects,
     read_object,
     read_related,
 )
-from sync_service.store.tables import CustomerRow, SubscriptionRow
+from sync_service.store.tables import CustomerRow, EventRow, IdentityRow, SubscriptionRow
 from tests.integration.test_load import load, load_samples
 
 
@@ -44,7 +45,8 @@ def related(database: Database, path_type: str, object_id: str) -> list[tuple[st
     with database.reading() as session:
         found = read_related(session, path_type, object_id)
     assert found is not None
-    return sorted((each["record_type"], _word(each)) for each in found)
+    assert found.query_more is None
+    return sorted((each["record_type"], _word(each)) for each in found.items)
 
 
 def _word(document: dict[str, Any]) -> str:
@@ -207,6 +209,39 @@ def test_an_order_and_a_payment_lead_back_to_their_subscription(samples: Databas
         ("identity", "Ben Müller"),
         ("subscription", "3V053CN9SFIG"),
     ]
+
+
+def test_an_owner_of_many_subscriptions_is_told_in_pages(one_kind: Database) -> None:
+    numbers = [f"sub-many-{n:03}" for n in range(2 * MOST_SUBSCRIPTIONS_RELATED + 7)]
+    with one_kind.transaction() as session:
+        session.add(IdentityRow(id="id-many", document={"id": "id-many", "record_type": "identity", "data": {}}))
+        session.flush()
+        for number in numbers:
+            document = {"id": number, "record_type": "subscription", "data": {}}
+            session.add(SubscriptionRow(id=number, reference=number, owner="id-many", document=document))
+        session.flush()
+        for number in numbers:
+            document = {"id": f"event-{number}", "record_type": "event", "data": {}}
+            session.add(EventRow(id=f"event-{number}", subscription_id=number, document=document))
+
+    pages: list[list[str]] = []
+    query_more: str | None = None
+    with one_kind.reading() as session:
+        while query_more is not None or not pages:
+            page = read_related(session, "identities", "id-many", query_more)
+            assert page is not None
+            pages.append([item["id"] for item in page.items])
+            query_more = page.query_more
+
+    assert [len(page) for page in pages] == [2 * MOST_SUBSCRIPTIONS_RELATED] * 2 + [14]
+    assert sorted(item for page in pages for item in page) == sorted(
+        [*numbers, *(f"event-{number}" for number in numbers)]
+    )
+    with one_kind.reading() as session:
+        first = read_related(session, "identities", "id-many")
+        assert first is not None
+        with pytest.raises(CursorInvalid):
+            read_related(session, "subscriptions", numbers[0], first.query_more)
 
 
 def test_nothing_is_related_to_an_unknown_object(one_kind: Database) -> None:
