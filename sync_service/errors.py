@@ -167,7 +167,7 @@ class RequestRefused(SubscriptionError):
 
 
 class BusyError(SyncServiceError):
-    """Somebody else holds what we need just now."""
+    """What we need is in use just now."""
 
     code = "busy"
 

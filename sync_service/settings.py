@@ -44,7 +44,7 @@ class Settings:
     zuora_org_ids: str = ""
     #: Calls at the same time that we allow ourselves of the tenant's 40, over all hosts.
     zuora_max_concurrency: int = _setting(8, typed.Integer(validate=validate.Range(1, 40)))
-    #: Calls in a day that we allow ourselves (the API sandbox has 10,000 for everybody); 0 means no limit.
+    #: Calls in a day that we allow ourselves (an API sandbox has 10,000 for all its users); 0 means no limit.
     zuora_daily_calls: int = _setting(0, typed.Integer(validate=validate.Range(0)))
     zuora_integration_users: tuple[str, ...] = _setting((), forms.Words())
     ignored_sources: tuple[str, ...] = _setting(("shop", "salesforce"), forms.Words())
@@ -172,7 +172,7 @@ _NEEDS = {
 }
 
 
-#: With these a stranger would come in as Zuora. The ones before them may be shorter, or nobody could change them.
+#: A stranger who knows one of these can call as Zuora. Previous ones may be shorter, or they could not be replaced.
 _CALLOUT_SECRETS = ("CALLOUT_PASSWORD", "CALLOUT_HMAC_SECRET", "CALLOUT_SECRET")
 MIN_SECRET_LENGTH = 16
 
@@ -185,7 +185,7 @@ def _is_on_this_machine(data: Mapping[str, Any]) -> bool:
 
 
 class _Together(Schema):
-    """What settings must be together. Unknown names are somebody else's."""
+    """What settings must be together. Unknown names belong to other programs."""
 
     class Meta:
         unknown = EXCLUDE
@@ -212,7 +212,7 @@ class _Together(Schema):
             return
         weak = [name for name in _CALLOUT_SECRETS if 0 < len(data.get(name, "")) < MIN_SECRET_LENGTH]
         if weak:
-            text = f"must have at least {MIN_SECRET_LENGTH} characters, since whoever guesses it can call as Zuora"
+            text = f"must have at least {MIN_SECRET_LENGTH} characters, because anyone who guesses it can call as Zuora"
             raise ValidationError({name: [text] for name in weak})
 
     @post_load

@@ -1,4 +1,4 @@
-"""Who of those that the identity provider vouches for may come in, and as what. Closed to everybody else."""
+"""Which people that the identity provider confirms are admitted, and with which role. Closed to all others."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def read_house(settings: Settings) -> House:
 
 
 def read_email(claims: Mapping[str, Any], house: House) -> str:
-    """The person's email address, which the provider has to vouch for: otherwise anybody could take anybody's.
+    """The person's email address, which the provider must confirm: otherwise it could be another person's.
 
     Raises NotAdmitted.
     """
@@ -62,7 +62,7 @@ def read_email(claims: Mapping[str, Any], house: House) -> str:
 
 
 def decide_role(claims: Mapping[str, Any], email: str, house: House, known: Role | None) -> Role:
-    """The role of somebody whose role here is `known`, None where there is none yet.
+    """The role of a person whose role here is `known`, None if there is none yet.
 
     With a role claim the provider decides at every sign-on. Else who was added comes in as what they were added, and
     others only from the domains of the house. Raises NotAdmitted.
@@ -78,7 +78,7 @@ def decide_role(claims: Mapping[str, Any], email: str, house: House, known: Role
         return known
     if email.rpartition("@")[2] in house.domains:
         return Role.VIEWER
-    raise NotAdmitted("Nobody here knows you yet: ask an operator to add your email address.")
+    raise NotAdmitted("You have no access yet: ask an operator to add your email address.")
 
 
 def admit(database: Database, claims: Mapping[str, Any], email: str, house: House) -> Role:
@@ -107,7 +107,7 @@ def admit(database: Database, claims: Mapping[str, Any], email: str, house: Hous
 
 
 def _is_authority(claims: Mapping[str, Any], email: str, house: House) -> bool:
-    """Google checks the address of a private account once: it may long be somebody else's.
+    """Google checks the address of a private account once: it may belong to another person by now.
 
     It is the authority for gmail.com and for companies whose addresses it hosts, which `hd` tells (Google, "Verify the
     Google ID token on your server side").

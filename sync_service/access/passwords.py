@@ -23,7 +23,7 @@ class UserInvalid(SyncServiceError):
 
 
 def make_password() -> str:
-    """One that nobody guesses."""
+    """An unguessable password."""
     return secrets.token_urlsafe(15)
 
 
@@ -58,5 +58,5 @@ def is_plausible(email: str) -> bool:
 
 
 def _nobodys_hash() -> str:
-    """A hash, made with our profile, of a password that nobody knows."""
+    """A hash, made with our profile, of an unknown password."""
     return "$argon2id$v=19$m=19456,t=2,p=1$xyZJ8F+PqIx6HRYH8kRaTw$VdY/HgMaQTKbf9qGw/qI9dx5b9yS3di6tIk+DBM31ME"

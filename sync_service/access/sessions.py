@@ -26,7 +26,7 @@ _SEEN_EVERY_MS = 60_000
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who is logged in."""
+    """A user who is logged in."""
 
     email: str
     role: Role
@@ -108,7 +108,7 @@ class FormTokens:
         self._key = hashlib.sha256(b"admin form\0" + secret_key.encode()).digest()
 
     def make(self, cookie: str) -> str:
-        """The token for the forms of whoever holds `cookie`."""
+        """The token for forms of the browser that holds `cookie`."""
         return hmac.new(self._key, cookie.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
     def is_right(self, cookie: str, token: str) -> bool:

@@ -32,7 +32,7 @@ _COUNTERS = 65_536
 
 
 def counter_name(kind: str, secret_key: str, *of: str) -> str:
-    """The name under which failures of `of` are counted: one of few, and nobody without the key finds another's."""
+    """The name under which failures of `of` are counted: one of few, which cannot be found without the key."""
     digest = hmac.digest(secret_key.encode(), "\0".join((kind, *of)).encode("utf-8", "replace"), hashlib.sha256)
     return f"{kind} {int.from_bytes(digest[:8]) % _COUNTERS}"
 

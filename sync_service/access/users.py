@@ -43,7 +43,7 @@ class UserKnown(SyncServiceError):
 
 
 class LastOperator(SyncServiceError):
-    """This is the last operator: make somebody else one first, or nobody could change anything here."""
+    """This is the last operator: make another user an operator first."""
 
     code = "last operator"
 
@@ -158,7 +158,7 @@ def forget_account(database: Database, email: str, *, actor: str) -> None:
 
 
 def list_users(session: Session) -> list[AdminUserRow]:
-    """Everybody, by email address."""
+    """All users, by email address."""
     return list(session.exec(select(AdminUserRow).order_by(col(AdminUserRow.email))))
 
 
@@ -175,7 +175,7 @@ def _new_user(session: Session, email: str) -> AdminUserRow:
 
 
 def _spare_the_last_operator(session: Session, email: str) -> None:
-    """Refuse a change that leaves nobody who may change things.
+    """Refuse a change that leaves no operator.
 
     The operators' rows are locked, in one order, so that two of them cannot demote each other at the same time.
     """

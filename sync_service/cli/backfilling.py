@@ -134,7 +134,7 @@ def _ask_before_import(context: SyncContext, *, yes: bool, can_ask: bool) -> Non
 def _finish(ending: Ending, report: str | None, *, as_json: bool) -> None:
     standing = ending.standing
     if not ending.complete:
-        why = "Paused by somebody" if ending.paused else "Stopped"
+        why = "Paused" if ending.paused else "Stopped"
         rest = standing.asked - standing.settled
         click.echo(
             f"{why} after {standing.settled}: {rest} are still in the queue. The same command goes on.", err=True

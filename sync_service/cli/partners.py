@@ -126,7 +126,7 @@ def user_enable(organisation: str, user_id: str, as_json: bool) -> None:
 @click.argument("organisation")
 @with_json
 def partner_disable(organisation: str, as_json: bool) -> None:
-    """Let nobody of ORGANISATION in any more.
+    """Disable ORGANISATION.
 
     Tokens that it holds end within half a minute. Its subscriptions stay its own.
     """
@@ -146,12 +146,12 @@ def partner_enable(organisation: str, as_json: bool) -> None:
 @partner.command("assign")
 @click.argument("key")
 @click.argument("organisation", required=False)
-@click.option("--nobody", is_flag=True, help="It belongs to no partner.")
+@click.option("--none", "no_partner", is_flag=True, help="It belongs to no partner.")
 @with_json
-def partner_assign(key: str, organisation: str | None, nobody: bool, as_json: bool) -> None:
+def partner_assign(key: str, organisation: str | None, no_partner: bool, as_json: bool) -> None:
     """Let the subscription KEY belong to ORGANISATION."""
-    if (organisation is None) is not nobody:
-        raise click.UsageError("Give an ORGANISATION or --nobody.")
+    if (organisation is None) is not no_partner:
+        raise click.UsageError("Give an ORGANISATION or --none.")
     row = _partners().assign(normalise_key(key), organisation)
     shape = {"subscription": row.id, "reference": row.reference, "partner_org": row.partner_org}
     say(f"{row.reference} belongs to {organisation or 'no partner'}.", shape, as_json=as_json)

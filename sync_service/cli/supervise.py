@@ -1,6 +1,6 @@
 """Several of our commands as children of one process: signals are passed on, a child that is killed is started again.
 
-Children end with us, also where nobody is left to tell them.
+Children end with this process, even if it is killed.
 """
 
 from __future__ import annotations

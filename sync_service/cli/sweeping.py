@@ -70,7 +70,7 @@ def run_now(
 ) -> Mapping[str, Any]:
     """Run the job to its end under its own lease, or watch the scheduler that is faster; the report.
 
-    What was interrupted is taken up where it stopped. Ends the command where somebody paused the job, or Zuora cannot
+    An interrupted sweep continues where it stopped. Ends the command if the job is paused, or if Zuora cannot
     be asked now: the scheduler goes on later.
     """
     database = context.database

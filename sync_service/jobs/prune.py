@@ -20,7 +20,7 @@ KEEP_REST_MS = 90 * DAY_MS
 KEEP_UNKNOWN_MS = 30 * DAY_MS
 #: A webhook that was delivered; one that was given up is kept with the rest.
 KEEP_DELIVERED_MS = 30 * DAY_MS
-#: Rows that one transaction deletes, so that nobody waits long behind it.
+#: Rows that one transaction deletes, so that other writers do not wait long.
 BATCH = 1000
 
 #: In this order: causes go before the runs that vouch for them.

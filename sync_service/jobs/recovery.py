@@ -71,7 +71,7 @@ def _step(
     try:
         page = fetch_failed_callouts(reading, since, cursor["page"], context.settings.tenant_time_zone)
     except (PermissionRefused, NotFoundInZuora, RequestRefused) as refusal:
-        # Said in the report, where somebody looks for it; nothing else of Zuora's is in doubt.
+        # The report says so; nothing else that Zuora answers is in doubt.
         report.values["not_permitted"] = str(refusal)
         return None
     _ask_for(context, report, read_callout, page.callouts)
@@ -145,7 +145,7 @@ def _echo_row(callout: FailedCallout, key: str, echo: Reason, now: int) -> Callo
 
 
 def _our_path(url: str, public_url: str) -> str | None:
-    """The path below our own address; None where the callout went to somebody else."""
+    """The path below our own address; None if the callout went elsewhere."""
     sent, ours = urlsplit(url), urlsplit(public_url)
     if public_url and sent.netloc.lower() != ours.netloc.lower():
         return None

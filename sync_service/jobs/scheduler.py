@@ -140,7 +140,7 @@ class Scheduler:
             self._on_errand = False
 
     def tick(self, job: Periodic) -> bool:
-        """Run `job` if it is due and nobody else runs it; whether it ran."""
+        """Run `job` if it is due and not running elsewhere; whether it ran."""
         try:
             ensure_job(self.database, job.name, first_due_in_ms=job.first_due_in_ms)
             lease = take(self.database, job.name)

@@ -267,7 +267,7 @@ def _erase_callouts(session: Session, person: _Person) -> int:
 
 
 def _forget_traces(session: Session, person: _Person) -> None:
-    """Hashes of contacts, and the previews that somebody asked for."""
+    """Hashes of contacts, and the requested previews."""
     contacts: set[str] = set()
     for link in person.links:
         contacts |= set(link.fingerprint.get("contact_hashes") or ())
@@ -305,9 +305,9 @@ def _all_names(session: Session, person: _Person) -> set[str]:
 
 
 def _whom_to_mark(person: _Person) -> set[str]:
-    """The people; a subscription only where it has none, because it may go to somebody else one day."""
-    nobody = {row.id for row in person.subscriptions.values() if row.customer is None and row.owner is None}
-    return person.customers | person.owners | nobody
+    """The people; a subscription only if it has none, because it may go to another customer one day."""
+    ownerless = {row.id for row in person.subscriptions.values() if row.customer is None and row.owner is None}
+    return person.customers | person.owners | ownerless
 
 
 def _record(session: Session, person: _Person, now: int, actor: str, trigger: Trigger) -> None:

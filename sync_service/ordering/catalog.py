@@ -26,7 +26,7 @@ def refresh_catalog(database: Database, zuora: ZuoraClient, share: Share, *, wai
 
 
 def refresh_rate_plans(database: Database, reading: Reading, product_id: str | None = None) -> int:
-    """The same for whoever holds a place already; of one product where `product_id` names it."""
+    """The same under a call slot that the caller holds; only the product `product_id` if it is given."""
     plans = fetch_rate_plans(reading, product_id)
     with database.transaction() as session:
         write_rate_plans(session, plans, product_id=product_id)

@@ -86,7 +86,7 @@ class Partners:
         return row
 
     def set_disabled(self, org_id: str, *, disabled: bool) -> PartnerOrgRow:
-        """Let nobody of the organisation in any more, or again; tokens it holds end within half a minute.
+        """Disable or enable the organisation; tokens it holds end within half a minute.
 
         What is attributed to it stays. Repeatable. Raises PartnerUnknown.
         """

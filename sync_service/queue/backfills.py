@@ -1,6 +1,6 @@
 """Backfills that people want of the schedulers: the wish is kept here, how it goes is in the job's row of its name.
 
-Whoever wants one needs nothing that reaches Zuora; `wished.py` is who does it.
+Requesting one needs no access to Zuora; jobs/backfill runs it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def read_wishes(session: Session) -> list[BackfillWishRow]:
 
 
 def forget_wish(session: Session, wish: BackfillWishRow) -> None:
-    """It is done, unless somebody wished the same again meanwhile."""
+    """It is done, unless the same was requested again meanwhile."""
     row = session.get(BackfillWishRow, wish.name)
     if row is not None and row.asked_at == wish.asked_at:
         session.delete(row)

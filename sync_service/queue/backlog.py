@@ -1,4 +1,4 @@
-"""What waits, runs and has failed in the queue, for people and metrics; and the end of keys that nobody knew."""
+"""What waits, runs and has failed in the queue, for people and metrics; and the end of unknown keys."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _FORGET = (
 class Backlog:
     """The queue at a glance."""
 
-    #: Rows to be run, now or after a backoff, that nobody runs.
+    #: Rows to be run, now or after a backoff, that no worker runs.
     waiting: int
     running: int
     #: Those of `waiting` whose last attempt failed and whose time has not come.
@@ -69,7 +69,7 @@ def read_backlog(session: Session) -> Backlog:
 
 
 def read_request(session: Session, kind: Kind, key: str) -> SyncRequestRow | None:
-    """The row of `key`; None where nobody ever asked."""
+    """The row of `key`; None if it was never requested."""
     return session.get(SyncRequestRow, (kind.value, key))
 
 
@@ -95,7 +95,7 @@ def count_failed_by_code(session: Session) -> Sequence[Row[*tuple[Any, ...]]]:
 
 
 def forget_unknown(database: Database, *, older_than_ms: int) -> int:
-    """Delete alias and account rows that no system knew and nobody asked for since; returns how many. Repeatable."""
+    """Delete alias and account rows that no system knew and that were not requested since; their count. Repeatable."""
     return sum(_forget(database, kind, older_than_ms) for kind in (Kind.ALIAS, Kind.ACCOUNT))
 
 

@@ -1,7 +1,7 @@
 """Whose trouble an error of Zuora's is: the tenant's as a whole, or this one number's.
 
 A timeout, a refusal or a server error may be either. Different numbers that fail one after the other, with nothing good
-between them, speak against the tenant; a number that fails alone has its own trouble, and delays nobody else.
+between them, speak against the tenant; a number that fails alone has its own trouble, and delays no other.
 """
 
 from __future__ import annotations

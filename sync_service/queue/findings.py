@@ -1,4 +1,4 @@
-"""What a check found: values only, so that whoever shows them needs nothing that made them. Pure."""
+"""The findings of a check, as values that need nothing of what made them. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Verdict(StrEnum):
     """How bad it is."""
 
     OK = "ok"
-    #: It works, and somebody should know.
+    #: It works, and deserves attention.
     WARNING = "warning"
     FAILED = "failed"
     #: Nothing can be said; the reason is in the words.

@@ -22,7 +22,7 @@ from sync_service.store.tables import HeartbeatRow
 BEAT_SECONDS = 30.0
 #: A process that was not seen for longer is gone, in ms.
 GONE_MS = 90_000
-#: A row that old helps nobody find out when its process was last there, in ms.
+#: An older row no longer helps to find out when its process last ran, in ms.
 KEEP_MS = 7 * 86_400_000
 _LOCK_TIMEOUT_MS = 2_000
 _BEAT = """

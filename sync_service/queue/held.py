@@ -27,7 +27,7 @@ from sync_service.subscription.trigger import Trigger
 #: So many drastic plans an hour are applied without a question, whatever their share.
 ALWAYS_ALLOWED = 50
 HOUR_MS = 3_600_000
-#: Any number that nobody else uses for an advisory lock in our database.
+#: Any number that is not used for another advisory lock in our database.
 _COUNTING = 7_261_494
 #: Made once: every sync asks.
 _OPEN_HELD = (

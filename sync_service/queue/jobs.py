@@ -1,4 +1,4 @@
-"""Periodic work: a row per job, and whoever holds its lease runs it from the cursor on, on any host.
+"""Periodic work: a row per job; the process that holds its lease, on any host, runs it from the cursor on.
 
 Every scheduler ticks; a conditional lease decides who runs. A holder that dies is followed by another when the lease
 ends; whatever a job does must bear being done again from the last saved cursor.
@@ -47,7 +47,7 @@ def ensure_job(database: Database, name: str, *, first_due_in_ms: int = 0) -> No
 
 
 def take(database: Database, name: str, *, lease_ms: int = LEASE_MS) -> JobLease | None:
-    """Take the job for `lease_ms` if it is due, not paused and nobody's; None otherwise, also where it has no row."""
+    """Take the job for `lease_ms` if it is due, not paused and not leased; None otherwise, also if it has no row."""
     with database.reading() as session:
         if not _is_free(session.get(JobRow, name), session.now()):
             return None  # every scheduler asks on every tick: mostly there is nothing to lock
@@ -70,7 +70,7 @@ def save(
     progress: Mapping[str, Any],
     lease_ms: int = LEASE_MS,
 ) -> bool:
-    """Keep how far the job has come and renew its lease; False asks the job to stop here, somebody paused it.
+    """Keep how far the job has come and renew its lease; False asks the job to stop here, because it was paused.
 
     Raises LeaseLost when another took over; nothing is written then.
     """
@@ -91,7 +91,7 @@ def done(
 ) -> None:
     """The job came to its end, well or with `error`: the cursor is cleared and it is due again in `next_due_in_ms`.
 
-    Whoever asked for a run during this one gets it at once. Raises LeaseLost when another took over.
+    A run requested during this one starts at once. Raises LeaseLost when another took over.
     """
     with database.transaction() as session:
         row = _lock_owned(session, lease)
@@ -104,7 +104,7 @@ def done(
 
 
 def put_back(database: Database, lease: JobLease, *, error: str | None = None, retry_in_ms: int = 0) -> None:
-    """Stop part way and let somebody go on from the saved cursor in `retry_in_ms`. Raises LeaseLost."""
+    """Stop part way; the job continues from the saved cursor in `retry_in_ms`. Raises LeaseLost."""
     with database.transaction() as session:
         row = _lock_owned(session, lease)
         row.lease_until = None
@@ -114,7 +114,7 @@ def put_back(database: Database, lease: JobLease, *, error: str | None = None, r
 
 
 def pause(session: Session, name: str) -> bool:
-    """Let nobody start the job, and its run stop at the next save; False where there is no such job. Repeatable."""
+    """Pause the job; a run stops at its next save. False if there is no such job. Repeatable."""
     return _set_paused(session, name, paused=True)
 
 

@@ -89,7 +89,7 @@ class Limit:
     row: ZuoraLimitRow
     share: Share
     now: int
-    #: Runs and stories that may call Zuora now, or whose worker died so lately that nobody knows.
+    #: Runs and stories that may call Zuora now, or whose worker died within the lease.
     live: int
     #: Of those the runs of numbers in doubt: they say nothing of the tenant, and no probe waits for them.
     aside: int = 0
@@ -127,7 +127,7 @@ class Limit:
 
 
 def lock_limit(session: Session, share: Share, ended: Sequence[Lease] = ()) -> Limit:
-    """Lock the one row until the transaction ends: whoever counts leases must come through here first.
+    """Lock the one row until the transaction ends. Required before leases are counted.
 
     `ended` are leases of the caller's whose runs make no more calls: they compare or write, and are not counted.
     """
@@ -258,7 +258,7 @@ def hold_story_lease(
 def take_story_lease(
     database: Database, story: str, share: Share, *, lease_ms: int = STORY_LEASE_MS, probe: bool = False
 ) -> StoryLease | None:
-    """What `hold_story_lease` holds, for whoever gives it back in another thread; None where none is free now."""
+    """What `hold_story_lease` holds, to be given back in another thread; None if none is free now."""
     with database.transaction() as session:
         limit = lock_limit(session, share)
         if limit.room < 1 and not probe:

@@ -30,7 +30,7 @@ MOST_OPEN = 5
 MOST_OPEN_OF_A_CLIENT = 50
 #: More workers than this one question may end without an answer.
 MOST_ATTEMPTS = 3
-#: Nobody looks at an answer that old.
+#: An older answer is of no use.
 KEEP_MS = 86_400_000
 
 _OPEN = """
@@ -88,7 +88,7 @@ def leave(
 
 
 def is_anything_asked(database: Database) -> bool:
-    """Whether a question waits that nobody has. Takes no lock, so that an idle worker writes nothing."""
+    """Whether a question waits unclaimed. Takes no lock, so that an idle worker writes nothing."""
     with database.reading() as session:
         return session.run(_OPEN).first() is not None
 
@@ -96,7 +96,7 @@ def is_anything_asked(database: Database) -> bool:
 def take(database: Database, share: Share, *, lease_ms: int = LEASE_MS) -> Taken | None:
     """The oldest question that waits, with a place among those who call Zuora; None where either cannot be had now.
 
-    Whoever takes it ends with `answer`, `refuse` or `put_back`, and then gives the place back.
+    The caller ends with `answer`, `refuse` or `put_back`, and then frees the call slot.
     """
     place = take_story_lease(database, "ask", share, lease_ms=lease_ms)
     if place is None:
@@ -117,7 +117,7 @@ def take(database: Database, share: Share, *, lease_ms: int = LEASE_MS) -> Taken
 
 
 def refusal_as_json(problems: Sequence[Problem]) -> dict[str, Any]:
-    """The answer that an order cannot be placed, for whoever asked what it would cost."""
+    """The answer that an order cannot be placed, for a preview of it."""
     return {"problems": [asdict(problem) for problem in problems]}
 
 

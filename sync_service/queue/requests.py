@@ -1,8 +1,8 @@
 """The durable queue: a row says that a number is wanted and how far it has been served.
 
-Whoever wants a sync leaves a request; a worker claims it for a lease, and the first statement of its writing
-transaction is `finish`, which is fence, row lock and completion in one. A worker that dies is simply late: its lease
-runs out. The statements and their reasons stand in queue/statements.py.
+A caller enqueues a request; a worker claims it for a lease, and the first statement of its writing
+transaction is `finish`, which is fence, row lock and completion in one. If a worker dies, its lease expires and
+another takes over. The statements and their reasons stand in queue/statements.py.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def claim(
     1. Look without a lock, so that an idle worker writes nothing.
     2. Lock the limit's row: counting leases and then claiming without it overshoots.
     3. Take one row in TURNS by age, the others by class; near the end of the day's budget only what people asked for.
-    4. End the rows whose workers keep dying; their number is taken no further until somebody asks again.
+    4. End the rows whose workers keep dying; their number is not tried again until a new request.
     `calls_made` since the last claim are added to the day's. `ended` are the caller's claims whose runs make no more
     calls: others may call in their place while they compare and write.
     """
@@ -171,9 +171,9 @@ def claim_one(database: Database, kind: Kind, key: str, share: Share, *, lease_m
 
 
 def note_read(database: Database, claim: Claim) -> None:
-    """Note that the run has read all that it needs, so that whoever watches sees it go on. Raises LeaseLost.
+    """Note that the run has read all that it needs, so that the page shows the progress. Raises LeaseLost.
 
-    Only where a person asked: to all others it would be one more transaction that nobody looks at.
+    Only if a person asked: for others it would be a transaction for nothing.
     """
     if claim.priority is Priority.PERSON:
         with database.transaction() as session:
@@ -238,7 +238,7 @@ def resolve(session: Session, claim: Claim, number: str, seq: int) -> None:
 
 
 def open_as_done(session: Session, claim: Claim) -> Claim | None:
-    """For an alias that proved to be a number which nobody requested yet: the number's row, served by this transaction.
+    """For an alias that proved to be a number without a request: the number's row, served by this transaction.
 
     None where the number has a row: its own run must read again, because ours may have begun too early.
     """

@@ -1,6 +1,6 @@
 """Whether and when a run that failed is tried again. Pure.
 
-Who has to do something about an error decides: the tenant as a whole, this subscription, or nobody (contention).
+The kind of the error decides: of the whole tenant, of this subscription, or contention.
 """
 
 from __future__ import annotations

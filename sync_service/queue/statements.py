@@ -62,7 +62,7 @@ SELECT kind, key, requested_seq, CAST(:trigger AS TEXT), CAST(:actor AS TEXT), C
 FROM sync_request WHERE kind = :kind AND key IN ({keys})
 """
 
-# Read without a lock before each claim: an idle or paused worker writes nothing and waits for nobody. The classes by
+# Read without a lock before each claim: an idle or paused worker writes nothing and waits for no lock. The classes by
 # name and the clock read once let both databases look at the first due row of each class, however many wait their time.
 ANYTHING_DUE = """
 SELECT 1 FROM sync_request
@@ -72,7 +72,7 @@ WHERE due_at IS NOT NULL AND priority IN (0, 1, 2) AND due_at <= (SELECT {now})
 LIMIT 1
 """
 
-# Due and nobody's, or whose owner's lease ran out. MATERIALIZED: PostgreSQL may run a LIMIT inside IN once per row.
+# Due and not leased, or with an expired lease. MATERIALIZED: PostgreSQL may run a LIMIT inside IN once per row.
 # SKIP LOCKED: a row that a writer is just finishing is not waited for. The attempt counts now, so that a death counts.
 CLAIM = """
 WITH pick AS MATERIALIZED (
@@ -97,14 +97,14 @@ NOT_IN_DOUBT = "AND key NOT IN (SELECT wanted.key FROM ({keys}) AS wanted)"
 BY_TURN = "priority, due_at"
 BY_AGE = "waiting_since"
 
-# The fence: whose token is old owns nothing. An expired lease that nobody re-claimed is still its owner's.
+# Fencing: a stale token matches no row. An expired lease that was not re-claimed still belongs to its owner.
 _OWNED = "WHERE kind = :kind AND key = :key AND token = :token AND lease_until IS NOT NULL"
 
 # For the eyes of a person who waits; nothing is decided by it.
-NOTE_READ = f"UPDATE sync_request SET read_at = {{now}} {_OWNED}"  # noqa: S608 - no value of anybody's goes in
+NOTE_READ = f"UPDATE sync_request SET read_at = {{now}} {_OWNED}"  # noqa: S608 - constant SQL, no user input
 
 # Between two steps of a long run: fence and row lock for what the step commits.
-RENEW = f"UPDATE sync_request SET lease_until = {{now}} + :lease {_OWNED} RETURNING lease_until - :lease"  # noqa: S608 - no value of anybody's goes in
+RENEW = f"UPDATE sync_request SET lease_until = {{now}} + :lease {_OWNED} RETURNING lease_until - :lease"  # noqa: S608 - constant SQL, no user input
 
 # Done up to what the claim saw, never to what is there now: a request that came in between is not served yet.
 FINISH = f"""
@@ -115,14 +115,14 @@ UPDATE sync_request SET done_seq = :seen, lease_until = NULL, attempts = 0, last
   "full"        = CASE WHEN requested_seq > :seen THEN "full" ELSE 0 END
 {_OWNED}
 RETURNING checked_at
-"""  # noqa: S608 - no value of anybody's goes in
+"""  # noqa: S608 - constant SQL, no user input
 
 # What an alias' callers have to look at instead. In the transaction of FINISH, which holds the row's lock.
 SET_RESOLVED = """
 UPDATE sync_request SET resolved_key = :resolved_key, resolved_seq = :resolved_seq WHERE kind = :kind AND key = :key
 """
 
-# A number that has no row yet and whose state is being written: a row that is already served. Whoever requests it at
+# A number that has no row yet and whose state is being written: a row that is already served. A request at
 # the same time waits for our commit and counts on from there.
 OPEN_AS_DONE = """
 INSERT INTO sync_request (kind, key, requested_seq, done_seq, claimed_seq, token, priority, requested_at, checked_at)
@@ -139,7 +139,7 @@ UPDATE sync_request SET lease_until = NULL, last_error = COALESCE(CAST(:error AS
   attempts = CASE WHEN :counts = 1 OR attempts = 0 THEN attempts ELSE attempts - 1 END,
   due_at   = CASE WHEN priority = 0 AND requested_seq > :seen THEN {{now}} ELSE {{now}} + :delay END
 {_OWNED}
-"""  # noqa: S608 - no value of anybody's goes in
+"""  # noqa: S608 - constant SQL, no user input
 
 # Final for what the claim saw; what came in since gets its own, fresh attempts.
 FAIL = f"""
@@ -148,4 +148,4 @@ UPDATE sync_request SET lease_until = NULL, failed_seq = :seen, last_error = :er
   due_at        = CASE WHEN requested_seq > :seen THEN {{now}} ELSE NULL END,
   waiting_since = CASE WHEN requested_seq > :seen THEN requested_at ELSE NULL END
 {_OWNED}
-"""  # noqa: S608 - no value of anybody's goes in
+"""  # noqa: S608 - constant SQL, no user input

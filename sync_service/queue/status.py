@@ -15,7 +15,7 @@ from sync_service.queue.outbox import OutboxState, read_outbox
 from sync_service.settings import Settings
 from sync_service.store.engine import Session
 
-#: Due that far ahead is due when somebody asks.
+#: A job due that far ahead runs only on request.
 _NEVER_MS = 10 * 365 * 86_400_000
 
 
@@ -26,7 +26,7 @@ class JobStatus:
     name: str
     running: bool
     paused: bool
-    #: None where it runs only when somebody asks.
+    #: None if it runs only on request.
     next_at: int | None
     last_began: int | None
     last_ended: int | None

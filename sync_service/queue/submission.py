@@ -53,7 +53,7 @@ LOCK_TIMEOUT_MS = 2000
 KEY_LIFE_MS = 24 * 3_600_000
 DOUBLE_CLICK_MS = 10 * 60_000
 
-# The one who asks first writes the row; whoever asks at the same time waits for that transaction and finds it. A row
+# The first caller writes the row; a concurrent caller waits for that transaction and finds it. A row
 # that is too old counts no more.
 _CLAIM_REQUEST = """
 INSERT INTO order_request (client, key, body_sha256, order_id, at)
@@ -137,7 +137,7 @@ def take_order(
 ) -> Accepted:
     """Check the order against the store, name it and make it durable; committed when this returns.
 
-    One transaction: whoever asks the same at the same time, or orders for the same subscription, waits for it, and what
+    One transaction: a concurrent caller with the same request, or for the same subscription, waits for it, and what
     is refused leaves nothing behind. Raises OtherBody, and CannotBePlacedError with everything that is wrong.
     """
     with database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
@@ -175,7 +175,7 @@ def read_case(session: Session, order: Order, options: Options, today: date, *, 
 def accept_order(session: Session, case: Case, *, client: str | None) -> OrderWorkRow:
     """Make the order durable, with the objects that Limio shows from now on, in the caller's transaction."""
     order = case.order
-    assert order.names is not None  # noqa: S101 - whoever accepts an order has named it
+    assert order.names is not None  # noqa: S101 - an accepted order has names
     subscription = case.state.store.subscription
     number = str(subscription["reference"]) if subscription else None
     work = submit_order(
@@ -238,14 +238,14 @@ def _item_id(order: Order, index: int) -> str:
 
 
 def _new_gift_code() -> str:
-    """Eight characters that nobody mistakes for one another, when read from a card."""
+    """Eight characters that are easy to tell apart when read from a card."""
     return "".join(secrets.choice(_GIFT_ALPHABET) for _ in range(8))
 
 
 def _lane_of(case: Case, number: str | None) -> str:
     """What orders must not overtake each other on: the subscription, else the account, else nothing but the order."""
     names = case.order.names
-    assert names is not None  # noqa: S101 - whoever accepts an order has named it
+    assert names is not None  # noqa: S101 - an accepted order has names
     if number is not None:
         return number
     shares_account = case.options.one_account_per_owner or not names.subscriptions

@@ -66,7 +66,7 @@ def attribute(session: Session, subscription: SubscriptionRow, partner_org: str 
 
 
 def _people(session: Session, subscription: SubscriptionRow) -> Collection[AttributedObject]:
-    """In the order in which whoever writes several takes their locks."""
+    """In the order in which writers of several rows lock them."""
     found = (
         session.get(IdentityRow, subscription.owner, with_for_update=True) if subscription.owner else None,
         session.get(CustomerRow, subscription.customer, with_for_update=True) if subscription.customer else None,

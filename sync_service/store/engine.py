@@ -23,7 +23,7 @@ from sqlmodel import Session as OrmSession
 
 #: How long a SQLite writer waits for another before it gives up, in seconds.
 SQLITE_BUSY_SECONDS = 20
-#: A SQLite writer's pauses while another process writes, in seconds. SQLite's own grow to 100 ms, and whoever waits
+#: A SQLite writer's pauses while another process writes, in seconds. SQLite's own grow to 100 ms, and a waiting writer
 #: that long between two looks finds the next one writing.
 _FIRST_LOOK, _LONGEST_LOOK = 0.0005, 0.001
 #: How long a process leaves the file to others between two writes that waited for each other, in seconds: more than
@@ -162,7 +162,7 @@ class Database:
             with self._turn(None):
                 driver.execute("VACUUM")
                 hindered = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        except sqlite3.OperationalError:  # somebody writes or reads for longer than we wait
+        except sqlite3.OperationalError:  # another process writes or reads for longer than we wait
             return False
         finally:
             connection.close()
@@ -244,7 +244,7 @@ def _note_rest(_: Any, entry: ConnectionPoolEntry) -> None:
 
 
 def _ask_before_use(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:
-    """Let the pool replace connections that died while nobody used them. Asking every time is one round trip more."""
+    """Let the pool replace connections that died while unused. Asking every time is one round trip more."""
     waking = select.poll()
     waking.register(connection.fileno(), select.POLLIN)
     # A connection at rest has nothing to read but that its server hung up.

@@ -30,7 +30,7 @@ from sync_service.subscription.limio.columns import derive_columns
 from sync_service.subscription.limio.documents import moment_of
 from sync_service.subscription.plan import Document
 
-#: Table by record type, in the order in which whoever writes several takes their locks.
+#: Table by record type, in the order in which writers of several rows lock them.
 OBJECT_ROWS: Mapping[str, type[LimioObject]] = {
     row.record_type_name: row
     for row in (

@@ -26,7 +26,7 @@ class Page:
 
 
 def make_cursor(what: str, last_id: str) -> str:
-    """Where the page after `last_id` begins in the list called `what`: nobody needs to be kept from reading it."""
+    """Where the page after `last_id` begins in the list called `what`: it need not be secret."""
     content = json.dumps({"v": 1, "t": what, "a": last_id}, separators=(",", ":"))
     return urlsafe_b64encode(content.encode()).decode().rstrip("=")
 

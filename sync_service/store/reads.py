@@ -177,7 +177,7 @@ def record_read(
     read, ours = zuora.subscription, claimant_of(zuora.subscription)
     link = read_link(session, read.number)
     ours_before = claimant_of_link(link) if link else None
-    # Then whoever wrote the customer goes on writing it.
+    # Then the present writer of the customer stays its writer.
     stays = link is not None and link.subscription_id == applied.subscription_id and applied.customer_before is None
     stays = stays and ours == ours_before
     shared = set() if stays else {applied.customer, applied.customer_before}
@@ -246,7 +246,7 @@ def _find_holder(
 
 
 def _hold(session: Session, *rows: object) -> None:
-    """Keep rows that are locked in the session: it forgets what nobody holds, and would read it again to write it."""
+    """Keep locked rows in the session: it forgets unreferenced rows, and would read them again to write them."""
     session.info.setdefault("held", []).extend(rows)
 
 

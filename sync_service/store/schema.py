@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from sync_service.errors import SchemaOutdated
 from sync_service.store.engine import Database
 
-#: Any number that nobody else uses for an advisory lock in our database.
+#: Any number that is not used for another advisory lock in our database.
 _UPGRADE_LOCK = 7_261_493
 
 

@@ -2,7 +2,7 @@
 
 A tenant writes its callout templates itself, so the same value comes as JSON, as a form, in the query string or as the
 XML of older tenants, under the names that the merge field dialog makes (`OrderSource__c`), that Zuora's API uses
-(`customFields.Source__c`) or that somebody found nicer. What cannot be read counts as absent: then we sync.
+(`customFields.Source__c`) or in other spellings. What cannot be read counts as absent: then we sync.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from sync_service.subscription.keys import is_null
 #: A dotted path of names, and the value that was found there.
 Field = tuple[str, str]
 
-#: Nobody nests deeper on purpose.
+#: No real body nests deeper.
 _DEEPEST = 8
 #: Longer values are no source, order number or user id, and longer names are not theirs.
 _LONGEST_VALUE = 255
 
-#: The objects whose fields speak of the order at hand. A subscription's or an account's own fields do not: whoever once
+#: The objects whose fields speak of the order at hand. A subscription's or an account's own fields do not: what once
 #: created the subscription says nothing about who changed it now.
 _ORDER = re.compile(r"(datasource|event|data|orderaction|order|amendment|customfields)")
 _ORDER_FIRST = re.compile(f"^{_ORDER.pattern}+")

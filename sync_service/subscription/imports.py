@@ -43,7 +43,7 @@ def refuse_import(
     if any(each.named_the_number for each in triggers):
         return None
     if not rules.import_all:
-        return "Nobody asked for it by name, and IMPORT_UNKNOWN is not `all`."
+        return "No person or list asked for this import, and IMPORT_UNKNOWN is not `all`."
     if subscription.status in _OVER:
         return f"It is {subscription.status.lower()} in Zuora."
     if echoed:

@@ -19,7 +19,7 @@ _FOREIGN = ("#", "?", "/", "{{", "<")
 
 
 def normalise_key(raw: str) -> str:
-    """The key without blanks around it, a Zuora id in lower case; nothing else changes, numbers are anybody's text."""
+    """The key without blanks around it, a Zuora id in lower case; nothing else changes: a number may be any text."""
     key = raw.strip()
     return key.lower() if is_zuora_id(key) else key
 

@@ -30,7 +30,7 @@ class Pace:
         return (last - first) / (ended - began) if ended > began else 0.0
 
     def seconds_for(self, rest: int) -> float | None:
-        """The seconds that `rest` more will take at this pace; None where nobody can tell."""
+        """The seconds that `rest` more will take at this pace; None if it cannot be told."""
         if rest <= 0:
             return 0.0
         return rest / self.per_second if self.per_second > 0 else None

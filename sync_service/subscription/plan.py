@@ -29,7 +29,7 @@ class LimioState:
     writes_customer: bool = True
     #: The customer was compared with a read that ended after ours began: values that differ are not ours to write.
     customer_is_newer: bool = False
-    #: The customer's personal values were erased on request: name, email and addresses are nobody's to write.
+    #: The customer's personal values were erased on request: name, email and addresses are never written again.
     is_scrubbed: bool = False
     #: The Zuora account of the last good read; None before the first.
     linked_account_id: str | None = None

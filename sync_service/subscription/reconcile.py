@@ -33,8 +33,8 @@ def reconcile(current: LimioState, zuora: ZuoraState, today: date, rules: Rules)
     """What has to change in the store so that it says what Zuora says; `today` is the tenant's day.
 
     A version that is not the latest, and a draft, change nothing. Without a preview the schedule is left alone, and
-    where it was needed somebody looks again within a month. Raises PreviewIncomplete where the preview contradicts the
-    charges.
+    where it was needed the subscription is read again within a month. Raises PreviewIncomplete if the preview
+    contradicts the charges.
     """
     subscription = zuora.subscription
     refusal = _refuse(subscription)

@@ -170,7 +170,7 @@ class PreviewItem:
     service_start: date
     #: The last day of the period: inclusive.
     service_end: date
-    #: Without tax; negative for a discount or a credit. None for usage, whose amount nobody knows yet.
+    #: Without tax; negative for a discount or a credit. None for usage, whose amount is not known yet.
     amount: Decimal | None
     tax_amount: Decimal = Decimal(0)
     quantity: Decimal | None = None

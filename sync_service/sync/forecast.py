@@ -31,7 +31,7 @@ class Forecast:
 def compute_plan(context: SyncContext, key: str, reading: Reading) -> tuple[SyncPlan, LimioState]:
     """Read everything of `key`, compare it with the store, write nothing: the plan, and what the store holds.
 
-    For whoever holds a story's lease. Raises what `Reading` and `reconcile` raise.
+    The caller holds a story's lease. Raises what `Reading` and `reconcile` raise.
     """
     with context.database.reading() as session:
         number = resolve_key(session, key)

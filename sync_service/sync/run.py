@@ -175,7 +175,7 @@ _STORIES: dict[Kind, Callable[[SyncContext, Claim, Reading, SharedPreviews], Out
 
 
 def _settle(context: SyncContext, claim: Claim, error: SyncServiceError, reading: Reading) -> None:
-    """Put the claim back or end it, and keep the attempt in the history where somebody will look for it."""
+    """Put the claim back or end it, and keep the attempt in the history if it is worth it."""
     error = find_whose(context.database, error, context.share, claim.key, answered=reading.answered)
     decision = decide_retry(error, claim.attempts, jitter=random.random())  # noqa: S311 - spreads retries, no secret
     logger().warning(

@@ -222,7 +222,7 @@ def _close(
     *,
     is_news: bool = False,
 ) -> Outcome:
-    """Keep the run where it changed something, was held or left out, found news, or somebody waits for its answer."""
+    """Keep the run where it changed something, was held or left out, found news, or a caller waits for its answer."""
     if outcome is not Outcome.UNCHANGED or is_news or any(each.is_awaited for each in triggers):
         record_run(session, run, outcome=outcome, plan=plan, ended_at=now)
     return outcome

@@ -38,7 +38,7 @@ MOST_PATIENCE_SECONDS = 10.0
 #: time after which a stopped process is killed (deploy/).
 GRACE_SECONDS = 25.0
 GIVE_BACK_SECONDS = 8.0
-#: Whoever holds the row of a late sync is about to end it, in ms.
+#: The holder of a late sync's row is about to end it, in ms.
 _LOCK_TIMEOUT_MS = 2_000
 
 
@@ -79,7 +79,7 @@ class Worker:
     def run(self) -> bool:
         """Work until `stop`; then give running syncs GRACE_SECONDS and put back what has not ended.
 
-        False where threads still wait for answers that nobody needs any more: the process need not wait for them.
+        False if threads still wait for answers that are no longer needed: the process need not wait for them.
         """
         self.identify()
         logger().info("worker_started", threads=self.threads)
@@ -203,7 +203,7 @@ class Worker:
         self._answering = {future: taken for future, taken in self._answering.items() if not future.done()}
 
     def _put_back_abandoned(self) -> None:
-        """As soon as the database answers: until their leases ran out, these would keep places that nobody uses."""
+        """As soon as the database answers: until their leases expire, these would keep unused call slots."""
         while self._abandoned:
             with (
                 suppress(LeaseLost),

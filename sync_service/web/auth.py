@@ -29,7 +29,7 @@ REALM = "sync-service"
 #: Zuora's merge fields for the text of a signature (its documentation, "Create a callout template").
 _SIGNED = re.compile(r"\{\{Request\.(Body|Headers\.[A-Za-z0-9-]+)\}\}")
 #: A callout's own header for the key in its address. Where it is signed it must be that key, so that a signature which
-#: somebody saw opens no other.
+#: was seen is valid for no other.
 KEY_HEADER = "X-Sync-Key"
 
 

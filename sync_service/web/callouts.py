@@ -199,7 +199,7 @@ def sync_blueprint(desk: SyncDesk, bearer: BearerGate) -> Blueprint:
     for name, kind in (("subscription", Kind.SUBSCRIPTION), ("account", Kind.ACCOUNT)):
 
         def sync(key: str = "", kind: Kind = kind) -> Response:
-            # One slash at the end is a slip of whoever wrote the address, not a part of the key.
+            # One slash at the end is a slip in the address, not a part of the key.
             return desk.receive(kind, key.removesuffix("/"))
 
         for rule in (f"{_SYNC}/{name}", f"{_SYNC}/{name}/<key:key>"):

@@ -54,7 +54,7 @@ cause AS (
     request.requested_at
   FROM request, record)
 SELECT kind, key, requested_seq FROM request
-"""  # noqa: S608 - no value of anybody's goes in
+"""  # noqa: S608 - constant SQL, no user input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ class Inbox:
             return wish.ticket
         self._waiting.append(wish)
         if not self._turn.acquire(timeout=LOCK_TIMEOUT_MS / 1000):
-            with suppress(ValueError):  # somebody may just be committing it, which does no harm
+            with suppress(ValueError):  # another thread may be committing it, which does no harm
                 self._waiting.remove(wish)
             raise TimeoutError("the database is busy")
         try:

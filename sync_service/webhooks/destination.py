@@ -37,7 +37,7 @@ MAX_URL = 2000
 #: Of IETF protocols (RFC 6890), also one provider's metadata service; Python calls most of it global.
 _PROTOCOLS = IPv4Network("192.0.0.0/24")
 #: What IPv6 addresses of the internet begin with (RFC 4291), a translator's for an IPv4 address (RFC 6052), and those
-#: of relays that nobody should use any more (RFC 7526).
+#: of deprecated relays (RFC 7526).
 _GLOBAL_UNICAST, _NAT64, _SIX_TO_FOUR = map(IPv6Network, ("2000::/3", "64:ff9b::/96", "2002::/16"))
 
 Address = IPv4Address | IPv6Address

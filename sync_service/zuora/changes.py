@@ -119,7 +119,7 @@ def _fetch_zoql(reading: Reading, question: Question, place: str | None) -> Page
         name = _capital(question.listing.removesuffix("s"))
         names = ", ".join(_capital(field) for field in _FIELDS[question.listing] if field != "isLatestVersion")
         where = f" where UpdatedDate >= '{_utc(question.since)}+00:00'" if question.since else ""
-        text = f"select {names} from {name}{where}"  # noqa: S608 - ZOQL only reads, and nothing of anybody's goes in
+        text = f"select {names} from {name}{where}"  # noqa: S608 - ZOQL only reads; constant text, no user input
         answer = reading.call("POST", "/v1/action/query", body={"queryString": text}, repeatable=True)
     else:
         answer = reading.call("POST", "/v1/action/queryMore", body={"queryLocator": place}, repeatable=True)

@@ -113,7 +113,7 @@ def fetch_profiles(reading: Reading) -> tuple[Profile, ...] | None:
         return None
     rows = answer.get("records") or []
     if answer.get("done") is not True or not isinstance(rows, list):
-        return None  # more than 2000 profiles are somebody else's product
+        return None  # no tenant has more than 2000 profiles
     found = (Profile(id=str(row["Id"]), name=str(row.get("ProfileName") or row["Id"])) for row in rows if row.get("Id"))
     return tuple(sorted(found, key=lambda each: (each.name, each.id))) or None
 

@@ -120,7 +120,7 @@ def _read_credited(part: Part) -> PreviewItem:
 def _make_item(values: dict[str, Any]) -> PreviewItem:
     values = {"charge_number": None, "service_end": values["service_start"]} | values
     if values.get("charge_type") == "Usage":
-        # What usage will cost nobody knows before it is used: Zuora's amount is of what was uploaded so far.
+        # The cost of usage is unknown before it is used: Zuora's amount is of what was uploaded so far.
         values["amount"] = None
     return PreviewItem(**values)
 

@@ -95,7 +95,7 @@ class SharedPreviews:
 
 
 class _Owner:
-    """An invoice owner's preview, and the lock of whoever reads it."""
+    """An invoice owner's preview, and the lock for reading it."""
 
     def __init__(self) -> None:
         self.preview: AccountPreview | None = None

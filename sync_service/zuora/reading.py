@@ -64,7 +64,7 @@ class Reading:
         self._end = tell
 
     def end(self) -> None:
-        """There will be no more calls, so that somebody else may make some; from now on each is a RuntimeError."""
+        """No more calls follow, so the call slot is free; from now on a call is a RuntimeError."""
         self._ended = True
         self._end()
 
@@ -124,7 +124,7 @@ class Reading:
     def fetch_preview(self, account_id: str, target_date: date) -> Mapping[str, Any]:
         """The answer of "Generate a billing preview": the coming lines of all that an account is invoiced for.
 
-        Renewals are not assumed: what comes after the term depends on decisions nobody has taken yet. Raises
+        Renewals are not assumed: what comes after the term depends on decisions that are not taken yet. Raises
         PreviewNotPermitted where our user, or the tenant's edition, may not ask; PayloadInvalid for another account's.
         """
         question = {

@@ -68,13 +68,13 @@ def test_a_subscription_is_assigned_with_its_people(console: Console) -> None:
     assert owners(console) == [coast, north, north, north]  # she has another of North's still
     console.run("partner", "assign", "A-S2", coast)
     assert owners(console) == [coast, coast, coast, coast]
-    console.run("partner", "assign", "A-S1", "--nobody")
-    console.run("partner", "assign", "A-S2", "--nobody")
+    console.run("partner", "assign", "A-S1", "--none")
+    console.run("partner", "assign", "A-S2", "--none")
     assert owners(console) == [None, None, None, None]
 
     assert "no such partner" in console.run("partner", "assign", "A-S1", "none", status=1).output
     assert "no subscription" in console.run("partner", "assign", "A-S9", north, status=1).output
-    assert "--nobody" in console.run("partner", "assign", "A-S1", status=2).output
+    assert "--none" in console.run("partner", "assign", "A-S1", status=2).output
 
 
 def owners(console: Console) -> list[str | None]:

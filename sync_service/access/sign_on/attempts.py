@@ -1,4 +1,4 @@
-"""What a sign-on consists of, without asking anybody: the attempt, its proofs, and how it can fail."""
+"""The values of a sign-on: the attempt, its proofs, and how it can fail."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from sync_service.errors import SyncServiceError
 
-#: How long somebody may take at the provider.
+#: How long a person may take at the provider.
 ATTEMPT_MS = 10 * 60_000
 
 
@@ -29,7 +29,7 @@ class ProviderAway(SignOnFailed):
 
 
 class SetUpWrong(SignOnFailed):
-    """Sign-on is not set up right, which only whoever runs this service can mend: the log says what is wrong."""
+    """Sign-on is not set up correctly. An administrator can repair it; the log says what is wrong."""
 
     code = "sign-on set up wrong"
 
@@ -64,7 +64,7 @@ class Attempt:
     state: str
     #: Proves that the ID token was made for this attempt.
     nonce: str
-    #: Proves that whoever brings the code is who asked for it (PKCE, RFC 7636).
+    #: Proves that the code is redeemed by the client that requested it (PKCE, RFC 7636).
     verifier: str
     #: The page that was asked for.
     wanted: str
@@ -81,7 +81,7 @@ class Attempt:
 
 
 def begin_attempt(wanted: str, now: int) -> Attempt:
-    """A new one; nobody can guess its parts."""
+    """A new attempt with unguessable parts."""
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     return Attempt(state=state, nonce=nonce, verifier=verifier, wanted=wanted, began_at=now)
 

@@ -11,7 +11,7 @@ from joserfc.jwk import JWKRegistry, Key, KeySet
 
 from sync_service.access.sign_on.attempts import AnswerInvalid
 
-#: Only what a public key can prove: neither `none` nor the HMACs, whose key would be one that everybody knows.
+#: Only what a public key can prove: neither `none` nor the HMACs, whose key would be public.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 #: How far the provider's clock may differ from the database's, in seconds.
 LEEWAY_SECONDS = 60

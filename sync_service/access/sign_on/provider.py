@@ -83,7 +83,7 @@ class OpenidProvider:
             return self._complete(claims, tokens, document, deadline)
 
     def look(self) -> None:
-        """See that all of it could be used, as far as can be told before somebody signs in. Raises SignOnFailed."""
+        """Check the provider as far as possible without a sign-on. Raises SignOnFailed."""
         with self._turn() as deadline:
             self._fetch_keys(self._discover(deadline), deadline)
 
@@ -160,7 +160,7 @@ class OpenidProvider:
         bearer = {"Authorization": f"Bearer {token}"}
         told = self._ask("GET", place, deadline, headers=bearer, auth=_send_as_it_is)
         if told.get("sub") != claims["sub"]:
-            raise AnswerInvalid("userinfo: sub is somebody else")
+            raise AnswerInvalid("userinfo: sub differs")
         return {**told, **claims}
 
     def _ask(self, method: str, place: str, deadline: Deadline, **request: Any) -> Mapping[str, Any]:

@@ -45,7 +45,7 @@ class Shelf:
         return next((each.name for each in self.items if each.ref.id == item_id), item_id)
 
     def newest(self, offer: Offer) -> Offer | None:
-        """The newest published version of `offer`, whoever may buy it; None if it has none any more."""
+        """The newest published version of `offer`, for this buyer or not; None if it has none any more."""
         return next((each for each in self.published if _is_same(each, offer)), None)
 
     def find(self, item_id: str) -> Offer | None:

@@ -33,7 +33,7 @@ from sync_service.zuora.changes import Source as Way
 
 #: The time that one page, or one account's list, may take, in seconds.
 PAGE_SECONDS = 30.0
-#: Pages that are read in one go; then somebody else may have the place.
+#: Pages that are read in one go; then the call slot is free for others.
 BURST = 50
 #: How often a listing that Zuora keeps waiting looks again, in seconds.
 PATIENCE = 2.0
@@ -46,12 +46,12 @@ MOST_PROBLEMS = 1_000
 class Source(Protocol):
     """Keys, handed out in turn."""
 
-    #: Whether the keys are Zuora's own numbers; else they are anybody's names for subscriptions.
+    #: Whether the keys are Zuora's own numbers; else they may be any names for subscriptions.
     are_numbers: bool
 
     @property
     def rest(self) -> int | None:
-        """How many keys are still to be taken; None while nobody knows."""
+        """How many keys are still to be taken; None while it is not known."""
 
     @property
     def position(self) -> str | None:
@@ -141,7 +141,7 @@ class TenantKeys:
 
     So the place among those who call Zuora is not held while the queue is full, and the end is known long before. They
     come in the order in which they were last updated: what changes meanwhile moves to the end and is met again, so
-    that nobody is missed, and the time of the last one met is all that is needed to go on after an interruption.
+    that none is missed, and the time of the last one met is all that is needed to go on after an interruption.
     """
 
     are_numbers = True
@@ -219,7 +219,7 @@ class TenantKeys:
         except TenantError as error:
             note_tenant_error(context.database, error, context.share)
         except BusyError:
-            pass  # somebody else's turn, or a pause: again soon
+            pass  # no free call slot, or a pause: try again soon
         except OperationalError as error:
             logger().warning("backfill_database_away", error=type(error).__name__)
             self._stop.wait(PATIENCE)

@@ -36,14 +36,14 @@ WINDOW = 2_000
 MOST_OPEN = 40_000
 #: How often open requests are looked at, in seconds.
 LOOK_SECONDS = 0.5
-#: How often the job's row is written, in seconds, and how long after a death nobody else goes on.
+#: How often the job's row is written, in seconds, and for how long after a crash no other process takes over.
 SAVE_SECONDS = 2.0
 LEASE_MS = 20_000
 #: So long nothing may move before we say that there is perhaps no worker, in seconds.
 STILL_SECONDS = 15.0
 #: Failures that the job's row names; the command line prints all.
 MOST_NAMED = 100
-#: A backfill is due when somebody asks, never by itself.
+#: A backfill is due only on request.
 NEVER_MS = 100 * 365 * 86_400_000
 
 #: Makes the source of keys, to go on from a position that an earlier run of the same backfill had reached.
@@ -87,7 +87,7 @@ class Ending:
     complete: bool
     #: What the source held that can be no key.
     problems: tuple[Failure, ...] = ()
-    #: Somebody paused the job elsewhere.
+    #: The job was paused elsewhere.
     paused: bool = False
 
 
@@ -113,7 +113,7 @@ class Backfill:
     ) -> Ending:
         """Ask and wait until everything has ended, or until `stop`; `tell` hears of the standing twice a second.
 
-        `lease` is the job's, taken for LEASE_MS; without one it is taken here, whoever paused the job.
+        `lease` is the job's, taken for LEASE_MS; without one it is taken here, even if the job is paused.
         Raises BusyError where another process is at the same backfill, and what reading the source raises.
         """
         lease = lease or take_lease(self._database, self._name, stop, waiting=lambda: tell(_WAITING))
@@ -247,7 +247,7 @@ class _Walk:
         self._obstacle = self._find_obstacle(now - self._moved_at)
 
     def save(self, lease: jobs.JobLease, cursor: Mapping[str, Any], *, now: bool = False) -> None:
-        """Keep the cursor and renew the lease every few seconds; learn whether somebody paused the job."""
+        """Keep the cursor and renew the lease every few seconds; learn whether the job was paused."""
         if not now and time.monotonic() - self._saved_at < SAVE_SECONDS:
             return
         progress = self.standing.as_json() | {"per_second": round(self._pace.per_second, 2)}
@@ -279,7 +279,7 @@ _WAITING = Standing(asked=0, done=0, failed=0, obstacle="Another process is at i
 def take_lease(
     database: Database, name: str, stop: threading.Event, waiting: Callable[[], None] = lambda: None
 ) -> jobs.JobLease:
-    """The job's lease, whoever made or paused the job. Raises BusyError where another process keeps it.
+    """The job's lease, even if the job is paused. Raises BusyError if another process holds it.
 
     A process that was killed keeps it for a little while; that is waited for, and `waiting` told again and again.
     """
@@ -298,7 +298,7 @@ def take_lease(
 
 
 def _report(ledger: Ledger, source: Source) -> dict[str, Any]:
-    """What came of it, with the first that failed by name: for whoever looks at the job."""
+    """The result for the job's page, with the names of the first failures."""
     failures = [*source.problems, *islice(ledger.read_failures(), MOST_NAMED)][:MOST_NAMED]
     outcomes = dict(sorted(ledger.read_outcomes().items()))
     return {"outcomes": outcomes, "failures": [vars(each) for each in failures], "problems": len(source.problems)}

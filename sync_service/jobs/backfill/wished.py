@@ -25,14 +25,14 @@ from sync_service.queue.limit import note_tenant_error
 from sync_service.store.tables import BackfillWishRow
 from sync_service.sync.story import SyncContext
 
-#: When somebody holds what a backfill needs, it is tried again after this, in ms.
+#: If what a backfill needs is in use, it is tried again after this, in ms.
 _BUSY_MS = 15_000
 
 
 def serve_wishes(context: SyncContext, stop: threading.Event) -> None:
-    """Run the backfills that are wanted and that nobody is at, one after the other, until done or `stop`.
+    """Run the requested backfills that no process runs, one after the other, until done or `stop`.
 
-    Whoever is killed in the middle is followed by another when the job's lease ends.
+    If this process is killed, another takes over when the job's lease expires.
     """
     with context.database.reading() as session:
         wishes = read_wishes(session)
@@ -63,7 +63,7 @@ def _serve(context: SyncContext, wish: BackfillWishRow, lease: jobs.JobLease, st
         _give_up(context, wish, NotFoundInZuora(f"Zuora does not know the account {wish.value}."))
     except SyncServiceError as error:
         _give_up(context, wish, error)
-    except SQLAlchemyError as error:  # the lease runs out, and somebody goes on
+    except SQLAlchemyError as error:  # the lease expires, and another process continues
         log.error("backfill_interrupted", error=type(error).__name__)
 
 

@@ -1,4 +1,4 @@
-"""Numbers that were read before and that a full list no longer shows: somebody deleted them in Zuora.
+"""Numbers that were read before and are missing from a full list: they were deleted in Zuora.
 
 The list comes in the order of Zuora's ids, so each page says of a range of ids that nothing else is in it.
 """

@@ -1,4 +1,4 @@
-"""What a sweep tells of itself: counts, and by name what somebody should look at. Kept as the job's progress."""
+"""The report of a sweep: counts, and the numbers that need attention. Kept as the job's progress."""
 
 from __future__ import annotations
 

@@ -54,11 +54,11 @@ Step = Callable[[Reading, Cursor], Cursor | None]
 
 @dataclass(frozen=True)
 class PartWay:
-    """A story stopped before its end, its cursor saved: somebody is to go on in `again_in_ms`, for `error` if any."""
+    """Stopped before the end, with the cursor saved; continues in `again_in_ms`. `error` says why, if it failed."""
 
     again_in_ms: int
     error: str | None = None
-    #: Somebody paused the job: its lease is given back already.
+    #: The job was paused; its lease is given back already.
     paused: bool = False
 
 

@@ -13,7 +13,7 @@ _NAME = "sign-on"
 
 
 def check_sign_on(settings: Settings) -> Iterator[Finding]:
-    """One finding where an identity provider is set. The client's secret is tried only when somebody signs in."""
+    """One finding if an identity provider is set. Only a sign-on tries the client's secret."""
     if not settings.oidc_issuer:
         return
     try:

@@ -55,7 +55,7 @@ def compare_clocks(name: str, seconds: float, ours: str, theirs: str) -> Finding
 
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
-    """What the settings leave open: a key that nobody can sign with, old secrets, files that others may read."""
+    """What the settings leave open: no key to sign with, old secrets, files that others may read."""
     if not settings.secret_key and settings.sqlite_path is None:
         words = "SECRET_KEY is not set: log-in and access tokens are refused."
         yield Finding("secret key", Verdict.FAILED, words, "Set SECRET_KEY to the same long random text on every host.")

@@ -2,7 +2,7 @@
 
 `plan_install` and `plan_remove` are pure; `apply_plan` takes the steps, each of which may be taken again. Ours is what
 bears our names; nothing else is ever changed or removed. A custom event with the same object and condition as ours is
-used as it is, whoever made it: Zuora would merge or delete a second one.
+used as it is: Zuora would merge or delete a second one.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def apply_plan(reading: Reading, plan: ProvisionPlan) -> Iterator[Step]:
 
 
 class _Ours:
-    """What bears our names. Names of an order are exact: `limio-sync: my own` is somebody else's."""
+    """What bears our names. Names of an order are exact: `limio-sync: my own` is not ours."""
 
     def __init__(self, found: Found, terms: Terms) -> None:
         names = {terms.name(label) for label in ("order actions", "account changes", "contact changes")}
@@ -182,7 +182,7 @@ class _Planner:
             self._want_definition(wish, name, event, profile)
 
     def drop_the_rest(self) -> None:
-        """Whatever of ours nobody wants: the user before the used."""
+        """What of ours is no longer wanted: users before what they use."""
         for definition in self._left.definitions:
             self._delete(Thing.DEFINITION, definition.id, definition.name)
         for template in self._left.templates:
@@ -263,7 +263,7 @@ class _Planner:
         body = definition_body(wish, name, event, profile)
         shown = name if profile is None else f"{name} ({profile.name})"
         if any(each.name == name and each.profiles and is_in(each, profile) for each in self._spoken_for):
-            return  # one that somebody made speak for several profiles
+            return  # one that was set to cover several profiles
         there = next((each for each in self._left.definitions if each.name == name and is_in(each, profile)), None)
         if there is not None:
             self._left.definitions.remove(there)

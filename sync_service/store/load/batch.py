@@ -80,7 +80,7 @@ def _lock_rows(session: Session, arrivals: Iterable[Arrival]) -> _Rows:
         wanted[arrival.record_type].add(arrival.id)
         if arrival.subscription_id is not None:
             wanted["subscription"].add(arrival.subscription_id)
-        if arrival.record_type == "subscription":  # whoever erases its customer waits for us, or we for them
+        if arrival.record_type == "subscription":  # an erasure of its customer waits for us, or we for it
             for person, name in (("customer", "customer"), ("identity", "owner")):
                 if isinstance(id := arrival.document.get(name), str):
                     wanted[person].add(id)

@@ -49,7 +49,7 @@ class AdminUserRow(SQLModel, table=True):
 
     #: In lower case.
     email: str = Field(primary_key=True, sa_type=Text)
-    #: argon2 hash; None for somebody who comes in by single sign-on alone.
+    #: argon2 hash; None for a user of single sign-on alone.
     password_hash: str | None = Field(default=None, sa_type=Text)
     #: Until then a temporary password works, and only to choose another; None for a password of the person's own.
     password_until: int | None = Field(default=None, sa_type=BigInteger)
@@ -68,7 +68,7 @@ class AdminSessionRow(SQLModel, table=True):
 
     __tablename__ = "admin_session"
 
-    #: Hash of the cookie: who reads this table can log in as nobody.
+    #: Hash of the cookie: reading this table does not let anyone log in.
     token_hash: str = Field(primary_key=True, sa_type=Text)
     email: str = Field(sa_type=Text, index=True)
     #: By the identity provider, not by a password.

@@ -15,7 +15,7 @@ from sync_service.store.tables.kinds import DOCUMENT
 
 
 class ZuoraAccountRow(SQLModel, table=True):
-    """A Zuora account and the owner that Limio keeps for it: locked first by whoever may create that owner."""
+    """A Zuora account and the owner that Limio keeps for it: locked before that owner is created."""
 
     __tablename__ = "zuora_account"
 

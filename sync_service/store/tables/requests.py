@@ -267,7 +267,7 @@ class HeartbeatRow(SQLModel, table=True):
 
 
 class JobRow(SQLModel, table=True):
-    """Periodic work: whoever holds the lease runs it, from the cursor on."""
+    """Periodic work: the holder of the lease runs it, from the cursor on."""
 
     __tablename__ = "job"
 

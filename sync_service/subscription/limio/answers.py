@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from sync_service.subscription.limio.documents import ID_PREFIXES
 
-#: Nothing in Limio nests nearly as deep; more would be an attack on whoever reads it back.
+#: Nothing in Limio nests nearly as deep; more would be an attack on its readers.
 DEEPEST = 60
 LONGEST_ID = 255
 

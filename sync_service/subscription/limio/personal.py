@@ -30,7 +30,7 @@ _PERSONAL = _words(
 )
 #: Personal beside a street or a postal code, something else elsewhere (`state` of an order).
 _PERSONAL_IN_ADDRESS = _words("city state county province town")
-#: What stays although it stands in a person's data. The country decides about tax and names nobody.
+#: What stays although it stands in a person's data. The country decides about tax and identifies no person.
 _KEPT_OF_A_PERSON = _words(
     """id type status country currency mode service recordtype relationshiptype relationshipid refid tenantid start end
     created updated amount subtype brand creditcardtype paymentmethodstatus paymentgateway"""

@@ -15,7 +15,7 @@ from functools import cached_property
 from sync_service.subscription.schedule.periods import Grid, Length, length_of
 from sync_service.subscription.zuora import ChargeSegment, ZuoraSubscription
 
-#: Nobody bills further ahead than this many periods; a date that says so is not believed.
+#: No tenant bills further ahead than this many periods; a later date is not believed.
 MOST_PERIODS = 2000
 
 

@@ -37,7 +37,7 @@ def compute_preview(subscription: ZuoraSubscription, today: date, rules: Rules) 
     """The lines that Zuora would preview, computed from the segments. Raises CannotCompute naming every charge."""
     end = end_of_schedule(subscription, today, rules)
     if _is_suspended(subscription, today):
-        raise CannotCompute("the subscription is suspended, and nobody knows how it will be billed after that.")
+        raise CannotCompute("the subscription is suspended, and its later billing is unknown.")
     items: list[PreviewItem] = []
     refusals: list[str] = []
     charges = charges_of(subscription)

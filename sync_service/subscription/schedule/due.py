@@ -77,7 +77,7 @@ class DueSchedule:
 
     #: By day, sorted lines.
     lines: Mapping[date, tuple[Line, ...]]
-    #: Days on which something is due whose amount nobody knows yet.
+    #: Days on which something is due whose amount is not known yet.
     unknown_days: frozenset[date]
     charges: tuple[Charge, ...]
     #: The term's end or the horizon (exclusive, by the first day of service).

@@ -16,7 +16,7 @@ from sync_service.web.admin.login import PasswordCheck, say_wait
 
 
 class AccountPage:
-    """`/admin/account`, for everybody."""
+    """`/admin/account`, for every user."""
 
     def __init__(self, database: Database, door: Door, check: PasswordCheck, *, passwords: bool) -> None:
         self._database = database
@@ -46,7 +46,7 @@ class AccountPage:
 
     def _choose(self) -> AnyResponse:
         if not self._passwords:
-            raise BadRequest("Nobody comes in by a password here.")
+            raise BadRequest("Password log-in is turned off.")
         current, new = request.form.get("current", ""), request.form.get("new", "")
         if new != request.form.get("again", ""):
             return self._show("The new password was not typed the same twice.", 400)

@@ -1,7 +1,7 @@
 """The Preview button: what a sync would change, asked of a worker, and nothing written.
 
-Viewers may ask too: a preview changes nothing, and seeing before anybody acts is what they are here for. What it costs
-is two or three calls to Zuora in a place among those who call, and nobody has more than a few waiting.
+Viewers may ask too: a preview changes nothing, and viewers look before operators act. It costs
+two or three calls to Zuora in a call slot, and no person has more than a few waiting.
 """
 
 from __future__ import annotations

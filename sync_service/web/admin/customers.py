@@ -63,7 +63,7 @@ class SyncOfAll:
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
-        """Those that somebody has to look at."""
+        """Those that need attention."""
         return tuple(each for each in self.outcomes if each.word in ("failed", "held"))
 
     @property
@@ -115,7 +115,7 @@ class _Pages:
                 raise BadRequest("None of this customer's subscriptions has a number yet that Zuora could know.")
             last = session.exec(select(SyncCauseRow.id).order_by(col(SyncCauseRow.id).desc()).limit(1)).first() or 0
             cause = Cause(Trigger.ADMIN, actor=who().email)
-            for number in numbers:  # in key order, as everybody who queues several
+            for number in numbers:  # in key order, as every caller that queues several
                 enqueue(session, Kind.SUBSCRIPTION, number, cause, priority=Priority.PERSON, full=True)
             record_action(session, who().email, "sync all", f"{customer_id}, {len(numbers)}")
         place = url_for("admin.customer", customer_id=customer_id, asked=last + 1)
@@ -133,7 +133,7 @@ class _Pages:
 
 
 def read_sync_of_all(session: Session, share: Share, rows: tuple[Found, ...], first_cause: int) -> SyncOfAll | None:
-    """How it goes with what somebody asked for here since the cause `first_cause`; None where nobody did."""
+    """The progress of what was requested here since the cause `first_cause`; None if nothing was."""
     numbers = sorted({found.number for found in rows if found.number})
     cause, run = SyncCauseRow, SyncRunRow
     asked = select(cause).where(

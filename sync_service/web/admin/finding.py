@@ -118,7 +118,7 @@ def find_page(
 ) -> FoundPage:
     """Up to `limit` subscriptions after the page that gave `after`, or ahead of the one that gave `before`.
 
-    A position of nobody's is the beginning.
+    An invalid position is the beginning.
     """
     statement, is_cut = _statement(session, question)
     turn = question.turn

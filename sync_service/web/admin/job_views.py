@@ -12,7 +12,7 @@ from sync_service.subscription.pace import duration_in_words
 from sync_service.web.admin.progress import PATIENCE_MS
 from sync_service.web.admin.words import span
 
-#: Due that far ahead is due when somebody asks.
+#: A job due that far ahead runs only on request.
 _NEVER_MS = 10 * 365 * 86_400_000
 _SWEEPS = {"sweep delta": "Delta sweep", "sweep full": "Full sweep"}
 _ABOUT = {
@@ -38,17 +38,17 @@ class JobView:
     #: good, warn, bad or calm, and the word beside the dot.
     tone: str
     state: str
-    #: The next run; None where it runs when somebody asks, or is not waiting.
+    #: The next run; None if it runs only on request, or is not waiting.
     next_at: int | None
     is_running: bool
-    #: Somebody wants it run, and it is to end by itself.
+    #: Requested, and ends by itself.
     is_underway: bool
     is_paused: bool
     can_resume: bool
     began: int | None
     ended: int | None
     error: str | None
-    #: How far, in words and as a share; no share where nobody knows the end.
+    #: How far, in words and as a share; no share if the end is not known.
     text: str
     value: int | None
     most: int | None

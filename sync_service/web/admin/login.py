@@ -81,7 +81,7 @@ class LoginPage:
             return self._show(guest or secrets.token_urlsafe(24))
         self._door.check_form(guest)
         if not self._passwords:
-            raise Forbidden(f"Nobody comes in by a password here: sign in with {self._provider}.")
+            raise Forbidden(f"Password log-in is turned off: sign in with {self._provider}.")
         email = request.form.get("email", "")
         user, seconds = self._check.prove(email, request.form.get("password", ""))
         if user is None:
@@ -108,7 +108,7 @@ class LoginPage:
 
 
 def say_wait(seconds: int) -> str:
-    """What is said to whoever guessed too often."""
+    """The message after too many wrong passwords."""
     return f"Too many wrong passwords. Please try again in {max(1, round(seconds / 60))} minutes."
 
 

@@ -20,7 +20,7 @@ from sync_service.store.tables import SubscriptionRow, SyncRequestRow
 
 @dataclass(frozen=True)
 class Order:
-    """One order: its columns, which way it goes unless somebody turns it round, and how a position is written."""
+    """One order: its columns, its default direction, and how a position is written."""
 
     name: str
     keys: tuple[Any, Any]
@@ -71,7 +71,7 @@ def read_turn(word: str) -> Turn:
 
 
 def place(statement: Any, turn: Turn, position: str | None, *, backward: bool, limit: int) -> Any:
-    """`statement` for the `limit` rows after `position`, or `backward` before it; a position of nobody's is no one."""
+    """`statement` for the `limit` rows after `position`, or `backward` before it; an invalid one counts as none."""
     falls = turn.descends is not backward
     here = _open(position, turn.order)
     if here is not None:

@@ -1,4 +1,4 @@
-"""How a request that somebody made here goes, and what came of it."""
+"""The progress of a request made on these pages, and its result."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class SignOn:
         return self._door.let_in(email, attempt.wanted, signed_on=True, note=f"with {self._name}")
 
     def _record_refusal(self, who: str, error: NotAdmitted) -> None:
-        """Of somebody whom the provider knows, so that the log cannot be filled from outside."""
+        """Only people whom the provider knows, so that outsiders cannot fill the log."""
         with self._database.transaction(lock_timeout_ms=2000) as session:
             record_action(session, who, "sign-on refused", str(error))
 
@@ -135,8 +135,8 @@ class SignOn:
 
 
 def _printable(claim: Any) -> str:
-    text = str(claim or "somebody")[:200]
-    return text if text.isprintable() else "somebody"
+    text = str(claim or "unknown")[:200]
+    return text if text.isprintable() else "unknown"
 
 
 def _show(status: int, text: str) -> AnyResponse:

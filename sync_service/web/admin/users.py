@@ -77,7 +77,7 @@ class UsersPage:
 
     def _reset(self) -> AnyResponse:
         if not self._passwords:
-            raise BadRequest("Nobody comes in by a password here.")
+            raise BadRequest("Password log-in is turned off.")
         email = normalise_email(request.form.get("email", ""))
         try:
             password = people.reset_password(self._database, email, actor=who().email)

@@ -89,7 +89,7 @@ def test_nobody_comes_in_who_was_not_added(database: Database, provider: Forger)
     assert not traveller.is_in
     assert role_of(database) is None
     assert actions(database) == [
-        (ADA, "sign-on refused", "Nobody here knows you yet: ask an operator to add your email address.")
+        (ADA, "sign-on refused", "You have no access yet: ask an operator to add your email address.")
     ]
 
 

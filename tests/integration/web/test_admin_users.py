@@ -279,7 +279,7 @@ def test_the_command_line_changes_people_as_the_pages_do(
     assert run("role", "vera@example.com", "viewer")[0] == 0
     assert run("disable", "olga@example.com") == (
         1,
-        "This is the last operator: make somebody else one first, or nobody could change anything here.\n",
+        "This is the last operator: make another user an operator first.\n",
     )
     assert run("role", "nobody@example.com", "viewer") == (1, "There is no such user.\n")
     database.engine.dispose()

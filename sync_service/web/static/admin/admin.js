@@ -28,7 +28,7 @@ window.addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("[data-once]")) button.disabled = false;
 });
 
-// A sync that somebody asked for: look how it goes until it is over, then show the page with the result.
+// A requested sync: follow its progress until it is over, then show the page with the result.
 const follow = async (panel) => {
   const steps = [...panel.querySelectorAll(".steps li")];
   const text = panel.matches(".progress-text") ? panel : panel.querySelector(".progress-text");
@@ -56,7 +56,7 @@ const follow = async (panel) => {
 };
 for (const panel of document.querySelectorAll("[data-progress]")) follow(panel);
 
-// Whoever fills in a field has chosen what stands before it.
+// Filling in a field chooses the option before it.
 for (const row of document.querySelectorAll(".backfill p")) {
   row.addEventListener("input", () => { row.querySelector("input[type=radio]").checked = true; });
 }
