@@ -75,14 +75,20 @@ class ShopWorld:
     def database(self) -> Database:
         return self.context.database
 
-    def submit(self, payload: Mapping[str, Any]) -> str:
-        """Accept an order; its id."""
+    def submit(self, payload: Mapping[str, Any], *, partner_org: str | None = None) -> str:
+        """Accept an order, for a partner where one is named; its id."""
         self.counter += 1
         order = read_order(dict(payload), self.context.options.zone, may_refund=True)
         assert isinstance(order, Order), order
         asked = Asked(client="shop", key=f"k{self.counter}", body=json.dumps(payload).encode())
         return take_order(
-            self.database, self.context.settings, self.context.options, order, asked, client="shop"
+            self.database,
+            self.context.settings,
+            self.context.options,
+            order,
+            asked,
+            client="shop",
+            partner_org=partner_org,
         ).order_id
 
     def place(self, payload: Mapping[str, Any]) -> OrderWorkRow:

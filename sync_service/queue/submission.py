@@ -12,13 +12,22 @@ from uuid import uuid4
 from sync_service.commerce.case import Case
 from sync_service.commerce.checks import check
 from sync_service.commerce.options import Options
-from sync_service.commerce.order import CannotBePlacedError, Names, NewSubscription, Order, OrderType
+from sync_service.commerce.order import (
+    CannotBePlacedError,
+    Names,
+    NewSubscription,
+    Order,
+    OrderType,
+    Problem,
+    ProblemCode,
+)
 from sync_service.commerce.state import State
 from sync_service.commerce.submission import submitted, wanted_names
 from sync_service.errors import SyncServiceError
 from sync_service.queue.orders import Submission, submit_order
 from sync_service.queue.outbox import WebhookType, announce
 from sync_service.settings import Settings
+from sync_service.store.attribution import attribute_order, why_not_for
 from sync_service.store.catalog import read_catalog
 from sync_service.store.effects import Written, apply_effects, new_id, new_reference
 from sync_service.store.engine import Database, Session
@@ -133,9 +142,18 @@ class Accepted:
 
 
 def take_order(
-    database: Database, settings: Settings, options: Options, order: Order, asked: Asked, *, client: str
+    database: Database,
+    settings: Settings,
+    options: Options,
+    order: Order,
+    asked: Asked,
+    *,
+    client: str,
+    partner_org: str | None = None,
 ) -> Accepted:
     """Check the order against the store, name it and make it durable; committed when this returns.
+
+    What it makes belongs to `partner_org`, if it is placed for a partner.
 
     One transaction: a concurrent caller with the same request, or for the same subscription, waits for it, and what
     is refused leaves nothing behind. Raises OtherBody, and CannotBePlacedError with everything that is wrong.
@@ -147,7 +165,12 @@ def take_order(
             return Accepted(known, known=True)
         case = check_order(session, order, options, settings, lock=True)
         case = replace(case, order=replace(order, names=name_order(case, order_id)))
-        accept_order(session, case, client=client)
+        subscription = case.state.store.subscription
+        held = str(subscription["id"]) if subscription else None
+        obstacle = why_not_for(session, partner_org, subscription_id=held) if partner_org is not None else None
+        if obstacle is not None:
+            raise CannotBePlacedError(Problem(field="forPartner", code=ProblemCode.INVALID, message=obstacle))
+        accept_order(session, case, client=client, partner_org=partner_org)
     return Accepted(order_id, known=False)
 
 
@@ -172,7 +195,7 @@ def read_case(session: Session, order: Order, options: Options, today: date, *, 
     )
 
 
-def accept_order(session: Session, case: Case, *, client: str | None) -> OrderWorkRow:
+def accept_order(session: Session, case: Case, *, client: str | None, partner_org: str | None = None) -> OrderWorkRow:
     """Make the order durable, with the objects that Limio shows from now on, in the caller's transaction."""
     order = case.order
     assert order.names is not None  # noqa: S101 - an accepted order has names
@@ -196,6 +219,8 @@ def accept_order(session: Session, case: Case, *, client: str | None) -> OrderWo
     written = apply_effects(
         session, effects, at=work.submitted_at, owner=order.names.owner, customer=order.names.customer
     )
+    held = str(subscription["id"]) if subscription else None
+    attribute_order(session, written, subscription_id=held, partner_org=partner_org)
     announce_written(session, written)
     document = next((each.document for each in written if each.record_type == "order"), None)
     if document is not None:

@@ -6,13 +6,14 @@ person decides.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import bindparam
 from sqlmodel import col, select
 
+from sync_service.store.effects import Written
 from sync_service.store.engine import Session
-from sync_service.store.object_rows import find_subscription
+from sync_service.store.object_rows import OBJECT_ROWS, find_subscription
 from sync_service.store.tables import AttributedObject, CustomerRow, IdentityRow, PartnerOrgRow, SubscriptionRow
 from sync_service.subscription.plan import LimioState
 from sync_service.subscription.zuora import ZuoraSubscription
@@ -63,6 +64,31 @@ def attribute(session: Session, subscription: SubscriptionRow, partner_org: str 
     for person in _people(session, subscription):
         if person.partner_org in (None, before) and not _others_of(session, subscription, person, before):
             person.partner_org = partner_org
+
+
+def attribute_order(
+    session: Session, written: Iterable[Written], *, subscription_id: str | None, partner_org: str | None
+) -> None:
+    """Let what an order made belong to the partner that it is for, else to that of the subscription that it changes."""
+    held = session.get(SubscriptionRow, subscription_id) if subscription_id else None
+    theirs = partner_org or (held.partner_org if held else None)
+    for each in written:
+        row = session.get(OBJECT_ROWS[each.record_type], each.id) if theirs and each.created else None
+        if isinstance(row, AttributedObject):
+            row.partner_org = theirs
+
+
+def why_not_for(session: Session, partner_org: str, *, subscription_id: str | None) -> str | None:
+    """Why no order of this subscription, or of a new one, can be placed for a partner; None if one can."""
+    org = session.get(PartnerOrgRow, partner_org) if partner_org.isprintable() else None
+    if org is None or org.disabled_at is not None:
+        return "There is no such partner organisation, or it is disabled."
+    held = session.get(SubscriptionRow, subscription_id) if subscription_id else None
+    if held is not None and held.partner_org != partner_org:
+        return "The subscription is not this partner's."
+    if held is None and org.is_invoice_owner:
+        return "New subscriptions that a partner pays for cannot be ordered yet."
+    return None
 
 
 def _people(session: Session, subscription: SubscriptionRow) -> Collection[AttributedObject]:

@@ -54,13 +54,16 @@ class OrderIntake:
         order = read_order(payload, self._options.zone, may_refund=REFUND_SCOPE in client.scopes)
         if isinstance(order, Refusal):
             return _refuse(order.problems)
-        if admin and payload.get("forPartner") is not None:
-            text = "There is no such partner organisation."
+        partner_org = payload.get("forPartner") if admin else None
+        if not isinstance(partner_org, str | None):
+            text = "must be the id of a partner organisation"
             return _refuse([Problem(field="forPartner", code=ProblemCode.INVALID, message=text)])
         key = _idempotency_key()
         asked = Asked(client=client.client_id, key=key, body=read_body(request))
         try:
-            accepted = take_order(self._database, self._settings, self._options, order, asked, client=client.name)
+            accepted = take_order(
+                self._database, self._settings, self._options, order, asked, client=client.name, partner_org=partner_org
+            )
         except OtherBody as error:
             return answer(422, {"message": str(error)})
         except CannotBePlacedError as refusal:

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from sync_service.commerce.order import CannotBePlacedError
 from sync_service.partner.organisations import Organisation, Partners
 from sync_service.queue.history import read_runs
 from sync_service.store.engine import Database
 from sync_service.store.load.story import load_objects
+from tests.shop_world import new_order, open_shop_world
 from tests.sweep_world import World, open_world
 
 
@@ -95,3 +97,20 @@ def test_a_transfer_leaves_it_with_its_partner_and_says_so(world: World) -> None
     with world.database.reading() as session:
         [run, *_] = read_runs(session, "A-S1", 1)
     assert f"It moved to another account and still belongs to {north}" in " ".join((run.plan or {})["notes"])
+
+
+def test_what_a_partner_orders_anew_is_its_own_with_the_customer(sqlite_database: Database) -> None:
+    with open_shop_world(sqlite_database) as shop:
+        partners = Partners(sqlite_database, "olga")
+        coast = partners.add(Organisation(name="C", zuora_account_id="A-C", is_invoice_owner=False)).id
+        north = partners.add(Organisation(name="N", zuora_account_id="A-N", is_invoice_owner=True)).id
+
+        shop.submit(new_order(), partner_org=coast)
+        with pytest.raises(CannotBePlacedError, match="pays for"):
+            shop.submit(new_order(), partner_org=north)
+        shop.work()
+
+        for table in ("limio_order", "limio_identity", "limio_customer", "limio_subscription"):
+            with sqlite_database.reading() as session:
+                owners = session.run(f"SELECT DISTINCT partner_org FROM {table} WHERE partner_org IS NOT NULL").all()
+            assert [owner for (owner,) in owners] == [coast], table

@@ -145,7 +145,9 @@ def test_an_order_for_a_partner_that_is_not_known_is_refused(sqlite_shop: Shop) 
     answer = sqlite_shop.order(cancel(forPartner="acme"), path="/api/admin/order")
 
     assert answer.status_code == 400
-    assert answer.json["errors"] == [{"field": "forPartner", "message": "There is no such partner organisation."}]
+    assert answer.json["errors"] == [
+        {"field": "forPartner", "message": "There is no such partner organisation, or it is disabled."}
+    ]
     assert sqlite_shop.order(cancel(), path="/api/admin/order").status_code == 200
 
 

@@ -137,3 +137,13 @@ def test_a_disabled_organisation_gets_no_token_and_its_tokens_end(sqlite_web: We
     Partners(sqlite_web.database, "olga").set_disabled(world.orgs["N"], disabled=False)
     world.headers["N"] = log_in(sqlite_web.database, sqlite_web.client, world.orgs["N"], "N enabled")
     assert len(ids(ask(sqlite_web, world, "N"))) == 4
+
+
+def test_a_token_is_good_for_the_organisation_that_it_was_given_for_and_no_other(
+    sqlite_web: Web, world: PartnerWorld
+) -> None:
+    with sqlite_web.database.transaction() as session:
+        session.run("UPDATE oauth_client SET partner_org = :other", {"other": world.orgs["C"]})
+
+    assert sqlite_web.client.get(LIST, headers=world.headers["N"]).status_code == 401
+    assert ids(ask(sqlite_web, world, "C")) == ["sub-3"]
