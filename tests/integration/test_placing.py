@@ -12,9 +12,11 @@ import pytest
 from werkzeug.test import TestResponse
 
 from sync_service.access.clients import ORDER_PREVIEW_SCOPE, ORDER_SCOPE
+from sync_service.commerce.steps import Choice
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.placing import run_claim
 from sync_service.ordering.previews import answer_preview
+from sync_service.queue.orders import NotToDecide, decide, find_work
 from sync_service.store.engine import Database
 from sync_service.store.tables import (
     EventRow,
@@ -286,3 +288,114 @@ def test_a_worker_that_dies_in_the_finish_leaves_nothing_half_written(
 
 def _killed(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
+
+
+# --- what only a person can decide ----------------------------------------------------------------------------------
+
+
+def wear_out(shop: Shop) -> None:
+    """Zuora answers nothing, and nothing is there when it is asked, until the attempts are used up."""
+    shop.zuora.will_say("POST", "/v1/orders", *[None] * 60)
+    shop.order(cancel())
+    shop.work()
+
+
+def held_order(shop: Shop) -> OrderWorkRow:
+    work = shop.the_order()
+    assert (work.state, work.choices) == ("held", ["retry", "fail"]), work.error
+    return work
+
+
+def decide_on(shop: Shop, choice: Choice) -> None:
+    with shop.database.transaction() as session:
+        work = find_work(session, shop.the_order().order_id)
+        assert work is not None
+        decide(session, work, choice, actor="grace")
+
+
+def test_an_order_that_zuora_never_answers_is_held_for_a_person_and_keeps_nobody_waiting(sqlite_shop: Shop) -> None:
+    answer_reads(sqlite_shop.zuora)
+    wear_out(sqlite_shop)
+
+    held_order(sqlite_shop)
+
+    assert len({call.key for call in sqlite_shop.zuora.asked("POST")}) == 1
+    assert sqlite_shop.web.rows(OrderRow)[0].status == "submitted"
+    sqlite_shop.zuora.script.clear()
+    answer_reads(sqlite_shop.zuora)
+    sqlite_shop.zuora.will_say("POST", "/v1/orders", CANCELLED)
+    sqlite_shop.order(cancel("2097-01-01", external_id="later"))
+    sqlite_shop.work()
+    assert {row.external_id: row.state for row in sqlite_shop.web.rows(OrderWorkRow)} == {
+        None: "held",
+        "later": "complete",
+    }
+
+
+def test_a_held_order_that_is_tried_again_goes_on_where_it_stood(sqlite_shop: Shop) -> None:
+    answer_reads(sqlite_shop.zuora)
+    wear_out(sqlite_shop)
+    sqlite_shop.zuora.script.clear()
+    sqlite_shop.zuora.will_say("GET", f"/v1/orders/{held_order(sqlite_shop).number}", CANCELLED)
+    posted = len(sqlite_shop.zuora.asked("POST"))
+
+    decide_on(sqlite_shop, Choice.RETRY)
+    sqlite_shop.work()
+
+    assert sqlite_shop.the_order().state == "complete"
+    assert len(sqlite_shop.zuora.asked("POST")) == posted
+
+
+def test_a_held_order_that_is_given_up_fails_with_the_name_of_who_did(shop: Shop) -> None:
+    answer_reads(shop.zuora)
+    wear_out(shop)
+    shop.zuora.script.clear()
+
+    decide_on(shop, Choice.FAIL)
+    shop.work()
+
+    work = shop.the_order()
+    assert (work.state, work.error) == ("failed", "grace gave the order up.")
+    assert shop.web.rows(OrderRow)[0].status == "failed"
+
+
+def test_only_what_is_offered_can_be_decided(sqlite_shop: Shop) -> None:
+    sqlite_shop.order(cancel())
+
+    with pytest.raises(NotToDecide):
+        decide_on(sqlite_shop, Choice.RETRY)
+
+
+def test_a_worker_that_dies_of_an_order_again_and_again_leaves_it_to_a_person(sqlite_shop: Shop) -> None:
+    sqlite_shop.order(cancel())
+    with sqlite_shop.database.transaction() as session:
+        session.run("UPDATE sync_request SET attempts = 10 WHERE kind = 'order'")
+
+    sqlite_shop.work()
+
+    work = held_order(sqlite_shop)
+    assert "the worker died" in (work.error or "")
+    assert not sqlite_shop.zuora.calls
+
+
+def test_a_crash_of_ours_is_tried_again_and_then_held(sqlite_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    sqlite_shop.order(cancel())
+    with monkeypatch.context() as patch:
+        patch.setattr("sync_service.ordering.placing.journeys", crash)
+        answer_reads(sqlite_shop.zuora, times=20)
+        sqlite_shop.work()
+
+    assert "ZeroDivisionError" in (held_order(sqlite_shop).error or "")
+    assert not sqlite_shop.zuora.asked("POST")
+
+
+def test_an_order_for_what_limio_alone_keeps_needs_no_zuora(sqlite_shop: Shop) -> None:
+    sqlite_shop.order({"order_type": "cancel_intent", "forSubscription": {"id": "sub-1"}, "cancelInformation": {}})
+
+    sqlite_shop.work()
+
+    assert sqlite_shop.the_order().state == "complete"
+    assert not sqlite_shop.zuora.calls
