@@ -206,6 +206,13 @@ class _Together(Schema):
             raise ValidationError({missing: [f"must be set too, as {given} is"] for missing, given in halves})
 
     @validates_schema(skip_on_field_errors=True)
+    def check_orders(self, data: dict[str, Any], **_: Any) -> None:
+        """Zuora's Advanced Payment Manager tells apart the subscriptions of one account."""
+        if data.get("ORDER_ADVANCED_PAYMENT_MANAGER") and data.get("ORDER_ACCOUNT_MODEL") != "1-N":
+            text = "needs ORDER_ACCOUNT_MODEL=1-N"
+            raise ValidationError({"ORDER_ADVANCED_PAYMENT_MANAGER": [text]})
+
+    @validates_schema(skip_on_field_errors=True)
     def check_strength(self, data: dict[str, Any], **_: Any) -> None:
         """What can be guessed is refused, except where only this machine could guess."""
         if _is_on_this_machine(data):

@@ -28,9 +28,7 @@ from sync_service.commerce.order import (
 )
 
 #: Never kept: card secrets, and what proves that a hosted page was answered.
-_SECRETS = frozenset(
-    {"token", "signature", "key", "cardnumber", "creditcardnumber", "cvv", "cvc", "securitycode", "cardsecuritycode"}
-)
+_SECRETS = frozenset({"signature", "cardnumber", "creditcardnumber", "cvv", "cvc", "securitycode", "cardsecuritycode"})
 _PERSON = {
     "first_name": "firstName",
     "last_name": "lastName",
@@ -98,12 +96,13 @@ def read_order(payload: Any, zone: tzinfo, *, may_refund: bool = False) -> Order
 def without_secrets(value: Any) -> Any:
     """A copy of a payload without card secrets, tokens and signatures, however deep."""
     if isinstance(value, Mapping):
-        return {
-            key: without_secrets(inner)
-            for key, inner in value.items()
-            if str(key).replace("_", "").lower() not in _SECRETS
-        }
+        return {key: without_secrets(inner) for key, inner in value.items() if not _is_secret(str(key))}
     return [without_secrets(each) for each in value] if isinstance(value, list) else value
+
+
+def _is_secret(name: str) -> bool:
+    plain = name.replace("_", "").lower()
+    return plain in _SECRETS or plain.endswith("token")
 
 
 def _unknown_type(given: Any) -> Problem:
