@@ -14,7 +14,7 @@ from sync_service.cli.wiring import KEY, open_database, read_settings
 from sync_service.operations.scrub import find_scope
 from sync_service.operations.scrub import scrub as scrub_customer
 from sync_service.queue.backlog import list_failed
-from sync_service.queue.decisions import drop_held, release_held, retry_all, retry_one
+from sync_service.queue.decisions import dismiss_failed, drop_held, release_held, retry_all, retry_one
 from sync_service.queue.findings import Verdict
 from sync_service.queue.heartbeats import Role
 from sync_service.queue.held import list_held
@@ -98,6 +98,18 @@ def failed_retry(key: str | None, everything: bool, as_json: bool) -> None:
     else:
         key = retry_one(database, key, _person())
         say(f"Queued {key} for another sync.", {"queued": 1, "key": key}, as_json=as_json)
+
+
+@failed.command("dismiss")
+@click.argument("key", type=KEY)
+@with_json
+def failed_dismiss(key: str, as_json: bool) -> None:
+    """Forget a failed KEY that was never synced.
+
+    For mistyped keys: they leave the list of failures, with all that was noted of them.
+    """
+    key = dismiss_failed(open_database(read_settings()), key, _person())
+    say(f"Dismissed {key}.", {"key": key, "dismissed": True}, as_json=as_json)
 
 
 @click.group()

@@ -99,13 +99,18 @@ def forget_unknown(database: Database, *, older_than_ms: int) -> int:
     return sum(_forget(database, kind, older_than_ms) for kind in (Kind.ALIAS, Kind.ACCOUNT))
 
 
+def forget(session: Session, kind: Kind, keys: Sequence[str]) -> None:
+    """Delete the rows of `keys` with their causes and runs."""
+    for statement in _FORGET:
+        session.run(for_many(statement, session.database), {"kind": kind.value, "keys": json.dumps(keys)})
+
+
 def _forget(database: Database, kind: Kind, age: int) -> int:
     forgotten, last = 0, BATCH
     while last == BATCH:
         with database.transaction() as session:
             keys = list(session.run(_UNKNOWN, {"kind": kind.value, "age": age, "batch": BATCH}).scalars())
-            for statement in _FORGET:
-                session.run(for_many(statement, database), {"kind": kind.value, "keys": json.dumps(keys)})
+            forget(session, kind, keys)
         last = len(keys)
         forgotten += last
     return forgotten

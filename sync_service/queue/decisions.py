@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlmodel import col, select
 
 from sync_service.errors import SyncServiceError, UnknownKey
-from sync_service.queue.backlog import list_failed, read_request
+from sync_service.queue.backlog import forget, list_failed, read_request
 from sync_service.queue.held import read_held
 from sync_service.queue.history import Outcome, read_covered_causes
 from sync_service.queue.requests import BATCH, Cause, Kind, Priority, enqueue, enqueue_many, read_cause
@@ -76,6 +76,21 @@ def retry_all(database: Database, by: Cause, *, code: str | None = None) -> int:
     with database.transaction() as session:
         record_action(session, by.actor or "", "retry all", f"{count} of {code or 'any cause'}")
     return count
+
+
+def dismiss_failed(database: Database, key: str, by: Cause, *, kind: Kind | None = None) -> str:
+    """Forget a failed key that was never synced, such as a mistyped one, with its causes and runs; returns it.
+
+    Raises UnknownKey if nothing of it failed, and DecisionRefused if it was synced before: that one fails for a reason
+    which would stay unseen.
+    """
+    with database.transaction(lock_timeout_ms=_LOCK_TIMEOUT_MS) as session:
+        row = _find_failed(session, normalise_key(key), kind)
+        if row.done_seq:
+            raise DecisionRefused(f"{row.key} was synced before: retry it, or repair what its error names.")
+        forget(session, Kind(row.kind), [row.key])
+        record_action(session, by.actor or "", "dismiss", row.key)
+        return row.key
 
 
 def release_held(database: Database, key: str, by: Cause) -> str:

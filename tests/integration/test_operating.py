@@ -24,7 +24,7 @@ from sync_service.store.tables import CalloutRow, CustomerRow, JobRow, Subscript
 from sync_service.subscription.plan import FieldChange, SyncPlan, Update
 from sync_service.subscription.trigger import Trigger
 from tests.integration.test_cli import COMMANDS, documented
-from tests.queue_world import execute, fail, row, rows, take, want
+from tests.queue_world import execute, fail, finish, row, rows, take, want
 
 #: 2026-03-01 12:00 UTC: date -u -d '2026-03-01 12:00' +%s
 NOON = 1_772_366_400_000
@@ -237,6 +237,23 @@ def test_failed_retry_all_takes_more_than_one_page(console: Console) -> None:
             fail(console.database, claim)
 
     assert console.run("failed", "retry", "--all").stdout == "Queued 1100 for another sync.\n"
+
+
+def test_a_mistyped_key_is_dismissed_and_a_known_one_is_not(any_console: Console) -> None:
+    console = any_console
+    give_up(console.database, "NOPE", kind=Kind.ALIAS)
+    want(console.database, "A-S1")
+    for claim in take(console.database, 1):
+        finish(console.database, claim)
+    give_up(console.database, "A-S1")
+
+    assert console.json("failed", "dismiss", "NOPE") == {"key": "NOPE", "dismissed": True}
+    refused = console.json("failed", "dismiss", "A-S1", status=1)
+
+    assert refused["error"]["code"] == "decision refused"
+    assert [each["key"] for each in console.json("failed", "list")] == ["A-S1"]
+    assert rows(console.database, "SELECT key FROM sync_cause WHERE key = 'NOPE'") == []
+    assert console.json("failed", "dismiss", "NOPE", status=1)["error"]["code"] == "unknown key"
 
 
 # --- held -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,15 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.errors import UnknownKey
 from sync_service.queue.backlog import count_failed_by_code, list_failed
-from sync_service.queue.decisions import DecisionRefused, drop_held, list_released, release_held, retry_all, retry_one
+from sync_service.queue.decisions import (
+    DecisionRefused,
+    dismiss_failed,
+    drop_held,
+    list_released,
+    release_held,
+    retry_all,
+    retry_one,
+)
 from sync_service.queue.held import list_held
 from sync_service.queue.requests import Cause, Kind
 from sync_service.subscription.trigger import Trigger
@@ -26,6 +34,7 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
     pages = _Pages(desk)
     blueprint.get("/failed")(pages.failed)
     blueprint.post("/failed/retry")(operators_only(pages.retry))
+    blueprint.post("/failed/dismiss")(operators_only(pages.dismiss))
     blueprint.post("/failed/retry-all")(operators_only(pages.retry_all))
     blueprint.get("/held")(pages.held)
     blueprint.post("/held/<any(release,drop):decision>")(operators_only(pages.decide))
@@ -53,6 +62,16 @@ class _Pages:
         except UnknownKey:
             raise BadRequest("That request was not given up.") from None
         flash(f"{key} is queued for another try.")
+        return redirect(url_for("admin.failed"), 303)
+
+    def dismiss(self) -> AnyResponse:
+        """Forget one that was never synced."""
+        kind, key = _kind(), request.form.get("key", "")
+        try:
+            key = dismiss_failed(self._database, key if key.isprintable() else "", _person(), kind=kind)
+        except (UnknownKey, DecisionRefused) as error:
+            raise BadRequest(str(error)) from None
+        flash(f"{key} is dismissed.")
         return redirect(url_for("admin.failed"), 303)
 
     def retry_all(self) -> AnyResponse:
