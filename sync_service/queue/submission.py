@@ -268,10 +268,14 @@ def _new_gift_code() -> str:
 
 
 def _lane_of(case: Case, number: str | None) -> str:
-    """What orders must not overtake each other on: the subscription, else the account, else nothing but the order."""
+    """What orders must not overtake each other on: a subscription, also one to come; else an account; else nothing.
+
+    Where owners share an account, two first orders of one owner must not make two.
+    """
     names = case.order.names
-    assert names is not None  # noqa: S101 - an accepted order has names
+    assert names is not None  # noqa: S101 - whoever accepts an order has named it
     if number is not None:
         return number
-    shares_account = case.options.one_account_per_owner or not names.subscriptions
-    return case.state.store.account_number or names.owner or names.order_id if shares_account else names.order_id
+    if case.options.one_account_per_owner or not names.subscriptions:
+        return case.state.store.account_number or names.owner or names.order_id
+    return names.subscriptions[0].reference if len(names.subscriptions) == 1 else names.order_id

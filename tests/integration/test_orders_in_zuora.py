@@ -118,6 +118,18 @@ def test_two_switches_of_one_subscription_are_built_one_on_the_other(world: Shop
     assert_in_step(world, NUMBER)
 
 
+def test_an_order_for_a_subscription_that_is_still_to_be_made_waits_for_it(world: ShopWorld) -> None:
+    first = world.order(world.submit(new_order()))
+    number = first.names["subscriptions"][0]["reference"]
+    address = {"firstName": "Grace", "lastName": "Hopper", "address1": "2 Low Road", "city": "Leeds", "country": "GB"}
+    second = world.submit(of_subscription("change_address", number, type="delivery", address=address))
+
+    world.work()
+
+    assert (world.order(first.order_id).state, world.order(second).state) == ("complete", "complete")
+    assert_in_step(world, number)
+
+
 def test_a_cancellation_ends_the_term_in_both_systems(world: ShopWorld) -> None:
     on = (world.today + timedelta(days=10)).isoformat()
 
