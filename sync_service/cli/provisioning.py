@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import click
 
+from sync_service.cli.operating import callouts
 from sync_service.cli.output import fail, print_json, print_table, with_json
 from sync_service.cli.wiring import open_client, open_database, read_settings
 from sync_service.errors import NotConfigured, PermissionRefused, SyncServiceError
@@ -29,7 +30,7 @@ _prefix = click.option("--prefix", default=PREFIX, show_default=True, help="What
 _yes = click.option("--yes", is_flag=True, help="Do it. Without this nothing is changed.")
 
 
-@click.command("install")
+@callouts.command("install")
 @_yes
 @_prefix
 @click.option(
@@ -57,7 +58,7 @@ def install(
     _carry_out(settings, lambda found: plan_install(found, terms, renew_password=renew_password), yes, as_json)
 
 
-@click.command("remove")
+@callouts.command("remove")
 @_yes
 @_prefix
 @with_json
@@ -71,7 +72,7 @@ def remove(yes: bool, prefix: str, as_json: bool) -> None:
     _carry_out(settings, lambda found: plan_remove(found, terms), yes, as_json)
 
 
-@click.command("list")
+@callouts.command("list")
 @_prefix
 @with_json
 def list_callouts(prefix: str, as_json: bool) -> None:

@@ -24,10 +24,6 @@ from sync_service.sync.worker import Worker
 from sync_service.webhooks.delivery import Deliverer
 from sync_service.webhooks.endpoints import EndpointBook
 
-#: After so long a thread that computes lets one go on whose answer has come, in seconds. A sync waits for many short
-#: answers of the database, and with Python's own 5 ms it would wait longer for other threads than for those.
-SWITCH_SECONDS = 0.0005
-
 
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Where to listen; PORT otherwise.")
@@ -68,7 +64,6 @@ def worker(threads: int | None) -> None:
     """Take requests from the queue and sync them."""
     settings = read_settings()
     threads = threads or settings.worker_threads
-    sys.setswitchinterval(SWITCH_SECONDS)
     context = open_context(settings, threads=threads)
     loop = Worker(context, threads, open_ordering(context))
     _run_until_stopped(loop)

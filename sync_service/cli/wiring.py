@@ -9,16 +9,14 @@ from functools import partial
 from typing import Any
 
 import click
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError
 
 from sync_service.app import read_env_file, read_environment
-from sync_service.cli.output import fail, plain_output, wants_json
 from sync_service.errors import (
     NotConfigured,
     RateLimited,
     SettingsInvalid,
     StoreMissing,
-    SyncServiceError,
     TokenRefused,
     ZuoraUnavailable,
 )
@@ -29,7 +27,7 @@ from sync_service.ordering.previews import answer_preview
 from sync_service.queue.limit import check_tenant
 from sync_service.queue.submission import order_options
 from sync_service.settings import Settings, find_unknown
-from sync_service.store.engine import Database, connect, tell_trouble
+from sync_service.store.engine import Database, connect
 from sync_service.store.schema import check_schema
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.sync.story import SyncContext
@@ -153,32 +151,3 @@ class SubscriptionKey(click.ParamType[str]):
 
 
 KEY = SubscriptionKey()
-
-
-class PlainGroup(click.Group):
-    """Commands whose own errors end in one plain message instead of a traceback; settings with exit status 2.
-
-    With --json that message is `{"error": {"code", "message"}}` on standard output.
-    """
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            with plain_output():
-                return super().invoke(ctx)
-        except SettingsInvalid as error:
-            fail(f"The settings cannot be used:\n{error}", 2, code=error.code)
-        except SyncServiceError as error:
-            fail(str(error), code=error.code)
-        except click.ClickException as error:
-            if not wants_json(ctx):
-                raise
-            fail(error.format_message(), error.exit_code, code="usage")
-        except (SQLAlchemyError, TimeoutError) as error:
-            trouble = tell_trouble(error)
-            if trouble is None:
-                raise
-            fail(
-                f"The database cannot be used: {trouble}. Check DATABASE_URL and that the server is up.",
-                code="database unavailable",
-            )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine, TextClause, create_engine, event, text
-from sqlalchemy.exc import DatabaseError, DBAPIError, InvalidatePoolError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session as OrmSession
 
@@ -185,7 +185,7 @@ class Database:
             self._writer.release()
 
 
-def tell_trouble(error: SQLAlchemyError | TimeoutError) -> str | None:
+def tell_trouble(error: Exception) -> str | None:
     """What is wrong with the database itself, as its driver says; None where the statement is at fault.
 
     Only what a connection fails with is quoted: other errors of a driver may quote people's values.

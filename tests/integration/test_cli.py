@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +20,12 @@ NO_RESULT = {"run", "web", "worker", "scheduler", "demo"}
 
 
 def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
         if name == "emulator":
             continue
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from commands(command, (*path, name))
         else:
@@ -176,3 +181,12 @@ def test_a_subscription_without_a_reference_is_told_and_not_denied(tmp_path: Pat
 
     assert "sub-1 has no reference: no sync can find it in Zuora" in run("load", str(objects), **store).output
     assert "Limio has sub-1, but without a reference" in run("why", "sub-1", **store).output
+
+
+def test_help_comes_without_loading_what_the_commands_need() -> None:
+    program = "import sys\nfrom sync_service.cli.main import main\ntry: main(['--help'])\nfinally: print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+
+    loaded = set(shown.stdout.splitlines()[-1].split())
+    assert "click" in loaded
+    assert loaded & {"sqlalchemy", "sqlmodel", "flask", "requests", "alembic", "zuora_emulator"} == set()

@@ -17,6 +17,7 @@ from sync_service.errors import ConflictInStore
 from sync_service.store.engine import Database, Session
 from sync_service.store.object_rows import OBJECT_ROWS
 from sync_service.store.reads import (
+    HAS_ECHO,
     Applied,
     apply_plan,
     has_echo,
@@ -204,6 +205,26 @@ def test_an_echo_is_found_under_any_name_of_the_number(database: Database) -> No
 
     with database.reading() as session:
         assert [has_echo(session, number) for number in ("A-S1", "A-S2", "A-S3", "A-S4")] == [True, False, True, False]
+
+
+_MANY_CALLOUTS = """
+INSERT INTO callout (received_at, key, verdict)
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+SELECT i, 'A-S' || i, 'accepted' FROM n
+"""
+
+
+def test_an_import_does_not_read_the_callouts_from_end_to_end(database: Database) -> None:
+    explain = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN"
+    with database.transaction() as session:
+        session.run(_MANY_CALLOUTS)
+    with database.transaction() as session:
+        session.run("ANALYZE")
+
+        plan = "\n".join(str(row) for row in session.run(f"{explain} {HAS_ECHO}", {"number": "A-S7", "echo": "echo"}))
+
+    assert "ix_callout_key" in plan
+    assert not re.search(r"Seq Scan on callout|SCAN callout", plan), plan
 
 
 # --- the current state -----------------------------------------------------------------------------------------------
