@@ -43,7 +43,14 @@ test: $(VENV)/test.stamp ## Run every test, two at a time (ARGS=tests/unit runs 
 		|| echo "THE ADMIN PAGES WILL NOT BE TRIED IN A BROWSER"
 	$(PYTEST) $(if $(ARGS),$(ARGS),-n 2 --dist loadgroup -m "not long" --durations 15)
 
-test-long: $(VENV)/test.stamp ## What make test leaves out: many and new examples for each property, the other database (an hour)
+# Zuora's own client pins old versions of what we use: it has an environment of its own.
+$(VENV)/zuora-sdk/stamp: $(VENV)/test.stamp tests/outside/requirements.txt
+	@echo "Installing Zuora's own client (once) ..."
+	@$(PYTHON) -m venv $(VENV)/zuora-sdk
+	@$(VENV)/zuora-sdk/bin/pip install --quiet --disable-pip-version-check --requirement tests/outside/requirements.txt
+	@touch $@
+
+test-long: $(VENV)/test.stamp $(VENV)/zuora-sdk/stamp ## What make test leaves out: many and new examples for each property, the other database (an hour)
 	$(PYTEST) -n 2 --dist loadgroup -m "hypothesis or long" --hypothesis-profile long --timeout 3600
 
 coverage: $(VENV)/test.stamp ## Run every test and measure how much of the code they run

@@ -28,10 +28,10 @@ _UNITS = ("Month", "Year", "Day", "Week")
 
 def place(tenant: Tenant, body: Json, *, troubles: frozenset[str] = frozenset()) -> tuple[Json, Json]:
     """Place an order: the answer, and the order as it is kept. Raises Refused, and then nothing has changed."""
-    asked = Fields(body, today=tenant.today)
-    day = asked.day("orderDate")
+    day = Fields(body, today=tenant.today).day("orderDate")
     if day is None:
         raise Refused("orderDate is missing", 40000022)
+    asked = Fields(body, today=day)  # an action without a contract effective date has the order's
     number = _number_of(tenant, asked)
     custom = check_custom_fields(tenant, "Order", asked.raw("customFields"))
     options = Options.read(asked.inner("processingOptions") or Fields({}, today=tenant.today))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from zuora_emulator import catalog_api, messages, money_api, object_query, order_api, people_api, zoql
+from zuora_emulator import catalog_api, memo_api, messages, money_api, object_query, order_api, people_api, zoql
 from zuora_emulator.answers import Json
 from zuora_emulator.descriptions import describe
 from zuora_emulator.fields import Refused
@@ -83,6 +83,7 @@ _ROUTES: dict[str, _Work] = {
     **catalog_api.ROUTES,
     **people_api.ROUTES,
     **money_api.ROUTES,
+    **memo_api.ROUTES,
     "GET /v1/subscriptions/accounts/{key}": ZuoraApi.subscriptions_of,
     "GET /v1/subscriptions/{key}": ZuoraApi.subscription,
     "GET /v1/subscriptions/{key}/versions/{version}": ZuoraApi.version,

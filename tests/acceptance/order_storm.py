@@ -42,7 +42,8 @@ TROUBLES: dict[str, dict[str, Any]] = {
     "refund_error": {},
 }
 _ENDED = ("complete", "failed", "held")
-#: What Zuora's control side shows of its money, and the bodies of our answered steps by order and step.
+_ORDER = "POST /v1/orders"
+#: What Zuora's control side shows of its money, and the bodies of our answered calls by order and call.
 Ledger = dict[str, list[dict[str, Any]]]
 Done = dict[tuple[str, str], Any]
 
@@ -158,14 +159,15 @@ def _unlike_zuora(service: Service) -> Iterator[str]:
     done = {
         (row[0], row[1]): json.loads(row[2] or "null")
         for row in service.rows(
-            "SELECT order_work.number, order_step.name, order_step.body FROM order_work JOIN order_step"
-            " ON order_step.order_id = order_work.order_id WHERE order_step.state = 'answered'"
+            "SELECT order_work.number, order_step.method || ' ' || order_step.path, order_step.body FROM order_work"
+            " JOIN order_step ON order_step.order_id = order_work.order_id WHERE order_step.state = 'answered'"
         )
     }
     uncertain = {number for number, row in works.items() if row[1] == "held"}
     in_zuora = {each["orderNumber"] for each in service.tenant.list_orders()}
-    ordered = {number for number, name in done if name == "order"}
-    if lacking := ordered - in_zuora:
+    ordered = {number for number, call in done if call == _ORDER}
+    taken_back = {call.rpartition("/")[2] for _, call in done if call.startswith("DELETE")}
+    if lacking := ordered - in_zuora - taken_back:
         yield f"orders that Zuora never got: {sorted(lacking)}"
     if strange := (in_zuora & works.keys()) - ordered - uncertain:
         yield f"orders in Zuora that we take for refused: {sorted(strange)}"
@@ -185,7 +187,7 @@ def _payments(ledger: Ledger, done: Done, uncertain: set[str]) -> Iterator[str]:
         if each["order"] and Decimal(invoiced[each["order"]]) != Decimal(each["amount"]):
             yield f"{each['order']} was paid {each['amount']} and invoiced {invoiced[each['order']]}"
     collected = {number.removeprefix("DM-") for number in documents if number.startswith("DM-")}
-    known = {number for number, name in done if name == "collect"}
+    known = {number for number, call in done if call.endswith("/collect")}
     if strange := (collected ^ known) - uncertain:
         yield f"gifts whose payment we do not know, or do not have: {sorted(strange)}"
 
@@ -203,7 +205,7 @@ def _refunds(ledger: Ledger, done: Done, uncertain: set[str]) -> Iterator[str]:
             continue
         order = memos[each["memo"]]["order"]
         number = order or each["memo"].removeprefix("CM-")
-        body = done.get((number, "order" if order else "refund"))
+        body = done.get((number, _ORDER if order else f"POST /v1/credit-memos/{each['memo']}/refund"))
         if body is None and number not in uncertain:
             yield f"a refund that we do not know of: {each}"
         elif body is not None:

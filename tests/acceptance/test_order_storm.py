@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.acceptance.first import sqlite_first
 from tests.acceptance.order_storm import TROUBLES, run_storm
 from tests.acceptance.service import Service
 from tests.acceptance.shop import SETTINGS
 
 
+@sqlite_first
 @pytest.mark.timeout(400)
 def test_after_a_storm_of_orders_zuora_and_limio_agree_and_every_order_says_what_became_of_it(
     open_service: Callable[..., Service],

@@ -47,6 +47,7 @@ OPERATIONS = (
     "POST /v1/debit-memos",
     "GET /v1/debit-memos/{debitMemoKey}",
     "POST /v1/debit-memos/{debitMemoKey}/collect",
+    "PUT /v1/debit-memos/{debitMemoKey}/write-off",
     "POST /v1/payments",
     "GET /v1/payments",
     "GET /v1/payments/{paymentKey}",

@@ -143,6 +143,19 @@ def test_no_more_is_refunded_than_the_memo_has_left() -> None:
     assert world.tenant.ledger.sums()["Refund GBP"] == "5"
 
 
+def test_a_debit_memo_that_is_written_off_has_nothing_left_to_pay() -> None:
+    world = World()
+    charge = {"productRatePlanChargeId": world.ids["chG"], "amount": 5}
+    memo = {"accountNumber": "A00000007", "number": "DM-2", "currency": "GBP", "autoPost": True, "charges": [charge]}
+    world.ask("POST", "/v1/debit-memos", memo)
+
+    world.ask("PUT", "/v1/debit-memos/DM-2/write-off", {"memoDate": "2026-12-01"})
+
+    again = world.request("PUT", "/v1/debit-memos/DM-2/write-off", {"memoDate": "2026-12-01"})
+    assert world.ask("GET", "/v1/debit-memos/DM-2")["balance"] == 0
+    assert again.status == 400
+
+
 def test_a_payment_method_is_not_taken_from_another_account() -> None:
     world = World()
     world.do("create_account", number="A9", currency="GBP", first_name="Grace", last_name="Hopper")

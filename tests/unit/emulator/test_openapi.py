@@ -64,6 +64,7 @@ SHAPES = {
     "POST /v1/debit-memos": ("debit memo", ""),
     "GET /v1/debit-memos/{debitMemoKey}": ("debit memo", ""),
     "POST /v1/debit-memos/{debitMemoKey}/collect": ("collected memo", ""),
+    "PUT /v1/debit-memos/{debitMemoKey}/write-off": ("written off", ""),
     "POST /v1/payments": ("payment", ""),
     "GET /v1/payments": ("payment", "payments[]."),
     "GET /v1/payments/{paymentKey}": ("payment", ""),
@@ -221,6 +222,10 @@ def order(caller: Caller) -> None:
     caller.ask("PUT /v1/payment-profile", bulkPaymentOptionItems=[profile])
     caller.ask("PUT /v1/orders/{orderNumber}/customFields", "2G20V1J7K3C0", customFields={"Source__c": "shop"})
     pay_invoice(caller, world)
+    charge = {"productRatePlanChargeId": world.ids["chG"], "amount": 5}
+    memo = {"accountNumber": "A00000007", "number": "DM-2", "autoPost": True, "charges": [charge]}
+    caller.ask("POST /v1/debit-memos", **memo)
+    caller.ask("PUT /v1/debit-memos/{debitMemoKey}/write-off", "DM-2", memoDate=str(TODAY))
     for kind, key in (("credit", "CM-2J50V1J7K3C0"), ("debit", "DM-2AG0V1J7K3C0")):
         caller.ask(f"GET /v1/{kind}-memos/{{{kind}MemoKey}}", key)
     product = next(iter(world.tenant.catalog.products))
