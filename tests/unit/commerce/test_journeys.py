@@ -11,8 +11,9 @@ import pytest
 from sync_service.commerce import reads
 from sync_service.commerce.options import Options
 from sync_service.commerce.order import ProblemCode, Refusal
+from sync_service.commerce.outcome import adopt, complete, outcome
 from sync_service.commerce.state import InStore, State
-from sync_service.commerce.steps import Plan, Step
+from sync_service.commerce.steps import Answer, Ask, Done, Heard, Plan, Step
 from tests.unit.commerce import world
 from tests.unit.commerce.world import (
     ANNUAL,
@@ -540,6 +541,22 @@ class TestPayments:
 
         assert "excludeFromAutoApplyRules" not in (credit.body or {})
         assert [step.name for step in paid.steps] == ["memo", "refund"]
+
+    def test_a_contact_whose_id_zuora_does_not_tell_is_looked_up_among_those_of_the_account(self) -> None:
+        address = {"address1": "2 Low Road", "city": "Leeds"}
+        contact, account = place({"order_type": "change_address", "type": "delivery", "address": address, **SUB}).steps
+        other = {"id": "old", "firstName": "Ada", "lastName": "Lovelace", "address1": "1 High Street", "city": "London"}
+        ours = {**other, **address, "id": "new", "personalEmail": "ada@example.com"}
+
+        asked = outcome(contact, Answer(heard=Heard.ANSWER, body={"success": True}))
+        found = adopt(contact, Answer(heard=Heard.ANSWER, body={"data": [other, ours]}))
+
+        assert isinstance(asked, Ask)
+        assert f"accountId.EQ:{hex_of('account')}" in asked.look_up.path
+        assert isinstance(found, Done)
+        completed = complete(account, {contact.name: found.answer})
+        assert completed is not None
+        assert completed.body == {"soldToContactId": "new"}
 
     def test_a_change_of_details_reaches_both_contacts_where_there_are_two(self) -> None:
         account = {**an_account(), "soldToContact": {**world.ADA, "id": "other"}}
