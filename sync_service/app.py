@@ -38,6 +38,7 @@ from sync_service.web.orders import OrderIntake, orders_blueprint
 from sync_service.web.partner.gate import PartnerGate
 from sync_service.web.partner.management import management_blueprint
 from sync_service.web.partner.mma import mma_blueprint
+from sync_service.web.partner.objects import partner_objects_blueprint
 from sync_service.web.senders import Senders
 from sync_service.web.waiting import WaitingRoom
 
@@ -76,6 +77,7 @@ def create_app(
     app.register_blueprint(oauth_blueprint(tokens, clients, Throttle(database), Senders((), settings.trusted_proxies)))
     app.register_blueprint(objects_blueprint(database, bearer))
     app.register_blueprint(mma_blueprint(database, PartnerGate(bearer)))
+    app.register_blueprint(partner_objects_blueprint(database, PartnerGate(bearer)))
     app.register_blueprint(management_blueprint(database, bearer))
     app.register_blueprint(health_blueprint(database, share, check, metrics_token=settings.metrics_token))
     app.register_blueprint(openapi_blueprint(settings.public_url))

@@ -75,6 +75,11 @@ def _objects(subscription_id: str, owner: str, org: str | None, mark: str) -> li
     def document(id: str, record_type: str, **more: Any) -> dict[str, Any]:
         return {"id": id, "record_type": record_type, "service": "limio", "data": {"mark": mark}, **more}
 
+    def named(email: str) -> dict[str, Any]:
+        return {"data": {"name": f"{mark} {owner}", "email": email, "defaultPaymentMethodId": f"pm-{number}"}}
+
+    email = f"{owner.removeprefix('id-')}@{mark or 'north'}.example"
+
     def of_subscription(row_class: type[Any], prefix: str) -> Any:
         id = f"{prefix}-{number}"
         return row_class(
@@ -86,7 +91,14 @@ def _objects(subscription_id: str, owner: str, org: str | None, mark: str) -> li
 
     return [
         IdentityRow(id=owner, owner=owner, partner_org=org, document=document(owner, "identity")),
-        CustomerRow(id=customer, owner=owner, partner_org=org, document=document(customer, "customer", owner=owner)),
+        CustomerRow(
+            id=customer,
+            owner=owner,
+            partner_org=org,
+            email_folded=email,
+            name_folded=f"{mark} {owner}".strip(),
+            document=document(customer, "customer", owner=owner) | named(email),
+        ),
         OrderRow(id=f"order-{number}", owner=owner, partner_org=org, document=document(f"order-{number}", "order")),
         SubscriptionRow(
             id=subscription_id,

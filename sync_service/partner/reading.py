@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlmodel import col, select
+from sqlmodel import col, func, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from sync_service.access.partner_scope import PartnerScope
@@ -16,11 +17,13 @@ from sync_service.store.pages import Page, make_cursor, open_cursor
 from sync_service.store.tables import (
     AddOnRow,
     AttributedObject,
+    CustomerRow,
     LimioObject,
     ScheduleRow,
     SubscriptionOfferRow,
     SubscriptionRow,
 )
+from sync_service.subscription.limio.columns import fold
 
 Row = TypeVar("Row", bound=AttributedObject)
 
@@ -62,6 +65,36 @@ def list_subscriptions(
     rows = session.exec(found.order_by(col(SubscriptionRow.id)).limit(limit + 1)).all()
     more = make_cursor(what, rows[limit - 1].id) if len(rows) > limit else None
     return Page(items=tuple(dict(row.document) for row in rows[:limit]), query_more=more)
+
+
+def list_customers(
+    session: Session, scope: PartnerScope, *, wanted: str | None, limit: int, query_more: str | None = None
+) -> tuple[Page, int]:
+    """Up to `limit` of the partner's customers in the order of their ids, and how many there are in all.
+
+    With `wanted` only those that have this text in name or email address, whatever its case and accents. A cursor is
+    good for the list that gave it. Raises CursorInvalid.
+    """
+    what = f"customer {scope.partner_org} {wanted or ''}"
+    found = scoped(scope, CustomerRow)
+    if wanted:
+        folded = fold(wanted)
+        places = (col(CustomerRow.name_folded), col(CustomerRow.email_folded))
+        found = found.where(or_(*(place.contains(folded, autoescape=True) for place in places)))
+    hits = session.exec(select(func.count()).select_from(found.subquery())).one()
+    if query_more is not None:
+        found = found.where(CustomerRow.id > open_cursor(what, query_more))
+    rows = session.exec(found.order_by(col(CustomerRow.id)).limit(limit + 1)).all()
+    more = make_cursor(what, rows[limit - 1].id) if len(rows) > limit else None
+    return Page(items=tuple(_without_payment(row.document) for row in rows[:limit]), query_more=more), hits
+
+
+def _without_payment(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A customer's document without the payment method that is hers."""
+    data = document.get("data")
+    if not isinstance(data, Mapping):
+        return dict(document)
+    return {**document, "data": {name: value for name, value in data.items() if name != "defaultPaymentMethodId"}}
 
 
 def read_subscription(session: Session, scope: PartnerScope, subscription_id: str) -> SubscriptionDetail | None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from flask import Request, Response, g
+from flask import Blueprint, Response, g, request
 
 from sync_service.access.clients import PARTNER_SCOPE
 from sync_service.access.partner_scope import NoPartner, PartnerScope, scope_of_client
-from sync_service.web.answers import answer
 from sync_service.web.auth import BearerGate, NotLetIn
 
 
@@ -18,8 +15,12 @@ class PartnerGate:
     def __init__(self, bearer: BearerGate) -> None:
         self._bearer = bearer
 
-    def admit(self, request: Request) -> None:
-        """Note the scope of this request. Raises NotLetIn."""
+    def guard(self, blueprint: Blueprint) -> None:
+        """Let nobody else in at the addresses of `blueprint`, and nothing on the way keep an answer for anyone else."""
+        blueprint.before_request(self._admit)
+        blueprint.after_request(_keep_private)
+
+    def _admit(self) -> None:
         client = self._bearer.admit(request, PARTNER_SCOPE)
         try:
             g.partner_scope = scope_of_client(client)
@@ -34,6 +35,6 @@ def partner_scope() -> PartnerScope:
     return scope
 
 
-def partner_answer(status: int, body: dict[str, Any]) -> Response:
-    """A JSON answer that nothing on the way keeps for anyone else."""
-    return answer(status, body, {"Cache-Control": "private, no-store"})
+def _keep_private(response: Response) -> Response:
+    response.headers["Cache-Control"] = "private, no-store"
+    return response

@@ -7,8 +7,9 @@ from flask import Blueprint, Response, request
 from sync_service.partner.reading import NotThePartners, list_subscriptions, read_subscription
 from sync_service.store.engine import Database
 from sync_service.store.pages import CursorInvalid
+from sync_service.web.answers import answer
 from sync_service.web.paging import read_limit
-from sync_service.web.partner.gate import PartnerGate, partner_answer, partner_scope
+from sync_service.web.partner.gate import PartnerGate, partner_scope
 
 DEFAULT_LIMIT, MAX_LIMIT = 40, 100
 #: As the specification has it; no longer id is asked of the database.
@@ -19,20 +20,18 @@ def mma_blueprint(database: Database, gate: PartnerGate) -> Blueprint:
     """The list and one subscription, of the organisation that the token names."""
     blueprint = Blueprint("partner_mma", __name__, url_prefix="/api/partner/mma")
 
-    @blueprint.before_request
-    def admit() -> None:
-        gate.admit(request)
+    gate.guard(blueprint)
 
     @blueprint.get("/subscriptions")
     def subscriptions() -> Response:
         owner, query_more = request.args.get("ownerId"), request.args.get("queryMore") or None
         limit = read_limit(DEFAULT_LIMIT, MAX_LIMIT)
         if owner is not None and not _is_id(owner):
-            return partner_answer(200, {"items": []})
+            return answer(200, {"items": []})
         with database.reading() as session:
             page = list_subscriptions(session, partner_scope(), owner=owner, limit=limit, query_more=query_more)
         more = {} if page.query_more is None else {"queryMore": page.query_more}
-        return partner_answer(200, {"items": list(page.items), **more})
+        return answer(200, {"items": list(page.items), **more})
 
     @blueprint.get("/subscriptions/<subscription_id>")
     def subscription(subscription_id: str) -> Response:
@@ -41,8 +40,8 @@ def mma_blueprint(database: Database, gate: PartnerGate) -> Blueprint:
             with database.reading() as session:
                 detail = read_subscription(session, partner_scope(), subscription_id)
         if detail is None:
-            return partner_answer(404, {"message": "Subscription not found."})
-        return partner_answer(
+            return answer(404, {"message": "Subscription not found."})
+        return answer(
             200,
             {
                 "subscription": detail.subscription,
@@ -54,11 +53,11 @@ def mma_blueprint(database: Database, gate: PartnerGate) -> Blueprint:
 
     @blueprint.errorhandler(NotThePartners)
     def forbid(error: NotThePartners) -> Response:
-        return partner_answer(403, {"message": str(error)})
+        return answer(403, {"message": str(error)})
 
     @blueprint.errorhandler(CursorInvalid)
     def refuse(error: CursorInvalid) -> Response:
-        return partner_answer(400, {"message": str(error)})
+        return answer(400, {"message": str(error)})
 
     return blueprint
 

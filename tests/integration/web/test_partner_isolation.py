@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_service.access.clients import Client
+from sync_service.access.clients import SCOPES, Client
 from sync_service.access.partner_scope import NoPartner, PartnerScope, scope_of_client
 from sync_service.partner.reading import list_subscriptions
 from sync_service.store.engine import Database, Session
@@ -24,6 +24,7 @@ from tests.partner_world import CANARY, SUBSCRIPTIONS, PartnerWorld, open_partne
 ROUTES = {
     ("GET", "/api/partner/mma/subscriptions"): (200, 200),
     ("GET", "/api/partner/mma/subscriptions/<subscription_id>"): (403, 404),
+    ("GET", "/api/partner/customer"): (200, 200),
 }
 OTHERS = [name for name, _, partner in SUBSCRIPTIONS if partner != "N"]
 #: Ids of every kind of object that is not N's.
@@ -50,10 +51,18 @@ def test_every_partner_address_is_in_the_table(sqlite_web: Web) -> None:
         (method, rule.rule)
         for rule in sqlite_web.client.application.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if rule.rule.startswith("/api/partner/") or rule.endpoint.startswith("partner_mma")
+        if rule.rule.startswith("/api/partner/")
     }
 
     assert found == set(ROUTES)
+
+
+@pytest.mark.parametrize(("method", "rule"), ROUTES)
+def test_no_partner_address_is_open_to_anyone_else(sqlite_web: Web, method: str, rule: str) -> None:
+    place = rule.replace("<subscription_id>", "sub-1")
+
+    assert sqlite_web.client.open(place, method=method).status_code == 401
+    assert sqlite_web.client.open(place, method=method, headers=sqlite_web.token(*SCOPES)).status_code == 403
 
 
 def ask(client: FlaskClient, world: PartnerWorld, method: str, place: str) -> tuple[int, str]:
@@ -73,8 +82,9 @@ def test_an_id_that_is_not_the_partners_leads_nowhere(
         if "<" in rule:
             place = rule.replace("<subscription_id>", id)
         else:
-            cursor = make_cursor(f"subscription {world.orgs['N']} {id}", "")
-            place = f"{rule}?ownerId={id}&queryMore={cursor}"
+            kind = "customer" if rule.endswith("customer") else "subscription"
+            cursor = make_cursor(f"{kind} {world.orgs['N']} {id}", "")
+            place = f"{rule}?ownerId={id}&filter={id}&queryMore={cursor}"
         status, said = ask(sqlite_web.client, world, method, place)
         assert status == expected, place
         assert CANARY not in said.replace(id, "")
@@ -86,12 +96,11 @@ def test_cursors_of_others_and_made_up_ones_show_nothing_of_others(sqlite_web: W
     """A cursor is no secret: whatever stands in it, the list begins with what is the partner's."""
     for org in (*world.orgs.values(), "", "%"):
         for last in ("", "sub-2", "zzz"):
-            cursor = make_cursor(f"subscription {org} ", last)
-            status, said = ask(
-                sqlite_web.client, world, "GET", f"/api/partner/mma/subscriptions?queryMore={quote(cursor)}"
-            )
-            assert status == (200 if org == world.orgs["N"] else 400)
-            assert CANARY not in said
+            for kind, place in (("subscription", "mma/subscriptions"), ("customer", "customer")):
+                cursor = quote(make_cursor(f"{kind} {org} ", last))
+                status, said = ask(sqlite_web.client, world, "GET", f"/api/partner/{place}?queryMore={cursor}")
+                assert status == (200 if org == world.orgs["N"] else 400)
+                assert CANARY not in said
 
 
 def test_an_empty_scope_is_an_error_and_a_client_of_no_partner_has_none() -> None:
