@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from itertools import count
 from typing import Any
 
 from sqlmodel import SQLModel, select
@@ -42,6 +43,8 @@ ADDRESS = {
 }
 #: A seed of the emulator's that Limio ordered: monthly, active.
 NUMBER = "4F7K2M9QH0B1"
+#: Each order is one of its own.
+_KEYS = count()
 
 
 def new_order(offer: str = "Digital Monthly", card: str = "good", **changed: Any) -> dict[str, Any]:
@@ -69,7 +72,6 @@ class ShopWorld:
 
     zuora: Running
     context: OrderContext
-    counter: int = 0
 
     @property
     def database(self) -> Database:
@@ -77,10 +79,10 @@ class ShopWorld:
 
     def submit(self, payload: Mapping[str, Any], *, partner_org: str | None = None) -> str:
         """Accept an order, for a partner where one is named; its id."""
-        self.counter += 1
+        key = f"k{next(_KEYS)}"
         order = read_order(dict(payload), self.context.options.zone, may_refund=True)
         assert isinstance(order, Order), order
-        asked = Asked(client="shop", key=f"k{self.counter}", body=json.dumps(payload).encode())
+        asked = Asked(client="shop", key=key, body=json.dumps(payload).encode())
         return take_order(
             self.database,
             self.context.settings,

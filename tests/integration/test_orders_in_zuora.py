@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from sync_service.store.tables import (
     CustomerRow,
     GiftCodeRow,
     OrderStepRow,
+    OrderWorkRow,
     PaymentMethodRow,
     SubscriptionOfferRow,
 )
@@ -215,6 +217,28 @@ def test_a_gift_is_bought_and_redeemed_once_by_somebody_else(world: ShopWorld) -
     assert_in_step(world, redeemed.names["subscriptions"][0]["reference"])
     with pytest.raises(CannotBePlacedError, match="redeemed"):
         world.submit(redemption)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # on SQLite one writes at a time
+def test_a_gift_code_that_many_redeem_at_once_is_redeemed_by_one(database: Database) -> None:
+    with open_shop_world(database) as world:
+        world.place(new_order("Gift of a year", isGift=True))
+        (code,) = world.rows(GiftCodeRow)
+        redemption = {**new_order("Gift of a year"), "isRedeem": True, "redeemCode": code.code}
+        del redemption["payment"]
+
+        def redeem(place: int) -> bool:
+            try:
+                world.submit({**redemption, "external_id": f"EXT-{place}"})
+            except CannotBePlacedError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as pool:
+            accepted = list(pool.map(redeem, range(8)))
+
+        assert accepted.count(True) == 1
+        assert len([row for row in world.rows(OrderWorkRow) if row.order_type == "new"]) == 2
 
 
 def test_a_cancellation_that_lies_ahead_is_taken_back_by_a_switch(world: ShopWorld) -> None:
