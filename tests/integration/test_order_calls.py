@@ -174,6 +174,55 @@ def test_a_first_call_that_still_runs_is_waited_for(context: OrderContext, zuora
     assert len({call.key for call in zuora.asked("POST")}) == 1
 
 
+def age_calls(context: OrderContext, hours: int) -> None:
+    with context.database.transaction() as session:
+        session.run("UPDATE order_step SET sent_at = sent_at - :by", {"by": hours * 3_600_000})
+
+
+def test_after_a_day_zuora_has_forgotten_the_key_so_our_number_is_asked_for_and_a_new_key_taken(
+    context: OrderContext, zuora: Zuora
+) -> None:
+    submit(context)
+    zuora.will_say("POST", "/v1/orders", None, None, PLACED)
+    carry_out(take(context), CREATE)
+    age_calls(context, 25)
+
+    following = carry_out_anew(context, CREATE)
+
+    assert following == Done(answer=PLACED[1])
+    assert [call.method for call in zuora.calls] == ["POST", "POST", "GET", "POST"]
+    assert zuora.calls[0].key != zuora.calls[3].key
+
+
+def test_what_was_done_before_an_outage_of_a_day_is_found_and_not_done_again(
+    context: OrderContext, zuora: Zuora
+) -> None:
+    submit(context)
+    zuora.will_say("POST", "/v1/orders", None, None)
+    zuora.will_say("GET", "/v1/orders/232POEEK2ABG", PLACED)
+    carry_out(take(context), CREATE)
+    age_calls(context, 25)
+
+    following = carry_out_anew(context, CREATE)
+
+    assert following == Done(answer=PLACED[1])
+    assert len(zuora.asked("POST")) == 2  # one call, repeated at once because the connection was cut
+
+
+def test_a_key_that_zuora_knows_for_something_else_is_resolved_by_asking_for_our_number(
+    context: OrderContext, zuora: Zuora
+) -> None:
+    submit(context)
+    zuora.will_say("POST", "/v1/orders", (422, {"message": "The key was used for another request."}))
+    zuora.will_say("GET", "/v1/orders/232POEEK2ABG", PLACED)
+
+    first = carry_out(take(context), CREATE)
+    second = carry_out_anew(context, CREATE)
+
+    assert isinstance(first, Ask)
+    assert second == Done(answer=PLACED[1])
+
+
 def test_a_replay_that_comes_as_a_conflict_is_the_answer(context: OrderContext, zuora: Zuora) -> None:
     submit(context)
     zuora.will_say("POST", "/v1/orders", None, None, (409, PLACED[1]))
