@@ -13,9 +13,9 @@ from sync_service.cli.output import fail, say, with_json
 from sync_service.cli.show import run_as_json, show_plan, show_run, show_why, why_as_json
 from sync_service.cli.wiring import KEY, open_context, open_database, read_settings
 from sync_service.errors import RateLimited, TokenRefused, ZuoraUnavailable
-from sync_service.queue.backlog import read_request
+from sync_service.queue.fate import Ticket, fate, place
 from sync_service.queue.health import tell_obstacle
-from sync_service.queue.history import Why, first_attempt_covering, plan_as_json
+from sync_service.queue.history import Why, plan_as_json
 from sync_service.queue.history import why as why_known
 from sync_service.queue.limit import Share, hold_story_lease, remember_tenant
 from sync_service.queue.orders import list_work
@@ -110,17 +110,15 @@ def _sync_now(context: SyncContext, key: str) -> SyncRunRow:
         tenant = context.zuora.tenant(context.zuora.reading(IDENTIFY_SECONDS))
         with context.database.transaction() as session:
             remember_tenant(session, tenant)
-    kind, key, seq = _request(context, key)
+    ticket = _request(context, key)
     deadline = time.monotonic() + 2 * RUN_SECONDS
     while time.monotonic() < deadline:
         with context.database.reading() as session:
-            row = read_request(session, kind, key)
-            if row is not None and row.done_seq >= seq and row.resolved_key is not None:
-                kind, key, seq = Kind.SUBSCRIPTION, row.resolved_key, row.resolved_seq or 1
-            run = first_attempt_covering(session, kind, key, seq)
-        if run is not None:
-            return run
-        claimed = claim_one(context.database, kind, key, context.share)
+            found = fate(session, ticket)
+        if found is not None and found.run is not None:
+            return found.run
+        ticket = found.ticket if found is not None else ticket
+        claimed = claim_one(context.database, ticket.kind, ticket.key, context.share)
         if claimed is not None:
             run_claim(context, claimed, SharedPreviews())
         else:
@@ -128,10 +126,8 @@ def _sync_now(context: SyncContext, key: str) -> SyncRunRow:
     raise click.ClickException(f"The sync of {key} has not ended yet; `sync-service why {key}` shows how it goes.")
 
 
-def _request(context: SyncContext, key: str) -> tuple[Kind, str, int]:
+def _request(context: SyncContext, key: str) -> Ticket:
     cause = Cause(trigger=Trigger.CLI, actor=getpass.getuser())
     with context.database.transaction() as session:
-        number = resolve_key(session, key)
-        kind, key = (Kind.SUBSCRIPTION, number) if number else (Kind.ALIAS, key)
-        seq = enqueue(session, kind, key, cause, priority=Priority.PERSON, full=True)
-    return kind, key, seq
+        kind, key = place(session, key)
+        return Ticket(kind, key, enqueue(session, kind, key, cause, priority=Priority.PERSON, full=True))

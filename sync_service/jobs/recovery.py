@@ -14,9 +14,9 @@ from sync_service.errors import NotFoundInZuora, PermissionRefused, RequestRefus
 from sync_service.jobs.sweep.memory import forget_sights, read_sights, remember
 from sync_service.jobs.sweep.report import Report
 from sync_service.jobs.sweep.story import Cursor, PartWay, walk
+from sync_service.queue.fate import place
 from sync_service.queue.jobs import JobLease
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
-from sync_service.store.reads import resolve_key
 from sync_service.store.tables import CalloutRow
 from sync_service.subscription.hints import Reason
 from sync_service.subscription.keys import normalise_key, why_impossible
@@ -95,9 +95,8 @@ def _ask_for(
         new = {fingerprint: each for fingerprint, each in found.items() if fingerprint not in sights}
         for callout in new.values():
             kind, key, echo = _named(callout, read_callout, report, context.settings.public_url)
-            if kind is Kind.SUBSCRIPTION:
-                number = resolve_key(session, key)
-                kind, key = (kind, number) if number else (Kind.ALIAS, key)
+            if kind is not None:
+                kind, key = place(session, key, kind)
             if kind is not None and echo is None:
                 wanted.setdefault(kind, set()).add(key)
             elif echo is not None:

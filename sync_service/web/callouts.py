@@ -18,6 +18,7 @@ from werkzeug.routing import BaseConverter
 from sync_service.access.clients import SYNC_SCOPE
 from sync_service.access.throttle import Throttle, counter_name
 from sync_service.log import logger
+from sync_service.queue.fate import Ticket
 from sync_service.queue.health import tell_obstacle
 from sync_service.queue.limit import Share
 from sync_service.queue.orders import is_our_order
@@ -42,7 +43,7 @@ from sync_service.web.answers import answer
 from sync_service.web.auth import BearerGate, Caller, SyncGate, WrongCredentials
 from sync_service.web.body import read_body
 from sync_service.web.connections import HOLD_SECONDS, hold_answer
-from sync_service.web.inbox import Callout, Inbox, Ticket, Wish
+from sync_service.web.inbox import Callout, Inbox, Wish
 from sync_service.web.senders import Senders
 from sync_service.web.waiting import Result, WaitingRoom, wanted_seconds
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from sync_service.queue.fate import Ticket, place
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.queue.statements import ENQUEUE_KINDS
 from sync_service.store.engine import Database, Session
@@ -22,7 +23,6 @@ from sync_service.subscription.trigger import Trigger
 #: How long an acknowledgement waits for a lock before it is a 503, in ms: Zuora waits 15 s in all.
 LOCK_TIMEOUT_MS = 2000
 
-_RESOLVE = f"SELECT {NUMBER_OF_KEY}"
 _RECORD = """
 INSERT INTO callout (received_at, key, verdict, reason, reason_code, notification_id, request_id, source, order_number,
   created_by, body_sha256)
@@ -70,15 +70,6 @@ class Callout:
     body: bytes = b""
 
 
-@dataclass(frozen=True)
-class Ticket:
-    """A durable request: the row and the sequence that a run has to cover."""
-
-    kind: Kind
-    key: str
-    seq: int
-
-
 @dataclass(kw_only=True)
 class Wish:
     """A callout on its way into the database; `ticket` once that is committed."""
@@ -122,10 +113,10 @@ class Inbox:
             for wish in wishes:
                 if wish.reason is not None:
                     _record(session, wish.callout, wish.callout.key, "ignored", wish.reason)
-            wanted = [(_place(session, wish.kind, wish.callout.key), wish) for wish in wishes if wish.reason is None]
+            wanted = [(place(session, wish.callout.key, wish.kind), wish) for wish in wishes if wish.reason is None]
             # In one order, so that two of these never wait for each other.
-            for place, wish in sorted(wanted, key=lambda each: each[0]):
-                tickets.append((wish, self._accept(session, wish, place)))
+            for row, wish in sorted(wanted, key=lambda each: each[0]):
+                tickets.append((wish, self._accept(session, wish, row)))
         for wish, ticket in tickets:
             wish.ticket = ticket
 
@@ -137,7 +128,7 @@ class Inbox:
     def accept_request(self, kind: Kind, key: str, actor: str | None) -> Ticket:
         """An API caller's wish; everything is read for it. Committed when this returns."""
         with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
-            kind, key = _place(session, kind, key)
+            kind, key = place(session, key, kind)
             cause = Cause(Trigger.API, actor)
             seq = enqueue(session, kind, key, cause, priority=Priority.EVENT, full=True)
         return Ticket(kind, key, seq)
@@ -173,25 +164,16 @@ class Inbox:
 
     def _commit(self, wishes: list[Wish]) -> None:
         with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
-            tickets = [self._accept(session, each, _place(session, each.kind, each.callout.key)) for each in wishes]
+            tickets = [self._accept(session, each, place(session, each.callout.key, each.kind)) for each in wishes]
         for wish, ticket in zip(wishes, tickets, strict=True):
             wish.ticket = ticket
 
-    def _accept(self, session: Session, wish: Wish, place: tuple[Kind, str]) -> Ticket:
-        kind, key = place
+    def _accept(self, session: Session, wish: Wish, row: tuple[Kind, str]) -> Ticket:
+        kind, key = row
         callout_id = _record(session, wish.callout, key, "accepted", None)
         cause = Cause(wish.trigger, wish.actor, callout_id)
         full = kind is Kind.ACCOUNT
         return Ticket(kind, key, enqueue(session, kind, key, cause, priority=Priority.EVENT, full=full))
-
-
-def _place(session: Session, kind: Kind, key: str) -> tuple[Kind, str]:
-    """The row that serves `key`: the number's where the store knows it, else the alias'."""
-    if kind is not Kind.SUBSCRIPTION:
-        return kind, key
-    with session.database.driver(session.connection()) as driver:
-        (number,) = driver.execute(session.database.driver_sql(_RESOLVE), {"key": key}).fetchone()
-    return (Kind.ALIAS, key) if number is None else (Kind.SUBSCRIPTION, number)
 
 
 def _record(session: Session, callout: Callout, key: str, verdict: str, reason: Reason | None) -> int:

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import col, select
 
 from sync_service.errors import UnknownKey
-from sync_service.queue.history import first_attempt_covering
-from sync_service.queue.requests import Kind
+from sync_service.queue.fate import Ticket, fate
+from sync_service.queue.history import Outcome
 from sync_service.store.engine import Database, Session
 from sync_service.store.object_rows import find_subscription
-from sync_service.store.tables import SyncRequestRow, SyncRunRow
-from sync_service.web.inbox import Ticket
+from sync_service.store.tables import SyncRunRow
 
 #: How long a caller waits who does not say, in seconds.
 PATIENCE_SECONDS = 8
@@ -32,10 +30,6 @@ THREADS_PER_SEAT = 4
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
 
 Found = TypeVar("Found")
-
-_FAILED = frozenset({"failed", "retried"})
-#: A held plan that a person let go, or that another plan replaced.
-_LET_GO = ("released", "superseded")
 
 
 @dataclass(frozen=True)
@@ -87,8 +81,7 @@ class WaitingRoom:
     def knows(self, ticket: Ticket) -> bool:
         """Whether there ever was such a request, and it was not pruned since."""
         with self._database.reading() as session:
-            row = session.get(SyncRequestRow, (ticket.kind.value, ticket.key))
-        return row is not None and 1 <= ticket.seq <= row.requested_seq
+            return fate(session, ticket) is not None
 
     def _look_until(self, look: Callable[[Session], Found | None], deadline: float) -> Found | None:
         pause = _FIRST_PAUSE
@@ -106,65 +99,29 @@ class WaitingRoom:
 
 
 def read_result(session: Session, ticket: Ticket) -> Result | None:
-    """The outcome of the first attempt that covers the ticket, even if the queue tries again; None before there is one.
-
-    An alias is followed to the number that it proved to be.
-    """
-    row = session.get(SyncRequestRow, (ticket.kind.value, ticket.key))
-    if row is None:
+    """What an API caller is told of `ticket`; None before its first attempt has ended, and where it is not known."""
+    found = fate(session, ticket)
+    if found is None or found.outcome is None:
         return None
-    if row.done_seq >= ticket.seq and row.resolved_key is not None and row.resolved_seq is not None:
-        ticket = Ticket(Kind.SUBSCRIPTION, row.resolved_key, row.resolved_seq)
-        row = session.get(SyncRequestRow, (ticket.kind.value, ticket.key))
-    run = first_attempt_covering(session, ticket.kind.value, ticket.key, ticket.seq)
-    if run is not None and run.outcome in _LET_GO:  # the plan was held, and a later run took its place
-        run = _next_run(session, run)
-        return _result_of(session, run) if run is not None else None
-    if run is not None:
-        return _result_of(session, run)
-    if row is not None and row.failed_seq >= ticket.seq:
-        return Result(502, {"message": row.last_error or "The sync failed."})
-    if row is not None and row.done_seq >= ticket.seq:
-        return _completed(session, ticket.key, None)
-    return None
-
-
-def _result_of(session: Session, run: SyncRunRow) -> Result:
-    notes = list((run.plan or {}).get("notes", ()))
-    if run.outcome in _FAILED:
-        unknown = run.error_code == UnknownKey.code
-        again = {} if run.outcome == "failed" else {"willRetry": True}
-        return Result(404 if unknown else 502, {"message": run.error or "The sync failed.", **again})
-    if run.outcome == "held" or _is_held_already(session, run):
+    run, notes = found.run, list((found.run.plan or {}).get("notes", ())) if found.run else []
+    if found.error is not None:
+        unknown = run is not None and run.error_code == UnknownKey.code
+        again = {"willRetry": True} if found.outcome is Outcome.RETRIED else {}
+        return Result(404 if unknown else 502, {"message": found.error, **again})
+    if found.is_held:
         text = "The plan would cancel a subscription among many others: it is held for a person's decision."
         return Result(202, {"success": False, "status": "held", "message": text})
-    if run.outcome == "listed":
-        return Result(202, {"success": False, "status": "accepted", "count": _count(notes), "notes": notes})
-    if run.outcome == "left out":
-        return Result(200, {"success": False, "status": "left out", "message": " ".join(notes)})
-    if run.outcome == "not in zuora":
-        return Result(200, {"success": True, **_identity(session, run.key, run), "status": "not in Zuora"})
-    return _completed(session, run.key, run)
-
-
-def _next_run(session: Session, run: SyncRunRow) -> SyncRunRow | None:
-    later = select(SyncRunRow).where(
-        SyncRunRow.kind == run.kind,
-        SyncRunRow.key == run.key,
-        col(SyncRunRow.id) > run.id,
-        col(SyncRunRow.outcome).not_in(_LET_GO),
-    )
-    return session.exec(later.order_by(col(SyncRunRow.id)).limit(1)).first()
-
-
-def _is_held_already(session: Session, run: SyncRunRow) -> bool:
-    """An unchanged run that knows a plan did not apply it: the same plan was held before."""
-    if run.outcome != "unchanged" or run.plan_hash is None:
-        return False
-    held = select(SyncRunRow.id).where(
-        SyncRunRow.kind == run.kind, SyncRunRow.key == run.key, SyncRunRow.outcome == "held"
-    )
-    return session.exec(held.limit(1)).first() is not None
+    match found.outcome:
+        case Outcome.LISTED:
+            count = run.listed if run is not None and run.listed is not None else 0
+            return Result(202, {"success": False, "status": "accepted", "count": count, "notes": notes})
+        case Outcome.LEFT_OUT:
+            return Result(200, {"success": False, "status": "left out", "message": " ".join(notes)})
+        case Outcome.NOT_IN_ZUORA:
+            body = {"success": True, **_identity(session, found.ticket.key, run), "status": "not in Zuora"}
+            return Result(200, body)
+        case _:
+            return _completed(session, found.ticket.key, run)
 
 
 def _completed(session: Session, number: str, run: SyncRunRow | None) -> Result:
@@ -179,9 +136,3 @@ def _identity(session: Session, number: str, run: SyncRunRow | None) -> dict[str
         return {"id": run.subscription_id, "owner": run.owner}
     row = find_subscription(session, number)
     return {"id": row.id if row else None, "owner": row.owner if row else None}
-
-
-def _count(notes: list[str]) -> int:
-    """How many subscriptions an account's run queued: its note begins with the number."""
-    found = re.match(r"\d+", notes[0]) if notes else None
-    return int(found[0]) if found else 0

@@ -238,7 +238,7 @@ def test_the_rest_of_the_budget_is_left_to_people(sqlite_database: Database) -> 
         ending = run(world.context, tenant_keys(world.context), tell, stop=stop)
 
         assert not ending.complete
-        assert "kept for people" in told[0]
+        assert "only what people ask for" in told[0]
         assert world.calls() == 0
 
 

@@ -155,7 +155,7 @@ def test_status_lists_the_jobs_with_their_next_run(console: Console) -> None:
     with console.database.transaction() as session:
         now = session.now()
         ended = {"token": 1, "last_ended": now - 2 * 3_600_000}
-        session.add(JobRow(name="prune", due_at=now + 3_660_000, progress={"runs": 7}, **ended))
+        session.add(JobRow(name="prune", due_at=now + 3_690_000, progress={"runs": 7}, **ended))
         session.add(JobRow(name="backfill", due_at=now + 10**13, **ended))
         session.add(JobRow(name="sweep", due_at=now, paused=True, **ended))
 
@@ -464,10 +464,11 @@ def test_scrub_does_not_ask_about_nobody(console: Console) -> None:
 
 def test_check_leaves_with_1_where_anything_fails(any_console: Console) -> None:
     console = any_console
-    shown = console.run("check", status=1)
+    key = {"SECRET_KEY": "k" * 40}
+    shown = console.run("check", status=1, **key)
 
     assert "The tenant's address or credentials are not set." in shown.stdout
-    found = json.loads(console.run("check", "--json", status=1).stdout)["findings"]
+    found = json.loads(console.run("check", "--json", status=1, **key).stdout)["findings"]
     assert {each["name"] for each in found if each["verdict"] == "failed"} == {"zuora"}
     assert console.json("status")["jobs"][0]["progress"]["verdict"] == "failed"
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sync_service.queue.fate import Ticket
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.store.engine import Database
 from sync_service.subscription.trigger import Trigger
@@ -32,7 +33,7 @@ def press_sync(world: World) -> int:
 
 def step(world: World, seq: int) -> str:
     with world.database.reading() as session:
-        found = read_progress(session, "subscription", "A-S1", seq)
+        found = read_progress(session, world.context.share, Ticket(Kind.SUBSCRIPTION, "A-S1", seq))
     assert found is not None
     return STEPS[found.step]
 

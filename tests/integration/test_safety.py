@@ -11,13 +11,14 @@ import pytest
 
 from sync_service.queue import held as safety
 from sync_service.queue.decisions import DecisionRefused, drop_held, list_released, release_held
+from sync_service.queue.fate import Ticket
 from sync_service.queue.held import Decision, Verdict, hash_plan
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.store.engine import Database
 from sync_service.store.tables import SyncRunRow
 from sync_service.subscription.plan import Cancel, Create, FieldChange, SyncPlan, Update
 from sync_service.subscription.trigger import Trigger, read_triggers
-from sync_service.web.waiting import Result, Ticket, read_result
+from sync_service.web.waiting import Result, read_result
 from tests.queue_world import at_once, execute, rows, take
 from tests.sweep_world import World, open_world
 

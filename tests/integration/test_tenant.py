@@ -171,15 +171,19 @@ def test_quiet_success_permits_one_more_at_a_time_up_to_the_share(database: Data
     assert permitted == [5, 6, 7, 8, 8, 8]
 
 
-def test_a_success_while_all_is_well_writes_nothing(database: Database) -> None:
+def test_successes_while_all_is_well_note_that_zuora_answers_and_nothing_more(database: Database) -> None:
     want(database, "A")
     finish(database, take_one(database, SHARE))
+    note_success(database, SHARE)
     before = rows(database, "SELECT * FROM zuora_limit")
 
     for _ in range(QUIET_RUNS + 1):
         note_success(database, SHARE)
 
     assert rows(database, "SELECT * FROM zuora_limit") == before
+    execute(database, "UPDATE zuora_limit SET answered_at = answered_at - 31000")
+    note_success(database, SHARE)
+    assert rows(database, "SELECT answered_at > {now} - 30000 FROM zuora_limit") == [(True,)]
 
 
 def test_many_numbers_that_are_gone_in_a_row_are_the_tenants_trouble(database: Database) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 
 from sqlmodel import col, select
 
+from sync_service.queue.fate import place
 from sync_service.queue.requests import BATCH, Cause, Kind, Priority, enqueue_many
 from sync_service.queue.statements import for_many
 from sync_service.store.engine import Database, Session
-from sync_service.store.reads import resolve_key
 from sync_service.store.tables import ZuoraLinkRow
 from sync_service.subscription.trigger import Trigger
 
@@ -200,6 +200,6 @@ def sort_keys(session: Session, keys: Collection[str]) -> dict[Kind, set[str]]:
     sorted_keys: dict[Kind, set[str]] = {Kind.SUBSCRIPTION: set(), Kind.ALIAS: set()}
     known = set(session.exec(select(ZuoraLinkRow.number).where(col(ZuoraLinkRow.number).in_(list(keys)))))
     for key in keys:
-        number = key if key in known else resolve_key(session, key)
-        sorted_keys[Kind.SUBSCRIPTION if number else Kind.ALIAS].add(number or key)
+        kind, row_key = (Kind.SUBSCRIPTION, key) if key in known else place(session, key)
+        sorted_keys[kind].add(row_key)
     return sorted_keys

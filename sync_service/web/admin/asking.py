@@ -15,15 +15,15 @@ from werkzeug.exceptions import NotFound, UnprocessableEntity
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.queue import previews as asks
+from sync_service.queue.fate import Stage, place
 from sync_service.queue.limit import Share
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
-from sync_service.store.reads import resolve_key
 from sync_service.store.tables import AskRow
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.web.admin.desk import Desk
 from sync_service.web.admin.door import who
-from sync_service.web.admin.progress import DONE, READING, READS, WAITING, why_waiting
+from sync_service.web.admin.progress import READS, why_waiting
 from sync_service.web.answers import answer
 
 
@@ -41,7 +41,7 @@ class Preview:
     @property
     def is_done(self) -> bool:
         """Whether there is nothing more to wait for."""
-        return self.step == DONE
+        return self.step == Stage.ENDED
 
 
 def attach(blueprint: Blueprint, desk: Desk) -> None:
@@ -54,16 +54,16 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
         problem = why_impossible(key)
         if problem:
             raise UnprocessableEntity(problem)
-        place = url_for("admin.subscription", key=key)
+        address = url_for("admin.subscription", key=key)
         try:
             with database.transaction(lock_timeout_ms=5000) as session:
-                named = resolve_key(session, key) or key
+                _, named = place(session, key)
                 ask_id = asks.leave(session, asks.PLAN, named, who().email)
                 record_action(session, who().email, "preview", named)
         except asks.TooManyAsked as error:
             flash(str(error))
-            return redirect(place, 303)
-        return redirect(f"{place}?preview={ask_id}#preview", 303)
+            return redirect(address, 303)
+        return redirect(f"{address}?preview={ask_id}#preview", 303)
 
     @blueprint.get("/previews/<int(max=9223372036854775807):ask_id>")
     def preview_progress(ask_id: int) -> Response:
@@ -80,13 +80,13 @@ def read_preview(session: Session, share: Share, ask_id: int, *keys: str) -> Pre
     if row is None or (keys and row.key not in keys):
         return None
     if row.error is not None:
-        return Preview(id=ask_id, key=row.key, step=DONE, text=row.error, error_code=row.error_code)
+        return Preview(id=ask_id, key=row.key, step=Stage.ENDED, text=row.error, error_code=row.error_code)
     if row.answered_at is not None:
         found = row.answer or {}
-        return Preview(id=ask_id, key=row.key, step=DONE, text=_tell(found), plan=found.get("plan"))
+        return Preview(id=ask_id, key=row.key, step=Stage.ENDED, text=_tell(found), plan=found.get("plan"))
     if row.lease_until is not None and row.lease_until > session.now():
-        return Preview(id=ask_id, key=row.key, step=READING, text=READS)
-    return Preview(id=ask_id, key=row.key, step=WAITING, text=why_waiting(session, share, row.asked_at))
+        return Preview(id=ask_id, key=row.key, step=Stage.READING, text=READS)
+    return Preview(id=ask_id, key=row.key, step=Stage.WAITING, text=why_waiting(session, share, row.asked_at))
 
 
 def _tell(found: Mapping[str, Any]) -> str:

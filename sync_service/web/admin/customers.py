@@ -9,6 +9,8 @@ from sqlmodel import col, select
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
+from sync_service.queue.fate import Fate, Stage, Ticket, judge
+from sync_service.queue.history import Outcome
 from sync_service.queue.limit import Share
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.store.audit import record_action
@@ -23,18 +25,6 @@ from sync_service.web.answers import answer
 
 #: Subscriptions that the page shows and the button syncs; a business that holds more is backfilled by its account.
 MOST = 500
-_GOOD = ("changed", "imported")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What came of one of them."""
-
-    number: str
-    #: failed, held, changed, unchanged; empty while it is under way.
-    word: str
-    text: str = ""
-    code: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +32,19 @@ class SyncOfAll:
     """How a sync of all of a customer's subscriptions goes."""
 
     first_cause: int
-    outcomes: tuple[Outcome, ...]
+    fates: tuple[Fate, ...]
     #: Why nothing is taken up, where nothing is done yet.
     waits: str = ""
 
     @property
     def total(self) -> int:
         """How many were asked for."""
-        return len(self.outcomes)
+        return len(self.fates)
 
     @property
     def done(self) -> int:
         """How many have ended, well or not."""
-        return sum(bool(each.word) for each in self.outcomes)
+        return sum(each.stage is Stage.ENDED for each in self.fates)
 
     @property
     def is_done(self) -> bool:
@@ -62,16 +52,16 @@ class SyncOfAll:
         return self.done == self.total
 
     @property
-    def failed(self) -> tuple[Outcome, ...]:
+    def failed(self) -> tuple[Fate, ...]:
         """Those that need attention."""
-        return tuple(each for each in self.outcomes if each.word in ("failed", "held"))
+        return tuple(each for each in self.fates if each.error is not None or each.is_held)
 
     @property
     def text(self) -> str:
         """How it goes, in words."""
         if not self.is_done:
             return f"{self.done} of {self.total} done. {self.waits}".strip()
-        changed = sum(each.word == "changed" for each in self.outcomes)
+        changed = sum(each.outcome is not None and each.outcome.is_applied for each in self.fates)
         agreed = self.total - changed - len(self.failed)
         parts = [f"{changed} changed" if changed else "", f"{agreed} already up to date" if agreed else ""]
         parts.append(f"{len(self.failed)} did not work" if self.failed else "")
@@ -157,31 +147,21 @@ def read_sync_of_all(session: Session, share: Share, rows: tuple[Found, ...], fi
         SyncRequestRow.kind == "subscription", col(SyncRequestRow.key).in_(list(wanted))
     )
     rows_by_key = {row.key: row for row in session.exec(requests)}
-    outcomes = tuple(
-        _outcome(number, wanted[number].seq, first.get(number), rows_by_key[number]) for number in sorted(wanted)
-    )
+    now = session.now()
+    fates = tuple(_judge(rows_by_key[number], wanted[number].seq, first.get(number), now) for number in sorted(wanted))
     waits = ""
     if not any(row.lease_until for row in rows_by_key.values()):
         waits = why_waiting(session, share, min(each.at for each in wanted.values()))
-    return SyncOfAll(first_cause=first_cause, outcomes=outcomes, waits=waits)
+    return SyncOfAll(first_cause=first_cause, fates=fates, waits=waits)
 
 
 def _lowest(wanted: dict[str, SyncCauseRow]) -> int:
     return min(each.seq for each in wanted.values())
 
 
-def _outcome(number: str, seq: int, run: SyncRunRow | None, row: SyncRequestRow) -> Outcome:
-    """What came of the request `seq`: the first attempt tells, for it may be tried again for hours."""
-    if run is not None and run.error:
-        again = " It will be tried again by itself." if run.outcome == "retried" else ""
-        return Outcome(number=number, word="failed", text=f"{run.error}{again}", code=run.error_code)
-    if run is not None and run.outcome == "held":
-        return Outcome(number=number, word="held", text="The change is held for a person's decision.")
-    if run is not None:
-        return Outcome(number=number, word="changed" if run.outcome in _GOOD else "unchanged")
-    if row.failed_seq >= seq:
-        return Outcome(number=number, word="failed", text=row.last_error or "The sync failed.")
-    return Outcome(number=number, word="unchanged" if row.done_seq >= seq else "")
+def _judge(row: SyncRequestRow, seq: int, run: SyncRunRow | None, now: int) -> Fate:
+    is_held = run is not None and run.outcome == Outcome.HELD
+    return judge(row, Ticket(Kind.SUBSCRIPTION, row.key, seq), run, now=now, is_held=is_held)
 
 
 def _read_customer(session: Session, customer_id: str) -> CustomerRow:

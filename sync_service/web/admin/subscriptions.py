@@ -11,9 +11,9 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.exceptions import NotFound, UnprocessableEntity
 from werkzeug.wrappers import Response as AnyResponse
 
+from sync_service.queue.fate import Ticket, place
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.store.audit import record_action
-from sync_service.store.reads import resolve_key
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.asking import read_preview
@@ -95,9 +95,9 @@ class _Pages:
             asked = request.args.get("asked", "")
             kind, _, seq = asked.partition(".")
             progress = None
-            if kind in ("subscription", "alias") and seq.isascii() and seq.isdigit() and len(seq) < 19:
+            if kind in (Kind.SUBSCRIPTION, Kind.ALIAS) and seq.isascii() and seq.isdigit() and len(seq) < 19:
                 named = normalise_key(request.args.get("of") or detail.number)
-                progress = read_progress(session, self._desk.share, kind, named, int(seq))
+                progress = read_progress(session, self._desk.share, Ticket(Kind(kind), named, int(seq)))
             preview = None
             ask_id = request.args.get("preview", "")
             if ask_id.isascii() and ask_id.isdigit() and len(ask_id) < 19:
@@ -114,18 +114,18 @@ class _Pages:
         if problem:
             raise UnprocessableEntity(problem)
         with self._database.transaction(lock_timeout_ms=5000) as session:
-            number = resolve_key(session, key)
-            kind, named = (Kind.ALIAS, key) if number is None else (Kind.SUBSCRIPTION, number)
+            kind, named = place(session, key)
             cause = Cause(Trigger.ADMIN, actor=who().email)
             seq = enqueue(session, kind, named, cause, priority=Priority.PERSON, full=True)
             record_action(session, who().email, "sync", named)
-        place = url_for("admin.subscription", key=key, asked=f"{kind.value}.{seq}", of=named)
-        return redirect(f"{place}#progress", 303)
+        address = url_for("admin.subscription", key=key, asked=f"{kind.value}.{seq}", of=named)
+        return redirect(f"{address}#progress", 303)
 
     def progress(self, kind: str, seq: int, key: str) -> Response:
         """For the page's script."""
         with self._database.reading() as session:
-            found = read_progress(session, self._desk.share, kind, normalise_key(key), min(seq, 2**62))
+            ticket = Ticket(Kind(kind), normalise_key(key), min(seq, 2**62))
+            found = read_progress(session, self._desk.share, ticket)
         if found is None:
             raise NotFound("There is no such request.")
         return answer(200, {"step": found.step, "text": found.text, "done": found.is_done})
@@ -143,9 +143,9 @@ class _Pages:
         )
 
 
-def progress_address(kind: str, key: str, seq: int) -> str:
+def progress_address(ticket: Ticket) -> str:
     """Where the script asks how a request goes."""
-    return url_for("admin.progress", kind=kind, seq=seq, key=key)
+    return url_for("admin.progress", kind=ticket.kind.value, seq=ticket.seq, key=ticket.key)
 
 
 def _as_csv(rows: Iterator[Found]) -> Iterator[str]:

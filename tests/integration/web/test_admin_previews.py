@@ -87,7 +87,7 @@ def test_a_preview_that_nobody_takes_up_says_why(sqlite_database: Database) -> N
 
     note_tenant_error(database, RateLimited(retry_after=100), SHARE)
 
-    assert "Zuora is paused" in poll(visitor, place)[2]
+    assert "Zuora cannot be used" in poll(visitor, place)[2]
 
 
 def test_a_preview_is_shown_on_its_own_subscription_alone(sqlite_database: Database) -> None:

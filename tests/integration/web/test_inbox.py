@@ -10,11 +10,12 @@ from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlmodel import select
 
+from sync_service.queue.fate import Ticket
 from sync_service.queue.requests import Kind
 from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRequestRow
 from sync_service.subscription.trigger import Trigger
-from sync_service.web.inbox import Callout, Inbox, Ticket, Wish
+from sync_service.web.inbox import Callout, Inbox, Wish
 
 #: More than one, and fewer than the connections of the fixtures' pools.
 SENDERS = 6

@@ -42,11 +42,14 @@ class Worker(threading.Thread):
         self.join()
 
 
-def ends(outcome: str, *, changes: int = 0, notes: tuple[str, ...] = (), linked: bool = True) -> Ending:
+def ends(
+    outcome: str, *, changes: int = 0, notes: tuple[str, ...] = (), linked: bool = True, listed: int | None = None
+) -> Ending:
     def end(database: Database, claimed: Claim) -> None:
         with database.transaction() as session:
             finish(session, claimed)
             run = open_run(session, claimed, calls=3)
+            run.listed = listed
             if linked:
                 run.subscription_id, run.owner = "sub-1", "id-1"
             created = Create(record_type="schedule", document={}, reason="test")
@@ -188,7 +191,7 @@ def test_a_caller_hears_how_the_first_attempt_ended(
 
 def test_an_account_is_answered_with_the_count(web: Web) -> None:
     headers = web.token()
-    with Worker(web.database, ends("listed", notes=("12 subscriptions queued.",), linked=False)):
+    with Worker(web.database, ends("listed", notes=("12 subscriptions queued.",), linked=False, listed=12)):
         answer = web.client.post("/api/plugins/zuora/sync/account/A00000001", headers=headers)
 
     assert answer.status_code == 202
