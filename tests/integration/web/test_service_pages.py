@@ -222,7 +222,7 @@ def test_scopes_and_bounds_in_the_description_are_those_that_hold() -> None:
     document = describe("")
     scopes = document["components"]["securitySchemes"]["bearer"]["flows"]["clientCredentials"]["scopes"]
     keys = [
-        parameter["schema"]["maxLength"]
+        resolve(document, parameter["schema"])["maxLength"]
         for path, methods in document["paths"].items()
         if path.startswith("/api/plugins/zuora/")
         for parameter in methods["post"]["parameters"]
