@@ -54,6 +54,8 @@ class StormReport:
 
     orders: int = 0
     refused: int = 0
+    #: The same as one just before, by chance: no order of their own.
+    repeated: int = 0
     kills: int = 0
     states: Counter[str] = field(default_factory=Counter)
     types: Counter[str] = field(default_factory=Counter)
@@ -80,10 +82,14 @@ def run_storm(service: Service, seed: int, *, orders: int, subscriptions: int, k
     wanted = orders - subscriptions
     killer = Thread(target=_kill_workers, args=(service, Random(seed), kills, workers, wanted, report))
     killer.start()
+    known: set[str] = set()
     for _ in range(wanted):
         answer = shop.send(_any_order(shop, chance, numbers))
         report.refused += answer.status_code in (400, 404, 423)
-        if answer.status_code not in (200, 400, 404, 423, 502):
+        if answer.status_code == 200:
+            report.repeated += answer.json()["id"] in known
+            known.add(answer.json()["id"])
+        elif answer.status_code not in (400, 404, 423, 502):
             report.wrong.append(f"an order was answered {answer.status_code}: {answer.text}")
     killer.join()
     _wait_until_all_ended(service)

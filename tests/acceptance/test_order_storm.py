@@ -23,5 +23,5 @@ def test_after_a_storm_of_orders_zuora_and_limio_agree_and_every_order_says_what
 
     assert report.wrong == []
     assert report.states["complete"] > 20
-    assert (report.orders + report.refused, report.kills) == (40, 3)
+    assert (report.orders + report.refused + report.repeated, report.kills) == (40, 3)
     assert report.troubles.keys() == TROUBLES.keys()

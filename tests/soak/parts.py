@@ -84,6 +84,7 @@ def _order_storm(ground: Ground, seed: int, count: int) -> Outcome:
     counts: dict[str, float] = {
         "orders": report.orders,
         "refused at the door": report.refused,
+        "the same as one before": report.repeated,
         "kills": report.kills,
         "troubles that happened": report.troubles.total(),
         **{state: report.states[state] for state in ("complete", "failed", "held")},
