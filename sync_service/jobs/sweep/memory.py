@@ -9,7 +9,7 @@ from sqlalchemy import Text, cast
 from sqlmodel import col, func, select
 
 from sync_service.queue.history import FoundAs, Outcome
-from sync_service.queue.requests import Kind
+from sync_service.queue.requests import BATCH, Kind
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import (
     CalloutRow,
@@ -25,9 +25,6 @@ from sync_service.subscription.fingerprint import Fingerprint
 from sync_service.subscription.hints import ReasonCode
 from sync_service.subscription.listed import LastSeen
 from sync_service.subscription.trigger import Trigger
-
-#: Keys that one statement asks for.
-BATCH = 500
 
 _REMEMBER = """
 INSERT INTO sweep_seen (kind, key, facts, at) VALUES (:kind, :key, :facts, {now})

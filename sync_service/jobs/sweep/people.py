@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from sync_service.jobs.sweep.marks import Marks, Sweep, ask_for
 from sync_service.jobs.sweep.memory import (
-    BATCH,
     Sight,
     read_fingerprints,
     read_last,
@@ -20,6 +19,7 @@ from sync_service.jobs.sweep.memory import (
     read_waiting,
     remember,
 )
+from sync_service.queue.requests import BATCH
 from sync_service.subscription.fingerprint import Fingerprint
 from sync_service.subscription.listed import (
     Difference,

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 
 from sync_service.jobs.sweep.marks import Marks, Sweep, ask_for
 from sync_service.jobs.sweep.memory import (
-    BATCH,
     News,
     Sight,
     Waiting,
@@ -26,6 +25,7 @@ from sync_service.jobs.sweep.memory import (
     remember,
 )
 from sync_service.queue.history import FoundAs
+from sync_service.queue.requests import BATCH
 from sync_service.store.engine import Session
 from sync_service.subscription.imports import refuse_import
 from sync_service.subscription.listed import Difference, LastSeen, ListedSubscription, compare_subscription
