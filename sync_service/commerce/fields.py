@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
@@ -16,11 +17,47 @@ MAX_TEXT = 500
 MAX_ENTRIES = 50
 #: Before and behind the point of an amount.
 MAX_DIGITS = 15
+#: The same of any number in the payload: its digits are written out.
+MAX_WRITTEN_DIGITS = 100
+#: Objects and lists inside each other.
+MAX_DEPTH = 50
 
 #: Whether it exists only a mail can tell.
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 _Found = TypeVar("_Found")
+
+
+def find_unkeepable(value: Any, path: str = "", depth: int = 0) -> Iterator[Problem]:
+    """What a payload holds that cannot be kept: in a field that no order fills, too, because all of them are kept."""
+    if depth > MAX_DEPTH:
+        yield _unkeepable(path, f"must not be nested deeper than {MAX_DEPTH} levels")
+        return
+    match value:
+        case Mapping():
+            if not all(map(_is_storable, value)):
+                yield _unkeepable(path, "has a field whose name no database stores")
+            for key, inner in value.items():
+                yield from find_unkeepable(inner, f"{path}.{key}" if path else str(key), depth + 1)
+        case list():
+            for index, inner in enumerate(value):
+                yield from find_unkeepable(inner, f"{path}[{index}]", depth + 1)
+        case str() if not _is_storable(value):
+            yield _unkeepable(path, "holds characters that no database stores")
+        case float() if not math.isfinite(value):
+            yield _unkeepable(path, "must be a number")
+        case Decimal() if abs(value.adjusted()) > MAX_WRITTEN_DIGITS:
+            yield _unkeepable(path, f"must be a number of at most {MAX_WRITTEN_DIGITS} digits")
+
+
+def _is_storable(text: Any) -> bool:
+    """Without NUL and without halves of surrogate pairs."""
+    return "\0" not in str(text) and not any("\ud800" <= character <= "\udfff" for character in str(text))
+
+
+def _unkeepable(path: str, what: str) -> Problem:
+    field = path[:MAX_TEXT].encode("utf-8", "replace").decode()
+    return Problem(field=field, code=ProblemCode.INVALID, message=f"{field or 'The order'} {what}.")
 
 
 class Fields:

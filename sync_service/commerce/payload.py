@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import tzinfo
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from sync_service.commerce import wire
-from sync_service.commerce.fields import MAX_TEXT, Fields
+from sync_service.commerce.fields import MAX_ENTRIES, MAX_TEXT, Fields, find_unkeepable
 from sync_service.commerce.order import (
     CatalogRef,
     ItemUpdate,
@@ -83,6 +84,9 @@ def read_order(payload: Any, zone: tzinfo, *, may_refund: bool = False) -> Order
     """
     if not isinstance(payload, Mapping):
         return Refusal(problems=(Problem(field="", code=ProblemCode.INVALID, message="The body must be an object."),))
+    unkeepable = tuple(islice(find_unkeepable(payload), MAX_ENTRIES))
+    if unkeepable:
+        return Refusal(problems=unkeepable)
     given = payload.get("order_type")
     kind = wire.ORDER_TYPES.get(given) if isinstance(given, str) else None
     if kind is None:

@@ -124,6 +124,21 @@ def test_what_is_no_json_object_is_a_bad_request(sqlite_shop: Shop, body: bytes)
     assert sqlite_shop.orders() == []
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["NaN", "1e9999999", "1e-9999999", r'"\u0000"', r'"\ud800"', "[" * 400 + "]" * 400],
+    ids=lambda value: value[:9],
+)
+def test_what_no_database_keeps_is_a_bad_request(shop: Shop, value: str) -> None:
+    body = json.dumps(cancel(unknown="?")).replace('"?"', value)
+    headers = {**shop.token, "Content-Type": "application/json"}
+
+    answer = shop.web.client.post("/api/order", data=body, headers=headers)
+
+    assert answer.status_code == 400, answer.json
+    assert shop.orders() == []
+
+
 def test_a_subscription_that_nobody_knows_is_404(shop: Shop) -> None:
     answer = shop.order(cancel(forSubscription={"name": "UNKNOWN"}))
 
