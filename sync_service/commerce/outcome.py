@@ -59,22 +59,31 @@ def outcome(step: Step, answer: Answer, *, key_age: timedelta = timedelta(0)) ->
         case Heard.REFUSED | Heard.NOT_FOUND:
             if step.silence and step.silence.evidence is Evidence.EXISTS:
                 return Ask(look_up=look_up_of(step), refusal=_problem_of(answer))
-            return _refuse(step, _problem_of(answer))
+            return refuse(step, _problem_of(answer))
 
 
-def adopt(step: Step, answer: Answer, *, key_age: timedelta = timedelta(0), refusal: Problem | None = None) -> Next:
-    """What follows for `step`, whose own answer never came or was `refusal`, from the answer to its look-up."""
+def adopt(
+    step: Step,
+    answer: Answer,
+    *,
+    key_age: timedelta = timedelta(0),
+    refusal: Problem | None = None,
+    new_key: bool = False,
+) -> Next:
+    """What follows for `step`, whose own answer never came or was `refusal`, from the answer to its look-up.
+
+    `new_key`: its Idempotency-Key is another call's.
+    """
     assert step.silence is not None  # noqa: S101 - only such a step is looked up
     happened = _happened(step, answer)
     if happened is None:
         return Ask(look_up=look_up_of(step), refusal=refusal)
     if happened:
-        found = answer.body or {}
-        return _judge(step, _entry(step, found) if step.silence.evidence is Evidence.LISTED else found)
+        return _judge(step, _found(step, answer.body or {}))
     if refusal:
-        return _refuse(step, refusal)
+        return refuse(step, refusal)
     # The first call may still be at work: under the same key it cannot be done twice.
-    return Again(new_key=key_age >= KEY_LIFE, after=_ASK_AGAIN)
+    return Again(new_key=new_key or key_age >= KEY_LIFE, after=_ASK_AGAIN)
 
 
 def complete(step: Step, answers: Mapping[str, Mapping[str, Any]]) -> Step | None:
@@ -92,6 +101,18 @@ def complete(step: Step, answers: Mapping[str, Mapping[str, Any]]) -> Step | Non
             case Take.CREDIT:
                 step = _with_refund(step, credit_of(answered))
     return replace(step, needs=())
+
+
+def done(step: Step, answer: Mapping[str, Any]) -> Done:
+    """What follows from a good answer, also where it was stored before: with what went wrong inside it."""
+    return Done(answer=answer, notes=tuple(_failed_inside(answer)) if step.judge is Judge.ORDER else ())
+
+
+def refuse(step: Step, problem: Problem) -> Next:
+    """What follows where Zuora refused the step for good."""
+    if step.kind is Kind.UNDO:
+        return Held(problem=problem, choices=(Choice.RETRY, Choice.COUNT_AS_DONE))
+    return Refused(problem=problem) if step.critical else Skipped(problem=problem)
 
 
 def look_up_of(step: Step) -> Step:
@@ -127,10 +148,8 @@ def _judge(step: Step, body: Mapping[str, Any]) -> Next:
     payment = body.get("processedPayment") or body
     if step.judge is Judge.PAYMENT and payment.get("status") == "Error":
         message = str(payment.get("gatewayResponse") or "The gateway declined the payment.")
-        return _refuse(step, Problem(field="payment", code=ProblemCode.ZUORA, message=message))
-    if step.judge is Judge.ORDER:
-        return Done(answer=body, notes=tuple(_failed_inside(body)))
-    return Done(answer=body)
+        return refuse(step, Problem(field="payment", code=ProblemCode.ZUORA, message=message))
+    return done(step, body)
 
 
 def _failed_inside(body: Mapping[str, Any]) -> Iterator[Problem]:
@@ -146,12 +165,6 @@ def _ask(step: Step, *, new_key: bool) -> Next:
     if step.silence is None:
         return Again(new_key=new_key, after=_ASK_AGAIN)
     return Ask(look_up=look_up_of(step))
-
-
-def _refuse(step: Step, problem: Problem) -> Next:
-    if step.kind is Kind.UNDO:
-        return Held(problem=problem, choices=(Choice.RETRY, Choice.COUNT_AS_DONE))
-    return Refused(problem=problem) if step.critical else Skipped(problem=problem)
 
 
 def _problem_of(answer: Answer) -> Problem:
@@ -179,6 +192,14 @@ def _happened(step: Step, answer: Answer) -> bool | None:
             return (_number(found.get("refundAmount")) or Decimal(0)) > 0
         case Evidence.LISTED:
             return bool(_entry(step, found))
+
+
+def _found(step: Step, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the look-up found, as the step itself would have been answered."""
+    if step.silence and step.silence.evidence is Evidence.LISTED:
+        return _entry(step, body)
+    order = body.get("order")  # "Retrieve an order" answers with the order inside
+    return order if step.judge is Judge.ORDER and isinstance(order, Mapping) else body
 
 
 def _entry(step: Step, found: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,9 +12,9 @@ from datetime import timedelta
 from typing import Any
 
 from sync_service.commerce.order import Problem, ProblemCode
-from sync_service.commerce.outcome import adopt, complete, outcome
-from sync_service.commerce.steps import Again, Answer, Ask, Done, Heard, Next, Refused, Replan, Skipped, Step
-from sync_service.errors import TenantError
+from sync_service.commerce.outcome import adopt, complete, done, outcome, refuse
+from sync_service.commerce.steps import Again, Answer, Ask, Done, Heard, Held, Next, Refused, Replan, Skipped, Step
+from sync_service.errors import PermissionRefused, TenantError
 from sync_service.ordering.context import OrderContext
 from sync_service.queue.order_steps import (
     StepState,
@@ -36,6 +36,7 @@ _STATE_AFTER: Mapping[type[Next], StepState] = {
     Done: StepState.ANSWERED,
     Skipped: StepState.SKIPPED,
     Refused: StepState.REFUSED,
+    Held: StepState.REFUSED,
     Replan: StepState.AGAIN,
 }
 
@@ -85,11 +86,11 @@ def carry_out(turn: Turn, step: Step) -> Next:
     match row.state:
         case StepState.ANSWERED:
             turn.done.append((ready, answer_of(row)))
-            return Done(answer=answer_of(row))
+            return done(ready, answer_of(row))
         case StepState.SKIPPED:
             return Skipped(problem=problem)
         case StepState.REFUSED:
-            return Refused(problem=problem)
+            return refuse(ready, problem)
     return _resolve(turn, ready, row)
 
 
@@ -125,19 +126,25 @@ def _resolve(turn: Turn, step: Step, row: OrderStepRow) -> Next:
     with turn.context.database.transaction() as session:
         renew(session, turn.claim)
         record_sent_again(session, turn.order_id, row.n)
-    return _make_call(turn, step, row)
+    return _make_call(turn, step, row, again=True)
 
 
-def _make_call(turn: Turn, step: Step, row: OrderStepRow) -> Next:
-    """The bytes go here, and only here, after the transaction that says so."""
+def _make_call(turn: Turn, step: Step, row: OrderStepRow, *, again: bool = False) -> Next:
+    """The bytes go here, and only here, after the transaction that says so.
+
+    `again`: the answer to the same bytes was lost. A tenant's error then says nothing of that call, which may still run
+    and which only its key keeps from being done twice; but no permission is what Zuora keeps under the key.
+    """
     answer = turn.hear(row.method, row.path, body=row.body, key=row.idempotency_key)
     following = outcome(step, answer, key_age=_key_age(turn, row))
     if answer.heard is Heard.TENANT and turn.trouble is not None:
-        following = Again(new_key=True, after=answer.retry_after or 0.0, is_tenants=True)
-    if isinstance(following, Ask) and following.refusal is not None:
+        new_key = not again or isinstance(turn.trouble, PermissionRefused)
+        following = Again(new_key=new_key, after=answer.retry_after or 0.0, is_tenants=True)
+    is_anothers = answer.heard is Heard.KEY_REUSED
+    if isinstance(following, Ask) and (following.refusal is not None or is_anothers):
         look_up, refusal = following.look_up, following.refusal
         heard = turn.hear(look_up.method, look_up.path)
-        following = adopt(step, heard, key_age=_key_age(turn, row), refusal=refusal)
+        following = adopt(step, heard, key_age=_key_age(turn, row), refusal=refusal, new_key=is_anothers)
     return _settle(turn, step, row, following)
 
 
@@ -149,7 +156,7 @@ def _settle(turn: Turn, step: Step, row: OrderStepRow, following: Next) -> Next:
     if state is None:
         return following
     answer = following.answer if isinstance(following, Done) else None
-    problem = following.problem if isinstance(following, Skipped | Refused | Replan) else None
+    problem = following.problem if isinstance(following, Skipped | Refused | Replan | Held) else None
     with turn.context.database.transaction() as session:
         at = renew(session, turn.claim)
         record_answer(

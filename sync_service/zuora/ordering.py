@@ -13,6 +13,7 @@ from sync_service.commerce.steps import Answer, Heard
 from sync_service.errors import (
     LockedInZuora,
     NotFoundInZuora,
+    NotServed,
     PayloadInvalid,
     RequestRefused,
     ServerFailed,
@@ -40,6 +41,7 @@ _BY_ERROR: Mapping[type[SyncServiceError], Heard] = {
     LockedInZuora: Heard.LOCKED,
     ServerFailed: Heard.SILENCE,
     ZuoraUnavailable: Heard.SILENCE,
+    NotServed: Heard.SILENCE,
 }
 
 

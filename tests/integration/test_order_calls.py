@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from sync_service.commerce.order import Names
-from sync_service.commerce.steps import Again, Ask, Done, Evidence, Next, Refused, Silence, Step
+from sync_service.commerce.steps import (
+    Again,
+    Ask,
+    Choice,
+    Done,
+    Evidence,
+    Held,
+    Judge,
+    Kind,
+    Next,
+    Refused,
+    Silence,
+    Step,
+)
 from sync_service.errors import LeaseLost
 from sync_service.ordering.calls import Turn, carry_out
 from sync_service.ordering.context import OrderContext
 from sync_service.queue.limit import Share
 from sync_service.queue.order_steps import StepState, read_steps
-from sync_service.queue.orders import Submission, begin_turn, submit_order
+from sync_service.queue.orders import Submission, begin_turn, decide, read_work, submit_order
 from sync_service.queue.requests import Claim, claim
 from sync_service.store.engine import Database
 from sync_service.store.tables import OrderStepRow
@@ -274,6 +288,19 @@ def test_an_error_inside_zuora_is_looked_up_before_it_is_repeated(
     assert second == Done(answer=PLACED[1])
 
 
+@pytest.mark.parametrize("status", [408, 500, 503])
+def test_a_server_error_without_a_code_is_silence(context: OrderContext, zuora: Zuora, status: int) -> None:
+    submit(context)
+    zuora.will_say("POST", "/v1/orders", (status, {"message": "Service unavailable."}))
+    zuora.will_say("GET", "/v1/orders/232POEEK2ABG", PLACED)
+
+    first = carry_out(take(context), CREATE)
+    second = carry_out_anew(context, CREATE)
+
+    assert isinstance(first, Ask)
+    assert second == Done(answer=PLACED[1])
+
+
 def test_a_gateway_that_declines_is_a_refusal(context: OrderContext, zuora: Zuora) -> None:
     submit(context)
     zuora.will_say("POST", "/v1/orders", refused(40000099, "Card declined.", 500))
@@ -296,6 +323,87 @@ def test_where_the_tenant_is_at_fault_the_step_did_not_happen_and_goes_again_und
     assert first.is_tenants
     assert turn.trouble is not None
     assert second == Done(answer=PLACED[1])
+    one, other = zuora.asked("POST")
+    assert one.key != other.key
+
+
+@pytest.mark.parametrize(("code", "same_key"), [(70, True), (10, False)])
+def test_a_call_whose_answer_was_lost_keeps_its_key_until_zuora_says_what_became_of_it(
+    context: OrderContext, zuora: Zuora, code: int, *, same_key: bool
+) -> None:
+    """Too many calls says nothing of the first one, which may still run; no permission is that one's own result."""
+    submit(context)
+    zuora.will_say("POST", "/v1/orders", None, None, refused(code, "Not now.", 429 if code == 70 else 403), PLACED)
+
+    carry_out(take(context), CREATE)
+    second = carry_out_anew(context, CREATE)
+    third = carry_out_anew(context, CREATE)
+
+    assert isinstance(second, Again)
+    assert second.is_tenants
+    assert third == Done(answer=PLACED[1])
+    assert len({call.key for call in zuora.asked("POST")}) == (1 if same_key else 2)
+
+
+def test_a_key_that_is_anothers_is_replaced_once_our_number_is_not_there(context: OrderContext, zuora: Zuora) -> None:
+    submit(context)
+    used = (422, {"success": False, "message": "The key was used for another request."})
+    zuora.will_say("POST", "/v1/orders", used, PLACED)
+
+    first = carry_out(take(context), CREATE)
+    second = carry_out_anew(context, CREATE)
+
+    assert isinstance(first, Again)
+    assert first.new_key
+    assert second == Done(answer=PLACED[1])
+    one, other = zuora.asked("POST")
+    assert one.key != other.key
+
+
+def test_a_refund_that_failed_inside_is_still_told_by_the_worker_that_takes_over(
+    context: OrderContext, zuora: Zuora
+) -> None:
+    submit(context)
+    step = replace(CREATE, judge=Judge.ORDER)
+    zuora.will_say("POST", "/v1/orders", (200, {"success": True, "refunds": [{"status": "Error"}]}))
+
+    first = carry_out(take(context), step)
+    second = carry_out_anew(context, step)
+
+    assert isinstance(first, Done)
+    assert first.notes
+    assert second == first
+
+
+def test_an_order_that_is_found_is_kept_as_if_its_own_answer_had_come(context: OrderContext, zuora: Zuora) -> None:
+    """ "Retrieve an order" answers with the order inside `order`."""
+    submit(context)
+    zuora.will_say("POST", "/v1/orders", None, None)
+    found = {"success": True, "order": {"orderNumber": "232POEEK2ABG", "status": "Pending"}}
+    zuora.will_say("GET", "/v1/orders/232POEEK2ABG", (200, found))
+    step = replace(CREATE, judge=Judge.ORDER)
+
+    carry_out(take(context), step)
+
+    assert carry_out_anew(context, step) == Done(answer=found["order"])
+
+
+def test_an_undo_that_is_refused_stays_held_and_goes_again_under_a_new_key(context: OrderContext, zuora: Zuora) -> None:
+    """Under the same key Zuora would repeat its refusal."""
+    submit(context)
+    undo = replace(CREATE, kind=Kind.UNDO)
+    zuora.will_say("POST", "/v1/orders", refused(40000020, "Not effective."), PLACED)
+
+    first = carry_out(take(context), undo)
+    second = carry_out_anew(context, undo)
+    assert isinstance(first, Held)
+    assert second == first
+    with context.database.transaction() as session:
+        work = read_work(session, "order-232POEEK2ABG")
+        work.state, work.choices = "held", [choice.value for choice in first.choices]
+        decide(session, work, Choice.RETRY, actor="grace")
+
+    assert carry_out_anew(context, undo) == Done(answer=PLACED[1])
     one, other = zuora.asked("POST")
     assert one.key != other.key
 
