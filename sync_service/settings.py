@@ -96,7 +96,7 @@ class Settings:
     oidc_role_claim: str = ""
     oidc_operators: tuple[str, ...] = _setting((), forms.Words())
     oidc_viewers: tuple[str, ...] = _setting((), forms.Words())
-    #: People with an address of these domains come in as viewers without having been added.
+    #: People with an address of these domains are admitted as viewers without having been added.
     oidc_email_domains: tuple[str, ...] = _setting((), forms.Words())
     #: Webhooks go out to these, beside the endpoints made by command: `TYPE=URL`, or `URL` alone for all types.
     webhooks: tuple[str, ...] = _setting((), forms.Words())

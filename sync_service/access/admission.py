@@ -18,7 +18,7 @@ _GOOGLE = "https://accounts.google.com"
 
 
 class NotAdmitted(SyncServiceError):
-    """The identity provider knows you, but you may not come in here."""
+    """The identity provider knows you, but you have no access here."""
 
     code = "not admitted"
 
@@ -73,7 +73,7 @@ def decide_role(claims: Mapping[str, Any], email: str, house: House, known: Role
             return Role.OPERATOR
         if values & house.viewers:
             return Role.VIEWER
-        raise NotAdmitted("The identity provider gives you no role that may come in here.")
+        raise NotAdmitted("The identity provider gives you no role that has access here.")
     if known is not None:
         return known
     if email.rpartition("@")[2] in house.domains:
@@ -91,7 +91,7 @@ def admit(database: Database, claims: Mapping[str, Any], email: str, house: Hous
     with database.transaction() as session:
         row = session.get(AdminUserRow, email, with_for_update=True)
         if row is not None and row.disabled_at is not None:
-            raise NotAdmitted("You may no longer come in here.")
+            raise NotAdmitted("Your access here is disabled.")
         if row is not None and row.issuer == house.issuer and row.subject != subject:
             raise NotAdmitted("Another account of the identity provider came in with your email address before.")
         role = decide_role(claims, email, house, Role(row.role) if row else None)

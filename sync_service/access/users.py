@@ -1,4 +1,4 @@
-"""Who may come into the admin pages, and as what. Every change is logged in the transaction that makes it."""
+"""The users of the admin pages and their roles. Every change is logged in the transaction that makes it."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def user_list(organisation: str, as_json: bool) -> None:
 def user_disable(organisation: str, user_id: str, as_json: bool) -> None:
     """Let USER_ID of ORGANISATION in no more."""
     row = _partners().set_user_disabled(organisation, user_id, disabled=True)
-    say(f"{row.email} may come in no more.", user_document(row), as_json=as_json)
+    say(f"{row.email} is disabled.", user_document(row), as_json=as_json)
 
 
 @user.command("enable")
@@ -119,7 +119,7 @@ def user_disable(organisation: str, user_id: str, as_json: bool) -> None:
 def user_enable(organisation: str, user_id: str, as_json: bool) -> None:
     """Let USER_ID of ORGANISATION in again."""
     row = _partners().set_user_disabled(organisation, user_id, disabled=False)
-    say(f"{row.email} may come in again.", user_document(row), as_json=as_json)
+    say(f"{row.email} is enabled again.", user_document(row), as_json=as_json)
 
 
 @partner.command("disable")
@@ -131,7 +131,7 @@ def partner_disable(organisation: str, as_json: bool) -> None:
     Tokens that it holds end within half a minute. Its subscriptions stay its own.
     """
     row = _partners().set_disabled(organisation, disabled=True)
-    say(f"{row.name} may come in no more.", org_document(row), as_json=as_json)
+    say(f"{row.name} is disabled.", org_document(row), as_json=as_json)
 
 
 @partner.command("enable")
@@ -140,7 +140,7 @@ def partner_disable(organisation: str, as_json: bool) -> None:
 def partner_enable(organisation: str, as_json: bool) -> None:
     """Let ORGANISATION in again."""
     row = _partners().set_disabled(organisation, disabled=False)
-    say(f"{row.name} may come in again.", org_document(row), as_json=as_json)
+    say(f"{row.name} is enabled again.", org_document(row), as_json=as_json)
 
 
 @partner.command("assign")

@@ -54,17 +54,17 @@ def show_why(
         head += f"  Zuora version {link.version}, read {moment(link.read_ended)}"
     lines = [head, f"  waits: {_waiting(known)}"]
     if obstacle:
-        lines.append(f"  in its way: {obstacle}")
+        lines.append(f"  waiting for: {obstacle}")
     if known.checked_at:
-        lines.append(f"  last found in step: {moment(known.checked_at)}")
+        lines.append(f"  last verified: {moment(known.checked_at)}")
     if known.last_error:
         lines.append(f"  last error: {known.last_error}")
     if link and link.schedule_left_alone:
         lines.append(f"  its schedule is not kept in step: {link.schedule_left_alone}")
     if link and link.look_again_on:
-        lines.append(f"  looks again by itself on {link.look_again_on}")
-    lines += _section("Asked for by", (_cause(cause) for cause in known.causes))
-    lines += _section("Runs that changed something, failed, found news or were asked for", map(show_run, known.runs))
+        lines.append(f"  next scheduled check: {link.look_again_on}")
+    lines += _section("Requested by", (_cause(cause) for cause in known.causes))
+    lines += _section("Runs that changed something, failed or were requested by a person", map(show_run, known.runs))
     return "\n".join(lines)
 
 

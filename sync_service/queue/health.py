@@ -201,7 +201,7 @@ def _describe_callouts(session: Session, settings: Settings, now: int) -> Iterat
 def _describe_arriving(intake: Intake, now: int, received: int) -> Finding:
     name, remedy = "callouts arriving", "Set up the callout in Zuora (docs/zuora-setup.md); sweeps find changes later."
     if intake.last is None:
-        return Finding(name, Verdict.WARNING, "No callout has ever come in.", remedy)
+        return Finding(name, Verdict.WARNING, "No callout has ever arrived.", remedy)
     ago = _ago(now, intake.last)
     if now - intake.last > DAY_MS:
         return Finding(name, Verdict.WARNING, f"The last callout came {ago}.", remedy)

@@ -52,7 +52,7 @@ class WrongCredentials(Exception):
 
 
 class NotLetIn(HTTPException):
-    """401 or 403 with the challenge that says how to come in."""
+    """401 or 403 with the challenge that says how to authenticate."""
 
     def __init__(self, status: int, text: str, scheme: str, **details: str) -> None:
         super().__init__(text)

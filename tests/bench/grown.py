@@ -256,7 +256,8 @@ SELECT 'subscription', number_of(k), seq - 1, seq, 'sub-' || hex_of('sub', k), o
   '{{"change": "update", "record_type": "subscription", "id": "s", "fields": [{{"path": "data.termEndDate",'
   || '"before": "2026-12-31", "after": "2027-12-31"}}], "reason": "Version 3 in Zuora differs."}},'
   || '{{"change": "create", "record_type": "schedule", "document": {{"data": {{"date": "2027-01-01T00:00:00.000",'
-  || '"amount": "17.50", "currency": "GBP"}}}}, "reason": "Zuora bills 2027-01-01 so."}}], "notes": []}}') END,
+  || '"amount": "17.50", "currency": "GBP"}}}},'
+  || '"reason": "Matches Zuora''s billing preview for 2027-01-01."}}], "notes": []}}') END,
   CASE WHEN outcome IN ('changed', 'imported', 'held') THEN 2 ELSE 0 END, n % 100 = 7,
   CASE WHEN outcome IN ('failed', 'retried') THEN 'not found in Zuora' END,
   CASE WHEN outcome IN ('failed', 'retried') THEN 'Zuora does not know this subscription any more.' END

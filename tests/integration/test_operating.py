@@ -389,11 +389,11 @@ def test_why_finds_a_key_that_the_store_lacks_whatever_it_is(console: Console, k
 def test_why_says_what_is_in_the_way_of_a_number_that_waits(any_console: Console) -> None:
     console = any_console
     want(console.database, "A-S1", cause=Cause(Trigger.CALLOUT))
-    assert "in its way" not in console.run("why", "A-S1").stdout
+    assert "waiting for:" not in console.run("why", "A-S1").stdout
 
     note_tenant_error(console.database, RateLimited("Zuora said 429."), Share(8))
 
-    assert "in its way: Zuora cannot be used: Zuora said 429." in console.run("why", "A-S1").stdout
+    assert "waiting for: Zuora cannot be used: Zuora said 429." in console.run("why", "A-S1").stdout
     assert console.json("why", "A-S1")["obstacle"].startswith("Zuora cannot be used")
 
 
@@ -404,7 +404,7 @@ def test_why_says_that_all_places_are_in_use(console: Console) -> None:
     (waiting,) = {"A-S1", "A-S2"} - {running.key}
 
     assert "All 1 call slots are in use" in console.run("why", waiting, ZUORA_MAX_CONCURRENCY="1").stdout
-    assert "in its way" not in console.run("why", running.key, ZUORA_MAX_CONCURRENCY="1").stdout
+    assert "waiting for:" not in console.run("why", running.key, ZUORA_MAX_CONCURRENCY="1").stdout
 
 
 # --- where something is missing -------------------------------------------------------------------------------------

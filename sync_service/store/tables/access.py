@@ -1,4 +1,4 @@
-"""Who may come in, and what they did."""
+"""Who has access, and what they did."""
 
 from __future__ import annotations
 

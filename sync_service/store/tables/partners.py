@@ -23,7 +23,7 @@ class PartnerOrgRow(SQLModel, table=True):
     logo: str | None = Field(default=None, sa_type=Text)
     created_at: int = Field(sa_type=BigInteger)
     modified_at: int = Field(sa_type=BigInteger)
-    #: Since then its people and clients may no longer come in; what is attributed to it stays.
+    #: Since then its users and clients are refused; what is attributed to it stays.
     disabled_at: int | None = Field(default=None, sa_type=BigInteger)
 
 

@@ -180,7 +180,12 @@ def _describe(lines: tuple[Line, ...]) -> str:
 
 
 def _update(entry: Document, changes: Sequence[Any], day: date) -> Update:
-    return Update(record_type="schedule", id=str(entry["id"]), fields=tuple(changes), reason=f"Zuora bills {day} so.")
+    return Update(
+        record_type="schedule",
+        id=str(entry["id"]),
+        fields=tuple(changes),
+        reason=f"Matches Zuora's billing preview for {day}.",
+    )
 
 
 def _cancel(entry: Document, reason: str) -> Cancel:

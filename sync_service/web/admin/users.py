@@ -1,4 +1,4 @@
-"""The page Users: who may come in and as what. No email address stands in an address of ours."""
+"""The page Users: people and their roles. No URL holds an email address."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class UsersPage:
             raise Conflict(str(error)) from None
         if password:
             return self._handover.lead_to("admin.users", normalise_email(email), password)
-        flash(f"{normalise_email(email)} may come in with {self._provider}.")
+        flash(f"{normalise_email(email)} can sign in with {self._provider}.")
         return redirect(url_for("admin.users"), 303)
 
     def _reset(self) -> AnyResponse:
@@ -105,12 +105,12 @@ def _change_role(database: Database, email: str, actor: str) -> str:
 
 def _disable(database: Database, email: str, actor: str) -> str:
     people.disable_user(database, email, actor=actor)
-    return "may no longer come in."
+    return "is disabled."
 
 
 def _enable(database: Database, email: str, actor: str) -> str:
     people.enable_user(database, email, actor=actor)
-    return "may come in again."
+    return "is enabled again."
 
 
 def _end_sessions(database: Database, email: str, actor: str) -> str:
@@ -120,7 +120,7 @@ def _end_sessions(database: Database, email: str, actor: str) -> str:
 
 def _forget_account(database: Database, email: str, actor: str) -> str:
     people.forget_account(database, email, actor=actor)
-    return "may come in with another account of the identity provider."
+    return "can sign in with another account of the identity provider."
 
 
 _CHANGES: dict[str, Change] = {

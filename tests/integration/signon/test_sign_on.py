@@ -197,7 +197,7 @@ def test_a_role_that_the_provider_takes_back_is_gone_at_the_next_sign_on(databas
         ("log in", "with Example Login"),
         ("user role changed", "ada@example.com to viewer"),
         ("log in", "with Example Login"),
-        ("sign-on refused", "The identity provider gives you no role that may come in here."),
+        ("sign-on refused", "The identity provider gives you no role that has access here."),
     ]
 
 
