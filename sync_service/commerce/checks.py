@@ -53,6 +53,8 @@ def check(case: Case) -> tuple[Problem, ...]:
         problems += special(order, store, catalog, today)
     if order.is_redeem:
         problems += _check_gift_code(order, store, today)
+    elif order.type is OrderType.NEW and order.gift_code and store.gift_code is not None:
+        problems.append(_problem("giftCode", ProblemCode.INVALID, "Another gift has this code."))
     if order.type is OrderType.NEW and len(order.items) > 1 and (order.is_gift or order.is_redeem):
         problems.append(_problem("orderItems", ProblemCode.INVALID, "A gift is one offer."))
     return tuple(dict.fromkeys(problems))

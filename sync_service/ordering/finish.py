@@ -50,7 +50,10 @@ def complete_order(turn: Turn, notes: Sequence[Problem]) -> None:
 
 
 def fail_order(turn: Turn, problem: Problem) -> None:
-    """It was refused for good, and nothing of it is left in Zuora. Raises as `complete_order` does."""
+    """It was refused for good, or given up: a call may have happened whose answer never came, which a sync brings.
+
+    Raises as `complete_order` does.
+    """
     with turn.context.database.transaction() as session:
         work = end_turn(
             session,
@@ -64,7 +67,8 @@ def fail_order(turn: Turn, problem: Problem) -> None:
         announce_written(session, _apply(session, work, failed(case.order, case.state.store)))
         _record_process(session, work, "failed", [problem])
         _announce_error(session, work, [problem])
-        if turn.done:
+        calls = read_steps(session, work.order_id)
+        if turn.done or any(call.state == StepState.SENT for call in calls):
             _want_syncs(session, work)
 
 

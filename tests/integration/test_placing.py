@@ -356,6 +356,8 @@ def test_a_held_order_that_is_given_up_fails_with_the_name_of_who_did(shop: Shop
 
     work = shop.the_order()
     assert (work.state, work.error) == ("failed", "grace gave the order up.")
+    wanted = {(row.kind, row.key) for row in shop.web.rows(SyncRequestRow) if row.due_at is not None}
+    assert wanted == {("subscription", "39IEQEBLLT60")}  # a call may have happened whose answer never came
     assert shop.web.rows(OrderRow)[0].status == "failed"
 
 

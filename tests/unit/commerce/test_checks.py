@@ -234,6 +234,13 @@ def test_a_gift_code_must_be_there_and_be_good(code: Any, problem: tuple[str, st
     assert found(REDEMPTION, InStore(gift_code=code)) == {problem}
 
 
+def test_a_gift_takes_no_code_that_another_gift_has() -> None:
+    gift = {**E1, "orderItems": [{"offer": ref(GIFT)}], "isGift": True, "giftCode": "7QK2M9X4"}
+
+    assert found(gift, NOWHERE) == set()
+    assert found(gift, InStore(gift_code=a_code("redeemed"))) == {("giftCode", ProblemCode.INVALID)}
+
+
 def test_a_gift_is_refunded_only_while_its_code_is_free() -> None:
     refund = {"order_type": "gift_refund", **SUB}
 
