@@ -41,7 +41,7 @@ from sync_service.ordering.catalog import refresh_rate_plans
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.finish import complete_order, fail_order, hold_order
 from sync_service.ordering.meeting import meet, order_of
-from sync_service.queue.doubt import MAX_UNSERVED, count_doubt
+from sync_service.queue.doubt import MAX_UNSERVED, count_doubt, find_whose
 from sync_service.queue.limit import note_success, note_tenant_error
 from sync_service.queue.orders import begin_turn, postpone_turn, read_work
 from sync_service.queue.requests import MOST_ATTEMPTS, Claim, renew
@@ -215,6 +215,7 @@ def _wait(turn: Turn, following: Again | Ask) -> None:
 def _try_later(turn: Turn, error: SyncServiceError, *, after: float = 0.0) -> None:
     """Put the order back for a later attempt, or hold it where there were enough of them."""
     context = turn.context
+    error = find_whose(context.database, error, context.share, turn.claim.key, answered=False)
     if isinstance(error, NoAnswerYet) and count_doubt(
         context.database, context.share, turn.claim.key, most=MAX_UNSERVED
     ):

@@ -27,11 +27,13 @@ from sync_service.store.tables import (
     SyncRequestRow,
     WebhookDeliveryRow,
     WebhookEndpointRow,
+    ZuoraLimitRow,
 )
 from sync_service.sync.story import SyncContext
 from sync_service.sync.worker import Ordering, Worker
 from tests.integration.web.conftest import Web, build
 from tests.order_world import (
+    READ_SUBSCRIPTION,
     Zuora,
     answer_reads,
     cancel,
@@ -330,6 +332,24 @@ def test_an_order_that_zuora_never_answers_is_held_for_a_person_and_keeps_nobody
         None: "held",
         "later": "complete",
     }
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_zuora_does_not_do_for_one_order_alone_holds_that_order_and_pauses_no_other(
+    sqlite_shop: Shop, method: str
+) -> None:
+    """Our user may lack one permission, and one subscription may be too large to be read in time."""
+    if method == "GET":
+        sqlite_shop.zuora.will_say("GET", READ_SUBSCRIPTION, *[(504, {"message": "Timeout."})] * 60)
+    else:
+        answer_reads(sqlite_shop.zuora)
+        sqlite_shop.zuora.will_say("POST", "/v1/orders", *[refused(40000010, "No permission.", 403)] * 60)
+    sqlite_shop.order(cancel())
+
+    sqlite_shop.work()
+
+    held_order(sqlite_shop)
+    assert not any(row.trouble for row in sqlite_shop.web.rows(ZuoraLimitRow))
 
 
 def test_a_held_order_that_is_tried_again_goes_on_where_it_stood(sqlite_shop: Shop) -> None:
