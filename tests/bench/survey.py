@@ -6,12 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
+from flask.testing import FlaskClient
+
+from sync_service.access.clients import OBJECTS_SCOPE, PARTNERS_SCOPE, SYNC_SCOPE
 from sync_service.access.users import Role
+from sync_service.partner.organisations import Organisation, Partners
 from sync_service.store.engine import Database
 from tests.bench.plans import Asked, Work, watching, work_of
 from tests.bench.visits import Visit
 from tests.integration.web.admin import visit as come_in
 from tests.integration.web.conftest import MONITORING
+from tests.partner_world import log_in
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,12 @@ def survey(
 ) -> Iterator[Seen]:
     """What each visit asks. Raises RuntimeError where one is not answered as it should be."""
     person = come_in(database, Role.OPERATOR, secret_key=secret_key)
-    token = person.web.token(name=uuid4().hex)
+    token = person.web.token(SYNC_SCOPE, OBJECTS_SCOPE, PARTNERS_SCOPE, name=uuid4().hex)
+    partner = _log_in_as_partner(database, person.web.client)
     for visit in visits:
         with watching(database) as watched:
-            answer = person.client.get(visit.path, headers=token if visit.needs_token else MONITORING, buffered=False)
+            mine = partner if visit.is_of_a_partner else token if visit.needs_token else MONITORING
+            answer = person.client.get(visit.path, headers=mine, buffered=False)
             if visit.name.startswith("export"):
                 next(answer.iter_encoded())
             else:
@@ -45,3 +52,10 @@ def survey(
             raise RuntimeError(f"{visit.name}: {visit.path} is answered {answer.status_code}")
         for asked in watched.asked:
             yield Seen(visit, asked, work_of(database, asked, prefer_indexes=prefer_indexes))
+
+
+def _log_in_as_partner(database: Database, client: FlaskClient) -> dict[str, str]:
+    """The header of a token of a new organisation."""
+    name = uuid4().hex
+    organisation = Organisation(name=name, zuora_account_id=name, is_invoice_owner=False)
+    return log_in(database, client, Partners(database, "survey").add(organisation).id, name)

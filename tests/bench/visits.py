@@ -30,6 +30,11 @@ class Visit:
         """It is for systems with an access token, not for people who are logged in."""
         return self.path.startswith("/api/")
 
+    @property
+    def is_of_a_partner(self) -> bool:
+        """Its token is one of a partner organisation."""
+        return self.path.startswith("/api/partner/")
+
 
 def key_of(kind: str, n: int) -> str:
     """The Limio id of the nth object of a kind, as `grown` makes it."""
@@ -169,6 +174,13 @@ def _systems() -> Iterator[Visit]:
     yield Visit("objects: related to a subscription", f"{objects}/subscriptions/{key_of('subscription', 234)}/related")
     yield Visit("objects: related to a customer", f"{objects}/customers/{key_of('customer', 234)}/related")
     yield Visit("objects: related to an identity", f"{objects}/identities/{key_of('identity', 234)}/related")
+    yield Visit("partner: subscriptions", "/api/partner/mma/subscriptions")
+    yield Visit(
+        "partner: subscriptions of an owner", f"/api/partner/mma/subscriptions?ownerId={key_of('identity', 234)}"
+    )
+    yield Visit("partner: one subscription that nobody knows", "/api/partner/mma/subscriptions/sub-none")
+    yield Visit("partner: customers", "/api/partner/customer?filter=ada")
+    yield Visit("partner organisations", "/api/partner-organisations")
     yield Visit("request", f"/api/sync/requests/subscription/{number_of(BUSY)}/1")
     yield Visit("metrics", "/metrics")
     yield Visit("readiness", "/readyz")
