@@ -15,7 +15,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
-from xml.parsers import expat
+
+from defusedxml.ElementTree import ParseError, fromstring
 
 from sync_service.subscription.keys import is_null
 
@@ -177,7 +178,7 @@ def _body_fields(body: bytes) -> list[Field]:
         if text.startswith(b"<"):
             return _xml_parameters(text)
         return parse_qsl(text.decode("utf-8", "strict"), max_num_fields=200)
-    except (ValueError, RecursionError, expat.ExpatError):
+    except (ValueError, RecursionError, LookupError, ParseError):
         return []
 
 
@@ -194,30 +195,5 @@ def _flatten(value: Any, path: str, depth: int) -> Iterator[Field]:
 
 def _xml_parameters(text: bytes) -> list[Field]:
     """`<callout><parameter name="AccountId">…</parameter></callout>`, the body of older tenants' callouts."""
-    found: list[Field] = []
-    name: str | None = None
-    pieces: list[str] = []
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal name
-        if tag == "parameter":
-            name = attributes.get("name", "")
-            pieces.clear()
-
-    def end(tag: str) -> None:
-        nonlocal name
-        if tag == "parameter" and name is not None:
-            found.append((name, "".join(pieces)))
-            name = None
-
-    def refuse(*_: object) -> None:
-        raise ValueError("a document type: entities could blow up or reach out")
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CharacterDataHandler = pieces.append
-    parser.StartDoctypeDeclHandler = refuse
-    parser.EntityDeclHandler = refuse
-    parser.Parse(text, True)
-    return found
+    root = fromstring(text, forbid_dtd=True)  # entities could blow up or reach out
+    return [(each.get("name", ""), "".join(each.itertext())) for each in root.iter("parameter")]

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
-from xml.parsers import expat
+
+from defusedxml.ElementTree import ParseError, fromstring
 
 from sync_service.errors import NotFoundInZuora, PayloadInvalid, PermissionRefused, RequestRefused, ZuoraUnavailable
 from sync_service.zuora.reading import Reading
@@ -128,31 +129,12 @@ def fetch_fields(reading: Reading, name: str) -> frozenset[str] | None:
 
 def read_fields(text: str) -> frozenset[str] | None:
     """The names in the XML of "Describe an object"; None where it is no such XML."""
-    names: set[str] = set()
-    path: list[str] = []
-
-    def start(tag: str, _: dict[str, str]) -> None:
-        path.append(tag)
-
-    def end(_: str) -> None:
-        path.pop()
-
-    def say(data: str) -> None:
-        if path == ["object", "fields", "field", "name"]:
-            names.add(data.strip())
-
-    def refuse(*_: object) -> None:
-        raise ValueError("a document type: entities could blow up or reach out")
-
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, say
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
     try:
-        parser.Parse(text, True)
-    except (expat.ExpatError, ValueError):
+        root = fromstring(text, forbid_dtd=True)  # entities could blow up or reach out
+    except (ValueError, LookupError, ParseError):
         return None
-    return frozenset(names - {""}) or None
+    found = root.findall("fields/field/name") if root.tag == "object" else []
+    return frozenset(name for each in found if (name := (each.text or "").strip())) or None
 
 
 def create(reading: Reading, thing: Thing, body: Mapping[str, Any]) -> str:

@@ -106,6 +106,7 @@ def test_blanks_around_values_are_dropped_as_the_older_xml_has_them() -> None:
         b'{"Source__c": ' + b"9" * 5000 + b"}",
         b"\x00\x01\x02",
         b'<!DOCTYPE c [<!ENTITY e "shop">]><c><parameter name="Source__c">&e;</parameter></c>',
+        b'<?xml version="1.0" encoding="no-such"?><c><parameter name="Source__c">shop</parameter></c>',
         b'<!DOCTYPE c SYSTEM "http://127.0.0.1/x"><c><parameter name="Source__c">shop</parameter></c>',
     ],
 )
