@@ -89,7 +89,7 @@ def test_a_subscription_is_found_by_each_of_its_names_and_by_any_part_of_its_cus
 
 
 def test_names_are_found_without_their_accents_strokes_and_in_other_scripts(database: Database) -> None:
-    for number, name in {"N1": "Zoë Müller", "N2": "Łukasz Øre", "N3": "田中 太郎", "N4": "Straße Æbel"}.items():
+    for number, name in {"N1": "Zoë Müller", "N2": "Łukasz Ørsted", "N3": "田中 太郎", "N4": "Straße Æbel"}.items():
         put_subscription(database, number, name=name, email=f"{number}@example.com")
     visitor = visit(database, Role.VIEWER)
 
@@ -97,7 +97,7 @@ def test_names_are_found_without_their_accents_strokes_and_in_other_scripts(data
         "muller": "N1",
         "ZOE": "N1",
         "lukasz": "N2",
-        "ore": "N2",
+        "orsted": "N2",
         "strasse": "N4",
         "aeb": "N4",
     }.items():
