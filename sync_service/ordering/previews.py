@@ -18,16 +18,18 @@ from sync_service.commerce.payload import read_order
 from sync_service.commerce.steps import Heard
 from sync_service.errors import (
     LeaseLost,
+    LockedInZuora,
+    NotServed,
     PayloadInvalid,
     RequestRefused,
     SyncServiceError,
     TenantError,
-    ZuoraUnavailable,
 )
 from sync_service.log import logger
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.meeting import meet
 from sync_service.queue import previews as asks
+from sync_service.queue.doubt import find_whose
 from sync_service.queue.limit import note_success, note_tenant_error
 from sync_service.queue.submission import check_order, name_order
 from sync_service.zuora.client import Reading
@@ -35,6 +37,8 @@ from sync_service.zuora.ordering import hear
 
 #: The time for everything that a preview asks of Zuora, in seconds.
 PREVIEW_SECONDS = 60.0
+#: Stands for all of them where it is in doubt whether Zuora is in trouble: what other calls meet decides.
+_ALL_PREVIEWS = "order preview"
 
 
 def preview_order(context: OrderContext, order: Order, reading: Reading) -> dict[str, Any]:
@@ -56,8 +60,10 @@ def preview_order(context: OrderContext, order: Order, reading: Reading) -> dict
         return _shown({}, cost_of_memos(plan))
     answer = hear(reading, question.method, question.path, body=question.body_text)
     if answer.heard is Heard.SILENCE or answer.body is None:
-        if answer.heard in (Heard.SILENCE, Heard.LOCKED):
-            raise ZuoraUnavailable(answer.message)
+        if answer.heard is Heard.LOCKED:
+            raise LockedInZuora(answer.message)
+        if answer.heard is Heard.SILENCE:
+            raise NotServed(answer.message)
         raise RequestRefused(f"[{answer.code}] {answer.message}" if answer.code else answer.message)
     return _shown(answer.body, schedule_of(answer.body, _currency(case)))
 
@@ -84,8 +90,10 @@ def _answer(context: OrderContext, taken: asks.Taken, reading: Reading) -> None:
     except CannotBePlacedError as refusal:
         asks.answer(context.database, taken, asks.refusal_as_json(refusal.problems))
     except TenantError as error:
-        note_tenant_error(context.database, error, context.share)
-        asks.refuse(context.database, taken, str(error), error.code)
+        whose = find_whose(context.database, error, context.share, _ALL_PREVIEWS, answered=False)
+        if isinstance(whose, TenantError):
+            note_tenant_error(context.database, whose, context.share)
+        asks.refuse(context.database, taken, str(whose), whose.code)
     except SyncServiceError as error:
         asks.refuse(context.database, taken, str(error), error.code)
     except Exception as error:

@@ -247,6 +247,17 @@ def test_a_preview_of_what_cannot_be_placed_says_why(working: Shop) -> None:
     assert refused_here.status_code == 404
 
 
+@pytest.mark.parametrize("said", [refused(40000050, "Locked.", 409), refused(40000060, "Internal.", 500)])
+def test_a_preview_that_zuora_cannot_make_now_pauses_nothing(working: Shop, said: Any) -> None:
+    answer_reads(working.zuora)
+    working.zuora.will_say("POST", "/v1/orders/preview", said)
+
+    answer = preview(working, cancel())
+
+    assert answer.status_code == 502
+    assert not any(row.trouble for row in working.web.rows(ZuoraLimitRow))
+
+
 def test_a_preview_that_zuora_refuses_is_502_in_zuoras_words(working: Shop) -> None:
     answer_reads(working.zuora)
     working.zuora.will_say("POST", "/v1/orders/preview", refused(53100020, "The cancel date is wrong."))
