@@ -46,11 +46,12 @@ def erase_orders(session: Session, works: Collection[OrderWorkRow], known: Colle
     """
     erased = 0
     for work in works:
-        before = (work.payload, work.steps, work.error)
+        before = (work.payload, work.steps, work.error, work.notes)
         work.payload = _erase_json(work.payload, known)
         work.steps = None if work.steps is None else [_erase_json(step, known) for step in work.steps]
         work.error = erase_text(work.error, known)
-        erased += (work.payload, work.steps, work.error) != before
+        work.notes = [erase_text(note, known) or "" for note in work.notes]
+        erased += (work.payload, work.steps, work.error, work.notes) != before
         for call in read_steps(session, work.order_id):
             call.body = call.body and _erase_json(call.body, known)
             call.answer = call.answer and _erase_json(call.answer, known)

@@ -13,6 +13,7 @@ from sync_service.commerce.order import CannotBePlacedError
 from sync_service.operations.scrub import scrub
 from sync_service.queue.history import read_runs
 from sync_service.queue.order_erasing import OrderUnderWay
+from sync_service.queue.orders import read_work
 from sync_service.store.engine import Database
 from sync_service.store.reads import find_subscription
 from sync_service.store.tables import (
@@ -326,6 +327,8 @@ def test_scrubbing_a_customer_erases_what_orders_say_of_the_person(world: ShopWo
     work = world.place(new_order(customerDetails=customer))
     telling = ("countess@example.com", "1 High Street", "SE1 3ER", "Ada Lovelace")
     assert all(word in everything(world) for word in telling)
+    with world.database.transaction() as session:  # a step that was skipped, in Zuora's words
+        read_work(session, work.order_id).notes = ["[50000020] No address 1 High Street."]
 
     report = scrub(world.database, work.names["subscriptions"][0]["reference"], actor="grace")
 
