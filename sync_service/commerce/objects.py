@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -10,6 +11,7 @@ from typing import Any
 from dateutil.relativedelta import relativedelta
 
 from sync_service.commerce.catalog import Offer
+from sync_service.commerce.exact import write_json
 from sync_service.commerce.order import Names, NewSubscription, Order, Person
 from sync_service.commerce.pricing import unit_price
 from sync_service.commerce.state import InStore, data_of
@@ -48,7 +50,10 @@ def named(order: Order) -> Names:
 
 
 def order_object(order: Order, store: InStore, subscription_ids: Sequence[str]) -> Document:
-    """The order itself: its payload, without card secrets, and the names of what it makes."""
+    """The order itself: its payload, without card secrets, and the names of what it makes.
+
+    Numbers stay numbers, for people and webhooks to see; what is placed is read from the exact payload.
+    """
     names = named(order)
     new = {"sub_reference": names.subscriptions[0].reference} if names.subscriptions else {}
     related = {"related": subscription_ids[0]} if subscription_ids else {}
@@ -59,7 +64,7 @@ def order_object(order: Order, store: InStore, subscription_ids: Sequence[str]) 
         "owner": names.owner,
         **({"customer": customer} if customer else {}),
         **related,
-        "data": {**order.document, "order_reference": names.reference, **new},
+        "data": {**json.loads(write_json(order.document)), "order_reference": names.reference, **new},
     }
 
 

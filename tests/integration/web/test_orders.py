@@ -364,3 +364,4 @@ def test_amounts_are_stored_as_they_were_written(sqlite_shop: Shop) -> None:
     sqlite_shop.web.client.post("/api/order", data=body, headers=headers)
 
     assert '"paid":17.1' in sqlite_shop.orders()[0].payload
+    assert sqlite_shop.web.rows(OrderRow)[0].document["data"]["data"]["reason"]["paid"] == 17.1
