@@ -7,7 +7,7 @@ Limio's objects, the order's state, the record of what was called, the webhooks,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sync_service.commerce.case import Case
@@ -39,6 +39,7 @@ def complete_order(turn: Turn, notes: Sequence[Problem]) -> None:
         work = end_turn(
             session, turn.claim, turn.order_id, OrderState.COMPLETE, notes=[problem.message for problem in notes]
         )
+        wanted = _want_syncs(session, work)
         case = _read_case(turn, session, work)
         at = timestamp_of(work.ended_at or 0)
         effects = completed(case.order, case.state.store, case.catalog, turn.done, at=at, today=case.today)
@@ -46,7 +47,7 @@ def complete_order(turn: Turn, notes: Sequence[Problem]) -> None:
         _record_process(session, work, "complete", notes)
         if notes:
             _announce_error(session, work, notes)
-        _want_syncs(session, work)
+        _want_syncs(session, work, but=wanted)
 
 
 def fail_order(turn: Turn, problem: Problem) -> None:
@@ -63,13 +64,13 @@ def fail_order(turn: Turn, problem: Problem) -> None:
             error_code=problem.code,
             error=problem.message,
         )
+        calls = read_steps(session, work.order_id)
+        if turn.done or any(call.state == StepState.SENT for call in calls):
+            _want_syncs(session, work)
         case = _read_case(turn, session, work)
         announce_written(session, _apply(session, work, failed(case.order, case.state.store)))
         _record_process(session, work, "failed", [problem])
         _announce_error(session, work, [problem])
-        calls = read_steps(session, work.order_id)
-        if turn.done or any(call.state == StepState.SENT for call in calls):
-            _want_syncs(session, work)
 
 
 def hold_order(turn: Turn, problem: Problem, choices: Sequence[Choice]) -> None:
@@ -97,13 +98,17 @@ def _apply(session: Session, work: OrderWorkRow, effects: Iterable[Effect]) -> l
     return apply_effects(session, effects, at=work.ended_at or 0, owner=names.owner, customer=names.customer)
 
 
-def _want_syncs(session: Session, work: OrderWorkRow) -> None:
-    """Of all numbers that the order has touched; what a renewal did not need was only named."""
+def _want_syncs(session: Session, work: OrderWorkRow, *, but: Collection[str] = ()) -> set[str]:
+    """Of all numbers that the order has touched but those; what a renewal did not need was only named.
+
+    Before the objects are locked: every writer takes the requests' rows first.
+    """
     made = (each for each in read_names(work).subscriptions if session.get(SubscriptionRow, each.id) is not None)
-    numbers = {work.subscription_number, *(each.reference for each in made)}
+    numbers = set(filter(None, (work.subscription_number, *(each.reference for each in made)))) - set(but)
     cause = Cause(Trigger.ORDER, work.number)
-    for number in sorted(filter(None, numbers)):
+    for number in sorted(numbers):
         enqueue(session, Kind.SUBSCRIPTION, number, cause, priority=Priority.EVENT, full=True)
+    return numbers
 
 
 def _record_process(session: Session, work: OrderWorkRow, status: str, problems: Sequence[Problem]) -> None:

@@ -21,7 +21,7 @@ from sync_service.errors import SyncServiceError
 from sync_service.queue.order_steps import StepState
 from sync_service.queue.requests import Cause, Claim, Kind, Priority, enqueue, finish, renew, retry_later
 from sync_service.store.engine import Session
-from sync_service.store.tables import OrderStepRow, OrderWorkRow
+from sync_service.store.tables import OrderStepRow, OrderWorkRow, SyncRequestRow
 from sync_service.subscription.trigger import Trigger
 
 
@@ -87,6 +87,12 @@ def submit_order(session: Session, submission: Submission) -> OrderWorkRow:
     session.add(row)
     session.flush()
     return row
+
+
+def hold_lane(session: Session, lane: str) -> None:
+    """Let no order of the lane begin or end until the caller's transaction does: before the objects are locked."""
+    row = select(SyncRequestRow.kind).where(SyncRequestRow.kind == Kind.ORDER, SyncRequestRow.key == lane)
+    session.exec(row.with_for_update()).first()
 
 
 def read_names(row: OrderWorkRow) -> Names:

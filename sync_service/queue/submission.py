@@ -24,7 +24,7 @@ from sync_service.commerce.order import (
 from sync_service.commerce.state import State
 from sync_service.commerce.submission import submitted, wanted_names
 from sync_service.errors import SyncServiceError
-from sync_service.queue.orders import Submission, submit_order
+from sync_service.queue.orders import Submission, hold_lane, submit_order
 from sync_service.queue.outbox import WebhookType, announce
 from sync_service.settings import Settings
 from sync_service.store.attribution import attribute_order, why_not_for
@@ -32,6 +32,7 @@ from sync_service.store.catalog import read_catalog
 from sync_service.store.effects import Written, apply_effects, new_id, new_reference
 from sync_service.store.engine import Database, Session
 from sync_service.store.order_state import read_in_store
+from sync_service.store.reads import resolve_key
 from sync_service.store.tables import OrderRequestRow, OrderWorkRow
 from sync_service.subscription.limio.documents import timestamp_of
 
@@ -163,6 +164,9 @@ def take_order(
         known = claim_request(session, asked, order_id)
         if known != order_id:
             return Accepted(known, known=True)
+        number = resolve_key(session, order.subscription_key) if order.subscription_key else None
+        if number is not None:
+            hold_lane(session, number)
         case = check_order(session, order, options, settings, lock=True)
         case = replace(case, order=replace(order, names=name_order(case, order_id)))
         subscription = case.state.store.subscription

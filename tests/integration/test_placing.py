@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from sync_service.ordering.context import OrderContext
 from sync_service.ordering.placing import run_claim
 from sync_service.ordering.previews import answer_preview
 from sync_service.queue.orders import NotToDecide, decide, find_work
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.store.engine import Database
 from sync_service.store.tables import (
     EventRow,
@@ -24,11 +26,13 @@ from sync_service.store.tables import (
     OrderStepRow,
     OrderWorkRow,
     ProcessRow,
+    SubscriptionRow,
     SyncRequestRow,
     WebhookDeliveryRow,
     WebhookEndpointRow,
     ZuoraLimitRow,
 )
+from sync_service.subscription.trigger import Trigger
 from sync_service.sync.story import SyncContext
 from sync_service.sync.worker import Ordering, Worker
 from tests.integration.web.conftest import Web, build
@@ -423,6 +427,44 @@ def test_a_crash_of_ours_is_tried_again_and_then_held(sqlite_shop: Shop, monkeyp
 
     assert "ZeroDivisionError" in (held_order(sqlite_shop).error or "")
     assert not sqlite_shop.zuora.asked("POST")
+
+
+@pytest.fixture
+def postgres_shop(postgres: Database) -> Iterator[Shop]:
+    yield from open_shop(postgres)
+
+
+def wait_for_a_lock(database: Database) -> None:
+    """Until another transaction waits for ours."""
+    for _ in range(600):
+        with database.reading() as session:
+            if session.run("SELECT 1 FROM pg_locks WHERE NOT granted").first() is not None:
+                return
+        time.sleep(0.05)
+    raise AssertionError("nothing waits")
+
+
+@pytest.mark.parametrize("who", ["the end of an order", "the next order"])
+def test_requests_are_locked_before_the_objects_as_by_every_other_writer(postgres_shop: Shop, who: str) -> None:
+    """Else an order and a sync of its subscription, or two orders of it, would wait for each other."""
+    answer_reads(postgres_shop.zuora)
+    postgres_shop.zuora.will_say("POST", "/v1/orders", CANCELLED)
+    postgres_shop.order(cancel())
+    ends = who == "the end of an order"
+    doing = Thread(target=postgres_shop.work if ends else lambda: postgres_shop.order(cancel(external_id="next")))
+
+    with postgres_shop.database.transaction(lock_timeout_ms=1000) as session:
+        kind = Kind.SUBSCRIPTION if ends else Kind.ORDER
+        enqueue(session, kind, "39IEQEBLLT60", Cause(Trigger.API), priority=Priority.EVENT)
+        doing.start()
+        wait_for_a_lock(postgres_shop.database)
+        session.get(SubscriptionRow, "sub-1", with_for_update=True)
+    doing.join(60)
+
+    states = {row.external_id: row.state for row in postgres_shop.web.rows(OrderWorkRow)}
+    assert states == ({None: "complete"} if ends else {None: "submitted", "next": "submitted"})
+    (lane,) = [row for row in postgres_shop.web.rows(SyncRequestRow) if row.kind == Kind.ORDER]
+    assert lane.token == ends  # at the first attempt
 
 
 def test_an_order_for_what_limio_alone_keeps_needs_no_zuora(sqlite_shop: Shop) -> None:
