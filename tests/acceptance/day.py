@@ -30,7 +30,6 @@ _MORNING = 8
 JOBS = ("sweep delta", "sweep full", "failed callouts", "failed again", "check", "prune", "calendar")
 #: Who orders: Limio, whose callouts are echoes, and others.
 _SOURCES = ("shop", "csr")
-_NO_DRIFT = ("update time alone", "never read", "not in Limio")
 
 
 @dataclass
@@ -93,14 +92,12 @@ def run_day(service: Service, seed: int, *, hours: int = 4, busy: float = 0.15) 
 
 
 def find_named(service: Service, after: int) -> tuple[set[str], set[str]]:
-    """The numbers that delta sweeps asked for as drift and as echoes, by causes with an id above `after`."""
-    rows = service.rows(
-        "SELECT key, actor FROM sync_cause WHERE id > :after AND trigger = 'sweep' AND actor LIKE 'sweep delta: %'",
-        after=after,
+    """The numbers that sweeps requested as drift and as echoes, by causes with an id above `after`."""
+    statement = "SELECT key FROM sync_cause WHERE id > :after AND trigger = 'sweep' AND found_as = :found_as"
+    drift, echoes = (
+        {row[0] for row in service.rows(statement, after=after, found_as=each)} for each in ("drift", "echo")
     )
-    asked = [(key, actor.removeprefix("sweep delta: ")) for key, actor in rows]
-    drift = {key for key, why in asked if why not in _NO_DRIFT and not why.endswith("(echo)")}
-    return drift, {key for key, why in asked if why.endswith("(echo)")}
+    return drift, echoes
 
 
 @dataclass

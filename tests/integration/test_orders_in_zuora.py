@@ -354,7 +354,7 @@ def everything(world: ShopWorld) -> str:
 
 @pytest.mark.parametrize("fault", ["lose_answer", "finish_later", "lock"])
 def test_an_order_meets_one_fault_and_is_placed_once(world: ShopWorld, fault: str) -> None:
-    more = {"seconds": "0.2", "up_to": "0.5"} if fault == "finish_later" else {}
+    more = {"seconds": "0.05", "up_to": "0.1"} if fault == "finish_later" else {}
     world.do("fault", kind=fault, path="POST /v1/orders$", count="1", **more)
 
     work = world.place(new_order())

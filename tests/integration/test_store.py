@@ -606,6 +606,7 @@ def test_a_read_is_remembered_with_its_number(loaded: Database) -> None:
         "version": 4,
         "account_id": "acc-1",
         "account_number": "acc-1",
+        "payer_id": None,
         "started_on": date(2026, 1, 1),
         "cancelled": True,
         "fingerprint": {"version": 4},

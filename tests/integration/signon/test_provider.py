@@ -148,7 +148,7 @@ def test_a_provider_that_is_another_or_unsafe_is_not_used(
     refused = travel(sqlite_database, provider).leave()
 
     assert refused.status_code == 503
-    assert "not set up right" in refused.text
+    assert "not set up correctly" in refused.text
 
 
 def test_the_secret_is_sent_in_the_form_where_the_provider_wants_it_there(
