@@ -49,7 +49,7 @@ class Announcements:
     def edited(self, number: str, account: Account | None, contacts: Iterable[Contact]) -> None:
         """An account, or contacts of it, were edited; given is what they were before, if anything.
 
-        Nobody is told but where the tenant has made events of its own for it.
+        Sent only if the tenant has events of its own for it.
         """
         now, at = self.tenant.accounts[number], self.tenant.now()
         self.notifications.callouts.send_for_account(number, now.id, at)

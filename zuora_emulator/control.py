@@ -19,7 +19,7 @@ class ControlRefused(Exception):
 def control(url: str, action: str, /, *, timeout: float = 60.0, **fields: Any) -> dict[str, Any]:
     """Do an action at the emulator at `url`, such as `control(url, "renew", key="A-S00000101")`.
 
-    Raises ControlRefused, and what `requests` raises where nobody answers.
+    Raises ControlRefused, and what `requests` raises if the emulator does not answer.
     """
     return _call("POST", f"{url.rstrip('/')}/control/{action}", json=fields, timeout=timeout)
 

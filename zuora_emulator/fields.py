@@ -20,7 +20,7 @@ class Refused(Exception):
 
 
 class Fields:
-    """A request's fields. A blank one counts as absent; one that nobody asked for is refused by `finish`."""
+    """A request's fields. A blank one counts as absent; `finish` refuses one that was not read."""
 
     def __init__(self, values: Mapping[str, Any], *, today: date) -> None:
         self.today = today
@@ -120,10 +120,10 @@ class Fields:
         return value
 
     def rest(self) -> dict[str, Any]:
-        """What nobody has asked for, to be given on."""
+        """The fields that were not read, to be passed on."""
         return {name: value for name, value in self._values.items() if name not in self._asked}
 
     def finish(self) -> None:
-        """Refuse what nobody asked for."""
+        """Refuse fields that were not read."""
         if unknown := sorted(self._values.keys() - self._asked):
             raise Refused(f"unknown: {', '.join(unknown)}; known: {', '.join(sorted(self._asked))}", 50000021)

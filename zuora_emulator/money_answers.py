@@ -178,6 +178,6 @@ def _document(of: Document, account: Account) -> Json:
 
 
 def _said(of: Document) -> Json:
-    """What whoever made a memo said of it."""
+    """The fields that the caller gave a memo."""
     shown = {"reasonCode": of.reason, "comment": of.comment, **of.custom_fields}
     return {name: value for name, value in shown.items() if value is not None}

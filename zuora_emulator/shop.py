@@ -151,12 +151,12 @@ def _long_id(*parts: object) -> str:
     return hex_id(*parts) + hex_id("catalog", *parts)[:8]
 
 
-#: Payment methods that Zuora's hosted page made and nobody has used yet: one that pays, one that is declined.
+#: Payment methods that Zuora's hosted page made and that are not used yet: one that pays, one that is declined.
 CARDS = {"good": hex_id("payment method", "good"), "declined": hex_id("payment method", "declined")}
 
 
 def fill_payment_methods(tenant: Tenant) -> None:
-    """The cards of the customers, each the default of its account, and two that belong to nobody yet."""
+    """The cards of the customers, each the default of its account, and two that belong to no account yet."""
 
     def put(**said: str) -> PaymentMethod:
         return tenant.put_payment_method(Fields(said, today=tenant.today))

@@ -1,4 +1,4 @@
-"""Which row of the queue serves a key, and what has become of one request: told once, rendered by whoever shows it."""
+"""Which row of the queue serves a key, and what has become of one request: for pages, API and command line."""
 
 from __future__ import annotations
 

@@ -277,7 +277,7 @@ def _lane_of(case: Case, number: str | None) -> str:
     Where owners share an account, two first orders of one owner must not make two.
     """
     names = case.order.names
-    assert names is not None  # noqa: S101 - whoever accepts an order has named it
+    assert names is not None  # noqa: S101 - an accepted order has names
     if number is not None:
         return number
     if case.options.one_account_per_owner or not names.subscriptions:

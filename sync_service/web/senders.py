@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from flask import Request
 
-from sync_service.setting_forms import Network
+from sync_service.settings.forms import Network
 
 _Address = IPv4Address | IPv6Address
 

@@ -22,7 +22,7 @@ from urllib3.util import Timeout
 
 from sync_service import __version__
 from sync_service.errors import SyncServiceError
-from sync_service.setting_forms import Network
+from sync_service.settings.forms import Network
 from sync_service.zuora.transport import DeadlineAdapter
 
 #: For one delivery with its whole answer, in seconds; a name server that does not answer comes on top.

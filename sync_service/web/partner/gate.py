@@ -16,7 +16,7 @@ class PartnerGate:
         self._bearer = bearer
 
     def guard(self, blueprint: Blueprint) -> None:
-        """Let nobody else in at the addresses of `blueprint`, and nothing on the way keep an answer for anyone else."""
+        """Admit only partners at the addresses of `blueprint`, and let no cache on the way keep an answer."""
         blueprint.before_request(self._admit)
         blueprint.after_request(_keep_private)
 

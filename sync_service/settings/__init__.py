@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 from marshmallow import EXCLUDE, Schema, ValidationError, post_load, validate, validates_schema
 from marshmallow import fields as typed
 
-from sync_service import setting_forms as forms
 from sync_service.errors import SettingsInvalid
-from sync_service.setting_forms import Network
+from sync_service.settings import forms
+from sync_service.settings.forms import Network
 
 
 def _setting(default: object, form: typed.Field[Any]) -> Any:
