@@ -168,6 +168,8 @@ class Emulator:
             match fault.kind:
                 case "empty_preview" if isinstance(answer.body, dict) and "invoiceItems" in answer.body:
                     answer.body["invoiceItems"] = []
+                case "without" if isinstance(answer.body, dict):
+                    answer.body.pop(fault.part, None)
                 case "garbage":
                     body = answer.encode()
                     answer = Answer(200, body[: len(body) // 2])

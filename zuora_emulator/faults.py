@@ -34,6 +34,7 @@ KINDS = {
     "unauthorized": "401, as with a token that has expired",
     "empty_preview": "a billing preview without a line",
     "preview_not_permitted": "403 to billing previews",
+    "without": "leaves out `part`, such as ratePlans, basicInfo or soldToContact, of an answer",
     "stale": "a subscription as it was before its last order, called the latest",
 }
 _MESSAGE = "Oops, internal error occurred, please contact Zuora support."
@@ -65,6 +66,7 @@ class Fault:
     status: int | None = None
     code: int = 50000060
     message: str = _MESSAGE
+    part: str = ""
     retry_after: int = 120
     seen: int = field(default=0)
 
@@ -91,6 +93,7 @@ class Faults:
             status=fields.whole("status"),
             code=fields.whole("code", 50000060) or 0,
             message=fields.text("message") or _MESSAGE,
+            part=fields.text("part") or "",
             retry_after=fields.whole("retry_after", 120) or 0,
         )
         fields.finish()

@@ -135,6 +135,8 @@ class ZuoraSubscription:
     sold_to: Contact | None = None
     #: Every segment of every charge of every rate plan, removed and finished ones too.
     segments: tuple[ChargeSegment, ...] = ()
+    #: Whether the answer had rate plans at all, be it an empty list: without, nothing is known of payments.
+    names_rate_plans: bool = True
 
     @property
     def payer_id(self) -> str | None:
@@ -144,10 +146,10 @@ class ZuoraSubscription:
 
 @dataclass(frozen=True, kw_only=True)
 class ZuoraAccount:
-    """An account with its own two contacts."""
+    """An account with its own two contacts; what Zuora's answer lacks is None."""
 
-    id: str
-    number: str
+    id: str | None = None
+    number: str | None = None
     name: str | None = None
     currency: str | None = None
     bill_cycle_day: int | None = None

@@ -125,6 +125,8 @@ def _fetch_preview(
     reading: Reading, previews: SharedPreviews, subscription: ZuoraSubscription, today: date, rules: Rules
 ) -> tuple[Preview, tuple[str, ...]]:
     """The preview and what a person should know of it. Raises _NoPreview."""
+    if not subscription.names_rate_plans:
+        raise _NoPreview("Zuora's answer names no rate plans.")
     payer = subscription.invoice_owner_id or subscription.account_id
     target = preview_target_date(subscription, today, rules)
     if payer is None or target is None:

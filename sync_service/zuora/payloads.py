@@ -45,13 +45,11 @@ def read_subscription(payload: Mapping[str, Any]) -> ZuoraSubscription:
     """Read the answer of "Retrieve a subscription by key", whatever `charge-detail` it was asked with.
 
     Without `isLatestVersion` (older answers) a version counts as the latest unless it is `Expired`, which only
-    superseded versions are. Raises PayloadInvalid.
+    superseded versions are. Raises PayloadInvalid; an answer without rate plans is read for all else.
     """
     whole = Part(payload, "subscription")
     values = {"account_id": None, "account_number": None} | whole.read(SubscriptionSchema)
     values.setdefault("is_latest", values["status"] != "Expired")
-    if payload.get("ratePlans") is None:
-        raise whole.refusal("ratePlans", "is missing")
     history = [{"start": None} | entry.read(StatusPeriodSchema) for entry in whole.parts("statusHistory")]
     return ZuoraSubscription(
         **values,
@@ -59,17 +57,16 @@ def read_subscription(payload: Mapping[str, Any]) -> ZuoraSubscription:
         bill_to=_read_contact(whole, "billToContact"),
         sold_to=_read_contact(whole, "soldToContact"),
         segments=tuple(segment for plan in whole.parts("ratePlans") for segment in _read_segments(plan)),
+        names_rate_plans=payload.get("ratePlans") is not None,
     )
 
 
 def read_account(payload: Mapping[str, Any]) -> ZuoraAccount:
-    """Read the answer of "Retrieve an account". Raises PayloadInvalid."""
+    """Read the answer of "Retrieve an account", each part that it has. Raises PayloadInvalid."""
     whole = Part(payload, "account")
     basic, billing = whole.part("basicInfo"), whole.part("billingAndPayment")
-    if basic is None:
-        raise whole.refusal("basicInfo", "is missing")
     return ZuoraAccount(
-        **basic.read(AccountSchema),
+        **(basic.read(AccountSchema) if basic else {}),
         **(billing.read(BillingAndPaymentSchema) if billing else {}),
         bill_to=_read_contact(whole, "billToContact"),
         sold_to=_read_contact(whole, "soldToContact"),

@@ -98,6 +98,8 @@ class Reading:
         """
         is_id = len(account_key) == 32 and account_key.isalnum()
         account_id = account_key if is_id else self.fetch_account(account_key).id
+        if account_id is None:
+            raise PayloadInvalid("basicInfo is missing in Zuora's account")
         numbers: set[str] = set()
         try:
             for role in ("accountid", "invoiceownerid") if invoiced else ("accountid",):

@@ -163,7 +163,7 @@ def test_the_documented_preview_is_read() -> None:
 # --- what is missing, and what is odd -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("field", ["id", "subscriptionNumber", "version", "status", "termType", "ratePlans"])
+@pytest.mark.parametrize("field", ["id", "subscriptionNumber", "version", "status", "termType"])
 @pytest.mark.parametrize("how", ["absent", "null"])
 def test_what_we_need_of_a_subscription_is_named_when_it_is_missing(field: str, how: str) -> None:
     payload = a_subscription(**{field: None})
@@ -172,6 +172,22 @@ def test_what_we_need_of_a_subscription_is_named_when_it_is_missing(field: str, 
 
     with pytest.raises(PayloadInvalid, match=rf"^{field} is missing in Zuora's subscription$"):
         read_subscription(payload)
+
+
+@pytest.mark.parametrize("plans", [{}, {"ratePlans": None}])
+def test_an_answer_without_rate_plans_says_that_nothing_is_known_of_charges(plans: dict[str, Any]) -> None:
+    payload = {key: value for key, value in a_subscription().items() if key != "ratePlans"} | plans
+
+    read = read_subscription(payload)
+
+    assert (read.segments, read.names_rate_plans) == ((), False)
+    assert read_subscription(a_subscription(ratePlans=[])).names_rate_plans is True
+
+
+def test_an_account_without_its_basics_still_tells_its_contacts() -> None:
+    payload = {key: value for key, value in sample("account").items() if key != "basicInfo"}
+
+    assert read_account(payload).bill_to == read_account(sample("account")).bill_to is not None
 
 
 def test_all_problems_of_one_object_are_named_together() -> None:
