@@ -1,19 +1,15 @@
-"""The web application as a flat list of its parts. Only here and in the command line the environment is read."""
+"""The web application as a flat list of its parts. Here and in the command line the environment is read."""
 
 from __future__ import annotations
 
-import os
-import secrets
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable
 
-from dotenv import dotenv_values
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.access.clients import ClientDirectory
+from sync_service.access.secret_key import keep_secret_key
 from sync_service.access.sign_on.provider import OpenidProvider
 from sync_service.access.throttle import Throttle
 from sync_service.access.tokens import AccessTokens
@@ -21,8 +17,9 @@ from sync_service.errors import SchemaOutdated, SettingsInvalid
 from sync_service.log import logger, set_up
 from sync_service.queue.limit import Share
 from sync_service.queue.submission import order_options
-from sync_service.settings import Settings, load_settings
-from sync_service.store.engine import Database, connect, make_private_folder
+from sync_service.settings import Settings
+from sync_service.settings.environment import read_environment
+from sync_service.store.engine import Database, connect
 from sync_service.store.schema import check_schema
 from sync_service.web.admin.blueprint import admin_blueprint
 from sync_service.web.answers import set_up_answers
@@ -98,42 +95,6 @@ def create_wsgi() -> Flask:
         print(f"Cannot start: {error}", file=sys.stderr)
         sys.exit(_BOOT_ERROR)
     return create_app(settings, database)
-
-
-def read_environment() -> Settings:
-    """The settings of the environment; a `.env` file in the working directory fills what is not set.
-
-    Raises SettingsInvalid.
-    """
-    given = {name: value for name, value in read_env_file().items() if value is not None}
-    return load_settings({**given, **os.environ})
-
-
-def read_env_file() -> Mapping[str, str | None]:
-    """What the `.env` file of the working directory says; nothing if there is none."""
-    return dotenv_values(Path(".env"))
-
-
-def keep_secret_key(settings: Settings) -> Settings:
-    """With the embedded database and no SECRET_KEY, one is made and kept beside it: one machine needs no more.
-
-    Safe to run in several processes at once: all end with the same key.
-    """
-    if settings.secret_key or settings.sqlite_path is None:
-        return settings
-    path = settings.sqlite_path.with_name(f"{settings.sqlite_path.name}.secret-key")
-    make_private_folder(path.parent)
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    if not path.exists():
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(48), encoding="ascii")
-        try:
-            os.link(draft, path)  # whole or not at all, and only the first one wins
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return replace(settings, secret_key=path.read_text(encoding="ascii").strip())
 
 
 def _check_at_start(database: Database) -> None:

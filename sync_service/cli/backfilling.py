@@ -18,9 +18,10 @@ from typing import Any, TextIO
 
 import click
 
+from sync_service.cli.contexts import open_context, refuse_other_tenant
 from sync_service.cli.output import fail, print_json, say, with_json
 from sync_service.cli.progress import Meter, open_meter
-from sync_service.cli.wiring import KEY, open_context, read_settings, refuse_other_tenant
+from sync_service.cli.wiring import KEY, read_settings
 from sync_service.jobs.backfill.forecast import Summary, forecast_backfill
 from sync_service.jobs.backfill.ledger import Failure
 from sync_service.jobs.backfill.sources import AccountKeys, FileKeys, Source, TenantKeys

@@ -8,8 +8,9 @@ from datetime import date, datetime
 
 import click
 
+from sync_service.cli.contexts import open_context
 from sync_service.cli.output import say, with_json
-from sync_service.cli.wiring import open_context, open_database, read_settings
+from sync_service.cli.wiring import open_database, read_settings
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.faults import faults_of
 from sync_service.commerce.order import Problem

@@ -9,8 +9,9 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
+from sync_service.cli.contexts import open_context, open_order_context
 from sync_service.cli.output import fail, iso, moment, print_json, print_table, project, say, shorten, with_json
-from sync_service.cli.wiring import open_context, open_database, open_order_context, read_settings
+from sync_service.cli.wiring import open_database, read_settings
 from sync_service.commerce.exact import read_json
 from sync_service.commerce.order import CannotBePlacedError, Order, Refusal
 from sync_service.commerce.payload import read_order

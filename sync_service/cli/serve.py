@@ -8,21 +8,20 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
-from sync_service.app import keep_secret_key
+from sync_service.access.secret_key import keep_secret_key
 from sync_service.cli.supervise import supervise
-from sync_service.cli.sweeping import callout_reader
-from sync_service.cli.wiring import open_context, open_database, open_ordering, read_settings
-from sync_service.jobs.backfill.wished import serve_wishes
-from sync_service.jobs.scheduler import PERIODIC, Scheduler, zuora_jobs
-from sync_service.operations.check.story import check_story
+from sync_service.cli.wiring import open_database, read_settings
 from sync_service.settings import Settings
 from sync_service.store.schema import upgrade
-from sync_service.sync.worker import Worker
-from sync_service.webhooks.delivery import Deliverer
-from sync_service.webhooks.endpoints import EndpointBook
+
+if TYPE_CHECKING:  # each process loads its own part alone
+    from sync_service.jobs.scheduler import Scheduler
+    from sync_service.sync.worker import Worker
+    from sync_service.webhooks.delivery import Deliverer
 
 
 @click.command()
@@ -62,6 +61,9 @@ def web(port: int | None) -> None:
 @click.option("--threads", type=click.IntRange(1, 64), help="Syncs at the same time; WORKER_THREADS otherwise.")
 def worker(threads: int | None) -> None:
     """Take requests from the queue and sync them."""
+    from sync_service.cli.contexts import open_context, open_ordering
+    from sync_service.sync.worker import Worker
+
     settings = read_settings()
     threads = threads or settings.worker_threads
     context = open_context(settings, threads=threads)
@@ -72,6 +74,14 @@ def worker(threads: int | None) -> None:
 @click.command()
 def scheduler() -> None:
     """Run the periodic jobs and deliver webhooks."""
+    from sync_service.cli.contexts import open_context
+    from sync_service.cli.sweeping import callout_reader
+    from sync_service.jobs.backfill.wished import serve_wishes
+    from sync_service.jobs.scheduler import PERIODIC, Scheduler, zuora_jobs
+    from sync_service.operations.check.story import check_story
+    from sync_service.webhooks.delivery import Deliverer
+    from sync_service.webhooks.endpoints import EndpointBook
+
     settings = keep_secret_key(read_settings())
     if settings.reaches_zuora:
         context = open_context(settings)

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from sync_service.cli.contexts import open_context
 from sync_service.cli.output import fail, say, with_json
-from sync_service.cli.wiring import open_context, read_settings
+from sync_service.cli.wiring import read_settings
 from sync_service.jobs.recovery import CalloutText, ReadCallout
 from sync_service.jobs.scheduler import DAY_MS, MINUTE_MS
 from sync_service.jobs.sweep.delta import sweep_delta

@@ -8,10 +8,11 @@ from contextlib import suppress
 
 import click
 
+from sync_service.cli.contexts import open_context
 from sync_service.cli.ordering import MAX_ORDERS, order_as_json, show_orders
 from sync_service.cli.output import fail, say, with_json
 from sync_service.cli.show import run_as_json, show_plan, show_run, show_why, why_as_json
-from sync_service.cli.wiring import KEY, open_context, open_database, read_settings
+from sync_service.cli.wiring import KEY, open_database, read_settings
 from sync_service.errors import RateLimited, TokenRefused, ZuoraUnavailable
 from sync_service.queue.fate import Ticket, fate, place
 from sync_service.queue.health import tell_obstacle

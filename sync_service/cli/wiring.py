@@ -1,38 +1,21 @@
-"""What every command starts from: the settings of the environment, the database and the sync's context."""
+"""What every command starts from: the settings of the environment, the database and the key that it was given."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import click
 from sqlalchemy.exc import ArgumentError
 
-from sync_service.app import read_env_file, read_environment
-from sync_service.errors import (
-    NotConfigured,
-    RateLimited,
-    SettingsInvalid,
-    StoreMissing,
-    TokenRefused,
-    ZuoraUnavailable,
-)
+from sync_service.errors import SettingsInvalid, StoreMissing
 from sync_service.log import set_up
-from sync_service.ordering.context import OrderContext
-from sync_service.ordering.placing import run_claim
-from sync_service.ordering.previews import answer_preview
-from sync_service.queue.limit import check_tenant
-from sync_service.queue.submission import order_options
 from sync_service.settings import Settings, find_unknown
+from sync_service.settings.environment import read_env_file, read_environment
 from sync_service.store.engine import Database, connect
 from sync_service.store.schema import check_schema
 from sync_service.subscription.keys import normalise_key, why_impossible
-from sync_service.sync.story import SyncContext
-from sync_service.sync.worker import IDENTIFY_SECONDS, Ordering
-from sync_service.zuora.client import ZuoraClient
 
 
 def read_settings() -> Settings:
@@ -55,61 +38,10 @@ def open_database(settings: Settings, *, threads: int = 4, checked: bool = True,
     if path is not None and not create and not path.exists():
         raise StoreMissing(f"There is no store at {path.resolve()}: run `sync-service db upgrade` or set DATABASE_URL.")
     database = _connect(settings.database_url, pool_size=threads + 2)
-    _close_at_the_end(database.engine.dispose)
+    close_at_the_end(database.engine.dispose)
     if checked:
         check_schema(database)
     return database
-
-
-def open_client(settings: Settings, *, threads: int = 4, store: Database | None = None) -> ZuoraClient | None:
-    """The Zuora client; None where the tenant is not set. With a `store` it talks to that store's tenant only."""
-    if not settings.reaches_zuora:
-        return None
-    zuora = ZuoraClient(
-        settings.zuora_base_url,
-        settings.zuora_client_id,
-        settings.zuora_client_secret,
-        entity_id=settings.zuora_entity_id,
-        org_ids=settings.zuora_org_ids,
-        pool_size=threads,
-        check_tenant=partial(_check_tenant, store),
-    )
-    _close_at_the_end(zuora.close)
-    return zuora
-
-
-def open_context(settings: Settings, *, threads: int = 4) -> SyncContext:
-    """Database and Zuora client together. Raises NotConfigured where the tenant is not set."""
-    database = open_database(settings, threads=threads)
-    zuora = open_client(settings, threads=threads, store=database)
-    if zuora is None:
-        raise NotConfigured
-    return SyncContext(database=database, zuora=zuora, settings=settings)
-
-
-def open_order_context(context: SyncContext) -> OrderContext:
-    """What orders are placed with, on the store and the client of syncs."""
-    return OrderContext(
-        database=context.database,
-        zuora=context.zuora,
-        settings=context.settings,
-        options=order_options(context.settings),
-    )
-
-
-def open_ordering(context: SyncContext) -> Ordering:
-    """What a worker does with orders."""
-    orders = open_order_context(context)
-    return Ordering(place=partial(run_claim, orders), preview=partial(answer_preview, orders))
-
-
-def refuse_other_tenant(context: SyncContext) -> None:
-    """Raise WrongTenant before anything is asked for with the credentials of another tenant than the store's.
-
-    Where Zuora does not say who it is, whatever comes next meets the same.
-    """
-    with suppress(TokenRefused, RateLimited, ZuoraUnavailable):
-        context.zuora.tenant(context.zuora.reading(IDENTIFY_SECONDS))
 
 
 def _connect(url: str, *, pool_size: int) -> Database:
@@ -123,13 +55,7 @@ def _connect(url: str, *, pool_size: int) -> Database:
         raise SettingsInvalid("DATABASE_URL: must be like postgresql://user:password@host:5432/name") from error
 
 
-def _check_tenant(store: Database | None, tenant: str) -> None:
-    if store is not None:
-        with store.reading() as session:
-            check_tenant(session, tenant)
-
-
-def _close_at_the_end(close: Callable[[], None]) -> None:
+def close_at_the_end(close: Callable[[], None]) -> None:
     """When the command is over."""
     context = click.get_current_context(silent=True)
     if context is not None:

@@ -6,22 +6,26 @@ Migrations are Alembic's. `upgrade` may run on several hosts at once: one works,
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from sync_service.errors import SchemaOutdated
 from sync_service.store.engine import Database
 
+if TYPE_CHECKING:  # large, and only an upgrade needs it
+    from alembic.config import Config
+
+#: One file for each step; its name begins with the step's.
+_MIGRATIONS = Path(__file__).with_name("migrations")
 #: Any number that is not used for another advisory lock in our database.
 _UPGRADE_LOCK = 7_261_493
 
 
 def upgrade(database: Database) -> str:
     """Bring the schema to this release's newest step and return its name. Idempotent; waits for another host's."""
+    from alembic import command
+
     with database.transaction() as session:  # SQLite: one writer; PostgreSQL: the advisory lock
         connection = session.connection()
         if database.dialect == "postgresql":
@@ -35,11 +39,10 @@ def check_schema(database: Database) -> None:
 
     One step newer than we know is accepted: during a rolling release the new hosts migrate first.
     """
-    script = ScriptDirectory.from_config(alembic_config(None))
+    known = {path.name[:4] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py")}
     with database.reading() as session:
         applied = _applied(session.connection())
-    known = {revision.revision for revision in script.walk_revisions()}
-    if applied == script.get_current_head() or (applied is not None and applied not in known):
+    if applied == max(known) or (applied is not None and applied not in known):
         return
     raise SchemaOutdated
 
@@ -50,13 +53,17 @@ def is_described(name: str | None, *_: object) -> bool:
 
 
 def _applied(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def alembic_config(connection: Connection | None) -> Config:
     """Alembic's view of our migrations, to run on `connection`."""
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config

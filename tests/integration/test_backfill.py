@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from sync_service.cli.contexts import open_ordering
 from sync_service.cli.main import main
-from sync_service.cli.wiring import open_ordering
 from sync_service.errors import BusyError, NotFoundInZuora
 from sync_service.jobs.backfill.ledger import Failure
 from sync_service.jobs.backfill.sources import AccountKeys, FileKeys, ListingRefused, Source, TenantKeys

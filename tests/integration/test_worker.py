@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from sync_service.cli.wiring import open_ordering
+from sync_service.cli.contexts import open_ordering
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.store.engine import Database
 from sync_service.subscription.trigger import Trigger

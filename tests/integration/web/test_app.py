@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from sync_service.app import keep_secret_key, read_environment
+from sync_service.access.secret_key import keep_secret_key
 from sync_service.errors import SettingsInvalid
 from sync_service.settings import Settings, load_settings
+from sync_service.settings.environment import read_environment
 
 
 def test_the_embedded_database_comes_with_a_secret_key(tmp_path: Path) -> None:
