@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zuora_emulator.fields import Fields
 from zuora_emulator.order_actions import Action
 from zuora_emulator.records import RatePlan, Subscription, Version, hex_id
 from zuora_emulator.tenant import AGENT, LIMIO_USER, SYSTEM_USER, Tenant
+
+if TYPE_CHECKING:
+    from zuora_emulator.account_bodies import Owner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,8 @@ class Part:
     after: Version
     actions: Sequence[Action]
     custom_fields: Mapping[str, Any] = field(default_factory=dict)
+    #: Of a new subscription.
+    owner: Owner | None = None
 
 
 def commit(

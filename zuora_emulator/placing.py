@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from zuora_emulator import settling
-from zuora_emulator.account_bodies import check_custom_fields, owner_of
+from zuora_emulator.account_bodies import Owner, check_custom_fields, new_account, owner_of
 from zuora_emulator.fields import Fields, Refused
 from zuora_emulator.order_bodies import apply, effective_day, read_terms, shown_override, told, with_profile
 from zuora_emulator.order_records import By, Part, commit, creation
@@ -44,7 +44,8 @@ def place(tenant: Tenant, body: Json, *, troubles: frozenset[str] = frozenset())
             replace(part, after=settling.billed(before, part.after, options.target))
             for part, (before, _) in zip(parts, changes, strict=True)
         ]
-    owner.put(tenant)
+    for brought in (owner, *(part.owner for part in parts if part.owner)):
+        brought.put(tenant)
     made.put(tenant)
     said = {
         "orderDate": day.isoformat(),
@@ -85,9 +86,9 @@ def _part(tenant: Tenant, asked: Fields, account: Account) -> Part:
         raise Refused("orderActions is missing", 40000022)
     done: list[Json] = []
     key = asked.text("subscriptionNumber")
-    before = None
+    before = owner = None
     if todo[0].text("type") == "CreateSubscription":
-        version, action = _created(tenant, todo.pop(0), account, key)
+        owner, version, action = _created(tenant, todo.pop(0), account, key)
         done.append(action)
     else:
         before = tenant.find_subscription(key or "")
@@ -101,18 +102,18 @@ def _part(tenant: Tenant, asked: Fields, account: Account) -> Part:
         version, action = apply(tenant, version, each)
         done.append(action)
     version = replace(version, custom_fields={**version.custom_fields, **custom})
-    return Part(before=before, after=version, actions=done, custom_fields=custom)
+    return Part(before=before, after=version, actions=done, custom_fields=custom, owner=owner)
 
 
-def _created(tenant: Tenant, action: Fields, account: Account, outer: str | None) -> tuple[Version, Json]:
-    """The first version of a subscription, and the action as orders show it. Raises Refused."""
+def _created(tenant: Tenant, action: Fields, account: Account, outer: str | None) -> tuple[Owner, Version, Json]:
+    """The owner of a subscription, its first version, and the action as orders show it. Raises Refused."""
     asked = action.inner("createSubscription") or Fields({}, today=tenant.today)
     number = asked.text("subscriptionNumber") or outer or tenant.next_number("A-S")
     if _ADDRESSES.search(number) or len(number) > 100:
         raise Refused("subscriptionNumber has at most 100 characters, and none of # ? /", 40000020)
     if tenant.find_subscription(number):
         raise Refused(f"The subscription number {number} already exists.", 40000020)
-    owner = _account_of(tenant, asked.text("subscriptionOwnerAccountNumber"), account)
+    owner = _owner_of(tenant, asked, account)
     payer = _account_of(tenant, asked.text("invoiceOwnerAccountNumber"), account)
     if payer.number != account.number:
         raise Refused("The invoice owner must be the account of the order.", 58730020)
@@ -138,7 +139,7 @@ def _created(tenant: Tenant, action: Fields, account: Account, outer: str | None
         id=hex_id("subscription", number, 1),
         number=number,
         version=1,
-        account=owner.number,
+        account=owner.account.number,
         invoice_owner=payer.number,
         term_type="EVERGREEN" if is_evergreen else "TERMED",
         start=day,
@@ -164,7 +165,17 @@ def _created(tenant: Tenant, action: Fields, account: Account, outer: str | None
         {**entry, "chargeOverrides": [shown_override(dict(each)) for each in given.raw("chargeOverrides") or []]}
         for entry, given in zip(shown["subscribeToRatePlans"], plans, strict=True)
     ]
-    return version, told(action, "createSubscription", shown)
+    return owner, version, told(action, "createSubscription", shown)
+
+
+def _owner_of(tenant: Tenant, asked: Fields, account: Account) -> Owner:
+    """Who owns a new subscription: the order's account, another one, or one that is made with it. Raises Refused."""
+    given, key = asked.inner("newSubscriptionOwnerAccount"), asked.text("subscriptionOwnerAccountNumber")
+    if given is None:
+        return Owner(account=_account_of(tenant, key, account))
+    if key is not None:
+        raise Refused("Name subscriptionOwnerAccountNumber or newSubscriptionOwnerAccount, not both.", 40000020)
+    return new_account(tenant, given)
 
 
 def _account_of(tenant: Tenant, key: str | None, otherwise: Account) -> Account:

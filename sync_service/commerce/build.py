@@ -59,10 +59,15 @@ def create_subscription(
     *,
     profile: Json | None = None,
     needs_activation: bool = False,
+    accounts: Json | None = None,
 ) -> Json:
-    """The action that makes a subscription with our own number."""
+    """The action that makes a subscription with our own number.
+
+    `accounts` names its owner and its payer, if they are not the order's account.
+    """
     content: Json = {
         "subscriptionNumber": number,
+        **(accounts or {}),
         "invoiceSeparately": not options.combine_invoices,
         "terms": terms,
         "subscribeToRatePlans": list(plans),

@@ -60,6 +60,15 @@ class Case:
             raise refuse("", ProblemCode.UNKNOWN, "Zuora knows no account for this order.")
         return read_account(answer)
 
+    @property
+    def payer(self) -> Account:
+        """The account of the partner that pays. Raises CannotBePlacedError where Zuora knows none."""
+        answer = self.state.zuora.get(reads.PAYER)
+        if not answer:
+            message = f"Zuora knows no account {self.order.payer_account} of the partner."
+            raise refuse("forPartner", ProblemCode.NOT_ALLOWED, message)
+        return read_account(answer)
+
     def offer(self, index: int = 0) -> Offer:
         """The offer of one of the order's items."""
         if index >= len(self.order.items):

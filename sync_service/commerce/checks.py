@@ -55,6 +55,8 @@ def check(case: Case) -> tuple[Problem, ...]:
         problems += _check_gift_code(order, store, today)
     elif order.type is OrderType.NEW and order.gift_code and store.gift_code is not None:
         problems.append(_problem("giftCode", ProblemCode.INVALID, "Another gift has this code."))
+    if order.type is OrderType.NEW and order.payer_account:
+        problems += _check_partner_pays(order, catalog)
     if order.type is OrderType.NEW and len(order.items) > 1 and (order.is_gift or order.is_redeem):
         problems.append(_problem("orderItems", ProblemCode.INVALID, "A gift is one offer."))
     return tuple(dict.fromkeys(problems))
@@ -155,6 +157,16 @@ def _check_payment_type(order: Order, offer: Offer) -> Iterator[Problem]:
     if given and isinstance(allowed, list) and allowed and given not in allowed:
         message = f"{offer.label} can be paid by: {', '.join(map(str, allowed))}."
         yield _problem("payment.paymentType", ProblemCode.INVALID, message)
+
+
+def _check_partner_pays(order: Order, catalog: Catalog) -> Iterator[Problem]:
+    """What the partner's account pays for needs no payment of the customer's."""
+    if order.payment is None or "invoice" not in (order.payment.type, order.payment.payment_type):
+        message = "The partner's account pays for this order: payment must be of the type invoice."
+        yield _problem("payment.type", ProblemCode.INVALID, message)
+    offers = [catalog.items.get(item.offer) for item in order.items]
+    if order.is_gift or order.is_redeem or any(offer is not None and offer.is_gift for offer in offers):
+        yield _problem("orderItems", ProblemCode.NOT_ALLOWED, "A partner that pays orders no gifts.")
 
 
 def _check_switch(order: Order, store: InStore, catalog: Catalog, today: date) -> Iterator[Problem]:

@@ -255,3 +255,5 @@ class Order:
     tracking: Document = field(default_factory=dict)
     #: The caller holds the scope `api/order:update_refund`.
     may_refund: bool = False
+    #: The account in Zuora, by id or number, of the partner that pays for what a new order makes.
+    payer_account: str | None = None

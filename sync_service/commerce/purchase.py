@@ -44,6 +44,8 @@ def buy(case: Case) -> Plan:
     wishes = list(_wishes(case, day))
     currency = currency_of(case)
     on_existing = _uses_owners_account(case, currency)
+    if case.order.payer_account:
+        return _buy_for_partner(case, day, wishes, currency, on_existing=on_existing)
     account: Json = (
         {"existingAccountNumber": case.account.number}
         if on_existing
@@ -56,6 +58,31 @@ def buy_again(case: Case, day: date) -> Plan:
     """The renewal of a subscription that has ended, or that is a gift: a new one on the same account from `day`."""
     account: Json = {"existingAccountNumber": case.subscription.account_number}
     return _create(case, day, account, list(_wishes(case, day)), on_existing=True)
+
+
+def _buy_for_partner(case: Case, day: date, wishes: Sequence[_Wish], currency: str, *, on_existing: bool) -> Plan:
+    """The order of a partner that pays is placed under its account, with the customer's as the subscription's owner.
+
+    Zuora takes no order for a subscription under another account than its invoice owner's ("Create an order").
+    """
+    payer = case.payer
+    if payer.currency != currency:
+        message = f"The partner's account is in {payer.currency}, and what it orders in {currency}."
+        raise refuse("orderItems", ProblemCode.NOT_ALLOWED, message)
+    owner: Json = (
+        {"subscriptionOwnerAccountNumber": case.account.number}
+        if on_existing
+        else {"newSubscriptionOwnerAccount": _new_owner(case, currency)}
+    )
+    accounts = {**owner, "invoiceOwnerAccountNumber": payer.number}
+    return _create(case, day, {"existingAccountNumber": payer.number}, wishes, on_existing=True, accounts=accounts)
+
+
+def _new_owner(case: Case, currency: str) -> Json:
+    """The customer's account. Unlike an order's own account, Zuora wants both of its contacts spelt out."""
+    account = new_account(case, currency, payer_of(case.order), pays=False)
+    account.pop("soldToSameAsBillTo")
+    return {"soldToContact": account["billToContact"], **account}
 
 
 def currency_of(case: Case) -> str:
@@ -83,9 +110,19 @@ def new_account(case: Case, currency: str, payer: Person, *, pays: bool) -> Json
     }
 
 
-def _create(case: Case, day: date, account: Json, wishes: Sequence[_Wish], *, on_existing: bool) -> Plan:
+def _create(
+    case: Case,
+    day: date,
+    account: Json,
+    wishes: Sequence[_Wish],
+    *,
+    on_existing: bool,
+    accounts: Json | None = None,
+) -> Plan:
     needs_activation = any(wish.offer.needs_activation for wish in wishes)
-    processing = NO_BILLING if needs_activation else case.processing(day, on_existing_account=on_existing)
+    # A partner that pays is sent its invoices by the bill run.
+    is_left = needs_activation or case.order.payer_account is not None
+    processing = NO_BILLING if is_left else case.processing(day, on_existing_account=on_existing)
     fields = case.subscription_fields()
     subscriptions = [
         {
@@ -99,13 +136,14 @@ def _create(case: Case, day: date, account: Json, wishes: Sequence[_Wish], *, on
                     case.options,
                     profile=case.profile(),
                     needs_activation=wish.offer.needs_activation,
+                    accounts=accounts,
                 )
             ],
         }
         for wish in wishes
     ]
     body = order_body(case.names.reference, case.today, account, processing, subscriptions, case.order_fields())
-    before = case.association() if on_existing else []
+    before = case.association() if on_existing and not case.order.payer_account else []
     return Plan(steps=(*before, order_step("order", body)))
 
 

@@ -15,6 +15,8 @@ from sync_service.commerce.subscribed import read_subscribed
 #: The names in `State.zuora`.
 SUBSCRIPTION = "subscription"
 ACCOUNT = "account"
+#: The account of the partner that pays for a new order.
+PAYER = "payer"
 #: The newest orders of the subscription, of which one may be the cancellation that a switch takes back.
 ORDERS = "orders"
 GATEWAYS = "gateways"
@@ -56,6 +58,8 @@ def _wanted(order: Order, state: State, options: Options, today: date) -> Iterat
     number = subscription_number(order, state)
     if number and order.type is not OrderType.GIFT_REFUND:
         yield SUBSCRIPTION, f"/v1/subscriptions/{quote(number, safe='')}?charge-detail=all-segments"
+    if order.payer_account:
+        yield PAYER, f"/v1/accounts/{quote(order.payer_account, safe='')}"
     account = account_key(order, state, options)
     if account:
         yield ACCOUNT, f"/v1/accounts/{quote(account, safe='')}"

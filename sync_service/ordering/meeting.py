@@ -21,7 +21,7 @@ def order_of(context: OrderContext, work: OrderWorkRow) -> Order:
     order = read_order(read_json(work.payload), context.options.zone, may_refund=work.may_refund)
     if not isinstance(order, Order):
         raise PayloadInvalid("The order as stored cannot be read: " + " ".join(each.message for each in order.problems))
-    return replace(order, names=read_names(work))
+    return replace(order, names=read_names(work), payer_account=work.payer_account)
 
 
 def meet(case: Case, reading: Reading) -> Case:

@@ -109,7 +109,7 @@ def _asked_order(context: OrderContext, taken: asks.Taken) -> Order:
     order = read_order(question.get("order"), context.options.zone, may_refund=bool(question.get("may_refund")))
     if isinstance(order, Refusal):
         raise PayloadInvalid("The order cannot be read.")
-    return order
+    return replace(order, payer_account=question.get("payer_account"))
 
 
 def _currency(case: Case) -> str | None:

@@ -62,6 +62,8 @@ class Submission:
     #: The API client or the person who submits it.
     client: str | None = None
     may_refund: bool = False
+    #: The account of the partner that pays for what a new order makes.
+    payer_account: str | None = None
     #: A customer waits for the outcome.
     urgent: bool = False
 
@@ -81,6 +83,7 @@ def submit_order(session: Session, submission: Submission) -> OrderWorkRow:
         subscription_number=submission.subscription_number,
         client=submission.client,
         may_refund=submission.may_refund,
+        payer_account=submission.payer_account,
         state=OrderState.SUBMITTED,
         submitted_at=session.now(),
     )

@@ -27,7 +27,7 @@ from sync_service.errors import SyncServiceError
 from sync_service.queue.orders import Submission, hold_lane, submit_order
 from sync_service.queue.outbox import WebhookType, announce
 from sync_service.settings import Settings
-from sync_service.store.attribution import attribute_order, why_not_for
+from sync_service.store.attribution import attribute_order, find_paying_account, why_not_for
 from sync_service.store.catalog import read_catalog
 from sync_service.store.effects import Written, apply_effects, new_id, new_reference
 from sync_service.store.engine import Database, Session
@@ -154,28 +154,46 @@ def take_order(
 ) -> Accepted:
     """Check the order against the store, name it and make it durable; committed when this returns.
 
-    What it makes belongs to `partner_org`, if it is placed for a partner.
-
     One transaction: a concurrent caller with the same request, or for the same subscription, waits for it, and what
-    is refused leaves nothing behind. Raises OtherBody, and CannotBePlacedError with everything that is wrong.
+    is refused leaves nothing behind. Raises OtherBody, and what `place_order` raises.
     """
     with database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
         order_id = new_id("order")
         known = claim_request(session, asked, order_id)
         if known != order_id:
             return Accepted(known, known=True)
-        number = resolve_key(session, order.subscription_key) if order.subscription_key else None
-        if number is not None:
-            hold_lane(session, number)
-        case = check_order(session, order, options, settings, lock=True)
-        case = replace(case, order=replace(order, names=name_order(case, order_id)))
-        subscription = case.state.store.subscription
-        held = str(subscription["id"]) if subscription else None
-        obstacle = why_not_for(session, partner_org, subscription_id=held) if partner_org is not None else None
-        if obstacle is not None:
-            raise CannotBePlacedError(Problem(field="forPartner", code=ProblemCode.INVALID, message=obstacle))
-        accept_order(session, case, client=client, partner_org=partner_org)
+        place_order(session, settings, options, order, order_id=order_id, client=client, partner_org=partner_org)
     return Accepted(order_id, known=False)
+
+
+def place_order(
+    session: Session,
+    settings: Settings,
+    options: Options,
+    order: Order,
+    *,
+    order_id: str,
+    client: str,
+    partner_org: str | None = None,
+) -> OrderWorkRow:
+    """Check the order against the store, name it and make it durable with the caller's transaction.
+
+    What it makes belongs to `partner_org`, if it is placed for a partner. Raises CannotBePlacedError with everything
+    that is wrong.
+    """
+    number = resolve_key(session, order.subscription_key) if order.subscription_key else None
+    if number is not None:
+        hold_lane(session, number)
+    if partner_org is not None and order.type is OrderType.NEW:
+        order = replace(order, payer_account=find_paying_account(session, partner_org))
+    case = check_order(session, order, options, settings, lock=True)
+    case = replace(case, order=replace(order, names=name_order(case, order_id)))
+    subscription = case.state.store.subscription
+    held = str(subscription["id"]) if subscription else None
+    obstacle = why_not_for(session, partner_org, subscription_id=held) if partner_org is not None else None
+    if obstacle is not None:
+        raise CannotBePlacedError(Problem(field="forPartner", code=ProblemCode.INVALID, message=obstacle))
+    return accept_order(session, case, client=client, partner_org=partner_org)
 
 
 def check_order(session: Session, order: Order, options: Options, settings: Settings, *, lock: bool = False) -> Case:
@@ -216,6 +234,7 @@ def accept_order(session: Session, case: Case, *, client: str | None, partner_or
             external_id=order.external_id,
             client=client,
             may_refund=order.may_refund,
+            payer_account=order.payer_account,
             urgent=order.process_immediately,
         ),
     )
@@ -274,12 +293,14 @@ def _new_gift_code() -> str:
 def _lane_of(case: Case, number: str | None) -> str:
     """What orders must not overtake each other on: a subscription, also one to come; else an account; else nothing.
 
-    Where owners share an account, two first orders of one owner must not make two.
+    Where owners share an account, two first orders of one owner must not make two. Zuora locks the account that pays.
     """
     names = case.order.names
     assert names is not None  # noqa: S101 - an accepted order has names
     if number is not None:
         return number
+    if case.order.payer_account:
+        return case.order.payer_account
     if case.options.one_account_per_owner or not names.subscriptions:
         return case.state.store.account_number or names.owner or names.order_id
     return names.subscriptions[0].reference if len(names.subscriptions) == 1 else names.order_id

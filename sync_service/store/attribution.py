@@ -86,9 +86,13 @@ def why_not_for(session: Session, partner_org: str, *, subscription_id: str | No
     held = session.get(SubscriptionRow, subscription_id) if subscription_id else None
     if held is not None and held.partner_org != partner_org:
         return "The subscription is not this partner's."
-    if held is None and org.is_invoice_owner:
-        return "New subscriptions that a partner pays for cannot be ordered yet."
     return None
+
+
+def find_paying_account(session: Session, partner_org: str) -> str | None:
+    """The account in Zuora, by id or number, of a partner that pays for what it orders; None if its customers pay."""
+    org = session.get(PartnerOrgRow, partner_org) if partner_org.isprintable() else None
+    return org.zuora_account_id if org is not None and org.is_invoice_owner else None
 
 
 def _people(session: Session, subscription: SubscriptionRow) -> Collection[AttributedObject]:

@@ -35,6 +35,7 @@ from sync_service.store.tables import (
 )
 from sync_service.subscription.hints import ReasonCode
 from sync_service.subscription.plan import LimioState
+from sync_service.subscription.terms import is_cancel_set
 from sync_service.subscription.zuora import ZuoraState
 
 __all__ = [
@@ -198,7 +199,7 @@ def record_read(
     link.subscription_id = applied.subscription_id
     link.zuora_id, link.version = read.id, read.version
     link.account_id, link.account_number, link.payer_id = read.account_id, read.account_number, read.payer_id
-    link.started_on, link.cancelled = ours.started_on, ours.cancelled
+    link.started_on, link.cancelled, link.cancel_set = ours.started_on, ours.cancelled, is_cancel_set(read)
     # Hashes of an erased customer's contacts are not kept either: the next run reads everything.
     link.fingerprint, link.look_again_on = {} if current.is_scrubbed else dict(fingerprint), look_again_on
     link.schedule_left_alone = zuora.no_preview

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,8 @@ from sync_service.partner.organisations import Organisation, Partners
 from sync_service.queue.history import read_runs
 from sync_service.store.engine import Database
 from sync_service.store.load.story import load_objects
-from tests.shop_world import new_order, open_shop_world
+from sync_service.store.tables import OrderWorkRow, SubscriptionRow
+from tests.shop_world import new_order, of_subscription, open_shop_world
 from tests.sweep_world import World, open_world
 
 
@@ -32,8 +34,7 @@ def account_id(world: World, number: str) -> str:
 
 
 def add_partner(world: World, account: str, *, pays: bool = True) -> str:
-    organisation = Organisation(name=account, zuora_account_id=account, is_invoice_owner=pays)
-    return Partners(world.database, "olga").add(organisation).id
+    return add_org(world.database, account, pays=pays)
 
 
 def whose(world: World, number: str) -> tuple[str | None, str | None, str | None]:
@@ -101,16 +102,96 @@ def test_a_transfer_leaves_it_with_its_partner_and_says_so(world: World) -> None
 
 def test_what_a_partner_orders_anew_is_its_own_with_the_customer(sqlite_database: Database) -> None:
     with open_shop_world(sqlite_database) as shop:
-        partners = Partners(sqlite_database, "olga")
-        coast = partners.add(Organisation(name="C", zuora_account_id="A-C", is_invoice_owner=False)).id
-        north = partners.add(Organisation(name="N", zuora_account_id="A-N", is_invoice_owner=True)).id
+        coast = add_org(sqlite_database, "A-C", pays=False)
 
         shop.submit(new_order(), partner_org=coast)
-        with pytest.raises(CannotBePlacedError, match="pays for"):
-            shop.submit(new_order(), partner_org=north)
         shop.work()
 
         for table in ("limio_order", "limio_identity", "limio_customer", "limio_subscription"):
             with sqlite_database.reading() as session:
                 owners = session.run(f"SELECT DISTINCT partner_org FROM {table} WHERE partner_org IS NOT NULL").all()
             assert [owner for (owner,) in owners] == [coast], table
+
+
+INVOICE = {"payment": {"type": "invoice"}}
+
+
+def test_a_partner_that_pays_orders_under_its_account_for_the_customers(sqlite_database: Database) -> None:
+    with open_shop_world(sqlite_database) as shop:
+        shop.do("create_account", number="A-N", first_name="Nora", last_name="North", city="Leeds")
+        north = add_org(sqlite_database, "A-N", pays=True)
+
+        order = shop.order(shop.submit(new_order(**INVOICE), partner_org=north))
+        shop.work()
+
+        order = shop.order(order.order_id)
+        assert (order.state, order.error) == ("complete", None)
+        in_zuora = shop.ask(f"/v1/subscriptions/{order.subscription_number}")
+        assert in_zuora["invoiceOwnerAccountNumber"] == "A-N"
+        owner = shop.ask(f"/v1/accounts/{in_zuora['accountNumber']}")
+        assert owner["basicInfo"]["name"] == "Ada Lovelace"
+        assert owner["billToContact"]["personalEmail"] == "ada@example.com"
+        [row] = [row for row in shop.rows(SubscriptionRow) if row.reference == order.subscription_number]
+        assert (row.partner_org, row.status) == (north, "active")
+
+        # A change of it is placed under the account that pays: Zuora refuses any other.
+        change = shop.place(of_subscription("cancel_subscription", order.subscription_number or ""))
+        assert (change.state, change.error) == ("complete", None)
+        assert [each for each in shop.zuora.emulator.tenant.orders if each == change.number]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, "must be of the type invoice"),
+        ({**INVOICE, "isGift": True}, "no gifts"),
+    ],
+)
+def test_a_partner_that_pays_pays_by_invoice_and_gives_nothing(
+    sqlite_database: Database, changed: dict[str, Any], words: str
+) -> None:
+    with open_shop_world(sqlite_database) as shop:
+        north = add_org(sqlite_database, "A-N", pays=True)
+
+        with pytest.raises(CannotBePlacedError, match=words):
+            shop.submit(new_order(**changed), partner_org=north)
+        assert shop.rows(OrderWorkRow) == []
+
+
+@pytest.mark.parametrize(
+    ("currency", "words"), [("EUR", "in EUR, and what it orders in GBP"), (None, "no account A-N")]
+)
+def test_an_order_that_the_partners_account_cannot_pay_fails_in_words(
+    sqlite_database: Database, currency: str | None, words: str
+) -> None:
+    with open_shop_world(sqlite_database) as shop:
+        if currency:
+            shop.do("create_account", number="A-N", first_name="Nora", last_name="North", currency=currency)
+        north = add_org(sqlite_database, "A-N", pays=True)
+
+        order_id = shop.submit(new_order(**INVOICE), partner_org=north)
+        shop.work()
+
+        order = shop.order(order_id)
+        assert order.state == "failed"
+        assert words in (order.error or "")
+
+
+def test_who_pays_is_settled_when_an_order_is_placed(sqlite_database: Database) -> None:
+    """A change of the organisation touches later orders only."""
+    with open_shop_world(sqlite_database) as shop:
+        shop.do("create_account", number="A-N", first_name="Nora", last_name="North")
+        north = add_org(sqlite_database, "A-N", pays=True)
+        order_id = shop.submit(new_order(**INVOICE), partner_org=north)
+
+        changed = Organisation(name="N", zuora_account_id="A-N", is_invoice_owner=False)
+        Partners(sqlite_database, "olga").change(north, changed)
+        shop.work()
+
+        number = shop.order(order_id).subscription_number
+        assert shop.ask(f"/v1/subscriptions/{number}")["invoiceOwnerAccountNumber"] == "A-N"
+
+
+def add_org(database: Database, account: str, *, pays: bool) -> str:
+    organisation = Organisation(name=account, zuora_account_id=account, is_invoice_owner=pays)
+    return Partners(database, "olga").add(organisation).id

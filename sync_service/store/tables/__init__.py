@@ -30,7 +30,7 @@ from sync_service.store.tables.limio import (
     SubscriptionRow,
 )
 from sync_service.store.tables.orders import OrderRequestRow, OrderStepRow, OrderWorkRow
-from sync_service.store.tables.partners import PartnerOrgRow, PartnerUserRow
+from sync_service.store.tables.partners import BasketRow, PartnerOrgRow, PartnerUserRow
 from sync_service.store.tables.reads import (
     ScrubMarkRow,
     StoreTenantRow,
@@ -63,6 +63,7 @@ __all__ = [
     "AskRow",
     "AttributedObject",
     "BackfillWishRow",
+    "BasketRow",
     "CalloutRow",
     "CatalogItemRow",
     "CustomerRow",

@@ -52,6 +52,8 @@ class OrderWorkRow(SQLModel, table=True):
     client: str | None = Field(default=None, sa_type=Text)
     #: Whether the client may have money paid back (scope api/order:update_refund).
     may_refund: bool = False
+    #: The account in Zuora, by id or number, of the partner that pays for what a new order makes.
+    payer_account: str | None = Field(default=None, sa_type=Text)
     #: submitted, running, waiting (between two attempts), held (a person decides), complete, failed.
     state: str = Field(sa_type=Text)
     #: The steps as planned from the latest read of Zuora, each as the text of `Step.as_text`; None before that read.

@@ -1,9 +1,13 @@
-"""Partners: organisations that sell on, and the people who act for them."""
+"""Partners: organisations that sell on, the people who act for them, and what they are about to order."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Text
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, Text, text
 from sqlmodel import Field, SQLModel
+
+from sync_service.store.tables.kinds import DOCUMENT
 
 
 class PartnerOrgRow(SQLModel, table=True):
@@ -42,3 +46,42 @@ class PartnerUserRow(SQLModel, table=True):
     created_at: int = Field(sa_type=BigInteger)
     modified_at: int = Field(sa_type=BigInteger)
     disabled_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class BasketRow(SQLModel, table=True):
+    """What one of a partner's users or clients wants to change or buy; computed anew at every change of it."""
+
+    __tablename__ = "basket"
+    __table_args__ = (
+        CheckConstraint("state IN ('active', 'completed', 'superseded')", name="state"),
+        Index(
+            "ix_basket_active",
+            "partner_org",
+            "subject",
+            "updated_at",
+            sqlite_where=text("state = 'active'"),
+            postgresql_where=text("state = 'active'"),
+        ),
+    )
+
+    #: `basket-` and 32 hex digits; an order's `checkoutId`.
+    id: str = Field(primary_key=True, sa_type=Text)
+    partner_org: str = Field(sa_type=Text)
+    #: The API client or the user who made it.
+    subject: str = Field(sa_type=Text)
+    #: Of the subscription that it changes; None: it buys a new one.
+    subscription_id: str | None = Field(default=None, sa_type=Text)
+    #: active, completed (ordered), superseded (by a later basket).
+    state: str = Field(sa_type=Text)
+    external_id: str | None = Field(default=None, sa_type=Text)
+    #: What is wanted, as sent last.
+    wanted: list[dict[str, Any]] = Field(default_factory=list, sa_type=DOCUMENT)
+    #: What the user saw of the items: members of `Line`.
+    seen: list[dict[str, Any]] = Field(default_factory=list, sa_type=DOCUMENT)
+    #: What the last answer showed.
+    document: dict[str, Any] = Field(default_factory=dict, sa_type=DOCUMENT)
+    #: The order that it became.
+    order_id: str | None = Field(default=None, sa_type=Text)
+    created_at: int = Field(sa_type=BigInteger)
+    updated_at: int = Field(sa_type=BigInteger)
+    expires_at: int = Field(sa_type=BigInteger, index=True)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Text,
+    text,
 )
 from sqlmodel import Field, SQLModel
 
@@ -42,6 +43,8 @@ class ZuoraLinkRow(SQLModel, table=True):
     #: The subscription's first day in Zuora: the newest of a customer's accounts writes name and email.
     started_on: date | None = None
     cancelled: bool = False
+    #: A cancellation is set: it counts from the subscription's term end on.
+    cancel_set: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     #: What the last good run read, for telling at a glance that nothing changed.
     fingerprint: dict[str, Any] = Field(default_factory=dict, sa_type=DOCUMENT)
     read_began: int = Field(sa_type=BigInteger)

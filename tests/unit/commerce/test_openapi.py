@@ -15,13 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sync_service.commerce import reads
+from sync_service.commerce.build import preview_step
 from sync_service.commerce.exact import write_json
 from sync_service.commerce.order import Order
 from sync_service.commerce.payload import read_order
-from sync_service.commerce.steps import Plan, Step
+from sync_service.commerce.steps import Judge, Plan, Step
 from tests.unit.commerce import world
 from tests.unit.commerce.test_examples import CASES, checked, sent
-from tests.unit.commerce.world import ANNUAL, AUDIO, EXAMPLES, NUMBER, SAVE, SEATS, names, ref
+from tests.unit.commerce.world import ANNUAL, AUDIO, EXAMPLES, NUMBER, SAVE, SEATS, an_order, names, ref
 from tests.zuora_openapi.extract import REQUESTS
 from tests.zuora_openapi.validating import Deviation, find_faults
 
@@ -76,6 +78,24 @@ def test_the_check_finds_a_name_a_type_and_a_word_that_the_file_lacks() -> None:
     body["subscriptions"][0]["orderActions"][0]["triggerDates"][0]["name"] = "Contract"
 
     assert {fault.kind for fault in faults(replace(step, body=body))} == {"unknown", "type", "enum"}
+
+
+def test_an_order_under_a_partners_account_is_allowed() -> None:
+    """Also its preview, which makes no account either."""
+    order = an_order(
+        {**EXAMPLES[0]["limio_order"], "payment": {"type": "invoice"}}, names("2AAAAAAAAAAA", "3AAAAAAAAAA0")
+    )
+    answers = {reads.PAYER: world.an_account()}
+
+    [step] = checked(world.plan(replace(order, payer_account="A00000007"), zuora=answers)).steps
+
+    assert step.body is not None
+    assert step.body["existingAccountNumber"] == "A00000007"
+    [action] = step.body["subscriptions"][0]["orderActions"]
+    assert action["createSubscription"]["invoiceOwnerAccountNumber"] == "A00000007"
+    assert action["createSubscription"]["newSubscriptionOwnerAccount"]["name"] == "Ada Lovelace"
+    assert faults(step) == set()
+    assert faults(preview_step(dict(step.body), date(2027, 1, 1), Judge.PLAIN)) == set()
 
 
 ZONES = st.sampled_from(["Europe/London", "America/Los_Angeles", "Asia/Tokyo", "UTC", "Pacific/Kiritimati"])
