@@ -19,45 +19,99 @@ _WITHHELD = 30.0
 
 @dataclass(frozen=True)
 class Journey:
-    """An order, whose subscription exists already unless it is a sale, and the calls that change Zuora for it."""
+    """An order, what has to be there before it, and the calls that change Zuora for it."""
 
     name: str
-    payload: Callable[[Shop, str], dict[str, Any]]
+    #: Of the shop and of what `before` made.
+    payload: Callable[..., dict[str, Any]]
     calls: tuple[str, ...]
-    is_sale: bool = False
-    #: What is ordered before it, of the same subscription.
-    before: Callable[[Shop, str], dict[str, Any]] | None = None
+    #: Makes what the order is about: a subscription unless it says otherwise.
+    before: Callable[[Shop], tuple[str, ...]] = lambda shop: (shop.complete(shop.new()),)
+    #: Whether the order's subscription is in Zuora: that of a gift never is.
+    in_zuora: bool = True
+
+
+def _nothing(_: Shop) -> tuple[str, ...]:
+    return ()
+
+
+def _cancelled(shop: Shop) -> tuple[str, ...]:
+    number = shop.complete(shop.new())
+    shop.complete(shop.cancel(number, days=20))
+    return (number,)
+
+
+def _gift_code(shop: Shop) -> tuple[str, ...]:
+    return (shop.gift_code(shop.complete(shop.gift())),)
+
+
+def _open_invoice(shop: Shop) -> tuple[str, ...]:
+    """A subscription of a year with an invoice of its next month."""
+    number = shop.complete(shop.new("Seats"))
+    return number, shop.bill_next_month(number)
+
+
+def _former_card(shop: Shop) -> tuple[str, ...]:
+    """A subscription whose account still has the card that it was paid with at first."""
+    card = shop.card()
+    number = shop.complete(shop.new(card=card))
+    shop.complete(shop.pay_by(number))
+    return number, card
 
 
 _ORDER = "POST /v1/orders$"
+_MEMO, _REFUND = "POST /v1/credit-memos$", "POST /v1/credit-memos/.*/refund$"
 JOURNEYS = (
-    Journey("new", lambda shop, _: shop.new(), (_ORDER,), is_sale=True),
+    Journey("new", lambda shop: shop.new(), (_ORDER,), before=_nothing),
     Journey("switch", lambda shop, number: shop.switch(number), (_ORDER,)),
     Journey("cancel with refund", lambda shop, number: shop.cancel(number), (_ORDER,)),
     Journey(
         "gift",
-        lambda shop, _: shop.gift(),
+        lambda shop: shop.gift(),
         ("POST /v1/accounts$", "POST /v1/debit-memos$", "POST /v1/debit-memos/.*/collect$"),
-        is_sale=True,
+        before=_nothing,
+        in_zuora=False,
+    ),
+    Journey("redemption", lambda shop, code: shop.redeem(code), (_ORDER,), before=_gift_code),
+    Journey(
+        "gift refund",
+        lambda shop, number: shop.give_back(number),
+        (_MEMO, _REFUND),
+        before=lambda shop: (shop.complete(shop.gift()),),
+        in_zuora=False,
     ),
     Journey(
         "re-activation",
         lambda shop, number: shop.switch(number, "Digital Monthly"),
         ("DELETE /v1/orders/", _ORDER),
-        before=lambda shop, number: shop.cancel(number, days=20),
+        before=_cancelled,
     ),
-    Journey(
-        "refund",
-        lambda shop, number: shop.refund(number),
-        ("POST /v1/credit-memos$", "POST /v1/credit-memos/.*/refund$"),
-    ),
+    Journey("refund", lambda shop, number: shop.refund(number), (_MEMO, _REFUND)),
     Journey("add-on", lambda shop, number: shop.add_on(number), (_ORDER,)),
     Journey("cancel save", lambda shop, number: shop.stay(number), (_ORDER,)),
     Journey("renewal", lambda shop, number: shop.renew(number), (_ORDER,)),
     Journey("address", lambda shop, number: shop.move(number), ("POST /v1/contacts$", "PUT /v1/accounts/")),
     Journey("card", lambda shop, number: shop.pay_by(number), ("PUT /v1/payment-methods/", "PUT /v1/accounts/")),
     Journey("name", lambda shop, number: shop.rename(number), ("PUT /v1/contacts/",)),
-    Journey("credit", lambda shop, number: shop.credit(number), ("POST /v1/credit-memos$",)),
+    Journey("credit", lambda shop, number: shop.credit(number), (_MEMO,)),
+    Journey(
+        "seats",
+        lambda shop, number: shop.seat(number, 8),
+        (_ORDER,),
+        before=lambda shop: (shop.complete(shop.new("Seats", quantity=5)),),
+    ),
+    Journey(
+        "invoice",
+        lambda shop, number, invoice: shop.pay_invoice(number, invoice),
+        ("POST /v1/payments$",),
+        before=_open_invoice,
+    ),
+    Journey(
+        "default card",
+        lambda shop, number, card: shop.prefer(number, card),
+        ("PUT /v1/accounts/",),
+        before=_former_card,
+    ),
 )
 
 
@@ -146,10 +200,10 @@ class OrderKills:
 
     def _play(self, kill: Kill) -> Iterator[str]:
         expected = self._measure(kill.journey)
-        number = self._prepare(kill.journey)
+        payload = self._prepare(kill.journey)
         before = self.shop.counts()
         self._lay(kill)
-        order = self.shop.place(kill.journey.payload(self.shop, number))
+        order = self.shop.place(payload)
         for victim, pid in self._victims(kill):
             self.service.kill(victim, pid)
         self.service.tenant.do("clear_faults")
@@ -165,27 +219,24 @@ class OrderKills:
         added = _added(before, self.shop.counts())
         if added != expected:
             yield f"Zuora got {added} and not {expected}:\n{self.shop.describe(order)}"
-        if not (journey.is_sale and "orders" not in expected):  # a gift has no subscription in Zuora
+        if journey.in_zuora:
             yield from find_stale(self.service, [self.shop.subscription_of(order)])
 
     def _measure(self, journey: Journey) -> dict[str, int]:
         """What the journey adds to Zuora where nothing is killed."""
         if journey.name not in self._added:
-            number = self._prepare(journey)
+            payload = self._prepare(journey)
             before = self.shop.counts()
-            self.shop.complete(journey.payload(self.shop, number))
+            self.shop.complete(payload)
             self.service.settle(time_passes=True)
             self._added[journey.name] = _added(before, self.shop.counts())
         return self._added[journey.name]
 
-    def _prepare(self, journey: Journey) -> str:
-        if journey.is_sale:
-            return ""
-        number = self.shop.complete(self.shop.new())
-        if journey.before:
-            self.shop.complete(journey.before(self.shop, number))
+    def _prepare(self, journey: Journey) -> dict[str, Any]:
+        """What is to be ordered, once all that it is about is there and has come to rest."""
+        made = journey.before(self.shop)
         self.service.settle(time_passes=True)
-        return number
+        return journey.payload(self.shop, *made)
 
     def _lay(self, kill: Kill) -> None:
         path = kill.journey.calls[kill.call]

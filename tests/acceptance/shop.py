@@ -104,20 +104,35 @@ class Shop:
         counted = {name: int(state[name]) for name in ("accounts", "contacts", "orders", "versions")}
         return counted | {name: int(money[name]) for name in ("documents", "payments", "refunds")}
 
+    def gift_code(self, number: str) -> str:
+        """The code of the gift whose subscription has this number."""
+        statement = (
+            "SELECT code FROM limio_gift_code"
+            " WHERE subscription_id = (SELECT id FROM limio_subscription WHERE reference = :number)"
+        )
+        return str(self.service.one(statement, number=number))
+
+    def bill_next_month(self, number: str) -> str:
+        """Let Zuora bill the subscription's next month; the number of the invoice, of which nothing is paid."""
+        self.tenant.do("bill_run", key=number, target=str(self.today + timedelta(days=40)))
+        return str(self.tenant.show("ledger")["documents"][-1]["number"])
+
     # --- orders ---
 
     def card(self, **more: Any) -> str:
         """A payment method that Zuora's hosted page has just made."""
         return str(self.tenant.do("payment_method", **more)["id"])
 
-    def new(self, offer: str = "Digital Monthly", card: str | None = None, **more: Any) -> dict[str, Any]:
+    def new(
+        self, offer: str = "Digital Monthly", card: str | None = None, quantity: int = 1, **more: Any
+    ) -> dict[str, Any]:
         """Somebody new subscribes."""
         self._people += 1
         who = {"firstName": "Ada", "lastName": f"Lovelace {self._people}"}
         home = {"address1": "1 High Street", "city": "London", "postalCode": "SE1 3ER", "country": "GB"}
         return {
             "order_type": "new",
-            "orderItems": [{"offer": offer_ref(offer), "quantity": 1}],
+            "orderItems": [{"offer": offer_ref(offer), "quantity": quantity}],
             "billingDetails": {**who, **home},
             "customerDetails": {**who, "email": f"ada{self._people}@example.com", "phone": "+447700900001"},
             "payment": _zuora(card or self.card()),
@@ -130,6 +145,15 @@ class Shop:
         """A gift for somebody."""
         return self.new("Gift of a year", isGift=True)
 
+    def redeem(self, code: str) -> dict[str, Any]:
+        """Somebody redeems a gift."""
+        order = self.new("Gift of a year", isRedeem=True, redeemCode=code)
+        return {**order, "payment": {"gift_code": code}}
+
+    def give_back(self, number: str) -> dict[str, Any]:
+        """A gift is taken back before anybody redeemed it."""
+        return _of("gift_refund", number)
+
     def switch(self, number: str, offer: str = "Digital Annual") -> dict[str, Any]:
         """Another offer from today on."""
         return {**_of("change_offer", number), "offer": offer_ref(offer), "effectiveDate": str(self.today)}
@@ -138,6 +162,12 @@ class Shop:
         """An add-on from today on."""
         wanted = {"type": "add", "record_type": "add_on", **offer_ref("Audio"), "quantity": 1}
         return {**_of("update_subscription", number), "updates": [{**wanted, "effective_date": str(self.today)}]}
+
+    def seat(self, number: str, seats: int) -> dict[str, Any]:
+        """Another number of seats from today on."""
+        day = {"record_type": "offer", **offer_ref("Seats"), "effective_date": str(self.today)}
+        updates = [{"type": "remove", **day, "quantity": 1}, {"type": "add", **day, "quantity": seats}]
+        return {**_of("update_subscription", number), "updates": updates}
 
     def stay(self, number: str) -> dict[str, Any]:
         """A discount for who wanted to cancel."""
@@ -159,6 +189,14 @@ class Shop:
     def pay_by(self, number: str, card: str | None = None) -> dict[str, Any]:
         """Another card."""
         return {**_of("change_payment", number), "payment": _zuora(card or self.card())}
+
+    def prefer(self, number: str, card: str) -> dict[str, Any]:
+        """Another of the account's cards pays from now on."""
+        return {**_of("change_default_payment", number), "payment": _zuora(card)}
+
+    def pay_invoice(self, number: str, invoice: str) -> dict[str, Any]:
+        """An open invoice is paid by the card that pays otherwise, in part."""
+        return {**_of("pay_invoice", number), "invoice": {"id": invoice}, "payment": {"amount": "5.00"}}
 
     def rename(self, number: str, name: str = "Ada King") -> dict[str, Any]:
         """Another name."""
