@@ -155,7 +155,7 @@ def orders_preview(file: TextIO, as_json: bool) -> None:
     with hold_story_lease(context.database, "order preview", context.share, wait_seconds=10, probe=True) as lease:
         reading = context.zuora.reading()
         try:
-            found = preview_order(context, order, reading)
+            found = preview_order(context, order, reading, lease)
         except CannotBePlacedError as refusal:
             _refuse(Refusal(problems=refusal.problems))
         finally:

@@ -13,9 +13,23 @@ from typing import Any
 
 from sync_service.commerce.order import Problem, ProblemCode
 from sync_service.commerce.outcome import adopt, complete, done, outcome, refuse
-from sync_service.commerce.steps import Again, Answer, Ask, Done, Heard, Held, Next, Refused, Replan, Skipped, Step
-from sync_service.errors import PermissionRefused, TenantError
+from sync_service.commerce.steps import (
+    Again,
+    Answer,
+    Ask,
+    CallClass,
+    Done,
+    Heard,
+    Held,
+    Next,
+    Refused,
+    Replan,
+    Skipped,
+    Step,
+)
+from sync_service.errors import BusyError, PermissionRefused, TenantError
 from sync_service.ordering.context import OrderContext
+from sync_service.queue.order_places import leave_place, take_place
 from sync_service.queue.order_steps import (
     StepState,
     answer_of,
@@ -54,6 +68,8 @@ class Turn:
     done: list[tuple[Step, Mapping[str, Any]]] = field(default_factory=list)
     #: The trouble of the tenant that the latest call met.
     trouble: TenantError | None = None
+    #: Whether the lane counts among the calls of Zuora's default class: a call that creates an order leaves that place.
+    has_place: bool = True
 
     @property
     def answers(self) -> Mapping[str, Mapping[str, Any]]:
@@ -72,10 +88,16 @@ class Turn:
             self.calls += reading.calls
 
 
+class NoPlace(BusyError):
+    """Others took the place among the calls to Zuora while the order was being created: the order goes on soon."""
+
+    code = "no place"
+
+
 def carry_out(turn: Turn, step: Step) -> Next:
     """Take `step` as far as it goes now. Done and Skipped: go on with the next; all else ends the turn.
 
-    Raises LeaseLost.
+    Raises LeaseLost, and NoPlace: what is known is stored, and the next turn goes on from there.
     """
     row = _latest_call(turn, step)
     if row is None or row.state == StepState.AGAIN:
@@ -106,10 +128,24 @@ def _send(turn: Turn, step: Step) -> Next:
     if ready is None:
         message = f"The step {step.name} was left out, because what it needs was refused."
         return Skipped(problem=Problem(field="", code=ProblemCode.ZUORA, message=message))
+    if ready.call_class is CallClass.DEFAULT:
+        _need_place(turn)
     with turn.context.database.transaction() as session:
+        if ready.call_class is CallClass.ORDERS and turn.has_place:
+            turn.has_place = not leave_place(session, turn.claim, turn.context.share)
         at = renew(session, turn.claim)
         row = record_sent(session, read_work(session, turn.order_id), ready, at=at)
     return _make_call(turn, ready, row)
+
+
+def _need_place(turn: Turn) -> None:
+    """Count among the calls of the default class again. Raises NoPlace."""
+    if turn.has_place:
+        return
+    with turn.context.database.transaction() as session:
+        turn.has_place = take_place(session, turn.claim, turn.context.share)
+    if not turn.has_place:
+        raise NoPlace
 
 
 def _resolve(turn: Turn, step: Step, row: OrderStepRow) -> Next:
@@ -143,6 +179,7 @@ def _make_call(turn: Turn, step: Step, row: OrderStepRow, *, again: bool = False
     is_anothers = answer.heard is Heard.KEY_REUSED
     if isinstance(following, Ask) and (following.refusal is not None or is_anothers):
         look_up, refusal = following.look_up, following.refusal
+        _need_place(turn)
         heard = turn.hear(look_up.method, look_up.path)
         following = adopt(step, heard, key_age=_key_age(turn, row), refusal=refusal, new_key=is_anothers)
     return _settle(turn, step, row, following)

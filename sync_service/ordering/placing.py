@@ -36,7 +36,7 @@ from sync_service.errors import (
     ZuoraUnavailable,
 )
 from sync_service.log import logger
-from sync_service.ordering.calls import Turn, carry_out, has_happened
+from sync_service.ordering.calls import NoPlace, Turn, carry_out, has_happened
 from sync_service.ordering.catalog import refresh_rate_plans
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.finish import complete_order, fail_order, hold_order
@@ -44,7 +44,7 @@ from sync_service.ordering.meeting import meet, order_of
 from sync_service.queue.doubt import MAX_UNSERVED, count_doubt, find_whose
 from sync_service.queue.limit import note_success, note_tenant_error
 from sync_service.queue.orders import begin_turn, postpone_turn, read_work
-from sync_service.queue.requests import MOST_ATTEMPTS, Claim, renew
+from sync_service.queue.requests import MOST_ATTEMPTS, Claim, release, renew
 from sync_service.queue.retry import decide_retry
 from sync_service.queue.submission import read_case
 from sync_service.store.tables import OrderWorkRow
@@ -90,6 +90,8 @@ def run_claim(context: OrderContext, claim: Claim) -> int:
         log.info("order_turn_ended", outcome=type(following).__name__.lower(), calls=turn.calls)
     except LeaseLost:
         log.warning("order_lease_lost")
+    except NoPlace:
+        _give_back(turn)
     except SyncServiceError as error:
         _try_later(turn, error)
     except DBAPIError as error:
@@ -210,6 +212,15 @@ def _wait(turn: Turn, following: Again | Ask) -> None:
         _try_later(turn, NoAnswerYet(), after=following.after if isinstance(following, Again) else 0.0)
     else:
         _try_later(turn, OrderLocked(), after=following.after)
+
+
+def _give_back(turn: Turn) -> None:
+    """Let the lane be claimed again as soon as there is a place."""
+    try:
+        with turn.context.database.transaction() as session:
+            release(session, turn.claim)
+    except LeaseLost:
+        logger().warning("order_lease_lost", order=turn.order_id)
 
 
 def _try_later(turn: Turn, error: SyncServiceError, *, after: float = 0.0) -> None:

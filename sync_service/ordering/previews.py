@@ -30,7 +30,7 @@ from sync_service.ordering.context import OrderContext
 from sync_service.ordering.meeting import meet
 from sync_service.queue import previews as asks
 from sync_service.queue.doubt import find_whose
-from sync_service.queue.limit import note_success, note_tenant_error
+from sync_service.queue.limit import StoryLease, note_success, note_tenant_error
 from sync_service.queue.submission import check_order, name_order
 from sync_service.zuora.client import Reading
 from sync_service.zuora.ordering import hear
@@ -41,8 +41,8 @@ PREVIEW_SECONDS = 60.0
 _ALL_PREVIEWS = "order preview"
 
 
-def preview_order(context: OrderContext, order: Order, reading: Reading) -> dict[str, Any]:
-    """Zuora's preview, and the schedule that Limio would show of it.
+def preview_order(context: OrderContext, order: Order, reading: Reading, place: StoryLease) -> dict[str, Any]:
+    """Zuora's preview, and the schedule that Limio would show of it. `place` is the caller's among Zuora's callers.
 
     Raises CannotBePlacedError where the order would be refused, RequestRefused where Zuora refuses the preview, and
     what `Reading.call` raises.
@@ -58,6 +58,7 @@ def preview_order(context: OrderContext, order: Order, reading: Reading) -> dict
         raise CannotBePlacedError(*question.problems)
     if question is None:
         return _shown({}, cost_of_memos(plan))
+    place.leave()
     answer = hear(reading, question.method, question.path, body=question.body_text)
     if answer.heard is Heard.SILENCE or answer.body is None:
         if answer.heard is Heard.LOCKED:
@@ -86,7 +87,7 @@ def answer_preview(context: OrderContext, taken: asks.Taken) -> None:
 
 def _answer(context: OrderContext, taken: asks.Taken, reading: Reading) -> None:
     try:
-        found = preview_order(context, _asked_order(context, taken), reading)
+        found = preview_order(context, _asked_order(context, taken), reading, taken.place)
     except CannotBePlacedError as refusal:
         asks.answer(context.database, taken, asks.refusal_as_json(refusal.problems))
     except TenantError as error:

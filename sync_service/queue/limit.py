@@ -1,6 +1,7 @@
 """How much of the Zuora tenant we may use, over all hosts: one row that every claim locks first.
 
-Nothing here calls Zuora. Errors of the tenant pause all claims; quiet success opens them again.
+Nothing here calls Zuora. Errors of the tenant pause all claims; quiet success opens them again. Zuora counts calls that
+create or preview an order in a class of their own ("High-volume transactions"): `queue.order_places`.
 """
 
 from __future__ import annotations
@@ -41,9 +42,13 @@ _LIVE = """
 SELECT {now} AS now,
   (SELECT count(*) FROM sync_request AS run WHERE lease_until > {now} AND NOT EXISTS (
      SELECT 1 FROM {ended} WHERE run.kind = ended.value ->> 0 AND run.key = ended.value ->> 1
-       AND run.token = CAST(ended.value ->> 2 AS BIGINT)))
-  + (SELECT count(*) FROM zuora_lease WHERE lease_until > {now}) AS live,
+       AND run.token = CAST(ended.value ->> 2 AS BIGINT)) AND COALESCE(run.ordering_token, 0) <> run.token)
+  + (SELECT count(*) FROM zuora_lease WHERE lease_until > {now} AND NOT ordering) AS live,
   (SELECT count(*) FROM sync_request WHERE lease_until > {now} AND key IN ({doubtful})) AS aside
+"""
+_ORDERING = """
+SELECT (SELECT count(*) FROM sync_request WHERE lease_until > {now} AND ordering_token = token)
+  + (SELECT count(*) FROM zuora_lease WHERE lease_until > {now} AND ordering) AS ordering
 """
 _KEYS = {
     "sqlite": "SELECT value FROM json_each(:doubtful)",
@@ -75,11 +80,13 @@ class Share:
     max_concurrency: int
     #: Calls in one UTC day; 0 means no limit.
     daily_calls: int = 0
+    #: Calls at the same time that create or preview orders, over all hosts.
+    max_orders: int = 40
 
     @classmethod
     def of(cls, settings: Settings) -> Share:
         """What `settings` allow."""
-        return cls(settings.zuora_max_concurrency, settings.zuora_daily_calls)
+        return cls(settings.zuora_max_concurrency, settings.zuora_daily_calls, settings.zuora_max_orders)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +144,11 @@ def lock_limit(session: Session, share: Share, ended: Sequence[Lease] = ()) -> L
         row = session.exec(_LOCKED).one()
     # A statement of its own: it must see what others committed while we waited for the lock, and their time.
     return _limit(session, row, share, ended)
+
+
+def is_room_for_orders(session: Session, share: Share) -> bool:
+    """Whether one more call that creates or previews an order may begin; the limit must be locked."""
+    return int(session.run(_ORDERING).scalar_one()) < share.max_orders
 
 
 def read_limit(session: Session, share: Share) -> Limit:
@@ -211,6 +223,14 @@ class StoryLease:
             if row is None:
                 raise LeaseLost
             row.lease_until = limit.now + self._lease_ms
+
+    def leave(self) -> None:
+        """Count the calls from now on as previews of orders, where there is room for one, and let others call."""
+        with self._database.transaction() as session:
+            self._report(session)
+            row = session.get(ZuoraLeaseRow, self._id)
+            if row is not None and is_room_for_orders(session, self._share):
+                row.ordering = True
 
     def give_back(self) -> None:
         """Free the place and report the calls."""

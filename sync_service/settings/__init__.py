@@ -44,6 +44,8 @@ class Settings:
     zuora_org_ids: str = ""
     #: Calls at the same time that we allow ourselves of the tenant's 40, over all hosts.
     zuora_max_concurrency: int = _setting(8, typed.Integer(validate=validate.Range(1, 40)))
+    #: The same of its 200 for calls that create or preview orders.
+    zuora_max_orders: int = _setting(40, typed.Integer(validate=validate.Range(1, 200)))
     #: Calls in a day that we allow ourselves (an API sandbox has 10,000 for all its users); 0 means no limit.
     zuora_daily_calls: int = _setting(0, typed.Integer(validate=validate.Range(0)))
     zuora_integration_users: tuple[str, ...] = _setting((), forms.Words())

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Index,
     SmallInteger,
     Text,
+    false,
     text,
 )
 from sqlmodel import Field, SQLModel
@@ -86,6 +87,8 @@ class SyncRequestRow(SQLModel, table=True):
     #: Grows with each claim: the fence.
     token: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
     lease_until: int | None = Field(default=None, sa_type=BigInteger)
+    #: The token while the lease is used for a call that creates an order, which Zuora counts apart.
+    ordering_token: int | None = Field(default=None, sa_type=BigInteger)
     #: When the run of the latest claim had read all that it needs; noted only for a person who watches.
     read_at: int | None = Field(default=None, sa_type=BigInteger)
     #: Read everything, take no short way; 0 or 1.
@@ -251,6 +254,8 @@ class ZuoraLeaseRow(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True, sa_type=COUNTER)
     story: str = Field(sa_type=Text)
     lease_until: int = Field(sa_type=BigInteger)
+    #: Whether it previews an order, which Zuora counts apart.
+    ordering: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
 
 
 class HeartbeatRow(SQLModel, table=True):
