@@ -15,6 +15,7 @@ from sync_service.access.throttle import Throttle
 from sync_service.access.tokens import AccessTokens
 from sync_service.errors import SchemaOutdated, SettingsInvalid
 from sync_service.log import logger, set_up
+from sync_service.queue.heartbeats import Heartbeat, Role
 from sync_service.queue.limit import Share
 from sync_service.queue.submission import order_options
 from sync_service.settings import Settings
@@ -94,6 +95,7 @@ def create_wsgi() -> Flask:
     except (SettingsInvalid, SchemaOutdated) as error:
         print(f"Cannot start: {error}", file=sys.stderr)
         sys.exit(_BOOT_ERROR)
+    Heartbeat(database, Role.WEB).beat_beside()
     return create_app(settings, database)
 
 

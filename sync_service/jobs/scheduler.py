@@ -125,6 +125,7 @@ class Scheduler:
         self._stop.wait()
         clock.shutdown(wait=False)
         late = self._drain()
+        self._heartbeat.beat(at_once=True)
         logger().info("scheduler_stopped", put_back=late)
         return not (late or self._on_errand)
 

@@ -15,6 +15,7 @@ from sync_service.commerce.completion import completed, failed
 from sync_service.commerce.effects import Create, Effect
 from sync_service.commerce.order import Problem
 from sync_service.commerce.steps import Choice
+from sync_service.measures import ORDERS
 from sync_service.ordering.calls import Turn
 from sync_service.ordering.meeting import order_of
 from sync_service.queue.order_steps import StepState, read_steps
@@ -48,6 +49,7 @@ def complete_order(turn: Turn, notes: Sequence[Problem]) -> None:
         if notes:
             _announce_error(session, work, notes)
         _want_syncs(session, work, but=wanted)
+    ORDERS.labels(work.order_type, work.state).inc()
 
 
 def fail_order(turn: Turn, problem: Problem) -> None:
@@ -71,6 +73,7 @@ def fail_order(turn: Turn, problem: Problem) -> None:
         announce_written(session, _apply(session, work, failed(case.order, case.state.store)))
         _record_process(session, work, "failed", [problem])
         _announce_error(session, work, [problem])
+    ORDERS.labels(work.order_type, work.state).inc()
 
 
 def hold_order(turn: Turn, problem: Problem, choices: Sequence[Choice]) -> None:
@@ -86,6 +89,7 @@ def hold_order(turn: Turn, problem: Problem, choices: Sequence[Choice]) -> None:
             choices=choices,
         )
         _record_process(session, work, "held", [problem])
+    ORDERS.labels(work.order_type, work.state).inc()
 
 
 def _read_case(turn: Turn, session: Session, work: OrderWorkRow) -> Case:

@@ -117,7 +117,9 @@ def describe_queue(backlog: Backlog) -> Finding:
     age = backlog.oldest_ms or 0
     oldest = f"; the oldest has waited {duration_in_words(age / 1000)}" if backlog.oldest_ms is not None else ""
     retried = f", {backlog.backing_off} to be tried again" if backlog.backing_off else ""
-    words = f"{backlog.waiting} waiting{retried}, {backlog.running} running{oldest}."
+    words = (
+        f"{'At least ' if backlog.is_cut else ''}{backlog.waiting} waiting{retried}, {backlog.running} running{oldest}."
+    )
     if age <= MAX_WAIT_MS:
         return Finding("queue", Verdict.OK, words)
     remedy = "If workers run, more threads or hosts of `sync-service worker` serve it faster."

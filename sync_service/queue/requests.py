@@ -79,6 +79,8 @@ class Claim:
     priority: Priority
     #: The database's clock when the claim was made, in ms: every read of this run began later.
     claimed_at: int
+    #: When the first request that it serves came in, by the same clock.
+    waiting_since: int
 
 
 def enqueue(session: Session, kind: Kind, key: str, cause: Cause, *, priority: Priority, full: bool = False) -> int:
@@ -256,6 +258,7 @@ def open_as_done(session: Session, claim: Claim) -> Claim | None:
         full=claim.full,
         priority=claim.priority,
         claimed_at=claim.claimed_at,
+        waiting_since=claim.waiting_since,
     )
 
 
@@ -303,6 +306,7 @@ def _as_claim(row: Row[tuple[object, ...]], claimed_at: int) -> Claim:
         full=bool(row.full),
         priority=Priority(row.priority),
         claimed_at=claimed_at,
+        waiting_since=row.waiting_since,
     )
 
 

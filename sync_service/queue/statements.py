@@ -83,14 +83,14 @@ WITH pick AS MATERIALIZED (
 UPDATE sync_request SET
   token = token + 1, claimed_seq = requested_seq, lease_until = :now + :lease, attempts = attempts + 1, read_at = NULL
 WHERE (kind, key) IN (SELECT kind, key FROM pick)
-RETURNING kind, key, token, claimed_seq, done_seq, attempts, "full", priority
+RETURNING kind, key, token, claimed_seq, done_seq, attempts, "full", priority, waiting_since
 """
 # The one row that a person waits for, whatever its class or backoff; a live lease of another's is left alone.
 CLAIM_ONE = """
 UPDATE sync_request SET
   token = token + 1, claimed_seq = requested_seq, lease_until = :now + :lease, attempts = attempts + 1, read_at = NULL
 WHERE kind = :kind AND key = :key AND due_at IS NOT NULL AND (lease_until IS NULL OR lease_until <= :now)
-RETURNING kind, key, token, claimed_seq, done_seq, attempts, "full", priority
+RETURNING kind, key, token, claimed_seq, done_seq, attempts, "full", priority, waiting_since
 """
 #: For a probe: a number that is in doubt itself says nothing of the tenant.
 NOT_IN_DOUBT = "AND key NOT IN (SELECT wanted.key FROM ({keys}) AS wanted)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 
 from sqlalchemy.exc import DBAPIError
@@ -19,6 +20,7 @@ from sync_service.errors import (
     ZuoraUnavailable,
 )
 from sync_service.log import logger
+from sync_service.measures import RUNS, WRITTEN
 from sync_service.queue.doubt import count_doubt, find_whose
 from sync_service.queue.history import Outcome, copy_causes, open_run, read_covered_triggers, record_run
 from sync_service.queue.limit import note_success, note_tenant_error
@@ -44,6 +46,8 @@ from sync_service.sync.story import SyncContext, look_closer, sync_subscription,
 from sync_service.zuora.client import Reading
 from sync_service.zuora.preview import SharedPreviews
 
+#: The store says what Zuora said.
+_SYNCED = frozenset({Outcome.CHANGED, Outcome.IMPORTED, Outcome.UNCHANGED})
 #: One run's total time for everything that it asks of Zuora, in seconds; a lease is longer.
 RUN_SECONDS = 60.0
 
@@ -57,6 +61,7 @@ def run_claim(
     """
     log = logger().bind(kind=str(claim.kind), key=claim.key, attempt=claim.attempts)
     log.info("sync_claimed")
+    began = time.monotonic()
     reading = context.zuora.reading(RUN_SECONDS)
     reading.when_ended(when_read)
     try:
@@ -64,6 +69,10 @@ def run_claim(
         if reading.calls and outcome is not Outcome.NOT_IN_ZUORA:
             note_success(context.database, context.share)
         log.info("sync_finished", outcome=outcome, calls=reading.calls)
+        RUNS.labels(outcome, _asked_by(claim), "").inc()
+        if outcome in _SYNCED:
+            waited = (claim.claimed_at - claim.waiting_since) / 1000
+            WRITTEN.labels(_asked_by(claim)).observe(waited + time.monotonic() - began)
     except LeaseLost:
         log.warning("sync_lease_lost")
     except SyncServiceError as error:
@@ -181,6 +190,7 @@ def _settle(context: SyncContext, claim: Claim, error: SyncServiceError, reading
     logger().warning(
         "sync_failed" if decision.final else "sync_retried", key=claim.key, code=error.code, delay_ms=decision.delay_ms
     )
+    RUNS.labels(Outcome.FAILED if decision.final else Outcome.RETRIED, _asked_by(claim), error.code).inc()
     if isinstance(error, TenantError):
         note_tenant_error(context.database, error, context.share, by=claim.key)
     try:
@@ -203,3 +213,7 @@ def _settle(context: SyncContext, claim: Claim, error: SyncServiceError, reading
                 record_run(session, run, outcome=outcome, plan=None, ended_at=session.now())
     except LeaseLost:
         logger().warning("sync_lease_lost", key=claim.key)
+
+
+def _asked_by(claim: Claim) -> str:
+    return claim.priority.name.lower()

@@ -97,6 +97,7 @@ class Worker:
                 self._wake.wait(patience * random.uniform(0.75, 1.25))  # noqa: S311 - spreads the looks of many workers
             self._wake.clear()
         late = self._drain(pool)
+        self._heartbeat.beat(at_once=True)
         logger().info("worker_stopped", late=late)
         return not late
 

@@ -18,6 +18,7 @@ from werkzeug.routing import BaseConverter
 from sync_service.access.clients import SYNC_SCOPE
 from sync_service.access.throttle import Throttle, counter_name
 from sync_service.log import logger
+from sync_service.measures import CALLOUTS
 from sync_service.queue.fate import Ticket
 from sync_service.queue.health import tell_obstacle
 from sync_service.queue.limit import Share
@@ -187,6 +188,7 @@ class SyncDesk:
                 self._inbox.keep_callout(callout, "rejected", reason)
                 _log(callout, "rejected", reason, sender=place)
             else:
+                CALLOUTS.labels("rejected", reason.code.value).inc()
                 headers["Retry-After"] = str(seconds)
                 hold_answer(request.environ, HOLD_SECONDS)
         except (SQLAlchemyError, TimeoutError):
@@ -256,6 +258,7 @@ def _callout(key: str, hints: Hints, body: bytes = b"") -> Callout:
 
 
 def _log(callout: Callout, verdict: str, reason: Reason | None, **more: str | None) -> None:
+    CALLOUTS.labels(verdict, "" if reason is None else reason.code.value).inc()
     logger().info(
         "callout_received",
         key=callout.key,

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from sync_service.errors import LeaseLost
 from sync_service.log import logger
+from sync_service.measures import WEBHOOKS
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.webhooks.caller import Caller
@@ -88,6 +89,7 @@ class Deliverer:
                     break
                 attempt = caller.call(delivery.message_id, delivery.type, delivery.body)
                 state = settle(self._database, turn, delivery.id, attempt)
+                WEBHOOKS.labels(state or "gone").inc()
                 logger().info(
                     "webhook_sent",
                     endpoint=turn.endpoint_id,

@@ -16,8 +16,10 @@ from sync_service.errors import (
     PermissionRefused,
     PreviewNotPermitted,
     RequestRefused,
+    SyncServiceError,
     TokenRefused,
 )
+from sync_service.measures import ZUORA, ZUORA_ERRORS
 from sync_service.subscription.zuora import ZuoraAccount, ZuoraSubscription
 from sync_service.zuora.connection import Connection
 from sync_service.zuora.envelopes import open_envelope, open_text
@@ -28,6 +30,8 @@ _T = TypeVar("_T")
 
 #: The most rows of one Object Query page, by its documentation.
 _PAGE_SIZE = 99
+#: Addresses of one piece more than the others.
+_PREVIEWS = (["billing-preview"], ["preview"])
 #: No list that we ask for has more pages; the deadline of the reading usually ends it before.
 _MOST_PAGES = 500
 
@@ -219,27 +223,38 @@ class Reading:
     ) -> _T:
         if self._ended:
             raise RuntimeError("a call to Zuora after the last one")
+        call = _name_call(method, path)
         again = True
         while True:
             token = self._connection.get_token(self.deadline)
             self.calls += 1
+            begun = time.monotonic()
             try:
                 sent = {"Zuora-Track-Id": self.track_id, **(headers or {})}
                 answer = self._connection.send(
                     method, path, token, self.deadline, params=params, body=body, headers=sent
                 )
                 self.server_date = answer.headers.get("Date")
+                ZUORA.labels(call).observe(time.monotonic() - begun)
                 opened = open_answer(answer.status, answer.headers, answer.body)
                 self.answered = True
                 return opened
-            except TokenRefused:
-                self._connection.drop_token(token)
-                if not again:
-                    raise
-            except AnswerCut:
-                if not again or not (repeatable or method == "GET"):
+            except SyncServiceError as error:
+                ZUORA_ERRORS.labels(call, error.code).inc()
+                if isinstance(error, TokenRefused):
+                    self._connection.drop_token(token)
+                    may_repeat = True
+                else:
+                    may_repeat = isinstance(error, AnswerCut) and (repeatable or method == "GET")
+                if not (again and may_repeat):
                     raise
             again = False
+
+
+def _name_call(method: str, path: str) -> str:
+    """The call without what it is about, such as `GET /v1/subscriptions`: one of few."""
+    pieces = path.partition("?")[0].split("/")
+    return f"{method} {'/'.join(pieces[: 4 if pieces[3:4] in _PREVIEWS else 3])}"
 
 
 def _quote_key(key: str) -> str:

@@ -259,16 +259,18 @@ class ZuoraLeaseRow(SQLModel, table=True):
 
 
 class HeartbeatRow(SQLModel, table=True):
-    """A worker or scheduler that runs, or ran lately: how the pages know that there is one."""
+    """A process that runs, or ran lately, and what it has counted: how the pages know that there is one."""
 
     __tablename__ = "heartbeat"
 
     #: Host, process id and a random part.
     id: str = Field(primary_key=True, sa_type=Text)
-    #: worker or scheduler.
+    #: web, worker or scheduler; gone is the sum of those that are.
     role: str = Field(sa_type=Text)
     started_at: int = Field(sa_type=BigInteger)
     seen_at: int = Field(sa_type=BigInteger)
+    #: Its counters and histograms: name, labels and value of each series. None once the row `gone` has them.
+    measured: list[Any] | None = Field(default=None, sa_type=DOCUMENT)
 
 
 class JobRow(SQLModel, table=True):

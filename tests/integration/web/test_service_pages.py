@@ -12,16 +12,15 @@ from prometheus_client.registry import Collector
 from sync_service.access.clients import PARTNER_SCOPE, SCOPES
 from sync_service.app import create_app
 from sync_service.errors import RateLimited, SchemaOutdated
+from sync_service.queue.heartbeats import Heartbeat, Role
 from sync_service.queue.limit import Share, note_tenant_error
 from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, fail
 from sync_service.store.engine import Database, connect
 from sync_service.subscription.keys import LONGEST_KEY
 from sync_service.subscription.trigger import Trigger
-from sync_service.web import health
+from sync_service.web.metrics import Scrapes
 from sync_service.web.openapi import describe
 from tests.integration.web.conftest import MONITORING, SETTINGS, SYNC, ZUORA, Web, basic, build
-
-HOUR_MS = 3_600_000
 
 
 def test_health_says_that_the_process_is_up(sqlite_web: Web) -> None:
@@ -67,18 +66,43 @@ def test_metrics_count_what_the_database_holds(web: Web) -> None:
 
     text = web.client.get("/metrics", headers=MONITORING).text
 
-    assert 'sync_service_requests_waiting{kind="alias",priority="event"} 1.0' in text
-    assert 'sync_service_requests_waiting{kind="subscription",priority="person"} 0.0' in text, (
+    assert 'sync_service_requests_waiting{asked_by="event",kind="alias"} 1.0' in text
+    assert 'sync_service_requests_waiting{asked_by="person",kind="subscription"} 0.0' in text, (
         "nothing is 0, not absent"
     )
     assert "sync_service_requests_failed 1.0" in text
-    assert 'sync_service_callouts_last_day{reason="",verdict="accepted"} 1.0' in text
-    assert 'sync_service_callouts_last_day{reason="echo",verdict="ignored"} 1.0' in text
-    assert 'sync_service_callouts_last_day{reason="impossible key",verdict="ignored"} 1.0' in text
-    assert 'sync_service_callouts_last_day{reason="wrong credentials",verdict="rejected"} 1.0' in text
     assert "sync_service_zuora_permitted 4.0" in text
     assert "sync_service_zuora_paused 1.0" in text
     assert "A-1" not in text
+
+
+def test_callouts_are_counted_by_what_was_made_of_them_over_all_processes(sqlite_web: Web) -> None:
+    process = Heartbeat(sqlite_web.database, Role.WEB)
+    process.beat(at_once=True)
+    before = counted(sqlite_web, "callouts_total")
+
+    sqlite_web.callout("A-1")
+    sqlite_web.callout("A-2", X_Order_Source="shop")
+    sqlite_web.client.post(SYNC + "a%2Fb", headers=ZUORA)
+    sqlite_web.client.post(SYNC + "A-1", headers=basic("x", "y"))
+    process.beat(at_once=True)
+
+    more = counted(sqlite_web, "callouts_total")
+    assert {
+        labels: value - before.get(labels, 0.0) for labels, value in more.items() if value != before.get(labels)
+    } == {
+        'reason="",verdict="accepted"': 1.0,
+        'reason="echo",verdict="ignored"': 1.0,
+        'reason="impossible key",verdict="ignored"': 1.0,
+        'reason="wrong credentials",verdict="rejected"': 1.0,
+    }
+
+
+def counted(web: Web, name: str) -> dict[str, float]:
+    """The series of one name, by their labels as they are printed; read anew."""
+    text = build(web.database).client.get("/metrics", headers=MONITORING).text
+    found = re.findall(rf"^sync_service_{name}\{{(.*)\}} (\S+)$", text, re.MULTILINE)
+    return {labels: float(value) for labels, value in found}
 
 
 def test_metrics_of_an_empty_service(web: Web) -> None:
@@ -123,7 +147,7 @@ class Slow(Collector):
 
 def test_the_numbers_are_read_by_one_at_a_time_and_not_again_at_once() -> None:
     slow = Slow()
-    scrapes = health._Scrapes(slow)
+    scrapes = Scrapes(slow)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(scrapes.read)
         assert slow.begun.wait(30)
@@ -133,24 +157,6 @@ def test_the_numbers_are_read_by_one_at_a_time_and_not_again_at_once() -> None:
         assert meanwhile is None
         assert b"read 1.0" in (first.result(30) or b"")
     assert b"read 1.0" in (scrapes.read() or b"")
-
-
-def test_an_hour_that_is_over_is_counted_once_and_a_day_is_exact(sqlite_database: Database) -> None:
-    now = 100 * HOUR_MS + 600_000
-    times = [now - 24 * HOUR_MS, now - 24 * HOUR_MS + 1, now - 23 * HOUR_MS, now - 5 * HOUR_MS, now - 1, now]
-    count = health._DayCount("SELECT 'all', count(*) FROM seen WHERE at > :since AND at <= :until GROUP BY 1")
-    with sqlite_database.transaction() as session:
-        session.connection().exec_driver_sql("CREATE TABLE seen (at BIGINT)")
-        for at in times:
-            session.run("INSERT INTO seen VALUES (:at)", {"at": at})
-
-        first = count.count(session, now)
-        session.run("DELETE FROM seen WHERE at = :at", {"at": now - 5 * HOUR_MS})
-        remembered = count.count(session, now)
-        later = count.count(session, now + HOUR_MS)
-
-    assert first == remembered == {("all",): 5}
-    assert later == {("all",): 3}  # two are older than a day by then
 
 
 def routes(web: Web) -> set[tuple[str, str]]:

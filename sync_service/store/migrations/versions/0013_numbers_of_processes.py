@@ -1,0 +1,35 @@
+"""numbers of processes
+
+Revision ID: 0013
+Revises: 0012
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy import Text
+from sqlalchemy.dialects import postgresql
+
+revision: str = "0013"
+down_revision: str | None = "0012"
+branch_labels: str | Sequence[str] | None = None
+depends_on: str | Sequence[str] | None = None
+
+
+def upgrade() -> None:
+    """Bring the schema one step forward."""
+    with op.batch_alter_table("heartbeat", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column(
+                "measured", sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"), nullable=True
+            )
+        )
+
+
+def downgrade() -> None:
+    """Take the step back."""
+    with op.batch_alter_table("heartbeat", schema=None) as batch_op:
+        batch_op.drop_column("measured")
