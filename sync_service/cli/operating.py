@@ -329,7 +329,7 @@ def _callouts_of(session: Session, key: str | None, verdict: str | None, limit: 
         statement = statement.where(or_(col(row.key).in_((key, number)), col(row.key).in_(aliases)))
     if verdict is not None:
         statement = statement.where(row.verdict == verdict)
-    return list(session.exec(statement.order_by(col(row.id).desc()).limit(limit)))
+    return list(session.exec(statement.order_by(col(row.received_at).desc(), col(row.id).desc()).limit(limit)))
 
 
 def _callout_in_words(row: CalloutRow) -> str:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam, func
+from sqlalchemy import bindparam, func, tuple_
 from sqlmodel import col, select
 
 from sync_service.queue.history import Outcome
@@ -87,10 +87,12 @@ def decide_hold(
     return Decision(Verdict.HOLD, plan_hash)
 
 
-def list_held(session: Session, *, limit: int, after: int = 0) -> list[SyncRunRow]:
-    """The held runs that wait for a decision, oldest first, with an id above `after`."""
-    statement = select(SyncRunRow).where(SyncRunRow.outcome == Outcome.HELD, col(SyncRunRow.id) > after)
-    return list(session.exec(statement.order_by(col(SyncRunRow.id)).limit(limit)))
+def list_held(session: Session, *, limit: int, after: tuple[int, int] = (0, 0)) -> list[SyncRunRow]:
+    """The held runs that wait for a decision, oldest first, behind the one that ended at `after`, with its id."""
+    run = SyncRunRow
+    place = tuple_(col(run.ended_at), col(run.id))
+    statement = select(run).where(run.outcome == Outcome.HELD, place > tuple_(*after))
+    return list(session.exec(statement.order_by(col(run.ended_at), col(run.id)).limit(limit)))
 
 
 def read_held(session: Session, number: str) -> SyncRunRow | None:

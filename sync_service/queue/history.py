@@ -16,6 +16,7 @@ from sqlmodel import col, func, select
 
 from sync_service.store.engine import Session
 from sync_service.store.tables import SyncCauseRow, SyncRequestRow, SyncRunRow
+from sync_service.subscription.digest import touches
 from sync_service.subscription.limio.documents import as_json
 from sync_service.subscription.plan import Cancel, Change, Create, FieldChange, SyncPlan, Update
 from sync_service.subscription.trigger import Trigger, read_triggers
@@ -165,6 +166,7 @@ def record_run(session: Session, run: SyncRunRow, *, outcome: Outcome, plan: Syn
     run.outcome, run.ended_at = outcome, ended_at
     if plan is not None:
         run.plan, run.change_count = plan_as_json(plan), len(plan.changes)
+        run.touched = f" {' '.join(sorted(touches(plan.changes)))} " if plan.changes else None
     session.add(run)
     session.flush()
     assert run.id is not None  # noqa: S101 - the database gave it one

@@ -12,8 +12,10 @@ from itertools import product
 from urllib.parse import urlencode
 
 from sync_service.access.sealing import Seal
+from sync_service.queue.history import Outcome
+from sync_service.subscription.trigger import Trigger
+from sync_service.web.admin.filters import SHOWN, VERDICTS
 from sync_service.web.admin.finding import MATTERS, STATUSES
-from sync_service.web.admin.history_pages import OUTCOMES, VERDICTS
 from sync_service.web.admin.ordering import ORDERS
 from tests.bench.grown import BUSY, Size, number_of
 
@@ -46,7 +48,7 @@ def key_of(kind: str, n: int) -> str:
 def visits(size: Size, secret_key: str) -> list[Visit]:
     """All of them, each filter and each kind of search, first pages, second ones and ones near the end."""
     seal = Seal(secret_key)
-    return [*_lists(seal), *_subscriptions(), *_history(size), *_upkeep(), *_systems()]
+    return [*_lists(seal), *_subscriptions(), *_history(size, seal), *_upkeep(), *_systems()]
 
 
 def main_visits(size: Size, secret_key: str) -> list[Visit]:
@@ -70,15 +72,18 @@ _MAIN = (
     "search: the beginning of a common name",
     "one subscription",
     "one subscription with a long history",
-    "runs",
-    "runs near the end",
-    "runs, failed",
-    "callouts",
+    "history",
+    "history, near the end",
+    "history, failed",
+    "history, callouts",
+    "history, dates",
+    "history of customer:ada field:amounts from:month",
+    "one subscription near its first day",
     "failed",
     "held",
     "jobs",
     "users",
-    "activity",
+    "history, people",
     "objects: related to a subscription",
     "metrics",
 )
@@ -140,19 +145,33 @@ def _subscriptions() -> Iterator[Visit]:
     yield Visit("progress", f"/admin/progress/subscription/1/{number_of(BUSY)}")
 
 
-def _history(size: Size) -> Iterator[Visit]:
+def _history(size: Size, seal: Seal) -> Iterator[Visit]:
     yield Visit("one run", f"/admin/runs/{size.runs // 2}")
-    for page, words, count in (("runs", OUTCOMES, size.runs), ("callouts", VERDICTS, size.runs // 2)):
-        field = {"runs": "outcome", "callouts": "verdict"}[page]
-        yield Visit(page, f"/admin/{page}")
-        yield Visit(f"{page} near the end", f"/admin/{page}?before={count // 50}")
-        for word in words:
-            yield Visit(f"{page}, {word}", f"/admin/{page}?{urlencode({field: word})}")
-            yield Visit(
-                f"{page}, {word}, near the end", f"/admin/{page}?{urlencode({field: word, 'before': count // 50})}"
-            )
-    yield Visit("activity", "/admin/activity")
-    yield Visit("activity near the end", f"/admin/activity?before={size.runs // 1000}")
+    for kind, entry_id in (("run", size.runs // 2), ("callout", size.runs // 4), ("act", size.runs // 50)):
+        yield Visit(f"one {kind} by itself", f"/admin/history/{kind}/{entry_id}")
+    early = int((datetime.now(UTC) - timedelta(days=95)).timestamp() * 1000)
+    asked: list[dict[str, str]] = [{}, *({"show": show} for show in SHOWN)]
+    asked += ({"outcome": outcome.value} for outcome in Outcome)
+    asked += ({"verdict": verdict} for verdict in VERDICTS)
+    asked += ({"trigger": trigger.value} for trigger in Trigger)
+    asked += [{"from": "2026-01-01", "to": "2027-01-01"}, {"by": seal.close("person7@example.com")}]
+    for words in asked:
+        name = ", ".join(("history", *words.values()))[:60]
+        yield Visit(name, f"/admin/history?{urlencode(words)}")
+        yield Visit(f"{name}, near the end", f"/admin/history?{urlencode({**words, 'before': f'{early}-run-1'})}")
+    for text in (
+        "ada",
+        f"number:{number_of(BUSY)}",
+        "order:O-77",
+        "customer:ada field:amounts from:month",
+        "nobody at all",
+    ):
+        yield Visit(f"history of {text}", f"/admin/history?{urlencode({'q': seal.close(text)})}")
+    busy = f"/admin/subscriptions/{key_of('subscription', BUSY)}"
+    for words in asked[1:]:
+        yield Visit(f"one subscription, {', '.join(words.values())[:40]}", f"{busy}?{urlencode(words)}")
+    yield Visit("one subscription near its first day", f"{busy}?before={early}-run-1")
+    yield Visit("two moments", f"{busy}/compare?a={early}&b={early + 3 * 86_400_000}")
 
 
 def _upkeep() -> Iterator[Visit]:

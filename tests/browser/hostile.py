@@ -114,7 +114,7 @@ def _put(database: Database, name: str, text: str) -> list[str]:
         put_user(
             database, f"{name}{cut.replace(' ', '').replace('@', '')}@example.com"[-250:], Role.VIEWER, actor="test"
         )
-    return [f"/subscriptions/sub-{name}", f"/customers/cus-{name}", f"/runs/{run_id}"]
+    return [f"/subscriptions/sub-{name}", f"/customers/cus-{name}", f"/history/run/{run_id}"]
 
 
 def _limio(name: str, text: str, cut: str) -> list[Any]:

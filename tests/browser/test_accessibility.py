@@ -39,7 +39,7 @@ def test_axe_finds_nothing_on_any_page(windows: Windows, home: str, width: int, 
     visitor = windows(home, width, 820, dark=dark)
     found = []
     options = {"runOnly": _RULES if width == 1280 and not dark else {"type": "rule", "values": _OF_LOOKS}}
-    for path in ("/login", *PAGES, "/subscriptions/sub-html", "/customers/cus-html", "/runs/1", "/nowhere"):
+    for path in ("/login", *PAGES, "/subscriptions/sub-html", "/customers/cus-html", "/history/run/1", "/nowhere"):
         if path == PAGES[0]:
             visitor.log_in()
         visitor.open(path)

@@ -15,15 +15,13 @@ from zuora_emulator.control import control
 PAGES = (
     "",
     "/subscriptions",
-    "/runs",
-    "/callouts",
+    "/history",
     "/failed",
     "/held",
     "/jobs",
     "/clients",
     "/users",
     "/account",
-    "/activity",
     "/settings",
 )
 Visit = Callable[..., Visitor]
@@ -45,7 +43,7 @@ def test_an_operator_finds_a_subscription_by_keyboard_and_syncs_it(visit: Visit,
     page.get_by_role("button", name="Sync").click()
 
     assert re.fullmatch(r"\d+ changes were written to Limio\.", visitor.sync_done())
-    changed = page.locator("#progress .changes").inner_text()
+    changed = page.locator("#progress .diff").inner_text()
     assert "Subscription: Term end" in changed
     # The term ends a year later: the day depends on today.
     ended, ends = re.findall(r"Term end\s+\(changed\)\s+(\S+)\s+(\S+)", changed)[0]
@@ -83,9 +81,9 @@ def test_a_preview_shows_what_a_sync_would_change_and_writes_nothing(visit: Visi
 
     page.locator("#preview:not([data-progress])").wait_for()
     assert "Nothing was written." in page.locator("#preview .progress-text").inner_text()
-    assert "Subscription: Term end" in page.locator("#preview .changes").inner_text()
+    assert "Term end" in page.locator("#preview .diff").inner_text()
     assert page.locator("#preview .sign").count() > 1
-    visitor.open("/runs?outcome=changed")
+    visitor.open("/history?outcome=changed")
     assert page.get_by_role("link", name="A1M8S4GU7F3D").count() == 0
 
 
@@ -180,16 +178,16 @@ def test_an_ended_session_leads_to_the_login_and_back(visit: Visit) -> None:
     visitor.log_in()
     visitor.context.clear_cookies(name="sync_admin")
 
-    visitor.open("/runs?outcome=changed")
+    visitor.open("/history?outcome=changed")
 
     visitor.page.get_by_role("heading", name="Subscription sync").wait_for()
-    assert visitor.page.locator("input[name=next]").input_value() == "/admin/runs?outcome=changed"
+    assert visitor.page.locator("input[name=next]").input_value() == "/admin/history?outcome=changed"
 
 
 def test_times_are_the_viewers_and_exact_on_hover(visit: Visit) -> None:
     visitor = visit()
     visitor.log_in()
-    visitor.open("/activity")
+    visitor.open("/history?show=people")
 
     time = visitor.page.locator("time").first
 

@@ -276,7 +276,9 @@ def test_what_is_held_can_be_listed_and_counted(database: Database) -> None:
     with database.reading() as session:
         held = safety.list_held(session, limit=10)
         assert [run.key for run in held] == ["A", "C"]
-        assert [run.key for run in safety.list_held(session, limit=10, after=held[0].id or 0)] == ["C"]
+        assert [run.key for run in safety.list_held(session, limit=10, after=(held[0].ended_at, held[0].id or 0))] == [
+            "C"
+        ]
         assert safety.count_held(session) == 2
         assert safety.read_held(session, "B") is None
 

@@ -8,6 +8,7 @@ from sync_service.store.tables.access import (
     AdminDraftRow,
     AdminSessionRow,
     AdminUserRow,
+    AdminViewRow,
     OauthClientRow,
     ThrottleRow,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "AdminDraftRow",
     "AdminSessionRow",
     "AdminUserRow",
+    "AdminViewRow",
     "AskRow",
     "AttributedObject",
     "BackfillWishRow",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Index,
     Text,
     UniqueConstraint,
 )
@@ -95,6 +96,7 @@ class AdminActionRow(SQLModel, table=True):
     """Who did what in the admin pages or to their users. Only ever added to."""
 
     __tablename__ = "admin_action"
+    __table_args__ = (Index("ix_admin_action_at", "at", "id"), Index("ix_admin_action_target", "target", "at", "id"))
 
     id: int | None = Field(default=None, primary_key=True, sa_type=COUNTER)
     at: int = Field(sa_type=BigInteger)
@@ -103,3 +105,15 @@ class AdminActionRow(SQLModel, table=True):
     action: str = Field(sa_type=Text)
     #: What it was done to.
     target: str | None = Field(default=None, sa_type=Text)
+
+
+class AdminViewRow(SQLModel, table=True):
+    """A query of the history that a person keeps under a name."""
+
+    __tablename__ = "admin_view"
+
+    email: str = Field(primary_key=True, sa_type=Text)
+    name: str = Field(primary_key=True, sa_type=Text)
+    #: As it is typed into the query bar.
+    query: str = Field(sa_type=Text)
+    made_at: int = Field(sa_type=BigInteger)

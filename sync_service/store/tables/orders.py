@@ -29,6 +29,7 @@ class OrderWorkRow(SQLModel, table=True):
             postgresql_where=text("ended_at IS NULL"),
         ),
         Index("ix_order_work_state", "state", "submitted_at"),
+        Index("ix_order_work_submitted_at", "submitted_at", "order_id"),
         Index("ix_order_work_subscription", "subscription_number", "submitted_at"),
     )
 

@@ -107,7 +107,15 @@ class SyncCauseRow(SQLModel, table=True):
     """One accepted request: who asked for a sync, and when."""
 
     __tablename__ = "sync_cause"
-    __table_args__ = (Index("ix_sync_cause_request", "kind", "key", "seq"),)
+    __table_args__ = (
+        Index("ix_sync_cause_request", "kind", "key", "seq"),
+        Index(
+            "ix_sync_cause_callout",
+            "callout_id",
+            sqlite_where=text("callout_id IS NOT NULL"),
+            postgresql_where=text("callout_id IS NOT NULL"),
+        ),
+    )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=COUNTER)
     kind: str = Field(sa_type=Text)
@@ -128,7 +136,8 @@ class SyncRunRow(SQLModel, table=True):
     __tablename__ = "sync_run"
     __table_args__ = (
         Index("ix_sync_run_request", "kind", "key", "seq_to"),
-        Index("ix_sync_run_outcome", "outcome", "id"),
+        Index("ix_sync_run_key", "kind", "key", "ended_at", "id"),
+        Index("ix_sync_run_outcome", "outcome", "ended_at", "id"),
         Index("ix_sync_run_day", "ended_at", "outcome"),
         Index(
             "ix_sync_run_drift",
@@ -174,6 +183,8 @@ class SyncRunRow(SQLModel, table=True):
     #: The sync plan as JSON: changes with before and after, notes.
     plan: dict[str, Any] | None = Field(default=None, sa_type=DOCUMENT)
     change_count: int = 0
+    #: What the plan changes, as words of `Touch` between blanks; None where an earlier release kept the run.
+    touched: str | None = Field(default=None, sa_type=Text)
     #: Cancels the subscription or empties its coming schedule: counted by the safety stop.
     drastic: bool = False
     #: What the plan would change, hashed: tells a dropped plan when it comes again. Only where a plan was held.
@@ -187,8 +198,8 @@ class CalloutRow(SQLModel, table=True):
 
     __tablename__ = "callout"
     __table_args__ = (
-        Index("ix_callout_verdict", "verdict", "id"),
-        Index("ix_callout_key", "key", "id"),
+        Index("ix_callout_verdict", "verdict", "received_at", "id"),
+        Index("ix_callout_key", "key", "received_at", "id"),
         Index(
             "ix_callout_order",
             "order_number",

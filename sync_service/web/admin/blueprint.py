@@ -20,6 +20,7 @@ from sync_service.store.engine import Database
 from sync_service.web.admin import (
     asking,
     customers,
+    entry_pages,
     history_pages,
     job_pages,
     overview,
@@ -30,6 +31,7 @@ from sync_service.web.admin import (
 )
 from sync_service.web.admin.account import AccountPage
 from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.differences import difference
 from sync_service.web.admin.door import Door
 from sync_service.web.admin.handover import Handover
 from sync_service.web.admin.login import LoginPage, PasswordCheck
@@ -43,14 +45,12 @@ _AWAY = "The database does not answer just now. Nothing was changed; please try 
 _PAGES = (
     ("admin.overview", "Overview"),
     ("admin.subscriptions", "Subscriptions"),
-    ("admin.runs", "Runs"),
-    ("admin.callouts", "Callouts"),
+    ("admin.history", "History"),
     ("admin.failed", "Failed"),
     ("admin.held", "Held"),
     ("admin.jobs", "Sweeps and backfills"),
     ("admin.clients", "API clients"),
     ("admin.users", "Users"),
-    ("admin.activity", "Activity"),
     ("admin.settings", "Settings and checks"),
 )
 
@@ -63,7 +63,7 @@ def admin_blueprint(settings: Settings, database: Database, provider: Provider |
     blueprint = Blueprint("admin", __name__, url_prefix="/admin")
     desk = Desk(settings=settings, database=database, seal=Seal(settings.secret_key))
     handover = _add_people(blueprint, settings, database, provider)
-    for part in (overview, subscriptions, asking, customers, history_pages, troubles, job_pages):
+    for part in (overview, subscriptions, asking, customers, entry_pages, history_pages, troubles, job_pages):
         part.attach(blueprint, desk)
     upkeep.attach(blueprint, desk, handover)
     _add_assets(blueprint)
@@ -113,10 +113,10 @@ def _add_words(blueprint: Blueprint) -> None:
         "remedy",
         "cut",
         "isolated",
-        "plan_lines",
         "facts",
     ):
         blueprint.add_app_template_filter(getattr(words, name), f"admin_{name}")
+    blueprint.add_app_template_filter(difference, "admin_difference")
     known = {"pages": _PAGES, "version": __version__, "steps": STEPS}
     blueprint.context_processor(lambda: {**known, "progress_address": subscriptions.progress_address})
 

@@ -1,8 +1,10 @@
-"""A customer's page: all subscriptions, and one button that syncs them all and says at the end which ones failed."""
+"""A customer's page: who, what they hold and will pay, what happened, and one button that syncs all of it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from sqlmodel import col, select
@@ -13,18 +15,54 @@ from sync_service.queue.fate import Fate, Stage, Ticket, judge
 from sync_service.queue.history import Outcome
 from sync_service.queue.limit import Share
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
+from sync_service.queue.stream import whose
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
-from sync_service.store.tables import CustomerRow, SubscriptionRow, SyncCauseRow, SyncRequestRow, SyncRunRow
+from sync_service.store.tables import (
+    CustomerRow,
+    OrderRow,
+    OrderWorkRow,
+    SubscriptionRow,
+    SyncCauseRow,
+    SyncRequestRow,
+    SyncRunRow,
+)
+from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.detail import Entry, read_coming, read_plan_name
 from sync_service.web.admin.door import operators_only, who
 from sync_service.web.admin.finding import Found, complete
 from sync_service.web.admin.progress import why_waiting
+from sync_service.web.admin.stream import read_shown
 from sync_service.web.answers import answer
 
 #: Subscriptions that the page shows and the button syncs; a business that holds more is backfilled by its account.
 MOST = 500
+#: Subscriptions whose payments the page shows, and accounts and orders that it names.
+MOST_SHOWN = 25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holding:
+    """One subscription of a customer: what it is, and the payments to come, the next one first."""
+
+    found: Found
+    plan: str
+    coming: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomerOrder:
+    """An order of the customer's, as Limio has it and as it went."""
+
+    number: str
+    kind: str
+    state: str
+    #: When it was submitted: ms where we placed it, else Limio's text.
+    at: int | str | None
+    #: Its entry in the stream; None for one that we did not place.
+    entry: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +117,7 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
 
 class _Pages:
     def __init__(self, desk: Desk) -> None:
+        self._desk = desk
         self._database, self._share = desk.database, desk.share
 
     def customer(self, customer_id: str) -> str:
@@ -88,11 +127,27 @@ class _Pages:
             customer = _read_customer(session, customer_id)
             rows = _read_subscriptions(session, customer_id)
             found = tuple(complete(session, rows[:MOST]))
+            held = read_holdings(session, found, self._desk.today(session))
+            numbers = [each.number for each in found if each.number]
+            stream = read_shown(self._desk, session, whose=whose(session, numbers))
+            orders = _read_orders(session, customer, numbers)
             progress = None
             if asked.isascii() and asked.isdigit() and len(asked) < 19:
                 progress = read_sync_of_all(session, self._share, found, int(asked))
+        accounts = {each.link.account_id: each.link for each in found if each.link and each.link.account_id}
         return render_template(
-            "admin/customer.html", customer=customer, rows=found, more=len(rows) > MOST, most=MOST, progress=progress
+            "admin/customer.html",
+            customer=customer,
+            rows=found,
+            held=held,
+            next_payment=min((each.coming[0] for each in held if each.coming), key=_due, default=None),
+            accounts=tuple(accounts.values())[:MOST_SHOWN],
+            orders=orders,
+            stream=stream,
+            zuora=self._desk.zuora,
+            more=len(rows) > MOST,
+            most=MOST,
+            progress=progress,
         )
 
     def sync_all(self, customer_id: str) -> AnyResponse:
@@ -153,6 +208,52 @@ def read_sync_of_all(session: Session, share: Share, rows: tuple[Found, ...], fi
     if not any(row.lease_until for row in rows_by_key.values()):
         waits = why_waiting(session, share, min(each.at for each in wanted.values()))
     return SyncOfAll(first_cause=first_cause, fates=fates, waits=waits)
+
+
+def read_holdings(session: Session, rows: tuple[Found, ...], today: date) -> tuple[Holding, ...]:
+    """The first of `rows` with their plans and payments."""
+    return tuple(
+        Holding(
+            found=found,
+            plan=read_plan_name(session, found.subscription),
+            coming=read_coming(session, found.subscription, today),
+        )
+        for found in rows[:MOST_SHOWN]
+    )
+
+
+def _due(entry: Entry) -> date:
+    return entry.due or date.max
+
+
+def _read_orders(session: Session, customer: CustomerRow, numbers: Sequence[str]) -> list[CustomerOrder]:
+    """The latest orders of the customer's subscriptions, those that we placed first."""
+    work, placed = OrderWorkRow, list[CustomerOrder]()
+    for number in numbers[:MOST_SHOWN]:
+        theirs = select(work).where(work.subscription_number == number)
+        for row in session.exec(theirs.order_by(col(work.submitted_at).desc()).limit(MOST_SHOWN)):
+            state = CustomerOrder(
+                number=row.number, kind=row.order_type, state=row.state, at=row.submitted_at, entry=row.order_id
+            )
+            placed.append(state)
+    known = {each.number for each in placed}
+    loaded: list[CustomerOrder] = []
+    if customer.owner:
+        rows = session.exec(select(OrderRow).where(OrderRow.owner == customer.owner).limit(MOST_SHOWN))
+        for order in rows:
+            if order.reference not in known:
+                kind = get_value(order.document, "order_type") or get_value(order.document, "data.order_type")
+                shown = CustomerOrder(
+                    number=order.reference or order.id,
+                    kind=str(kind or ""),
+                    state=order.status or "",
+                    at=order.created,
+                    entry=None,
+                )
+                loaded.append(shown)
+    placed.sort(key=lambda each: each.at if isinstance(each.at, int) else 0, reverse=True)
+    loaded.sort(key=lambda each: str(each.at), reverse=True)
+    return (placed + loaded)[:MOST_SHOWN]
 
 
 def _lowest(wanted: dict[str, SyncCauseRow]) -> int:

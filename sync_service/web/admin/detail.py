@@ -8,7 +8,6 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import union_all
 from sqlmodel import col, select
 
 from sync_service.queue.history import Why, why
@@ -16,10 +15,9 @@ from sync_service.store.engine import Session
 from sync_service.store.object_rows import find_subscription, read_addresses
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import (
-    CalloutRow,
     CustomerRow,
     ScheduleRow,
-    SubscriptionAliasRow,
+    SubscriptionOfferRow,
     SubscriptionRow,
     SyncRunRow,
     ZuoraLinkRow,
@@ -31,9 +29,8 @@ from sync_service.web.admin.words import money
 
 #: Rows of the schedule on a page; more stand in the objects API.
 MOST_ENTRIES = 400
-_RUNS, _CALLOUTS = 25, 15
-#: Versions of a subscription whose ids are looked for among the callouts.
-_NAMES = 100
+#: Offers of one subscription that are looked through for the one that names its plan.
+_OFFERS = 20
 ADDRESS_FIELDS = (
     *("address1", "address2", "city", "county", "state", "postalCode", "country"),
     *("phone", "workPhone", "otherPhone", "workEmail"),
@@ -69,6 +66,8 @@ class Detail:
     #: The row of the queue that serves the key.
     kind: str
     number: str
+    #: What the customer has bought; empty where nothing names it.
+    plan: str
     subscription: SubscriptionRow | None
     customer: CustomerRow | None
     link: ZuoraLinkRow | None
@@ -78,13 +77,23 @@ class Detail:
     totals: tuple[tuple[str, str], ...]
     timeline: Timeline | None
     addresses: tuple[Address, ...]
-    callouts: tuple[CalloutRow, ...]
     siblings: tuple[SubscriptionRow, ...]
 
     @property
     def is_unknown(self) -> bool:
         """Nothing at all is known of the key."""
         return self.subscription is None and not self.known.causes and not self.known.runs
+
+    @property
+    def next_payment(self) -> Entry | None:
+        """The first payment that is still to come."""
+        return next((entry for entry in self.entries if entry.state == "coming"), None)
+
+    @property
+    def title(self) -> str:
+        """The customer and the plan, as far as they are known; else the number."""
+        name = self.customer.name if self.customer else ""
+        return " · ".join(filter(None, (name, self.plan))) or self.number
 
 
 def read_detail(session: Session, key: str, today: date) -> Detail:
@@ -105,7 +114,8 @@ def read_detail(session: Session, key: str, today: date) -> Detail:
         subscription=subscription,
         customer=session.get(CustomerRow, subscription.customer) if subscription and subscription.customer else None,
         link=session.get(ZuoraLinkRow, number),
-        known=why(session, number, kind=kind, limit=_RUNS),
+        plan=read_plan_name(session, subscription) if subscription else "",
+        known=why(session, number, kind=kind, limit=1),
         held=_read_held(session, number),
         entries=entries,
         totals=_totals(rows, today),
@@ -116,9 +126,24 @@ def read_detail(session: Session, key: str, today: date) -> Detail:
             term_end=subscription.term_end if subscription else None,
         ),
         addresses=_addresses(session, subscription),
-        callouts=_read_callouts(session, number, subscription),
         siblings=_read_siblings(session, subscription),
     )
+
+
+def read_plan_name(session: Session, subscription: SubscriptionRow) -> str:
+    """The name of the newest offer that is no discount, else what the subscription itself is called."""
+    row = SubscriptionOfferRow
+    theirs = select(row).where(row.subscription_id == subscription.id).order_by(col(row.created).desc(), col(row.id))
+    offers = [offer.document for offer in session.exec(theirs.limit(_OFFERS))]
+    current = [each for each in offers if get_value(each, "data.record_subtype") != "discount"]
+    names = [get_value(each, "data.name") for each in (*current, subscription.document)]
+    return next((name for name in names if isinstance(name, str) and name), "")
+
+
+def read_coming(session: Session, subscription: SubscriptionRow, today: date) -> tuple[Entry, ...]:
+    """The payments that are still to come, the next one first."""
+    entries = (_entry(row, today) for row in _read_schedule(session, subscription))
+    return tuple(entry for entry in entries if entry.state == "coming")
 
 
 def _read_schedule(session: Session, subscription: SubscriptionRow | None) -> list[ScheduleRow]:
@@ -186,20 +211,6 @@ def _address(use: str, document: Mapping[str, Any]) -> Address:
 def _read_held(session: Session, number: str) -> SyncRunRow | None:
     run = SyncRunRow
     return session.exec(select(run).where(run.kind == "subscription", run.key == number, run.outcome == "held")).first()
-
-
-def _read_callouts(session: Session, number: str, subscription: SubscriptionRow | None) -> tuple[CalloutRow, ...]:
-    names = [number, *(key for key in (subscription.id, subscription.reference) if key)] if subscription else [number]
-    aliases = select(SubscriptionAliasRow.alias).where(SubscriptionAliasRow.number == number)
-    names += session.exec(aliases.order_by(col(SubscriptionAliasRow.alias)).limit(_NAMES))
-    # The latest of each name by itself: together they would be read whole, to be sorted.
-    latest = [
-        select(CalloutRow.id).where(CalloutRow.key == name).order_by(col(CalloutRow.id).desc()).limit(_CALLOUTS)
-        for name in dict.fromkeys(names)
-    ]
-    ids = union_all(*(select(each.subquery().c.id) for each in latest))
-    about = select(CalloutRow).where(col(CalloutRow.id).in_(ids)).order_by(col(CalloutRow.id).desc())
-    return tuple(session.exec(about.limit(_CALLOUTS)))
 
 
 def _read_siblings(session: Session, subscription: SubscriptionRow | None) -> tuple[SubscriptionRow, ...]:

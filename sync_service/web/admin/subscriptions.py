@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -13,7 +10,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.queue.fate import Ticket, place
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
+from sync_service.queue.stream import whose
 from sync_service.store.audit import record_action
+from sync_service.store.object_rows import read_addresses
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.asking import read_preview
@@ -23,6 +22,8 @@ from sync_service.web.admin.door import operators_only, who
 from sync_service.web.admin.finding import MATTERS, STATUSES, Found, Question, find_all, find_exact, find_page
 from sync_service.web.admin.ordering import NEWEST, read_turn
 from sync_service.web.admin.progress import read_progress
+from sync_service.web.admin.spreadsheet import iso, send
+from sync_service.web.admin.stream import read_shown
 from sync_service.web.answers import answer
 
 _COLUMNS = (
@@ -81,9 +82,8 @@ class _Pages:
         question = self._question()
         with self._database.transaction() as session:
             record_action(session, who().email, "export", "subscriptions")
-        lines = _as_csv(find_all(self._database, question))
-        headers = {"Content-Disposition": 'attachment; filename="subscriptions.csv"'}
-        return Response(lines, content_type="text/csv; charset=utf-8", headers=headers)
+        rows = (_values(found) for found in find_all(self._database, question))
+        return send("subscriptions.csv", _COLUMNS, rows)
 
     def subscription(self, key: str) -> str | tuple[str, int]:
         """One of them, or what is known of a key that the store does not have."""
@@ -102,8 +102,16 @@ class _Pages:
             ask_id = request.args.get("preview", "")
             if ask_id.isascii() and ask_id.isdigit() and len(ask_id) < 19:
                 preview = read_preview(session, self._desk.share, int(ask_id), detail.number, detail.key, key)
+            stream = read_shown(self._desk, session, whose=whose(session, [detail.number]))
+            addresses = read_addresses(session, detail.subscription.id) if detail.subscription else ()
         page = render_template(
-            "admin/subscription.html", detail=detail, progress=progress, preview=preview, zuora=self._desk.zuora
+            "admin/subscription.html",
+            detail=detail,
+            progress=progress,
+            preview=preview,
+            zuora=self._desk.zuora,
+            stream=stream,
+            addresses=addresses,
         )
         return (page, 404) if detail.is_unknown and progress is None and preview is None else page
 
@@ -148,19 +156,6 @@ def progress_address(ticket: Ticket) -> str:
     return url_for("admin.progress", kind=ticket.kind.value, seq=ticket.seq, key=ticket.key)
 
 
-def _as_csv(rows: Iterator[Found]) -> Iterator[str]:
-    buffer = io.StringIO()
-    write = csv.writer(buffer).writerow
-    write(_COLUMNS)
-    for found in rows:
-        write([_cell(value) for value in _values(found)])
-        if buffer.tell() > 16_384:
-            yield buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue()
-
-
 def _values(found: Found) -> tuple[object, ...]:
     row, customer = found.subscription, found.customer
     return (
@@ -175,18 +170,5 @@ def _values(found: Found) -> tuple[object, ...]:
         row.auto_renew,
         row.external,
         found.state,
-        found.request.checked_at if found.request else None,
+        iso(found.request.checked_at if found.request else None),
     )
-
-
-_BEGIN_FORMULAS = frozenset(
-    "=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
-)
-
-
-def _cell(value: object) -> str:
-    """What no spreadsheet takes for a formula (OWASP, "CSV Injection"): also behind blanks, and in full width."""
-    text = "" if value is None else str(value)
-    first = text.lstrip()[:1]
-    is_formula = first in _BEGIN_FORMULAS or text[:1] in ("\t", "\r", "\n")
-    return f"'{text}" if first and is_formula else text

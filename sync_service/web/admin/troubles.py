@@ -20,7 +20,7 @@ from sync_service.queue.decisions import (
 from sync_service.queue.held import list_held
 from sync_service.queue.requests import Cause, Kind
 from sync_service.subscription.trigger import Trigger
-from sync_service.web.admin.desk import PAGE, Desk, before_id, one_page
+from sync_service.web.admin.desk import PAGE, Desk, one_page
 from sync_service.web.admin.door import operators_only, who
 
 _DONE = {
@@ -83,7 +83,7 @@ class _Pages:
     def held(self) -> str:
         """Plans that the safety stop keeps, oldest first."""
         with self._database.reading() as session:
-            rows, more = one_page(list_held(session, limit=PAGE + 1, after=before_id() or 0))
+            rows, more = one_page(list_held(session, limit=PAGE + 1))
             released = list_released(session, limit=PAGE)
         return render_template("admin/held.html", rows=rows, more=more, released=released)
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
 from markupsafe import Markup, escape
 
-from sync_service.queue.history import plan_from_json
-from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.pace import duration_in_words
-from sync_service.subscription.plan import Cancel, Change, Create, Document, FieldChange, Update
 from sync_service.subscription.schedule.money import format_amount, parse_amount
 
 #: Longer texts are cut on a page; the whole is in the title.
@@ -74,31 +70,6 @@ _REMEDIES = {
     "not served": "Zuora serves others but not this one: see that our user may read its account, then retry.",
     "attempts exhausted": "The worker ended in every attempt: look at the worker's log.",
 }
-_NOUNS = {"schedule": "Payment"}
-_FIELDS = {
-    "data.termStartDate": "Term start",
-    "data.termEndDate": "Term end",
-    "data.attributes.autoRenew": "Auto-renew",
-    "status": "Status",
-    "owner": "Owner",
-    "customer": "Customer",
-    "data.amount": "Amount",
-    "data.name": "Name",
-    "data.email": "Email",
-    "data.lineItems": "Line items",
-}
-
-
-@dataclass(frozen=True)
-class Line:
-    """One change, as a row of a table."""
-
-    #: added, changed or cancelled.
-    kind: str
-    what: str
-    before: str
-    after: str
-    reason: str
 
 
 def moment(at: int | None) -> Markup:
@@ -193,56 +164,3 @@ def facts(progress: Mapping[str, Any], most: int = 30) -> list[tuple[str, str | 
         elif isinstance(value, str | int | float) and value != "":
             found.append((shown, cut(value, 60)))
     return found[:most]
-
-
-def plan_lines(plan: Mapping[str, Any] | None) -> list[Line]:
-    """The changes of a stored plan, a line for each value that a person looks for."""
-    if not plan:
-        return []
-    return [line for change in plan_from_json(plan).changes for line in _lines(change)]
-
-
-def _lines(change: Change) -> Iterator[Line]:
-    noun = _NOUNS.get(change.record_type, change.record_type.replace("_", " ").capitalize())
-    match change:
-        case Create():
-            yield Line("added", noun, "", gist(change.record_type, change.document), change.reason)
-        case Cancel():
-            yield Line("cancelled", noun, gist(change.record_type, change.document), "", change.reason)
-        case Update():
-            for field in _telling(change):
-                name = _FIELDS.get(field.path, field.path.removeprefix("data."))
-                yield Line("changed", f"{noun}: {name}", _value(field.before), _value(field.after), change.reason)
-
-
-def _telling(change: Update) -> tuple[FieldChange, ...]:
-    """Of a payment the amount says it all; its line items follow from it."""
-    if change.record_type != "schedule":
-        return change.fields
-    return tuple(field for field in change.fields if field.path == "data.amount") or change.fields
-
-
-def gist(record_type: str, document: Document) -> str:
-    """An object in a few words."""
-    data = document.get("data")
-    data = data if isinstance(data, Mapping) else {}
-    match record_type:
-        case "schedule":
-            currency = data.get("currency")
-            price = money(data.get("amount"), currency if isinstance(currency, str) else None)
-            return f"{day(str(data.get('date') or ''))} · {price}"
-        case "address":
-            parts = (data.get(name) for name in ("address1", "city", "postalCode", "country"))
-            return cut(f"{document.get('relationship_type')}: {', '.join(str(part) for part in parts if part)}")
-        case "customer":
-            return cut(f"{get_value(document, 'data.name')} <{get_value(document, 'data.email')}>")
-        case _:
-            return cut(document.get("reference") or document.get("name") or "")
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "—"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return cut(value)

@@ -52,15 +52,15 @@ def test_a_new_person_comes_in_with_a_temporary_password_and_has_to_choose_anoth
     password = add(olga, "Vera@Example.com ")
     assert password not in olga.get("/users").text
     vera = visit(database)
-    assert vera.log_in("vera@example.com", password, next="/admin/runs").location == "/admin/runs"
+    assert vera.log_in("vera@example.com", password, next="/admin/history").location == "/admin/history"
 
-    for page in ("/runs", "", "/settings"):
+    for page in ("/history", "", "/settings"):
         assert vera.get(page).location == "/admin/account"
     assert vera.post("/subscriptions/A-S1/sync", page="/account").location == "/admin/account"
     assert "Choose a password of your own" in vera.get("/account").text
     assert choose(vera, password) == 303
 
-    assert vera.get("/runs").status_code == 200
+    assert vera.get("/history").status_code == 200
     assert visit(database).log_in("vera@example.com", password).status_code == 401
     assert visit(database).log_in("vera@example.com", OWN).status_code == 303
     assert [row.role for row in olga.web.rows(AdminUserRow)] == ["operator", "viewer"]

@@ -1,0 +1,238 @@
+"""Where the entries of the stream are kept, and the statements that give those of one kind in order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sync_service.subscription.digest import Touch
+
+#: Rows of a branch that a filter without an index looks through for one page.
+STRETCH = 1_000
+
+
+class EntryKind(StrEnum):
+    """What an entry tells of; of one moment the later ones come first."""
+
+    RUN = "run"
+    #: What a person did here.
+    ACT = "act"
+    ORDER = "order"
+    CALLOUT = "callout"
+
+    @property
+    def rank(self) -> int:
+        """The place among entries of one moment: what a callout led to stands above it."""
+        return tuple(EntryKind).index(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """An entry's place in the stream."""
+
+    at: int
+    kind: EntryKind
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.at}-{self.kind.value}-{self.id}"
+
+    @property
+    def order(self) -> tuple[int, int, Any]:
+        """Sorts in the order of the stream."""
+        return -self.at, self.kind.rank, _Falling(self.id)
+
+
+def read_spot(words: str) -> Spot | None:
+    """The place that an address names; None where it names none."""
+    at, _, rest = words.partition("-")
+    kind, _, entry_id = rest.partition("-")
+    if not (at.isascii() and at.isdigit() and len(at) < 18 and kind in tuple(EntryKind) and entry_id.isprintable()):
+        return None
+    if kind != EntryKind.ORDER and not (entry_id.isascii() and entry_id.isdigit() and len(entry_id) < 19):
+        return None
+    return Spot(at=int(at), kind=EntryKind(kind), id=entry_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whose:
+    """The subscriptions that a stream is about: their numbers, and every key by which callouts may have named them."""
+
+    numbers: tuple[str, ...]
+    names: tuple[str, ...]
+    #: There are more than one stream tells of.
+    is_cut: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which entries. Empty means all; times in ms by the database's clock, `since` included and `until` not."""
+
+    whose: Whose | None = None
+    kinds: frozenset[EntryKind] = frozenset(EntryKind)
+    #: A run's outcome, and what its plan touches.
+    outcome: str = ""
+    touch: str = ""
+    trigger: str = ""
+    #: A callout's verdict.
+    verdict: str = ""
+    #: An order's number.
+    order: str = ""
+    #: Who asked, ordered, made the order in Zuora, or did it.
+    actor: str = ""
+    since: int | None = None
+    until: int | None = None
+
+    @property
+    def of_runs_only(self) -> bool:
+        """Whether only a run can be what is wanted."""
+        return bool(self.outcome or self.touch or self.trigger)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branch:
+    """One kind: its table, its column of time, its id, and the columns by which it is looked for."""
+
+    kind: EntryKind
+    table: str
+    at: str
+    id: str = "id"
+    #: By which a subscription's are found; with a condition that goes with it.
+    key: str
+    where: str = ""
+    #: Columns by filter, those with an index.
+    indexed: Mapping[str, str] = field(default_factory=dict)
+    #: Those without.
+    plain: Mapping[str, str] = field(default_factory=dict)
+
+
+BRANCHES = {
+    branch.kind: branch
+    for branch in (
+        Branch(
+            kind=EntryKind.RUN,
+            table="sync_run",
+            at="ended_at",
+            key="key",
+            where="kind = 'subscription'",
+            indexed={"outcome": "outcome"},
+            plain={"touch": "touched", "trigger": "trigger", "actor": "actor"},
+        ),
+        Branch(kind=EntryKind.ACT, table="admin_action", at="at", key="target", plain={"actor": "actor"}),
+        Branch(
+            kind=EntryKind.ORDER,
+            table="order_work",
+            at="submitted_at",
+            id="order_id",
+            key="subscription_number",
+            indexed={"order": "number"},
+            plain={"actor": "client"},
+        ),
+        Branch(
+            kind=EntryKind.CALLOUT,
+            table="callout",
+            at="received_at",
+            key="key",
+            indexed={"verdict": "verdict", "order": "order_number"},
+            plain={"actor": "created_by"},
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of the statement."""
+
+    sql: str
+    values: Mapping[str, Any]
+    #: How much it looked through and how far that reaches, as a statement; None where an index serves.
+    stretch: str | None
+
+
+def parts_of(branch: Branch, wanted: Wanted, before: Spot | None, limit: int) -> Iterator[Part]:
+    """A part for each key that the branch is looked for by; one where it is about everything."""
+    keys: Sequence[str | None] = (None,)
+    if wanted.whose is not None:
+        keys = wanted.whose.names if branch.kind is EntryKind.CALLOUT else wanted.whose.numbers
+    for index, key in enumerate(keys):
+        yield _part(branch, wanted, before, limit, key, f"{branch.kind.value}{index}")
+
+
+def _part(branch: Branch, wanted: Wanted, before: Spot | None, limit: int, key: str | None, name: str) -> Part:
+    where, values = ([branch.where] if branch.where and key is not None else []), dict[str, Any]()
+    if key is not None:
+        where.append(f"{branch.key} = :{name}_key")
+        values[f"{name}_key"] = key
+    for filter_name, column in branch.indexed.items():
+        if getattr(wanted, filter_name):
+            where.append(f"{column} = :{filter_name}")
+            values[filter_name] = getattr(wanted, filter_name)
+    where += _within(branch, wanted, before, values)
+    rest = list(_plain(branch, wanted, values))
+    ordered = f"ORDER BY {branch.at} DESC, {branch.id} DESC"
+    condition = f"WHERE {' AND '.join(where)}" if where else ""
+    stretch = None
+    if rest:
+        columns = ", ".join((branch.id, branch.at, *dict.fromkeys(branch.plain.values()), *_MORE.get(branch.kind, ())))
+        stretch = f"SELECT {columns} FROM {branch.table} {condition} {ordered} LIMIT {STRETCH}"  # noqa: S608 - of constants
+        source = f"(SELECT * FROM ({stretch}) AS stretch WHERE {' AND '.join(rest)}) AS picked {ordered}"  # noqa: S608
+        stretch = f"SELECT count(*) AS seen, min({branch.at}) AS last FROM ({stretch}) AS looked"  # noqa: S608
+    else:
+        source = f"{branch.table} {condition} {ordered}"
+    n, word = (f"{branch.id}", "NULL") if branch.kind is not EntryKind.ORDER else ("NULL", branch.id)
+    columns = (
+        f"'{branch.kind.value}' AS kind, CAST({n} AS BIGINT) AS n, CAST({word} AS TEXT) AS word, {branch.at} AS at"
+    )
+    return Part(f"SELECT * FROM (SELECT {columns} FROM {source} LIMIT {limit:d}) AS {name}", values, stretch)  # noqa: S608
+
+
+#: What the conditions of a filter need besides.
+_MORE = {EntryKind.RUN: ("change_count",)}
+
+
+def _within(branch: Branch, wanted: Wanted, before: Spot | None, values: dict[str, Any]) -> Iterator[str]:
+    if wanted.since is not None:
+        values["since"] = wanted.since
+        yield f"{branch.at} >= :since"
+    if wanted.until is not None:
+        values["until"] = wanted.until
+        yield f"{branch.at} < :until"
+    if before is None:
+        return
+    values["before_at"] = before.at
+    if before.kind is not branch.kind:
+        yield f"{branch.at} {'<=' if before.kind.rank < branch.kind.rank else '<'} :before_at"
+        return
+    is_text = branch.kind is EntryKind.ORDER
+    values["before_id"] = before.id if is_text else int(before.id)
+    yield f"({branch.at}, {branch.id}) < (:before_at, :before_id)"
+
+
+def _plain(branch: Branch, wanted: Wanted, values: dict[str, Any]) -> Iterator[str]:
+    for name, column in branch.plain.items():
+        given = getattr(wanted, name)
+        if not given:
+            continue
+        if name == "touch":
+            values["touch"] = f"% {Touch(given).value} %"
+            # What an earlier release kept says nothing of it: such a run is shown, and its words tell.
+            yield f"({column} LIKE :touch OR ({column} IS NULL AND change_count > 0))"
+        else:
+            values[name] = given
+            yield f"{column} = :{name}"
+
+
+class _Falling:
+    """Compares the other way round: numbers as numbers, other ids as text."""
+
+    def __init__(self, word: str) -> None:
+        self._value: tuple[int, str] = (int(word), "") if word.isascii() and word.isdigit() else (0, word)
+
+    def __lt__(self, other: _Falling) -> bool:
+        return other._value < self._value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Falling) and other._value == self._value

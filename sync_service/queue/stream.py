@@ -1,0 +1,122 @@
+"""What happened, as one stream: callouts, runs, orders, and what people did, newest first.
+
+One read for a subscription, a customer and the whole service. Each kind is a branch that an index serves in order of
+time, and each gives no more than a page. A filter that no index serves looks through a bounded stretch of the past and
+says how far it looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from sync_service.queue.branches import BRANCHES, STRETCH, Branch, EntryKind, Part, Spot, Wanted, Whose, parts_of
+from sync_service.store.engine import Session
+from sync_service.store.tables import SubscriptionAliasRow, SubscriptionRow, ZuoraLinkRow
+
+PAGE = 50
+#: Keys by which one subscription's callouts may have come, and subscriptions of one customer.
+MOST_NAMES, MOST_NUMBERS = 60, 25
+#: Branches of one statement: SQLite puts no more than 500 together.
+_MOST_BRANCHES = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Some entries, and where the next ones begin."""
+
+    spots: tuple[Spot, ...]
+    before: Spot | None
+    #: Where the look into the past ended although more may lie behind; None where it found enough or came to the end.
+    looked_to: int | None = None
+
+
+def read_page(session: Session, wanted: Wanted, before: Spot | None = None, limit: int = PAGE) -> Page:
+    """Up to `limit` entries older than `before`, newest first."""
+    branches = [BRANCHES[kind] for kind in EntryKind if kind in _kinds(wanted)]
+    found = _run(session, [part for each in branches for part in parts_of(each, wanted, before, limit + 1)])
+    spots = sorted(found, key=lambda spot: spot.order)[: limit + 1]
+    looked_to = _find_end(session, branches, wanted, before) if len(spots) <= limit else None
+    if looked_to is not None:
+        spots = [spot for spot in spots if spot.at > looked_to]
+        return Page(spots=tuple(spots), before=_behind(looked_to, before), looked_to=looked_to)
+    more = len(spots) > limit
+    spots = spots[:limit]
+    return Page(spots=tuple(spots), before=spots[-1] if more else None)
+
+
+def count(session: Session, wanted: Wanted, most: int) -> Mapping[EntryKind, int]:
+    """How many entries of each kind there are, counted up to `most`; in the last stretch where no index serves."""
+    counts: dict[EntryKind, int] = {}
+    for kind in EntryKind:
+        if kind in _kinds(wanted):
+            parts = list(parts_of(BRANCHES[kind], wanted, None, most))
+            counts[kind] = min(most, sum(_count(session, part) for part in parts))
+    return counts
+
+
+def whose(session: Session, numbers: Sequence[str]) -> Whose:
+    """The first of `numbers`, with the keys by which their callouts may have come."""
+    kept = tuple(dict.fromkeys(numbers))
+    shown = kept[:MOST_NUMBERS]
+    room = max(3, min(MOST_NAMES, _MOST_BRANCHES // max(1, len(shown)) - 3))
+    names = [name for number in shown for name in _names_of(session, number, room)]
+    return Whose(numbers=shown, names=tuple(dict.fromkeys(names)), is_cut=len(kept) > len(shown))
+
+
+def _names_of(session: Session, number: str, most: int) -> list[str]:
+    alias, link = SubscriptionAliasRow, session.get(ZuoraLinkRow, number)
+    row = session.get(SubscriptionRow, link.subscription_id) if link and link.subscription_id else None
+    names = [number, *(key for key in ((row.id, row.reference) if row else ()) if key)]
+    aliases = select(alias.alias).where(alias.number == number).order_by(col(alias.alias)).limit(most)
+    return [*names, *session.exec(aliases)]
+
+
+def _kinds(wanted: Wanted) -> frozenset[EntryKind]:
+    kinds = wanted.kinds
+    if wanted.of_runs_only:
+        kinds &= {EntryKind.RUN}
+    if wanted.verdict:
+        kinds &= {EntryKind.CALLOUT}
+    if wanted.order:
+        kinds &= {EntryKind.ORDER, EntryKind.CALLOUT}
+    return kinds
+
+
+def _run(session: Session, parts: Sequence[Part]) -> list[Spot]:
+    spots: list[Spot] = []
+    for first in range(0, len(parts), _MOST_BRANCHES):
+        some = parts[first : first + _MOST_BRANCHES]
+        values = {name: value for part in some for name, value in part.values.items()}
+        statement = " UNION ALL ".join(part.sql for part in some)
+        for kind, n, word, at in session.connection().execute(text(statement), values):
+            spots.append(Spot(at=at, kind=EntryKind(kind), id=word if n is None else str(n)))
+    return list(dict.fromkeys(spots))
+
+
+def _count(session: Session, part: Part) -> int:
+    statement = text(f"SELECT count(*) FROM ({part.sql}) AS counted")  # noqa: S608 - made of constants
+    return int(session.connection().execute(statement, dict(part.values)).scalar_one())
+
+
+def _find_end(session: Session, branches: Sequence[Branch], wanted: Wanted, before: Spot | None) -> int | None:
+    """The latest moment to which a branch looked without having come to its end; None where all came to it."""
+    ends: list[int] = []
+    for part in (part for each in branches for part in parts_of(each, wanted, before, 1)):
+        if part.stretch is None:
+            continue
+        seen, last = session.connection().execute(text(part.stretch), dict(part.values)).one()
+        if seen >= STRETCH:
+            ends.append(int(last))
+    return max(ends, default=None)
+
+
+def _behind(looked_to: int, before: Spot | None) -> Spot:
+    """The place before everything at that moment, which the next page begins with."""
+    spot = Spot(at=looked_to + 1, kind=EntryKind.CALLOUT, id="0")
+    if before is not None and spot.at >= before.at:  # a whole stretch of one moment: what is left of it is passed over
+        return replace(spot, at=looked_to)
+    return spot
