@@ -102,7 +102,7 @@ class Branch:
     #: By which a subscription's are found; with a condition that goes with it.
     key: str
     where: str = ""
-    #: Columns by filter, those with an index.
+    #: Columns by filter, those with an index of their own; it does not serve where a key is looked for.
     indexed: Mapping[str, str] = field(default_factory=dict)
     #: Those without.
     plain: Mapping[str, str] = field(default_factory=dict)
@@ -166,17 +166,18 @@ def _part(branch: Branch, wanted: Wanted, before: Spot | None, limit: int, key: 
     if key is not None:
         where.append(f"{branch.key} = :{name}_key")
         values[f"{name}_key"] = key
+    plain = dict(branch.plain) if key is None else {**branch.indexed, **branch.plain}
     for filter_name, column in branch.indexed.items():
-        if getattr(wanted, filter_name):
+        if key is None and getattr(wanted, filter_name):
             where.append(f"{column} = :{filter_name}")
             values[filter_name] = getattr(wanted, filter_name)
     where += _within(branch, wanted, before, values)
-    rest = list(_plain(branch, wanted, values))
+    rest = list(_plain(plain, wanted, values))
     ordered = f"ORDER BY {branch.at} DESC, {branch.id} DESC"
     condition = f"WHERE {' AND '.join(where)}" if where else ""
     stretch = None
     if rest:
-        columns = ", ".join((branch.id, branch.at, *dict.fromkeys(branch.plain.values()), *_MORE.get(branch.kind, ())))
+        columns = ", ".join((branch.id, branch.at, *dict.fromkeys(plain.values()), *_MORE.get(branch.kind, ())))
         stretch = f"SELECT {columns} FROM {branch.table} {condition} {ordered} LIMIT {STRETCH}"  # noqa: S608 - of constants
         source = f"(SELECT * FROM ({stretch}) AS stretch WHERE {' AND '.join(rest)}) AS picked {ordered}"  # noqa: S608
         stretch = f"SELECT count(*) AS seen, min({branch.at}) AS last FROM ({stretch}) AS looked"  # noqa: S608
@@ -197,9 +198,11 @@ def _within(branch: Branch, wanted: Wanted, before: Spot | None, values: dict[st
     if wanted.since is not None:
         values["since"] = wanted.since
         yield f"{branch.at} >= :since"
-    if wanted.until is not None:
+    if wanted.until is not None and (before is None or wanted.until <= before.at):
+        # One bound from above alone: of two, SQLite may begin with the wider one and read all between them.
         values["until"] = wanted.until
         yield f"{branch.at} < :until"
+        return
     if before is None:
         return
     values["before_at"] = before.at
@@ -211,8 +214,8 @@ def _within(branch: Branch, wanted: Wanted, before: Spot | None, values: dict[st
     yield f"({branch.at}, {branch.id}) < (:before_at, :before_id)"
 
 
-def _plain(branch: Branch, wanted: Wanted, values: dict[str, Any]) -> Iterator[str]:
-    for name, column in branch.plain.items():
+def _plain(columns: Mapping[str, str], wanted: Wanted, values: dict[str, Any]) -> Iterator[str]:
+    for name, column in columns.items():
         given = getattr(wanted, name)
         if not given:
             continue
