@@ -15,6 +15,8 @@ from sync_service.access.throttle import Throttle
 from sync_service.access.tokens import AccessTokens
 from sync_service.errors import SchemaOutdated, SettingsInvalid
 from sync_service.log import logger, set_up
+from sync_service.partner.baskets import Baskets
+from sync_service.partner.orders import PartnerOrders
 from sync_service.queue.heartbeats import Heartbeat, Role
 from sync_service.queue.limit import Share
 from sync_service.queue.submission import order_options
@@ -33,10 +35,12 @@ from sync_service.web.limio_objects import objects_blueprint
 from sync_service.web.oauth import oauth_blueprint
 from sync_service.web.openapi import openapi_blueprint
 from sync_service.web.orders import OrderIntake, orders_blueprint
+from sync_service.web.partner.checkout import checkout_blueprint
 from sync_service.web.partner.gate import PartnerGate
 from sync_service.web.partner.management import management_blueprint
 from sync_service.web.partner.mma import mma_blueprint
 from sync_service.web.partner.objects import partner_objects_blueprint
+from sync_service.web.partner.orders import partner_orders_blueprint
 from sync_service.web.senders import Senders
 from sync_service.web.waiting import WaitingRoom
 
@@ -76,6 +80,16 @@ def create_app(
     app.register_blueprint(objects_blueprint(database, bearer))
     app.register_blueprint(mma_blueprint(database, PartnerGate(bearer)))
     app.register_blueprint(partner_objects_blueprint(database, PartnerGate(bearer)))
+    app.register_blueprint(
+        checkout_blueprint(
+            Baskets(database, settings, order_options(settings)),
+            PartnerGate(bearer),
+            Senders((), settings.trusted_proxies),
+        )
+    )
+    app.register_blueprint(
+        partner_orders_blueprint(PartnerOrders(database, settings, order_options(settings)), PartnerGate(bearer))
+    )
     app.register_blueprint(management_blueprint(database, bearer))
     app.register_blueprint(health_blueprint(database, share, check, metrics_token=settings.metrics_token))
     app.register_blueprint(openapi_blueprint(settings.public_url))

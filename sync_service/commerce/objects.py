@@ -242,10 +242,15 @@ def price_of(offer: Offer, quantity: Decimal) -> Document:
     """What people are shown; with Zuora's own price nothing, because Zuora's preview tells it."""
     unit, currency = unit_price(offer), offer.currency
     amount = (unit or Decimal(0)) * quantity
-    text = format_amount(amount, currency)
-    headline = f"{_SYMBOLS[currency]}{text}" if currency in _SYMBOLS else f"{currency or ''} {text}".strip()
-    price: dict[str, Any] = {"amount": as_json_number(amount), "summary": {"headline": headline if unit else ""}}
+    headline = headline_of(amount, currency) if unit else ""
+    price: dict[str, Any] = {"amount": as_json_number(amount), "summary": {"headline": headline}}
     return {**price, **({"currency": currency} if currency else {})}
+
+
+def headline_of(amount: Decimal, currency: str | None) -> str:
+    """An amount of money for people: £90.00."""
+    text = format_amount(amount, currency)
+    return f"{_SYMBOLS[currency]}{text}" if currency in _SYMBOLS else f"{currency or ''} {text}".strip()
 
 
 def action_types(step: Step) -> set[str]:

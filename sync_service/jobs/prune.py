@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sync_service.partner.basket_rows import forget_baskets
 from sync_service.queue.backlog import forget_unknown
 from sync_service.queue.heartbeats import forget_heartbeats
 from sync_service.queue.jobs import JobLease, save
@@ -86,7 +87,7 @@ def prune(database: Database, _: Settings, lease: JobLease) -> Mapping[str, Any]
             gone[kind] += deleted
             if deleted < BATCH or not save(database, lease, cursor={}, progress=gone):
                 break
-    gone["previews"] = forget_answers(database)
+    gone["previews"], gone["baskets"] = forget_answers(database), forget_baskets(database)
     with database.transaction() as session:
         forget_heartbeats(session)
     return gone | {"unknown_keys": forget_unknown(database, older_than_ms=KEEP_UNKNOWN_MS)}

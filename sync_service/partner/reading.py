@@ -10,6 +10,7 @@ from sqlmodel import col, func, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from sync_service.access.partner_scope import PartnerScope
+from sync_service.commerce.basket.shown import without_others
 from sync_service.errors import SyncServiceError
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import read_shared
@@ -64,7 +65,7 @@ def list_subscriptions(
         found = found.where(SubscriptionRow.id > open_cursor(what, query_more))
     rows = session.exec(found.order_by(col(SubscriptionRow.id)).limit(limit + 1)).all()
     more = make_cursor(what, rows[limit - 1].id) if len(rows) > limit else None
-    return Page(items=tuple(dict(row.document) for row in rows[:limit]), query_more=more)
+    return Page(items=tuple(without_others(row.document) for row in rows[:limit]), query_more=more)
 
 
 def list_customers(
@@ -108,14 +109,16 @@ def read_subscription(session: Session, scope: PartnerScope, subscription_id: st
             raise NotThePartners
         return None
     return SubscriptionDetail(
-        subscription=dict(row.document),
-        schedule=_belongings(session, row, ScheduleRow),
-        offers=_belongings(session, row, SubscriptionOfferRow),
-        add_ons=_belongings(session, row, AddOnRow),
+        subscription=without_others(row.document),
+        schedule=read_belongings(session, row, ScheduleRow),
+        offers=[without_others(each) for each in read_belongings(session, row, SubscriptionOfferRow)],
+        add_ons=[without_others(each) for each in read_belongings(session, row, AddOnRow)],
     )
 
 
-def _belongings(session: Session, subscription: SubscriptionRow, row_class: type[LimioObject]) -> list[dict[str, Any]]:
+def read_belongings(
+    session: Session, subscription: SubscriptionRow, row_class: type[LimioObject]
+) -> list[dict[str, Any]]:
     """What hangs on a subscription that was read in scope."""
     own = select(row_class).where(row_class.subscription_id == subscription.id).order_by(col(row_class.id))
     return [dict(row.document) for row in session.exec(own)] + read_shared(session, row_class, subscription.id)

@@ -6,7 +6,7 @@ nothing is stored of an order that is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -50,15 +50,15 @@ class OrderIntake:
 
     def receive(self, client: Client, *, admin: bool) -> Response:
         """Answer the request at hand: read, check, make durable, and where the caller wants it wait for the outcome."""
-        payload = _payload()
+        payload = read_payload()
         order = read_order(payload, self._options.zone, may_refund=REFUND_SCOPE in client.scopes)
         if isinstance(order, Refusal):
-            return _refuse(order.problems)
+            return refuse(order.problems)
         partner_org = payload.get("forPartner") if admin else None
         if not isinstance(partner_org, str | None):
             text = "must be the id of a partner organisation"
-            return _refuse([Problem(field="forPartner", code=ProblemCode.INVALID, message=text)])
-        key = _idempotency_key()
+            return refuse([Problem(field="forPartner", code=ProblemCode.INVALID, message=text)])
+        key = read_idempotency_key()
         asked = Asked(client=client.client_id, key=key, body=read_body(request))
         try:
             accepted = take_order(
@@ -67,16 +67,16 @@ class OrderIntake:
         except OtherBody as error:
             return answer(422, {"message": str(error)})
         except CannotBePlacedError as refusal:
-            return _refuse(refusal.problems)
+            return refuse(refusal.problems)
         logger().info("order_received", order=accepted.order_id, order_type=order.type, known=accepted.known)
         return self._answer(accepted, order, keyed=key is not None)
 
     def preview(self, client: Client) -> Response:
         """What the order would cost: a worker asks Zuora, and nothing is placed."""
-        payload = _payload()
+        payload = read_payload()
         order = read_order(payload, self._options.zone, may_refund=REFUND_SCOPE in client.scopes)
         if isinstance(order, Refusal):
-            return _refuse(order.problems)
+            return refuse(order.problems)
         question = write_json({"order": order.document, "may_refund": order.may_refund})
         try:
             with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
@@ -90,7 +90,7 @@ class OrderIntake:
                     most=asks.MOST_OPEN_OF_A_CLIENT,
                 )
         except CannotBePlacedError as refusal:
-            return _refuse(refusal.problems)
+            return refuse(refusal.problems)
         except asks.TooManyAsked as error:
             return answer(429, {"message": str(error)}, {"Retry-After": str(RETRY_SECONDS)})
         limit = self._settings.wait_limit_seconds
@@ -111,10 +111,10 @@ class OrderIntake:
             work = find_work(session, accepted.order_id)
         assert work is not None  # noqa: S101 - it is durable
         if accepted.known and keyed and order.process_immediately and work.ended_at is None:
-            return answer(409, {"message": "The order of this Idempotency-Key is still being placed.", **_shown(work)})
-        if work.state == OrderState.FAILED:
-            return answer(502, {"message": work.error or "The order failed.", **_shown(work)})
-        return answer(200, _shown(work))
+            return answer(
+                409, {"message": "The order of this Idempotency-Key is still being placed.", **show_order(work)}
+            )
+        return answer_order(work)
 
 
 def orders_blueprint(intake: OrderIntake, bearer: BearerGate) -> Blueprint:
@@ -136,7 +136,7 @@ def orders_blueprint(intake: OrderIntake, bearer: BearerGate) -> Blueprint:
     return blueprint
 
 
-def _payload() -> Mapping[str, Any]:
+def read_payload() -> Mapping[str, Any]:
     """The body as a JSON object with exact numbers. Raises BadRequest."""
     try:
         payload = read_json(read_body(request).decode())
@@ -147,14 +147,16 @@ def _payload() -> Mapping[str, Any]:
     return payload
 
 
-def _idempotency_key() -> str | None:
+def read_idempotency_key() -> str | None:
+    """The header, if there is one. Raises BadRequest."""
     key = request.headers.get("Idempotency-Key", "").strip()
     if len(key) > MAX_KEY or not key.isprintable():
         raise BadRequest(f"Idempotency-Key must be at most {MAX_KEY} printable characters.")
     return key or None
 
 
-def _refuse(problems: Any) -> Response:
+def refuse(problems: Sequence[Problem]) -> Response:
+    """What is wrong with an order, all of it in one answer."""
     statuses = {_STATUS.get(problem.code, 400) for problem in problems}
     errors = [{"field": problem.field, "message": problem.message} for problem in problems]
     message = " ".join(problem.message for problem in problems)
@@ -166,7 +168,7 @@ def _answer_preview(asked: AskRow | None) -> Response:
         return answer(502, {"message": "Zuora has not answered in time; nothing was placed. Please ask again."})
     problems = asks.refusal_of(asked.answer or {})
     if problems:
-        return _refuse(problems)
+        return refuse(problems)
     if asked.error is not None:
         return answer(502, {"message": asked.error})
     return answer(200, dict(asked.answer or {}))
@@ -177,7 +179,14 @@ def _has_ended(session: Session, order_id: str) -> bool | None:
     return (work is not None and work.ended_at is not None) or None
 
 
-def _shown(work: OrderWorkRow) -> dict[str, Any]:
+def answer_order(work: OrderWorkRow) -> Response:
+    """How it stands with an order."""
+    if work.state == OrderState.FAILED:
+        return answer(502, {"message": work.error or "The order failed.", **show_order(work)})
+    return answer(200, show_order(work))
+
+
+def show_order(work: OrderWorkRow) -> dict[str, Any]:
     """The order as Limio answers it; what is neither complete nor failed is `submitted`."""
     names = read_names(work)
     ended = work.state in (OrderState.COMPLETE, OrderState.FAILED)

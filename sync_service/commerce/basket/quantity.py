@@ -11,14 +11,14 @@ from sync_service.commerce.order import CannotBePlacedError, Problem, ProblemCod
 _FIELD = "order.orderItems.quantity"
 
 
-def read_quantity(offer: Offer, wanted: int | None) -> int:
-    """The quantity to buy: `wanted`, or without it the least that `offer` allows.
+def read_quantity(offer: Offer, wanted: int | None, *, field: str = _FIELD) -> int:
+    """The quantity to buy: `wanted`, or without it the least that `offer` allows; `field` is where it stands.
 
     Raises CannotBePlacedError, saying what is allowed.
     """
     if offer.attributes.get("allow_multibuy__limio") is not True:
         if wanted not in (None, 1):
-            raise _wrong(f"{offer.name} is sold one at a time.")
+            raise _wrong(field, f"{offer.name} is sold one at a time.")
         return 1
     said = offer.attributes.get("default_quantity_options__limio")
     options = said if isinstance(said, Mapping) else {}
@@ -28,7 +28,7 @@ def read_quantity(offer: Offer, wanted: int | None) -> int:
     if quantity < least or (most is not None and quantity > most) or (quantity - least) % step:
         until = f" to {most}" if most is not None else " or more"
         steps = f" in steps of {step}" if step > 1 else ""
-        raise _wrong(f"{offer.name} is sold in quantities of {least}{until}{steps}.")
+        raise _wrong(field, f"{offer.name} is sold in quantities of {least}{until}{steps}.")
     return quantity
 
 
@@ -39,5 +39,5 @@ def _number(value: Any) -> int | None:
         return None
 
 
-def _wrong(message: str) -> CannotBePlacedError:
-    return CannotBePlacedError(Problem(field=_FIELD, code=ProblemCode.INVALID, message=message))
+def _wrong(field: str, message: str) -> CannotBePlacedError:
+    return CannotBePlacedError(Problem(field=field, code=ProblemCode.INVALID, message=message))

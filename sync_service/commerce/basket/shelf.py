@@ -41,8 +41,8 @@ class Shelf:
         return tuple(offer for offer in self.items if offer.is_published)
 
     def name_of(self, item_id: str) -> str:
-        """The item's name for people; its id if it is not known."""
-        return next((each.name for each in self.items if each.ref.id == item_id), item_id)
+        """The item's name for people; its id if it is not known, or not for this buyer."""
+        return next((each.name for each in self.items if each.ref.id == item_id and self.sells(each)), item_id)
 
     def newest(self, offer: Offer) -> Offer | None:
         """The newest published version of `offer`, for this buyer or not; None if it has none any more."""

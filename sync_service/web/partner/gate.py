@@ -6,6 +6,7 @@ from flask import Blueprint, Response, g, request
 
 from sync_service.access.clients import PARTNER_SCOPE
 from sync_service.access.partner_scope import NoPartner, PartnerScope, scope_of_client
+from sync_service.partner.basket_rows import Agent
 from sync_service.web.auth import BearerGate, NotLetIn
 
 
@@ -23,16 +24,28 @@ class PartnerGate:
     def _admit(self) -> None:
         client = self._bearer.admit(request, PARTNER_SCOPE)
         try:
-            g.partner_scope = scope_of_client(client)
+            g.agent = Agent(scope_of_client(client), client.client_id)
+            g.client_name = client.name
         except NoPartner as error:
             text = str(error)
             raise NotLetIn(403, text, "Bearer", error="insufficient_scope", error_description=text) from None
 
 
+def agent() -> Agent:
+    """Who acts, as the gate noted it for this request."""
+    acting: Agent = g.agent
+    return acting
+
+
 def partner_scope() -> PartnerScope:
-    """The scope that the gate noted for this request."""
-    scope: PartnerScope = g.partner_scope
-    return scope
+    """The scope of this request."""
+    return agent().scope
+
+
+def client_name() -> str:
+    """What the operators call the client of this request."""
+    name: str = g.client_name
+    return name
 
 
 def _keep_private(response: Response) -> Response:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
-from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,17 +17,111 @@ from sync_service.access.partner_scope import NoPartner, PartnerScope, scope_of_
 from sync_service.partner.reading import list_subscriptions
 from sync_service.store.engine import Database, Session
 from sync_service.store.pages import make_cursor
-from sync_service.store.tables import SubscriptionRow
+from sync_service.store.tables import BasketRow, CustomerRow, IdentityRow, OrderRow, SubscriptionRow
 from tests.integration.web.conftest import Web
-from tests.partner_world import CANARY, SUBSCRIPTIONS, PartnerWorld, open_partner_world
+from tests.partner_world import CANARY, SUBSCRIPTIONS, PartnerWorld, open_partner_world, stop_clock
 
-#: Every address under /api/partner/, with what N is answered for an id of C's or of a direct customer, and of nobody.
-#: A list shows N's own whatever it is asked with; `None` where the address takes no id.
-ROUTES = {
-    ("GET", "/api/partner/mma/subscriptions"): (200, 200),
-    ("GET", "/api/partner/mma/subscriptions/<subscription_id>"): (403, 404),
-    ("GET", "/api/partner/customer"): (200, 200),
+#: A request of N's that names an id in one place.
+Request = Callable[[str], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Way:
+    """One place of a request that may hold an id: what N is answered for one of another's, and for one of nobody's."""
+
+    others: int
+    nobody: int
+    request: Request
+
+
+def cursor(kind: str, org: str, narrowed: str) -> str:
+    return make_cursor(f"{kind} {org} {narrowed}", "")
+
+
+def opened(**order: Any) -> dict[str, Any]:
+    return {"order": {"order_type": "update_subscription", **order}}
+
+
+def cookie(id: str) -> dict[str, str]:
+    return {**CAPTCHA, "Cookie": f"limio_state={id}"}
+
+
+CAPTCHA = {"X-Limio-Recaptcha": "a token"}
+OWN = {"forSubscription": {"id": "sub-1"}}
+ITEM = {"orderItemActionType": "add", "type": "offer", "quantity": 1}
+LISTS = {"customer": "customer", "mma/subscriptions": "subscription"}
+
+
+def listed(kind: str) -> tuple[Way, ...]:
+    """A list shows N's own whatever it is asked with."""
+    return (
+        Way(200, 200, lambda id: {"query_string": {"ownerId": id, "filter": id}}),
+        Way(400, 400, lambda id: {"query_string": {"queryMore": cursor(kind, id, "")}}),
+        Way(200, 200, lambda id: {"query_string": {"partner_org": id}, "headers": {"partner_org": id}}),
+    )
+
+
+def opening(headers: dict[str, str]) -> tuple[Way, ...]:
+    return (
+        Way(404, 404, lambda id: {"json": opened(forSubscription={"id": id}), "headers": headers}),
+        Way(404, 404, lambda id: {"json": opened(forSubscription={"name": id}), "headers": headers}),
+        Way(
+            400,
+            400,
+            lambda id: {"json": opened(**OWN, orderItems=[{**ITEM, "offerId": id}]), "headers": headers},
+        ),
+        Way(400, 400, lambda id: {"json": opened(**OWN, forSubscriptionOffer={"offerId": id}), "headers": headers}),
+        Way(200, 200, lambda id: {"json": {**opened(**OWN), "partner_org": id, "owner": id}, "headers": headers}),
+    )
+
+
+#: Every address under /api/partner/ with every place of it that may hold an id.
+ROUTES: dict[tuple[str, str], tuple[Way, ...]] = {
+    ("GET", "/api/partner/mma/subscriptions"): listed("subscription"),
+    ("GET", "/api/partner/mma/subscriptions/<subscription_id>"): (
+        Way(403, 404, lambda id: {"path": f"/api/partner/mma/subscriptions/{quote(id)}"}),
+    ),
+    ("GET", "/api/partner/customer"): listed("customer"),
+    ("POST", "/api/partner/checkout/subscription"): opening(CAPTCHA),
+    ("GET", "/api/partner/checkout/subscription"): (Way(404, 404, lambda id: {"headers": cookie(id)}),),
+    ("PUT", "/api/partner/checkout/subscription"): (
+        Way(404, 404, lambda id: {"json": opened(**OWN), "headers": cookie(id)}),
+    ),
+    ("POST", "/api/partner/mma/checkout"): opening({}),
+    ("GET", "/api/partner/mma/checkout"): (
+        Way(404, 404, lambda id: {"query_string": {"basket": id}}),
+        Way(404, 404, lambda id: {"headers": cookie(id)}),
+    ),
+    ("PUT", "/api/partner/mma/checkout"): (
+        Way(404, 404, lambda id: {"query_string": {"basket": id}, "json": opened(**OWN)}),
+        Way(404, 404, lambda id: {"json": opened(**OWN, checkoutId=id)}),
+        Way(404, 404, lambda id: {"json": opened(**OWN), "headers": cookie(id)}),
+    ),
+    ("POST", "/api/partner/order"): (
+        Way(404, 404, lambda id: {"json": {"order_type": "update_subscription", "checkoutId": id}}),
+        Way(404, 404, lambda id: {"json": {"order_type": "cancel_subscription", "forSubscription": {"id": id}}}),
+        Way(404, 404, lambda id: {"json": {"order_type": "cancel_subscription", "forSubscription": {"name": id}}}),
+        Way(404, 404, lambda id: {"json": bought(owner=id)}),
+        Way(404, 404, lambda id: {"json": bought(orderItems=[{"offer": {"id": id}}])}),
+    ),
 }
+
+
+def bought(**order: Any) -> dict[str, Any]:
+    """A new subscription as a partner orders it."""
+    person = {"firstName": "Grace", "lastName": "Hopper", "email": "grace@example.com"}
+    return {
+        "order_type": "new",
+        "orderItems": [{"offer": {"id": "team"}, "quantity": 1}],
+        "customerDetails": person,
+        "billingDetails": {"country": "GB"},
+        "payment": {"type": "invoice"},
+        "checkoutId": "none",
+        "country": "GB",
+        **order,
+    }
+
+
 OTHERS = [name for name, _, partner in SUBSCRIPTIONS if partner != "N"]
 #: Ids of every kind of object that is not N's.
 FOREIGN = [
@@ -38,11 +134,13 @@ FOREIGN = [
     "pm-3",
     "pm-5",
     f"{CANARY}3TEAM",
+    "subscription_offer-team-3",
 ]
 
 
 @pytest.fixture
-def world(sqlite_web: Web) -> PartnerWorld:
+def world(sqlite_web: Web, monkeypatch: pytest.MonkeyPatch) -> PartnerWorld:
+    stop_clock(monkeypatch)
     return open_partner_world(sqlite_web.database, sqlite_web.client)
 
 
@@ -65,31 +163,39 @@ def test_no_partner_address_is_open_to_anyone_else(sqlite_web: Web, method: str,
     assert sqlite_web.client.open(place, method=method, headers=sqlite_web.token(*SCOPES)).status_code == 403
 
 
-def ask(client: FlaskClient, world: PartnerWorld, method: str, place: str) -> tuple[int, str]:
-    """The status, and all that the answer says."""
-    answer = client.open(place, method=method, headers=world.headers["N"])
-    return answer.status_code, f"{answer.headers}{answer.text}"
-
-
 @pytest.mark.parametrize(("method", "rule"), ROUTES)
 def test_an_id_that_is_not_the_partners_leads_nowhere(
     sqlite_web: Web, world: PartnerWorld, method: str, rule: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for_others, for_nobody = ROUTES[method, rule]
-    asked = [(id, for_others if id in OTHERS else for_nobody) for id in FOREIGN] + [("sub-none", for_nobody)]
+    client = sqlite_web.client.application.test_client(use_cookies=False)
+    coasts = client.post(
+        "/api/partner/mma/checkout", json=opened(forSubscription={"id": "sub-3"}), headers=world.headers["C"]
+    ).json["order"]["checkoutId"]
+    before = everything(sqlite_web)
+    capfd.readouterr()
 
-    for id, expected in asked:
-        if "<" in rule:
-            place = rule.replace("<subscription_id>", id)
-        else:
-            kind = "customer" if rule.endswith("customer") else "subscription"
-            cursor = make_cursor(f"{kind} {world.orgs['N']} {id}", "")
-            place = f"{rule}?ownerId={id}&filter={id}&queryMore={cursor}"
-        status, said = ask(sqlite_web.client, world, method, place)
-        assert status == expected, place
-        assert CANARY not in said.replace(id, "")
+    for way in ROUTES[method, rule]:
+        for id in (*FOREIGN, coasts, world.orgs["C"], "sub-none", "basket-none"):
+            asked = way.request(id)
+            headers = {**world.headers["N"], **asked.pop("headers", {})}
+            answer = client.open(asked.pop("path", rule), method=method, headers=headers, **asked)
+
+            expected = way.others if id in OTHERS else way.nobody
+            assert answer.status_code == expected, (id, answer.text)
+            said = f"{answer.headers}{answer.text}".replace(id, "")
+            assert CANARY not in said
+            assert world.orgs["C"] not in said
+            assert coasts not in said
     captured = capfd.readouterr()
     assert CANARY not in captured.out + captured.err
+    assert everything(sqlite_web) == before
+
+
+def everything(web: Web) -> list[Any]:
+    """All that is C's or a direct customer's."""
+    kinds = (SubscriptionRow, OrderRow, CustomerRow, IdentityRow)
+    objects = [row.model_dump() for kind in kinds for row in web.rows(kind) if CANARY in str(row.document)]
+    return [*objects, *(row.model_dump() for row in web.rows(BasketRow) if CANARY in str(row.document))]
 
 
 def test_cursors_of_others_and_made_up_ones_show_nothing_of_others(sqlite_web: Web, world: PartnerWorld) -> None:
@@ -98,9 +204,9 @@ def test_cursors_of_others_and_made_up_ones_show_nothing_of_others(sqlite_web: W
         for last in ("", "sub-2", "zzz"):
             for kind, place in (("subscription", "mma/subscriptions"), ("customer", "customer")):
                 cursor = quote(make_cursor(f"{kind} {org} ", last))
-                status, said = ask(sqlite_web.client, world, "GET", f"/api/partner/{place}?queryMore={cursor}")
-                assert status == (200 if org == world.orgs["N"] else 400)
-                assert CANARY not in said
+                answer = sqlite_web.client.get(f"/api/partner/{place}?queryMore={cursor}", headers=world.headers["N"])
+                assert answer.status_code == (200 if org == world.orgs["N"] else 400)
+                assert CANARY not in answer.text
 
 
 def test_an_empty_scope_is_an_error_and_a_client_of_no_partner_has_none() -> None:

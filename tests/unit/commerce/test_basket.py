@@ -23,67 +23,12 @@ from sync_service.commerce.basket.placement import find_changes, lines_of, to_or
 from sync_service.commerce.basket.shelf import Buyer, Shelf
 from sync_service.commerce.catalog import Offer, read_offer
 from sync_service.commerce.order import Refusal, UpdateAction
+from tests.partner_catalog import catalog, item, names, sold_with
 
 TODAY = date(2026, 11, 26)
 TERM_END = date(2026, 12, 1)
 N, C = "partner_org-n", "partner_org-c"
-SEATS = {"minimum_quantity": 1, "maximum_quantity": 10, "increment": 1}
-
-
-def item(
-    name: str,
-    price: str | None,
-    *partners: str,
-    add_on: bool = False,
-    status: str = "published",
-    version: str = "1",
-    **attributes: Any,
-) -> dict[str, Any]:
-    """An offer or add-on of the catalog as Limio documents it."""
-    said = {
-        "price__limio": [{"type": "recurring", "value": price, "currencyCode": "GBP"}],
-        "sales_channel__limio": ["Partner"],
-        "eligible_partners__limio": list(partners),
-        "allow_multibuy__limio": True,
-        "default_quantity_options__limio": SEATS,
-        **attributes,
-    }
-    record_type = "add_on" if add_on else "offer"
-    return {
-        "id": name.lower(),
-        "version": version,
-        "path": f"/{'add_ons' if add_on else 'offers2'}/{name}",
-        "name": name,
-        "record_type": record_type,
-        "status": status,
-        "data": {"record_type": record_type, "attributes": said},
-    }
-
-
-def names(*items: str) -> list[dict[str, str]]:
-    return [{"path": f"/offers2/{name}", "id": name.lower()} for name in items]
-
-
-def sold_with(*items: str) -> dict[str, Any]:
-    listed = [{"path": f"/add_ons/{name}", "id": name.lower()} for name in items]
-    return {"item_label": "", "item_type": "add_on", "items": listed}
-
-
-CATALOG = [
-    item(
-        *("Team", "12", N, C),
-        upgrade_offers__limio=names("Business", "BusinessC", "Unpublished"),
-        downgrade_offers__limio=names("Solo"),
-        cross_sell_addons__limio=sold_with("AU", "PR"),
-    ),
-    item(*("Business", "18", N), downgrade_offers__limio=names("Team"), cross_sell_addons__limio=sold_with("AU")),
-    item("BusinessC", "15", C, cross_sell_addons__limio=sold_with("AU")),
-    item("Unpublished", "20", N, status="draft"),
-    item("Solo", "5", N, allow_multibuy__limio=False),
-    item("AU", "2", N, C, add_on=True),
-    item("PR", "3", N, C, add_on=True),
-    item("Elsewhere", "9", N),
-]
+CATALOG = catalog(N, C)
 BY_NAME = {each["name"]: each for each in CATALOG}
 
 

@@ -1,0 +1,116 @@
+"""What a partner's basket is computed from: a subscription of its own as it stands, and what it may buy for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from sqlmodel import and_, col, or_, select
+
+from sync_service.access.partner_scope import PartnerScope
+from sync_service.commerce.basket.holding import Holding, read_holding
+from sync_service.commerce.basket.lock import Lock, pending_change
+from sync_service.commerce.basket.shelf import Buyer, Shelf
+from sync_service.commerce.catalog import Catalog, Offer, resolve
+from sync_service.commerce.order import CannotBePlacedError, OrderType
+from sync_service.partner.reading import read_belongings, scoped
+from sync_service.queue.orders import OPEN_STATES, OrderState
+from sync_service.store.catalog import newest_items, read_whole_catalog
+from sync_service.store.engine import Session
+from sync_service.store.reads import read_link
+from sync_service.store.tables import (
+    AddOnRow,
+    OrderWorkRow,
+    ScheduleRow,
+    SubscriptionOfferRow,
+    SubscriptionRow,
+    ZuoraLinkRow,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stock:
+    """What a partner may buy, and what Zuora asks for it where the catalog leaves the price to Zuora."""
+
+    shelf: Shelf
+    #: By the catalog's id, a unit for a period.
+    rates: Mapping[str, Decimal]
+
+
+def find_own(
+    session: Session, scope: PartnerScope, *, id: str | None = None, name: str | None = None, lock: bool = False
+) -> SubscriptionRow | None:
+    """The partner's subscription of that id, else of that reference; None for all others, whosever they are.
+
+    With `lock`, in a transaction, nobody changes it until that ends.
+    """
+    named = scoped(scope, SubscriptionRow).where(
+        SubscriptionRow.id == id if id is not None else SubscriptionRow.reference == name
+    )
+    if lock:
+        named = named.with_for_update()
+    return session.exec(named.limit(1), execution_options={"populate_existing": True}).first()
+
+
+def read_own(session: Session, subscription: SubscriptionRow, today: date) -> Holding:
+    """What a subscription that was found in scope holds on `today`, in the tenant's zone."""
+    return read_holding(
+        subscription.document,
+        read_belongings(session, subscription, SubscriptionOfferRow),
+        read_belongings(session, subscription, AddOnRow),
+        read_belongings(session, subscription, ScheduleRow),
+        today,
+    )
+
+
+def read_stock(
+    session: Session, scope: PartnerScope, *, currency: str | None, country: str | None, today: date
+) -> Stock:
+    """What the partner may buy in that currency and country; None: in any."""
+    catalog = read_whole_catalog(session)
+    buyer = Buyer(partner_org=scope.partner_org, currency=currency, country=country)
+    items = tuple(newest_items(catalog))
+    return Stock(shelf=Shelf(items, buyer), rates=dict(_rates(catalog, items, currency, today)))
+
+
+def find_lock(session: Session, subscription: SubscriptionRow, holding: Holding, today: date) -> Lock | None:
+    """What keeps the subscription from being changed today."""
+    number = subscription.reference or ""
+    link = read_link(session, number)
+    cancelled_on = subscription.term_end if link is not None and link.cancel_set else None
+    return pending_change(holding, today, open_orders=_open_orders(session, number, link), cancelled_on=cancelled_on)
+
+
+def _open_orders(session: Session, number: str, link: ZuoraLinkRow | None) -> list[str]:
+    """Orders that have not ended, and cancellations that no sync has read since."""
+    unfinished = col(OrderWorkRow.state).in_([*OPEN_STATES, OrderState.HELD])
+    unread = and_(
+        col(OrderWorkRow.order_type) == OrderType.CANCEL_SUBSCRIPTION,
+        col(OrderWorkRow.state) == OrderState.COMPLETE,
+        col(OrderWorkRow.ended_at) > (link.read_began if link else 0),
+    )
+    found = select(OrderWorkRow.order_id).where(OrderWorkRow.subscription_number == number, or_(unfinished, unread))
+    return list(session.exec(found.order_by(col(OrderWorkRow.submitted_at)).limit(1)))
+
+
+def _rates(catalog: Catalog, items: tuple[Offer, ...], currency: str | None, today: date) -> list[tuple[str, Decimal]]:
+    """Zuora's list price of what has one recurring charge and no price of Limio's."""
+    found = []
+    for offer in items:
+        if not offer.has_external_price:
+            continue
+        try:
+            charges = [
+                charge
+                for sale in resolve(offer, catalog, today)
+                for charge in sale.plan.charges
+                if charge.type == "Recurring" and not charge.is_discount
+            ]
+        except CannotBePlacedError:
+            continue
+        price = charges[0].prices.get(currency or offer.currency or "") if len(charges) == 1 else None
+        if price is not None and charges[0].model in ("FlatFee", "PerUnit"):
+            found.append((offer.ref.id, price))
+    return found

@@ -1,0 +1,143 @@
+"""A partner's checkout: `GET, POST, PUT /api/partner/checkout/subscription` and `/api/partner/mma/checkout`.
+
+One basket and the same answers at both (Limio's partner API). The first is for browsers: it wants a captcha's token,
+and finds the basket by a cookie, which names the basket and proves nothing. The second is for everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any
+from uuid import uuid4
+
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import BadRequest
+
+from sync_service.commerce.order import CannotBePlacedError
+from sync_service.partner.basket_rows import LIFE_MS, BasketUnknown
+from sync_service.partner.baskets import Baskets, BasketView, Opening, SubscriptionLocked, SubscriptionUnknown
+from sync_service.web.answers import answer
+from sync_service.web.partner.bodies import Initiate, Update, load
+from sync_service.web.partner.gate import PartnerGate, agent
+from sync_service.web.senders import Senders
+
+COOKIE = "limio_state"
+#: Limio's pages send the first, its specification names the second.
+_CAPTCHA = ("X-Limio-Recaptcha", "xLimioRecaptcha")
+_FORWARDED = "xForwardedFor"
+#: More of a referrer is not kept.
+_MAX_REFERRER = 500
+
+
+def checkout_blueprint(baskets: Baskets, gate: PartnerGate, senders: Senders) -> Blueprint:
+    """Both checkouts of the organisation that the token names."""
+    blueprint = Blueprint("partner_checkout", __name__, url_prefix="/api/partner")
+
+    gate.guard(blueprint)
+
+    def show() -> Response:
+        return _answer(baskets.read(agent(), _find_id(None)), senders)
+
+    def initiate() -> Response:
+        _want_captcha()
+        body = load(Initiate())
+        order = body["order"]
+        referrer = request.headers.get("Referer", "")[:_MAX_REFERRER]
+        opening = Opening(
+            id=order["subscription"].get("id"),
+            name=order["subscription"].get("name"),
+            external_id=order.get("external_id"),
+            wanted=tuple(order["items"]),
+            preselected=order["target"].get("offer_id"),
+            journey={**({"referrer": referrer} if referrer else {}), "tracking": body["tracking"]},
+        )
+        view = baskets.open(agent(), opening)
+        made = _answer(view, senders)
+        made.set_cookie(COOKIE, view.id, max_age=LIFE_MS // 1000, path="/", secure=True, httponly=True, samesite="Lax")
+        return made
+
+    def update() -> Response:
+        _want_captcha()
+        order = load(Update())["order"]
+        named = order["subscription"]
+        view = baskets.change(
+            agent(),
+            _find_id(order.get("checkout_id")),
+            order["items"],
+            external_id=order.get("external_id"),
+            of=Opening(id=named.get("id"), name=named.get("name")) if named else None,
+        )
+        return _answer(view, senders)
+
+    handlers: dict[str, Callable[[], Response]] = {"GET": show, "POST": initiate, "PUT": update}
+    for place in ("/checkout/subscription", "/mma/checkout"):
+        for method, handler in handlers.items():
+            blueprint.add_url_rule(place, f"{handler.__name__}{place}", handler, methods=[method])
+
+    _answer_refusals(blueprint)
+    return blueprint
+
+
+def _answer_refusals(blueprint: Blueprint) -> None:
+    """The statuses and bodies of Limio's specification."""
+
+    @blueprint.errorhandler(BadRequest)
+    def malformed(error: BadRequest) -> Response:
+        return answer(400, {"error": error.description})
+
+    @blueprint.errorhandler(CannotBePlacedError)
+    def refuse(error: CannotBePlacedError) -> Response:
+        return answer(400, {"error": str(error)})
+
+    @blueprint.errorhandler(SubscriptionUnknown)
+    def no_subscription(error: SubscriptionUnknown) -> Response:
+        return answer(404, {"error": str(error)})
+
+    @blueprint.errorhandler(BasketUnknown)
+    def no_basket(_: BasketUnknown) -> Response:
+        found = "No basket found" if request.method == "GET" else "Basket not found"
+        return answer(404, {"error": f"{found} in landing state"})
+
+    @blueprint.errorhandler(SubscriptionLocked)
+    def locked(error: SubscriptionLocked) -> Response:
+        return answer(423, {"status": 423, "message": str(error)})
+
+
+def _is_landing() -> bool:
+    """Whether the request came to the browsers' checkout."""
+    return request.path.rstrip("/").endswith("/checkout/subscription")
+
+
+def _want_captcha() -> None:
+    """Raises BadRequest. That there is a token is all that is asked: whose it is, the shop's own page verifies."""
+    if _is_landing() and not any(request.headers.get(name, "").strip() for name in _CAPTCHA):
+        raise BadRequest(f"The header {_CAPTCHA[0]} is required.")
+
+
+def _find_id(checkout_id: str | None) -> str | None:
+    """Which basket is meant; None: the newest one. Raises BasketUnknown."""
+    cookie = request.cookies.get(COOKIE)
+    if _is_landing():
+        if not cookie or not cookie.isprintable():
+            raise BasketUnknown
+        return cookie
+    named = request.args.get("basket") or checkout_id or cookie or None
+    if named is not None and not named.isprintable():
+        raise BasketUnknown
+    return named
+
+
+def _answer(view: BasketView, senders: Senders) -> Response:
+    identity = {"identity_id": view.owner} if view.owner else {}
+    context = {"client_ip": _client_ip(senders), "requestId": str(uuid4()), **identity}
+    shown: dict[str, Any] = {**view.document, "completed": view.is_completed, "context": context}
+    return answer(200, shown)
+
+
+def _client_ip(senders: Senders) -> str:
+    """Of the person, where the shop's server says it."""
+    try:
+        return str(ip_address(request.headers.get(_FORWARDED, "").strip()))
+    except ValueError:
+        return str(senders.find_address(request) or "")

@@ -1,0 +1,41 @@
+"""A partner's orders: `POST /api/partner/order` (Limio's page "Partner orders"; its path is our inference)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from sync_service.commerce.order import CannotBePlacedError
+from sync_service.partner.baskets import SubscriptionLocked
+from sync_service.partner.orders import PartnerOrders
+from sync_service.queue.submission import Asked, OtherBody
+from sync_service.web.answers import answer
+from sync_service.web.body import read_body
+from sync_service.web.orders import answer_order, read_idempotency_key, read_payload, refuse
+from sync_service.web.partner.gate import PartnerGate, agent, client_name
+
+
+def partner_orders_blueprint(orders: PartnerOrders, gate: PartnerGate) -> Blueprint:
+    """Orders of the organisation that the token names."""
+    blueprint = Blueprint("partner_orders", __name__, url_prefix="/api/partner")
+
+    gate.guard(blueprint)
+
+    @blueprint.post("/order")
+    def order() -> Response:
+        payload = read_payload()
+        asked = Asked(client=agent().subject, key=read_idempotency_key(), body=read_body(request))
+        return answer_order(orders.place(agent(), payload, asked, client=client_name()))
+
+    @blueprint.errorhandler(CannotBePlacedError)
+    def cannot_be_placed(error: CannotBePlacedError) -> Response:
+        return refuse(error.problems)
+
+    @blueprint.errorhandler(SubscriptionLocked)
+    def locked(error: SubscriptionLocked) -> Response:
+        return answer(423, {"status": 423, "message": str(error)})
+
+    @blueprint.errorhandler(OtherBody)
+    def other_body(error: OtherBody) -> Response:
+        return answer(422, {"message": str(error)})
+
+    return blueprint
