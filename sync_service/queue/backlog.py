@@ -18,7 +18,7 @@ from sync_service.store.tables import SyncRequestRow
 #: For rows that an earlier release gave up without a run.
 UNKNOWN_CODE = "unknown"
 #: So many rows of each class are counted, and so many failed ones: more is "many", and no look reads a whole table.
-MOST_COUNTED = 5_000
+MOST_COUNTED = 2_000
 # Those that are due come first in each class. The clock as a value, so that both databases use the indexes.
 _OF_CLASS = """
 SELECT * FROM (

@@ -22,10 +22,11 @@ _ENDPOINTS = """
 SELECT count(*) AS endpoints, count(CASE WHEN paused_until > {now} THEN 1 END) AS paused FROM webhook_endpoint
 """
 #: So many deliveries are counted and no more, so that no look reads a whole table.
-MOST_COUNTED = 5_000
+MOST_COUNTED = 2_000
 _PENDING = """
 SELECT count(*) AS pending, {now} - min(made_at) AS oldest
-FROM (SELECT made_at FROM webhook_delivery WHERE state = 'pending' LIMIT :most) AS pending
+FROM (
+  SELECT made_at FROM webhook_delivery WHERE state = 'pending' ORDER BY endpoint_id, due_at LIMIT :most) AS pending
 """
 _DEAD = "SELECT count(*) FROM (SELECT 1 FROM webhook_delivery WHERE state = 'dead' LIMIT :most) AS dead"
 

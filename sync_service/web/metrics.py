@@ -30,7 +30,7 @@ from sync_service.store.engine import Database, Session
 #: For how long an answer of /metrics is given again, in seconds.
 FRESH_SECONDS = 5.0
 #: So many orders of each state are counted and no more.
-_MOST_ORDERS = 5_000
+_MOST_ORDERS = 2_000
 _ORDERS = """
 SELECT count(*), min(submitted_at)
 FROM (SELECT submitted_at FROM order_work WHERE state = :state ORDER BY submitted_at LIMIT :most) AS of_state

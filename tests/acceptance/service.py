@@ -29,7 +29,7 @@ class Service:
     def __init__(self, folder: Path, database_url: str, tenant: Tenant, **settings: object) -> None:
         self.folder = folder
         self.tenant = tenant
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environ = bare_environ() | {
             "DATABASE_URL": database_url,
@@ -228,7 +228,7 @@ def postgres_backends(service: Service) -> int:
     return len(found)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -107,7 +107,7 @@ def test_a_stranger_who_guesses_locks_nobody_out_elsewhere(sqlite_database: Data
     put_user(sqlite_database, "ada@example.com", Role.VIEWER, PASSWORD, actor="test")
     stranger = from_place(sqlite_database, "203.0.113.66")
     for n in range(PLACE_LIMIT + 1):
-        stranger.log_in("ada@example.com" if n < 10 else f"nobody{n}@nowhere.test", "a guess that is wrong")
+        stranger.log_in("ada@example.com" if n <= LIMIT else f"nobody{n}@nowhere.test", "a guess that is wrong")
 
     assert stranger.log_in("eve@example.com").status_code == 429  # invented addresses do not help
     assert from_place(sqlite_database, "203.0.113.67").log_in("ada@example.com").status_code == 303

@@ -1,0 +1,157 @@
+"""A real Prometheus scrapes the running service with the rules of deploy/, and faults make their alerts fire."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from sync_service.errors import ZuoraUnavailable
+from sync_service.queue.limit import Share, note_tenant_error
+from tests.acceptance.processes import Child, wait_until
+from tests.acceptance.service import Service, free_port
+from tests.acceptance.tenant import PASSWORD, ROOT, USERNAME, Tenant
+from tests.queue_world import execute, rows
+
+RULES = ROOT / "deploy/prometheus/alerts.yaml"
+RIGHT, WRONG = (USERNAME, PASSWORD), (USERNAME, "not the password of this test")
+TOKEN = "only Prometheus may read this"
+DAY_MS = 86_400_000
+#: What only time, load or a slow Zuora brings; the others are made to fire here.
+LEFT_OUT = {"SyncServiceZuoraSlow", "SyncServiceConnections"}
+pytestmark = pytest.mark.skipif(shutil.which("prometheus") is None, reason="Prometheus is not installed here")
+
+
+class Prometheus:
+    """One on this machine, which looks every second and waits for no alert."""
+
+    def __init__(self, folder: Path, service: Service) -> None:
+        folder.mkdir()
+        (folder / "token").write_text(TOKEN)
+        (folder / "alerts.yaml").write_text(re.sub(r"(?m)^( +for: ).*$", r"\g<1>0s", RULES.read_text()))
+        scrape = {
+            "job_name": "sync-service",
+            "authorization": {"credentials_file": str(folder / "token")},
+            "static_configs": [{"targets": [f"127.0.0.1:{service.port}"]}],
+        }
+        config = {
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(folder / "alerts.yaml")],
+            "scrape_configs": [scrape],
+        }
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        self._url = f"http://127.0.0.1:{(port := free_port())}"
+        command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+        self.child = Child("prometheus", [*command, f"--web.listen-address=127.0.0.1:{port}"], {}, folder)
+
+    def firing(self) -> set[str]:
+        """The alerts that fire now."""
+        alerts = self._ask("alerts").get("alerts", [])
+        return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
+
+    def value(self, query: str) -> float:
+        """What a query gives now; 0 where nothing."""
+        found = self._ask("query", query=query).get("result")
+        return float(found[0]["value"][1]) if found else 0.0
+
+    def _ask(self, what: str, **params: str) -> dict[str, Any]:
+        """What it answers; nothing while it is not up."""
+        try:
+            answer = requests.get(f"{self._url}/api/v1/{what}", params=params, timeout=5)
+        except requests.ConnectionError:
+            return {}
+        return dict(answer.json().get("data") or {}) if answer.ok else {}
+
+
+@contextmanager
+def watched(folder: Path) -> Iterator[tuple[Service, Prometheus]]:
+    """A service with web, worker and scheduler, and who watches it."""
+    (folder / "service").mkdir()
+    tenant = Tenant(folder / "service", subscriptions=5, accounts=2)
+    url = f"sqlite:///{folder / 'store.db'}"
+    service = Service(folder / "service", url, tenant, metrics_token=TOKEN, zuora_daily_calls=100_000)
+    prometheus = None
+    try:
+        service.start_all()
+        service.start("scheduler")
+        prometheus = Prometheus(folder / "prometheus", service)
+        yield service, prometheus
+    finally:
+        if prometheus is not None:
+            prometheus.child.kill()
+        service.stop()
+        tenant.stop()
+
+
+@pytest.mark.timeout(300)
+def test_ten_faults_and_more_make_their_alerts_fire_and_none_fires_before(tmp_path: Path) -> None:
+    with watched(tmp_path) as (service, prometheus):
+        wait_until(lambda: prometheus.value('sync_service_alive{role="scheduler"}') == 1, "all processes were seen")
+        wait_until(lambda: prometheus.firing() == set(), "nothing is wrong")
+        broken, wrong = service.url + "/api/plugins/zuora/sync/subscription/null", service.url + "/api/events/zuora"
+        requests.post(broken, auth=RIGHT, timeout=30)
+        requests.post(wrong, auth=WRONG, timeout=30)
+        wait_until(lambda: prometheus.value("sum(sync_service_callouts_total)") >= 2, "the first ones were counted")
+
+        for child in service.running("worker") + service.running("scheduler"):
+            child.kill()
+        for _ in range(20):
+            requests.post(broken, auth=RIGHT, timeout=30)
+            requests.post(wrong, auth=WRONG, timeout=30)
+        spoil(service)
+
+        expected = {rule["alert"] for rule in read_rules()} - LEFT_OUT - {"SyncServiceDown"}
+        wait_until(lambda: expected <= prometheus.firing(), "every alert fires", seconds=120)
+
+        for child in service.running("web"):
+            child.kill()
+        wait_until(lambda: "SyncServiceDown" in prometheus.firing(), "the last alert fires", seconds=60)
+
+
+def spoil(service: Service) -> None:
+    """What takes hours, or several systems, to go wrong: its traces in the store."""
+    database = service.database
+    note_tenant_error(database, ZuoraUnavailable(), Share(8))
+    execute(database, "UPDATE zuora_limit SET calls_today = 90000, open_until = {now} + :day", day=DAY_MS)
+    execute(database, "UPDATE heartbeat SET seen_at = seen_at - :day WHERE role <> 'web'", day=DAY_MS)
+    request = """
+        INSERT INTO sync_request (kind, key, requested_seq, failed_seq, priority, due_at, waiting_since, requested_at)
+        VALUES ('subscription', :key, 1, :failed, 1, :at, :at, 1)"""
+    long_ago = rows(database, "SELECT {now} - :day", day=DAY_MS)[0][0]
+    execute(database, request, key="A-S-waits", failed=0, at=long_ago)
+    execute(database, request, key="A-S-failed", failed=1, at=None)
+    run = (
+        "INSERT INTO sync_run (kind, key, seq_from, seq_to, outcome, began_at, ended_at, calls, change_count, drastic)"
+    )
+    execute(database, run + " VALUES ('subscription', 'A-S-held', 0, 1, 'held', 1, 1, 1, 1, :true)", true=True)
+    order = """
+        INSERT INTO order_work (order_id, number, order_type, names, payload, lane, seq, state, submitted_at, notes,
+          choices, replanned, may_refund)
+        VALUES (:state, :state, 'cancel_subscription', '{}', '{}', :state, 1, :state, :at, '[]', '[]', :no, :no)"""
+    for state in ("held", "waiting"):
+        execute(database, order, state=state, at=long_ago, no=False)
+    webhook = """
+        INSERT INTO webhook_delivery (message_id, endpoint_id, type, object_id, body, state, made_at, due_at, ended_at,
+          attempts)
+        VALUES (:state, 'none', 'Error', 'order-1', '{}', :state, :at, :due, :ended, 0)"""
+    execute(database, webhook, state="dead", at=long_ago, due=None, ended=long_ago)
+    execute(database, webhook, state="pending", at=long_ago, due=long_ago, ended=None)
+
+
+def read_rules() -> list[dict[str, str]]:
+    (group,) = yaml.safe_load(RULES.read_text())["groups"]
+    return list(group["rules"])
+
+
+def test_promtool_finds_nothing_to_say_about_what_is_deployed() -> None:
+    for words in (["rules", str(RULES)], ["config", "--syntax-only", str(RULES.with_name("prometheus.yml"))]):
+        checked = subprocess.run(["promtool", "check", *words], capture_output=True, text=True, timeout=60, check=False)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
