@@ -41,6 +41,7 @@ from sync_service.web.partner.management import management_blueprint
 from sync_service.web.partner.mma import mma_blueprint
 from sync_service.web.partner.objects import partner_objects_blueprint
 from sync_service.web.partner.orders import partner_orders_blueprint
+from sync_service.web.partner.portal.blueprint import portal_blueprint
 from sync_service.web.senders import Senders
 from sync_service.web.waiting import WaitingRoom
 
@@ -91,6 +92,7 @@ def create_app(
         partner_orders_blueprint(PartnerOrders(database, settings, order_options(settings)), PartnerGate(bearer))
     )
     app.register_blueprint(management_blueprint(database, bearer))
+    app.register_blueprint(portal_blueprint(settings, database))
     app.register_blueprint(health_blueprint(database, share, check, metrics_token=settings.metrics_token))
     app.register_blueprint(openapi_blueprint(settings.public_url))
     app.register_blueprint(

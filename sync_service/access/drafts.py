@@ -5,7 +5,6 @@ What was typed may be long and personal, so it is stored encrypted, for one brow
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from sqlmodel import col, delete
 
 from sync_service.access.sealing import Seal
+from sync_service.access.sessions import hash_token
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminDraftRow
 
@@ -46,13 +46,15 @@ class Drafts:
         with self._database.transaction(lock_timeout_ms=2000) as session:
             now = session.now()
             session.exec(delete(AdminDraftRow).where(col(AdminDraftRow.kept_at) < now - KEPT_MS))
-            session.add(AdminDraftRow(token_hash=_hash(token), email=email, form=self._seal.close(text), kept_at=now))
+            session.add(
+                AdminDraftRow(token_hash=hash_token(token), email=email, form=self._seal.close(text), kept_at=now)
+            )
         return token
 
     def read(self, token: str, email: str) -> Draft | None:
         """The draft of `email`; None if there is none, if it is another person's, or if it is too old."""
         with self._database.reading() as session:
-            row, now = session.get(AdminDraftRow, _hash(token)), session.now()
+            row, now = session.get(AdminDraftRow, hash_token(token)), session.now()
         if row is None or row.email != email or row.kept_at < now - KEPT_MS:
             return None
         try:
@@ -64,8 +66,4 @@ class Drafts:
     def forget(self, token: str) -> None:
         """Delete the draft. Repeatable."""
         with self._database.transaction(lock_timeout_ms=2000) as session:
-            session.exec(delete(AdminDraftRow).where(col(AdminDraftRow.token_hash) == _hash(token)))
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+            session.exec(delete(AdminDraftRow).where(col(AdminDraftRow.token_hash) == hash_token(token)))

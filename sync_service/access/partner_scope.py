@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sync_service.access.clients import Client
+from sync_service.access.partner_sessions import PartnerPerson
 from sync_service.errors import SyncServiceError
 
 
@@ -34,3 +35,8 @@ def scope_of_client(client: Client) -> PartnerScope:
     if not client.partner_org:
         raise NoPartner
     return PartnerScope(client.partner_org)
+
+
+def scope_of_person(person: PartnerPerson) -> PartnerScope:
+    """The scope of a partner's user whose session was found just now."""
+    return PartnerScope(person.partner_org)

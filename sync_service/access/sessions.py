@@ -21,7 +21,7 @@ IDLE_MS = 3_600_000
 #: How long an ended log-in is remembered, so that a form sent too late still finds its person.
 _REMEMBERED_MS = 24 * 3_600_000
 #: How exactly the last page is remembered.
-_SEEN_EVERY_MS = 60_000
+SEEN_EVERY_MS = 60_000
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ class SessionBook:
                 col(AdminSessionRow.seen_at) <= now - IDLE_MS - _REMEMBERED_MS,
             )
             session.exec(delete(AdminSessionRow).where(ended))
-            row = AdminSessionRow(token_hash=_hash(token), email=email, signed_on=signed_on, began_at=now, seen_at=now)
+            row = AdminSessionRow(
+                token_hash=hash_token(token), email=email, signed_on=signed_on, began_at=now, seen_at=now
+            )
             session.add(row)
             record_action(session, email, "log in", note)
         return token
@@ -64,26 +66,26 @@ class SessionBook:
     def find(self, token: str) -> Person | None:
         """Who holds this cookie; None where the log-in ended, or the person was disabled."""
         with self._database.reading() as session:
-            row, now = session.get(AdminSessionRow, _hash(token)), session.now()
+            row, now = session.get(AdminSessionRow, hash_token(token)), session.now()
             user = session.get(AdminUserRow, row.email) if row else None
-        if row is None or user is None or user.disabled_at is not None or _is_over(row, now):
+        if row is None or user is None or user.disabled_at is not None or is_over(row.began_at, row.seen_at, now):
             return None
         if not self._passwords and not row.signed_on:
             return None
-        if now - row.seen_at > _SEEN_EVERY_MS:
+        if now - row.seen_at > SEEN_EVERY_MS:
             self._note_seen(row.token_hash, now)
         return Person(user.email, Role(user.role), must_choose=not row.signed_on and user.password_until is not None)
 
     def find_owner(self, token: str) -> str | None:
         """Whose log-in this was, also after it has ended; None if it was closed or is forgotten."""
         with self._database.reading() as session:
-            row = session.get(AdminSessionRow, _hash(token))
+            row = session.get(AdminSessionRow, hash_token(token))
         return row.email if row else None
 
     def close(self, token: str) -> None:
         """End the log-in. Repeatable."""
         with self._database.transaction() as session:
-            session.exec(delete(AdminSessionRow).where(col(AdminSessionRow.token_hash) == _hash(token)))
+            session.exec(delete(AdminSessionRow).where(col(AdminSessionRow.token_hash) == hash_token(token)))
 
     def count(self) -> dict[str, int]:
         """How many log-ins are alive, by email address."""
@@ -104,8 +106,9 @@ class SessionBook:
 class FormTokens:
     """Proves that a form was made for the browser that sends it: a MAC of what its cookie holds."""
 
-    def __init__(self, secret_key: str) -> None:
-        self._key = hashlib.sha256(b"admin form\0" + secret_key.encode()).digest()
+    def __init__(self, secret_key: str, purpose: str = "admin form") -> None:
+        """`purpose`: a form of one kind of pages is none of another's."""
+        self._key = hashlib.sha256(f"{purpose}\0{secret_key}".encode()).digest()
 
     def make(self, cookie: str) -> str:
         """The token for forms of the browser that holds `cookie`."""
@@ -122,9 +125,11 @@ def _touch(session: Session, token_hash: str, now: int) -> None:
         row.seen_at = max(row.seen_at, now)
 
 
-def _is_over(row: AdminSessionRow, now: int) -> bool:
-    return now - row.began_at >= LIFETIME_MS or now - row.seen_at >= IDLE_MS
+def is_over(began_at: int, seen_at: int, now: int) -> bool:
+    """Whether a log-in of that beginning and that last page has ended `now`, all in ms since 1970."""
+    return now - began_at >= LIFETIME_MS or now - seen_at >= IDLE_MS
 
 
-def _hash(token: str) -> str:
+def hash_token(token: str) -> str:
+    """What is kept of a random text that a browser holds."""
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

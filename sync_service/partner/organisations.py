@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from sync_service.access.clients import PartnerUnknown
+from sync_service.access.partner_sessions import end_sessions
 from sync_service.access.passwords import is_plausible, normalise_email
 from sync_service.errors import SyncServiceError, UnknownKey
 from sync_service.store.attribution import attribute
@@ -86,7 +87,7 @@ class Partners:
         return row
 
     def set_disabled(self, org_id: str, *, disabled: bool) -> PartnerOrgRow:
-        """Disable or enable the organisation; tokens it holds end within half a minute.
+        """Disable or enable the organisation; its users' log-ins end at once, tokens it holds within half a minute.
 
         What is attributed to it stays. Repeatable. Raises PartnerUnknown.
         """
@@ -95,6 +96,7 @@ class Partners:
             if (row.disabled_at is not None) is not disabled:
                 row.modified_at = session.now()
                 row.disabled_at = row.modified_at if disabled else None
+                end_sessions(session, [user.id for user in list_users(session, org_id)])
                 record_action(session, self._actor, f"partner {'disabled' if disabled else 'enabled'}", row.id)
         return row
 
@@ -136,6 +138,7 @@ class Partners:
             if (row.disabled_at is not None) is not disabled:
                 row.modified_at = session.now()
                 row.disabled_at = row.modified_at if disabled else None
+                end_sessions(session, [user_id])
                 record_action(session, self._actor, f"partner user {'disabled' if disabled else 'enabled'}", row.id)
         return row
 

@@ -90,6 +90,12 @@ def list_customers(
     return Page(items=tuple(_without_payment(row.document) for row in rows[:limit]), query_more=more), hits
 
 
+def read_customer(session: Session, scope: PartnerScope, customer_id: str) -> dict[str, Any] | None:
+    """The partner's customer (`cus-…`); None where the partner has none of this id, whoever else may."""
+    row = session.exec(scoped(scope, CustomerRow).where(CustomerRow.id == customer_id)).one_or_none()
+    return _without_payment(row.document) if row else None
+
+
 def _without_payment(document: Mapping[str, Any]) -> dict[str, Any]:
     """A customer's document without the payment method that is hers."""
     data = document.get("data")

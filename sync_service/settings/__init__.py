@@ -100,6 +100,23 @@ class Settings:
     oidc_viewers: tuple[str, ...] = _setting((), forms.Words())
     #: People with an address of these domains are admitted as viewers without having been added.
     oidc_email_domains: tuple[str, ...] = _setting((), forms.Words())
+    #: The OpenID provider of partners' users; its ID tokens name the organisation by the claim `lmo:partner_org`.
+    partner_oidc_issuer: str = _setting("", typed.String(validate=forms.ISSUER))
+    partner_oidc_client_id: str = ""
+    partner_oidc_client_secret: str = _secret()
+    partner_oidc_name: str = _setting(
+        "single sign-on", typed.String(validate=validate.Length(max=40, error="must have at most 40 characters"))
+    )
+    partner_oidc_scopes: tuple[str, ...] = _setting(("openid", "email", "profile"), forms.Scopes())
+    #: Partners' users log in with a code by email, which this mail server sends; none: they cannot.
+    smtp_host: str = _setting("", typed.String(validate=forms.HOST))
+    smtp_port: int = _setting(587, typed.Integer(validate=validate.Range(1, 65535)))
+    smtp_security: str = _setting("starttls", typed.String(validate=forms.one_of("starttls", "tls", "none")))
+    smtp_username: str = ""
+    smtp_password: str = _secret()
+    mail_from: str = _setting("", typed.String(validate=forms.MAIL_FROM))
+    #: Codes stand in the log instead: a trial on this machine.
+    partner_code_in_log: bool = _setting(False, forms.switch())
     #: Webhooks go out to these, beside the endpoints made by command: `TYPE=URL`, or `URL` alone for all types.
     webhooks: tuple[str, ...] = _setting((), forms.Words())
     #: What signs them, and what did before.
@@ -161,6 +178,10 @@ _PAIRS = (
     ("CALLOUT_SECRET_HEADER", "CALLOUT_SECRET"),
     ("OIDC_ISSUER", "OIDC_CLIENT_ID"),
     ("OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"),
+    ("PARTNER_OIDC_ISSUER", "PARTNER_OIDC_CLIENT_ID"),
+    ("PARTNER_OIDC_CLIENT_ID", "PARTNER_OIDC_CLIENT_SECRET"),
+    ("SMTP_HOST", "MAIL_FROM"),
+    ("SMTP_USERNAME", "SMTP_PASSWORD"),
 )
 #: What means nothing, or too much, without another.
 _NEEDS = {
@@ -169,6 +190,8 @@ _NEEDS = {
     "OIDC_OPERATORS": "OIDC_ROLE_CLAIM",
     "OIDC_VIEWERS": "OIDC_ROLE_CLAIM",
     "OIDC_EMAIL_DOMAINS": "OIDC_ISSUER",
+    "PARTNER_OIDC_ISSUER": "PUBLIC_URL",
+    "SMTP_USERNAME": "SMTP_HOST",
     "WEBHOOKS": "WEBHOOK_SECRET",
     "WEBHOOK_SECRET_PREVIOUS": "WEBHOOK_SECRET",
 }
@@ -219,6 +242,9 @@ class _Together(Schema):
         """What can be guessed is refused, except where only this machine could guess."""
         if _is_on_this_machine(data):
             return
+        if data.get("PARTNER_CODE_IN_LOG"):
+            text = "is for a trial on this machine only: who reads the log could log in as any partner"
+            raise ValidationError({"PARTNER_CODE_IN_LOG": [text]})
         weak = [name for name in _CALLOUT_SECRETS if 0 < len(data.get(name, "")) < MIN_SECRET_LENGTH]
         if weak:
             text = f"must have at least {MIN_SECRET_LENGTH} characters, because anyone who guesses it can call as Zuora"
@@ -253,7 +279,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 
 
 #: Our names begin so; what begins so in the environment and is no setting is most likely a typing error.
-_PREFIXES = ("CALLOUT_", "LIMIO_", "OIDC_", "ZUORA_")
+_PREFIXES = ("CALLOUT_", "LIMIO_", "OIDC_", "PARTNER_", "SMTP_", "ZUORA_")
 
 
 def find_unknown(environ: Mapping[str, str], env_file: Mapping[str, str | None]) -> dict[str, str | None]:

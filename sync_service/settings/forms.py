@@ -106,3 +106,7 @@ ISSUER = validate.Regexp(
     ADDRESS.regex.pattern,
     error="must be the address of the provider, as its discovery document says it, such as https://login.example.com",
 )
+MAIL_FROM = validate.Regexp(
+    r"^([^<>@\r\n]+ <[^\s<>@,]+@[^\s<>@,]+>|[^\s<>@,]+@[^\s<>@,]+)$",
+    error="must be an address such as partners@example.com or Example Partners <partners@example.com>",
+)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 #: After how many seconds to try again when the database could not commit.
 RETRY_SECONDS = 5
 
-_POLICY = (
+#: What a page may load, and from where: nothing inline, and nothing of other hosts.
+POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
@@ -28,7 +29,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": _POLICY,
+    "Content-Security-Policy": POLICY,
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
@@ -63,7 +64,7 @@ def set_up_answers(app: Flask, *, secure: bool) -> None:
 
 
 class _WithHeaders:
-    """Adds headers that never differ. Around the application, because callouts pass here by the thousand."""
+    """Adds headers that hardly ever differ. Around the application, because callouts pass here by the thousand."""
 
     def __init__(self, inner: WSGIApplication, headers: list[tuple[str, str]]) -> None:
         self._inner = inner
@@ -71,7 +72,9 @@ class _WithHeaders:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
-            return start_response(status, [*headers, *self._headers], exc_info)
+            own = {name for name, _ in headers}
+            always = [each for each in self._headers if each[0] not in own]
+            return start_response(status, [*headers, *always], exc_info)
 
         return self._inner(environ, start)
 

@@ -31,7 +31,13 @@ from sync_service.store.tables.limio import (
     SubscriptionRow,
 )
 from sync_service.store.tables.orders import OrderRequestRow, OrderStepRow, OrderWorkRow
-from sync_service.store.tables.partners import BasketRow, PartnerOrgRow, PartnerUserRow
+from sync_service.store.tables.partners import (
+    BasketRow,
+    PartnerCodeRow,
+    PartnerOrgRow,
+    PartnerSessionRow,
+    PartnerUserRow,
+)
 from sync_service.store.tables.reads import (
     ScrubMarkRow,
     StoreTenantRow,
@@ -80,7 +86,9 @@ __all__ = [
     "OrderRow",
     "OrderStepRow",
     "OrderWorkRow",
+    "PartnerCodeRow",
     "PartnerOrgRow",
+    "PartnerSessionRow",
     "PartnerUserRow",
     "PaymentMethodRow",
     "ProcessRow",

@@ -85,3 +85,31 @@ class BasketRow(SQLModel, table=True):
     created_at: int = Field(sa_type=BigInteger)
     updated_at: int = Field(sa_type=BigInteger)
     expires_at: int = Field(sa_type=BigInteger, index=True)
+
+
+class PartnerCodeRow(SQLModel, table=True):
+    """A one-time code on its way to a partner's user; made for strangers too, so that nobody can tell them apart."""
+
+    __tablename__ = "partner_code"
+
+    #: Hash of what the browser holds that asked for the code: it is good there and nowhere else.
+    browser_hash: str = Field(primary_key=True, sa_type=Text)
+    #: Of the code and the browser, under SECRET_KEY.
+    code_hash: str = Field(sa_type=Text)
+    #: None for an address that is no user's: such a code is right for nobody.
+    user_id: str | None = Field(default=None, sa_type=Text)
+    expires_at: int = Field(sa_type=BigInteger, index=True)
+    tries: int = 0
+
+
+class PartnerSessionRow(SQLModel, table=True):
+    """One log-in of a partner's user, until it expires or the person logs out."""
+
+    __tablename__ = "partner_session"
+
+    #: Hash of the cookie: reading this table does not let anyone log in.
+    token_hash: str = Field(primary_key=True, sa_type=Text)
+    user_id: str = Field(sa_type=Text, index=True)
+    began_at: int = Field(sa_type=BigInteger)
+    #: The last page that was asked for, give or take a minute.
+    seen_at: int = Field(sa_type=BigInteger, index=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from werkzeug.exceptions import Forbidden
@@ -15,6 +14,7 @@ from sync_service.access.drafts import Draft, Drafts
 from sync_service.access.sessions import FormTokens, Person, SessionBook
 from sync_service.log import logger
 from sync_service.store.engine import Database
+from sync_service.web.next_page import next_page
 
 COOKIE = "sync_admin"
 #: Before there is a log-in: what the log-in form's token belongs to.
@@ -157,12 +157,7 @@ def who() -> Person:
 
 def safe_next(wanted: str | None) -> str:
     """A page of ours to go on with: never an address elsewhere."""
-    home = url_for("admin.overview")
-    if not wanted or "\\" in wanted or not wanted.isprintable():
-        return home
-    parts = urlsplit(wanted)
-    inside = not parts.scheme and not parts.netloc and (parts.path == "/admin" or parts.path.startswith("/admin/"))
-    return wanted if inside and not wanted.startswith("//") else home
+    return next_page(wanted, "/admin", url_for("admin.overview"))
 
 
 def _keep_private(answer: Response) -> Response:

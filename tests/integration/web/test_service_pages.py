@@ -162,7 +162,9 @@ def test_the_numbers_are_read_by_one_at_a_time_and_not_again_at_once() -> None:
 def routes(web: Web) -> set[tuple[str, str]]:
     found = set()
     for rule in web.client.application.url_map.iter_rules():
-        if rule.endpoint == "static" or rule.endpoint.startswith("admin."):  # pages for people are no interface
+        if rule.endpoint == "static" or rule.endpoint.startswith(
+            ("admin.", "portal.")
+        ):  # pages for people are no interface
             continue
         path = re.sub(r"<(?:[^<>:]*:)?([a-z_]+)>", r"{\1}", rule.rule)
         path = path.replace("{path_type}", "{type}").replace("{object_id}", "{id}")

@@ -1,0 +1,80 @@
+"""Mail to people, by SMTP: sent by threads of this process, so that no page waits for a mail server or tells by its
+time whether there was a mail.
+
+A mail that cannot be sent is lost and logged; what is sent here can be asked for again.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from threading import BoundedSemaphore
+
+from sync_service.log import logger
+from sync_service.settings import Settings
+
+#: For each step of the conversation with the mail server.
+_SECONDS = 10.0
+_THREADS = 2
+#: Mails that wait in one process; more are dropped.
+_MOST_WAITING = 100
+
+
+class Mailer:
+    """Sends mails, from the address and by the server that the settings name."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="mail")
+        self._places = BoundedSemaphore(_MOST_WAITING)
+
+    def send(self, to: str, subject: str, text: str) -> None:
+        """Send a mail soon; returns at once."""
+        if not self._places.acquire(blocking=False):
+            logger().error("mail_dropped", reason="too many wait")
+            return
+        self._threads.submit(self._send, to, subject, text)
+
+    def _send(self, to: str, subject: str, text: str) -> None:
+        try:
+            self._hand_over(_write(self._settings.mail_from, to, subject, text))
+            logger().info("mail_sent")
+        except (
+            OSError,
+            ValueError,
+            IndexError,
+            MessageError,
+            smtplib.SMTPException,
+        ) as error:  # the server's own words may hold the address
+            logger().error("mail_failed", error=type(error).__name__, code=getattr(error, "smtp_code", None))
+        finally:
+            self._places.release()
+
+    def _hand_over(self, mail: EmailMessage) -> None:
+        settings = self._settings
+        host, port, context = settings.smtp_host, settings.smtp_port, ssl.create_default_context()
+        if settings.smtp_security == "tls":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=_SECONDS, context=context)
+        else:
+            server = smtplib.SMTP(host, port, timeout=_SECONDS)
+        with server:
+            if settings.smtp_security == "starttls":
+                server.starttls(context=context)
+            if settings.smtp_username:
+                server.login(settings.smtp_username, settings.smtp_password)
+            server.send_message(mail)
+
+
+def _write(sender: str, to: str, subject: str, text: str) -> EmailMessage:
+    """The mail. Raises ValueError or MessageError where `to` is not one address."""
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = sender, Address(addr_spec=to), subject
+    mail["Date"], mail["Message-ID"] = formatdate(), make_msgid(domain=sender.rpartition("@")[2].rstrip(">"))
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(text)
+    return mail

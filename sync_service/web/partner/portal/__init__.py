@@ -1,0 +1,1 @@
+"""The pages at /partner: what a partner's people do in a browser."""
