@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sync_service.errors import GoneFromZuora, UnknownKey
 from sync_service.jobs.sweep.memory import read_last_error_codes
 from sync_service.jobs.sweep.report import Report
 from sync_service.jobs.sweep.story import PartWay
-from sync_service.queue.backlog import list_failed
+from sync_service.queue.backlog import HOPELESS, list_failed
 from sync_service.queue.jobs import JobLease, save
 from sync_service.queue.requests import BATCH, Cause, Kind, Priority, enqueue_many
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.subscription.trigger import Trigger
-
-#: Asking again could only give the same answer.
-_HOPELESS = frozenset({GoneFromZuora.code, UnknownKey.code})
 
 
 def ask_failed_again(database: Database, _: Settings, lease: JobLease) -> Mapping[str, Any] | PartWay:
@@ -31,7 +27,7 @@ def ask_failed_again(database: Database, _: Settings, lease: JobLease) -> Mappin
         if not rows:
             return report.values
         for kind in Kind:
-            keys = [row.key for row in rows if row.kind == kind and codes.get((row.kind, row.key)) not in _HOPELESS]
+            keys = [row.key for row in rows if row.kind == kind and codes.get((row.kind, row.key)) not in HOPELESS]
             cause = Cause(Trigger.SWEEP, "failed before")
             report.add("marked", enqueue_many(database, kind, keys, cause, priority=Priority.JOB))
         report.add("looked_at", len(rows))

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row
 from sqlmodel import col, func, select
 
+from sync_service.errors import GoneFromZuora, UnknownKey
 from sync_service.queue.requests import BATCH, Kind, Priority
 from sync_service.queue.statements import for_many
 from sync_service.store.engine import Database, Session
@@ -17,6 +18,8 @@ from sync_service.store.tables import SyncRequestRow
 
 #: For rows that an earlier release gave up without a run.
 UNKNOWN_CODE = "unknown"
+#: What failed so is not asked for again by itself: the answer could only be the same.
+HOPELESS = frozenset({GoneFromZuora.code, UnknownKey.code})
 #: So many rows of each class are counted, and so many failed ones: more is "many", and no look reads a whole table.
 MOST_COUNTED = 2_000
 # Those that are due come first in each class. The clock as a value, so that both databases use the indexes.
@@ -134,10 +137,13 @@ def list_failed(
 
 
 def count_failed_by_code(session: Session) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Of the rows that were given up, each error `code` with its `requests` and the oldest request's time (`since`)."""
+    """Of the rows that were given up, each error `code` with its `requests`, and when the first and the last of them
+    were asked for (`since`, `last`).
+    """
     row = SyncRequestRow
     code, requests = func.coalesce(row.error_code, UNKNOWN_CODE).label("code"), func.count().label("requests")
-    counted = select(code, requests, func.min(row.requested_at).label("since"))
+    times = (func.min(row.requested_at).label("since"), func.max(row.requested_at).label("last"))
+    counted = select(code, requests, *times)
     given_up = counted.where(row.failed_seq == row.requested_seq).group_by(code)
     return session.execute(given_up.order_by(requests.desc(), code)).all()
 

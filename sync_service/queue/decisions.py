@@ -6,7 +6,7 @@ The pages and the command line come here alike. `by` says who decides: a person,
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlmodel import col, select
@@ -63,18 +63,37 @@ def retry_all(database: Database, by: Cause, *, code: str | None = None) -> int:
     """
     count, after = 0, ("", "")
     while True:
-        wanted: defaultdict[tuple[Kind, Trigger], list[str]] = defaultdict(list)
         with database.reading() as session:
             rows = list_failed(session, limit=BATCH, after=after, code=code)
-            for row in rows:
-                wanted[Kind(row.kind), _reason(session, row)].append(row.key)
-        for (kind, trigger), keys in wanted.items():
-            count += enqueue_many(database, kind, keys, Cause(trigger, by.actor), priority=Priority.JOB, full=True)
+            wanted = _by_reason(session, rows)
+        count += _enqueue_again(database, wanted, by)
         if len(rows) < BATCH:
             break
         after = (rows[-1].kind, rows[-1].key)
     with database.transaction() as session:
         record_action(session, by.actor or "", "retry all", f"{count} of {code or 'any cause'}")
+    return count
+
+
+def retry_some(database: Database, chosen: Collection[tuple[Kind, str]], by: Cause) -> int:
+    """Queue those of `chosen` again that are given up; returns how many. One is a person's request; for several see
+    `retry_all`.
+    """
+    if len(chosen) == 1:
+        ((kind, key),) = chosen
+        try:
+            retry_one(database, key, by, kind=kind)
+        except UnknownKey:
+            return 0
+        return 1
+    with database.reading() as session:
+        found = [read_request(session, kind, key) for kind, key in chosen]
+        rows = [row for row in found if row is not None and row.failed_seq == row.requested_seq]
+        wanted = _by_reason(session, rows)
+    count = _enqueue_again(database, wanted, by)
+    with database.transaction() as session:
+        for row in rows:
+            record_action(session, by.actor or "", "retry", row.key)
     return count
 
 
@@ -122,6 +141,26 @@ def drop_held(database: Database, key: str, by: Cause) -> str:
         return run.key
 
 
+@dataclass(frozen=True)
+class Decided:
+    """What came of a decision about several: the numbers that it took, and why it did not take the others."""
+
+    done: tuple[str, ...]
+    refused: tuple[str, ...]
+
+
+def decide_held(database: Database, keys: Collection[str], by: Cause, *, release: bool) -> Decided:
+    """Release or drop each of `keys`, one after another, each for itself: what cannot be decided stops no other."""
+    done: list[str] = []
+    refused: list[str] = []
+    for key in keys:
+        try:
+            done.append(release_held(database, key, by) if release else drop_held(database, key, by))
+        except DecisionRefused as refusal:
+            refused.append(str(refusal))
+    return Decided(tuple(done), tuple(refused))
+
+
 def list_released(session: Session, *, limit: int) -> list[SyncRunRow]:
     """Held runs that were released and whose sync has not ended, the oldest decision first."""
     run, request = SyncRunRow, SyncRequestRow
@@ -147,6 +186,20 @@ def _find_failed(session: Session, key: str, kind: Kind | None) -> SyncRequestRo
         if row is not None and row.failed_seq == row.requested_seq:
             return row
     raise UnknownKey(f"{key} was not given up: `failed list` shows what was, `sync {key}` syncs it now.")
+
+
+def _by_reason(session: Session, rows: Iterable[SyncRequestRow]) -> Mapping[tuple[Kind, Trigger], list[str]]:
+    wanted: defaultdict[tuple[Kind, Trigger], list[str]] = defaultdict(list)
+    for row in rows:
+        wanted[Kind(row.kind), _reason(session, row)].append(row.key)
+    return wanted
+
+
+def _enqueue_again(database: Database, wanted: Mapping[tuple[Kind, Trigger], list[str]], by: Cause) -> int:
+    return sum(
+        enqueue_many(database, kind, keys, Cause(trigger, by.actor), priority=Priority.JOB, full=True)
+        for (kind, trigger), keys in wanted.items()
+    )
 
 
 def _reason(session: Session, row: SyncRequestRow) -> Trigger:

@@ -79,8 +79,8 @@ _MAIN = (
     "history, dates",
     "history of customer:ada field:amounts from:month",
     "one subscription near its first day",
-    "failed",
-    "held",
+    "inbox",
+    "inbox, failed",
     "jobs",
     "users",
     "history, people",
@@ -175,10 +175,12 @@ def _history(size: Size, seal: Seal) -> Iterator[Visit]:
 
 
 def _upkeep() -> Iterator[Visit]:
-    yield Visit("failed", "/admin/failed")
-    yield Visit("failed, second page", f"/admin/failed?kind=subscription&after={number_of(100)}")
-    yield Visit("held", "/admin/held")
-    yield Visit("held, second page", "/admin/held?before=1000")
+    yield Visit("inbox", "/admin/inbox")
+    yield Visit("inbox, further on", "/admin/inbox?after=1000-1")
+    yield Visit("inbox, one open", "/admin/inbox?open=1")
+    yield Visit("inbox, failed", "/admin/inbox/failed")
+    yield Visit("inbox, failed, second page", f"/admin/inbox/failed?kind=subscription&after={number_of(100)}")
+    yield Visit("inbox, failed of a cause", "/admin/inbox/failed?code=unknown")
     for page in ("jobs", "clients", "users", "account", "settings", "login"):
         yield Visit(page, f"/admin/{page}")
 

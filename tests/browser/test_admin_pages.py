@@ -16,8 +16,8 @@ PAGES = (
     "",
     "/subscriptions",
     "/history",
-    "/failed",
-    "/held",
+    "/inbox",
+    "/inbox/failed",
     "/jobs",
     "/clients",
     "/users",
@@ -152,10 +152,11 @@ def test_a_failed_sync_says_what_is_wrong_and_is_found_among_the_failed(visit: V
 
     assert "Neither Limio nor Zuora knows this key" in visitor.sync_done()
     page.get_by_text("Check the key").first.wait_for()
-    visitor.open("/failed")
-    page.get_by_role("heading", name="unknown key").wait_for()
-    page.get_by_role("button", name="Retry A-S99999999").click()
-    page.get_by_text("A-S99999999 is queued for another try.").wait_for()
+    visitor.open("/inbox")
+    group = page.get_by_role("region", name="Neither Limio nor Zuora knows the key")
+    group.get_by_label("Choose A-S99999999").check()
+    group.get_by_role("button", name="Retry", exact=True).click()
+    page.get_by_text("1 request is queued for another try.").wait_for()
     visitor.complaints[:] = [said for said in visitor.complaints if "404" not in said]  # the page of an unknown key
 
 
@@ -164,8 +165,8 @@ def test_a_viewer_finds_no_button_that_changes(visit: Visit) -> None:
     visitor.log_in(VIEWER)
 
     for path, harmless in (
-        ("/subscriptions/A1M8S4GU7F3D", ["Preview"]),
-        ("/failed", []),
+        ("/subscriptions/A1M8S4GU7F3D", ["Preview", "Compare two moments", "Show"]),
+        ("/inbox", []),
         ("/clients", []),
         ("/jobs", []),
     ):

@@ -16,7 +16,7 @@ FOLDER = os.environ.get("SCREENSHOTS", "")
 pytestmark = pytest.mark.skipif(not FOLDER, reason="pictures are taken by make screenshots")
 _ONE = "/subscriptions/D6S1F5RA3H8N"
 #: Pages by the name of their picture.
-_DESKTOP = {"overview": "", "subscriptions": "/subscriptions", "subscription": _ONE, "failed": "/failed"}
+_DESKTOP = {"overview": "", "subscriptions": "/subscriptions", "subscription": _ONE, "inbox": "/inbox"}
 _DARK = {"overview-dark": "", "subscription-dark": _ONE}
 _PHONE = {"overview-phone": "", "subscriptions-phone": "/subscriptions", "subscription-phone": _ONE}
 

@@ -14,10 +14,10 @@ from sync_service.web.admin import (
     customers,
     entry_pages,
     history_pages,
+    inbox_pages,
     job_pages,
     overview,
     subscriptions,
-    troubles,
     upkeep,
     words,
 )
@@ -37,8 +37,7 @@ _PAGES = (
     ("admin.overview", "Overview"),
     ("admin.subscriptions", "Subscriptions"),
     ("admin.history", "History"),
-    ("admin.failed", "Failed"),
-    ("admin.held", "Held"),
+    ("admin.inbox", "Inbox"),
     ("admin.jobs", "Sweeps and backfills"),
     ("admin.clients", "API clients"),
     ("admin.users", "Users"),
@@ -54,7 +53,7 @@ def admin_blueprint(settings: Settings, database: Database, provider: Provider |
     blueprint = Blueprint("admin", __name__, url_prefix="/admin")
     desk = Desk(settings=settings, database=database, seal=Seal(settings.secret_key))
     handover = _add_people(blueprint, settings, database, provider)
-    for part in (overview, subscriptions, asking, customers, entry_pages, history_pages, troubles, job_pages):
+    for part in (overview, subscriptions, asking, customers, entry_pages, history_pages, inbox_pages, job_pages):
         part.attach(blueprint, desk)
     upkeep.attach(blueprint, desk, handover)
     attach_assets(blueprint)

@@ -512,8 +512,9 @@ def test_foreign_data_stays_text_on_every_page(database: Database, foreign: str)
         "/history/run/2",
         "/history/callout/1",
         f"/customers/cus-{key.removeprefix('sub-')}",
-        "/failed",
-        "/held",
+        "/inbox",
+        "/inbox?open=2",
+        "/inbox/failed",
     )
     for page in pages:
         shown = visitor.get(page)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from sync_service.access.users import Role
 from sync_service.errors import RateLimited
 from sync_service.operations.check.story import check_everything
@@ -23,15 +21,11 @@ from sync_service.store.tables import (
     CalloutRow,
     JobRow,
     OauthClientRow,
-    SyncCauseRow,
-    SyncRequestRow,
-    SyncRunRow,
 )
 from sync_service.subscription.trigger import Trigger
 from tests.integration.web.admin import (
     Visitor,
     make_run,
-    plan_of,
     put_done,
     put_failure,
     put_rows,
@@ -125,60 +119,6 @@ def test_page_status_and_check_say_the_same_of_the_same_fact(sqlite_database: Da
 def _now(database: Database) -> int:
     with database.reading() as session:
         return session.now()
-
-
-def test_failures_are_grouped_by_cause_and_tried_again_one_by_one(database: Database) -> None:
-    for number in ("A-S1", "A-S2"):
-        put_failure(database, number)
-    visitor = visit(database, Role.OPERATOR)
-    shown = visitor.get("/failed").text
-    assert re.search(r"<h2>gone from Zuora</h2><p class=\"big\">2</p>", shown)
-
-    visitor.post("/failed/retry", {"kind": "subscription", "key": "A-S2"}, page="/failed")
-
-    (cause,) = [row for row in visitor.web.rows(SyncCauseRow) if row.trigger == "admin"]
-    assert (cause.key, cause.actor) == ("A-S2", "operator@example.com")
-    assert re.findall(r'<a class="key" [^>]+><bdi>([^<]+)', visitor.get("/failed").text) == ["A-S1"]
-    assert actions(visitor) == [("retry", "A-S2")]
-    for form in ({"kind": "x", "key": "A-S1"}, {"kind": "subscription", "key": "A-S9"}, {"kind": "alias", "key": "\0"}):
-        assert visitor.post("/failed/retry", form).status_code == 400
-
-
-@pytest.mark.parametrize(
-    ("code", "retried"), [("gone from Zuora", ["A-S1", "A-S2"]), ("payload invalid", []), ("", ["A-S1", "A-S2"])]
-)
-def test_all_failures_of_a_cause_are_tried_again_for_the_reason_of_before(
-    database: Database, code: str, retried: list[str]
-) -> None:
-    for number in ("A-S1", "A-S2"):
-        put_failure(database, number)
-    visitor = visit(database, Role.OPERATOR)
-
-    visitor.post("/failed/retry-all", {"code": code}, page="/failed")
-
-    waiting = [row.key for row in visitor.web.rows(SyncRequestRow) if row.due_at is not None]
-    assert sorted(waiting) == retried
-    causes = {(row.trigger, row.actor) for row in visitor.web.rows(SyncCauseRow) if row.actor}
-    assert causes == ({("callout", "operator@example.com")} if retried else set())
-    assert actions(visitor) == [("retry all", f"{len(retried)} of {code or 'any cause'}")]
-
-
-def test_what_is_held_is_released_or_dropped(database: Database) -> None:
-    for number in ("A-S1", "A-S2"):
-        put_rows(database, make_run(number, "held", plan=plan_of(number), change_count=3))
-    visitor = visit(database, Role.OPERATOR)
-    assert visitor.get("/held").text.count("Zuora renewed") == 2
-
-    visitor.post("/held/release", {"key": "A-S1"}, page="/held")
-    visitor.post("/held/drop", {"key": "A-S2"}, page="/held")
-    again = visitor.post("/held/drop", {"key": "A-S2"}, page="/held")
-
-    (request,) = visitor.web.rows(SyncRequestRow)
-    assert (request.key, request.priority, request.full) == ("A-S1", 0, 1)
-    assert {row.key: row.outcome for row in visitor.web.rows(SyncRunRow)} == {"A-S1": "released", "A-S2": "dropped"}
-    assert "A-S2 was dropped by operator@example.com" in visitor.client.get(again.location).text
-    assert "waits for a worker" in visitor.get("/held").text
-    assert actions(visitor) == [("release held", "A-S1"), ("drop held", "A-S2")]
 
 
 def test_a_client_is_made_with_a_secret_shown_once_and_revoked(database: Database) -> None:

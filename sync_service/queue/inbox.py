@@ -1,0 +1,185 @@
+"""What waits for a person: failures, held plans, held orders, webhooks that were given up, and checks that fail.
+
+The same items stand in the inbox, are counted in the menu, and are told of by notifications.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlmodel import col, func, select
+
+from sync_service.queue.backlog import HOPELESS, count_failed_by_code
+from sync_service.queue.findings import Finding, Verdict, from_progress
+from sync_service.queue.health import examine
+from sync_service.queue.heartbeats import Role
+from sync_service.queue.held import count_held
+from sync_service.queue.orders import OrderState
+from sync_service.queue.outbox import DeliveryState
+from sync_service.settings import Settings
+from sync_service.store.engine import Session
+from sync_service.store.tables import JobRow, OrderWorkRow, SyncRunRow, WebhookDeliveryRow, WebhookEndpointRow
+
+#: Orders and deliveries that are counted; there may be more.
+MOST_COUNTED = 1_000
+#: Findings that only count what the inbox lists itself.
+_LISTED = frozenset({"failed syncs", "held plans", "outbox", "webhooks", "orders"})
+#: The job that asks for failures again (`jobs.failed_again`), and the one that checks.
+_AGAIN, _CHECK = "failed again", "check"
+_TITLES = {
+    "gone from Zuora": "Zuora no longer has it",
+    "unknown key": "Neither Limio nor Zuora knows the key",
+    "not found in Zuora": "Zuora does not find it",
+    "preview incomplete": "Zuora's billing preview lacks charges",
+    "payload invalid": "Zuora's answer cannot be read",
+    "request refused": "Zuora refused the request",
+    "zuora failed": "Zuora had a problem of its own",
+    "not served": "Zuora does not serve it",
+    "locked in Zuora": "It was locked in Zuora each time",
+    "conflict in store": "Another sync was in the way each time",
+    "attempts exhausted": "The worker ended in every attempt",
+    "unknown": "An earlier release gave it up and kept no reason",
+}
+
+
+class ItemKind(StrEnum):
+    """What waits."""
+
+    PROCESS = "process"
+    CHECK = "check"
+    HELD = "held"
+    FAILED = "failed"
+    ORDER = "order"
+    WEBHOOK = "webhook"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One thing that a person should look at; several of a kind with one cause are one."""
+
+    kind: ItemKind
+    #: What tells it from others of its kind, over time: a code, an endpoint's id, a check's name.
+    name: str
+    title: str
+    #: How many stand behind it; `most`: or more.
+    count: int = 1
+    most: bool = False
+    says: str = ""
+    remedy: str | None = None
+    #: When the first and the last of them came, in ms by the database's clock, where that is known.
+    first_at: int | None = None
+    last_at: int | None = None
+    #: When it is tried again by itself; None where it is not.
+    next_at: int | None = None
+    #: It hinders the work, or only deserves a look.
+    is_bad: bool = True
+
+
+def read_inbox(session: Session, settings: Settings) -> tuple[Item, ...]:
+    """Everything that waits, the worst first."""
+    return (
+        *_findings(session, settings),
+        *_held(session),
+        *_failures(session),
+        *_orders(session),
+        *_webhooks(session),
+    )
+
+
+def title_of(code: str | None) -> str:
+    """What went wrong, plainly, by an error's code."""
+    return _TITLES.get(code or "unknown", (code or "").capitalize())
+
+
+def _findings(session: Session, settings: Settings) -> Iterator[Item]:
+    """Of the database as it is now, and of the last check, which asked Zuora too."""
+    check = session.get(JobRow, _CHECK)
+    found: dict[str, Finding] = {}
+    for finding in (*(from_progress(check.progress) if check else ()), *examine(session, settings)):
+        found[finding.name] = finding
+    roles = {role.value for role in Role}
+    for finding in sorted(found.values(), key=lambda each: (each.verdict is not Verdict.FAILED, each.name)):
+        if finding.verdict in (Verdict.FAILED, Verdict.WARNING) and finding.name not in _LISTED:
+            yield Item(
+                kind=ItemKind.PROCESS if finding.name in roles else ItemKind.CHECK,
+                name=finding.name,
+                title=finding.name.capitalize(),
+                says=finding.says,
+                remedy=finding.remedy,
+                is_bad=finding.verdict is Verdict.FAILED,
+            )
+
+
+def _held(session: Session) -> Iterator[Item]:
+    count = count_held(session)
+    if count:
+        run = SyncRunRow
+        times = select(func.min(run.ended_at), func.max(run.ended_at)).where(run.outcome == "held")
+        first, last = session.exec(times).one()
+        yield Item(
+            kind=ItemKind.HELD,
+            name="held",
+            title="Changes that the safety stop holds",
+            count=count,
+            first_at=first,
+            last_at=last,
+        )
+
+
+def _failures(session: Session) -> Iterator[Item]:
+    job = session.get(JobRow, _AGAIN)
+    again = job.due_at if job is not None and not job.paused else None
+    for group in count_failed_by_code(session):
+        yield Item(
+            kind=ItemKind.FAILED,
+            name=group.code,
+            title=title_of(group.code),
+            count=group.requests,
+            first_at=group.since,
+            last_at=group.last,
+            next_at=None if group.code in HOPELESS else again,
+        )
+
+
+def _orders(session: Session) -> Iterator[Item]:
+    order = OrderWorkRow
+    held = select(order.submitted_at).where(order.state == OrderState.HELD).order_by(col(order.submitted_at))
+    times = session.exec(held.limit(MOST_COUNTED)).all()
+    if times:
+        yield Item(
+            kind=ItemKind.ORDER,
+            name="orders",
+            title="Orders that need a decision",
+            count=len(times),
+            most=len(times) == MOST_COUNTED,
+            first_at=times[0],
+            last_at=times[-1],
+        )
+
+
+def _webhooks(session: Session) -> Iterator[Item]:
+    """For each endpoint what was given up."""
+    row = WebhookDeliveryRow
+    dead = select(row.endpoint_id, row.ended_at).where(row.state == DeliveryState.DEAD)
+    ended: dict[str, list[int]] = {}
+    for endpoint_id, at in session.exec(dead.order_by(col(row.ended_at).desc()).limit(MOST_COUNTED)):
+        ended.setdefault(endpoint_id, []).append(at or 0)
+    total = sum(map(len, ended.values()))
+    for endpoint in _endpoints(session, list(ended)):
+        times = ended[endpoint.id]
+        yield Item(
+            kind=ItemKind.WEBHOOK,
+            name=endpoint.id,
+            title=f"Webhooks that {endpoint.url.split('://')[-1].partition('/')[0]} did not take",
+            count=len(times),
+            most=total == MOST_COUNTED,
+            first_at=times[-1],
+            last_at=times[0],
+        )
+
+
+def _endpoints(session: Session, ids: Sequence[str]) -> Sequence[WebhookEndpointRow]:
+    row = WebhookEndpointRow
+    return session.exec(select(row).where(col(row.id).in_(ids)).order_by(col(row.id))).all()

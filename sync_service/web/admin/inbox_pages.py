@@ -1,0 +1,220 @@
+"""The inbox: everything that waits for a person in one list, and what people decide about it, one or many at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from sqlmodel import col, select
+from werkzeug.exceptions import BadRequest
+from werkzeug.wrappers import Response as AnyResponse
+
+from sync_service.errors import UnknownKey
+from sync_service.queue.backlog import list_failed
+from sync_service.queue.branches import EntryKind, Spot
+from sync_service.queue.decisions import (
+    DecisionRefused,
+    decide_held,
+    dismiss_failed,
+    list_released,
+    retry_all,
+    retry_some,
+)
+from sync_service.queue.entries import read_customers, read_entries
+from sync_service.queue.held import list_held
+from sync_service.queue.inbox import Item, ItemKind, read_inbox, title_of
+from sync_service.queue.orders import OrderState, list_work
+from sync_service.queue.requests import Cause, Kind
+from sync_service.store.engine import Session
+from sync_service.store.tables import SyncRequestRow, SyncRunRow
+from sync_service.subscription.trigger import Trigger
+from sync_service.web.admin.desk import PAGE, Desk, one_page
+from sync_service.web.admin.differences import lost, sentence
+from sync_service.web.admin.door import operators_only, who
+from sync_service.web.admin.telling import Told, tell
+
+#: Plans that one decision is about, and customers of a group of failures that are named.
+MOST_DECIDED, MOST_NAMED = 500, 5
+_LARGEST = 2**62
+_WORDS = {"release": "released", "drop": "dropped"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A plan that waits for a decision: whose it is, what it would do, and the payments that would go."""
+
+    run: SyncRunRow
+    customer: tuple[str, str] | None
+    changes: str
+    lost: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedGroup:
+    """Failures with one cause, and some of those that it befell."""
+
+    item: Item
+    rows: tuple[tuple[SyncRequestRow, tuple[str, str] | None], ...]
+
+
+def attach(blueprint: Blueprint, desk: Desk) -> None:
+    """The addresses under /admin/inbox."""
+    pages = _Pages(desk)
+    blueprint.get("/inbox")(pages.inbox)
+    blueprint.get("/inbox/failed")(pages.failed)
+    blueprint.post("/inbox/failed/<any(retry,dismiss):decision>", endpoint="decide_failed")(
+        operators_only(pages.decide_failed)
+    )
+    blueprint.post("/inbox/held/<any(release,drop):decision>", endpoint="decide_held")(
+        operators_only(pages.decide_held)
+    )
+
+
+class _Pages:
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._database = desk, desk.database
+
+    def inbox(self) -> str:
+        """The list, with one held plan open beside it where the address names one."""
+        with self._database.reading() as session:
+            items = read_inbox(session, self._desk.settings)
+            held, more = one_page(list_held(session, limit=PAGE + 1, after=_after()))
+            opened = _open(session, request.args.get("open", ""))
+            shown = {
+                "items": items,
+                "held": _held(session, held),
+                "more": more,
+                "after": f"{held[-1].ended_at}-{held[-1].id}" if held else "",
+                "released": list_released(session, limit=PAGE),
+                "groups": [_group(session, item) for item in items if item.kind is ItemKind.FAILED],
+                "orders": list_work(session, limit=PAGE, states=[OrderState.HELD]),
+                "opened": opened,
+            }
+        return render_template("admin/inbox.html", **shown, kinds=ItemKind, most=MOST_DECIDED)
+
+    def failed(self) -> str:
+        """One group of failures, or all of them."""
+        code = request.args.get("code", "")
+        after = (request.args.get("kind", ""), request.args.get("after", ""))
+        if not "".join((code, *after)).isprintable():
+            code, after = "", ("", "")
+        with self._database.reading() as session:
+            rows, more = one_page(list_failed(session, limit=PAGE + 1, after=after, code=code or None))
+            customers = read_customers(session, [row.key for row in rows])
+        return render_template(
+            "admin/failed.html",
+            rows=[(row, customers.get(row.key)) for row in rows],
+            more=more,
+            code=code,
+            title=title_of(code) if code else "All failures",
+        )
+
+    def decide_failed(self, decision: str) -> AnyResponse:
+        """Try those again that are ticked, or all of a cause; or forget one that was never synced."""
+        chosen = [_read_choice(word) for word in request.form.getlist("chosen")[:MOST_DECIDED]]
+        if decision == "dismiss":
+            return self._dismiss(chosen)
+        if request.form.get("all"):
+            count = retry_all(self._database, _person(), code=request.form.get("code") or None)
+        elif chosen:
+            count = retry_some(self._database, chosen, _person())
+        else:
+            flash("Tick what is to be tried again.")
+            return redirect(_back("admin.inbox"), 303)
+        noun = "request is" if count == 1 else "requests are"
+        flash(f"{count} {noun} queued for another try." if count else "None of them was given up any more.")
+        return redirect(_back("admin.inbox"), 303)
+
+    def decide_held(self, decision: str) -> str | AnyResponse:
+        """Release or drop what is ticked, or all; several only after they were shown with what they come to."""
+        keys = [key for key in request.form.getlist("chosen") if key.isprintable()][:MOST_DECIDED]
+        if request.form.get("all"):
+            with self._database.reading() as session:
+                keys = [run.key for run in list_held(session, limit=MOST_DECIDED)]
+        if not keys:
+            flash("Tick what you decide about.")
+            return redirect(url_for("admin.inbox"), 303)
+        if len(keys) > 1 and not request.form.get("confirmed"):
+            return self._confirm(decision, keys)
+        decided = decide_held(self._database, keys, _person(), release=decision == "release")
+        if decided.done:
+            names = decided.done[0] if len(decided.done) == 1 else f"{len(decided.done)} changes"
+            is_are = "is" if len(decided.done) == 1 else "are"
+            waits = "; each waits for its sync, which passes the safety stop" if decision == "release" else ""
+            flash(f"{names} {is_are} {_WORDS[decision]}{waits}.")
+        for refusal in decided.refused[:MOST_NAMED]:
+            flash(refusal)
+        if len(decided.refused) > MOST_NAMED:
+            flash(f"And {len(decided.refused) - MOST_NAMED} more were not decided.")
+        return redirect(url_for("admin.inbox"), 303)
+
+    def _confirm(self, decision: str, keys: Sequence[str]) -> str:
+        with self._database.reading() as session:
+            run = SyncRunRow
+            theirs = select(run).where(run.kind == Kind.SUBSCRIPTION, col(run.key).in_(keys), run.outcome == "held")
+            held = _held(session, session.exec(theirs.order_by(col(run.ended_at), col(run.id))).all())
+        return render_template("admin/confirm_held.html", decision=decision, held=held, asked=len(keys))
+
+    def _dismiss(self, chosen: Sequence[tuple[Kind, str]]) -> AnyResponse:
+        done = 0
+        for kind, key in chosen:
+            try:
+                dismiss_failed(self._database, key, _person(), kind=kind)
+                done += 1
+            except (UnknownKey, DecisionRefused) as error:
+                flash(str(error))
+        if done:
+            flash("1 request is dismissed." if done == 1 else f"{done} requests are dismissed.")
+        elif not chosen:
+            flash("Tick what is to be dismissed.")
+        return redirect(_back("admin.inbox"), 303)
+
+
+def _after() -> tuple[int, int]:
+    """The held plan that the page begins behind; the beginning where the address names none."""
+    at, _, run_id = request.args.get("after", "").partition("-")
+    if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in (at, run_id)):
+        return (0, 0)
+    return min(int(at), _LARGEST), min(int(run_id), _LARGEST)
+
+
+def _open(session: Session, run_id: str) -> Told | None:
+    """The plan that is shown beside the list."""
+    if not (run_id.isascii() and run_id.isdigit() and len(run_id) < 19):
+        return None
+    read = read_entries(session, [Spot(at=0, kind=EntryKind.RUN, id=str(int(run_id)))])
+    told = tell(session, read)
+    return told[0] if told else None
+
+
+def _held(session: Session, runs: Sequence[SyncRunRow]) -> list[Held]:
+    customers = read_customers(session, [run.key for run in runs])
+    return [
+        Held(run=run, customer=customers.get(run.key), changes=sentence(run.plan), lost=lost(run.plan)) for run in runs
+    ]
+
+
+def _group(session: Session, item: Item) -> FailedGroup:
+    rows = list_failed(session, limit=MOST_NAMED, code=item.name)
+    customers: Mapping[str, tuple[str, str]] = read_customers(session, [row.key for row in rows])
+    return FailedGroup(item=item, rows=tuple((row, customers.get(row.key)) for row in rows))
+
+
+def _read_choice(word: str) -> tuple[Kind, str]:
+    kind, _, key = word.partition(" ")
+    try:
+        return Kind(kind), key if key.isprintable() else ""
+    except ValueError:
+        raise BadRequest("There is no such kind of request.") from None
+
+
+def _back(endpoint: str) -> str:
+    """The page that the form stood on: the group's, or the inbox."""
+    code: Any = request.form.get("from_group")
+    return url_for("admin.failed", code=code) if code else url_for(endpoint)
+
+
+def _person() -> Cause:
+    return Cause(Trigger.ADMIN, actor=who().email)
