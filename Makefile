@@ -38,10 +38,10 @@ demo: $(VENV)/run.stamp ## The whole product against a Zuora tenant on this mach
 run: $(VENV)/run.stamp ## Start web, worker and scheduler with the embedded database
 	@$(BIN)/sync-service run
 
-test: $(VENV)/test.stamp ## Run every test, two at a time (ARGS=tests/unit runs a part)
+test: $(VENV)/test.stamp ## Run every test, three at a time (most wait much) (ARGS=tests/unit runs a part)
 	@{ command -v chromium && $(BIN)/python -m playwright --version; } >/dev/null 2>&1 || $(call apt,chromium libatomic1) \
 		|| echo "THE ADMIN PAGES WILL NOT BE TRIED IN A BROWSER"
-	$(PYTEST) $(if $(ARGS),$(ARGS),-n 2 --dist loadgroup -m "not long" --durations 15)
+	$(PYTEST) $(if $(ARGS),$(ARGS),-n 3 --dist loadgroup -m "not long" --durations 15)
 
 # Zuora's own client pins old versions of what we use: it has an environment of its own.
 $(VENV)/zuora-sdk/stamp: $(VENV)/test.stamp tests/outside/requirements.txt

@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, settings
 from sync_service.access import hashing
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, connect
-from tests.databases import PostgresDatabases, new_sqlite
+from tests.databases import SERVER, PostgresDatabases, new_sqlite
 from tests.openid_provider import OpenidProvider, running_provider
 
 # `steady`: the same few examples each time and however slow the machine, so that what fails on one fails on all.
 # `long`: many, and others each time; `make test-long` looks with it for what nobody has found yet.
 settings.register_profile(
-    "steady", max_examples=24, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "steady", max_examples=15, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("long", settings.get_profile("steady"), max_examples=600, derandomize=False, print_blob=True)
 settings.load_profile("steady")
@@ -53,7 +53,12 @@ def costly_hasher() -> Iterator[PasswordHasher]:
 
 @pytest.fixture(scope="session")
 def postgres_databases() -> Iterator[PostgresDatabases]:
-    """A real PostgreSQL server for this test session."""
+    """A real PostgreSQL server for this test session, or that of the session which started this one."""
+    if SERVER in os.environ:
+        databases = PostgresDatabases(os.environ[SERVER])
+        yield databases
+        databases.close()
+        return
     # A folder with a short name: the server listens on a Unix socket, whose path has a limit of 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
     # The server's lock file goes there, so that users of one machine do not meet.

@@ -19,6 +19,8 @@ from sync_service.store import tables  # noqa: F401 - registers the tables
 from sync_service.store.engine import connect
 from sync_service.store.schema import upgrade
 
+#: The variable that names a server to use instead of starting one: the address of its maintenance database.
+SERVER = "TEST_POSTGRESQL"
 #: How long a server takes to notice that a client has hung up, in seconds.
 HANG_UP_SECONDS = 0.2
 #: A database with another version, more tables, indexes or sequences, or the room of many rows is not used again.
@@ -54,7 +56,7 @@ class PostgresDatabases:
     """The databases of one server, by the address of its maintenance database; the server's files are to be deleted."""
 
     def __init__(self, server: str) -> None:
-        self._server = server
+        self.server = server
         self._maintenance = psycopg.connect(server, autocommit=True)
         self._spare: list[str] = []
         for setting in ("fsync", "full_page_writes"):  # no test lets a whole machine lose its power
@@ -88,7 +90,7 @@ class PostgresDatabases:
 
     def address(self, name: str) -> str:
         """The address of the database of that name."""
-        base, _, query = self._server.partition("?")
+        base, _, query = self.server.partition("?")
         return base.rsplit("/", 1)[0] + f"/{name}" + (f"?{query}" if query else "")
 
     @cached_property

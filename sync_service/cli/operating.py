@@ -1,4 +1,4 @@
-"""`status`, `failed`, `held`, `history`, `callouts log`, `scrub`: looking after a service that runs."""
+"""`status`, `failed`, `held`, `history`, `callouts log`: looking after a service that runs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from sqlmodel import col, or_, select
 from sync_service.cli.output import fail, iso, moment, print_json, print_table, project, say, shorten, with_json
 from sync_service.cli.show import run_as_json, show_run
 from sync_service.cli.wiring import KEY, open_database, read_settings
-from sync_service.operations.scrub import find_scope
-from sync_service.operations.scrub import scrub as scrub_customer
 from sync_service.queue.backlog import list_failed
 from sync_service.queue.decisions import dismiss_failed, drop_held, release_held, retry_all, retry_one
 from sync_service.queue.findings import Verdict
@@ -36,10 +34,6 @@ _CALLOUT = (
 )
 _JOB = ("name", "running", "paused", "next_at", "last_began", "last_ended", "last_error", "progress")
 _JOB_TIMES = ("next_at", "last_began", "last_ended")
-_LEFTOVERS = {
-    "sqlite": "Another process was reading the store: bytes of them may be in its files. Run the same command again.",
-    "postgresql": "PostgreSQL frees dead rows in its own time; backups hold what they held: docs/data-protection.md.",
-}
 _limit = click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
 
 
@@ -201,38 +195,6 @@ def callouts_log(key: str | None, verdict: str | None, limit: int, as_json: bool
         [(moment(row.received_at), row.verdict, shorten(row.key or ""), _callout_in_words(row)) for row in rows],
         whole=2,
     )
-
-
-@click.command()
-@click.argument("key")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@with_json
-def scrub(key: str, yes: bool, as_json: bool) -> None:
-    """Erase the personal values of a customer for good.
-
-    KEY is a subscription's key, `cus-…` or `id-…`. Name, email, addresses and payment details go from all of the
-    customer's objects, from the history and from callouts. Dates and amounts stay, and later syncs bring nothing back.
-    Zuora itself is not touched.
-    """
-    database = open_database(read_settings())
-    key = normalise_key(key)
-    if not yes:
-        scope = find_scope(database, key)
-        whom = "\n".join(f"  {each}" for each in (*scope.people, ", ".join(scope.numbers) or "no subscription"))
-        click.echo(f"{key} leads to\n{whom}")
-        click.confirm("Erase all that is personal of them, for good?", abort=True, err=True)
-    report = scrub_customer(database, key, actor=getpass.getuser())
-    if as_json:
-        print_json(report.as_json())
-        return
-    click.echo(
-        f"Erased: {', '.join(report.customers) or 'no customer object'}; {len(report.subscriptions)} subscriptions."
-    )
-    click.echo(f"{report.objects} objects, {report.runs} runs and {report.callouts} callouts were changed.")
-    if report.webhooks:
-        click.echo(f"{report.webhooks} webhooks about them were deleted, whether delivered or not.")
-    if report.leftovers:
-        click.echo(_LEFTOVERS[database.dialect])
 
 
 def _person() -> Cause:

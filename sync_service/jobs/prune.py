@@ -1,4 +1,4 @@
-"""Forgetting: what changed something is kept seven years with its causes, everything else ninety days or less."""
+"""Forgetting what is older than the settings `keep_…_days` allow, and after a month what has no use any more."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database
 
 DAY_MS = 86_400_000
-KEEP_CHANGES_MS = 7 * 365 * DAY_MS
-KEEP_REST_MS = 90 * DAY_MS
 #: A key that neither system knows.
 KEEP_UNKNOWN_MS = 30 * DAY_MS
 #: A webhook that was delivered; one that was given up is kept with the rest.
@@ -63,18 +61,21 @@ _FORGET = {
     "orders": """
         DELETE FROM order_work WHERE order_id IN (
           SELECT order_id FROM order_work WHERE ended_at < :changes LIMIT :batch)""",
+    "activity": """
+        DELETE FROM admin_action WHERE id IN (SELECT id FROM admin_action WHERE at < :activity LIMIT :batch)""",
 }
 
 
-def prune(database: Database, _: Settings, lease: JobLease) -> Mapping[str, Any]:
+def prune(database: Database, settings: Settings, lease: JobLease) -> Mapping[str, Any]:
     """Delete what is older than we keep, in small steps; returns how many rows of each kind. Repeatable."""
     gone = dict.fromkeys(_FORGET, 0)
     with database.reading() as session:
         now = session.now()
     # As values, because a clock that is read in the statement keeps PostgreSQL from using an index.
     limits = {
-        "changes": now - KEEP_CHANGES_MS,
-        "rest": now - KEEP_REST_MS,
+        "changes": now - settings.keep_history_days * DAY_MS,
+        "rest": now - settings.keep_callouts_days * DAY_MS,
+        "activity": now - settings.keep_activity_days * DAY_MS if settings.keep_activity_days else 0,
         "delivered": now - KEEP_DELIVERED_MS,
         "requested": now - KEY_LIFE_MS,
         "batch": BATCH,

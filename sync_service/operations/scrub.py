@@ -6,8 +6,10 @@ of a sync: a run that is under way is either over before, and its work is erased
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, update
@@ -15,12 +17,19 @@ from sqlmodel import col, or_, select
 
 from sync_service.errors import UnknownKey
 from sync_service.log import logger
+from sync_service.operations.belongings import (
+    Belongings,
+    aliases_of,
+    find_belongings,
+    names_of,
+    read_objects,
+    read_runs,
+)
 from sync_service.queue.message_erasing import erase_messages
 from sync_service.queue.order_erasing import erase_orders, lock_orders, values_of_orders
 from sync_service.store.engine import Database, Session
 from sync_service.store.erased import mark_scrubbed
-from sync_service.store.object_rows import OBJECT_ROWS, find_subscription, write_document
-from sync_service.store.reads import resolve_key
+from sync_service.store.object_rows import write_document
 from sync_service.store.tables import (
     AskRow,
     CalloutRow,
@@ -28,15 +37,12 @@ from sync_service.store.tables import (
     IdentityRow,
     LimioObject,
     OrderRow,
-    RelationRow,
     ScrubMarkRow,
-    SubscriptionAliasRow,
     SubscriptionRow,
     SweepSeenRow,
     SyncRunRow,
     WebhookDeliveryRow,
     ZuoraAccountRow,
-    ZuoraLinkRow,
 )
 from sync_service.subscription.limio.documents import timestamp_of
 from sync_service.subscription.limio.personal import erase_object, erase_plan, erase_text, personal_values
@@ -44,6 +50,8 @@ from sync_service.subscription.trigger import Trigger
 
 #: Ids that one statement takes.
 _AT_ONCE = 500
+#: Limio's ids of customers, identities and subscriptions, as a log holds them.
+_ERASED = re.compile(r"(?<![\w-])(?:cus|id|sub)-[\w-]+")
 
 
 @dataclass(kw_only=True)
@@ -51,6 +59,7 @@ class ScrubReport:
     """What was erased, by number of rows; doing it again finds nothing more to erase."""
 
     customers: tuple[str, ...]
+    owners: tuple[str, ...]
     subscriptions: tuple[str, ...]
     numbers: tuple[str, ...]
     objects: int = 0
@@ -68,27 +77,6 @@ class ScrubReport:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
 
 
-@dataclass
-class _Person:
-    """All that belongs to one customer."""
-
-    customers: set[str] = field(default_factory=set)
-    owners: set[str] = field(default_factory=set)
-    subscriptions: dict[str, SubscriptionRow] = field(default_factory=dict)
-    links: list[ZuoraLinkRow] = field(default_factory=list)
-
-    def add(self, row: SubscriptionRow) -> None:
-        self.subscriptions[row.id] = row
-        self.customers |= {row.customer} if row.customer else set()
-        self.owners |= {row.owner} if row.owner else set()
-
-    @property
-    def numbers(self) -> set[str]:
-        own = {link.number for link in self.links}
-        linked = {link.subscription_id for link in self.links}
-        return own | {row.reference for row in self.subscriptions.values() if row.reference and row.id not in linked}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Scope:
     """Whom a key leads to, for the question whether to erase them."""
@@ -101,7 +89,7 @@ class Scope:
 def find_scope(database: Database, key: str) -> Scope:
     """Whom `scrub` would erase by this key. Raises UnknownKey."""
     with database.reading() as session:
-        person = _find(session, key)
+        person = find_belongings(session, key)
         found = [session.get(CustomerRow, each) for each in sorted(person.customers)]
         people = (_introduce(row.document) for row in found if row is not None)
         return Scope(people=tuple(people), numbers=tuple(sorted(person.numbers)))
@@ -120,24 +108,25 @@ def scrub(database: Database, key: str, *, actor: str, trigger: Trigger = Trigge
     and OrderUnderWay while an order of the customer has not ended.
     """
     with database.reading() as session:
-        person = _find(session, key)
-        names = _all_names(session, person)
-        known = _values_of(_read_objects(session, person, locked=False), _read_runs(session, person, locked=False))
+        person = find_belongings(session, key)
+        names = names_of(session, person)
+        known = _values_of(read_objects(session, person), read_runs(session, person))
     with database.transaction() as session:
         messages = erase_messages(session, names, known)
     with database.transaction() as session:
-        person = _find(session, key)
+        person = find_belongings(session, key)
         _lock(session, person)
-        person = _find(session, key)  # what came in until we had the locks belongs to it as well
+        person = find_belongings(session, key)  # what came in until we had the locks belongs to it as well
         now = session.now()
         report = ScrubReport(
             messages=messages,
             customers=tuple(sorted(person.customers)),
+            owners=tuple(sorted(person.owners)),
             subscriptions=tuple(sorted(person.subscriptions)),
             numbers=tuple(sorted(person.numbers)),
         )
-        rows = list(_read_objects(session, person))
-        runs = _read_runs(session, person)
+        rows = list(read_objects(session, person, locked=True))
+        runs = read_runs(session, person, locked=True)
         orders = lock_orders(session, person.numbers, [row.id for row in rows if isinstance(row, OrderRow)])
         known = _values_of(rows, runs) | values_of_orders(orders)
         report.objects = _erase_objects(rows, known, now)
@@ -150,32 +139,29 @@ def scrub(database: Database, key: str, *, actor: str, trigger: Trigger = Trigge
         _record(session, person, now, actor, trigger)
         session.flush()
     report.leftovers = not database.compact()
-    logger().info("customer_erased", customers=list(report.customers), owners=sorted(person.owners), actor=actor)
+    logger().info("customer_erased", actor=actor, marked=sorted(_whom_to_mark(person)))
     return report
 
 
-def _find(session: Session, key: str) -> _Person:
-    person = _Person()
-    customer, identity = session.get(CustomerRow, key), session.get(IdentityRow, key)
-    if customer is not None:
-        person.customers.add(customer.id)
-    elif identity is not None:
-        person.owners.add(identity.id)
-    else:
-        number = resolve_key(session, key)
-        row = find_subscription(session, number) if number else None
-        if row is None:
-            raise UnknownKey("The store has no subscription, customer or identity of this name.")
-        person.add(row)
-    belongs = or_(col(SubscriptionRow.customer).in_(person.customers), col(SubscriptionRow.owner).in_(person.owners))
-    for row in session.exec(select(SubscriptionRow).where(belongs).order_by(col(SubscriptionRow.id))):
-        person.add(row)
-    links = select(ZuoraLinkRow).where(col(ZuoraLinkRow.subscription_id).in_(list(person.subscriptions)))
-    person.links = list(session.exec(links.order_by(col(ZuoraLinkRow.number))))
-    return person
+def scrub_again(database: Database, log: Iterable[str], *, actor: str) -> list[ScrubReport]:
+    """Erase whom a log says to have been erased, in a store that was restored from a backup of before.
+
+    `log` is the service's own, as text or JSON: the ids in its lines `customer_erased` count. Whom the backup does not
+    hold is left out. Repeatable. Raises OrderUnderWay.
+    """
+    erased = {each: None for line in log if "customer_erased" in line for each in _ERASED.findall(line)}
+    reports, covered = [], set[str]()
+    for key in erased:
+        if key in covered:
+            continue
+        with suppress(UnknownKey):
+            report = scrub(database, key, actor=actor)
+            reports.append(report)
+            covered |= {*report.customers, *report.owners, *report.subscriptions}
+    return reports
 
 
-def _lock(session: Session, person: _Person) -> None:
+def _lock(session: Session, person: Belongings) -> None:
     """Accounts, identities, customers, subscriptions: in the order in which syncs and loads take them."""
     accounts = {link.account_id for link in person.links} - {None}
     for row_class, key, ids in (
@@ -186,31 +172,6 @@ def _lock(session: Session, person: _Person) -> None:
     ):
         locked = select(row_class).where(col(key).in_(sorted(filter(None, ids)))).order_by(col(key)).with_for_update()
         session.exec(locked.execution_options(populate_existing=True)).all()
-
-
-def _read_objects(session: Session, person: _Person, *, locked: bool = True) -> Iterator[LimioObject]:
-    shared = select(RelationRow.object_id).where(col(RelationRow.subscription_id).in_(list(person.subscriptions)))
-    orders = {row.order_id for row in person.subscriptions.values()} - {None}
-    ids = [*person.customers, *person.owners, *person.subscriptions, *orders]
-    for row_class in OBJECT_ROWS.values():
-        theirs = or_(
-            col(row_class.id).in_(ids),
-            col(row_class.id).in_(shared),
-            col(row_class.subscription_id).in_(list(person.subscriptions)),
-            col(row_class.owner).in_(person.owners),
-        )
-        found = select(row_class).where(theirs).order_by(col(row_class.id))
-        found = found.with_for_update() if locked else found
-        yield from session.exec(found.execution_options(populate_existing=True))
-
-
-def _read_runs(session: Session, person: _Person, *, locked: bool = True) -> list[SyncRunRow]:
-    theirs = or_(
-        col(SyncRunRow.key).in_(_all_names(session, person)),
-        col(SyncRunRow.subscription_id).in_(list(person.subscriptions)),
-    )
-    found = select(SyncRunRow).where(theirs).order_by(col(SyncRunRow.id))
-    return list(session.exec(found.with_for_update() if locked else found))
 
 
 def _values_of(rows: Iterable[LimioObject], runs: Collection[SyncRunRow]) -> set[str]:
@@ -254,10 +215,10 @@ def _erase_runs(runs: Collection[SyncRunRow], known: set[str]) -> int:
     return erased
 
 
-def _erase_callouts(session: Session, person: _Person) -> int:
+def _erase_callouts(session: Session, person: Belongings) -> int:
     """The hash of a body that named the person, and who made the order."""
     callout = CalloutRow
-    keys = _all_names(session, person)
+    keys = names_of(session, person)
     holds = or_(col(callout.body_sha256).is_not(None), col(callout.created_by).is_not(None))
     count = 0
     for some in _in_pieces(sorted(keys)):
@@ -266,7 +227,7 @@ def _erase_callouts(session: Session, person: _Person) -> int:
     return count
 
 
-def _forget_traces(session: Session, person: _Person) -> None:
+def _forget_traces(session: Session, person: Belongings) -> None:
     """Hashes of contacts, and the requested previews."""
     contacts: set[str] = set()
     for link in person.links:
@@ -276,7 +237,7 @@ def _forget_traces(session: Session, person: _Person) -> None:
     for some in _in_pieces(sorted(traces)):
         for seen in session.exec(select(SweepSeenRow).where(col(SweepSeenRow.key).in_(some))):
             session.delete(seen)
-    names = person.numbers | person.subscriptions.keys() | _names(session, person)
+    names = person.numbers | person.subscriptions.keys() | aliases_of(session, person)
     for some in _in_pieces(sorted(names)):
         session.exec(delete(AskRow).where(col(AskRow.key).in_(some)))
 
@@ -293,24 +254,13 @@ def _forget_webhooks(session: Session, object_ids: list[str]) -> int:
     return count
 
 
-def _names(session: Session, person: _Person) -> set[str]:
-    aliases = select(SubscriptionAliasRow.alias).where(col(SubscriptionAliasRow.number).in_(list(person.numbers)))
-    return set(session.exec(aliases))
-
-
-def _all_names(session: Session, person: _Person) -> set[str]:
-    """Every key by which the person's subscriptions and accounts may have been asked for."""
-    accounts = {name for link in person.links for name in (link.account_id, link.account_number) if name}
-    return person.numbers | person.subscriptions.keys() | _names(session, person) | accounts
-
-
-def _whom_to_mark(person: _Person) -> set[str]:
+def _whom_to_mark(person: Belongings) -> set[str]:
     """The people; a subscription only if it has none, because it may go to another customer one day."""
     ownerless = {row.id for row in person.subscriptions.values() if row.customer is None and row.owner is None}
     return person.customers | person.owners | ownerless
 
 
-def _record(session: Session, person: _Person, now: int, actor: str, trigger: Trigger) -> None:
+def _record(session: Session, person: Belongings, now: int, actor: str, trigger: Trigger) -> None:
     """A run row for each number, so that the history says when and by whom; it covers no request."""
     marked = session.exec(select(ScrubMarkRow.at).where(col(ScrubMarkRow.object_id).in_(_whom_to_mark(person)))).all()
     if any(at != now for at in marked):

@@ -148,6 +148,12 @@ class Settings:
     order_gift_code_field: str = "GiftCode__c"
     #: The tenant's custom fields that orders may fill, as `Order.Source__c`.
     order_custom_fields: tuple[str, ...] = _setting((), forms.Words())
+    #: For how long is kept what changed something (the history with its causes, orders), in days.
+    keep_history_days: int = _setting(2555, typed.Integer(validate=validate.Range(30)))
+    #: The same of callouts, of runs that changed nothing and of webhooks that were given up.
+    keep_callouts_days: int = _setting(90, typed.Integer(validate=validate.Range(14)))
+    #: The same of what people did; 0 means for good.
+    keep_activity_days: int = _setting(0, typed.Integer(validate=validate.Range(0)))
     wait_limit_seconds: int = _setting(20, typed.Integer(validate=validate.Range(0, 60)))
     #: Where `web` listens: this machine only, where a proxy stands.
     host: str = _setting("127.0.0.1", typed.String(validate=forms.HOST))
@@ -238,6 +244,13 @@ class _Together(Schema):
             raise ValidationError({"ORDER_ADVANCED_PAYMENT_MANAGER": [text]})
 
     @validates_schema(skip_on_field_errors=True)
+    def check_retention(self, data: dict[str, Any], **_: Any) -> None:
+        """A run that changed something outlives the callout that led to it."""
+        history = data.get("KEEP_HISTORY_DAYS", Settings.keep_history_days)
+        if data.get("KEEP_CALLOUTS_DAYS", Settings.keep_callouts_days) > history:
+            raise ValidationError({"KEEP_CALLOUTS_DAYS": [f"must be at most KEEP_HISTORY_DAYS, which is {history}"]})
+
+    @validates_schema(skip_on_field_errors=True)
     def check_strength(self, data: dict[str, Any], **_: Any) -> None:
         """What can be guessed is refused, except where only this machine could guess."""
         if _is_on_this_machine(data):
@@ -279,7 +292,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 
 
 #: Our names begin so; what begins so in the environment and is no setting is most likely a typing error.
-_PREFIXES = ("CALLOUT_", "LIMIO_", "OIDC_", "PARTNER_", "SMTP_", "ZUORA_")
+_PREFIXES = ("CALLOUT_", "KEEP_", "LIMIO_", "OIDC_", "PARTNER_", "SMTP_", "ZUORA_")
 
 
 def find_unknown(environ: Mapping[str, str], env_file: Mapping[str, str | None]) -> dict[str, str | None]:

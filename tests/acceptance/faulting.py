@@ -20,7 +20,7 @@ from zuora_emulator.faults import KINDS, OF_ORDERS
 #: How often each happens.
 SHARE = 0.2
 #: Pauses and backoffs that are over while the trouble lasts; below the ten attempts after which a number is given up.
-TRIES = 4
+TRIES = 3
 #: What each kind needs to be felt without the test taking its time.
 _FIELDS: dict[str, dict[str, Any]] = {
     "latency": {"seconds": 0.05, "up_to": 0.3},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from threading import Thread
@@ -77,17 +77,17 @@ def choose_points(chance: Random, count: int) -> Iterator[Point]:
         left -= len(POINTS)
 
 
-def run_kills(service: Service, seed: int, count: int, *, workers: int = 2) -> KillReport:
-    """Kill `count` times on a service that runs under the wrapper; it runs again when this returns."""
+def run_kills(service: Service, seed: int, points: Sequence[Point], *, workers: int = 2) -> KillReport:
+    """Kill at each of the points on a service that runs under the wrapper; it runs again when this returns."""
     chance = Random(seed)
     report = KillReport(seed)
     changes = Changes(service.tenant, chance)
-    for number, point in enumerate(choose_points(chance, count), 1):
+    for number, point in enumerate(points, 1):
         changes.touched.clear()
         _kill_once(service, changes, point, workers)
         report.kills[point.name] += 1
         _settle(service)
-        everything = number % COMPARE_ALL == 0 or number == count
+        everything = number % COMPARE_ALL == 0 or number == len(points)
         known = set(_numbers_known(service))
         report.stale += find_stale(service, known if everything else changes.touched)
         if report.stale:

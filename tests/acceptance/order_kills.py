@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -190,7 +190,7 @@ class OrderKills:
         self.shop = Shop(service)
         self._added: dict[str, dict[str, int]] = {}
 
-    def run(self, kills: Iterator[Kill]) -> OrderKillReport:
+    def run(self, kills: Iterable[Kill]) -> OrderKillReport:
         """Kill after kill, each of the worker that places the order."""
         report = OrderKillReport()
         for kill in kills:

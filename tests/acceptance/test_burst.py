@@ -10,12 +10,12 @@ from tests.acceptance.bursting import RUNNING, THREADS, TIMES, WORKERS, run_burs
 from tests.acceptance.senders import TRANSFER_SECONDS
 from tests.acceptance.service import Service
 
-COUNT = 200
+COUNT = 80
 
 
 @pytest.mark.timeout(300)
 def test_a_burst_is_taken_whole_read_once_and_shared_by_the_workers(open_service: Callable[..., Service]) -> None:
-    service = open_service(subscriptions=COUNT, accounts=50, zuora_max_concurrency=24)
+    service = open_service(subscriptions=COUNT, accounts=20, zuora_max_concurrency=24)
     service.start_all(workers=WORKERS)
 
     report = run_burst(service, seed=7)

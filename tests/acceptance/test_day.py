@@ -11,7 +11,7 @@ from tests.acceptance.first import sqlite_first
 from tests.acceptance.processes import PATIENCE
 from tests.acceptance.service import Service
 
-COUNT = 200
+COUNT = 100
 
 
 @sqlite_first
@@ -19,7 +19,7 @@ COUNT = 200
 def test_after_a_day_of_lost_callouts_one_sweep_names_each_drift_and_repairs_it(
     open_service: Callable[..., Service],
 ) -> None:
-    service = open_service(subscriptions=COUNT, accounts=50)
+    service = open_service(subscriptions=COUNT, accounts=25)
     service.start_all(workers=1)
     service.tenant.send_callouts_to(service.url)
     service.tell("backfill", "--yes", seconds=4 * PATIENCE)

@@ -14,15 +14,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import SERVER, PostgresDatabases
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PATCHES = sorted(HERE.glob("*.patch"))
 
 
 @pytest.mark.parametrize("patch", PATCHES, ids=[patch.stem for patch in PATCHES])
-def test_a_broken_rule_is_noticed(patch: Path, tmp_path: Path) -> None:
+def test_a_broken_rule_is_noticed(patch: Path, tmp_path: Path, postgres_databases: PostgresDatabases) -> None:
     for folder in ("sync_service", "tests"):
-        left_out = shutil.ignore_patterns("__pycache__", "broken", "browser", "acceptance")
+        left_out = shutil.ignore_patterns("broken", "browser", "acceptance")
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=left_out)
     for name in ("setup.cfg", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
@@ -33,7 +35,8 @@ def test_a_broken_rule_is_noticed(patch: Path, tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", directed[0]],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+        env=os.environ
+        | {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1", SERVER: postgres_databases.server},
         capture_output=True,
         text=True,
         timeout=100,

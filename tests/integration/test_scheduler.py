@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -25,6 +26,7 @@ from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import (
+    AdminActionRow,
     CalloutRow,
     OrderRequestRow,
     OrderStepRow,
@@ -207,6 +209,33 @@ def test_what_changed_something_is_kept_seven_years_and_the_rest_ninety_days(dat
     assert runs == ["fresh", "held", "kept"]
     assert causes == ["fresh", "kept"]
     assert callouts == ["y"]
+
+
+def test_settings_say_for_how_long_history_callouts_and_activity_are_kept(sqlite_database: Database) -> None:
+    database = sqlite_database
+    with database.reading() as session:
+        now = session.now()
+    for days in (20, 50):
+        at_time = now - days * DAY_MS
+        add(database, run(f"changed {days}", at_time, change_count=1))
+        add(database, run(f"unchanged {days}", at_time, change_count=0, outcome="unchanged"))
+        add(database, CalloutRow(received_at=at_time, key=f"callout {days}", verdict="ignored"))
+        add(database, AdminActionRow(at=at_time, actor="olga", action=f"sync {days}"))
+
+    prune(database, replace(SETTINGS, keep_history_days=40, keep_callouts_days=14, keep_activity_days=30), at(8))
+
+    with database.reading() as session:
+        assert [row.key for row in session.exec(select(SyncRunRow))] == ["changed 20"]
+        assert [row.key for row in session.exec(select(CalloutRow))] == []
+        assert [row.action for row in session.exec(select(AdminActionRow))] == ["sync 20"]
+
+
+def test_what_people_did_is_kept_for_good_unless_a_setting_says_otherwise(sqlite_database: Database) -> None:
+    add(sqlite_database, AdminActionRow(at=1, actor="olga", action="sync"))
+
+    prune(sqlite_database, SETTINGS, at(8))
+
+    assert count(sqlite_database, "admin_action") == 1
 
 
 def test_delivered_webhooks_are_kept_thirty_days_and_dead_ones_ninety(database: Database) -> None:

@@ -12,8 +12,11 @@ import pytest
 from sqlalchemy import text
 
 from sync_service.errors import UnknownKey
-from sync_service.operations.scrub import scrub
+from sync_service.log import set_up
+from sync_service.operations.backup import back_up
+from sync_service.operations.scrub import scrub, scrub_again
 from sync_service.queue.outbox import WebhookType, announce
+from sync_service.store import engine
 from sync_service.store.engine import Database
 from sync_service.store.load.story import load_objects
 from sync_service.store.tables import CalloutRow, WebhookEndpointRow
@@ -155,7 +158,9 @@ def test_no_byte_that_names_her_is_left_in_the_files(world: World) -> None:
     assert bytes_of_hers(world) == set()
 
 
-def test_a_reader_that_hinders_the_erasing_of_files_is_told(sqlite_database: Database) -> None:
+def test_a_reader_that_hinders_the_erasing_of_files_is_told(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "SQLITE_BUSY_SECONDS", 1)  # the reader stays longer than anyone waits
+    sqlite_database = engine.connect(sqlite_url)
     with open_world(sqlite_database) as world:
         world.do("create_account", **ACCOUNT)
         world.subscribe("A-S1", account="A-ADA")
@@ -170,6 +175,35 @@ def test_a_reader_that_hinders_the_erasing_of_files_is_told(sqlite_database: Dat
 
         assert (hindered.leftovers, again.leftovers) == (True, False)
         assert bytes_of_hers(world) == set()
+    sqlite_database.engine.dispose()
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_whom_the_log_tells_of_is_erased_again_in_a_restored_store(
+    sqlite_database: Database, log_format: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    set_up(log_format)
+    with open_world(sqlite_database) as world:
+        world.do("create_account", **ACCOUNT)
+        world.subscribe("A-S1", "A-S2", account="A-ADA")
+        world.subscribe("A-S3")
+        world.sync("A-S1", "A-S2", "A-S3")
+        backup = tmp_path / "backup.db"
+        back_up(Path(str(sqlite_database.engine.url.database)), backup)
+        scrub(sqlite_database, "A-S1", actor="olga")
+        world.sync("A-S1")
+        log = [*capsys.readouterr().err.splitlines(), "customer_erased marked=['cus-nobody-has-this']"]
+
+        restored = engine.connect(f"sqlite:///{backup}")
+        with open_world(restored) as again:
+            assert places_of(again, "byron") > set()
+
+            (report,) = scrub_again(restored, log, actor="paul")
+
+            assert report.numbers == ("A-S1", "A-S2")
+            assert places_of(again, *TELLING) == set()
+            assert scrub_again(restored, log, actor="paul")[0].objects == 0
+        restored.engine.dispose()
 
 
 def test_messages_of_errors_that_quote_her_are_erased_wherever_they_are(world: World) -> None:

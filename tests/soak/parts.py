@@ -11,7 +11,7 @@ from tests.acceptance.bursting import COMPARED, THREADS, TIMES, WORKERS, BurstRe
 from tests.acceptance.database_away import take_postgres_away, take_writing_away
 from tests.acceptance.day import DROPPED, run_day, run_outage
 from tests.acceptance.faulting import ALL_AT_ONCE, ONE_BY_ONE, FaultReport, run_faults
-from tests.acceptance.killing import POINTS, KillReport, run_kills
+from tests.acceptance.killing import POINTS, KillReport, choose_points, run_kills
 from tests.acceptance.order_kills import OF_CALLS, OF_ORDERS, OrderKills, choose_kills, every_kill
 from tests.acceptance.order_storm import run_storm
 from tests.acceptance.overlapping import OverlapReport, run_overlap
@@ -66,7 +66,7 @@ def _kill(ground: Ground, seed: int, count: int) -> Outcome:
     with ground.service(subscriptions=40, accounts=10, seed=seed) as service:
         service.start_all(workers=2, held=True)
         service.tenant.send_callouts_to(service.url)
-        report = run_kills(service, seed, count)
+        report = run_kills(service, seed, list(choose_points(Random(seed), count)))
     return Outcome({"kills": report.kills.total(), "callouts acknowledged": report.acknowledged}).judge(report)
 
 

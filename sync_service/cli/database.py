@@ -1,14 +1,17 @@
-"""`db upgrade` and `load`: the store's schema and its first contents."""
+"""`db` and `load`: the store's schema, its place and its first contents."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import click
 
-from sync_service.cli.output import say, with_json
+from sync_service.cli.output import fail, say, with_json
 from sync_service.cli.wiring import open_database, read_settings
+from sync_service.operations.backup import back_up
+from sync_service.operations.move import move_store
 from sync_service.store.load.story import LoadReport, load_objects, read_lines
 from sync_service.store.schema import upgrade
 
@@ -24,6 +27,40 @@ def db_upgrade(as_json: bool) -> None:
     """Bring the schema up to date. Repeatable."""
     revision = upgrade(open_database(read_settings(), checked=False, create=True))
     say(f"The schema is at {revision}.", {"schema": revision}, as_json=as_json)
+
+
+@db.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+@with_json
+def db_backup(file: Path, as_json: bool) -> None:
+    """Copy the embedded store to the new FILE while the service goes on.
+
+    To restore: stop the service, put FILE where DATABASE_URL says, delete the `-wal` and `-shm` files beside it.
+    """
+    settings = read_settings()
+    if settings.sqlite_path is None:
+        fail("PostgreSQL is backed up by its own tools, such as pg_dump (docs/looking-after-the-data.md).")
+    open_database(settings).engine.dispose()
+    size = back_up(settings.sqlite_path, file)
+    say(f"{size:,} bytes are in {file}.", {"file": str(file), "bytes": size}, as_json=as_json)
+
+
+@db.command("move")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@with_json
+def db_move(file: Path, as_json: bool) -> None:
+    """Move the embedded store in FILE into the PostgreSQL database of DATABASE_URL.
+
+    Stop everything that uses FILE first. Rows and hashes of each table are compared before anything is committed;
+    FILE stays as it is.
+    """
+    moved = move_store(file, open_database(read_settings(), checked=False))
+    lines = [f"{each.rows:>10}  {each.table}" for each in moved if each.rows]
+    lines.append(f"{sum(each.rows for each in moved):>10}  rows in all, the same in both by count and hash")
+    key = file.with_name(f"{file.name}.secret-key")
+    if key.exists():
+        lines.append(f"The key of the embedded store goes on: set SECRET_KEY_FILE={key.resolve()}, or copy its text.")
+    say("\n".join(lines), {"tables": [vars(each) for each in moved]}, as_json=as_json)
 
 
 @click.command()
