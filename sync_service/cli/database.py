@@ -33,7 +33,7 @@ def db_upgrade(as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @with_json
 def db_backup(file: Path, as_json: bool) -> None:
-    """Copy the embedded store to the new FILE while the service goes on.
+    """Copy the embedded store while the service goes on; FILE must be new.
 
     To restore: stop the service, put FILE where DATABASE_URL says, delete the `-wal` and `-shm` files beside it.
     """
@@ -49,7 +49,7 @@ def db_backup(file: Path, as_json: bool) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @with_json
 def db_move(file: Path, as_json: bool) -> None:
-    """Move the embedded store in FILE into the PostgreSQL database of DATABASE_URL.
+    """Move the embedded store in FILE into PostgreSQL (DATABASE_URL).
 
     Stop everything that uses FILE first. Rows and hashes of each table are compared before anything is committed;
     FILE stays as it is.
