@@ -33,9 +33,9 @@ def db_upgrade(as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @with_json
 def db_backup(file: Path, as_json: bool) -> None:
-    """Copy the embedded store while the service goes on; FILE must be new.
+    """Copy the embedded store to FILE while the service goes on.
 
-    To restore: stop the service, put FILE where DATABASE_URL says, delete the `-wal` and `-shm` files beside it.
+    FILE must be new. To restore: stop the service, put FILE where DATABASE_URL says, delete the `-wal` and `-shm` files beside it.
     """
     settings = read_settings()
     if settings.sqlite_path is None:
@@ -49,9 +49,9 @@ def db_backup(file: Path, as_json: bool) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @with_json
 def db_move(file: Path, as_json: bool) -> None:
-    """Move the embedded store in FILE into PostgreSQL (DATABASE_URL).
+    """Move the embedded store in FILE into PostgreSQL.
 
-    Stop everything that uses FILE first. Rows and hashes of each table are compared before anything is committed;
+    DATABASE_URL names the empty database. Stop everything that uses FILE first. Rows and hashes of each table are compared before anything is committed;
     FILE stays as it is.
     """
     moved = move_store(file, open_database(read_settings(), checked=False))
