@@ -35,7 +35,8 @@ def db_upgrade(as_json: bool) -> None:
 def db_backup(file: Path, as_json: bool) -> None:
     """Copy the embedded store to FILE while the service goes on.
 
-    FILE must be new. To restore: stop the service, put FILE where DATABASE_URL says, delete the `-wal` and `-shm` files beside it.
+    FILE must be new. To restore: stop the service, put FILE where DATABASE_URL says, delete the `-wal` and `-shm`
+    files beside it.
     """
     settings = read_settings()
     if settings.sqlite_path is None:
@@ -51,8 +52,8 @@ def db_backup(file: Path, as_json: bool) -> None:
 def db_move(file: Path, as_json: bool) -> None:
     """Move the embedded store in FILE into PostgreSQL.
 
-    DATABASE_URL names the empty database. Stop everything that uses FILE first. Rows and hashes of each table are compared before anything is committed;
-    FILE stays as it is.
+    DATABASE_URL names the empty database. Stop everything that uses FILE first. Rows and hashes of each table are
+    compared before anything is committed; FILE stays as it is.
     """
     moved = move_store(file, open_database(read_settings(), checked=False))
     lines = [f"{each.rows:>10}  {each.table}" for each in moved if each.rows]
