@@ -17,6 +17,7 @@ from sync_service.errors import SchemaOutdated, SettingsInvalid
 from sync_service.log import logger, set_up
 from sync_service.partner.baskets import Baskets
 from sync_service.partner.orders import PartnerOrders
+from sync_service.partner.purchases import Purchases
 from sync_service.queue.heartbeats import Heartbeat, Role
 from sync_service.queue.limit import Share
 from sync_service.queue.submission import order_options
@@ -42,6 +43,7 @@ from sync_service.web.partner.mma import mma_blueprint
 from sync_service.web.partner.objects import partner_objects_blueprint
 from sync_service.web.partner.orders import partner_orders_blueprint
 from sync_service.web.partner.portal.blueprint import portal_blueprint
+from sync_service.web.partner.purchases import purchase_blueprint
 from sync_service.web.senders import Senders
 from sync_service.web.waiting import WaitingRoom
 
@@ -72,25 +74,23 @@ def create_app(
     bearer = BearerGate(tokens, clients)
     room = WaitingRoom(database, threads=threads)
     desk = SyncDesk(settings, database, SyncGate(settings, bearer), room)
+    options = order_options(settings)
+    intake = OrderIntake(settings, options, database, room)
+    gate = PartnerGate(bearer)
+    partner_orders = PartnerOrders(database, settings, options)
+    senders = Senders((), settings.trusted_proxies)
     share = Share.of(settings)
 
     set_up_answers(app, secure=settings.public_url.startswith("https://"))
     app.register_blueprint(sync_blueprint(desk, bearer))
-    app.register_blueprint(orders_blueprint(OrderIntake(settings, order_options(settings), database, room), bearer))
-    app.register_blueprint(oauth_blueprint(tokens, clients, Throttle(database), Senders((), settings.trusted_proxies)))
+    app.register_blueprint(orders_blueprint(intake, bearer))
+    app.register_blueprint(oauth_blueprint(tokens, clients, Throttle(database), senders))
     app.register_blueprint(objects_blueprint(database, bearer))
-    app.register_blueprint(mma_blueprint(database, PartnerGate(bearer)))
-    app.register_blueprint(partner_objects_blueprint(database, PartnerGate(bearer)))
-    app.register_blueprint(
-        checkout_blueprint(
-            Baskets(database, settings, order_options(settings)),
-            PartnerGate(bearer),
-            Senders((), settings.trusted_proxies),
-        )
-    )
-    app.register_blueprint(
-        partner_orders_blueprint(PartnerOrders(database, settings, order_options(settings)), PartnerGate(bearer))
-    )
+    app.register_blueprint(mma_blueprint(database, gate))
+    app.register_blueprint(partner_objects_blueprint(database, gate))
+    app.register_blueprint(checkout_blueprint(Baskets(database, settings, options), gate, senders))
+    app.register_blueprint(purchase_blueprint(Purchases(database, settings), partner_orders, gate))
+    app.register_blueprint(partner_orders_blueprint(partner_orders, gate, intake))
     app.register_blueprint(management_blueprint(database, bearer))
     app.register_blueprint(portal_blueprint(settings, database))
     app.register_blueprint(health_blueprint(database, share, check, metrics_token=settings.metrics_token))

@@ -21,6 +21,7 @@ from sync_service.store.object_rows import new_row
 from sync_service.store.tables import AttributedObject
 from sync_service.subscription.limio.answers import Arrival
 from tests.partner_catalog import PRODUCT, catalog
+from zuora_emulator.records import hex_id
 
 TODAY = date(2026, 11, 26)
 #: Stands in everything that is C's or a direct customer's: no answer to N may hold it.
@@ -88,7 +89,12 @@ def open_partner_world(database: Database, client: FlaskClient) -> PartnerWorld:
     for document in sold.values():
         world.publish(document)
     with database.transaction() as session:
-        product = {"path": PRODUCT, "record_type": "product", "syncedFrom": "f" * 32, "data": {}}
+        product = {
+            "path": PRODUCT,
+            "record_type": "product",
+            "syncedFrom": hex_id("product", PRODUCT.rpartition("/")[2]),
+            "data": {},
+        }
         write_arrival(session, Arrival(line=1, record_type="product", document=product))
         for subscription_id, owner, partner in SUBSCRIPTIONS:
             org = orgs.get(partner or "")

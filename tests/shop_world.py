@@ -102,13 +102,17 @@ class ShopWorld:
     def work(self) -> None:
         """Workers do all that waits, and what backs off is due at once."""
         for _ in range(30):
-            Worker(self._syncing(), 4, self._ordering()).run_until_idle()
+            self.take_what_is_due()
             with self.database.transaction() as session:
                 session.run("UPDATE zuora_limit SET trouble = 0, open_until = NULL, doubtful = '[]'")
                 waiting = session.run("UPDATE sync_request SET due_at = 1 WHERE due_at IS NOT NULL").rowcount
             if not waiting:
                 return
         raise AssertionError("work goes on for ever")
+
+    def take_what_is_due(self) -> None:
+        """Workers do what is due now; what Zuora does not answer waits."""
+        Worker(self._syncing(), 4, self._ordering()).run_until_idle()
 
     @property
     def today(self) -> date:
@@ -144,9 +148,9 @@ class ShopWorld:
 
 
 @contextmanager
-def open_shop_world(database: Database, **settings: Any) -> Iterator[ShopWorld]:
+def open_shop_world(database: Database, *, today: date | None = None, **settings: Any) -> Iterator[ShopWorld]:
     """The world on `database`: the emulator's first tenant, what Limio holds of it, and Zuora's rate plans."""
-    zuora = start(Options())
+    zuora = start(Options(today=today))
     client = ZuoraClient(zuora.url, CLIENT_ID, CLIENT_SECRET)
     chosen = Settings(**settings)
     context = OrderContext(database=database, zuora=client, settings=chosen, options=order_options(chosen))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import uuid4
 
 from sqlmodel import col, select
 
 from sync_service.access.partner_scope import PartnerScope
+from sync_service.commerce.basket.items import Basket, Wanted, refuse
+from sync_service.commerce.basket.placement import Line, find_changes, lines_of
+from sync_service.commerce.order import CannotBePlacedError, Refusal, UpdateAction
 from sync_service.errors import SyncServiceError
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import BasketRow, OrderWorkRow
@@ -33,16 +39,19 @@ class Agent:
     subject: str
 
 
-def find_basket(session: Session, agent: Agent, basket_id: str | None, *, lock: bool = False) -> BasketRow:
+def find_basket(
+    session: Session, agent: Agent, basket_id: str | None, *, buys: bool = False, lock: bool = False
+) -> BasketRow:
     """The basket of that id, whoever of the organisation made it; without an id the agent's newest active one.
 
-    Only one that changes a subscription. Raises BasketUnknown, also for what is another organisation's or expired.
+    One that changes a subscription, or with `buys` one that buys a new one. Raises BasketUnknown, also for what is
+    another organisation's or expired.
     """
     own = select(BasketRow).where(
         BasketRow.partner_org == agent.scope.partner_org,
         BasketRow.expires_at > session.now(),
         BasketRow.state != "superseded",
-        col(BasketRow.subscription_id).is_not(None),
+        col(BasketRow.subscription_id).is_(None) if buys else col(BasketRow.subscription_id).is_not(None),
     )
     if basket_id is None:
         own = own.where(BasketRow.subject == agent.subject, BasketRow.state == "active")
@@ -55,6 +64,43 @@ def find_basket(session: Session, agent: Agent, basket_id: str | None, *, lock: 
     if row is None:
         raise BasketUnknown
     return row
+
+
+def new_basket(agent: Agent, subscription_id: str | None, now: int) -> BasketRow:
+    """A row, not yet in any session; `now` is the database's clock."""
+    return BasketRow(
+        id=f"basket-{uuid4().hex}",
+        partner_org=agent.scope.partner_org,
+        subject=agent.subject,
+        subscription_id=subscription_id,
+        state="active",
+        created_at=now,
+        updated_at=now,
+        expires_at=now + LIFE_MS,
+    )
+
+
+def fill(row: BasketRow, wanted: Sequence[Wanted], basket: Basket, shown: Mapping[str, Any], now: int) -> None:
+    """Let the row hold what is wanted, what its user saw of it, and what was answered; it lives on from now."""
+    row.wanted = [asdict(each) for each in wanted]
+    row.seen = [asdict(line) for line in lines_of(basket)]
+    row.document = {**row.document, **shown}
+    row.updated_at, row.expires_at = now, now + LIFE_MS
+
+
+def wanted_of(row: BasketRow) -> list[Wanted]:
+    """What was wanted, as sent last."""
+    return [Wanted(**{**each, "action": UpdateAction(each["action"])}) for each in row.wanted]
+
+
+def check_seen(row: BasketRow, now: Basket | Refusal) -> Basket:
+    """The basket as it is now, if that is what its user saw. Raises CannotBePlacedError with what has changed."""
+    changed = find_changes([Line(**each) for each in row.seen], now)
+    if changed or isinstance(now, Refusal):
+        raise CannotBePlacedError(*changed)
+    if not now.items:
+        refuse("The basket is empty.")
+    return now
 
 
 def make_room(session: Session, agent: Agent, subscription_id: str | None) -> None:

@@ -7,22 +7,31 @@ was seen, or not at all (Limio's page "Update subscription", and its partner API
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
-from uuid import uuid4
 
 from sync_service.access.partner_scope import PartnerScope
 from sync_service.commerce.basket.holding import Holding
 from sync_service.commerce.basket.items import Basket, Wanted, apply_items, check_holding, refuse
 from sync_service.commerce.basket.lock import Lock
-from sync_service.commerce.basket.placement import Line, find_changes, lines_of, to_order
+from sync_service.commerce.basket.placement import to_order
 from sync_service.commerce.basket.shown import show_checkout
 from sync_service.commerce.options import Options
-from sync_service.commerce.order import CannotBePlacedError, Refusal, UpdateAction
+from sync_service.commerce.order import CannotBePlacedError, Order, Refusal, UpdateAction
 from sync_service.commerce.payload import read_order
 from sync_service.errors import SyncServiceError
-from sync_service.partner.basket_rows import LIFE_MS, Agent, BasketUnknown, find_basket, make_room, read_ordered
+from sync_service.partner.basket_rows import (
+    Agent,
+    BasketUnknown,
+    check_seen,
+    fill,
+    find_basket,
+    make_room,
+    new_basket,
+    read_ordered,
+    wanted_of,
+)
 from sync_service.partner.holdings import Stock, find_lock, find_own, read_own, read_stock
 from sync_service.queue.orders import hold_lane
 from sync_service.queue.submission import LOCK_TIMEOUT_MS, place_order
@@ -98,17 +107,8 @@ class Baskets:
             _check_lock(session, subscription, ground)
             wanted = [*_preselected(opening, ground), *opening.wanted]
             now = session.now()
-            row = BasketRow(
-                id=f"basket-{uuid4().hex}",
-                partner_org=agent.scope.partner_org,
-                subject=agent.subject,
-                subscription_id=subscription.id,
-                state="active",
-                created_at=now,
-                updated_at=now,
-                expires_at=now + LIFE_MS,
-                document={"journey": opening.journey},
-            )
+            row = new_basket(agent, subscription.id, now)
+            row.document = {"journey": opening.journey}
             _fill(row, ground, wanted, opening.external_id, now)
             make_room(session, agent, subscription.id)
             session.add(row)
@@ -144,7 +144,6 @@ class Baskets:
             now = session.now()
             ground = self._read_ground(session, agent.scope, subscription)
             _fill(row, ground, wanted, external_id or row.external_id, now)
-            row.updated_at, row.expires_at = now, now + LIFE_MS
             session.add(row)
             return _view(row, subscription)
 
@@ -163,13 +162,7 @@ class Baskets:
             locked = find_own(session, agent.scope, id=subscription.id, lock=True)
             if locked is None:
                 raise BasketUnknown
-            ground = self._read_ground(session, agent.scope, locked)
-            _check_lock(session, locked, ground)
-            basket = _check_again(row, ground)
-            payload = to_order(ground.holding, basket, checkout_id=row.id, external_id=row.external_id)
-            order = read_order(payload, self._options.zone)
-            if isinstance(order, Refusal):
-                raise CannotBePlacedError(*order.problems)
+            order = self._order_of(session, agent, row, locked)
             work = place_order(
                 session,
                 self._settings,
@@ -182,6 +175,22 @@ class Baskets:
             row.state, row.order_id = "completed", work.order_id
             session.add(row)
             return work
+
+    def check(self, session: Session, agent: Agent, basket_id: str | None) -> Order:
+        """The order that the basket would become now. Raises as `submit` does."""
+        row = find_basket(session, agent, basket_id)
+        subscription = _subscription_of(session, agent.scope, row)
+        return self._order_of(session, agent, row, subscription)
+
+    def _order_of(self, session: Session, agent: Agent, row: BasketRow, subscription: SubscriptionRow) -> Order:
+        ground = self._read_ground(session, agent.scope, subscription)
+        _check_lock(session, subscription, ground)
+        basket = check_seen(row, ground.apply(wanted_of(row)))
+        payload = to_order(ground.holding, basket, checkout_id=row.id, external_id=row.external_id)
+        order = read_order(payload, self._options.zone)
+        if isinstance(order, Refusal):
+            raise CannotBePlacedError(*order.problems)
+        return order
 
     def _read_ground(self, session: Session, scope: PartnerScope, subscription: SubscriptionRow) -> _Ground:
         now = session.now()
@@ -221,18 +230,6 @@ def _check_lock(session: Session, subscription: SubscriptionRow, ground: _Ground
         raise SubscriptionLocked(lock)
 
 
-def _check_again(row: BasketRow, ground: _Ground) -> Basket:
-    """The basket as it is now. Raises CannotBePlacedError where that is not what its user saw."""
-    wanted = [Wanted(**{**each, "action": UpdateAction(each["action"])}) for each in row.wanted]
-    basket = ground.apply(wanted)
-    changed = find_changes([Line(**each) for each in row.seen], basket)
-    if changed or isinstance(basket, Refusal):
-        raise CannotBePlacedError(*changed)
-    if not basket.items:
-        refuse("The basket is empty.")
-    return basket
-
-
 def _preselected(opening: Opening, ground: _Ground) -> list[Wanted]:
     """The offer to begin with, in the quantity that is held if it is sold in it, else in its least."""
     current = ground.holding.current
@@ -250,8 +247,6 @@ def _fill(row: BasketRow, ground: _Ground, wanted: Sequence[Wanted], external_id
     if isinstance(basket, Refusal):
         raise CannotBePlacedError(*basket.problems)
     row.external_id = external_id
-    row.wanted = [asdict(each) for each in wanted]
-    row.seen = [asdict(line) for line in lines_of(basket)]
     shown = show_checkout(
         ground.holding,
         basket,
@@ -260,7 +255,7 @@ def _fill(row: BasketRow, ground: _Ground, wanted: Sequence[Wanted], external_id
         today=ground.today,
         at=timestamp_of(now),
     )
-    row.document = {**shown, "journey": row.document.get("journey", {})}
+    fill(row, wanted, basket, shown, now)
 
 
 def _view(row: BasketRow, subscription: SubscriptionRow) -> BasketView:

@@ -93,6 +93,10 @@ class OrderIntake:
             return refuse(refusal.problems)
         except asks.TooManyAsked as error:
             return answer(429, {"message": str(error)}, {"Retry-After": str(RETRY_SECONDS)})
+        return self.wait_for_preview(ask_id)
+
+    def wait_for_preview(self, ask_id: int) -> Response:
+        """Answer with what a worker finds, as long as the caller waits."""
         limit = self._settings.wait_limit_seconds
         asked = self._room.wait_for(
             lambda session: asks.read_answer(session, ask_id),

@@ -58,6 +58,26 @@ class Holding:
     pending_renewal: date | None
 
 
+def nothing_yet(*, currency: str | None, country: str | None) -> Holding:
+    """What a subscription holds that is still to be bought."""
+    return Holding(
+        id="",
+        reference="",
+        owner=None,
+        status="",
+        is_external=False,
+        currency=currency,
+        country=country,
+        current=None,
+        offers=(),
+        add_ons=(),
+        term_end=None,
+        period=None,
+        next_payment=None,
+        pending_renewal=None,
+    )
+
+
 def read_holding(
     subscription: Document,
     offers: Sequence[Document],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sync_service.commerce.catalog import Offer
@@ -39,6 +39,10 @@ class Shelf:
     def published(self) -> tuple[Offer, ...]:
         """What is sold at all."""
         return tuple(offer for offer in self.items if offer.is_published)
+
+    def priced_in(self, currency: str | None) -> Shelf:
+        """The same shelf, for a buyer who pays in `currency`."""
+        return replace(self, buyer=replace(self.buyer, currency=currency))
 
     def name_of(self, item_id: str) -> str:
         """The item's name for people; its id if it is not known, or not for this buyer."""

@@ -39,8 +39,6 @@ def show_checkout(
 
     Amounts that only Zuora knows are left out: they are never 0.
     """
-    effective = basket.effective
-    last = next((item.effect for item in basket.items if item.effect.day == effective), None)
     return {
         "order": {
             "checkoutId": basket_id,
@@ -48,13 +46,30 @@ def show_checkout(
             "order_type": "update_subscription",
             "forSubscription": {"id": holding.id, "name": holding.reference},
             **({"forSubscriptionOffer": {"offerId": holding.current.offer.ref.id}} if holding.current else {}),
-            "orderItems": [_show_item(item, holding, basket_id, today, at) for item in basket.items],
-            **({"country": holding.country} if holding.country else {}),
-            "source": "shop",
-            **({"effectiveDate": _instant(last, at)} if last else {}),
-            "total": _show_totals(basket, holding.currency),
+            **_show_content(holding, basket, basket_id, today, at),
         },
         "nextActions": show_choices(basket.choices, holding.currency),
+    }
+
+
+def show_purchase(
+    holding: Holding, basket: Basket, *, basket_id: str, external_id: str | None, today: date, at: str
+) -> dict[str, Any]:
+    """The same `order` of a basket that buys a new subscription, whose `holding` is empty."""
+    named = {"external_id": external_id} if external_id else {}
+    shown = _show_content(holding, basket, basket_id, today, at)
+    return {"order": {"checkoutId": basket_id, **named, "order_type": "new", **shown}}
+
+
+def _show_content(holding: Holding, basket: Basket, basket_id: str, today: date, at: str) -> dict[str, Any]:
+    effective = basket.effective
+    last = next((item.effect for item in basket.items if item.effect.day == effective), None)
+    return {
+        "orderItems": [_show_item(item, holding, basket_id, today, at) for item in basket.items],
+        **({"country": holding.country} if holding.country else {}),
+        "source": "shop",
+        **({"effectiveDate": _instant(last, at)} if last else {}),
+        "total": _show_totals(basket, holding.currency),
     }
 
 

@@ -18,8 +18,10 @@ from sync_service.commerce.fields import MAX_ENTRIES, MAX_TEXT, find_unkeepable
 from sync_service.commerce.order import UpdateAction
 from sync_service.web.body import read_body
 
-#: The longest external_id, and what it is made of (Limio's partner API).
-_EXTERNAL_ID = re.compile(r"[0-9a-zA-Z_-]{1,128}", re.ASCII)
+#: Of external_id (Limio's partner API).
+_EXTERNAL = validate.Regexp(
+    re.compile(r"\A[0-9a-zA-Z_-]{1,128}\Z"), error="must be 1 to 128 letters, digits, hyphens and underscores"
+)
 #: More of anything nobody sells.
 _MOST = 10**9
 _SHORT = validate.Length(1, MAX_TEXT)
@@ -76,6 +78,27 @@ class Item(_Part):
         )
 
 
+class BoughtItem(_Part):
+    """An offer or add-on of a new subscription; the published version is bought."""
+
+    offer = typed.Nested(_CatalogItem, required=True)
+    #: Limio's page wants it once add-ons are in.
+    record_type = typed.String(
+        data_key="type", load_default="offer", validate=validate.OneOf(["offer", "addon", "add_on"])
+    )
+    quantity = _Quantity()
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> Wanted:
+        """The value."""
+        return Wanted(
+            action=UpdateAction.ADD,
+            record_type="offer" if data["record_type"] == "offer" else "add_on",
+            item_id=data["offer"]["id"],
+            quantity=data.get("quantity"),
+        )
+
+
 class _Subscription(_Part):
     id = typed.String(validate=_SHORT)
     name = typed.String(validate=_SHORT)
@@ -95,12 +118,7 @@ class _Target(_Part):
 
 class _Order(_Part):
     order_type = typed.String(required=True, validate=validate.Equal("update_subscription"))
-    external_id = typed.String(
-        validate=validate.Regexp(
-            re.compile(rf"\A{_EXTERNAL_ID.pattern}\Z", re.ASCII),
-            error="must be 1 to 128 letters, digits, hyphens and underscores",
-        )
-    )
+    external_id = typed.String(validate=_EXTERNAL)
     checkout_id = typed.String(data_key="checkoutId", validate=_SHORT)
     items = typed.List(
         typed.Nested(Item), data_key="orderItems", load_default=list, validate=validate.Length(max=MAX_ENTRIES)
@@ -128,6 +146,41 @@ class Update(_Part):
 
     order = typed.Nested(_Updated, required=True)
     tracking = typed.Dict(load_default=dict)
+
+
+class _Purchase(_Part):
+    order_type = typed.String(load_default="new", validate=validate.Equal("new"))
+    external_id = typed.String(validate=_EXTERNAL)
+    country = typed.String(allow_none=True, load_default=None, validate=_SHORT)
+    items = typed.List(
+        typed.Nested(BoughtItem), required=True, data_key="orderItems", validate=validate.Length(max=MAX_ENTRIES)
+    )
+
+
+class Purchase(_Part):
+    """The body of a basket that buys a new subscription."""
+
+    order = typed.Nested(_Purchase, required=True)
+
+
+class _ChangedPurchase(_Purchase):
+    checkout_id = typed.String(data_key="checkoutId", validate=_SHORT)
+
+
+class ChangedPurchase(_Part):
+    """The body that changes one."""
+
+    order = typed.Nested(_ChangedPurchase, required=True)
+
+
+class _Checkout(_Part):
+    checkout_id = typed.String(data_key="checkoutId", validate=_SHORT)
+
+
+class Named(_Part):
+    """A body that names a basket, or leaves that to the cookie."""
+
+    order = typed.Nested(_Checkout, load_default=dict)
 
 
 def load(schema: Schema) -> dict[str, Any]:

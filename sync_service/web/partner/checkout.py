@@ -53,9 +53,7 @@ def checkout_blueprint(baskets: Baskets, gate: PartnerGate, senders: Senders) ->
             journey={**({"referrer": referrer} if referrer else {}), "tracking": body["tracking"]},
         )
         view = baskets.open(agent(), opening)
-        made = _answer(view, senders)
-        made.set_cookie(COOKIE, view.id, max_age=LIFE_MS // 1000, path="/", secure=True, httponly=True, samesite="Lax")
-        return made
+        return set_landing_cookie(_answer(view, senders), view.id)
 
     def update() -> Response:
         _want_captcha()
@@ -75,11 +73,11 @@ def checkout_blueprint(baskets: Baskets, gate: PartnerGate, senders: Senders) ->
         for method, handler in handlers.items():
             blueprint.add_url_rule(place, f"{handler.__name__}{place}", handler, methods=[method])
 
-    _answer_refusals(blueprint)
+    answer_refusals(blueprint)
     return blueprint
 
 
-def _answer_refusals(blueprint: Blueprint) -> None:
+def answer_refusals(blueprint: Blueprint) -> None:
     """The statuses and bodies of Limio's specification."""
 
     @blueprint.errorhandler(BadRequest)
@@ -102,6 +100,12 @@ def _answer_refusals(blueprint: Blueprint) -> None:
     @blueprint.errorhandler(SubscriptionLocked)
     def locked(error: SubscriptionLocked) -> Response:
         return answer(423, {"status": 423, "message": str(error)})
+
+
+def set_landing_cookie(made: Response, basket_id: str) -> Response:
+    """`made`, with the cookie that finds the basket again."""
+    made.set_cookie(COOKIE, basket_id, max_age=LIFE_MS // 1000, path="/", secure=True, httponly=True, samesite="Lax")
+    return made
 
 
 def _is_landing() -> bool:

@@ -1,4 +1,7 @@
-"""A partner's orders: `POST /api/partner/order` (Limio's page "Partner orders"; its path is our inference)."""
+"""A partner's orders: `POST /api/partner/order` and its preview (Limio's page "Partner orders").
+
+The paths are our inference.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,15 @@ from flask import Blueprint, Response, request
 from sync_service.commerce.order import CannotBePlacedError
 from sync_service.partner.baskets import SubscriptionLocked
 from sync_service.partner.orders import PartnerOrders
+from sync_service.queue.previews import TooManyAsked
 from sync_service.queue.submission import Asked, OtherBody
-from sync_service.web.answers import answer
+from sync_service.web.answers import RETRY_SECONDS, answer
 from sync_service.web.body import read_body
-from sync_service.web.orders import answer_order, read_idempotency_key, read_payload, refuse
+from sync_service.web.orders import OrderIntake, answer_order, read_idempotency_key, read_payload, refuse
 from sync_service.web.partner.gate import PartnerGate, agent, client_name
 
 
-def partner_orders_blueprint(orders: PartnerOrders, gate: PartnerGate) -> Blueprint:
+def partner_orders_blueprint(orders: PartnerOrders, gate: PartnerGate, intake: OrderIntake) -> Blueprint:
     """Orders of the organisation that the token names."""
     blueprint = Blueprint("partner_orders", __name__, url_prefix="/api/partner")
 
@@ -25,6 +29,14 @@ def partner_orders_blueprint(orders: PartnerOrders, gate: PartnerGate) -> Bluepr
         payload = read_payload()
         asked = Asked(client=agent().subject, key=read_idempotency_key(), body=read_body(request))
         return answer_order(orders.place(agent(), payload, asked, client=client_name()))
+
+    @blueprint.post("/order/preview")
+    def order_preview() -> Response:
+        return intake.wait_for_preview(orders.ask_preview(agent(), read_payload()))
+
+    @blueprint.errorhandler(TooManyAsked)
+    def too_many(error: TooManyAsked) -> Response:
+        return answer(429, {"message": str(error)}, {"Retry-After": str(RETRY_SECONDS)})
 
     @blueprint.errorhandler(CannotBePlacedError)
     def cannot_be_placed(error: CannotBePlacedError) -> Response:

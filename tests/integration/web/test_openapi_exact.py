@@ -19,6 +19,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from sync_service.access.clients import SCOPES
 from sync_service.store.engine import Database
 from tests.integration.web.conftest import ZUORA, build
+from tests.partner_world import open_partner_world
 
 CONFIG = Path(__file__).parents[2] / "openapi" / "schemathesis.toml"
 COMMAND = shutil.which("st", path=str(Path(sys.executable).parent))
@@ -35,7 +36,8 @@ def served(sqlite_database: Database) -> Iterator[tuple[str, dict[str, dict[str,
     server = make_server("127.0.0.1", 0, web.client.application, threaded=True, request_handler=QuietHandler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
-    callers = {"a stranger": {}, "a callout": ZUORA, "a client": web.token(*SCOPES)}
+    partner = open_partner_world(sqlite_database, web.client).headers["N"]
+    callers = {"a stranger": {}, "a callout": ZUORA, "a client": web.token(*SCOPES), "a partner": partner}
     yield f"http://127.0.0.1:{server.server_port}", callers
     server.shutdown()
     server.server_close()
@@ -51,13 +53,15 @@ class QuietHandler(WSGIRequestHandler):
 
 @pytest.mark.timeout(700)
 @pytest.mark.parametrize(("seconds", "examples"), EFFORTS)
-@pytest.mark.parametrize("caller", ["a stranger", "a callout", "a client"])
+@pytest.mark.parametrize("caller", ["a stranger", "a callout", "a client", "a partner"])
 def test_the_service_is_as_it_is_described(
     served: Any, caller: str, seconds: str, examples: str, tmp_path: Path
 ) -> None:
     url, callers = served
     words = [str(COMMAND), "--config-file", str(CONFIG), "run", f"{url}/openapi.json", "--checks", "all", "--seed", "7"]
     words += ["-n", examples, "--max-time", seconds, "--suppress-health-check", "all", "--request-timeout", "60"]
+    if caller == "a partner":  # who is let in nowhere else
+        words += ["--include-path-regex", "^/api/partner/"]
     for name, value in callers[caller].items():
         words += ["-H", f"{name}: {value}"]
 

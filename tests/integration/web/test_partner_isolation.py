@@ -75,6 +75,31 @@ def opening(headers: dict[str, str]) -> tuple[Way, ...]:
     )
 
 
+def bought(**order: Any) -> dict[str, Any]:
+    """A new subscription as a partner orders it."""
+    person = {"firstName": "Grace", "lastName": "Hopper", "email": "grace@example.com"}
+    return {
+        "order_type": "new",
+        "orderItems": [{"offer": {"id": "team"}, "quantity": 1}],
+        "customerDetails": person,
+        "billingDetails": {"country": "GB"},
+        "payment": {"type": "invoice"},
+        "checkoutId": "none",
+        "country": "GB",
+        **order,
+    }
+
+
+def ordering() -> tuple[Way, ...]:
+    return (
+        Way(404, 404, lambda id: {"json": {"order_type": "update_subscription", "checkoutId": id}}),
+        Way(404, 404, lambda id: {"json": {"order_type": "cancel_subscription", "forSubscription": {"id": id}}}),
+        Way(404, 404, lambda id: {"json": {"order_type": "cancel_subscription", "forSubscription": {"name": id}}}),
+        Way(404, 404, lambda id: {"json": bought(owner=id)}),
+        Way(404, 404, lambda id: {"json": bought(orderItems=[{"offer": {"id": id}}])}),
+    )
+
+
 #: Every address under /api/partner/ with every place of it that may hold an id.
 ROUTES: dict[tuple[str, str], tuple[Way, ...]] = {
     ("GET", "/api/partner/mma/subscriptions"): listed("subscription"),
@@ -97,29 +122,21 @@ ROUTES: dict[tuple[str, str], tuple[Way, ...]] = {
         Way(404, 404, lambda id: {"json": opened(**OWN, checkoutId=id)}),
         Way(404, 404, lambda id: {"json": opened(**OWN), "headers": cookie(id)}),
     ),
-    ("POST", "/api/partner/order"): (
-        Way(404, 404, lambda id: {"json": {"order_type": "update_subscription", "checkoutId": id}}),
-        Way(404, 404, lambda id: {"json": {"order_type": "cancel_subscription", "forSubscription": {"id": id}}}),
-        Way(404, 404, lambda id: {"json": {"order_type": "cancel_subscription", "forSubscription": {"name": id}}}),
-        Way(404, 404, lambda id: {"json": bought(owner=id)}),
-        Way(404, 404, lambda id: {"json": bought(orderItems=[{"offer": {"id": id}}])}),
+    ("POST", "/api/partner/checkout/initiate"): (
+        Way(400, 400, lambda id: {"json": {"order": {"orderItems": [{"offer": {"id": id}}]}}}),
+        Way(200, 200, lambda id: {"json": {"order": {"orderItems": [], "owner": id}, "partner_org": id}}),
     ),
+    ("PUT", "/api/partner/checkout/update"): (
+        Way(404, 404, lambda id: {"json": {"order": {"orderItems": [], "checkoutId": id}}}),
+        Way(404, 404, lambda id: {"json": {"order": {"orderItems": []}}, "headers": cookie(id)}),
+    ),
+    ("POST", "/api/partner/checkout/validate"): (
+        Way(404, 404, lambda id: {"json": {"order": {"checkoutId": id}}}),
+        Way(404, 404, lambda id: {"json": {}, "headers": cookie(id)}),
+    ),
+    ("POST", "/api/partner/order/preview"): ordering(),
+    ("POST", "/api/partner/order"): ordering(),
 }
-
-
-def bought(**order: Any) -> dict[str, Any]:
-    """A new subscription as a partner orders it."""
-    person = {"firstName": "Grace", "lastName": "Hopper", "email": "grace@example.com"}
-    return {
-        "order_type": "new",
-        "orderItems": [{"offer": {"id": "team"}, "quantity": 1}],
-        "customerDetails": person,
-        "billingDetails": {"country": "GB"},
-        "payment": {"type": "invoice"},
-        "checkoutId": "none",
-        "country": "GB",
-        **order,
-    }
 
 
 OTHERS = [name for name, _, partner in SUBSCRIPTIONS if partner != "N"]
