@@ -63,8 +63,11 @@ class SessionBook:
             record_action(session, email, "log in", note)
         return token
 
-    def find(self, token: str) -> Person | None:
-        """Who holds this cookie; None where the log-in ended, or the person was disabled."""
+    def find(self, token: str, *, is_sign: bool = True) -> Person | None:
+        """Who holds this cookie; None where the log-in ended, or the person was disabled.
+
+        The request at hand is a sign of the person and keeps the log-in alive, if it `is_sign`.
+        """
         with self._database.reading() as session:
             row, now = session.get(AdminSessionRow, hash_token(token)), session.now()
             user = session.get(AdminUserRow, row.email) if row else None
@@ -72,7 +75,7 @@ class SessionBook:
             return None
         if not self._passwords and not row.signed_on:
             return None
-        if now - row.seen_at > SEEN_EVERY_MS:
+        if is_sign and now - row.seen_at > SEEN_EVERY_MS:
             self._note_seen(row.token_hash, now)
         return Person(user.email, Role(user.role), must_choose=not row.signed_on and user.password_until is not None)
 

@@ -28,6 +28,8 @@ class Finding:
     says: str
     #: What to do about it.
     remedy: str | None = None
+    #: The moment that it goes by, in ms by the database's clock: when a process was last seen, a callout came.
+    at: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For the job's row and for machines."""
@@ -47,6 +49,14 @@ def from_progress(progress: Mapping[str, Any]) -> list[Finding]:
         Finding(each["name"], Verdict(each["verdict"]), each["says"], each.get("remedy"))
         for each in progress.get("findings", ())
     ]
+
+
+_WORST_FIRST = (Verdict.FAILED, Verdict.WARNING, Verdict.NOT_CHECKED, Verdict.OK)
+
+
+def worst(findings: Iterable[Finding]) -> Finding:
+    """The first of the worst of `findings`, of which there is at least one."""
+    return min(findings, key=lambda finding: _WORST_FIRST.index(finding.verdict))
 
 
 def has_failed(findings: Iterable[Finding]) -> bool:

@@ -97,8 +97,8 @@ def describe_zuora(limit: Limit, *, is_configured: bool = True) -> Finding:
         return Finding(name, Verdict.NOT_CHECKED, "Zuora was not asked yet.", _START[Role.WORKER])
     ago = _ago(limit.now, row.answered_at)
     if limit.now - row.answered_at > MAX_SILENCE_MS:
-        return Finding(name, Verdict.WARNING, f"Zuora last answered {ago}.", "`check` asks it now.")
-    return Finding(name, Verdict.OK, f"Zuora answered {ago}.")
+        return Finding(name, Verdict.WARNING, f"Zuora last answered {ago}.", "`check` asks it now.", row.answered_at)
+    return Finding(name, Verdict.OK, f"Zuora answered {ago}.", at=row.answered_at)
 
 
 def describe_process(session: Session, role: Role, now: int) -> Finding:
@@ -108,8 +108,8 @@ def describe_process(session: Session, role: Role, now: int) -> Finding:
         return Finding(role.value, Verdict.WARNING, f"No {role} has run yet.", _START[role])
     if now - seen > GONE_MS:
         words = f"No {role} runs: the last one was seen {_ago(now, seen)}."
-        return Finding(role.value, Verdict.FAILED, words, _START[role])
-    return Finding(role.value, Verdict.OK, f"A {role} runs.")
+        return Finding(role.value, Verdict.FAILED, words, _START[role], seen)
+    return Finding(role.value, Verdict.OK, f"A {role} runs.", at=seen)
 
 
 def describe_queue(backlog: Backlog) -> Finding:
@@ -185,7 +185,7 @@ def _describe_callouts(session: Session, settings: Settings, now: int) -> Iterat
         yield Finding("callout credentials", Verdict.WARNING, words, remedy)
     intake = Intake(session, now - DAY_MS)
     received = intake.accepted + intake.ignored
-    yield _describe_arriving(intake, now, received)
+    yield describe_arriving(intake.last, now, received=received)
     if intake.rejected:
         # A warning whatever their number: anyone may send wrong credentials.
         words = f"Wrong callout credentials in the last day: {intake.rejected} requests beside {received} callouts."
@@ -200,14 +200,17 @@ def _describe_callouts(session: Session, settings: Settings, now: int) -> Iterat
     yield Finding("broken keys", verdict, words, remedy)
 
 
-def _describe_arriving(intake: Intake, now: int, received: int) -> Finding:
+def describe_arriving(last: int | None, now: int, *, received: int | None = None) -> Finding:
+    """Whether callouts come: when the `last` one came, and how many were `received` in a day, where that is known."""
     name, remedy = "callouts arriving", "Set up the callout in Zuora (docs/zuora-setup.md); sweeps find changes later."
-    if intake.last is None:
+    if last is None:
         return Finding(name, Verdict.WARNING, "No callout has ever arrived.", remedy)
-    ago = _ago(now, intake.last)
-    if now - intake.last > DAY_MS:
-        return Finding(name, Verdict.WARNING, f"The last callout came {ago}.", remedy)
-    return Finding(name, Verdict.OK, f"{received} callouts in the last day, the last one {ago}.")
+    ago = _ago(now, last)
+    if now - last > DAY_MS:
+        return Finding(name, Verdict.WARNING, f"The last callout came {ago}.", remedy, last)
+    if received is None:
+        return Finding(name, Verdict.OK, f"The last callout came {ago}.", at=last)
+    return Finding(name, Verdict.OK, f"{received} callouts in the last day, the last one {ago}.", at=last)
 
 
 def _broken(session: Session) -> str:
@@ -217,17 +220,22 @@ def _broken(session: Session) -> str:
 
 
 def _describe_jobs(session: Session, now: int) -> Iterator[Finding]:
-    for job in list_jobs(session):
-        name = f"job {job.name}"
-        error = f"Its last run failed: {_sentence(job.last_error)}" if job.last_error else ""
-        running = job.lease_until is not None and job.lease_until > now
-        if job.paused:
-            yield Finding(name, Verdict.WARNING, f"It is paused. {error}".strip(), "Resume it on the page Jobs.")
-        elif error:
-            yield Finding(name, Verdict.WARNING, error, "It is tried again; `status` shows when.")
-        elif not running and now - job.due_at > _OVERDUE_MS:
-            words = f"It has been due for {duration_in_words((now - job.due_at) / 1000)}."
-            yield Finding(name, Verdict.WARNING, words, _START[Role.SCHEDULER])
+    return (found for job in list_jobs(session) if (found := describe_job(job, now)) is not None)
+
+
+def describe_job(job: JobRow, now: int) -> Finding | None:
+    """What is the matter with a job; None where it goes as it should."""
+    name = f"job {job.name}"
+    error = f"Its last run failed: {_sentence(job.last_error)}" if job.last_error else ""
+    running = job.lease_until is not None and job.lease_until > now
+    if job.paused:
+        return Finding(name, Verdict.WARNING, f"It is paused. {error}".strip(), "Resume it on the page Jobs.")
+    if error:
+        return Finding(name, Verdict.WARNING, error, "It is tried again; `status` shows when.")
+    if not running and now - job.due_at > _OVERDUE_MS:
+        words = f"It has been due for {duration_in_words((now - job.due_at) / 1000)}."
+        return Finding(name, Verdict.WARNING, words, _START[Role.SCHEDULER])
+    return None
 
 
 def _ago(now: int, at: int) -> str:

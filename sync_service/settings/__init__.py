@@ -159,6 +159,13 @@ class Settings:
     host: str = _setting("127.0.0.1", typed.String(validate=forms.HOST))
     port: int = _setting(8000, typed.Integer(validate=validate.Range(1, 65535)))
     worker_threads: int = _setting(12, typed.Integer(validate=validate.Range(1, 64)))
+    #: What every admin page calls this installation, and in which colour; empty: the host of the tenant, in grey.
+    environment_name: str = _setting(
+        "", typed.String(validate=validate.Length(max=24, error="must have at most 24 characters"))
+    )
+    environment_colour: str = _setting(
+        "grey", typed.String(validate=forms.one_of("grey", "green", "blue", "violet", "amber", "red"))
+    )
     log_format: str = _setting("text", typed.String(validate=forms.one_of("text", "json")))
 
     def day_at(self, at: int) -> date:

@@ -70,6 +70,8 @@ _MAIN = (
     "search: a number",
     "search: an email address",
     "search: the beginning of a common name",
+    "search everything: the beginning of a common name",
+    "frame",
     "one subscription",
     "one subscription with a long history",
     "history",
@@ -117,6 +119,7 @@ def _lists(seal: Seal) -> Iterator[Visit]:
     }
     for name, text in texts.items():
         yield _list(f"search: {name}", q=seal.close(text))
+        yield Visit(f"search everything: {name}", f"/admin/search?{urlencode({'q': seal.close(text)})}")
     yield _list(
         "search: a common name, cancelled, Renewing soon", q=seal.close("Ada"), status="cancelled", matter="renewing"
     )
@@ -181,7 +184,7 @@ def _upkeep() -> Iterator[Visit]:
     yield Visit("inbox, failed", "/admin/inbox/failed")
     yield Visit("inbox, failed, second page", f"/admin/inbox/failed?kind=subscription&after={number_of(100)}")
     yield Visit("inbox, failed of a cause", "/admin/inbox/failed?code=unknown")
-    for page in ("jobs", "clients", "users", "account", "settings", "login"):
+    for page in ("frame", "jobs", "clients", "users", "account", "settings", "login"):
         yield Visit(page, f"/admin/{page}")
 
 

@@ -75,7 +75,7 @@ class Visitor:
         self.page.get_by_label("Email address").fill(email)
         self.page.get_by_label("Password").fill(PASSWORD)
         self.page.keyboard.press("Enter")
-        self.page.get_by_role("heading", name="Overview").wait_for()
+        self.page.get_by_role("heading", name="Now").wait_for()
 
     def sync_done(self) -> str:
         """Wait for the end of the sync that was asked for; what the page says then."""

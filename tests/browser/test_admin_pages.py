@@ -146,7 +146,7 @@ def test_a_failed_sync_says_what_is_wrong_and_is_found_among_the_failed(visit: V
     visitor.log_in()
     page = visitor.page
     visitor.open("/subscriptions")
-    page.get_by_role("searchbox").fill("A-S99999999")
+    page.get_by_role("searchbox", name="Search", exact=True).fill("A-S99999999")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Ask Zuora for A-S99999999").click()
 
@@ -171,7 +171,8 @@ def test_a_viewer_finds_no_button_that_changes(visit: Visit) -> None:
         ("/jobs", []),
     ):
         visitor.open(path)
-        assert visitor.page.get_by_role("button").all_inner_texts() == ["Log out", *harmless]
+        around = ["Log out", "Search", "UTC", "Tenant", "Mine"]
+        assert visitor.page.get_by_role("button").all_inner_texts() == [*around, *harmless]
 
 
 def test_an_ended_session_leads_to_the_login_and_back(visit: Visit) -> None:
@@ -185,15 +186,69 @@ def test_an_ended_session_leads_to_the_login_and_back(visit: Visit) -> None:
     assert visitor.page.locator("input[name=next]").input_value() == "/admin/history?outcome=changed"
 
 
-def test_times_are_the_viewers_and_exact_on_hover(visit: Visit) -> None:
+def test_times_are_ages_that_grow_and_in_the_zone_that_was_chosen(visit: Visit) -> None:
     visitor = visit()
     visitor.log_in()
     visitor.open("/history?show=people")
+    time = visitor.page.locator("main time").first
+    assert re.fullmatch(r"\d+ (s|min|h) ago", time.inner_text())
+    assert re.fullmatch(r"\d\d \w+ \d{4}, \d\d:\d\d:\d\d UTC", time.get_attribute("title") or "")
+    before = time.inner_text()
+    visitor.page.wait_for_function("before => document.querySelector('main time').textContent !== before", arg=before)
 
-    time = visitor.page.locator("time").first
+    visitor.page.get_by_role("button", name="Mine").click()  # New York
 
-    assert re.search(r"^\d\d \w+ \d{4}, \d\d:\d\d$", time.inner_text())
-    assert time.get_attribute("title") == time.get_attribute("datetime")
+    assert visitor.page.url.endswith("/history?show=people")
+    assert re.search(r" E[DS]T$", visitor.page.locator("main time").first.get_attribute("title") or "")
+    assert visitor.page.get_by_role("button", name="Mine").get_attribute("aria-pressed") == "true"
+
+
+def test_the_lights_the_counts_and_the_connection_are_kept_fresh(visit: Visit) -> None:
+    visitor = visit()
+    visitor.log_in()
+    page = visitor.page
+    visitor.open("/settings")
+    page.evaluate("document.querySelector('#lights .age').textContent = 'stale'")
+    page.get_by_text("stale").wait_for(state="detached")
+    assert page.locator("nav [aria-current]").inner_text() == "Settings"
+
+    visitor.context.set_offline(True)
+    page.locator("#lost").get_by_text("The connection is lost").wait_for()
+    visitor.context.set_offline(False)
+    page.locator("#lost").wait_for(state="hidden")
+
+    visitor.context.clear_cookies(name="sync_admin")
+    page.locator("#lost").get_by_role("link", name="Log in").wait_for()
+    visitor.complaints[:] = [said for said in visitor.complaints if not re.search("INTERNET_DISCONNECTED|401", said)]
+
+
+def test_the_search_box_is_reached_by_keys_and_opens_what_it_finds(visit: Visit) -> None:
+    visitor = visit()
+    visitor.log_in()
+    page = visitor.page
+    for keys in ("/", "Control+k"):
+        visitor.open("/settings")
+        page.keyboard.press(keys)
+        page.keyboard.type("turing")
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="Alan Turing").wait_for()
+        assert "turing" not in page.url
+
+
+def test_an_id_is_copied_whole_though_it_is_shown_short(visit: Visit) -> None:
+    visitor = visit()
+    visitor.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visitor.log_in()
+    page = visitor.page
+    visitor.open("/subscriptions/D6S1F5RA3H8N")
+    button = page.locator("[data-copy^='sub-']").first
+
+    button.click()
+
+    page.get_by_role("button", name=re.compile("^Copy sub-")).get_by_text("Copied").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert re.fullmatch(r"sub-[0-9a-f]{32}", copied)
+    assert copied not in page.locator("main").inner_text()
 
 
 @pytest.mark.parametrize("width", [1280, 390, 320])

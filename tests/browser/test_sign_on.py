@@ -63,7 +63,7 @@ def test_an_operator_arrives_at_the_page_that_was_asked_for(page: Page, home: st
     assert page.locator(".me").inner_text().split() == ["olga@example.com", "operator", "Log", "out"]
     page.get_by_role("button", name="Log out").click()
     page.get_by_role("link", name="Sign in with Example Login").click()
-    page.get_by_role("heading", name="Overview").wait_for()  # the provider still knows who it is
+    page.get_by_role("heading", name="Now").wait_for()  # the provider still knows who it is
 
 
 def test_a_viewer_sees_and_changes_nothing(page: Page, home: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from sync_service.subscription.limio.documents import ID_PREFIXES
+from sync_service.subscription.limio.documents import ID_PREFIXES, type_of
 
 #: Nothing in Limio nests nearly as deep; more would be an attack on its readers.
 DEEPEST = 60
@@ -204,13 +204,8 @@ def _check_object(value: Any, assumed: str | None) -> dict[str, Any]:
     object_id = value.get("id")
     if not isinstance(object_id, str) or not 0 < len(object_id) <= LONGEST_ID:
         raise _UnreadableError("An object without an id cannot be kept.")
-    record_type = value.get("record_type") or assumed or _type_of_id(object_id)
+    record_type = value.get("record_type") or assumed or type_of(object_id)
     if record_type not in ID_PREFIXES:
         named = record_type if isinstance(record_type, str) else "nothing that we know"
         raise _UnreadableError(f"{object_id[:60]}: objects of the type {named[:60]} are not kept here.")
     return {**value, "record_type": record_type}
-
-
-def _type_of_id(object_id: str) -> str | None:
-    prefix = object_id.split("-", 1)[0]
-    return next((record_type for record_type, known in ID_PREFIXES.items() if known == prefix), None)

@@ -56,6 +56,12 @@ def id_of(record_type: str, hex_digits: str) -> str:
     return f"{ID_PREFIXES[record_type]}-{hex_digits}"
 
 
+def type_of(object_id: str) -> str | None:
+    """The record type of the object with this Limio id, told from its prefix; None for a prefix that is none."""
+    prefix = object_id.split("-", 1)[0]
+    return next((record_type for record_type, known in ID_PREFIXES.items() if known == prefix), None)
+
+
 def reference_of(bits: int) -> str:
     """The twelve base-32 digits that Limio's references consist of, for a number of sixty bits."""
     return "".join(_BASE_32[(bits >> shift) & 31] for shift in range(REFERENCE_BITS - 5, -1, -5))

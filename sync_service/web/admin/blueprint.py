@@ -13,10 +13,12 @@ from sync_service.web.admin import (
     asking,
     customers,
     entry_pages,
+    frame,
     history_pages,
     inbox_pages,
     job_pages,
     overview,
+    search,
     subscriptions,
     upkeep,
     words,
@@ -33,17 +35,6 @@ from sync_service.web.admin.users import UsersPage
 from sync_service.web.assets import attach_assets
 from sync_service.web.problems import attach_problems
 
-_PAGES = (
-    ("admin.overview", "Overview"),
-    ("admin.subscriptions", "Subscriptions"),
-    ("admin.history", "History"),
-    ("admin.inbox", "Inbox"),
-    ("admin.jobs", "Sweeps and backfills"),
-    ("admin.clients", "API clients"),
-    ("admin.users", "Users"),
-    ("admin.settings", "Settings and checks"),
-)
-
 
 def admin_blueprint(settings: Settings, database: Database, provider: Provider | None) -> Blueprint:
     """Everything under /admin; `provider`: whom people may sign in with.
@@ -52,8 +43,26 @@ def admin_blueprint(settings: Settings, database: Database, provider: Provider |
     """
     blueprint = Blueprint("admin", __name__, url_prefix="/admin")
     desk = Desk(settings=settings, database=database, seal=Seal(settings.secret_key))
-    handover = _add_people(blueprint, settings, database, provider)
-    for part in (overview, subscriptions, asking, customers, entry_pages, history_pages, inbox_pages, job_pages):
+    door = Door(
+        database,
+        settings.secret_key,
+        secure=settings.public_url.startswith("https://"),
+        passwords=settings.password_login,
+    )
+    door.attach(blueprint)
+    frame.attach(blueprint, settings, database, door)
+    handover = _add_people(blueprint, settings, database, door, provider)
+    for part in (
+        overview,
+        search,
+        subscriptions,
+        asking,
+        customers,
+        entry_pages,
+        history_pages,
+        inbox_pages,
+        job_pages,
+    ):
         part.attach(blueprint, desk)
     upkeep.attach(blueprint, desk, handover)
     attach_assets(blueprint)
@@ -62,13 +71,12 @@ def admin_blueprint(settings: Settings, database: Database, provider: Provider |
     return blueprint
 
 
-def _add_people(blueprint: Blueprint, settings: Settings, database: Database, provider: Provider | None) -> Handover:
-    """The check of every request, the ways in, and the pages about people; what hands them secrets."""
+def _add_people(
+    blueprint: Blueprint, settings: Settings, database: Database, door: Door, provider: Provider | None
+) -> Handover:
+    """The ways in, and the pages about people; what hands them secrets."""
     passwords, name = settings.password_login, settings.oidc_name if provider else ""
-    secure = settings.public_url.startswith("https://")
-    door = Door(database, settings.secret_key, secure=secure, passwords=passwords)
     check = PasswordCheck(settings, database)
-    door.attach(blueprint)
     LoginPage(door, check, passwords=passwords, provider=name).attach(blueprint)
     if provider is not None:
         SignOn(settings, database, door, provider).attach(blueprint)
@@ -82,6 +90,8 @@ def _add_people(blueprint: Blueprint, settings: Settings, database: Database, pr
 def _add_words(blueprint: Blueprint) -> None:
     for name in (
         "moment",
+        "exact_moment",
+        "short",
         "instant",
         "day",
         "money",
@@ -95,5 +105,5 @@ def _add_words(blueprint: Blueprint) -> None:
     ):
         blueprint.add_app_template_filter(getattr(words, name), f"admin_{name}")
     blueprint.add_app_template_filter(difference, "admin_difference")
-    known = {"pages": _PAGES, "version": __version__, "steps": STEPS}
+    known = {"version": __version__, "steps": STEPS}
     blueprint.context_processor(lambda: {**known, "progress_address": subscriptions.progress_address})

@@ -24,6 +24,8 @@ _STATIC = "admin.asset"
 _FOR_STRANGERS = ("admin.login", "admin.sign_on", "admin.signed_on")
 #: All that a temporary password opens.
 _FOR_NEWCOMERS = ("admin.account", "admin.choose", "admin.logout")
+#: Requests of a page's script that keeps the page fresh have it.
+LIVE_HEADER = "X-Live"
 #: Leads back to a form that was sent after the session had ended.
 DRAFT_COOKIE = "sync_draft"
 #: Forms that are not kept: they hold passwords, or mean nothing after a new log-in.
@@ -88,7 +90,8 @@ class Door:
         if request.endpoint in _FOR_STRANGERS:
             return None
         cookie = request.cookies.get(COOKIE, "")
-        person = self._book.find(cookie) if cookie else None
+        # What a script asks for by itself is no sign of the person.
+        person = self._book.find(cookie, is_sign=LIVE_HEADER not in request.headers) if cookie else None
         if person is None:
             return self._send_to_login(cookie)
         g.person, g.form_token = person, self._forms.make(cookie)
@@ -99,7 +102,8 @@ class Door:
         return None
 
     def _send_to_login(self, cookie: str) -> AnyResponse:
-        if request.method == "GET" and request.headers.get("Accept", "").startswith("application/json"):
+        is_script = request.headers.get("Accept", "").startswith("application/json") or LIVE_HEADER in request.headers
+        if request.method == "GET" and is_script:
             answer = make_response({"message": "You are logged out."}, 401)
             answer.headers["WWW-Authenticate"] = 'Session realm="admin"'
             return answer

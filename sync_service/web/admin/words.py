@@ -10,15 +10,16 @@ from markupsafe import Markup, escape
 
 from sync_service.subscription.pace import duration_in_words
 from sync_service.subscription.schedule.money import format_amount, parse_amount
+from sync_service.web.admin.clock import LAST_MOMENT, clock
 
 #: Longer texts are cut on a page; the whole is in the title.
 LONGEST_SHOWN = 300
 
+#: Ids of so many letters and digits are for machines.
+_LONG_ID = 20
+
 #: A number above this is a moment in ms (2001 and later) and no count.
 _FIRST_MOMENT = 1_000_000_000_000
-#: The last one that a calendar of four digits holds.
-_LAST_MOMENT = 253_402_300_799_999
-
 _SIGNS = {"GBP": "£", "USD": "$", "EUR": "€", "JPY": "¥"}
 _OUTCOMES = {
     "changed": ("Changed", "good"),
@@ -73,12 +74,23 @@ _REMEDIES = {
 
 
 def moment(at: int | None) -> Markup:
-    """A moment (ms since 1970) in UTC; the page's script shows it in the viewer's zone."""
+    """A moment (ms since 1970): how long ago where that is less than a day, with the exact one in the title."""
     if at is None:
         return Markup('<span class="none">never</span>')
-    when = datetime.fromtimestamp(max(0, min(at, _LAST_MOMENT)) // 1000, UTC)
-    exact, shown = when.strftime("%Y-%m-%dT%H:%M:%SZ"), when.strftime("%d %b %Y, %H:%M UTC")
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(exact, exact, shown)
+    here = clock()
+    return _time(at, here.relative(at), ages=True) if here.is_near(at) else _time(at, here.exact(at))
+
+
+def exact_moment(at: int | None) -> Markup:
+    """A moment as date and time, with its zone."""
+    return moment(at) if at is None else _time(at, clock().exact(at))
+
+
+def _time(at: int, shown: str, *, ages: bool = False) -> Markup:
+    when = f"{datetime.fromtimestamp(max(0, min(at, LAST_MOMENT)) // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    mark = Markup(' data-at="{}"').format(at) if ages else ""
+    exact = clock().exact(at, seconds=True)
+    return Markup('<time datetime="{}" title="{}"{}>{}</time>').format(when, exact, mark, shown)
 
 
 def instant(text: str | None) -> Markup:
@@ -137,6 +149,13 @@ def trigger(word: str | None) -> str:
 def remedy(code: str | None) -> str:
     """What to do about an error."""
     return _REMEDIES.get(code or "", "Press Sync to try again; the message says what went wrong.")
+
+
+def short(key: str | None) -> str:
+    """A long id of a machine by its beginning; numbers and references, which people say, stay whole."""
+    text = cut(key or "—")
+    begin, mark, rest = text.rpartition("-")
+    return f"{begin}{mark}{rest[:8]}…" if len(rest) >= _LONG_ID and rest.isalnum() else text
 
 
 def cut(text: Any, most: int = LONGEST_SHOWN) -> str:

@@ -31,7 +31,7 @@ from tests.integration.web.admin import PASSWORD, Visitor, form_token, put_subsc
 PAGES = ("", "/subscriptions", "/history", "/inbox", "/jobs", "/clients", "/settings")
 #: What everybody who is logged in may send, and what leads nowhere.
 FOR_EVERYBODY = {"admin.logout", "admin.choose", "admin.leave", "admin.search", "admin.preview", "admin.nowhere"}
-FOR_EVERYBODY |= {"admin.ask", "admin.keep", "admin.forget", "admin.export_changes"}
+FOR_EVERYBODY |= {"admin.ask", "admin.keep", "admin.forget", "admin.export_changes", "admin.find", "admin.choose_zone"}
 
 
 def changes(visitor: Visitor, *, but: Collection[str] = ()) -> dict[str, str]:
@@ -228,7 +228,8 @@ def test_a_viewer_sees_every_page_and_no_button_that_changes(sqlite_database: Da
         shown = visitor.get(page)
         assert shown.status_code == 200, page
         actions = set(re.findall(r'<form[^>]*action="([^"]+)"', shown.text))
-        harmless = {"/admin/logout", "/admin/subscriptions", f"/admin/subscriptions/{key}/preview"}
+        harmless = {"/admin/logout", "/admin/search", "/admin/zone"}
+        harmless |= {"/admin/subscriptions", f"/admin/subscriptions/{key}/preview"}
         harmless |= {f"/admin/subscriptions/{key}#stream", f"/admin/subscriptions/{key}/compare"}
         harmless |= {"/admin/history", "/admin/history#stream", "/admin/history/changes.csv"}
         assert actions <= harmless, page

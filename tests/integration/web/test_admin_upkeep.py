@@ -38,7 +38,8 @@ ZUORA = {"zuora_base_url": "http://127.0.0.1:9", "zuora_client_id": "client", "z
 
 
 def actions(visitor: Visitor) -> list[tuple[str, str | None]]:
-    return [(row.action, row.target) for row in visitor.web.rows(AdminActionRow)][2:]
+    rows = sorted(visitor.web.rows(AdminActionRow), key=lambda row: row.id)
+    return [(row.action, row.target) for row in rows][2:]
 
 
 def test_the_overview_says_whether_everything_is_in_step(database: Database) -> None:

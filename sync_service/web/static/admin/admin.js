@@ -1,24 +1,4 @@
 "use strict";
-// Times in the viewer's zone, in the page's own order of day and month; the exact moment stays in the title.
-const shown = new Intl.DateTimeFormat("en-GB", {
-  day: "2-digit", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit",
-});
-const localise = (root) => {
-  for (const time of root.querySelectorAll("time[datetime]")) {
-    const moment = new Date(time.dateTime);
-    if (!Number.isNaN(moment.getTime())) time.textContent = shown.format(moment);
-  }
-};
-localise(document);
-
-// "/" goes to the search field, as in many such pages.
-document.addEventListener("keydown", (event) => {
-  const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName);
-  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const field = document.querySelector("[data-shortcut='/']");
-  if (field) { event.preventDefault(); field.focus(); field.select(); }
-});
-
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
   if (button && button.dataset.confirm && !window.confirm(button.dataset.confirm)) { event.preventDefault(); return; }
