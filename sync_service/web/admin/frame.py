@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
@@ -35,7 +36,7 @@ SELECT
   (SELECT count(*) FROM job WHERE lease_until > {now}) AS jobs
 """
 #: The page that a light leads to.
-_PAGES: Mapping[str, tuple[str, Mapping[str, str]]] = {
+_PAGES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "callouts": ("admin.history", {"show": "callouts"}),
     "queue": ("admin.overview", {}),
     "workers": ("admin.overview", {}),
