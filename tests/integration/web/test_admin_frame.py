@@ -204,9 +204,8 @@ def test_a_page_that_keeps_itself_fresh_keeps_no_one_logged_in(sqlite_database: 
 def found(visitor: Visitor, text: str) -> str:
     """The page that a search leads to."""
     answer = visitor.post("/search", {"text": text}, page="/history")
-    assert answer.status_code == 303
-    assert text not in answer.headers["Location"] or text.startswith(("sub-", "cus-")), "addresses name no person"
-    return visitor.client.get(answer.headers["Location"]).text
+    assert text not in answer.headers["Location"]
+    return visitor.client.get(answer.headers["Location"], follow_redirects=False).text
 
 
 def put_people(database: Database) -> None:
@@ -222,29 +221,31 @@ def put_people(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "heading"),
+    ("text", "place"),
     [
-        ("anne", "Emma Anne Smith"),
-        ("SMITH", "Emma Anne Smith"),
-        ("gudmund", "Björk Guðmundsdóttir"),
-        ("健司", "田中 健司"),
-        ("muller jurgen", "Jürgen Müller"),
-        ("example.net", "Jürgen Müller"),
-        ("cus-4F7K2M9QH0B1", "Björk Guðmundsdóttir"),
-        ("id-4F7K2M9QH0B2", "4F7K2M9QH0B2"),
-        ("sub-4F7K2M9QH0B0", "4F7K2M9QH0B0"),
-        ("4f7k2m9qh0b3", "4F7K2M9QH0B3"),
-        ("qh0b3", "4F7K2M9QH0B3"),
-        ("address-4F7K2M9QH0B3", "4F7K2M9QH0B3"),
-        ("O-00000747", "4F7K2M9QH0B1"),
+        ("anne", "customers/cus-4F7K2M9QH0B0"),
+        ("SMITH", "customers/cus-4F7K2M9QH0B0"),
+        ("gudmund", "customers/cus-4F7K2M9QH0B1"),
+        ("健司", "customers/cus-4F7K2M9QH0B2"),
+        ("muller jurgen", "customers/cus-4F7K2M9QH0B3"),
+        ("example.net", "customers/cus-4F7K2M9QH0B3"),
+        ("cus-4F7K2M9QH0B1", "customers/cus-4F7K2M9QH0B1"),
+        ("id-4F7K2M9QH0B2", "subscriptions/sub-4F7K2M9QH0B2"),
+        ("sub-4F7K2M9QH0B0", "subscriptions/sub-4F7K2M9QH0B0"),
+        ("4f7k2m9qh0b3", "subscriptions/sub-4F7K2M9QH0B3"),
+        ("qh0b3", "subscriptions/sub-4F7K2M9QH0B3"),
+        ("address-4F7K2M9QH0B3", "subscriptions/sub-4F7K2M9QH0B3"),
+        ("O-00000747", "subscriptions/sub-4F7K2M9QH0B1"),
     ],
 )
-def test_what_is_one_thing_is_opened_at_once(database: Database, text: str, heading: str) -> None:
+def test_what_is_one_thing_is_opened_at_once(database: Database, text: str, place: str) -> None:
     put_people(database)
     callout = CalloutRow(received_at=1, key="4F7K2M9QH0B1", verdict="accepted", order_number="O-00000747")
     put_rows(database, callout)
 
-    assert re.search(rf"<h1><bdi>{re.escape(heading)}</bdi>", found(visit(database, Role.VIEWER), text))
+    answer = visit(database, Role.VIEWER).post("/search", {"text": text}, page="/history")
+
+    assert answer.headers["Location"] == f"/admin/{place}"
 
 
 def test_an_account_is_found_with_all_that_it_pays_for(sqlite_database: Database) -> None:

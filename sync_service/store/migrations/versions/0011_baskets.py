@@ -54,14 +54,13 @@ def upgrade() -> None:
     with op.batch_alter_table("order_work", schema=None) as batch_op:
         batch_op.add_column(sa.Column("payer_account", sa.Text(), nullable=True))
 
-    with op.batch_alter_table("zuora_link", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("cancel_set", sa.Boolean(), server_default=sa.text("(false)"), nullable=False))
+    # In place: SQLite would lose the triggers of a table that is made anew, and the search with them.
+    op.add_column("zuora_link", sa.Column("cancel_set", sa.Boolean(), server_default=sa.false(), nullable=False))
 
 
 def downgrade() -> None:
     """Take the step back."""
-    with op.batch_alter_table("zuora_link", schema=None) as batch_op:
-        batch_op.drop_column("cancel_set")
+    op.drop_column("zuora_link", "cancel_set")
 
     with op.batch_alter_table("order_work", schema=None) as batch_op:
         batch_op.drop_column("payer_account")
