@@ -51,7 +51,7 @@ def show_why(
     """The one screen: what the store knows, what waits and for what, who asked, what the runs did."""
     head = f"{known.key}  " + (f"Limio {subscription.id}" if subscription else "not in the Limio store")
     if link:
-        head += f"  Zuora version {link.version}, read {moment(link.read_ended)}"
+        head += f"  Zuora version {link.version}, read {moment(max(link.read_ended, known.checked_at or 0))}"
     lines = [head, f"  waits: {_waiting(known)}"]
     if obstacle:
         lines.append(f"  waiting for: {obstacle}")

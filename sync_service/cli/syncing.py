@@ -22,7 +22,8 @@ from sync_service.queue.limit import Share, hold_story_lease, remember_tenant
 from sync_service.queue.orders import list_work
 from sync_service.queue.requests import Cause, Kind, Priority, claim_one, enqueue
 from sync_service.store.engine import Session
-from sync_service.store.reads import find_subscription, read_link, resolve_key, tell_unknown
+from sync_service.store.object_rows import find_subscription
+from sync_service.store.reads import read_link, resolve_key, tell_unknown
 from sync_service.store.tables import SyncRunRow
 from sync_service.subscription.plan import SyncPlan
 from sync_service.subscription.trigger import Trigger

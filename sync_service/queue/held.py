@@ -29,7 +29,7 @@ ALWAYS_ALLOWED = 50
 HOUR_MS = 3_600_000
 #: Any number that is not used for another advisory lock in our database.
 _COUNTING = 7_261_494
-#: Made once: every sync asks.
+_CLOSE = "UPDATE sync_run SET outcome = :outcome WHERE id = :run_id AND outcome = 'held'"
 _OPEN_HELD = (
     select(SyncRunRow)
     .where(
@@ -52,10 +52,22 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdict, and the hash that a `held` run row keeps."""
+    """The verdict, and the hash of a plan that is not applied, for the run's row."""
 
     verdict: Verdict
-    plan_hash: str
+    plan_hash: str | None = None
+
+
+@dataclass(frozen=True)
+class OpenHeld:
+    """The plan of a number that waits for a person: the run's row and the plan's hash."""
+
+    run_id: int
+    plan_hash: str | None
+
+
+class Overtaken(Exception):
+    """What was compared has changed before the difference was written: it has to be compared again."""
 
 
 def decide_hold(
@@ -65,25 +77,25 @@ def decide_hold(
     drastic: bool,
     triggers: Collection[Trigger],
     share: Decimal,
+    open_held: OpenHeld | None,
 ) -> Decision:
     """Whether `plan` may be applied by the transaction that asks; `share` is the part of the hour's numbers allowed.
 
-    A plan is counted when its run row is committed, so the count is taken under a lock that lasts until then. What was
-    held before and is now applied or replaced is closed here. A plan once held stays so until a person decides, or
-    Zuora's answer makes another one of it.
+    A plan is counted when its run row is committed, so the count is taken under a lock that lasts until then.
+    `open_held` is what of the number is held; where this plan is applied or replaces it, it is closed here. A plan once
+    held stays so until a person decides, or Zuora's answer makes another one of it. Raises Overtaken where a person has
+    just decided about it.
     """
-    plan_hash = hash_plan(plan)
-    open_held = _read_open(session, plan.number)
     by_person = any(each.is_person for each in triggers)
     if not drastic or by_person:
-        _close(open_held, Outcome.RELEASED if drastic else Outcome.SUPERSEDED)
-        return Decision(Verdict.APPLY, plan_hash)
+        _close(session, open_held, Outcome.RELEASED if drastic else Outcome.SUPERSEDED)
+        return Decision(Verdict.APPLY)
+    plan_hash = hash_plan(plan)
     if (open_held is not None and open_held.plan_hash == plan_hash) or _is_dropped(session, plan.number, plan_hash):
         return Decision(Verdict.LEAVE, plan_hash)
     if open_held is None and not _is_flood(session, share):
-        return Decision(Verdict.APPLY, plan_hash)
-    _close(open_held, Outcome.SUPERSEDED)
-    session.flush()  # before the new row: one open per number
+        return Decision(Verdict.APPLY)
+    _close(session, open_held, Outcome.SUPERSEDED)  # before the new row: one open per number
     return Decision(Verdict.HOLD, plan_hash)
 
 
@@ -135,9 +147,11 @@ def _read_open(session: Session, number: str) -> SyncRunRow | None:
     return session.exec(_OPEN_HELD, params={"number": number}).one_or_none()
 
 
-def _close(run: SyncRunRow | None, outcome: Outcome) -> None:
-    if run is not None:
-        run.outcome = outcome
+def _close(session: Session, held: OpenHeld | None, outcome: Outcome) -> None:
+    if held is not None:
+        values = {"run_id": held.run_id, "outcome": outcome.value}
+        if session.run(_CLOSE, values).rowcount != 1:
+            raise Overtaken
 
 
 def _is_dropped(session: Session, number: str, plan_hash: str) -> bool:

@@ -6,12 +6,13 @@ A run covers the causes after `seq_from` up to and with `seq_to`. Rows are only 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from enum import StrEnum
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, and_, bindparam, text
+from sqlalchemy import ColumnElement, and_, bindparam, insert, text
+from sqlalchemy import select as _select
 from sqlmodel import col, func, select
 
 from sync_service.store.engine import Session
@@ -97,13 +98,6 @@ _ABOUT = {
 }
 #: A changed run that a sweep alone asked for is drift by these.
 _DRIFT = (FoundAs.DRIFT, FoundAs.FIRST_READ)
-#: Made once: every sync asks.
-_COVERED_CAUSES = (
-    select(SyncCauseRow)
-    .where(SyncCauseRow.kind == bindparam("kind"), SyncCauseRow.key == bindparam("key"))
-    .where(SyncCauseRow.seq > bindparam("done_before"), SyncCauseRow.seq <= bindparam("seen"))
-    .order_by(col(SyncCauseRow.seq), col(SyncCauseRow.id))
-)
 
 
 class Covered(Protocol):
@@ -117,6 +111,35 @@ class Covered(Protocol):
     def done_before(self) -> int: ...
     @property
     def seen(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class CoveredCause:
+    """One of the requests that a run covers: who asked and when, in ms."""
+
+    trigger: str
+    actor: str | None
+    callout_id: int | None
+    found_as: str | None
+    at: int
+    seq: int
+    id: int
+
+
+#: Made once, as everything on a sync's way.
+_COVERED_CAUSES = (
+    _select(*(col(getattr(SyncCauseRow, each.name)) for each in fields(CoveredCause)))
+    .where(col(SyncCauseRow.kind) == bindparam("kind"), col(SyncCauseRow.key) == bindparam("key"))
+    .where(SyncCauseRow.seq > bindparam("done_before"), SyncCauseRow.seq <= bindparam("seen"))
+    .order_by(col(SyncCauseRow.seq), col(SyncCauseRow.id))
+)
+_INSERT_RUN = insert(SyncRunRow)
+_COPY_CAUSES = """
+INSERT INTO sync_cause (kind, key, seq, trigger, actor, callout_id, found_as, at)
+SELECT CAST(:own_kind AS TEXT), CAST(:own_key AS TEXT), CAST(:own_seq AS BIGINT),
+  trigger, actor, callout_id, found_as, at
+FROM sync_cause WHERE kind = :kind AND key = :key AND seq > :done_before AND seq <= :seen ORDER BY seq, id
+"""
 
 
 class Timed(Covered, Protocol):
@@ -144,9 +167,9 @@ class Why:
     checked_at: int | None
 
 
-def open_run(session: Session, claim: Timed, *, calls: int, causes: Sequence[SyncCauseRow] | None = None) -> SyncRunRow:
-    """A run of `claim` with its strongest cause; kept only when `record_run` gets it. `causes` where they are read."""
-    cause = min(read_covered_causes(session, claim) if causes is None else causes, key=_weakness, default=None)
+def open_run(claim: Timed, causes: Sequence[CoveredCause], *, calls: int) -> SyncRunRow:
+    """A run of `claim`, which `causes` asked for; kept only when `record_run` gets it."""
+    cause = min(causes, key=_weakness, default=None)
     return SyncRunRow(
         kind=str(claim.kind),
         key=claim.key,
@@ -167,16 +190,16 @@ def record_run(session: Session, run: SyncRunRow, *, outcome: Outcome, plan: Syn
     if plan is not None:
         run.plan, run.change_count = plan_as_json(plan), len(plan.changes)
         run.touched = f" {' '.join(sorted(touches(plan.changes)))} " if plan.changes else None
-    session.add(run)
-    session.flush()
-    assert run.id is not None  # noqa: S101 - the database gave it one
+    made = session.connection().execute(_INSERT_RUN, run.model_dump(exclude={"id"})).inserted_primary_key
+    assert made is not None  # noqa: S101 - the database gave it one
+    run.id = int(made[0])
     return run.id
 
 
-def read_covered_causes(session: Session, claim: Covered) -> list[SyncCauseRow]:
+def read_covered_causes(session: Session, claim: Covered) -> list[CoveredCause]:
     """The causes that a run of `claim` covers, oldest first."""
     values = {"kind": str(claim.kind), "key": claim.key, "done_before": claim.done_before, "seen": claim.seen}
-    return list(session.exec(_COVERED_CAUSES, params=values))
+    return [CoveredCause(*row) for row in session.connection().execute(_COVERED_CAUSES, values)]
 
 
 def read_covered_triggers(session: Session, claim: Covered) -> frozenset[Trigger]:
@@ -184,27 +207,15 @@ def read_covered_triggers(session: Session, claim: Covered) -> frozenset[Trigger
     return read_triggers(cause.trigger for cause in read_covered_causes(session, claim))
 
 
-def strongest_cause(session: Session, claim: Covered) -> SyncCauseRow | None:
+def strongest_cause(session: Session, claim: Covered) -> CoveredCause | None:
     """Of the causes that a run of `claim` covers the strongest, the earliest of those; None where there is none."""
     return min(read_covered_causes(session, claim), key=_weakness, default=None)
 
 
 def copy_causes(session: Session, claim: Covered, own: Covered) -> None:
     """Let the causes of `claim`, an alias, count for `own`, the row of the number itself, as its latest request."""
-    for cause in read_covered_causes(session, claim):
-        session.add(
-            SyncCauseRow(
-                kind=str(own.kind),
-                key=own.key,
-                seq=own.seen,
-                trigger=cause.trigger,
-                actor=cause.actor,
-                callout_id=cause.callout_id,
-                found_as=cause.found_as,
-                at=cause.at,
-            )
-        )
-    session.flush()
+    values = {"kind": str(claim.kind), "key": claim.key, "done_before": claim.done_before, "seen": claim.seen}
+    session.run(_COPY_CAUSES, {**values, "own_kind": str(own.kind), "own_key": own.key, "own_seq": own.seen})
 
 
 def read_runs(session: Session, key: str, limit: int, *, kind: str = "subscription") -> list[SyncRunRow]:
@@ -310,6 +321,6 @@ def _change_from_json(stored: Mapping[str, Any]) -> Change:
     return Update(record_type=record_type, id=stored["id"], fields=fields, reason=reason)
 
 
-def _weakness(cause: SyncCauseRow) -> tuple[int, int, int]:
+def _weakness(cause: CoveredCause) -> tuple[int, int, int]:
     weakness = min((each.weakness for each in read_triggers([cause.trigger])), default=len(Trigger))
-    return weakness, cause.seq, cause.id or 0
+    return weakness, cause.seq, cause.id

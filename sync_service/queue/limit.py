@@ -12,12 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cache
 
-from sqlmodel import select
+from sqlalchemy import Exists, Text, bindparam, cast, exists
+from sqlalchemy import select as _select
+from sqlmodel import col, select
 
 from sync_service.errors import BusyError, LeaseLost, RateLimited, TenantError, WrongTenant
 from sync_service.settings import Settings
-from sync_service.store.engine import Database, Session
+from sync_service.store.engine import Database, Session, clock
 from sync_service.store.tables import StoreTenantRow, ZuoraLeaseRow, ZuoraLimitRow
 
 #: The first pause after a tenant error; it doubles with each failed probe.
@@ -61,10 +64,6 @@ _ENDED = {
 _LOCKED = select(ZuoraLimitRow).with_for_update().execution_options(populate_existing=True)
 #: So often at most a good answer is noted while nothing else changes, in ms.
 ANSWER_NOTED_MS = 30_000
-_ALL_WELL = """
-SELECT 1 FROM zuora_limit
-WHERE trouble = 0 AND doubtful = '[]' AND permitted >= :most AND answered_at > {now} - :fresh
-"""
 _REMEMBER_TENANT = "INSERT INTO store_tenant (id, tenant, since) VALUES (1, :tenant, {now}) ON CONFLICT (id) DO NOTHING"
 
 
@@ -181,6 +180,20 @@ def note_tenant_error(database: Database, error: TenantError, share: Share, *, b
         return int(row.open_until) - now
 
 
+@cache
+def is_all_well(dialect: str) -> Exists:
+    """Whether one more good answer is no news, as a part of a statement; its `:most` is Share.max_concurrency."""
+    row = ZuoraLimitRow
+    return exists(
+        select(row.id).where(
+            row.trouble == 0,
+            cast(row.doubtful, Text) == "[]",
+            row.permitted >= bindparam("most"),
+            col(row.answered_at) > clock(dialect) - ANSWER_NOTED_MS,
+        )
+    )
+
+
 def note_success(database: Database, share: Share) -> None:
     """A run ended well: end the trouble, and after QUIET_RUNS of them permit one more.
 
@@ -189,9 +202,9 @@ def note_success(database: Database, share: Share) -> None:
     During a pause a success is that of a run from before the pause and says nothing.
     """
     with database.reading() as session:
-        well = session.run(_ALL_WELL, {"most": share.max_concurrency, "fresh": ANSWER_NOTED_MS}).first()
-    if well is not None:
-        return
+        well = session.connection().execute(_select(is_all_well(database.dialect)), {"most": share.max_concurrency})
+        if well.scalar_one():
+            return
     with database.transaction() as session:
         limit = lock_limit(session, share)
         row = limit.row

@@ -16,7 +16,15 @@ from sqlalchemy import Row
 
 from sync_service.errors import LeaseLost, RateLimited
 from sync_service.queue import statements as sql
-from sync_service.queue.history import Covered, FoundAs, Outcome, open_run, record_run, strongest_cause
+from sync_service.queue.history import (
+    Covered,
+    FoundAs,
+    Outcome,
+    open_run,
+    read_covered_causes,
+    record_run,
+    strongest_cause,
+)
 from sync_service.queue.limit import Limit, Share, lock_limit
 from sync_service.store.engine import Database, Session
 from sync_service.subscription.trigger import Trigger, read_triggers
@@ -194,14 +202,46 @@ def renew(session: Session, claim: Claim, *, lease_ms: int = LEASE_MS) -> int:
     return now
 
 
-def finish(session: Session, claim: Claim) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """The rows that a run compared and others may write: locked when it finishes."""
+
+    subscription: str | None = None
+    #: Whose owner decides whose the subscription is.
+    account: str | None = None
+    customer: str | None = None
+    #: Whom the subscription leaves.
+    customer_left: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remembered:
+    """What the request's row remembers of a run that ended well."""
+
+    #: When its reading began, if it found the store equal to Zuora.
+    equal_from: int | None = None
+    #: It compared the customer.
+    compared: bool = False
+
+    def as_values(self) -> dict[str, int | None]:
+        """For the statements."""
+        return {"equal_from": self.equal_from, "compared": int(self.compared)}
+
+
+NOTHING = Remembered()
+
+
+def finish(session: Session, claim: Claim, *, remembered: Remembered = NOTHING, shared: Shared | None = None) -> int:
     """The run is done up to what its claim saw: the FIRST statement of the transaction that writes its results.
 
-    Returns the database's clock. Raises LeaseLost when another claim has taken over: the caller's transaction must
-    then roll back.
+    Returns the database's clock; from now on no other writes the `shared` rows. Raises LeaseLost when another claim
+    has taken over: the caller's transaction must then roll back.
     """
-    values = {"kind": claim.kind, "key": claim.key, "token": claim.token, "seen": claim.seen}
-    now: int | None = session.run(sql.FINISH, values).scalar_one_or_none()
+    values = {"kind": claim.kind, "key": claim.key, "token": claim.token, "seen": claim.seen, **remembered.as_values()}
+    statement = sql.FINISH
+    if shared is not None and session.database.dialect == "postgresql":
+        statement, values = sql.FINISH_AND_HOLD, values | vars(shared)
+    now: int | None = session.run(statement, values).scalar_one_or_none()
     if now is None:
         raise LeaseLost
     return now
@@ -231,35 +271,6 @@ def read_cause(session: Session, claim: Covered) -> Cause:
     row = strongest_cause(session, claim)
     triggers = read_triggers([row.trigger]) if row else ()
     return next((Cause(trigger, row.actor, row.callout_id) for trigger in triggers if row), Cause(Trigger.SWEEP))
-
-
-def resolve(session: Session, claim: Claim, number: str, seq: int) -> None:
-    """Note that the alias just finished is `number`, queued or served under `seq`; in the transaction of `finish`."""
-    values = {"kind": claim.kind, "key": claim.key, "resolved_key": number, "resolved_seq": seq}
-    session.run(sql.SET_RESOLVED, values)
-
-
-def open_as_done(session: Session, claim: Claim) -> Claim | None:
-    """For an alias that proved to be a number without a request: the number's row, served by this transaction.
-
-    None where the number has a row: its own run must read again, because ours may have begun too early.
-    """
-    values = {"key": claim.key, "priority": int(claim.priority)}
-    opened = session.run(sql.OPEN_AS_DONE, values).one_or_none()
-    if opened is None:
-        return None
-    return Claim(
-        kind=Kind.SUBSCRIPTION,
-        key=claim.key,
-        token=1,
-        seen=1,
-        done_before=0,
-        attempts=claim.attempts,
-        full=claim.full,
-        priority=claim.priority,
-        claimed_at=claim.claimed_at,
-        waiting_since=claim.waiting_since,
-    )
 
 
 def _anything_due(database: Database) -> bool:
@@ -324,7 +335,7 @@ def _is_exhausted(claim: Claim) -> bool:
 
 def _end_exhausted(session: Session, claim: Claim) -> None:
     """Fail a row whose runs never ended by themselves, and say so in the history."""
-    run = open_run(session, claim, calls=0)
+    run = open_run(claim, read_covered_causes(session, claim), calls=0)
     run.error = f"{MOST_ATTEMPTS} attempts ended without a result: the worker died or was stopped in each."
     run.error_code = "attempts exhausted"
     fail(session, claim, error=run.error, code=run.error_code)

@@ -110,11 +110,30 @@ RENEW = f"UPDATE sync_request SET lease_until = {{now}} + :lease {_OWNED} RETURN
 FINISH = f"""
 UPDATE sync_request SET done_seq = :seen, lease_until = NULL, attempts = 0, last_error = NULL, error_code = NULL,
   checked_at = {{now}},
+  equal_from    = COALESCE(CAST(:equal_from AS BIGINT), equal_from),
+  compared_at   = CASE WHEN :compared = 1 THEN {{now}} ELSE compared_at END,
   due_at        = CASE WHEN requested_seq > :seen THEN {{now}} ELSE NULL END,
   waiting_since = CASE WHEN requested_seq > :seen THEN requested_at ELSE NULL END,
   "full"        = CASE WHEN requested_seq > :seen THEN "full" ELSE 0 END
 {_OWNED}
 RETURNING checked_at
+"""  # noqa: S608 - constant SQL, no user input
+
+# The same on PostgreSQL, with the rows that several writers share locked in the order of all writers: whatever is read
+# after it stays as it is until the transaction ends. SQLite's transaction has locked everything.
+FINISH_AND_HOLD = f"""
+WITH finished AS ({FINISH}),
+accounts AS MATERIALIZED (
+  SELECT account_id FROM zuora_account
+  WHERE account_id = CAST(:account AS TEXT) AND EXISTS (SELECT 1 FROM finished) FOR UPDATE),
+customers AS MATERIALIZED (
+  SELECT id FROM limio_customer
+  WHERE id IN (CAST(:customer AS TEXT), CAST(:customer_left AS TEXT)) AND (SELECT count(*) FROM accounts) >= 0
+  ORDER BY id FOR UPDATE),
+subscriptions AS MATERIALIZED (
+  SELECT id FROM limio_subscription
+  WHERE id = CAST(:subscription AS TEXT) AND (SELECT count(*) FROM customers) >= 0 FOR UPDATE)
+SELECT checked_at FROM finished WHERE (SELECT count(*) FROM subscriptions) >= 0
 """  # noqa: S608 - constant SQL, no user input
 
 # What an alias' callers have to look at instead. In the transaction of FINISH, which holds the row's lock.
@@ -125,8 +144,10 @@ UPDATE sync_request SET resolved_key = :resolved_key, resolved_seq = :resolved_s
 # A number that has no row yet and whose state is being written: a row that is already served. A request at
 # the same time waits for our commit and counts on from there.
 OPEN_AS_DONE = """
-INSERT INTO sync_request (kind, key, requested_seq, done_seq, claimed_seq, token, priority, requested_at, checked_at)
-SELECT 'subscription', CAST(:key AS TEXT), 1, 1, 1, 1, CAST(:priority AS SMALLINT), clock.at, clock.at
+INSERT INTO sync_request (
+  kind, key, requested_seq, done_seq, claimed_seq, token, priority, requested_at, checked_at, equal_from, compared_at)
+SELECT 'subscription', CAST(:key AS TEXT), 1, 1, 1, 1, CAST(:priority AS SMALLINT), clock.at, clock.at,
+  CAST(:equal_from AS BIGINT), CASE WHEN :compared = 1 THEN clock.at END
 FROM (SELECT {now} AS at) AS clock
 WHERE 1 = 1
 ON CONFLICT (kind, key) DO NOTHING

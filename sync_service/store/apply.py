@@ -1,26 +1,26 @@
-"""Writing a sync plan into the store: new objects, changed ones, cancelled ones, and the event that says so."""
+"""A sync plan as rows to write: new objects, changed ones, cancelled ones, and the event that says so.
+
+`draw_up` computes, `write_rows` writes: one statement for each table and kind of write.
+"""
 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
+from itertools import groupby
+from typing import Any
 from uuid import uuid4
 
-from sqlmodel import col, select
+from sqlalchemy import Insert, bindparam, insert, update
+from sqlalchemy import Update as UpdateRows
+from sqlmodel import col
 
 from sync_service.errors import ConflictInStore
 from sync_service.store.engine import Session
-from sync_service.store.object_rows import OBJECT_ROWS, find_subscription, new_row, write_document
-from sync_service.store.owners import lock_account
-from sync_service.store.tables import (
-    AddOnRow,
-    AddressRow,
-    LimioObject,
-    ScheduleRow,
-    SubscriptionOfferRow,
-    SubscriptionRow,
-)
+from sync_service.store.object_rows import OBJECT_ROWS, column_values
 from sync_service.subscription.limio.documents import (
     REFERENCE_BITS,
     Birth,
@@ -34,48 +34,51 @@ from sync_service.subscription.limio.documents import (
 )
 from sync_service.subscription.limio.events import describe_event
 from sync_service.subscription.plan import Cancel, Change, Create, Document, LimioState, SyncPlan, Update
-from sync_service.subscription.zuora import ZuoraState
 
-#: Whose owner is the subscription's owner; payment methods and orders stay with whom they were made by.
-_FOLLOW_THE_OWNER: tuple[type[LimioObject], ...] = (ScheduleRow, SubscriptionOfferRow, AddOnRow, AddressRow)
 #: People first, so that the subscription has an owner; then it, so that the rest has a subscription.
 _WRITING_ORDER = {"identity": 0, "customer": 1, "subscription": 2}
 _LAST = 3
+_LOCK_ORDER = {record_type: place for place, record_type in enumerate(OBJECT_ROWS)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowChange:
+    """One row of one of Limio's objects: made, or given other values."""
+
+    record_type: str
+    id: str
+    values: Mapping[str, Any]
+    is_new: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Applied:
-    """Where a plan was applied; ids are None where Limio has no such subscription and the plan made none."""
+    """A plan as it is to be written; ids are None where Limio has no such subscription and the plan makes none."""
 
     subscription_id: str | None
     owner: str | None
     customer: str | None
-    #: The customer whom the subscription left for another, where the plan moved it.
-    customer_before: str | None = None
-    #: Limio objects written, the event not counted.
-    objects_written: int = 0
+    #: Limio objects and their event, in the order in which writers of several rows lock them.
+    rows: tuple[RowChange, ...] = ()
     event_id: str | None = None
 
 
 @dataclass(kw_only=True)
-class _Hand:
-    """One plan being written. `at` is the database's clock in ms."""
+class _Draft:
+    """One plan being drawn up. `at` is the database's clock in ms."""
 
-    session: Session
     number: str
     at: int
-    subscription: SubscriptionRow | None
+    subscription_id: str | None
     owner: str | None
     customer: str | None
-    #: Those that the subscription had, and then those that the plan made.
+    #: Those that the subscription has, and then those that the plan makes.
     addresses: list[Document]
-    written: int = 0
+    #: What the store holds, and what becomes of it, by record type and id.
+    held: dict[tuple[str, str], Document]
+    written: dict[tuple[str, str], Document] = field(default_factory=dict)
 
-    @property
-    def subscription_id(self) -> str | None:
-        return self.subscription.id if self.subscription else None
-
-    def create(self, record_type: str, document: Document) -> LimioObject:
+    def create(self, record_type: str, document: Document) -> Document:
         birth = Birth(
             id=id_of(record_type, uuid4().hex),
             reference=self.number if record_type == "subscription" else reference_of(secrets.randbits(REFERENCE_BITS)),
@@ -86,135 +89,162 @@ class _Hand:
             subscription_id=self.subscription_id,
         )
         whole = complete(record_type, document, birth)
-        belongs_to = None if record_type in _WRITING_ORDER else self.subscription_id
-        row = new_row(record_type, whole, subscription_id=belongs_to, synced_at=self.at)
-        self.session.add(row)
-        return row
+        self.written[record_type, birth.id] = whole
+        return whole
 
-    def write(self, row: LimioObject, document: Document) -> None:
-        """Write what differs from the row's document; an equal one keeps every timestamp."""
-        if document == row.document:
-            return
-        write_document(row, {**document, "updated": timestamp_of(self.at)}, synced_at=self.at)
-        self.written += 1
+    def read(self, record_type: str, object_id: str) -> Document:
+        key = record_type, object_id
+        found = self.written.get(key, self.held.get(key))
+        if found is None:
+            raise ConflictInStore(f"{object_id} is no longer in the store.")
+        return found
+
+    def write(self, record_type: str, object_id: str, document: Document) -> None:
+        """Write what differs; an equal object keeps every timestamp."""
+        if document != self.read(record_type, object_id):
+            self.written[record_type, object_id] = {**document, "updated": timestamp_of(self.at)}
+
+    def as_rows(self) -> Iterable[RowChange]:
+        for (record_type, object_id), document in self.written.items():
+            values = column_values(record_type, document, synced_at=self.at)
+            is_new = (record_type, object_id) not in self.held
+            if is_new and record_type not in _WRITING_ORDER:
+                values.setdefault("subscription_id", self.subscription_id)
+            if record_type == "subscription":
+                values["never_synced"] = False
+            yield RowChange(record_type=record_type, id=object_id, values=values, is_new=is_new)
 
 
-def apply_plan(session: Session, plan: SyncPlan, current: LimioState, zuora: ZuoraState, *, at: int) -> Applied:
-    """Write `plan` in the caller's transaction, which read `current`; `at` is the database's clock in ms.
+def draw_up(
+    plan: SyncPlan,
+    current: LimioState,
+    *,
+    owner: str | None,
+    customer: str | None,
+    belongings: Iterable[tuple[str, Document]],
+    at: int,
+) -> Applied:
+    """The rows that `plan` writes over `current`.
 
-    An empty plan writes nothing. Any other leaves one Limio event beside the subscription. Identities, customers and
-    a new owner of an existing subscription follow from what the plan creates. Raises ConflictInStore where an object
-    to be changed is gone.
+    A new subscription belongs to `owner` and `customer`, those of its account, or else to whom the plan makes.
+    `belongings` follow the owner of a subscription; `at` is the database's clock in ms. An empty plan writes nothing.
+    Any other leaves one Limio event beside the subscription. Raises ConflictInStore if an object to be changed is gone.
     """
-    subscription = find_subscription(session, plan.number)
-    hand = _Hand(
-        session=session,
+    subscription, follow = current.subscription, list(belongings)
+    if subscription is not None:
+        owner, customer = subscription.get("owner"), subscription.get("customer")
+    known = [("subscription", subscription), ("customer", current.customer)]
+    held = [(kind, each) for kind, each in known if each is not None]
+    held += [("schedule", each) for each in current.schedule] + [("address", each) for each in current.addresses]
+    draft = _Draft(
         number=plan.number,
         at=at,
-        subscription=subscription,
-        owner=subscription.owner if subscription else None,
-        customer=subscription.customer if subscription else None,
+        subscription_id=str(subscription["id"]) if subscription else None,
+        owner=owner,
+        customer=customer,
         addresses=list(current.addresses),
+        held={(kind, str(each["id"])): each for kind, each in (*held, *follow)},
     )
-    owner_before, customer_before = hand.owner, hand.customer
-    if subscription is None and not plan.is_empty and zuora.subscription.account_id is not None:
-        account = lock_account(session, zuora.subscription.account_id)
-        hand.owner, hand.customer = account.owner, account.customer
-    _take_new_owner(hand, plan)
-    for change in sorted(plan.changes, key=_writing_rank):
-        _apply_change(hand, change)
+    _take_new_owner(draft, plan)
+    for change in sorted(plan.changes, key=lambda change: _WRITING_ORDER.get(change.record_type, _LAST)):
+        _apply_change(draft, change)
     if subscription is not None:
-        _settle_owner(hand, subscription, owner_before)
-    event = _write_event(hand, plan) if hand.written else None
+        _settle_owner(draft, subscription, follow)
+    event = None
+    if draft.written and draft.subscription_id is not None:
+        event = draft.create("event", describe_event(plan, draft.subscription_id))
     return Applied(
-        subscription_id=hand.subscription_id,
-        owner=hand.owner,
-        customer=hand.customer,
-        customer_before=customer_before if customer_before != hand.customer else None,
-        objects_written=hand.written,
-        event_id=event.id if event else None,
+        subscription_id=draft.subscription_id,
+        owner=draft.owner,
+        customer=draft.customer,
+        rows=tuple(sorted(draft.as_rows(), key=lambda row: (_LOCK_ORDER[row.record_type], row.id))),
+        event_id=event["id"] if event else None,
     )
 
 
-def _writing_rank(change: Change) -> int:
-    return _WRITING_ORDER.get(change.record_type, _LAST)
+def write_rows(session: Session, rows: Iterable[RowChange]) -> None:
+    """Write `rows` in the caller's transaction, in their order."""
+    for (record_type, is_new, _), some in groupby(rows, key=_kind_of):
+        values = [{"id" if is_new else "row_id": row.id, **row.values} for row in some]
+        # One as itself: several at once take the driver's slower way.
+        session.connection().execute(_statement(record_type, is_new), values if len(values) > 1 else values[0])
 
 
-def _take_new_owner(hand: _Hand, plan: SyncPlan) -> None:
+def _kind_of(row: RowChange) -> tuple[str, bool, tuple[str, ...]]:
+    return row.record_type, row.is_new, tuple(row.values)
+
+
+@cache
+def _statement(record_type: str, is_new: bool) -> Insert | UpdateRows:
+    """Of the columns that the values name."""
+    table = OBJECT_ROWS[record_type]
+    return insert(table) if is_new else update(table).where(col(table.id) == bindparam("row_id"))
+
+
+def _take_new_owner(draft: _Draft, plan: SyncPlan) -> None:
     """An update may name another owner and customer for the subscription; what the plan creates comes after it."""
     for change in plan.changes:
         if isinstance(change, Update) and change.record_type == "subscription":
-            for field in change.fields:
-                if field.path == "owner":
-                    hand.owner = field.after or hand.owner
-                elif field.path == "customer":
-                    hand.customer = field.after or hand.customer
+            for each in change.fields:
+                if each.path == "owner":
+                    draft.owner = each.after or draft.owner
+                elif each.path == "customer":
+                    draft.customer = each.after or draft.customer
 
 
-def _apply_change(hand: _Hand, change: Change) -> None:
+def _apply_change(draft: _Draft, change: Change) -> None:
     if isinstance(change, Create):
-        _create(hand, change)
+        _create(draft, change)
         return
-    row = hand.session.get(OBJECT_ROWS[change.record_type], change.id)
-    if row is None:
-        raise ConflictInStore(f"{change.id} is no longer in the store.")
-    document = row.document
+    document = draft.read(change.record_type, change.id)
     if isinstance(change, Cancel):
         document = set_value(document, "status", "cancelled")
     else:
-        for field in change.fields:
-            if change.record_type != "subscription" or field.path not in ("owner", "customer"):
-                document = set_value(document, field.path, as_json(field.after))
-    hand.write(row, document)
+        for each in change.fields:
+            if change.record_type != "subscription" or each.path not in ("owner", "customer"):
+                document = set_value(document, each.path, as_json(each.after))
+    draft.write(change.record_type, change.id, document)
 
 
-def _create(hand: _Hand, change: Create) -> None:
+def _create(draft: _Draft, change: Create) -> None:
     document = change.document
-    if change.record_type == "subscription" and hand.owner is None:
+    if change.record_type == "subscription" and draft.owner is None:
         raise ValueError("a new subscription needs an owner: the plan creates none and the account has none")
     if change.record_type == "address" and not document.get("start"):
-        document = {**document, "start": _newest_start(hand, document.get("relationship_type"))}
-    row = hand.create(change.record_type, document)
-    hand.written += 1
+        document = {**document, "start": _newest_start(draft, document.get("relationship_type"))}
+    made = draft.create(change.record_type, document)
     if change.record_type == "identity":
-        hand.owner = row.id
+        draft.owner = made["id"]
     elif change.record_type == "customer":
-        hand.customer = row.id
+        draft.customer = made["id"]
     elif change.record_type == "address":
-        hand.addresses.append(row.document)
-    elif isinstance(row, SubscriptionRow):
-        hand.subscription = row
+        draft.addresses.append(made)
+    elif change.record_type == "subscription":
+        draft.subscription_id = made["id"]
 
 
-def _newest_start(hand: _Hand, relationship_type: str | None) -> str:
+def _newest_start(draft: _Draft, relationship_type: str | None) -> str:
     """Limio shows the newest active address, so a new one starts after all others even where clocks disagree."""
-    now = moment_of(timestamp_of(hand.at))
+    now = moment_of(timestamp_of(draft.at))
     assert now is not None  # noqa: S101 - our own timestamps can be read
     starts = [
         moment
-        for address in hand.addresses
+        for address in draft.addresses
         if address.get("relationship_type") == relationship_type and (moment := moment_of(address.get("start")))
     ]
     newest = max([now, *(start + timedelta(milliseconds=1) for start in starts)])
     return newest.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _settle_owner(hand: _Hand, subscription: SubscriptionRow, owner_before: str | None) -> None:
-    """Give the subscription to the people that this plan made for it, and what hangs on it to its owner."""
-    document = {**subscription.document, "owner": hand.owner, "customer": hand.customer}
-    if (hand.owner, hand.customer) != (subscription.owner, subscription.customer):
-        hand.write(subscription, document)
-    if hand.owner == owner_before:
+def _settle_owner(draft: _Draft, subscription: Document, follow: Iterable[tuple[str, Document]]) -> None:
+    """Give the subscription to its people, old or new, and what hangs on it to its owner."""
+    people, id_ = {"owner": draft.owner, "customer": draft.customer}, str(subscription["id"])
+    if any(subscription.get(name) != whose for name, whose in people.items()):
+        draft.write("subscription", id_, {**draft.read("subscription", id_), **people})
+    owner_before = subscription.get("owner")
+    if draft.owner == owner_before:
         return
-    for row_class in _FOLLOW_THE_OWNER:
-        for row in hand.session.exec(
-            select(row_class).where(row_class.subscription_id == subscription.id).order_by(col(row_class.id))
-        ):
-            if row.owner == owner_before:
-                hand.write(row, {**row.document, "owner": hand.owner})
-
-
-def _write_event(hand: _Hand, plan: SyncPlan) -> LimioObject | None:
-    if hand.subscription_id is None:
-        return None
-    return hand.create("event", describe_event(plan, hand.subscription_id))
+    for record_type, document in follow:
+        if document.get("owner") == owner_before:
+            whole = draft.read(record_type, str(document["id"]))
+            draft.write(record_type, str(document["id"]), {**whole, "owner": draft.owner})

@@ -8,50 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import bindparam
-from sqlmodel import col, select
+from sqlmodel import select
 
 from sync_service.store.effects import Written
 from sync_service.store.engine import Session
-from sync_service.store.object_rows import OBJECT_ROWS, find_subscription
+from sync_service.store.object_rows import OBJECT_ROWS
 from sync_service.store.tables import AttributedObject, CustomerRow, IdentityRow, PartnerOrgRow, SubscriptionRow
-from sync_service.subscription.plan import LimioState
-from sync_service.subscription.zuora import ZuoraSubscription
 
-# Made once, as everywhere on a sync's way.
-_PAYER = (
-    select(PartnerOrgRow.id)
-    .where(col(PartnerOrgRow.is_invoice_owner).is_(True))
-    .where(col(PartnerOrgRow.zuora_account_id).in_((bindparam("payer"), bindparam("number"))))
-    .limit(2)
+# In the order in which writers of several rows lock them.
+_FIRST_ATTRIBUTION = tuple(
+    f"UPDATE {table} SET partner_org = :partner_org WHERE id = :id AND partner_org IS NULL"  # noqa: S608 - our tables
+    for table in ("limio_identity", "limio_customer", "limio_subscription")
 )
 
 
-def find_paying_partner(session: Session, subscription: ZuoraSubscription) -> str | None:
-    """The one organisation whose account Zuora sends the invoices of this subscription to; None for any other payer."""
-    payer = subscription.invoice_owner_id or subscription.account_id
-    number = subscription.account_number if payer == subscription.account_id else None
-    found = session.exec(_PAYER, params={"payer": payer, "number": number}).all()
-    return found[0] if len(found) == 1 else None
-
-
-def attribute_by_payer(session: Session, subscription_id: str, subscription: ZuoraSubscription) -> None:
-    """Let a subscription that belongs to no partner belong to the one that pays for it, where one does. Repeatable."""
-    row = session.get(SubscriptionRow, subscription_id)
-    if row is None or row.partner_org is not None:
-        return
-    partner_org = find_paying_partner(session, subscription)
-    if partner_org is not None:
-        attribute(session, row, partner_org)
-
-
-def tell_of_move(session: Session, current: LimioState, subscription: ZuoraSubscription) -> tuple[str, ...]:
-    """A note if a partner's subscription moved to another account in Zuora: whose it is now, a person decides."""
-    moved = current.linked_account_id is not None and subscription.account_id not in (None, current.linked_account_id)
-    row = find_subscription(session, subscription.number) if moved else None
-    if row is None or row.partner_org is None:
-        return ()
-    return (f"It moved to another account and still belongs to {row.partner_org}: `partner assign` changes that.",)
+def attribute_first(
+    session: Session, subscription_id: str, partner_org: str, *, owner: str | None, customer: str | None
+) -> None:
+    """Let a subscription that belongs to no partner belong to the one that pays for it, with its people. Repeatable."""
+    ids = (owner, customer, subscription_id)
+    for statement, id_ in zip(_FIRST_ATTRIBUTION, ids, strict=True):
+        session.run(statement, {"partner_org": partner_org, "id": id_})
 
 
 def attribute(session: Session, subscription: SubscriptionRow, partner_org: str | None) -> None:

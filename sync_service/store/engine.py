@@ -16,7 +16,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, TextClause, create_engine, event, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Engine,
+    TextClause,
+    create_engine,
+    event,
+    literal_column,
+    text,
+)
 from sqlalchemy.exc import DatabaseError, DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session as OrmSession
@@ -39,6 +50,11 @@ _NOW = {
 
 
 Values = Mapping[str, object]
+
+
+def clock(dialect: str) -> ColumnElement[int]:
+    """The database's clock as a part of a statement: milliseconds since 1970 in UTC."""
+    return literal_column(_NOW[dialect], BigInteger())
 
 
 class Session(OrmSession):

@@ -66,11 +66,16 @@ _ADDRESSES: CompoundSelect[*tuple[Any, ...]] = union_all(
 )
 
 
+def column_values(record_type: str, document: Document, *, synced_at: int | None) -> dict[str, Any]:
+    """What a row of `document` holds, without its id; the subscription only if the document names it."""
+    derived = derive_columns(record_type, document).values
+    return {"document": dict(document), "synced_at": synced_at, **derived}
+
+
 def new_row(record_type: str, document: Document, *, subscription_id: str | None, synced_at: int | None) -> LimioObject:
     """A row, not yet in any session, for a document that has its id."""
-    columns = derive_columns(record_type, document).values
-    values = {"subscription_id": subscription_id, **columns}
-    return OBJECT_ROWS[record_type](id=document["id"], document=dict(document), synced_at=synced_at, **values)
+    values = {"subscription_id": subscription_id, **column_values(record_type, document, synced_at=synced_at)}
+    return OBJECT_ROWS[record_type](id=document["id"], **values)
 
 
 def write_document(row: LimioObject, document: Document, *, synced_at: int | None) -> tuple[str, ...]:
@@ -97,7 +102,7 @@ def find_subscription(session: Session, number: str) -> SubscriptionRow | None:
 def read_addresses(session: Session, subscription_id: str) -> tuple[dict[str, Any], ...]:
     """All addresses of a subscription, shared ones as this subscription uses them; the newest last."""
     rows = session.connection().execute(_ADDRESSES, {"subscription_id": subscription_id})
-    return tuple(sorted((_as_used(*row) for row in rows), key=_age))
+    return tuple(sorted((as_used(*row) for row in rows), key=age_of_address))
 
 
 def read_shared(session: Session, row_class: type[LimioObject], subscription_id: str) -> list[dict[str, Any]]:
@@ -107,15 +112,17 @@ def read_shared(session: Session, row_class: type[LimioObject], subscription_id:
         .join(RelationRow, col(RelationRow.object_id) == col(row_class.id))
         .where(RelationRow.subscription_id == subscription_id, RelationRow.record_type == row_class.record_type_name)
     )
-    return [_as_used(*use) for use in uses]
+    return [as_used(*use) for use in uses]
 
 
-def _as_used(document: Mapping[str, Any], relationship_type: str | None, relationship_id: str | None) -> dict[str, Any]:
+def as_used(document: Mapping[str, Any], relationship_type: str | None, relationship_id: str | None) -> dict[str, Any]:
+    """A shared object as one of its subscriptions uses it."""
     if not relationship_type:
         return dict(document)
     return {**document, "relationship_type": relationship_type, "relationship_id": relationship_id}
 
 
-def _age(document: Mapping[str, Any]) -> tuple[str, str]:
+def age_of_address(document: Mapping[str, Any]) -> tuple[str, str]:
+    """For putting addresses in order: the newest last."""
     moment = moment_of(document.get("start"))
     return (moment.isoformat() if moment else "", str(document.get("id")))

@@ -37,8 +37,6 @@ class Look:
     state: ZuoraState
     fingerprint: Fingerprint
     notes: tuple[str, ...] = ()
-    #: Before an import: the numbers that Zuora lists under the same account.
-    siblings: tuple[str, ...] = ()
 
 
 def fetch_look(

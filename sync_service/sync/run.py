@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sqlalchemy.exc import DBAPIError
 
@@ -21,28 +21,24 @@ from sync_service.errors import (
 )
 from sync_service.log import logger
 from sync_service.measures import RUNS, WRITTEN
+from sync_service.queue.aliases import queue_number
 from sync_service.queue.doubt import count_doubt, find_whose
-from sync_service.queue.history import Outcome, copy_causes, open_run, read_covered_triggers, record_run
+from sync_service.queue.history import CoveredCause, Outcome, open_run, read_covered_causes, record_run
 from sync_service.queue.limit import note_success, note_tenant_error
 from sync_service.queue.requests import (
     Claim,
     Kind,
-    enqueue,
     enqueue_many,
     fail,
     finish,
-    note_read,
-    open_as_done,
     read_cause,
-    resolve,
     retry_later,
 )
 from sync_service.queue.retry import decide_retry
-from sync_service.store.engine import Session
 from sync_service.store.reads import read_link, record_alias, resolve_key, tell_unknown
 from sync_service.subscription.plan import SyncPlan
-from sync_service.subscription.zuora import ZuoraSubscription
-from sync_service.sync.story import SyncContext, look_closer, sync_subscription, write_sync
+from sync_service.subscription.trigger import read_triggers
+from sync_service.sync.story import Attempt, SyncContext, sync_subscription
 from sync_service.zuora.client import Reading
 from sync_service.zuora.preview import SharedPreviews
 
@@ -65,9 +61,7 @@ def run_claim(
     reading = context.zuora.reading(RUN_SECONDS)
     reading.when_ended(when_read)
     try:
-        outcome = _STORIES[claim.kind](context, claim, reading, previews)
-        if reading.calls and outcome is not Outcome.NOT_IN_ZUORA:
-            note_success(context.database, context.share)
+        outcome = _STORIES[claim.kind](Attempt(context=context, claim=claim, reading=reading, previews=previews))
         log.info("sync_finished", outcome=outcome, calls=reading.calls)
         RUNS.labels(outcome, _asked_by(claim), "").inc()
         if outcome in _SYNCED:
@@ -85,9 +79,10 @@ def run_claim(
     return reading.calls
 
 
-def _sync_number(context: SyncContext, claim: Claim, reading: Reading, previews: SharedPreviews) -> Outcome:
+def _sync_number(attempt: Attempt) -> Outcome:
+    context, claim = attempt.context, attempt.claim
     try:
-        return sync_subscription(context, claim, reading, previews)
+        return sync_subscription(attempt)
     except NotFoundInZuora as error:
         with context.database.reading() as session:
             was_read = read_link(session, claim.key) is not None
@@ -97,86 +92,66 @@ def _sync_number(context: SyncContext, claim: Claim, reading: Reading, previews:
             raise GoneFromZuora from None
         with context.database.transaction() as session:
             finish(session, claim)
-            if any(each.is_awaited for each in read_covered_triggers(session, claim)):
+            causes = read_covered_causes(session, claim)
+            if _is_awaited(causes):
                 note = "Zuora has no such subscription: the order failed, or it is a gift that was not redeemed yet."
-                run = open_run(session, claim, calls=reading.calls)
+                run = open_run(claim, causes, calls=attempt.reading.calls)
                 plan = SyncPlan(number=claim.key, notes=(note,))
                 record_run(session, run, outcome=Outcome.NOT_IN_ZUORA, plan=plan, ended_at=session.now())
         return Outcome.NOT_IN_ZUORA
 
 
-def _resolve_alias(context: SyncContext, claim: Claim, reading: Reading, previews: SharedPreviews) -> Outcome:
+def _resolve_alias(attempt: Attempt) -> Outcome:
     """Learn which number an unknown key stands for; a key that is the number itself is synced in the same lease."""
+    context, claim = attempt.context, attempt.claim
     with context.database.reading() as session:
         number = resolve_key(session, claim.key)
         unknown = tell_unknown(session, claim.key)
     if number is not None:
         with context.database.transaction() as session:
             finish(session, claim)
-            _queue_number(session, claim, number)
+            queue_number(session, claim, number)
         return Outcome.RESOLVED
     try:
-        subscription = reading.fetch_subscription(claim.key)
+        subscription = attempt.reading.fetch_subscription(claim.key)
     except NotFoundInZuora:
         raise UnknownKey(unknown) from None
     if subscription.number == claim.key:
-        return _sync_unseen(context, claim, subscription, reading, previews)
+        return sync_subscription(attempt, subscription)
+    note_success(context.database, context.share)
     with context.database.transaction() as session:
         finish(session, claim)
         record_alias(session, claim.key, subscription.number)
-        _queue_number(session, claim, subscription.number)
+        queue_number(session, claim, subscription.number)
     return Outcome.RESOLVED
 
 
-def _sync_unseen(
-    context: SyncContext, claim: Claim, subscription: ZuoraSubscription, reading: Reading, previews: SharedPreviews
-) -> Outcome:
-    """Sync a number that has no row of its own yet; if one appeared meanwhile, its own run does the work."""
-    look = look_closer(context, subscription, reading, previews, full=claim.full, at=claim.claimed_at)
-    reading.end()
-    note_read(context.database, claim)
-    with context.database.transaction() as session:
-        now = finish(session, claim)
-        own = open_as_done(session, claim)
-        if own is None:
-            _queue_number(session, claim, claim.key)
-            return Outcome.RESOLVED
-        copy_causes(session, claim, own)
-        resolve(session, claim, claim.key, own.seen)
-        return write_sync(context, session, own, look, calls=reading.calls, now=now)
-
-
-def _queue_number(session: Session, claim: Claim, number: str) -> None:
-    seq = enqueue(
-        session,
-        Kind.SUBSCRIPTION,
-        number,
-        read_cause(session, claim),
-        priority=claim.priority,
-        full=claim.full,
-    )
-    resolve(session, claim, number, seq)
-
-
-def _list_account(context: SyncContext, claim: Claim, reading: Reading, _: SharedPreviews) -> Outcome:
+def _list_account(attempt: Attempt) -> Outcome:
     """Queue every subscription that the account owns or pays for."""
+    context, claim = attempt.context, attempt.claim
     try:
-        numbers = reading.fetch_account_numbers(claim.key)
+        numbers = attempt.reading.fetch_account_numbers(claim.key)
     except NotFoundInZuora:
         raise UnknownKey("Zuora has no such account.") from None
+    note_success(context.database, context.share)
     with context.database.reading() as session:
         cause = read_cause(session, claim)
     enqueue_many(context.database, Kind.SUBSCRIPTION, numbers, cause, priority=claim.priority, full=True)
     with context.database.transaction() as session:
         finish(session, claim)
-        run = open_run(session, claim, calls=reading.calls)
+        run = open_run(claim, read_covered_causes(session, claim), calls=attempt.reading.calls)
         run.listed = len(numbers)
         plan = SyncPlan(number=claim.key, notes=(f"{len(numbers)} subscriptions queued.",))
         record_run(session, run, outcome=Outcome.LISTED, plan=plan, ended_at=session.now())
     return Outcome.LISTED
 
 
-_STORIES: dict[Kind, Callable[[SyncContext, Claim, Reading, SharedPreviews], Outcome]] = {
+def _is_awaited(causes: Iterable[CoveredCause]) -> bool:
+    """Whether someone waits for the result."""
+    return any(each.is_awaited for each in read_triggers(cause.trigger for cause in causes))
+
+
+_STORIES: dict[Kind, Callable[[Attempt], Outcome]] = {
     Kind.SUBSCRIPTION: _sync_number,
     Kind.ALIAS: _resolve_alias,
     Kind.ACCOUNT: _list_account,
@@ -205,9 +180,9 @@ def _settle(context: SyncContext, claim: Claim, error: SyncServiceError, reading
                     delay_ms=decision.delay_ms,
                     counts=decision.counts,
                 )
-            awaited = any(each.is_awaited for each in read_covered_triggers(session, claim))
-            if decision.final or awaited or isinstance(error, SubscriptionError):
-                run = open_run(session, claim, calls=reading.calls)
+            causes = read_covered_causes(session, claim)
+            if decision.final or _is_awaited(causes) or isinstance(error, SubscriptionError):
+                run = open_run(claim, causes, calls=reading.calls)
                 run.error_code, run.error = error.code, str(error)
                 outcome = Outcome.FAILED if decision.final else Outcome.RETRIED
                 record_run(session, run, outcome=outcome, plan=None, ended_at=session.now())

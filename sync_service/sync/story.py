@@ -1,37 +1,54 @@
-"""The story of one sync: look at Zuora, then in one transaction finish, compare, write and record.
+"""The story of one sync, from Zuora's answer to the commit, from top to bottom.
 
-Every trigger ends here. Nothing in this module asks what kind of event came in.
+Look at Zuora, read what the store holds, compare, and in one short transaction: finish, see that what was compared
+still stands, write the difference and record it. Every trigger ends here, and nothing asks what kind of event came in.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from typing import Any
 
-from sync_service.errors import NotFoundInZuora, RequestRefused
-from sync_service.queue.held import Verdict, decide_hold
-from sync_service.queue.history import Outcome, open_run, read_covered_causes, record_run
-from sync_service.queue.limit import Share
+from sync_service.errors import ConflictInStore, NotFoundInZuora, RequestRefused
+from sync_service.queue.aliases import serve_itself
+from sync_service.queue.held import Overtaken, Verdict, decide_hold
+from sync_service.queue.history import Outcome, open_run, record_run
+from sync_service.queue.limit import Share, note_success
 from sync_service.queue.outbox import WebhookType, announce
-from sync_service.queue.requests import Cause, Claim, Kind, Priority, enqueue, enqueue_again, finish, note_read
+from sync_service.queue.requests import (
+    Cause,
+    Claim,
+    Kind,
+    Priority,
+    Remembered,
+    enqueue,
+    enqueue_again,
+    finish,
+    note_read,
+)
 from sync_service.settings import Settings
-from sync_service.store.apply import Applied
-from sync_service.store.attribution import attribute_by_payer, tell_of_move
+from sync_service.store.apply import Applied, RowChange, draw_up, write_rows
+from sync_service.store.attribution import attribute_first
 from sync_service.store.engine import Database, Session
-from sync_service.store.owners import find_account_owner
-from sync_service.store.reads import apply_plan, find_subscription, has_echo, read_current, read_link, record_read
-from sync_service.store.tables import SyncRunRow
+from sync_service.store.reads import keep_owner, lock_account, note_comparison, record_link
+from sync_service.subscription.contacts.customer import Claimant
 from sync_service.subscription.fingerprint import Fingerprint
 from sync_service.subscription.imports import ImportRules, refuse_import
 from sync_service.subscription.limio.documents import timestamp_of
 from sync_service.subscription.limio.events import describe_webhook
-from sync_service.subscription.plan import LimioState, SyncPlan
+from sync_service.subscription.plan import SyncPlan
 from sync_service.subscription.reconcile import Rules, is_drastic, reconcile
+from sync_service.subscription.terms import is_cancel_set
 from sync_service.subscription.trigger import Trigger, read_triggers
 from sync_service.subscription.zuora import ZuoraSubscription
+from sync_service.sync.current import Asked, Current, read_current
 from sync_service.sync.look import LastRead, Look, fetch_look
 from sync_service.zuora.client import Reading, ZuoraClient
 from sync_service.zuora.preview import SharedPreviews
+
+#: How often a run compares anew because others wrote what it had compared; then it comes again later.
+MAX_COMPARISONS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,124 +83,263 @@ class SyncContext:
         return self.settings.day_at(at)
 
 
-def sync_subscription(context: SyncContext, claim: Claim, reading: Reading, previews: SharedPreviews) -> Outcome:
-    """Sync the number of `claim` and return the outcome.
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One claim being worked on, with the one look at Zuora that it gets."""
 
-    1. Fetch from Zuora, outside any transaction; the claim is committed, so whatever comes in now runs again later.
-    2. One transaction: finish first (it fails where the lease is lost), then read, reconcile, apply and record.
+    context: SyncContext
+    claim: Claim
+    reading: Reading
+    #: Shared with the runs of the same claim.
+    previews: SharedPreviews
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What a run found: the difference, and all that it will write if what it compared still stands."""
+
+    plan: SyncPlan
+    triggers: frozenset[Trigger]
+    is_drastic: bool
+    applied: Applied
+    #: A subscription that Limio lacks and is not to get: only the note about it is kept.
+    is_left_out: bool = False
+
+
+def sync_subscription(attempt: Attempt, subscription: ZuoraSubscription | None = None) -> Outcome:
+    """Sync the number of the claim, or the `subscription` that its run has read already, and return the outcome.
+
+    The claim is committed before anything is read, so whatever comes in from now on runs again later. Raises what
+    `Reading` and `reconcile` raise, LeaseLost, and ConflictInStore where others keep writing what was compared.
     """
-    subscription = reading.fetch_subscription(claim.key)
-    look = look_closer(context, subscription, reading, previews, full=claim.full, at=claim.claimed_at)
-    reading.end()
+    context, claim = attempt.context, attempt.claim
+    read = subscription or attempt.reading.fetch_subscription(claim.key)
+    asked = Asked(subscription=read, read_began=claim.claimed_at, share=context.share, covered=claim)
+    look, current = look_closer(context, asked, attempt.reading, attempt.previews, full=claim.full)
+    attempt.reading.end()
     note_read(context.database, claim)
-    with context.database.transaction() as session:
-        now = finish(session, claim)
-        return write_sync(context, session, claim, look, calls=reading.calls, now=now)
+    for _ in range(MAX_COMPARISONS):
+        comparison = compare(context, claim, look, current)
+        try:
+            outcome = write(attempt, look, current, comparison)
+        except Overtaken:
+            with context.database.reading() as session:
+                current = current.read_again(session)
+            continue
+        if not current.is_all_well:
+            note_success(context.database, context.share)
+        return outcome
+    raise ConflictInStore
 
 
 def look_closer(
-    context: SyncContext,
-    subscription: ZuoraSubscription,
-    reading: Reading,
-    previews: SharedPreviews,
-    *,
-    full: bool,
-    at: int,
-) -> Look:
-    """Fetch what belongs to `subscription` as just read: account and preview, unless they are known to stand still.
+    context: SyncContext, asked: Asked, reading: Reading, previews: SharedPreviews, *, full: bool
+) -> tuple[Look, Current]:
+    """What the store holds of a subscription as just read, and what belongs to it in Zuora if that may have moved.
 
     Before an import the account's other numbers too, so that one customer does not become two.
     """
     with context.database.reading() as session:
-        link = read_link(session, subscription.number)
-        last = LastRead(version=link.version, fingerprint=Fingerprint.from_json(link.fingerprint)) if link else None
-        is_new = (link is None or link.subscription_id is None) and _is_unseen(session, subscription)
+        current = read_current(session, asked)
+    subscription, today = asked.subscription, context.tenant_day(asked.read_began)
     try:
         look = fetch_look(
-            reading, previews, subscription, last, full=full, today=context.tenant_day(at), rules=context.rules
+            reading, previews, subscription, _last_read(current), full=full, today=today, rules=context.rules
         )
     except NotFoundInZuora as error:  # the subscription is there, so this is not its absence
         raise RequestRefused(f"Zuora knows the subscription, but not what belongs to it: {error}") from None
-    if is_new and subscription.account_id is not None:
-        return replace(look, siblings=tuple(reading.fetch_account_numbers(subscription.account_id, invoiced=False)))
-    return look
+    siblings: list[str] = []
+    if not current.is_known and subscription.account_id is not None and not current.row.is_account_held:
+        listed = reading.fetch_account_numbers(subscription.account_id, invoiced=False)
+        siblings = [number for number in listed if number != subscription.number]
+    if siblings or look.state.subscription is not subscription:
+        asked = replace(asked, subscription=look.state.subscription, siblings=tuple(siblings))
+        with context.database.reading() as session:
+            current = read_current(session, asked)
+    return look, current
 
 
-def _is_unseen(session: Session, subscription: ZuoraSubscription) -> bool:
-    """Whether the store knows neither the subscription nor an owner for its account."""
-    if find_subscription(session, subscription.number) is not None or subscription.account_id is None:
-        return False
-    return find_account_owner(session, subscription.account_id, number=subscription.number).owner is None
+def _last_read(current: Current) -> LastRead | None:
+    if current.row.link_number is None:
+        return None
+    return LastRead(version=current.row.link_version, fingerprint=Fingerprint.from_json(current.row.link_fingerprint))
 
 
-def write_sync(context: SyncContext, session: Session, claim: Claim, look: Look, *, calls: int, now: int) -> Outcome:
-    """Compare `look` with the store and write the difference, in the transaction that finished the claim at `now`."""
-    state = look.state
-    causes = read_covered_causes(session, claim)
-    run = open_run(session, claim, calls=calls, causes=causes)
-    triggers = read_triggers(cause.trigger for cause in causes)
-    current = read_current(session, claim.key, state, read_began=claim.claimed_at, siblings=look.siblings)
-    refusal = _refuse_import(context, session, current, state.subscription, triggers, now)
-    if refusal:
-        return _close(session, run, Outcome.LEFT_OUT, SyncPlan(number=claim.key, notes=(refusal,)), now, triggers)
-    plan = reconcile(current, state, context.tenant_day(claim.claimed_at), context.rules)
-    plan = replace(plan, notes=look.notes + plan.notes + tell_of_move(session, current, state.subscription))
-    run.drastic = is_drastic(plan, current)
-    decision = decide_hold(session, plan, drastic=run.drastic, triggers=triggers, share=context.settings.safety_share)
-    if decision.verdict is not Verdict.APPLY:
-        run.plan_hash = decision.plan_hash  # what was not applied, also of a run that only finds it held
-    if decision.verdict is Verdict.LEAVE:
-        note = "This very plan is held for a person's decision, or a person dropped it: nothing was changed."
-        return _close(session, run, Outcome.UNCHANGED, SyncPlan(number=claim.key, notes=(note,)), now, triggers)
-    if decision.verdict is Verdict.HOLD:
-        return _close(session, run, Outcome.HELD, plan, now, triggers)
-    link = read_link(session, claim.key)
-    is_news = state.no_preview is not None and (link is None or link.schedule_left_alone != state.no_preview)
-    _apply(session, claim, look, current, plan, run, now)
-    done = Outcome.CHANGED if current.subscription is not None else Outcome.IMPORTED
-    outcome = Outcome.UNCHANGED if plan.is_empty else done
-    return _close(session, run, outcome, plan, now, triggers, is_news=is_news)
-
-
-def _apply(
-    session: Session,
-    claim: Claim,
-    look: Look,
-    current: LimioState,
-    plan: SyncPlan,
-    run: SyncRunRow,
-    now: int,
-) -> None:
-    """Write the plan, remember the read, and ask for what this read showed to be needed besides."""
-    applied = apply_plan(session, plan, current, look.state, at=now)
-    followers = record_read(
-        session,
-        current,
-        look.state,
-        applied,
-        fingerprint=look.fingerprint.as_json(),
-        read_began=claim.claimed_at,
-        read_ended=now,
-        look_again_on=plan.look_again_on,
+def compare(context: SyncContext, claim: Claim, look: Look, current: Current) -> Comparison:
+    """The difference between Zuora and the store, and the rows that it changes. Asks nothing and writes nothing."""
+    triggers, limio = read_triggers(cause.trigger for cause in current.causes), current.limio
+    refusal = None
+    if not current.is_known:
+        refusal = refuse_import(
+            look.state.subscription,
+            triggers,
+            context.import_rules,
+            echoed=bool(current.row.is_echoed),
+            now=datetime.fromtimestamp(current.at / 1000, UTC),
+        )
+    if refusal is not None:
+        plan = SyncPlan(number=claim.key, notes=(refusal,))
+        nothing = Applied(subscription_id=None, owner=None, customer=None)
+        return Comparison(plan=plan, triggers=triggers, is_drastic=False, applied=nothing, is_left_out=True)
+    plan = reconcile(limio, look.state, context.tenant_day(claim.claimed_at), context.rules)
+    plan = replace(plan, notes=look.notes + plan.notes + _tell_of_move(current))
+    return Comparison(
+        plan=plan,
+        triggers=triggers,
+        is_drastic=is_drastic(plan, limio),
+        applied=draw_up(
+            plan,
+            limio,
+            owner=current.owner,
+            customer=current.customer_id,
+            belongings=current.belongings,
+            at=current.at,
+        ),
     )
-    run.subscription_id, run.owner = applied.subscription_id, applied.owner
-    if applied.subscription_id is not None:
-        attribute_by_payer(session, applied.subscription_id, look.state.subscription)
-    _tell(session, plan, applied, imported=current.subscription is None, at=now)
+
+
+def _tell_of_move(current: Current) -> tuple[str, ...]:
+    """A note if a partner's subscription moved to another account in Zuora: whose it is now, a person decides."""
+    partner = current.row.partner_org if current.moves else None
+    if partner is None:
+        return ()
+    return (f"It moved to another account and still belongs to {partner}: `partner assign` changes that.",)
+
+
+def write(attempt: Attempt, look: Look, current: Current, found: Comparison) -> Outcome:
+    """In one transaction: finish, make sure that what was compared still stands, write what differs, record the run.
+
+    Raises LeaseLost where another run has the number by now, and Overtaken where it has to be compared again.
+    """
+    context, claim, plan = attempt.context, attempt.claim, found.plan
+    compares = not found.is_left_out and look.state.account is not None and current.limio.writes_customer
+    is_equal = plan.is_empty and not found.is_left_out
+    remembered = Remembered(equal_from=claim.claimed_at if is_equal else None, compared=compares)
+    with context.database.transaction() as session:
+        now = finish(session, claim, remembered=remembered, shared=current.shared)
+        if claim.kind is Kind.ALIAS:  # it proved to be the number itself
+            own = serve_itself(session, claim, remembered)
+            if own is None:  # which has a request by now: that one's run does the work
+                return Outcome.RESOLVED
+            claim = own
+        if current.shared.account is not None:
+            lock_account(session, current.shared.account)
+        if not current.stands(session):
+            raise Overtaken
+        run = open_run(claim, current.causes, calls=attempt.reading.calls)
+        run.drastic = found.is_drastic
+        decision = decide_hold(
+            session,
+            plan,
+            drastic=found.is_drastic,
+            triggers=found.triggers,
+            share=context.settings.safety_share,
+            open_held=current.open_held if not found.is_left_out else None,
+        )
+        run.plan_hash = decision.plan_hash  # also of a run that only finds it held
+        if found.is_left_out:
+            outcome = Outcome.LEFT_OUT
+        elif decision.verdict is Verdict.HOLD:
+            outcome = Outcome.HELD
+        elif decision.verdict is Verdict.LEAVE:
+            outcome = Outcome.UNCHANGED
+            note = "This very plan is held for a person's decision, or a person dropped it: nothing was changed."
+            plan = SyncPlan(number=claim.key, notes=(note,))
+        else:
+            outcome = _apply(session, claim, look, current, found, now)
+            run.subscription_id, run.owner = found.applied.subscription_id, found.applied.owner
+        is_applied = decision.verdict is Verdict.APPLY and not found.is_left_out
+        is_news = is_applied and look.state.no_preview not in (None, current.row.link_schedule_left_alone)
+        if outcome is not Outcome.UNCHANGED or is_news or any(each.is_awaited for each in found.triggers):
+            record_run(session, run, outcome=outcome, plan=plan, ended_at=now)
+    return outcome
+
+
+def _apply(session: Session, claim: Claim, look: Look, current: Current, found: Comparison, now: int) -> Outcome:
+    """Write the plan, remember the read, and ask for what this read showed to be needed besides."""
+    plan, applied, read = found.plan, found.applied, look.state.subscription
+    write_rows(session, (*applied.rows, *_first_sync(current, applied)))
+    _remember(session, claim, look, current, applied, plan.look_again_on, now)
+    partner = current.row.paying_partner
+    if applied.subscription_id is not None and partner is not None:
+        attribute_first(session, applied.subscription_id, partner, owner=applied.owner, customer=applied.customer)
+    if current.row.tells_others:
+        _tell(session, current, found, at=now)
     if plan.again:
         enqueue_again(session, claim)
     cause = Cause(trigger=Trigger.SWEEP, actor=f"sync of {claim.key}")
-    for number in followers:
+    for number in _followers(current, applied, read):
         enqueue(session, Kind.SUBSCRIPTION, number, cause, priority=Priority.JOB, full=True)
+    if plan.is_empty:
+        return Outcome.UNCHANGED
+    return Outcome.CHANGED if current.is_known else Outcome.IMPORTED
 
 
-def _tell(session: Session, plan: SyncPlan, applied: Applied, *, imported: bool, at: int) -> None:
+def _first_sync(current: Current, applied: Applied) -> tuple[RowChange, ...]:
+    """The mark of a subscription that no sync has read yet goes; with a change of it that is part of the change."""
+    id_ = current.row.subscription_id
+    if id_ is None or not current.row.never_synced or any(row.id == id_ for row in applied.rows):
+        return ()
+    return (RowChange(record_type="subscription", id=id_, values={"never_synced": False}, is_new=False),)
+
+
+def _remember(
+    session: Session, claim: Claim, look: Look, current: Current, applied: Applied, look_again_on: date | None, now: int
+) -> None:
+    """What was read and when, where that is other than before; and whose the account is, where that is news."""
+    read, row, ours = look.state.subscription, current.row, Claimant.of(look.state.subscription)
+    values: dict[str, Any] = {
+        "subscription_id": applied.subscription_id,
+        "zuora_id": read.id,
+        "version": read.version,
+        "account_id": read.account_id,
+        "account_number": read.account_number,
+        "payer_id": read.payer_id,
+        "started_on": ours.started_on,
+        "cancelled": ours.cancelled,
+        "cancel_set": is_cancel_set(read),
+        # Hashes of an erased customer's contacts are not kept either: the next run reads everything.
+        "fingerprint": {} if current.is_scrubbed else look.fingerprint.as_json(),
+        "look_again_on": look_again_on,
+        "schedule_left_alone": look.state.no_preview,
+    }
+    if all(getattr(row, f"link_{name}") == value for name, value in values.items()) and row.link_number is not None:
+        return
+    times = {"read_began": claim.claimed_at, "read_ended": now}
+    record_link(session, read.number, {**values, **times}, is_new=row.link_number is None)
+    is_owner_news = row.link_number is None or current.asks_who_holds
+    if is_owner_news and read.account_id is not None and applied.owner is not None:
+        keep_owner(session, read.account_id, owner=applied.owner, customer=applied.customer)
+    left = row.subscription_customer if current.moves else None
+    if left is not None and left != applied.customer:
+        note_comparison(session, left, now)
+
+
+def _followers(current: Current, applied: Applied, read: ZuoraSubscription) -> tuple[str, ...]:
+    """The numbers whose account writes a customer from now on because of what was read: they need a full sync.
+
+    For instance because the newest subscription was cancelled, or has left the customer.
+    """
+    before, ours = current.before, Claimant.of(read)
+    if before is None or before == ours:
+        return ()
+    leaves = applied.customer != current.row.subscription_customer
+    others = current.other_writer_left if leaves else current.other_writer
+    if others is None:
+        return ()
+    after = others if leaves else Claimant.first(others, ours)
+    writer_before = Claimant.first(others, before)
+    return (after.number,) if after.account_id not in (writer_before.account_id, read.account_id) else ()
+
+
+def _tell(session: Session, current: Current, found: Comparison, *, at: int) -> None:
     """Let other systems know what was written; of nothing written nothing is told."""
+    applied = found.applied
     if applied.event_id is None or applied.subscription_id is None:
         return
-    webhook_type = WebhookType.SYNC_IMPORTED if imported else WebhookType.SYNC_CHANGED
+    webhook_type = WebhookType.SYNC_CHANGED if current.is_known else WebhookType.SYNC_IMPORTED
     body = describe_webhook(
-        plan,
+        found.plan,
         webhook_type,
         subscription_id=applied.subscription_id,
         owner=applied.owner,
@@ -191,38 +347,3 @@ def _tell(session: Session, plan: SyncPlan, applied: Applied, *, imported: bool,
         at=timestamp_of(at),
     )
     announce(session, webhook_type, applied.subscription_id, body)
-
-
-def _refuse_import(
-    context: SyncContext,
-    session: Session,
-    current: LimioState,
-    subscription: ZuoraSubscription,
-    triggers: frozenset[Trigger],
-    now: int,
-) -> str | None:
-    if current.subscription is not None:
-        return None
-    return refuse_import(
-        subscription,
-        triggers,
-        context.import_rules,
-        echoed=has_echo(session, subscription.number),
-        now=datetime.fromtimestamp(now / 1000, UTC),
-    )
-
-
-def _close(
-    session: Session,
-    run: SyncRunRow,
-    outcome: Outcome,
-    plan: SyncPlan,
-    now: int,
-    triggers: frozenset[Trigger],
-    *,
-    is_news: bool = False,
-) -> Outcome:
-    """Keep the run where it changed something, was held or left out, found news, or a caller waits for its answer."""
-    if outcome is not Outcome.UNCHANGED or is_news or any(each.is_awaited for each in triggers):
-        record_run(session, run, outcome=outcome, plan=plan, ended_at=now)
-    return outcome

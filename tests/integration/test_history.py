@@ -16,6 +16,7 @@ from sync_service.queue.history import (
     plan_as_json,
     plan_from_json,
     read_causes,
+    read_covered_causes,
     read_covered_triggers,
     read_runs,
     record_run,
@@ -67,7 +68,13 @@ def cause(database: Database, seq: int, trigger: str, actor: str | None = None, 
 
 def record(database: Database, claim: FakeClaim, outcome: str = "changed", plan: SyncPlan | None = None) -> None:
     with database.transaction() as session:
-        record_run(session, open_run(session, claim, calls=3), outcome=outcome, plan=plan, ended_at=2_000)
+        record_run(
+            session,
+            open_run(claim, read_covered_causes(session, claim), calls=3),
+            outcome=outcome,
+            plan=plan,
+            ended_at=2_000,
+        )
 
 
 def test_a_plan_is_json_with_every_value_before_and_after() -> None:

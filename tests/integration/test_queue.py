@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from sync_service.errors import LeaseLost
 from sync_service.queue import requests as queue
+from sync_service.queue.aliases import queue_number, serve_itself
 from sync_service.queue.limit import Share
 from sync_service.queue.requests import Cause, Claim, Kind, Priority
 from sync_service.store.engine import Database
@@ -572,8 +573,7 @@ def test_an_alias_hands_its_number_on_in_the_transaction_that_finishes_it(databa
     alias = take_one(database)
     with database.transaction() as session:
         queue.finish(session, alias)
-        seq = queue.enqueue(session, Kind.SUBSCRIPTION, "A", CALLOUT, priority=alias.priority)
-        queue.resolve(session, alias, "A", seq)
+        queue_number(session, alias, "A")
 
     after = row(database, "0" * 32, Kind.ALIAS)
 
@@ -588,8 +588,7 @@ def test_two_aliases_of_one_number_lead_to_one_run_of_it(database: Database) -> 
     def hand_on(alias: Claim) -> None:
         with database.transaction() as session:
             queue.finish(session, alias)
-            seq = queue.enqueue(session, Kind.SUBSCRIPTION, "A", CALLOUT, priority=alias.priority)
-            queue.resolve(session, alias, "A", seq)
+            queue_number(session, alias, "A")
 
     at_once([lambda alias=alias: hand_on(alias) for alias in take(database, 5)])
 
@@ -603,7 +602,7 @@ def test_an_alias_that_is_the_number_itself_opens_its_row_as_served(database: Da
     alias = take_one(database)
     with database.transaction() as session:
         queue.finish(session, alias)
-        own = queue.open_as_done(session, alias)
+        own = serve_itself(session, alias)
 
     assert own is not None
     assert (own.kind, own.key, own.done_before, own.seen, own.full) == (Kind.SUBSCRIPTION, "A", 0, 1, True)
@@ -616,7 +615,7 @@ def test_a_callout_while_the_row_is_being_opened_is_run_afterwards(database: Dat
     alias = take_one(database)
     with database.transaction() as session:
         queue.finish(session, alias)
-        queue.open_as_done(session, alias)
+        serve_itself(session, alias)
 
     assert want(database, "A") == 2
     claim = take_one(database)
@@ -629,7 +628,7 @@ def test_a_number_that_was_requested_meanwhile_is_not_opened_but_read_again(data
     want(database, "A")
     with database.transaction() as session:
         queue.finish(session, alias)
-        own = queue.open_as_done(session, alias)
+        own = serve_itself(session, alias)
 
     assert own is None
     assert take_one(database).done_before == 0

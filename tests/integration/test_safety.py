@@ -76,7 +76,11 @@ def decide(
 ) -> Decision:
     """Decide and keep the run row that a sync would keep, in one transaction."""
     with database.transaction() as session:
-        decision = safety.decide_hold(session, the_plan, drastic=drastic, triggers=triggers, share=SHARE)
+        run = safety.read_held(session, the_plan.number)
+        held = None if run is None or run.id is None else safety.OpenHeld(run.id, run.plan_hash)
+        decision = safety.decide_hold(
+            session, the_plan, drastic=drastic, triggers=triggers, share=SHARE, open_held=held
+        )
         now = session.now()
         kept: dict[Verdict, dict[str, Any]] = {
             Verdict.APPLY: {"outcome": "changed", "drastic": drastic},

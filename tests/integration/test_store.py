@@ -5,31 +5,29 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlmodel import select
 
 from sync_service.errors import ConflictInStore
+from sync_service.queue.held import Overtaken
+from sync_service.queue.requests import Claim, Kind, Remembered, claim_one, finish
+from sync_service.settings import Settings
+from sync_service.store.apply import Applied, draw_up
 from sync_service.store.engine import Database, Session
 from sync_service.store.object_rows import OBJECT_ROWS
-from sync_service.store.reads import (
-    HAS_ECHO,
-    Applied,
-    apply_plan,
-    has_echo,
-    read_current,
-    read_link,
-    record_alias,
-    record_read,
-    resolve_key,
-)
+from sync_service.store.reads import read_link, record_alias, record_link, resolve_key
 from sync_service.store.tables import CalloutRow, CustomerRow, EventRow, IdentityRow, SubscriptionRow, ZuoraAccountRow
+from sync_service.subscription.fingerprint import take_fingerprint
 from sync_service.subscription.plan import Cancel, Change, Create, FieldChange, LimioState, SyncPlan, Update
 from sync_service.subscription.reconcile import Rules, reconcile
+from sync_service.subscription.trigger import Trigger
 from sync_service.subscription.zuora import (
     Contact,
     Preview,
@@ -38,11 +36,31 @@ from sync_service.subscription.zuora import (
     ZuoraState,
     ZuoraSubscription,
 )
+from sync_service.sync.current import Asked, Current, read_current
+from sync_service.sync.look import Look
+from sync_service.sync.story import Attempt, Comparison, SyncContext, write
+from sync_service.zuora.client import Reading, ZuoraClient
+from sync_service.zuora.preview import SharedPreviews
 from tests.integration.test_load import everything, load, load_samples
+from tests.queue_world import SHARE, execute, rows, want
 
 # date -u -d '2026-03-01 12:00' +%s
 NOON = 1_772_366_400_000
 NOON_TEXT = "2026-03-01T12:00:00.000Z"
+
+
+#: What a run remembers of the first subscription.
+LINK: Mapping[str, Any] = {
+    "subscription_id": "sub-a",
+    "zuora_id": "8a",
+    "version": 1,
+    "account_id": "acc-1",
+    "started_on": date(2026, 2, 1),
+    "cancelled": False,
+    "fingerprint": {},
+    "read_began": NOON - 10,
+    "read_ended": NOON,
+}
 
 
 def in_zuora(number: str = "A-S1", account: str | None = "acc-1", **other: Any) -> ZuoraState:
@@ -110,16 +128,73 @@ def run(
 ) -> tuple[LimioState, Applied, tuple[str, ...]]:
     """The writing half of one sync, importing where no plan is given and the store knows nothing."""
     number = zuora.subscription.number
-    with database.transaction() as session:
-        current = read_current(session, number, zuora, read_began=began)
-        if plan is None:
-            known = current.subscription is not None
-            plan = SyncPlan(number=number) if known else import_plan(number, current)
-        applied = apply_plan(session, plan, current, zuora, at=at)
-        followers = record_read(
-            session, current, zuora, applied, fingerprint={"v": 1}, read_began=began, read_ended=at, look_again_on=None
-        )
-    return current, applied, followers
+    claim = a_claim(database, number, began)
+    context = SyncContext(database=database, zuora=cast(ZuoraClient, None), settings=Settings())
+    reading = cast(Reading, SimpleNamespace(calls=1))
+    attempt = Attempt(context=context, claim=claim, reading=reading, previews=SharedPreviews())
+    look = Look(state=zuora, fingerprint=take_fingerprint(zuora.subscription, preview_day=None))
+    for _ in range(20):
+        with database.reading() as session:
+            current = read_current(session, asked(zuora, began, claim))
+        known = current.limio.subscription is not None
+        chosen = plan or (SyncPlan(number=number) if known else import_plan(number, current.limio))
+        found = compared(current, chosen, at)
+        try:
+            write(attempt, look, current, found)
+            break
+        except Overtaken:
+            continue
+    else:
+        raise AssertionError("others never stop writing")
+    execute(
+        database,
+        "UPDATE sync_request SET compared_at = :at WHERE key = :number AND compared_at >= checked_at",
+        at=at,
+        number=number,
+    )
+    (since,) = rows(database, "SELECT checked_at FROM sync_request WHERE key = :number", number=number)[0]
+    wanted = rows(
+        database,
+        "SELECT key FROM sync_cause WHERE actor = :actor AND at >= :since",
+        actor=f"sync of {number}",
+        since=since,
+    )
+    return current.limio, found.applied, tuple(key for (key,) in wanted)
+
+
+def a_claim(database: Database, number: str, began: int) -> Claim:
+    """A run of `number` whose reading began at `began`."""
+    want(database, number)
+    claim = claim_one(database, Kind.SUBSCRIPTION, number, SHARE)
+    assert claim is not None
+    return replace(claim, claimed_at=began)
+
+
+def asked(zuora: ZuoraState, began: int = NOON, claim: Claim | None = None, *siblings: str) -> Asked:
+    return Asked(subscription=zuora.subscription, read_began=began, share=SHARE, covered=claim, siblings=siblings)
+
+
+def compared(current: Current, plan: SyncPlan, at: int) -> Comparison:
+    """What a comparison finds that ends in `plan`."""
+    return Comparison(
+        plan=plan,
+        triggers=frozenset({Trigger.CALLOUT}),
+        is_drastic=False,
+        applied=draw_up(
+            plan,
+            current.limio,
+            owner=current.owner,
+            customer=current.customer_id,
+            belongings=current.belongings,
+            at=at,
+        ),
+    )
+
+
+def read(database: Database, zuora: ZuoraState, began: int = NOON, *siblings: str) -> Current:
+    """What the store holds, seen from what Zuora says."""
+    with database.reading() as session:
+        return read_current(session, asked(zuora, began, None, *siblings))
 
 
 def update(record_type: str, object_id: str, **values: Any) -> Update:
@@ -203,28 +278,8 @@ def test_an_echo_is_found_under_any_name_of_the_number(database: Database) -> No
         for key, code in (("8a", "echo"), ("A-S2", "impossible key"), ("A-S3", "echo")):
             session.add(CalloutRow(received_at=1, key=key, verdict="ignored", reason_code=code))
 
-    with database.reading() as session:
-        assert [has_echo(session, number) for number in ("A-S1", "A-S2", "A-S3", "A-S4")] == [True, False, True, False]
-
-
-_MANY_CALLOUTS = """
-INSERT INTO callout (received_at, key, verdict)
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
-SELECT i, 'A-S' || i, 'accepted' FROM n
-"""
-
-
-def test_an_import_does_not_read_the_callouts_from_end_to_end(database: Database) -> None:
-    explain = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN"
-    with database.transaction() as session:
-        session.run(_MANY_CALLOUTS)
-    with database.transaction() as session:
-        session.run("ANALYZE")
-
-        plan = "\n".join(str(row) for row in session.run(f"{explain} {HAS_ECHO}", {"number": "A-S7", "echo": "echo"}))
-
-    assert "ix_callout_key" in plan
-    assert not re.search(r"Seq Scan on callout|SCAN callout", plan), plan
+    found = [read(database, in_zuora(number)).row.is_echoed for number in ("A-S1", "A-S2", "A-S3", "A-S4")]
+    assert found == [True, False, True, False]
 
 
 # --- the current state -----------------------------------------------------------------------------------------------
@@ -237,8 +292,7 @@ def test_the_current_state_is_whole_objects(loaded: Database) -> None:
         {"related_to": "sub-a", "items": [{"id": "address-1", "start": "2025-03-01T00:00:00.000Z"}]},
     )
 
-    with loaded.transaction() as session:
-        current = read_current(session, "A-S1", in_zuora("A-S1"), read_began=NOON)
+    current = read(loaded, in_zuora("A-S1")).limio
 
     assert current.subscription is not None
     assert current.subscription["data"]["custom"] == {"kept": 1}
@@ -251,19 +305,7 @@ def test_the_current_state_is_whole_objects(loaded: Database) -> None:
 
 
 def test_nothing_is_known_of_an_unknown_number(database: Database) -> None:
-    with database.transaction() as session:
-        current = read_current(session, "A-S9", in_zuora("A-S9"), read_began=NOON)
-
-    assert current == LimioState()
-
-
-def test_a_dry_run_writes_nothing(loaded: Database) -> None:
-    with loaded.reading() as session:
-        current = read_current(session, "A-S1", in_zuora("A-S1"), read_began=NOON, lock=False)
-        without_zuora = read_current(session, "A-S1", None, read_began=NOON, lock=False)
-
-    assert current == without_zuora
-    assert current.subscription is not None
+    assert read(database, in_zuora("A-S9")).limio == LimioState()
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -336,9 +378,7 @@ def test_an_update_changes_one_value_and_keeps_what_it_does_not_know(loaded: Dat
         "data": {"termEndDate": "2026-12-31", "custom": {"kept": 1}},
     }
     assert (after["sub-a"]["term_end"], after["sub-a"]["synced_at"]) == (date(2026, 12, 31), NOON)
-    assert {name for name in after if after[name] != before.get(name)} == {"sub-a", "cus-1", applied.event_id}
-    # The customer's row remembers that it was compared; the object itself is as it was.
-    assert after["cus-1"] == {**before["cus-1"], "compared_until": NOON}
+    assert {name for name in after if after[name] != before.get(name)} == {"sub-a", applied.event_id}
 
 
 def test_a_cancelled_payment_keeps_everything_but_its_status(loaded: Database) -> None:
@@ -374,9 +414,7 @@ def test_syncing_twice_changes_no_object_and_no_timestamp(loaded: Database, plan
     # The same plan once more stands for a reconcile that sees differences where there are none.
     run(loaded, in_zuora("A-S1"), plan or SyncPlan(number="A-S1", changes=changes), began=NOON + 5, at=NOON + 9)
 
-    after = everything(loaded)
-    assert after.pop("cus-1") == {**before.pop("cus-1"), "compared_until": NOON + 9}
-    assert after == before
+    assert everything(loaded) == before
 
 
 def test_a_change_of_an_object_that_is_gone_is_a_conflict(loaded: Database) -> None:
@@ -399,8 +437,7 @@ def test_a_new_address_is_the_newest_even_where_limios_clock_is_ahead(loaded: Da
 
     run(loaded, in_zuora("A-S1"), SyncPlan(number="A-S1", changes=(new,)))
 
-    with loaded.reading() as session:
-        addresses = read_current(session, "A-S1", None, read_began=NOON, lock=False).addresses
+    addresses = read(loaded, in_zuora("A-S1")).limio.addresses
     assert [address["start"] for address in addresses] == ["2026-03-01T12:00:05.000Z", "2026-03-01T12:00:05.001Z"]
     assert document_of(loaded, OBJECT_ROWS["address"], "address-1") == {**old, "record_type": "address"}
 
@@ -419,8 +456,7 @@ def test_a_second_number_of_an_account_gets_the_owner_of_the_first(database: Dat
 
 
 def test_a_number_that_zuora_lists_beside_it_tells_the_owner(loaded: Database) -> None:
-    with loaded.transaction() as session:
-        current = read_current(session, "A-S9", in_zuora("A-S9"), read_began=NOON, siblings=["A-S9", "A-S2", "A-S8"])
+    current = read(loaded, in_zuora("A-S9"), NOON, "A-S2", "A-S8").limio
 
     assert (current.account_owner, current.account_customer) == ("id-1", "cus-1")
 
@@ -469,12 +505,14 @@ def test_a_subscription_that_changes_its_account_goes_to_that_accounts_owner(loa
     # The customer to compare with is the one that the subscription goes to.
     assert current.customer is not None
     assert current.customer["id"] == other.customer
-    assert (applied.owner, applied.customer, applied.customer_before) == (other.owner, other.customer, "cus-1")
+    assert (applied.owner, applied.customer) == (other.owner, other.customer)
     row = {row.id: row for row in rows_of(loaded, SubscriptionRow)}["sub-a"]
     assert (row.owner, row.customer, row.document["owner"]) == (other.owner, other.customer, other.owner)
     assert document_of(loaded, OBJECT_ROWS["schedule"], "schedule-a")["owner"] == other.owner
     assert document_of(loaded, OBJECT_ROWS["schedule"], "schedule-b")["owner"] == "id-1"
     assert document_of(loaded, CustomerRow, "cus-1") == old_customer
+    # An older read of another of its subscriptions still learns that the old customer was compared.
+    assert {row.id: row.compared_until for row in rows_of(loaded, CustomerRow)}["cus-1"] is not None
 
 
 def test_a_subscription_that_changes_to_an_unknown_account_gets_new_people(loaded: Database) -> None:
@@ -514,26 +552,19 @@ def test_two_syncs_of_one_customer_take_turns(loaded: Database) -> None:
         done.set()
 
     zuora = in_zuora("A-S1", "acc-1", start=date(2026, 2, 1))
+    claim = a_claim(loaded, "A-S1", NOON - 10)
+    with loaded.reading() as session:
+        current = read_current(session, asked(zuora, NOON - 10, claim))
     with loaded.transaction() as session:
-        current = read_current(session, "A-S1", zuora, read_began=NOON - 10)
+        finish(session, claim, remembered=Remembered(compared=True), shared=current.shared)
         other = threading.Thread(target=sync_other)
         other.start()
         overtook = done.wait(0.5)
-        applied = Applied(subscription_id="sub-a", owner="id-1", customer="cus-1")
-        record_read(
-            session, current, zuora, applied, fingerprint={}, read_began=NOON - 10, read_ended=NOON, look_again_on=None
-        )
+        record_link(session, "A-S1", LINK, is_new=True)
     other.join(30)
 
     assert not overtook
     assert [(state.customer_is_newer, state.writes_customer) for state in seen] == [(True, False)]
-
-
-def test_the_latest_comparison_is_remembered_also_when_runs_end_in_another_order(loaded: Database) -> None:
-    run(loaded, in_zuora("A-S1"), at=NOON + 5_000)
-    run(loaded, in_zuora("A-S2"), at=NOON + 1_000)
-
-    assert rows_of(loaded, CustomerRow)[0].compared_until == NOON + 5_000
 
 
 def test_a_read_without_the_account_compares_nothing(loaded: Database) -> None:
@@ -541,7 +572,7 @@ def test_a_read_without_the_account_compares_nothing(loaded: Database) -> None:
 
     run(loaded, ZuoraState(subscription=whole.subscription, account=None))
 
-    assert rows_of(loaded, CustomerRow)[0].compared_until is None
+    assert not read(loaded, in_zuora("A-S2"), NOON - 1_000).limio.customer_is_newer
 
 
 @pytest.mark.parametrize("order", [("A-S1", "A-S2"), ("A-S2", "A-S1")])
@@ -584,21 +615,13 @@ def test_one_account_always_writes_its_customer(loaded: Database) -> None:
 
 
 def test_a_read_is_remembered_with_its_number(loaded: Database) -> None:
-    with loaded.transaction() as session:
-        applied = Applied(subscription_id="sub-a", owner="id-1", customer="cus-1")
-        record_read(
-            session,
-            LimioState(),
-            in_zuora("A-S1", version=4, status="Cancelled"),
-            applied,
-            fingerprint={"version": 4},
-            read_began=NOON,
-            read_ended=NOON + 7,
-            look_again_on=date(2026, 4, 1),
-        )
+    zuora = in_zuora("A-S1", version=4, status="Cancelled")
+
+    run(loaded, zuora, SyncPlan(number="A-S1", look_again_on=date(2026, 4, 1)), began=NOON)
 
     with loaded.reading() as session:
         link = _link(session, "A-S1")
+    assert link.pop("read_ended") > NOON
     assert link == {
         "number": "A-S1",
         "subscription_id": "sub-a",
@@ -609,9 +632,9 @@ def test_a_read_is_remembered_with_its_number(loaded: Database) -> None:
         "payer_id": None,
         "started_on": date(2026, 1, 1),
         "cancelled": True,
-        "fingerprint": {"version": 4},
+        "cancel_set": True,
+        "fingerprint": take_fingerprint(zuora.subscription, preview_day=None).as_json(),
         "read_began": NOON,
-        "read_ended": NOON + 7,
         "look_again_on": date(2026, 4, 1),
         "schedule_left_alone": None,
     }
@@ -625,8 +648,7 @@ def test_loaded_samples_are_what_a_first_sync_sees(database: Database) -> None:
     assert current.customer is not None
     assert current.customer["data"] == {"name": "Ada Lovelace", "email": "ada@example.com"}
     assert [entry["data"]["date"][:10] for entry in current.schedule] == ["2024-04-29", "2024-05-29"]
-    assert applied.objects_written == 0
-    assert applied.event_id is None
+    assert (applied.rows, applied.event_id) == ((), None)
 
 
 def agreeing_with_the_samples(number: str, account: str) -> ZuoraState:
@@ -669,20 +691,8 @@ def test_a_plan_that_was_applied_leaves_none(database: Database) -> None:
         found = []
         for minute in range(2):
             at = NOON + hour * 3_600_000 + minute * 60_000
-            with database.transaction() as session:
-                current = read_current(session, number, zuora, read_began=at - 1)
-                plan = reconcile(current, zuora, date(2024, 5, 1), rules)
-                applied = apply_plan(session, plan, current, zuora, at=at)
-                record_read(
-                    session,
-                    current,
-                    zuora,
-                    applied,
-                    fingerprint={},
-                    read_began=at - 1,
-                    read_ended=at,
-                    look_again_on=None,
-                )
+            plan = reconcile(read(database, zuora, at - 1).limio, zuora, date(2024, 5, 1), rules)
+            run(database, zuora, plan, began=at - 1, at=at)
             found.append(len(plan.changes))
         sizes.append((number, found[0], found[1]))
 

@@ -51,7 +51,8 @@ def ask_for_absent(sweep: Sweep, numbers: Sequence[str], began: int) -> None:
             in_motion = request is not None and (
                 request.due_at is not None or request.failed_seq == request.requested_seq
             )
-            if link is not None and link.read_began < began and not in_motion:
+            read_began = max(link.read_began if link else 0, (request.equal_from if request else None) or 0)
+            if link is not None and read_began < began and not in_motion:
                 absent.append(number)
     sweep.report.add("absent", len(absent))
     sweep.report.name("absent_numbers", absent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Text, cast
+from sqlalchemy import Text, and_, cast
 from sqlmodel import col, func, select
 
 from sync_service.queue.history import FoundAs, Outcome
@@ -79,8 +79,12 @@ def read_news(session: Session, ids: Mapping[str, str], read_began: Mapping[str,
 
 def read_last(session: Session, numbers: Collection[str]) -> dict[str, tuple[LastSeen, int]]:
     """What the last good runs of `numbers` left behind, and when each began."""
-    rows = session.exec(select(ZuoraLinkRow).where(col(ZuoraLinkRow.number).in_(numbers)))
-    return {row.number: (_last_seen(row), row.read_began) for row in rows}
+    link, request = ZuoraLinkRow, SyncRequestRow
+    of_number = and_(col(request.kind) == Kind.SUBSCRIPTION.value, col(request.key) == col(link.number))
+    rows = session.exec(
+        select(link, request.equal_from).outerjoin(request, of_number).where(col(link.number).in_(numbers))
+    )
+    return {row.number: (_last_seen(row), max(row.read_began, equal_from or 0)) for row, equal_from in rows}
 
 
 def read_fingerprints(session: Session, account_ids: Sequence[str]) -> dict[str, dict[str, Fingerprint | None]]:

@@ -177,7 +177,8 @@ class CustomerRow(AttributedObject, table=True):
     #: Email address and name without case, for finding a person by the beginning of either.
     email_folded: str | None = Field(default=None, sa_type=BYTEWISE, index=True)
     name_folded: str | None = Field(default=None, sa_type=BYTEWISE, index=True)
-    #: The latest end of a read from Zuora that this row was compared with, also when nothing differed.
+    #: The latest end of a read that compared this row for a subscription which has left it since; for those that it
+    #: has, `sync_request.compared_at` says it.
     compared_until: int | None = Field(default=None, sa_type=BigInteger)
 
 

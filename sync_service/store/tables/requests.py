@@ -101,6 +101,12 @@ class SyncRequestRow(SQLModel, table=True):
     error_code: str | None = Field(default=None, sa_type=Text)
     #: When a run last ended well, changed something or not.
     checked_at: int | None = Field(default=None, sa_type=BigInteger)
+    #: When the reading of the last run began that found the store equal to Zuora. The link says it of one that changed
+    #: something.
+    equal_from: int | None = Field(default=None, sa_type=BigInteger)
+    #: The end of the last run that compared the customer with Zuora, also if nothing differed: an older read of another
+    #: of the customer's subscriptions is not written over it.
+    compared_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class SyncCauseRow(SQLModel, table=True):

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sync_service.errors import ZuoraUnavailable
-from sync_service.queue.history import open_run, record_run
+from sync_service.queue.aliases import resolve
+from sync_service.queue.history import open_run, read_covered_causes, record_run
 from sync_service.queue.limit import Share, note_tenant_error
-from sync_service.queue.requests import Cause, Claim, Kind, Priority, claim, enqueue, fail, finish, resolve, retry_later
+from sync_service.queue.requests import Cause, Claim, Kind, Priority, claim, enqueue, fail, finish, retry_later
 from sync_service.store.engine import Database
 from sync_service.store.tables import SubscriptionRow, SyncCauseRow, SyncRequestRow, SyncRunRow
 from sync_service.subscription.plan import Create, SyncPlan
@@ -48,7 +49,7 @@ def ends(
     def end(database: Database, claimed: Claim) -> None:
         with database.transaction() as session:
             finish(session, claimed)
-            run = open_run(session, claimed, calls=3)
+            run = open_run(claimed, read_covered_causes(session, claimed), calls=3)
             run.listed = listed
             if linked:
                 run.subscription_id, run.owner = "sub-1", "id-1"
@@ -66,7 +67,7 @@ def errs(outcome: str, code: str, text: str) -> Ending:
                 fail(session, claimed, error=text)
             else:
                 retry_later(session, claimed, error=text, delay_ms=60_000, counts=True)
-            run = open_run(session, claimed, calls=3)
+            run = open_run(claimed, read_covered_causes(session, claimed), calls=3)
             run.error_code, run.error = code, text
             record_run(session, run, outcome=outcome, plan=None, ended_at=session.now())
 

@@ -1,0 +1,236 @@
+"""What our store holds of one number, as a value: read in one statement, and once more where it has to stand still.
+
+A second statement is needed only where the owner of an account decides: before an import, and where a subscription has
+moved to another account.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Row
+
+from sync_service.queue.held import OpenHeld
+from sync_service.queue.history import Covered, CoveredCause
+from sync_service.queue.limit import Share
+from sync_service.queue.requests import Shared
+from sync_service.store.engine import Session
+from sync_service.store.object_rows import age_of_address, as_used
+from sync_service.subscription.contacts.customer import Claimant
+from sync_service.subscription.limio.documents import get_value
+from sync_service.subscription.plan import Document, LimioState
+from sync_service.subscription.zuora import ZuoraSubscription
+from sync_service.sync.questions import by_account, by_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked of the store: a number as Zuora has just described it, for a run that covers some requests."""
+
+    subscription: ZuoraSubscription
+    #: The clock of the database before the subscription was read, in ms.
+    read_began: int
+    share: Share
+    #: The requests that the run covers; None for a dry run.
+    covered: Covered | None = None
+    #: Before an import: the other numbers that Zuora lists under the same account.
+    siblings: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """For the statements."""
+        read, covered = self.subscription, self.covered
+        payer = read.invoice_owner_id or read.account_id
+        return {
+            "number": read.number,
+            "account": read.account_id,
+            "payer": payer,
+            "payer_number": read.account_number if payer == read.account_id else None,
+            "read_began": self.read_began,
+            "kind": str(covered.kind) if covered else "",
+            "key": covered.key if covered else "",
+            "done_before": covered.done_before if covered else 0,
+            "seen": covered.seen if covered else 0,
+            "most": self.share.max_concurrency,
+        }
+
+
+@dataclass(frozen=True)
+class Current:
+    """What stands in the store under a number."""
+
+    asked: Asked
+    #: As the two statements gave it. All but the last two columns must still be so when the difference is written.
+    row: Row[Any]
+    holder: Row[Any] | None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether Limio has the subscription."""
+        return self.row.subscription_id is not None
+
+    @property
+    def moves(self) -> bool:
+        """Whether the subscription has come to another account since the last good run."""
+        account, linked = self.asked.subscription.account_id, self.row.link_account_id
+        return linked is not None and account not in (None, linked)
+
+    @property
+    def asks_who_holds(self) -> bool:
+        """Whether the account's owner decides whose the subscription is."""
+        return not self.is_known or self.moves
+
+    @property
+    def at(self) -> int:
+        """The database's clock when this was read, in ms."""
+        return int(self.row.at)
+
+    @property
+    def is_all_well(self) -> bool:
+        """Whether Zuora has answered all runs well lately, so that one more good answer is no news."""
+        return bool(self.row.all_well)
+
+    @property
+    def owner(self) -> str | None:
+        """The identity to whom the subscription belongs after the sync, as far as there is one."""
+        return self._whose("owner")
+
+    @property
+    def customer_id(self) -> str | None:
+        """The same for the customer."""
+        return self._whose("customer")
+
+    @property
+    def shared(self) -> Shared:
+        """The rows that others may write, too."""
+        return Shared(
+            subscription=self.row.subscription_id,
+            account=self.asked.subscription.account_id if self.asks_who_holds else None,
+            customer=self.customer_id,
+            customer_left=self.row.subscription_customer if self.moves else None,
+        )
+
+    @cached_property
+    def causes(self) -> tuple[CoveredCause, ...]:
+        """Why the run was asked for, oldest first."""
+        found = (CoveredCause(*each) for each in self._parse("causes"))
+        return tuple(sorted(found, key=lambda cause: (cause.seq, cause.id)))
+
+    @cached_property
+    def schedule(self) -> tuple[Document, ...]:
+        """All payments in the order of their days."""
+        return tuple(sorted(self._parse("schedule"), key=_day_of))
+
+    @cached_property
+    def own_addresses(self) -> tuple[Document, ...]:
+        """The addresses whose rows name the subscription."""
+        return tuple(self._parse("own_addresses"))
+
+    @property
+    def belongings(self) -> tuple[tuple[str, Document], ...]:
+        """What follows the owner of a subscription that moves: record type and object."""
+        found = (("subscription_offer", "offers"), ("add_on", "add_ons")) if self.moves else ()
+        held = [(kind, each) for kind, column in found for each in self._parse(column)]
+        held += [("schedule", each) for each in self.schedule]
+        return (*held, *(("address", each) for each in self.own_addresses))
+
+    @property
+    def before(self) -> Claimant | None:
+        """How the last good run made the subscription take part in who writes the customer."""
+        row = self.row
+        if row.link_number is None or row.link_subscription_id is None:
+            return None
+        return Claimant(row.link_number, row.link_account_id, row.link_started_on, bool(row.link_cancelled))
+
+    @property
+    def other_writer(self) -> Claimant | None:
+        """Of the customer's other subscriptions the one whose account comes first to write the customer."""
+        return self._claimant(self.holder if self.asks_who_holds else self.row)
+
+    @property
+    def other_writer_left(self) -> Claimant | None:
+        """The same for the customer whom the subscription leaves."""
+        return self._claimant(self.row)
+
+    @property
+    def is_scrubbed(self) -> bool:
+        """Whether the customer's personal values were erased."""
+        whose = self.holder if self.asks_who_holds else self.row
+        return bool(self.row.is_marked) or (whose is not None and bool(whose.is_scrubbed))
+
+    @cached_property
+    def open_held(self) -> OpenHeld | None:
+        """The number's plan that waits for a person's decision."""
+        return OpenHeld(*json.loads(self.row.open_held)) if self.row.open_held is not None else None
+
+    @cached_property
+    def limio(self) -> LimioState:
+        """What the comparison needs."""
+        row, holder, scrubbed = self.row, self.holder, self.is_scrubbed
+        customers = holder if self.asks_who_holds else row
+        customer = customers.customer_document if customers is not None else None
+        ours = Claimant.of(self.asked.subscription)
+        writer = Claimant.first(self.other_writer, ours)
+        return LimioState(
+            subscription=row.document,
+            schedule=self.schedule,
+            addresses=self._addresses,
+            customer=customer,
+            writes_customer=not scrubbed and (customer is None or writer.account_id == ours.account_id),
+            customer_is_newer=customer is not None and bool(customers and customers.is_newer),
+            is_scrubbed=scrubbed,
+            linked_account_id=row.link_account_id,
+            account_owner=holder.owner if holder is not None else None,
+            account_customer=holder.customer if holder is not None else None,
+        )
+
+    def read_again(self, session: Session, *, siblings: Sequence[str] | None = None) -> Current:
+        """The same as it stands now."""
+        asked = self.asked if siblings is None else replace(self.asked, siblings=tuple(siblings))
+        return read_current(session, asked)
+
+    def stands(self, session: Session) -> bool:
+        """Whether nothing of this has changed meanwhile."""
+        again = self.read_again(session)
+        return (again.row[:-2], again.holder) == (self.row[:-2], self.holder)
+
+    def _whose(self, column: str) -> str | None:
+        if not self.asks_who_holds:
+            return getattr(self.row, f"subscription_{column}")  # type: ignore[no-any-return] # a Text column
+        return getattr(self.holder, column) if self.holder is not None else None
+
+    @cached_property
+    def _addresses(self) -> tuple[Document, ...]:
+        used = (as_used(*each) for each in self._parse("shared_addresses"))
+        return tuple(sorted((*self.own_addresses, *used), key=age_of_address))
+
+    def _parse(self, column: str) -> list[Any]:
+        text = getattr(self.row, column)
+        return json.loads(text) if text is not None else []
+
+    @staticmethod
+    def _claimant(row: Row[Any] | None) -> Claimant | None:
+        if row is None or row.other_writer is None:
+            return None
+        number, account_id, started_on, cancelled = json.loads(row.other_writer)
+        return Claimant(number, account_id, date.fromisoformat(started_on) if started_on else None, bool(cancelled))
+
+
+def read_current(session: Session, asked: Asked) -> Current:
+    """What stands in the store now. Writes nothing and locks nothing."""
+    execute, dialect, values = session.connection().execute, session.database.dialect, asked.values
+    current = Current(asked, execute(by_number(dialect), values).one(), None)
+    if not current.asks_who_holds or asked.subscription.account_id is None:
+        return current
+    holder = execute(by_account(dialect), {**values, "siblings": list(asked.siblings)}).one_or_none()
+    return Current(asked, current.row, holder)
+
+
+def _day_of(entry: Document) -> tuple[str, str]:
+    day = get_value(entry, "data.date") or get_value(entry, "data.schedule_date") or ""
+    return str(day), str(entry.get("id"))

@@ -1,0 +1,269 @@
+"""The two questions that a sync asks of the store, made once for each kind of database from the tables' classes.
+
+One by the number; the other only where the owner of an account decides whose the subscription is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
+from sqlmodel import SQLModel
+
+from sync_service.queue.limit import is_all_well
+from sync_service.store.engine import clock
+from sync_service.store.tables import (
+    AddOnRow,
+    AddressRow,
+    CalloutRow,
+    CustomerRow,
+    PartnerOrgRow,
+    RelationRow,
+    ScheduleRow,
+    ScrubMarkRow,
+    SubscriptionAliasRow,
+    SubscriptionOfferRow,
+    SubscriptionRow,
+    SyncCauseRow,
+    SyncRequestRow,
+    SyncRunRow,
+    WebhookEndpointRow,
+    ZuoraAccountRow,
+    ZuoraLinkRow,
+)
+from sync_service.subscription.hints import ReasonCode
+
+
+class _Json:
+    """Lists as one JSON text, in each database's words."""
+
+    def __init__(self, dialect: str) -> None:
+        self._is_sqlite = dialect == "sqlite"
+
+    def all(self, *values: ColumnElement[Any]) -> ColumnElement[str]:
+        """The values of all rows; several of one row are a list."""
+        one = values[0] if len(values) == 1 else self._several(values)
+        return func.json_group_array(one, type_=Text) if self._is_sqlite else cast(func.jsonb_agg(one), Text)
+
+    def one(self, *values: ColumnElement[Any]) -> ColumnElement[str]:
+        """The values of one row as a list."""
+        several = self._several(values)
+        return several if self._is_sqlite else cast(several, Text)
+
+    def document(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """A stored document as a part of such a list."""
+        return func.json(column, type_=Text) if self._is_sqlite else column
+
+    def _several(self, values: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
+        return func.json_array(*values, type_=Text) if self._is_sqlite else func.jsonb_build_array(*values)
+
+
+def _table(row_class: type[SQLModel]) -> Table:
+    return SQLModel.metadata.tables[str(row_class.__tablename__)]
+
+
+#: As they stand, so that the database knows them when it plans.
+_A_SUBSCRIPTION: ColumnElement[str] = literal_column("'subscription'")
+_HELD: ColumnElement[str] = literal_column("'held'")
+_ONE: ColumnElement[int] = literal_column("1")
+_NUMBER, _ACCOUNT = bindparam("number", type_=Text), bindparam("account", type_=Text)
+_LINK, _SUBSCRIPTION, _CUSTOMER = _table(ZuoraLinkRow), _table(SubscriptionRow), _table(CustomerRow)
+
+
+@cache
+def by_number(dialect: str) -> Select[Any]:
+    """Everything that stands under a number; one row."""
+    json_of, link, held = _Json(dialect), _LINK.c, _SUBSCRIPTION.c
+    referred = select(held.id).where(held.reference == _NUMBER).order_by(held.id).limit(1).correlate(None)
+    own_id = func.coalesce(link.subscription_id, referred.scalar_subquery())
+    alone = select(_ONE.label("one")).subquery("alone")
+    found = (
+        alone.outerjoin(_LINK, link.number == _NUMBER)
+        .outerjoin(_SUBSCRIPTION, held.id == own_id)
+        .outerjoin(_CUSTOMER, _CUSTOMER.c.id == held.customer)
+    )
+    moves = and_(link.account_id.is_not(None), _ACCOUNT.is_not(None), link.account_id != _ACCOUNT)
+
+    def documents(row_class: type[SQLModel], only: ColumnElement[bool] | None = None) -> ColumnElement[str]:
+        table = _table(row_class).c
+        listed = select(json_of.all(json_of.document(table.document))).where(table.subscription_id == held.id)
+        whole = listed.correlate(_SUBSCRIPTION).scalar_subquery()
+        return whole if only is None else case((only, whole))
+
+    address, relation = _table(AddressRow), _table(RelationRow)
+    used = (
+        select(
+            json_of.all(json_of.document(address.c.document), relation.c.relationship_type, relation.c.relationship_id)
+        )
+        .select_from(address.join(relation, relation.c.object_id == address.c.id))
+        .where(relation.c.subscription_id == held.id, relation.c.record_type == AddressRow.record_type_name)
+        .correlate(_SUBSCRIPTION)
+    )
+    cause, run = _table(SyncCauseRow).c, _table(SyncRunRow).c
+    causes = select(
+        json_of.all(cause.trigger, cause.actor, cause.callout_id, cause.found_as, cause.at, cause.seq, cause.id)
+    ).where(
+        cause.kind == bindparam("kind", type_=Text),
+        cause.key == bindparam("key", type_=Text),
+        cause.seq > bindparam("done_before"),
+        cause.seq <= bindparam("seen"),
+    )
+    open_held = select(json_of.one(run.id, run.plan_hash)).where(
+        run.kind == _A_SUBSCRIPTION,
+        run.key == _NUMBER,
+        run.outcome == _HELD,
+    )
+    org = _table(PartnerOrgRow).c
+    paying = (
+        select(func.min(org.id))
+        .where(
+            org.is_invoice_owner.is_(True),
+            org.zuora_account_id.in_((bindparam("payer", type_=Text), bindparam("payer_number", type_=Text))),
+        )
+        .having(func.count() == 1)
+    )
+    unknown = held.id.is_(None)
+    return select(
+        *(column.label(f"link_{column.name}") for column in link if column.name not in ("read_began", "read_ended")),
+        held.id.label("subscription_id"),
+        held.document,
+        held.owner.label("subscription_owner"),
+        held.customer.label("subscription_customer"),
+        held.partner_org,
+        held.never_synced,
+        _CUSTOMER.c.document.label("customer_document"),
+        _is_newer(held.customer).label("is_newer"),
+        _other_writer(json_of, dialect, held.customer).label("other_writer"),
+        _is_marked(held.owner, held.customer).label("is_scrubbed"),
+        _is_marked(held.id).label("is_marked"),
+        documents(ScheduleRow).label("schedule"),
+        documents(AddressRow).label("own_addresses"),
+        used.scalar_subquery().label("shared_addresses"),
+        documents(SubscriptionOfferRow, moves).label("offers"),
+        documents(AddOnRow, moves).label("add_ons"),
+        causes.scalar_subquery().label("causes"),
+        open_held.scalar_subquery().label("open_held"),
+        case((held.partner_org.is_(None), paying.scalar_subquery())).label("paying_partner"),
+        exists(select(_ONE).select_from(_table(WebhookEndpointRow))).label("tells_others"),
+        case((unknown, _is_account_held())).label("is_account_held"),
+        case((unknown, _is_echoed())).label("is_echoed"),
+        # What follows may change at any time without harm.
+        is_all_well(dialect).label("all_well"),
+        clock(dialect).label("at"),
+    ).select_from(found)
+
+
+@cache
+def by_account(dialect: str) -> Select[Any]:
+    """The owner of the account's other subscriptions, else of a loaded sibling, else the one that it had before."""
+    json_of, link, held, account = _Json(dialect), _LINK.c, _SUBSCRIPTION.c, _table(ZuoraAccountRow).c
+    linked = (
+        select(_ONE.label("rank"), held.owner, held.customer)
+        .select_from(_SUBSCRIPTION.join(_LINK, link.subscription_id == held.id))
+        .where(link.account_id == _ACCOUNT, link.number != _NUMBER, held.owner.is_not(None))
+        .order_by(link.started_on.asc().nulls_last(), link.number)
+        .limit(1)
+        .subquery()
+    )
+    siblings = bindparam("siblings", expanding=True, type_=Text)
+    loaded = (
+        select(literal_column("2").label("rank"), held.owner, held.customer)
+        .where(held.reference.in_(siblings), held.owner.is_not(None))
+        .order_by(held.created, held.id)
+        .limit(1)
+        .subquery()
+    )
+    kept = select(literal_column("3").label("rank"), account.owner, account.customer).where(
+        account.account_id == _ACCOUNT, account.owner.is_not(None)
+    )
+    each = union_all(select(linked), select(loaded), kept).subquery("each")
+    holder = select(each.c.owner, each.c.customer).order_by(each.c.rank).limit(1).subquery("holder")
+    return select(
+        holder.c.owner,
+        holder.c.customer,
+        _CUSTOMER.c.document.label("customer_document"),
+        _is_newer(holder.c.customer).label("is_newer"),
+        _other_writer(json_of, dialect, holder.c.customer).label("other_writer"),
+        _is_marked(holder.c.owner, holder.c.customer).label("is_scrubbed"),
+    ).select_from(holder.outerjoin(_CUSTOMER, _CUSTOMER.c.id == holder.c.customer))
+
+
+def _is_newer(customer_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether the customer was compared with a read that ended after ours began: for another of its subscriptions."""
+    held, link, request = _SUBSCRIPTION.alias(), _LINK.alias(), _table(SyncRequestRow).alias()
+    began: BindParameter[int] = bindparam("read_began")
+    compared = (
+        select(_ONE)
+        .select_from(
+            held.join(link, link.c.subscription_id == held.c.id).join(
+                request, and_(request.c.kind == _A_SUBSCRIPTION, request.c.key == link.c.number)
+            )
+        )
+        .where(held.c.customer == customer_id, link.c.number != _NUMBER, request.c.compared_at >= began)
+    )
+    return or_(func.coalesce(_CUSTOMER.c.compared_until, 0) >= began, exists(compared))
+
+
+def _other_writer(json_of: _Json, dialect: str, customer_id: ColumnElement[Any]) -> ColumnElement[str]:
+    """Of the customer's other subscriptions the first by `Claimant.rank`."""
+    held, link = _SUBSCRIPTION.alias(), _LINK.alias()
+    number = link.c.number if dialect == "sqlite" else link.c.number.collate("C")
+    first = (
+        select(json_of.one(link.c.number, link.c.account_id, link.c.started_on, link.c.cancelled))
+        .select_from(held.join(link, link.c.subscription_id == held.c.id))
+        .where(held.c.customer == customer_id, link.c.number != _NUMBER)
+        .order_by(link.c.cancelled, link.c.started_on.desc().nulls_last(), number.desc())
+        .limit(1)
+    )
+    return first.scalar_subquery()
+
+
+def _is_marked(*object_ids: ColumnElement[Any]) -> ColumnElement[bool]:
+    mark = _table(ScrubMarkRow).c
+    return exists(select(mark.object_id).where(mark.object_id.in_(object_ids)))
+
+
+def _is_account_held() -> ColumnElement[bool]:
+    """Whether the store knows an owner for the account, so that Zuora need not be asked for its other numbers."""
+    held, link, account = _SUBSCRIPTION.alias(), _LINK.alias(), _table(ZuoraAccountRow).c
+    linked = (
+        select(_ONE)
+        .select_from(held.join(link, link.c.subscription_id == held.c.id))
+        .where(link.c.account_id == _ACCOUNT, link.c.number != _NUMBER, held.c.owner.is_not(None))
+    )
+    kept = select(account.account_id).where(account.account_id == _ACCOUNT, account.owner.is_not(None))
+    return or_(exists(linked), exists(kept))
+
+
+def _is_echoed() -> ColumnElement[bool]:
+    """Whether a callout that an order of our own made named the number or another name of it.
+
+    Two looks, each by its index: one with OR reads the callouts from end to end.
+    """
+    callout, alias = _table(CalloutRow).c, _table(SubscriptionAliasRow).c
+    other, echo = _table(CalloutRow).alias(), ReasonCode.ECHO.value
+    by_number = select(callout.id).where(callout.key == _NUMBER, callout.reason_code == echo)
+    by_alias = (
+        select(other.c.id)
+        .select_from(_table(SubscriptionAliasRow).join(other, other.c.key == alias.alias))
+        .where(alias.number == _NUMBER, other.c.reason_code == echo)
+    )
+    return or_(exists(by_number), exists(by_alias))

@@ -1,0 +1,105 @@
+"""How much a sync asks of the database: few statements, and one short transaction that writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from sync_service.queue.requests import Claim, Kind, claim_one
+from sync_service.store.engine import Database
+from sync_service.sync.run import run_claim
+from sync_service.zuora.preview import SharedPreviews
+from tests.queue_world import want
+from tests.sweep_world import World, open_world
+
+
+@dataclass
+class Counted:
+    """What was sent to the database."""
+
+    statements: list[str] = field(default_factory=list)
+    #: Transactions that may write.
+    writing: int = 0
+
+
+@contextmanager
+def counting(database: Database) -> Iterator[Counted]:
+    counted = Counted()
+
+    def note_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        counted.statements.append(statement)
+
+    def note_begin(connection: Any) -> None:
+        counted.writing += not connection.get_execution_options().get("read_only", False)
+
+    event.listen(database.engine, "before_cursor_execute", note_statement)
+    event.listen(database.engine, "begin", note_begin)
+    try:
+        yield counted
+    finally:
+        event.remove(database.engine, "before_cursor_execute", note_statement)
+        event.remove(database.engine, "begin", note_begin)
+
+
+@pytest.fixture
+def world(database: Database) -> Iterator[World]:
+    """A subscription that Limio has, in step with Zuora."""
+    with open_world(database) as world:
+        world.subscribe("A-S1")
+        world.sync("A-S1")
+        world.sync("A-S1")
+        yield world
+
+
+def claimed(world: World, number: str) -> Claim:
+    """A worker's claim of what a callout asks for."""
+    want(world.database, number)
+    claim = claim_one(world.database, Kind.SUBSCRIPTION, number, world.context.share)
+    assert claim is not None
+    return claim
+
+
+def sync(world: World, number: str) -> Counted:
+    claim = claimed(world, number)
+    with counting(world.database) as counted:
+        run_claim(world.context, claim, SharedPreviews())
+    return counted
+
+
+def last_outcome(world: World) -> str:
+    return str(world.rows("SELECT outcome FROM sync_run ORDER BY id DESC LIMIT 1")[0][0])
+
+
+def test_a_changed_sync_takes_seven_statements_and_one_transaction(world: World) -> None:
+    world.do("auto_renew", key="A-S1", value=False)
+
+    counted = sync(world, "A-S1")
+
+    assert last_outcome(world) == "changed"
+    assert len(counted.statements) <= 7, "\n".join(counted.statements)
+    assert counted.writing == 1
+
+
+def test_an_unchanged_sync_takes_three_statements_of_which_one_writes(world: World) -> None:
+    counted = sync(world, "A-S1")
+
+    assert last_outcome(world) == "imported"
+    assert len(counted.statements) <= 3, "\n".join(counted.statements)
+    assert counted.writing == 1
+    writes = [each for each in counted.statements if "UPDATE" in each or "INSERT" in each]
+    assert len(writes) == 1
+
+
+def test_an_import_reads_the_store_twice_before_it_writes_it(world: World) -> None:
+    world.subscribe("A-S2")
+
+    counted = sync(world, "A-S2")
+
+    assert last_outcome(world) == "imported"
+    assert counted.writing == 1
+    assert len(counted.statements) <= 17, "\n".join(counted.statements)
