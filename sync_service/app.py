@@ -62,6 +62,7 @@ def create_app(
     app = Flask("sync_service.web")
     app.config["MAX_CONTENT_LENGTH"] = FLASK_LIMIT
     app.config["SECRET_KEY"] = settings.secret_key or None
+    app.config["SECRET_KEY_FALLBACKS"] = list(settings.secret_keys[1:])
     app.config.update(SESSION_COOKIE_PATH="/admin", SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_NAME="sync_notes")
     app.config["SESSION_COOKIE_SECURE"] = settings.public_url.startswith("https://")
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask types the provider by its interface
@@ -69,7 +70,7 @@ def create_app(
     app.url_map.merge_slashes = False
     app.url_map.converters["key"] = KeyConverter
 
-    tokens = AccessTokens(settings.secret_key, settings.public_url)
+    tokens = AccessTokens(settings.secret_keys, settings.public_url)
     clients = ClientDirectory(database)
     bearer = BearerGate(tokens, clients)
     room = WaitingRoom(database, threads=threads)

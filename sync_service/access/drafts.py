@@ -33,9 +33,9 @@ class Draft:
 class Drafts:
     """The drafts of all processes, in the database."""
 
-    def __init__(self, database: Database, secret_key: str) -> None:
+    def __init__(self, database: Database, secret_keys: tuple[str, ...]) -> None:
         self._database = database
-        self._seal = Seal(secret_key, "admin draft", longest=MAX_CHARACTERS)
+        self._seal = Seal(secret_keys, "admin draft", longest=MAX_CHARACTERS)
 
     def keep(self, email: str, draft: Draft) -> str | None:
         """Keep a draft of `email`; returns what the browser shows to get it back. None if it is too long."""

@@ -10,21 +10,31 @@ from joserfc.jwk import OctKey
 
 
 class Seal:
-    """Encrypts texts of at most `longest` characters under a key derived from SECRET_KEY, one for each purpose."""
+    """Encrypts texts of at most `longest` characters under keys derived from SECRET_KEY, one for each purpose."""
 
-    def __init__(self, secret_key: str, purpose: str = "admin search", *, longest: int = 200) -> None:
-        self._key = OctKey.import_key(hashlib.sha256(f"{purpose}\0{secret_key}".encode()).digest())
+    def __init__(self, secret_keys: tuple[str, ...], purpose: str = "admin search", *, longest: int = 200) -> None:
+        """The first of `secret_keys` seals; each may have sealed what is opened."""
+        self._keys = [OctKey.import_key(hashlib.sha256(f"{purpose}\0{each}".encode()).digest()) for each in secret_keys]
         self._longest = longest
 
     def close(self, text: str) -> str:
         """`text` for an address; longer ones are cut."""
         kept = text[: self._longest].encode("utf-8", "replace")
-        return jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM"}, kept, self._key)
+        return jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM"}, kept, self._keys[0])
 
     def open(self, sealed: str) -> str:
         """The text; empty where it is not one of ours."""
-        try:
-            found = jwe.decrypt_compact(sealed, self._key).plaintext
-            return found.decode() if found else ""
-        except (JoseError, ValueError):
-            return ""
+        return next((text for key in self._keys if (text := _open(sealed, key))), "")
+
+    def renew(self, sealed: str) -> str:
+        """The same text sealed under the first key; `sealed` itself where that is so, or it is not one of ours."""
+        text = self.open(sealed)
+        return self.close(text) if text and not _open(sealed, self._keys[0]) else sealed
+
+
+def _open(sealed: str, key: OctKey) -> str:
+    try:
+        found = jwe.decrypt_compact(sealed, key).plaintext
+        return found.decode() if found else ""
+    except (JoseError, ValueError):
+        return ""

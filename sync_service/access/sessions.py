@@ -109,17 +109,25 @@ class SessionBook:
 class FormTokens:
     """Proves that a form was made for the browser that sends it: a MAC of what its cookie holds."""
 
-    def __init__(self, secret_key: str, purpose: str = "admin form") -> None:
-        """`purpose`: a form of one kind of pages is none of another's."""
-        self._key = hashlib.sha256(f"{purpose}\0{secret_key}".encode()).digest()
+    def __init__(self, secret_keys: tuple[str, ...], purpose: str = "admin form") -> None:
+        """The first of `secret_keys` makes tokens; those of each are right.
+
+        `purpose`: a form of one kind of pages is none of another's.
+        """
+        self._keys = [hashlib.sha256(f"{purpose}\0{each}".encode()).digest() for each in secret_keys]
 
     def make(self, cookie: str) -> str:
         """The token for forms of the browser that holds `cookie`."""
-        return hmac.new(self._key, cookie.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+        return _form_token(self._keys[0], cookie)
 
     def is_right(self, cookie: str, token: str) -> bool:
         """Whether `token` was made for `cookie`."""
-        return bool(cookie) and hmac.compare_digest(self.make(cookie).encode(), token.encode("utf-8", "replace"))
+        given = token.encode("utf-8", "replace")
+        return bool(cookie) and any(hmac.compare_digest(_form_token(key, cookie).encode(), given) for key in self._keys)
+
+
+def _form_token(key: bytes, cookie: str) -> str:
+    return hmac.new(key, cookie.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
 
 def _touch(session: Session, token_hash: str, now: int) -> None:

@@ -33,21 +33,22 @@ class Grant:
 
 
 class AccessTokens:
-    """Makes and reads tokens under a key derived from SECRET_KEY, so that no other signature of ours is a token."""
+    """Makes and reads tokens under keys derived from SECRET_KEY, so that no other signature of ours is a token."""
 
-    def __init__(self, secret_key: str, issuer: str) -> None:
+    def __init__(self, secret_keys: tuple[str, ...], issuer: str) -> None:
+        """The first of `secret_keys` signs; each may have signed what is read. Without any, or empty, nothing works."""
         self._issuer = issuer or "sync-service"
-        digest = hashlib.sha256(b"access token\0" + secret_key.encode()).digest()
-        self._key = OctKey.import_key(digest) if secret_key else None
+        digests = [hashlib.sha256(b"access token\0" + each.encode()).digest() for each in secret_keys if each]
+        self._keys = [OctKey.import_key(digest) for digest in digests]
 
     @property
     def is_configured(self) -> bool:
         """Whether there is a key to sign with."""
-        return self._key is not None
+        return bool(self._keys)
 
     def issue(self, client_id: str, scopes: Collection[str], partner_org: str | None = None) -> str:
         """A token for LIFETIME_SECONDS from now."""
-        if self._key is None:
+        if not self._keys:
             raise ValueError("SECRET_KEY is not set")
         now = int(time.time())
         claims = {
@@ -60,14 +61,15 @@ class AccessTokens:
             "exp": now + LIFETIME_SECONDS,
             "jti": secrets.token_hex(16),
         } | ({PARTNER_CLAIM: partner_org} if partner_org else {})
-        return jwt.encode({"alg": _ALGORITHM, "typ": _TYPE}, claims, self._key)
+        return jwt.encode({"alg": _ALGORITHM, "typ": _TYPE}, claims, self._keys[0])
 
     def read(self, token: str) -> Grant | None:
         """What the token grants; None for one that is forged, malformed, expired or of another kind."""
-        if self._key is None:
-            return None
+        return next((grant for key in self._keys if (grant := self._read(token, key))), None)
+
+    def _read(self, token: str, key: OctKey) -> Grant | None:
         try:
-            decoded = jwt.decode(token, self._key, algorithms=[_ALGORITHM])
+            decoded = jwt.decode(token, key, algorithms=[_ALGORITHM])
             rules = jwt.JWTClaimsRegistry(
                 leeway=_LEEWAY_SECONDS,
                 exp={"essential": True},

@@ -77,6 +77,8 @@ class Settings:
     secret_key: str = _secret(
         "", typed.String(validate=validate.Length(min=32, error="must have at least 32 characters"))
     )
+    #: The key before, which still opens what was signed or sealed with it.
+    secret_key_previous: str = _secret()
     #: Opens /metrics; empty: closed.
     metrics_token: str = _secret(
         "", typed.String(validate=validate.Length(min=16, error="must have at least 16 characters"))
@@ -171,6 +173,11 @@ class Settings:
     def day_at(self, at: int) -> date:
         """The tenant's calendar day at `at`, ms since 1970."""
         return datetime.fromtimestamp(at / 1000, UTC).astimezone(self.tenant_time_zone).date()
+
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """SECRET_KEY, which signs and seals, and the one before it, which still opens."""
+        return (self.secret_key, *([self.secret_key_previous] if self.secret_key and self.secret_key_previous else []))
 
     @property
     def reaches_zuora(self) -> bool:

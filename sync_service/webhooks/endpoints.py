@@ -58,7 +58,7 @@ class EndpointBook:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._seal = Seal(settings.secret_key, "webhook secret")
+        self._seal = Seal(settings.secret_keys, "webhook secret")
 
     def add(self, url: str, types: Collection[WebhookType]) -> tuple[str, str]:
         """Make an endpoint for `types` (none: all) and return its id and its secret, which is shown this once.
@@ -124,12 +124,15 @@ class EndpointBook:
     def take_over_settings(self) -> None:
         """Make the endpoints of the setting WEBHOOKS, and remove those that it no longer names. Repeatable.
 
+        Secrets that are sealed under SECRET_KEY_PREVIOUS are sealed anew, so that it is needed no more.
         Raises SettingsInvalid.
         """
         wanted = read_wanted(self._settings)
         with self._database.transaction() as session:
             rows = {row.id: row for row in session.exec(select(WebhookEndpointRow).with_for_update())}
             for endpoint_id, row in rows.items():
+                row.secret = row.secret and self._seal.renew(row.secret)
+                row.secret_previous = row.secret_previous and self._seal.renew(row.secret_previous)
                 if row.by_setting and endpoint_id not in wanted:
                     _remove(session, row)
             for endpoint_id, (url, types) in wanted.items():

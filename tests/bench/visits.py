@@ -47,7 +47,7 @@ def key_of(kind: str, n: int) -> str:
 
 def visits(size: Size, secret_key: str) -> list[Visit]:
     """All of them, each filter and each kind of search, first pages, second ones and ones near the end."""
-    seal = Seal(secret_key)
+    seal = Seal((secret_key,))
     return [*_lists(seal), *_subscriptions(), *_history(size, seal), *_upkeep(), *_systems()]
 
 

@@ -42,10 +42,10 @@ def admin_blueprint(settings: Settings, database: Database, provider: Provider |
     Browsers come here and Zuora never does, so that redirects are fine.
     """
     blueprint = Blueprint("admin", __name__, url_prefix="/admin")
-    desk = Desk(settings=settings, database=database, seal=Seal(settings.secret_key))
+    desk = Desk(settings=settings, database=database, seal=Seal(settings.secret_keys))
     door = Door(
         database,
-        settings.secret_key,
+        settings.secret_keys,
         secure=settings.public_url.startswith("https://"),
         passwords=settings.password_login,
     )
@@ -82,7 +82,7 @@ def _add_people(
         SignOn(settings, database, door, provider).attach(blueprint)
     AccountPage(database, door, check, passwords=passwords).attach(blueprint)
     decides = provider is not None and bool(settings.oidc_role_claim)
-    handover = Handover(settings.secret_key, door)
+    handover = Handover(settings.secret_keys, door)
     UsersPage(database, handover, passwords=passwords, provider=name, provider_decides=decides).attach(blueprint)
     return handover
 

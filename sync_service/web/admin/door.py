@@ -37,12 +37,12 @@ View = Callable[..., Any]
 class Door:
     """Stands in front of every admin page."""
 
-    def __init__(self, database: Database, secret_key: str, *, secure: bool, passwords: bool) -> None:
-        self._has_key = bool(secret_key)
+    def __init__(self, database: Database, secret_keys: tuple[str, ...], *, secure: bool, passwords: bool) -> None:
+        self._has_key = any(secret_keys)
         self._secure = secure
         self._book = SessionBook(database, passwords=passwords)
-        self._forms = FormTokens(secret_key)
-        self._drafts = Drafts(database, secret_key)
+        self._forms = FormTokens(secret_keys)
+        self._drafts = Drafts(database, secret_keys)
 
     def attach(self, blueprint: Blueprint) -> None:
         """Check every request of `blueprint`, and add the log-out address."""

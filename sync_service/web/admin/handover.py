@@ -31,8 +31,8 @@ class Shown:
 class Handover:
     """Hands secrets to the person who made them."""
 
-    def __init__(self, secret_key: str, door: Door) -> None:
-        self._seal = Seal(secret_key, "shown once", longest=1000)
+    def __init__(self, secret_keys: tuple[str, ...], door: Door) -> None:
+        self._seal = Seal(secret_keys, "shown once", longest=1000)
         self._door = door
 
     def lead_to(self, page: str, name: str, secret: str) -> Response:

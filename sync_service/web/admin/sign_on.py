@@ -53,7 +53,7 @@ class SignOn:
         self._provider = provider
         self._name = settings.oidc_name
         self._house = read_house(settings)
-        self._seal = Seal(settings.secret_key, "admin sign-on", longest=4000)
+        self._seal = Seal(settings.secret_keys, "admin sign-on", longest=4000)
         self._senders = Senders((), settings.trusted_proxies)
         self._key = settings.secret_key
         self._throttle = Throttle(database, limit=LIMIT, window_ms=WINDOW_MS)

@@ -401,7 +401,7 @@ def test_with_passwords_switched_off_the_provider_is_the_only_way(sqlite_databas
 
     guest = traveller.visitor.client.get_cookie("sync_guest", path="/admin")
     assert guest is not None
-    form = {"email": ADA, "password": PASSWORD, "form_token": FormTokens("k" * 40).make(guest.value)}
+    form = {"email": ADA, "password": PASSWORD, "form_token": FormTokens(("k" * 40,)).make(guest.value)}
     refused = traveller.visitor.client.post("/admin/login", data=form)
 
     assert refused.status_code == 403

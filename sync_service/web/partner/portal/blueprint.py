@@ -21,12 +21,12 @@ _PAGES = (("portal.customers", "Customers"),)
 def portal_blueprint(settings: Settings, database: Database) -> Blueprint:
     """Everything under /partner, for partners' people at a browser."""
     blueprint = Blueprint("portal", __name__, url_prefix=PATH)
-    sessions = PortalSessions(database, settings.secret_key, secure=settings.public_url.startswith("https://"))
+    sessions = PortalSessions(database, settings.secret_keys, secure=settings.public_url.startswith("https://"))
     sessions.attach(blueprint)
     sender = _sender(settings)
     codes = LoginCodes(database, settings.secret_key, sender) if sender else None
     LoginPages(settings, database, sessions, codes=codes, provider="").attach(blueprint)
-    customers.attach(blueprint, database, Seal(settings.secret_key, "portal search"))
+    customers.attach(blueprint, database, Seal(settings.secret_keys, "portal search"))
     subscriptions.attach(blueprint, settings, database)
     blueprint.context_processor(lambda: {"pages": _PAGES})
     attach_assets(blueprint)

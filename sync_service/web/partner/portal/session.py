@@ -29,11 +29,11 @@ _OPEN = ("portal.login", "portal.code", "portal.sign_on", "portal.signed_on")
 class PortalSessions:
     """The check before every page of the portal, and the cookies."""
 
-    def __init__(self, database: Database, secret_key: str, *, secure: bool) -> None:
-        self._has_key = bool(secret_key)
+    def __init__(self, database: Database, secret_keys: tuple[str, ...], *, secure: bool) -> None:
+        self._has_key = any(secret_keys)
         self._secure = secure
         self._sessions = PartnerSessions(database)
-        self._forms = FormTokens(secret_key, "partner form")
+        self._forms = FormTokens(secret_keys, "partner form")
 
     def attach(self, blueprint: Blueprint) -> None:
         """Check every request of `blueprint`, and add the log-out address."""
