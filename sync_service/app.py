@@ -27,6 +27,7 @@ from sync_service.store.engine import Database, connect
 from sync_service.store.schema import check_schema
 from sync_service.web.admin.blueprint import admin_blueprint
 from sync_service.web.answers import set_up_answers
+from sync_service.web.asked import Questions
 from sync_service.web.auth import BearerGate, SyncGate
 from sync_service.web.body import FLASK_LIMIT
 from sync_service.web.callouts import KeyConverter, SyncDesk, sync_blueprint
@@ -38,6 +39,7 @@ from sync_service.web.openapi import openapi_blueprint
 from sync_service.web.orders import OrderIntake, orders_blueprint
 from sync_service.web.partner.checkout import checkout_blueprint
 from sync_service.web.partner.gate import PartnerGate
+from sync_service.web.partner.invoices import partner_invoices_blueprint
 from sync_service.web.partner.management import management_blueprint
 from sync_service.web.partner.mma import mma_blueprint
 from sync_service.web.partner.objects import partner_objects_blueprint
@@ -93,7 +95,9 @@ def create_app(
     app.register_blueprint(purchase_blueprint(Purchases(database, settings), partner_orders, gate))
     app.register_blueprint(partner_orders_blueprint(partner_orders, gate, intake))
     app.register_blueprint(management_blueprint(database, bearer))
-    app.register_blueprint(portal_blueprint(settings, database))
+    questions = Questions(database, room)
+    app.register_blueprint(partner_invoices_blueprint(questions, PartnerGate(bearer)))
+    app.register_blueprint(portal_blueprint(settings, database, questions))
     app.register_blueprint(health_blueprint(database, share, check, metrics_token=settings.metrics_token))
     app.register_blueprint(openapi_blueprint(settings.public_url))
     app.register_blueprint(

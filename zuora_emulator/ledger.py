@@ -154,6 +154,11 @@ class Ledger:
             raise Refused(f"Cannot find entity by key: '{key}'.", 50000040)
         return found
 
+    def find_line(self, key: str) -> tuple[Document, Line] | None:
+        """The line of an invoice with this id, and its invoice."""
+        lines = ((each, line) for each in self.documents.values() if each.kind == "Invoice" for line in each.lines)
+        return next((found for found in lines if found[1].id == key), None)
+
     def find_payment(self, key: str) -> Payment | None:
         """The payment with this id or number."""
         return _find(self.payments, key)

@@ -160,6 +160,25 @@ def queried_invoice(of: Document, account: Account) -> Json:
     return {**shown, "postedDate": of.created.isoformat()}
 
 
+def queried_item(of: Document, line: Line, account: Account) -> Json:
+    """Object Query's row of a line of an invoice."""
+    return {
+        "id": line.id,
+        "invoiceId": of.id,
+        "accountId": account.id,
+        "chargeName": line.name,
+        "chargeAmount": number(line.amount),
+        "taxAmount": number(line.tax),
+        "quantity": number(line.quantity),
+        "processingType": "Discount" if line.is_discount else "Charge",
+        "serviceStartDate": text(line.start),
+        "serviceEndDate": text(line.end),
+        "subscriptionNumber": line.subscription,
+        "createdDate": of.created.isoformat(),
+        "updatedDate": of.created.isoformat(),
+    }
+
+
 def _document(of: Document, account: Account) -> Json:
     """What invoices and memos share."""
     return {

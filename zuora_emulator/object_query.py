@@ -55,6 +55,8 @@ class _Order:
 def query(tenant: Tenant, kind: str, asked: dict[str, list[str]]) -> Json:
     """One page of a kind of `tenant.KINDS`; raises Refused for a request that makes no sense."""
     wanted = [_read_filter(each) for each in asked.get("filter[]", [])]
+    if kind == "invoice-items" and not wanted:
+        raise Refused("Invoice items need a filter.", 50000027)
     order = _read_sort(asked.get("sort[]", []))
     size = _read_size(asked.get("pageSize", ["10"])[0])
     fields = {name.strip().lower() for each in asked.get("fields[]", []) for name in each.split(",")}
@@ -152,6 +154,9 @@ def _few(tenant: Tenant, kind: str, wanted: list[_Filter]) -> list[str] | None:
             ]
         elif each.field == "accountid" and kind == "invoices" and (account := tenant.find_account(each.value)):
             return [document.id for document in tenant.ledger.of_account(account.number, "Invoice")]
+        elif each.field == "subscriptionnumber" and kind == "invoice-items":
+            invoices = [found for found in tenant.ledger.documents.values() if found.kind == "Invoice"]
+            return [line.id for found in invoices for line in found.lines if line.subscription == each.value]
         elif each.field == "accountnumber" and kind == "accounts":
             return [account.id] if (account := tenant.find_account(each.value)) else []
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zuora_emulator.answers import Json, charge_id, text
 from zuora_emulator.catalog_answers import queried_rate_plan
-from zuora_emulator.money_answers import queried_invoice
+from zuora_emulator.money_answers import queried_invoice, queried_item
 from zuora_emulator.records import Version
 from zuora_emulator.tenant import Tenant
 
@@ -14,6 +14,10 @@ def row_of(tenant: Tenant, kind: str, key: str, expand: set[str] | None = None) 
     if kind == "invoices":
         invoice = tenant.ledger.need("Invoice", key)
         return queried_invoice(invoice, tenant.accounts[invoice.account])
+    if kind == "invoice-items":
+        found_line = tenant.ledger.find_line(key)
+        assert found_line is not None  # noqa: S101 - the index holds only what there is
+        return queried_item(*found_line, tenant.accounts[found_line[0].account])
     if kind == "product-rate-plans":
         plan = tenant.catalog.find_plan(key)
         assert plan is not None  # noqa: S101 - the index holds only what there is

@@ -32,7 +32,7 @@ LIMIO_USER = hex_id("user", "limio")
 
 
 #: What Object Query pages through.
-KINDS = ("subscriptions", "accounts", "contacts", "product-rate-plans", "invoices")
+KINDS = ("subscriptions", "accounts", "contacts", "product-rate-plans", "invoices", "invoice-items")
 #: The custom fields that Limio's guide has a tenant make, by object; orders carry those that are there.
 CUSTOM_FIELDS = {
     "Order": ("Source__c", "InitiatedSource__c"),
@@ -210,6 +210,8 @@ class Tenant:
         for each in entries:
             if isinstance(each, Document) and each.kind == "Invoice":
                 self.updated["invoices"].put(each.id, self.now())
+                for line in each.lines:
+                    self.updated["invoice-items"].put(line.id, self.now())
 
     # --- subscriptions
 

@@ -22,6 +22,9 @@ from sync_service.store.tables import AskRow
 PLAN = "plan"
 #: What an order would cost and when; the order is the question.
 ORDER = "order"
+#: Invoices of an account, or the PDF of one; the question says which (`queue/invoices.py`).
+INVOICES = "invoices"
+INVOICE_PDF = "invoice pdf"
 #: An answer is computed within 60 s; what is not there by then is another's.
 LEASE_MS = 90_000
 #: Questions of one person that wait at the same time; more are refused.

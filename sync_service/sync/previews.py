@@ -13,6 +13,7 @@ from sync_service.queue import previews as asks
 from sync_service.queue.history import plan_as_json
 from sync_service.queue.limit import note_success, note_tenant_error
 from sync_service.sync.forecast import LOOK_SECONDS, forecast_sync
+from sync_service.sync.invoices import find_invoices, find_pdf
 from sync_service.sync.story import SyncContext
 from sync_service.zuora.client import Reading
 
@@ -33,7 +34,7 @@ def answer_ask(context: SyncContext, taken: asks.Taken) -> None:
 
 def _answer(context: SyncContext, taken: asks.Taken, reading: Reading) -> None:
     try:
-        found = _find_plan(context, taken.key, reading)
+        found = _find(context, taken, reading)
     except TenantError as error:
         note_tenant_error(context.database, error, context.share)
         asks.refuse(context.database, taken, str(error), error.code)
@@ -41,13 +42,23 @@ def _answer(context: SyncContext, taken: asks.Taken, reading: Reading) -> None:
         asks.refuse(context.database, taken, str(error), error.code)
     except Exception as error:
         logger().exception("ask_crashed", ask=taken.id)
-        asks.refuse(context.database, taken, f"The preview crashed: {type(error).__name__}.", "crashed")
+        asks.refuse(context.database, taken, f"The answer crashed: {type(error).__name__}.", "crashed")
     else:
         asks.answer(context.database, taken, found)
         note_success(context.database, context.share)
     finally:
         taken.place.calls = reading.calls
         taken.place.give_back()
+
+
+def _find(context: SyncContext, taken: asks.Taken, reading: Reading) -> Mapping[str, Any]:
+    match taken.what:
+        case asks.INVOICES:
+            return find_invoices(taken.question or "", reading)
+        case asks.INVOICE_PDF:
+            return find_pdf(taken.question or "", reading)
+        case _:
+            return _find_plan(context, taken.key, reading)
 
 
 def _find_plan(context: SyncContext, key: str, reading: Reading) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 
 from flask import Blueprint, Response, make_response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,8 +15,11 @@ from sync_service.log import logger
 _AWAY = "The database does not answer just now. Nothing was changed; please try again in a moment."
 
 
-def attach_problems(blueprint: Blueprint, template: str) -> None:
-    """Errors at the addresses of `blueprint` as `template`, which gets a status, a title and a text."""
+def attach_problems(blueprint: Blueprint, template: str) -> Callable[[int, str, str], Response]:
+    """Errors at the addresses of `blueprint` as `template`, which gets a status, a title and a text.
+
+    Returns what shows such a page, for errors of the pages' own.
+    """
 
     def say(status: int, title: str, text: str, retry_after: str | None = None) -> Response:
         if request.headers.get("Accept", "").startswith("application/json"):
@@ -49,3 +53,5 @@ def attach_problems(blueprint: Blueprint, template: str) -> None:
         where = "".join(traceback.format_tb(error.__traceback__)[-6:])
         logger().error("request_crashed", path=request.path, error=type(error).__name__, where=where)
         return say(500, "Something went wrong", "The fault is on our side; it is in the log.")
+
+    return say

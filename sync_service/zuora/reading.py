@@ -161,14 +161,21 @@ class Reading:
         raise PayloadInvalid(f"Zuora's list of {kind} does not end.")
 
     def query_page(
-        self, kind: str, *, filters: Sequence[str], fields: Sequence[str], sort: str, cursor: str | None = None
+        self,
+        kind: str,
+        *,
+        filters: Sequence[str],
+        fields: Sequence[str],
+        sort: str,
+        cursor: str | None = None,
+        size: int = _PAGE_SIZE,
     ) -> QueryPage:
         """One page of an Object Query of `kind` (`subscriptions`, `accounts`, `contacts`, …).
 
         Filters are `field.EQ:value` and all must hold; fields are in lower case. Nulls are left out by Zuora.
         """
         params: dict[str, Any] = {
-            "pageSize": _PAGE_SIZE,
+            "pageSize": min(size, _PAGE_SIZE),
             "filter[]": filters,
             "fields[]": ",".join(fields),
             "sort[]": sort,
@@ -198,6 +205,10 @@ class Reading:
     def fetch_text(self, path: str) -> str:
         """What stands at an address whose answer is no JSON, such as "Describe an object". Raises as `call` does."""
         return self._call(open_text, "GET", path, params=None, body=None, repeatable=True)
+
+    def fetch_bytes(self, path: str, open_answer: Callable[[int, Mapping[str, str], bytes], bytes]) -> bytes:
+        """What stands at an address whose answer is a file; `open_answer` gets status, headers and body."""
+        return self._call(open_answer, "GET", path, params=None, body=None, repeatable=True)
 
     def call_raw(
         self, method: str, path: str, *, body: str | None, key: str | None, open_answer: Callable[..., _T]

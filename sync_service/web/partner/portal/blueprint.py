@@ -7,18 +7,24 @@ from flask import Blueprint
 from sync_service.access.mail import Mailer
 from sync_service.access.partner_codes import CodesByMail, CodeSender, CodesInLog, LoginCodes
 from sync_service.access.sealing import Seal
+from sync_service.partner.baskets import Baskets
+from sync_service.partner.orders import PartnerOrders
+from sync_service.queue.submission import order_options
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
+from sync_service.web.asked import Questions
 from sync_service.web.assets import attach_assets
-from sync_service.web.partner.portal import customers, subscriptions
+from sync_service.web.partner.portal import changes, customers, invoices, orders, subscriptions
+from sync_service.web.partner.portal.acting import attach_refusals
+from sync_service.web.partner.portal.buying import NewOrders
 from sync_service.web.partner.portal.login import LoginPages
 from sync_service.web.partner.portal.session import PATH, PortalSessions
 from sync_service.web.problems import attach_problems
 
-_PAGES = (("portal.customers", "Customers"),)
+_PAGES = (("portal.customers", "Customers"), ("portal.new", "New order"), ("portal.invoices", "Invoices"))
 
 
-def portal_blueprint(settings: Settings, database: Database) -> Blueprint:
+def portal_blueprint(settings: Settings, database: Database, questions: Questions) -> Blueprint:
     """Everything under /partner, for partners' people at a browser."""
     blueprint = Blueprint("portal", __name__, url_prefix=PATH)
     sessions = PortalSessions(database, settings.secret_keys, secure=settings.public_url.startswith("https://"))
@@ -28,9 +34,15 @@ def portal_blueprint(settings: Settings, database: Database) -> Blueprint:
     LoginPages(settings, database, sessions, codes=codes, provider="").attach(blueprint)
     customers.attach(blueprint, database, Seal(settings.secret_keys, "portal search"))
     subscriptions.attach(blueprint, settings, database)
+    options = order_options(settings)
+    placing = PartnerOrders(database, settings, options)
+    changes.attach(blueprint, settings, database, Baskets(database, settings, options))
+    orders.attach(blueprint, settings, database, placing)
+    NewOrders(settings, database, placing).attach(blueprint)
+    invoices.attach(blueprint, database, questions)
     blueprint.context_processor(lambda: {"pages": _PAGES})
     attach_assets(blueprint)
-    attach_problems(blueprint, "partner/problem.html")
+    attach_refusals(blueprint, attach_problems(blueprint, "partner/problem.html"))
     return blueprint
 
 

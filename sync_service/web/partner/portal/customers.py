@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
-from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.sealing import Seal
 from sync_service.commerce.subscribed import read_day
 from sync_service.partner.reading import list_customers, list_subscriptions, read_customer
 from sync_service.store.engine import Database
-from sync_service.store.pages import CursorInvalid
 from sync_service.subscription.limio.documents import get_value
 from sync_service.web.partner.portal.session import scope
 
@@ -82,11 +81,8 @@ def attach(blueprint: Blueprint, database: Database, seal: Seal) -> None:
                 held, following = [_as_held(each) for each in page.items], page.query_more
         return render_template("partner/customer.html", customer=shown, rows=held, more=following)
 
-    @blueprint.errorhandler(CursorInvalid)
-    def refuse(error: CursorInvalid) -> AnyResponse:
-        raise BadRequest(str(error))
 
-
+#: The same whether there is none or it is another's.
 NO_CUSTOMER = "You have no customer by this id."
 
 

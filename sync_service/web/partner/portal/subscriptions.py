@@ -13,6 +13,7 @@ from werkzeug.exceptions import NotFound
 from sync_service.access.partner_scope import PartnerScope
 from sync_service.commerce.basket.holding import HeldItem, Holding, owned_add_ons, read_holding
 from sync_service.commerce.subscribed import read_day
+from sync_service.partner.holdings import find_lock, find_own
 from sync_service.partner.reading import NotThePartners, SubscriptionDetail, read_customer, read_subscription
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session
@@ -66,8 +67,10 @@ def attach(blueprint: Blueprint, settings: Settings, database: Database) -> None
         with database.reading() as session:
             today = settings.day_at(session.now())
             detail = find_subscription(session, scope(), subscription_id)
-            shown = _show(session, detail, today)
-        return render_template("partner/subscription.html", shown=shown, held=shown.holding, today=today)
+            shown = show_subscription(session, detail, today)
+            own = find_own(session, scope(), id=subscription_id)
+            lock = find_lock(session, own, shown.holding, today) if own is not None else None
+        return render_template("partner/subscription.html", shown=shown, held=shown.holding, lock=lock)
 
 
 def find_subscription(session: Session, scope: PartnerScope, subscription_id: str) -> SubscriptionDetail:
@@ -81,7 +84,8 @@ def find_subscription(session: Session, scope: PartnerScope, subscription_id: st
     return detail
 
 
-def _show(session: Session, detail: SubscriptionDetail, today: date) -> Shown:
+def show_subscription(session: Session, detail: SubscriptionDetail, today: date) -> Shown:
+    """What the page shows of a subscription that was found in scope."""
     held = read_holding(detail.subscription, detail.offers, detail.add_ons, detail.schedule, today)
     customer_id = detail.subscription.get("customer")
     customer = read_customer(session, scope(), customer_id) if isinstance(customer_id, str) else None
