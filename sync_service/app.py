@@ -95,13 +95,13 @@ def create_app(
     app.register_blueprint(purchase_blueprint(Purchases(database, settings), partner_orders, gate))
     app.register_blueprint(partner_orders_blueprint(partner_orders, gate, intake))
     app.register_blueprint(management_blueprint(database, bearer))
-    questions = Questions(database, room)
+    questions = Questions(database, room, most_seconds=settings.wait_limit_seconds)
     app.register_blueprint(partner_invoices_blueprint(questions, PartnerGate(bearer)))
     app.register_blueprint(portal_blueprint(settings, database, questions))
     app.register_blueprint(health_blueprint(database, share, check, metrics_token=settings.metrics_token))
     app.register_blueprint(openapi_blueprint(settings.public_url))
     app.register_blueprint(
-        admin_blueprint(settings, database, OpenidProvider(settings) if settings.oidc_issuer else None)
+        admin_blueprint(settings, database, OpenidProvider(settings) if settings.oidc_issuer else None, questions)
     )
     return app
 

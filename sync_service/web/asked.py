@@ -31,15 +31,17 @@ class Answered:
 class Questions:
     """Leaves questions and waits. An answer is forgotten as soon as it was read: it may be personal."""
 
-    def __init__(self, database: Database, room: WaitingRoom) -> None:
+    def __init__(self, database: Database, room: WaitingRoom, *, most_seconds: float) -> None:
+        """`most_seconds`: nobody waits longer in this process."""
         self._database = database
+        self._seconds = min(PATIENCE_SECONDS, most_seconds)
         self._room = room
 
-    def ask(self, leave: Callable[[Session], int], seconds: float = PATIENCE_SECONDS) -> Answered:
+    def ask(self, leave: Callable[[Session], int]) -> Answered:
         """The answer to what `leave` leaves. Raises TooManyAsked."""
         with self._database.transaction(lock_timeout_ms=5000) as session:
             ask_id = leave(session)
-        row = self._room.wait_for(lambda session: asks.read_answer(session, ask_id), seconds)
+        row = self._room.wait_for(lambda session: asks.read_answer(session, ask_id), self._seconds)
         if row is None:
             return Answered(None)
         self._forget(ask_id)

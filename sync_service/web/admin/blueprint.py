@@ -16,6 +16,7 @@ from sync_service.web.admin import (
     frame,
     history_pages,
     inbox_pages,
+    invoices,
     job_pages,
     overview,
     search,
@@ -32,11 +33,14 @@ from sync_service.web.admin.login import LoginPage, PasswordCheck
 from sync_service.web.admin.progress import STEPS
 from sync_service.web.admin.sign_on import SignOn
 from sync_service.web.admin.users import UsersPage
+from sync_service.web.asked import Questions
 from sync_service.web.assets import attach_assets
 from sync_service.web.problems import attach_problems
 
 
-def admin_blueprint(settings: Settings, database: Database, provider: Provider | None) -> Blueprint:
+def admin_blueprint(
+    settings: Settings, database: Database, provider: Provider | None, questions: Questions
+) -> Blueprint:
     """Everything under /admin; `provider`: whom people may sign in with.
 
     Browsers come here and Zuora never does, so that redirects are fine.
@@ -64,6 +68,7 @@ def admin_blueprint(settings: Settings, database: Database, provider: Provider |
         job_pages,
     ):
         part.attach(blueprint, desk)
+    invoices.attach(blueprint, desk, questions)
     upkeep.attach(blueprint, desk, handover)
     attach_assets(blueprint)
     _add_words(blueprint)

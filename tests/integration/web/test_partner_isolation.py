@@ -107,6 +107,9 @@ ROUTES: dict[tuple[str, str], tuple[Way, ...]] = {
         Way(403, 404, lambda id: {"path": f"/api/partner/mma/subscriptions/{quote(id)}"}),
     ),
     ("GET", "/api/partner/customer"): listed("customer"),
+    # A worker reads these from Zuora, by the account of the organisation: tried where there is a Zuora.
+    ("GET", "/api/partner/invoices"): (),
+    ("GET", "/api/partner/invoices/<invoice_id>/pdf"): (),
     ("POST", "/api/partner/checkout/subscription"): opening(CAPTCHA),
     ("GET", "/api/partner/checkout/subscription"): (Way(404, 404, lambda id: {"headers": cookie(id)}),),
     ("PUT", "/api/partner/checkout/subscription"): (
