@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from sync_service.access.sealing import Seal
 from sync_service.queue.history import Outcome
 from sync_service.subscription.trigger import Trigger
+from sync_service.web.admin.charts import RANGES
 from sync_service.web.admin.filters import SHOWN, VERDICTS
 from sync_service.web.admin.finding import MATTERS, STATUSES
 from sync_service.web.admin.ordering import ORDERS
@@ -93,6 +94,8 @@ _MAIN = (
 
 def _lists(seal: Seal) -> Iterator[Visit]:
     yield Visit("overview", "/admin")
+    for stretch in RANGES:
+        yield Visit(f"overview of a {stretch}", f"/admin?range={stretch}")
     yield _list("subscriptions")
     yield _list("subscriptions near the end", after=_cursor(_EARLY, "sub-8"))
     for status, matter in product(("", *STATUSES), ("", *MATTERS)):

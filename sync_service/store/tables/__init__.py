@@ -13,6 +13,7 @@ from sync_service.store.tables.access import (
     ThrottleRow,
 )
 from sync_service.store.tables.catalog import CatalogItemRow, ProductRow, RatePlanRow
+from sync_service.store.tables.figures import FigureRow
 from sync_service.store.tables.limio import (
     AddOnRow,
     AddressRow,
@@ -76,6 +77,7 @@ __all__ = [
     "CatalogItemRow",
     "CustomerRow",
     "EventRow",
+    "FigureRow",
     "GiftCodeRow",
     "HeartbeatRow",
     "IdentityRow",

@@ -5,11 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Text,
-    text,
-)
+from sqlalchemy import BigInteger, Text, false
 from sqlmodel import Field, SQLModel
 
 from sync_service.store.tables.kinds import DOCUMENT
@@ -44,7 +40,7 @@ class ZuoraLinkRow(SQLModel, table=True):
     started_on: date | None = None
     cancelled: bool = False
     #: A cancellation is set: it counts from the subscription's term end on.
-    cancel_set: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    cancel_set: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     #: What the last good run read, for telling at a glance that nothing changed.
     fingerprint: dict[str, Any] = Field(default_factory=dict, sa_type=DOCUMENT)
     read_began: int = Field(sa_type=BigInteger)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -85,35 +85,6 @@ def _ticks(first: date, last: date) -> Iterable[tuple[date, str]]:
         if when >= first:
             yield when, f"{when:%b %Y}" if step < 12 else f"{when:%Y}"
         count += step
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One hour of the chart: parts from the bottom up, in the chart's units."""
-
-    x: float
-    label: str
-    parts: tuple[tuple[str, float, float], ...]
-
-
-CHART_WIDTH, CHART_HEIGHT = 960, 160
-_KINDS = ("good", "calm", "warn", "bad")
-
-
-def draw_bars(hours: Sequence[tuple[str, Mapping[str, int]]]) -> tuple[tuple[Bar, ...], int]:
-    """A bar for each hour with a part for each kind of outcome, and the count that the full height stands for."""
-    top = max([sum(counts.values()) for _, counts in hours] + [1])
-    width = CHART_WIDTH / max(1, len(hours))
-    bars = []
-    for index, (label, counts) in enumerate(hours):
-        parts, height = [], 0.0
-        for kind in _KINDS:
-            size = round(CHART_HEIGHT * counts.get(kind, 0) / top, 2)
-            if size:
-                parts.append((kind, round(CHART_HEIGHT - height - size, 2), size))
-                height += size
-        bars.append(Bar(round(index * width, 2), label, tuple(parts)))
-    return tuple(bars), top
 
 
 def day_of(at: int) -> date:

@@ -1,34 +1,38 @@
-"""The first page: is everything in step, how does Zuora do, and what needs a person?"""
+"""The page Now: is everything in step, what needs a person, and how it went in the last hour, day, week or month."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, request
 
 from sync_service.queue.backlog import Backlog, read_backlog
-from sync_service.queue.findings import Finding, Verdict, from_progress
-from sync_service.queue.health import DAY_MS, HOUR_MS, Intake, describe_check, examine
-from sync_service.queue.heartbeats import Role
+from sync_service.queue.figures import Figures, add_up, read_figures
+from sync_service.queue.findings import Finding, Verdict, from_progress, worst
+from sync_service.queue.health import describe_check, examine, has_loaded
+from sync_service.queue.heartbeats import Role, read_last_seen
 from sync_service.queue.held import count_held
 from sync_service.queue.jobs import list_jobs
-from sync_service.queue.limit import read_limit
+from sync_service.queue.limit import Limit, read_limit
+from sync_service.settings import Settings
 from sync_service.store.engine import Session
 from sync_service.store.tables import JobRow
+from sync_service.web.admin.charts import RANGES, Axis, in_seconds
+from sync_service.web.admin.clock import clock
 from sync_service.web.admin.desk import Desk
-from sync_service.web.admin.drawing import draw_bars
+from sync_service.web.admin.frame import TONES
 from sync_service.web.admin.job_views import view_jobs
 
-HOURS = 24
-
-_KIND_OF = {"failed": "bad", "retried": "warn", "held": "warn", "changed": "good", "imported": "good"}
-_RUNS = """
-SELECT CAST((:now - ended_at) / 3600000 AS INTEGER) AS hours_ago, outcome, count(*) AS runs FROM sync_run
-WHERE ended_at > :now - 86400000 GROUP BY 1, 2
-"""
+#: Complaints that the headline names.
+_MAX_NAMED = 3
+_ZUORA_WORDS = {
+    Verdict.OK: "Answers",
+    Verdict.NOT_CHECKED: "Not asked yet",
+    Verdict.WARNING: "Needs a look",
+    Verdict.FAILED: "Cannot be used",
+}
 
 
 @dataclass(frozen=True)
@@ -40,15 +44,14 @@ class Headline:
     text: str
 
 
-_TONES = {Verdict.OK: "good", Verdict.NOT_CHECKED: "calm", Verdict.WARNING: "warn", Verdict.FAILED: "bad"}
-_ZUORA_WORDS = {
-    Verdict.OK: "Answers",
-    Verdict.NOT_CHECKED: "Not asked yet",
-    Verdict.WARNING: "Needs a look",
-    Verdict.FAILED: "Cannot be used",
-}
-#: Complaints that the headline names.
-_MAX_NAMED = 3
+@dataclass(frozen=True)
+class Step:
+    """One thing to do before the service is of use."""
+
+    is_done: bool
+    title: str
+    #: How, in words and with commands.
+    how: str
 
 
 def attach(blueprint: Blueprint, desk: Desk) -> None:
@@ -57,45 +60,87 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
     @blueprint.get("")
     @blueprint.get("/")
     def overview() -> str:
+        chosen = RANGES.get(request.args.get("range", ""), RANGES["day"])
+        axis = Axis.until(chosen, clock())
         with desk.database.reading() as session:
             backlog = read_backlog(session)
             limit = read_limit(session, desk.share)
             held = count_held(session)
             findings = examine(session, desk.settings)
             rows = list_jobs(session)
-            hours, outcomes = _read_hours(session)
-            callouts = Intake(session, limit.now - DAY_MS)
+            steps = tuple(_steps(session, desk.settings, limit))
+            read = read_figures(session, chosen.span, axis.first, limit.now + 1)
+            figures = add_up(read, chosen.step)
         check = next((row for row in rows if row.name == "check"), None)
         checked = describe_check(check, limit.now)
         complaints = [*findings, checked, *_found_elsewhere(findings, check)]
+        zuora = next(each for each in findings if each.name == "zuora")
         jobs = view_jobs(rows, limit.now)
-        bars, top = draw_bars(hours)
         return render_template(
             "admin/overview.html",
             backlog=backlog,
             limit=limit,
             held=held,
+            zuora=zuora,
+            zuora_tone=TONES[zuora.verdict],
+            zuora_word=_ZUORA_WORDS[zuora.verdict],
             sweeps=[job for job in jobs if job.kind == "sweep"],
             backfills=[job for job in jobs if job.kind == "backfill" and job.is_underway],
-            troubled=[job for job in jobs if job.error and job.kind != "backfill"],
-            processes=[(each, _TONES[each.verdict]) for each in findings if each.name in set(Role)],
+            troubled=[job for job in jobs if job.error and job.kind == "other"],
+            processes=[(each, TONES[each.verdict]) for each in findings if each.name in set(Role)],
             checked=checked,
             unwell=[each for each in complaints if each.verdict in (Verdict.WARNING, Verdict.FAILED)],
-            check_tone=_TONES[_worst(complaints)],
-            bars=bars,
-            top=top,
-            hours=hours,
-            outcomes=outcomes,
-            callouts=callouts,
+            check_tone=TONES[worst(complaints).verdict],
             verdict=summarise(complaints, backlog),
-            **_view_zuora(findings),
+            steps_to_do=steps if not all(step.is_done for step in steps) else (),
+            **_view_figures(axis, figures, _counted_to(rows)),
         )
 
 
-def _view_zuora(findings: Sequence[Finding]) -> dict[str, str]:
-    zuora = next(each for each in findings if each.name == "zuora")
-    tone, word = _TONES[zuora.verdict], _ZUORA_WORDS[zuora.verdict]
-    return {"zuora_tone": tone, "zuora_word": word, "zuora_text": zuora.says}
+def _view_figures(axis: Axis, figures: Mapping[int, Figures], counted_to: int | None) -> dict[str, object]:
+    total = Figures()
+    for each in figures.values():
+        total.add(each)
+    half, most = total.within(0.5), total.within(0.95)
+    return {
+        "ranges": RANGES,
+        "axis": axis,
+        "took": axis.draw_took(figures),
+        "runs": axis.draw_runs(figures),
+        "drift": axis.draw_drift(figures),
+        "total": total,
+        "half": None if half is None else in_seconds(half),
+        "most": None if most is None else in_seconds(most),
+        "outcomes": Counter(total.outcomes).most_common(),
+        "counted_to": counted_to,
+    }
+
+
+def _counted_to(rows: Sequence[JobRow]) -> int | None:
+    """Up to when the figures are complete; None where no scheduler has counted any."""
+    job = next((row for row in rows if row.name == "figures"), None)
+    counted = job.progress.get("counted_to") if job else None
+    return counted if isinstance(counted, int) else None
+
+
+def _steps(session: Session, settings: Settings, limit: Limit) -> Iterator[Step]:
+    """What a new service needs, in the order of doing it."""
+    yield Step(
+        settings.reaches_zuora, "Zuora is configured", "Set ZUORA_BASE_URL, ZUORA_CLIENT_ID, ZUORA_CLIENT_SECRET."
+    )
+    yield Step(has_loaded(session), "Limio's objects are loaded", "“sync-service load FILE” takes them, one a line.")
+    for role in (Role.WORKER, Role.SCHEDULER):
+        seen = read_last_seen(session, role) is not None
+        yield Step(
+            seen, f"A {role} has run", f"Start one: “sync-service {role}”, or “sync-service run” for everything."
+        )
+    yield Step(
+        limit.row.answered_at is not None, "Zuora has answered", "Sync one subscription: its page has the button."
+    )
+    credentials = bool(settings.callout_username or settings.callout_hmac_secret or settings.callout_secret)
+    yield Step(credentials, "Callouts can show who they are", "Set CALLOUT_USERNAME and CALLOUT_PASSWORD.")
+    came = session.run("SELECT 1 FROM callout WHERE verdict = 'accepted' LIMIT 1").first() is not None
+    yield Step(came, "The first callout has come", "“sync-service callouts install” sets Zuora up to send them.")
 
 
 def _found_elsewhere(findings: Sequence[Finding], check: JobRow | None) -> list[Finding]:
@@ -104,37 +149,20 @@ def _found_elsewhere(findings: Sequence[Finding], check: JobRow | None) -> list[
     return [each for each in from_progress(check.progress if check else {}) if each.name not in known]
 
 
-def _worst(findings: Sequence[Finding]) -> Verdict:
-    order = (Verdict.FAILED, Verdict.WARNING, Verdict.NOT_CHECKED, Verdict.OK)
-    return min((each.verdict for each in findings), key=order.index, default=Verdict.OK)
-
-
 def summarise(findings: Sequence[Finding], backlog: Backlog) -> Headline:
     """The worst of `findings`, by name; only if all are well, whether there is work to do."""
     zuora = next(each for each in findings if each.name == "zuora")
     if zuora.verdict is Verdict.FAILED and backlog.waiting:
         return Headline("bad", "Waiting for Zuora", f"{backlog.waiting} requests are kept. {zuora.says}")
     # Permissions that cannot be tried and the like are no news: only silence of Zuora and of the checks is.
-    if zuora.verdict is Verdict.NOT_CHECKED and _worst(findings) is Verdict.NOT_CHECKED:
+    if zuora.verdict is Verdict.NOT_CHECKED and worst(findings).verdict is Verdict.NOT_CHECKED:
         return Headline("calm", "Not known yet", zuora.says)
     for verdict, title in ((Verdict.FAILED, "Something is wrong"), (Verdict.WARNING, "Something needs a look")):
         bad = [each.says for each in findings if each.verdict is verdict]
         if bad:
             more = f" And {len(bad) - _MAX_NAMED} more." if len(bad) > _MAX_NAMED else ""
-            return Headline(_TONES[verdict], title, " ".join(bad[:_MAX_NAMED]) + more)
+            return Headline(TONES[verdict], title, " ".join(bad[:_MAX_NAMED]) + more)
     if backlog.waiting or backlog.running:
         return Headline("good", "Catching up", f"{backlog.waiting} waiting, {backlog.running} running.")
-    return Headline("good", "Everything is in step", "Nothing waits, nothing failed, nothing is held.")
-
-
-def _read_hours(session: Session) -> tuple[list[tuple[str, dict[str, int]]], Counter[str]]:
-    """Runs of the last day by hour, oldest first, and by outcome."""
-    by_hour: list[Counter[str]] = [Counter() for _ in range(HOURS)]
-    outcomes: Counter[str] = Counter()
-    now = session.now()  # as a value: for an expression no index would be used
-    for ago, outcome, runs in session.run(_RUNS, {"now": now}):
-        by_hour[min(max(0, int(ago)), HOURS - 1)][_KIND_OF.get(outcome, "calm")] += runs
-        outcomes[outcome] += runs
-    labels = [datetime.fromtimestamp((now - ago * HOUR_MS) / 1000, UTC) for ago in range(HOURS)]
-    hours = [(f"{label:%H:%M}", dict(counts)) for label, counts in zip(labels, by_hour, strict=True)]
-    return hours[::-1], outcomes
+    came = next((each.says for each in findings if each.name == "callouts arriving"), "")
+    return Headline("good", "Everything is in step", f"Nothing waits, nothing failed, nothing is held. {came}".strip())
