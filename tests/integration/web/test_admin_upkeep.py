@@ -58,16 +58,12 @@ def test_the_overview_says_whether_everything_is_in_step(database: Database) -> 
     put_done(database, "A-S1")
     put_failure(database, "A-S2")
     with database.transaction() as session:
-        now = session.now()
-        session.add_all([make_run("A-S1", "changed", ended_at=now - 3_600_000 * hours) for hours in (0, 1, 1, 30)])
-        session.add(CalloutRow(received_at=now, key="A-S1", verdict="ignored", reason_code="echo"))
+        session.add(CalloutRow(received_at=session.now(), key="A-S1", verdict="ignored", reason_code="echo"))
 
     shown = visitor.get("").text
 
     assert "Something needs a look" in shown
     assert "Given up: 1." in shown
-    assert "1 accepted, 1 ignored, 0 rejected" in shown
-    assert "3 runs: 3 changed" in shown
     assert "1,000 of 1,000 left" in shown
 
 
