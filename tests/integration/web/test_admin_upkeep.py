@@ -25,7 +25,6 @@ from sync_service.store.tables import (
 from sync_service.subscription.trigger import Trigger
 from tests.integration.web.admin import (
     Visitor,
-    make_run,
     put_done,
     put_failure,
     put_rows,
