@@ -15,6 +15,7 @@ from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from threading import BoundedSemaphore
 
+from sync_service.errors import SyncServiceError
 from sync_service.log import logger
 from sync_service.settings import Settings
 
@@ -42,32 +43,47 @@ class Mailer:
 
     def _send(self, to: str, subject: str, text: str) -> None:
         try:
-            self._hand_over(_write(self._settings.mail_from, to, subject, text))
+            send_now(self._settings, to, subject, text)
             logger().info("mail_sent")
-        except (
-            OSError,
-            ValueError,
-            IndexError,
-            MessageError,
-            smtplib.SMTPException,
-        ) as error:  # the server's own words may hold the address
-            logger().error("mail_failed", error=type(error).__name__, code=getattr(error, "smtp_code", None))
+        except MailFailed as error:
+            logger().error("mail_failed", error=error.cause, code=error.smtp_code)
         finally:
             self._places.release()
 
-    def _hand_over(self, mail: EmailMessage) -> None:
-        settings = self._settings
-        host, port, context = settings.smtp_host, settings.smtp_port, ssl.create_default_context()
-        if settings.smtp_security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=_SECONDS, context=context)
-        else:
-            server = smtplib.SMTP(host, port, timeout=_SECONDS)
-        with server:
-            if settings.smtp_security == "starttls":
-                server.starttls(context=context)
-            if settings.smtp_username:
-                server.login(settings.smtp_username, settings.smtp_password)
-            server.send_message(mail)
+
+class MailFailed(SyncServiceError):
+    """The mail server did not take a mail."""
+
+    code = "mail failed"
+
+    def __init__(self, error: Exception) -> None:
+        # The server's own words may hold the address.
+        self.cause, self.smtp_code = type(error).__name__, getattr(error, "smtp_code", None)
+        super().__init__(
+            f"The mail server did not take it ({self.cause}{f' {self.smtp_code}' if self.smtp_code else ''})."
+        )
+
+
+def send_now(settings: Settings, to: str, subject: str, text: str) -> None:
+    """Send a mail and wait until the server has it. Raises MailFailed."""
+    try:
+        _hand_over(settings, _write(settings.mail_from, to, subject, text))
+    except (OSError, ValueError, IndexError, MessageError, smtplib.SMTPException) as error:
+        raise MailFailed(error) from None
+
+
+def _hand_over(settings: Settings, mail: EmailMessage) -> None:
+    host, port, context = settings.smtp_host, settings.smtp_port, ssl.create_default_context()
+    if settings.smtp_security == "tls":
+        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=_SECONDS, context=context)
+    else:
+        server = smtplib.SMTP(host, port, timeout=_SECONDS)
+    with server:
+        if settings.smtp_security == "starttls":
+            server.starttls(context=context)
+        if settings.smtp_username:
+            server.login(settings.smtp_username, settings.smtp_password)
+        server.send_message(mail)
 
 
 def _write(sender: str, to: str, subject: str, text: str) -> EmailMessage:

@@ -20,6 +20,7 @@ from sync_service.jobs.calendar import request_by_calendar
 from sync_service.jobs.catalog import refresh_story
 from sync_service.jobs.failed_again import ask_failed_again
 from sync_service.jobs.figures import count_figures
+from sync_service.jobs.notify import notify
 from sync_service.jobs.prune import prune
 from sync_service.jobs.recovery import ReadCallout, recover_callouts
 from sync_service.jobs.sweep.delta import sweep_delta
@@ -66,6 +67,7 @@ PERIODIC = (
     Periodic("prune", DAY_MS, prune),
     Periodic("failed again", DAY_MS, ask_failed_again),
     Periodic("figures", MINUTE_MS, count_figures),
+    Periodic("notify", MINUTE_MS, notify),
 )
 
 

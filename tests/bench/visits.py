@@ -187,6 +187,7 @@ def _upkeep() -> Iterator[Visit]:
     yield Visit("inbox, failed", "/admin/inbox/failed")
     yield Visit("inbox, failed, second page", f"/admin/inbox/failed?kind=subscription&after={number_of(100)}")
     yield Visit("inbox, failed of a cause", "/admin/inbox/failed?code=unknown")
+    yield Visit("notifications", "/admin/account/notifications")
     for page in ("frame", "jobs", "clients", "users", "account", "settings", "login"):
         yield Visit(page, f"/admin/{page}")
 

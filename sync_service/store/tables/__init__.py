@@ -31,6 +31,7 @@ from sync_service.store.tables.limio import (
     SubscriptionOfferRow,
     SubscriptionRow,
 )
+from sync_service.store.tables.notifications import InboxSeenRow, NotificationChoiceRow, NotificationRow
 from sync_service.store.tables.orders import OrderRequestRow, OrderStepRow, OrderWorkRow
 from sync_service.store.tables.partners import (
     BasketRow,
@@ -81,8 +82,11 @@ __all__ = [
     "GiftCodeRow",
     "HeartbeatRow",
     "IdentityRow",
+    "InboxSeenRow",
     "JobRow",
     "LimioObject",
+    "NotificationChoiceRow",
+    "NotificationRow",
     "OauthClientRow",
     "OrderRequestRow",
     "OrderRow",

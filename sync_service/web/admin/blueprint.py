@@ -18,6 +18,7 @@ from sync_service.web.admin import (
     inbox_pages,
     invoices,
     job_pages,
+    notification_pages,
     overview,
     search,
     subscriptions,
@@ -65,6 +66,7 @@ def admin_blueprint(
         entry_pages,
         history_pages,
         inbox_pages,
+        notification_pages,
         job_pages,
     ):
         part.attach(blueprint, desk)

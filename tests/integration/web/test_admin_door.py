@@ -32,6 +32,7 @@ PAGES = ("", "/subscriptions", "/history", "/inbox", "/jobs", "/clients", "/sett
 #: What everybody who is logged in may send, and what leads nowhere.
 FOR_EVERYBODY = {"admin.logout", "admin.choose", "admin.leave", "admin.search", "admin.preview", "admin.nowhere"}
 FOR_EVERYBODY |= {"admin.ask", "admin.keep", "admin.forget", "admin.export_changes", "admin.find", "admin.choose_zone"}
+FOR_EVERYBODY |= {"admin.choose_notifications", "admin.try_notifications"}
 
 
 def changes(visitor: Visitor, *, but: Collection[str] = ()) -> dict[str, str]:

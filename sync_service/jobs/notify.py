@@ -1,0 +1,140 @@
+"""Telling people of the inbox outside of the pages: by mail, and by webhook in Slack's form or a plain one.
+
+At least once: what was sent and not noted is sent again. A message holds titles and counts, no person's data.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from sync_service.access.mail import send_now
+from sync_service.access.sealing import Seal
+from sync_service.errors import SyncServiceError
+from sync_service.log import logger
+from sync_service.queue.inbox import read_inbox
+from sync_service.queue.jobs import JobLease, save
+from sync_service.queue.notifications import (
+    LONGEST_ADDRESS,
+    PURPOSE,
+    Message,
+    Way,
+    note_inbox,
+    read_choice,
+    read_due,
+    settle,
+)
+from sync_service.settings import Settings
+from sync_service.store.engine import Database
+from sync_service.subscription.limio.documents import timestamp_of
+from sync_service.webhooks.destination import Line, look_up
+
+#: For one webhook with its whole answer.
+_SECONDS = 10.0
+
+
+class NotSent(SyncServiceError):
+    """A message could not be sent."""
+
+    code = "not sent"
+
+
+def notify(database: Database, settings: Settings, lease: JobLease) -> Mapping[str, Any]:
+    """Keep what people are to be told, and send what is due; returns how many of each. Repeatable."""
+    with database.transaction() as session:
+        found = note_inbox(session, read_inbox(session, settings))
+    with database.reading() as session:
+        due = read_due(session)
+    counts = {"noted": found, "sent": 0, "failed": 0}
+    for message in due:
+        ids = [row.id for row in message.rows if row.id is not None]
+        error = _try(database, settings, message)
+        with database.transaction() as session:
+            settle(session, ids, error=error, jitter=random.random())  # noqa: S311 - spreads the attempts
+        counts["sent" if error is None else "failed"] += 1
+        if not save(database, lease, cursor={}, progress=counts):
+            break
+    return counts
+
+
+def _try(database: Database, settings: Settings, message: Message) -> str | None:
+    """Send one message; the reason where it was not sent, without anybody's address."""
+    try:
+        if message.way is Way.MAIL:
+            _send_mail(settings, message)
+        else:
+            _send_webhook(database, settings, message)
+    except SyncServiceError as error:
+        logger().warning("notification_failed", way=message.way.value, error=error.code)
+        return str(error)
+    logger().info("notification_sent", way=message.way.value, things=len(message.rows))
+    return None
+
+
+def _send_mail(settings: Settings, message: Message) -> None:
+    if not settings.smtp_host:
+        raise NotSent("No mail server is set: SMTP_HOST and MAIL_FROM.")
+    send_now(settings, message.email, subject_of(message), text_of(message, settings.public_url))
+
+
+def _send_webhook(database: Database, settings: Settings, message: Message) -> None:
+    with database.reading() as session:
+        choice = read_choice(session, message.email)
+    address = Seal(settings.secret_key, PURPOSE, longest=LONGEST_ADDRESS).open(choice.webhook or "")
+    if not address:
+        raise NotSent("The webhook's address cannot be read: enter it again.")
+    line = Line(look_up(address, settings.webhook_allowed_networks))
+    try:
+        status = line.post(body_of(message, choice.webhook_form, settings.public_url), {}, None, seconds=_SECONDS)
+    finally:
+        line.close()
+    if not 200 <= status < 300:
+        raise NotSent(f"The webhook's receiver answered {status}.")
+
+
+def subject_of(message: Message) -> str:
+    """The subject of a mail: how many are new and how many over."""
+    fresh, over = (sum(row.recovered is state for row in message.rows) for state in (False, True))
+    parts = [f"{fresh} new in the inbox" if fresh else "", f"{over} over" if over else ""]
+    return f"Subscription sync: {', '.join(filter(None, parts))}"
+
+
+def text_of(message: Message, public_url: str) -> str:
+    """A line for each thing, what is new first, and where to look."""
+    lines = [_line(row.title, row.count, recovered=row.recovered) for row in _in_order(message)]
+    return "\n".join([*lines, "", inbox_address(public_url)]).strip() + "\n"
+
+
+def body_of(message: Message, form: str, public_url: str) -> str:
+    """The body of a webhook: Slack's (`text`), or a list of all things."""
+    if form == "slack":
+        # Slack reads these three as marks (its page "Formatting text for app surfaces").
+        text = text_of(message, public_url).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        return json.dumps({"text": text})
+    things = [
+        {
+            "kind": row.kind,
+            "title": row.title,
+            "count": row.count,
+            "recovered": row.recovered,
+            "at": timestamp_of(row.at),
+        }
+        for row in _in_order(message)
+    ]
+    return json.dumps({"type": "inbox", "items": things, "link": inbox_address(public_url)})
+
+
+def inbox_address(public_url: str) -> str:
+    """Where the inbox is; empty where our own address is not known."""
+    return f"{public_url.rstrip('/')}/admin/inbox" if public_url else ""
+
+
+def _in_order(message: Message) -> list[Any]:
+    return sorted(message.rows, key=lambda row: (row.recovered, row.at, row.id))
+
+
+def _line(title: str, count: int, *, recovered: bool) -> str:
+    many = f" ({count:,})" if count > 1 and not recovered else ""
+    return f"{'Over' if recovered else 'New'}: {title}{many}"

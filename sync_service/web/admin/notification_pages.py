@@ -1,0 +1,107 @@
+"""What a person wants to be told of outside of the pages, and whether it arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from sync_service.access.sealing import Seal
+from sync_service.queue.inbox import ItemKind
+from sync_service.queue.notifications import (
+    LONGEST_ADDRESS,
+    PURPOSE,
+    QUIET_MS,
+    queue_trial,
+    read_choice,
+    read_latest,
+)
+from sync_service.store.tables import NotificationChoiceRow
+from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.door import who
+
+KINDS: Mapping[ItemKind, str] = {
+    ItemKind.PROCESS: "A worker or scheduler does not run",
+    ItemKind.CHECK: "A check fails",
+    ItemKind.HELD: "Changes are held",
+    ItemKind.FAILED: "Syncs were given up",
+    ItemKind.ORDER: "An order needs a decision",
+    ItemKind.WEBHOOK: "Webhooks were given up",
+}
+FORMS = {"slack": "Slack", "plain": "Plain JSON"}
+
+
+def attach(blueprint: Blueprint, desk: Desk) -> None:
+    """The addresses under /admin/account/notifications."""
+    pages = _Pages(desk)
+    blueprint.get("/account/notifications")(pages.notifications)
+    blueprint.post("/account/notifications")(pages.choose_notifications)
+    blueprint.post("/account/notifications/try")(pages.try_notifications)
+
+
+class _Pages:
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._database = desk, desk.database
+        self._seal = Seal(desk.settings.secret_key, PURPOSE, longest=LONGEST_ADDRESS)
+
+    def notifications(self, problem: str = "", typed: Mapping[str, str] | None = None) -> str:
+        """What was chosen, and what was told last."""
+        with self._database.reading() as session:
+            choice = read_choice(session, who().email)
+            latest = read_latest(session, who().email)
+        address = self._seal.open(choice.webhook) if choice.webhook else ""
+        return render_template(
+            "admin/notifications.html",
+            choice=choice,
+            host=urlsplit(address).hostname or "",
+            latest=latest,
+            kinds=KINDS,
+            forms=FORMS,
+            has_mail=bool(self._desk.settings.smtp_host),
+            quiet_ms=QUIET_MS,
+            problem=problem,
+            typed=typed or {},
+        )
+
+    def choose_notifications(self) -> AnyResponse | tuple[str, int]:
+        """Keep the choices. A webhook's address stays where none is given and none is to be removed."""
+        address = request.form.get("webhook", "").strip()
+        problem = _problem(address)
+        if problem:
+            return self.notifications(problem, {"webhook": address}), 422
+        with self._database.transaction() as session:
+            choice = session.get(NotificationChoiceRow, who().email) or NotificationChoiceRow(email=who().email)
+            choice.kinds = [kind.value for kind in KINDS if kind.value in request.form.getlist("kinds")]
+            choice.by_mail = bool(request.form.get("by_mail"))
+            form = request.form.get("form", "")
+            choice.webhook_form = form if form in FORMS else "slack"
+            if address:
+                choice.webhook = self._seal.close(address)
+            elif request.form.get("remove"):
+                choice.webhook = None
+            session.add(choice)
+        flash("Your choices are kept.")
+        return redirect(url_for("admin.notifications"), 303)
+
+    def try_notifications(self) -> AnyResponse:
+        """Have the person told something now."""
+        with self._database.transaction() as session:
+            ways = queue_trial(session, read_choice(session, who().email))
+        flash("It goes out within a minute, when a scheduler runs." if ways else "Choose email or a webhook first.")
+        return redirect(url_for("admin.notifications"), 303)
+
+
+def _problem(address: str) -> str:
+    """Why this is no address for a webhook; empty where it may be one, or none is given."""
+    if not address:
+        return ""
+    try:
+        parts = urlsplit(address)
+        is_fine = parts.scheme in ("https", "http") and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:
+        is_fine = False
+    if not (is_fine and address.isascii() and address.isprintable() and len(address) <= LONGEST_ADDRESS):
+        return "The address must be like https://hooks.slack.com/services/…, without a user name."
+    return ""
