@@ -48,7 +48,7 @@ def survey(
             else:
                 answer.get_data()
             answer.close()
-        if answer.status_code not in (200, 302, 404 if "nobody knows" in visit.name else 200):
+        if answer.status_code not in (200, 404 if "nobody knows" in visit.name else 200):
             raise RuntimeError(f"{visit.name}: {visit.path} is answered {answer.status_code}")
         for asked in watched.asked:
             yield Seen(visit, asked, work_of(database, asked, prefer_indexes=prefer_indexes))

@@ -152,7 +152,6 @@ def _subscriptions() -> Iterator[Visit]:
 
 
 def _history(size: Size, seal: Seal) -> Iterator[Visit]:
-    yield Visit("one run", f"/admin/runs/{size.runs // 2}")
     for kind, entry_id in (("run", size.runs // 2), ("callout", size.runs // 4), ("act", size.runs // 50)):
         yield Visit(f"one {kind} by itself", f"/admin/history/{kind}/{entry_id}")
     early = int((datetime.now(UTC) - timedelta(days=95)).timestamp() * 1000)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, render_template, request
 from sqlmodel import col, select
 from werkzeug.exceptions import NotFound
-from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.queue.branches import EntryKind, Spot
 from sync_service.queue.entries import Entry, read_entries, read_payments
@@ -51,10 +50,6 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
             around_title="The callouts that it covers" if spot.kind is EntryKind.RUN else "What it led to",
             facts=_facts(told.entry.row),
         )
-
-    @blueprint.get("/runs/<int(max=9223372036854775807):run_id>")
-    def run(run_id: int) -> AnyResponse:
-        return redirect(url_for("admin.entry", kind="run", entry_id=run_id))
 
     @blueprint.get("/subscriptions/<key>/compare")
     def compare(key: str) -> str:

@@ -107,7 +107,6 @@ def test_an_entry_has_an_address_of_its_own_that_leads_to_what_belongs_to_it(dat
     assert 'href="/admin/history/callout/1"' in run
     assert 'href="/admin/history/run/1"' in callout
     assert "agent 7" in callout
-    assert visitor.get("/runs/1").location.endswith("/admin/history/run/1")
     for path in ("run/99", "callout/99", "act/99", "order/none", "run/x", "run/²", "none/1", "order/%00"):
         assert visitor.get(f"/history/{path}").status_code == 404, path
 
