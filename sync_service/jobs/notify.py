@@ -82,7 +82,7 @@ def _send_mail(settings: Settings, message: Message) -> None:
 def _send_webhook(database: Database, settings: Settings, message: Message) -> None:
     with database.reading() as session:
         choice = read_choice(session, message.email)
-    address = Seal(settings.secret_key, PURPOSE, longest=LONGEST_ADDRESS).open(choice.webhook or "")
+    address = Seal(settings.secret_keys, PURPOSE, longest=LONGEST_ADDRESS).open(choice.webhook or "")
     if not address:
         raise NotSent("The webhook's address cannot be read: enter it again.")
     line = Line(look_up(address, settings.webhook_allowed_networks))

@@ -44,7 +44,7 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
 class _Pages:
     def __init__(self, desk: Desk) -> None:
         self._desk, self._database = desk, desk.database
-        self._seal = Seal(desk.settings.secret_key, PURPOSE, longest=LONGEST_ADDRESS)
+        self._seal = Seal(desk.settings.secret_keys, PURPOSE, longest=LONGEST_ADDRESS)
 
     def notifications(self, problem: str = "", typed: Mapping[str, str] | None = None) -> str:
         """What was chosen, and what was told last."""
