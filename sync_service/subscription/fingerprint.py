@@ -6,8 +6,9 @@ Pure. Only callouts and sweeps take the short way; people, API callers and news 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -72,7 +73,7 @@ def take_fingerprint(
         version=subscription.version,
         update_time=subscription.update_time,
         account_id=subscription.account_id,
-        contacts=_hash_contacts(subscription),
+        contacts=_hash_contacts(subscription.bill_to, subscription.sold_to),
         preview_day=preview_day.isoformat() if preview_day else None,
         status=subscription.status,
         term_start=subscription.term_start.isoformat() if subscription.term_start else None,
@@ -86,6 +87,7 @@ def take_fingerprint(
     )
 
 
+@lru_cache(maxsize=256)
 def hash_contact(contact: Contact) -> str:
     """A contact as a hash of what a sync writes of it; the same however Zuora words the country or the state."""
     country = country_code(contact.country)
@@ -119,7 +121,7 @@ def may_skip_account(subscription: ZuoraSubscription, last: Fingerprint | None) 
     return (
         last is not None
         and last.account_id == subscription.account_id
-        and last.contacts == _hash_contacts(subscription)
+        and last.contacts == _hash_contacts(subscription.bill_to, subscription.sold_to)
     )
 
 
@@ -143,11 +145,10 @@ def may_skip_preview(subscription: ZuoraSubscription, last: Fingerprint | None, 
     )
 
 
-def _hash_contacts(subscription: ZuoraSubscription) -> str:
-    def flat(contact: Contact | None) -> tuple[Any, ...]:
-        return astuple(contact) if contact else ()
-
-    return sha256(repr((flat(subscription.bill_to), flat(subscription.sold_to))).encode()).hexdigest()
+@lru_cache(maxsize=256)
+def _hash_contacts(*contacts: Contact | None) -> str:
+    flat = tuple(tuple(vars(contact).values()) if contact else () for contact in contacts)
+    return sha256(repr(flat).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

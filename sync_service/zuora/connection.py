@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
-
-import requests
 
 from sync_service import __version__
 from sync_service.errors import NotConfigured, NotServed, ZuoraUnavailable
@@ -71,11 +70,17 @@ class Connection:
 
         Raises what `Transport.send` raises.
         """
-        sent: dict[str, Any] = {"json": body}
-        if isinstance(body, str):
-            sent, headers = {"data": body.encode()}, {**headers, "Content-Type": "application/json"}
+        sent = {**headers, "Authorization": f"Bearer {token.value}"}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+            body = body if isinstance(body, str) else json.dumps(body, allow_nan=False)
         return self._transport.send(
-            method, self._base_url + path, deadline, params=params, headers=headers, auth=_bearer(token), **sent
+            method,
+            self._base_url + path,
+            deadline,
+            params=params,
+            headers=sent,
+            body=None if body is None else body.encode(),
         )
 
     def close(self) -> None:
@@ -87,20 +92,11 @@ class Connection:
         client_id, client_secret = self._credentials
         form = {"client_id": client_id, "client_secret": client_secret, "grant_type": "client_credentials"}
         try:
-            return self._transport.send("POST", f"{self._base_url}/oauth/token", deadline, data=form, auth=_no_proof)
+            return self._transport.send(
+                "POST",
+                f"{self._base_url}/oauth/token",
+                deadline,
+                form=form,
+            )
         except NotServed as error:  # no number's: all of them need a token
             raise ZuoraUnavailable(str(error)) from None
-
-
-def _bearer(token: Token) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    """As `auth`, because `requests` would replace a mere header by what a .netrc file says of the host."""
-
-    def prove(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {token.value}"
-        return request
-
-    return prove
-
-
-def _no_proof(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request

@@ -6,12 +6,11 @@ is refused with a reason that holds no value: values are personal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
-from marshmallow import ValidationError, fields, missing
+from marshmallow import ValidationError, fields
 
 T = TypeVar("T")
 
@@ -32,18 +31,7 @@ _STATUSES = {
 
 
 class ZuoraField(fields.Field[T]):
-    """A field whose null, absent and blank values count as missing: left out, or an error where it is required."""
-
-    def deserialize(
-        self, value: Any, attr: str | None = None, data: Mapping[str, Any] | None = None, **kwargs: Any
-    ) -> Any:
-        """The value read, or marshmallow's `missing`. Raises ValidationError."""
-        found = None if value is None or value is missing else self.read(value)
-        if found is not None:
-            return found
-        if self.required:
-            raise ValidationError("is missing")
-        return missing
+    """A field whose null, absent and blank values count as missing; `Part.read` leaves it out, or refuses it."""
 
     def read(self, value: Any) -> T | None:
         """The meaning of a value that is not null; None for a blank one."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from marshmallow import ValidationError, missing
+from marshmallow import ValidationError
 
 from sync_service.errors import PayloadInvalid
 from sync_service.zuora.fields import ZuoraField
@@ -36,14 +36,17 @@ class Part:
         values: dict[str, Any] = {}
         problems: list[str] = []
         get = self.value.get
-        for name, key, field in _fields(kind):
+        for name, key, read, is_required in _fields(kind):
+            raw = get(key)
             try:
-                value = field.deserialize(get(key))
+                value = None if raw is None else read(raw)
             except ValidationError as error:
                 problems.append(f"{self._place(key)} {error.messages[0]}")
-            else:
-                if value is not missing:
-                    values[name] = value
+                continue
+            if value is not None:
+                values[name] = value
+            elif is_required:
+                problems.append(f"{self._place(key)} is missing")
         if problems:
             raise PayloadInvalid(f"{'; '.join(problems[:_MOST_PROBLEMS])} in Zuora's {self.what}")
         return values
@@ -75,9 +78,10 @@ class Part:
 
 
 @cache
-def _fields(kind: type[ZuoraSchema]) -> tuple[tuple[str, str, ZuoraField[Any]], ...]:
-    """A schema's fields: our name, Zuora's name, the reader."""
-    fields = kind().load_fields
+def _fields(kind: type[ZuoraSchema]) -> tuple[tuple[str, str, Callable[[Any], Any], bool], ...]:
+    """A schema's fields: our name, Zuora's name, the reader of a value that is not null, whether it must be there."""
     return tuple(
-        (name, field.data_key or name, field) for name, field in fields.items() if isinstance(field, ZuoraField)
+        (name, field.data_key or name, field.read, field.required)
+        for name, field in kind().load_fields.items()
+        if isinstance(field, ZuoraField)
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import BoundedSemaphore
@@ -14,8 +15,6 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from joserfc.jwk import KeySet
-from requests.auth import HTTPBasicAuth
-from requests.models import PreparedRequest
 
 from sync_service.access.sign_on.attempts import AnswerInvalid, Attempt, CodeRefused, ProviderAway, SetUpWrong
 from sync_service.access.sign_on.id_token import KeyUnknown, read_id_token, read_keys
@@ -128,11 +127,13 @@ class OpenidProvider:
             "code_verifier": attempt.verifier,
         }
         methods = document.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
-        auth: Any = HTTPBasicAuth(quote_plus(self._client_id), quote_plus(self._secret))  # RFC 6749, 2.3.1
-        if "client_secret_basic" not in methods:
+        headers = {}
+        if "client_secret_basic" in methods:
+            proof = f"{quote_plus(self._client_id)}:{quote_plus(self._secret)}"  # RFC 6749, 2.3.1
+            headers["Authorization"] = f"Basic {b64encode(proof.encode()).decode()}"
+        else:
             form |= {"client_id": self._client_id, "client_secret": self._secret}
-            auth = _send_as_it_is
-        return self._ask("POST", document["token_endpoint"], deadline, data=form, auth=auth)
+        return self._ask("POST", document["token_endpoint"], deadline, form=form, headers=headers)
 
     def _read(
         self, token: str, attempt: Attempt, now: float, document: Mapping[str, Any], deadline: Deadline
@@ -158,13 +159,13 @@ class OpenidProvider:
             return claims
         self._check_place("userinfo_endpoint", place)
         bearer = {"Authorization": f"Bearer {token}"}
-        told = self._ask("GET", place, deadline, headers=bearer, auth=_send_as_it_is)
+        told = self._ask("GET", place, deadline, headers=bearer)
         if told.get("sub") != claims["sub"]:
             raise AnswerInvalid("userinfo: sub differs")
         return {**told, **claims}
 
     def _ask(self, method: str, place: str, deadline: Deadline, **request: Any) -> Mapping[str, Any]:
-        return _read_answer(self._transport.send(method, place, deadline, **{"auth": _send_as_it_is, **request}), place)
+        return _read_answer(self._transport.send(method, place, deadline, **request), place)
 
 
 class _Kept(Generic[Found]):
@@ -199,8 +200,3 @@ def _read_answer(answer: Answer, place: str) -> Mapping[str, Any]:
     if answer.status != 200 or body is None:
         raise AnswerInvalid(f"{where}: {answer.status} {problem[:60]}".strip())
     return body
-
-
-def _send_as_it_is(request: PreparedRequest) -> PreparedRequest:
-    """Keeps `requests` from sending the credentials of a .netrc file in place of ours."""
-    return request

@@ -82,6 +82,7 @@ def _words(text: str) -> _Words:
     return tuple(word for word in words if word not in _FILLERS) or tuple(words)
 
 
+@lru_cache(maxsize=1024)
 def _plain(text: str) -> str:
     """`text` without case, accents, punctuation and doubled blanks; `&` and `St` written out."""
     letters = unicodedata.normalize("NFKD", text.replace("&", " and ")).casefold()

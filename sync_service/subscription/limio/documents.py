@@ -88,7 +88,7 @@ def get_value(document: Document, path: str) -> Any:
     """The value at the dotted `path`; None where any part of it is missing."""
     value: Any = document
     for key in path.split("."):
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict | Mapping):  # a dict is told at once
             return None
         value = value.get(key)
     return value

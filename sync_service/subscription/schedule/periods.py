@@ -9,6 +9,7 @@ from __future__ import annotations
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 
 from sync_service.subscription.zuora import ChargeSegment, ZuoraSubscription
 
@@ -74,6 +75,7 @@ class Grid:
         return self.at(self.index_of(day)) == day
 
 
+@lru_cache(maxsize=4096)
 def add_months(day: date, months: int) -> date:
     """The same day `months` later, or the last of that month where it is shorter; bounded by the calendar's ends."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
