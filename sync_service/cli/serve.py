@@ -24,6 +24,10 @@ if TYPE_CHECKING:  # each process loads its own part alone
     from sync_service.webhooks.delivery import Deliverer
 
 
+#: Workers beside a web process leave it the processor: a callout is answered before the next sync is computed.
+_NICE = 5
+
+
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Where to listen; PORT otherwise.")
 def run(port: int | None) -> None:
@@ -36,7 +40,7 @@ def run(port: int | None) -> None:
     environ = _listening(settings, port)
     parts = [("web", ["web"]), ("scheduler", ["scheduler"])]
     if settings.zuora_base_url:
-        parts.insert(1, ("worker", ["worker"]))
+        parts[1:1] = workers_of(settings)
     else:
         click.echo("ZUORA_BASE_URL is not set: requests are accepted and wait; no worker is started.", err=True)
     click.echo(f"Listening on {describe_place(environ['HOST'], environ['PORT'])} (Ctrl-C stops everything)", err=True)
@@ -59,8 +63,10 @@ def web(port: int | None) -> None:
 
 @click.command()
 @click.option("--threads", type=click.IntRange(1, 64), help="Syncs at the same time; WORKER_THREADS otherwise.")
-def worker(threads: int | None) -> None:
+@click.option("--nice", type=click.IntRange(0, 19), default=0, help="Leave the processor to others: 0 to 19.")
+def worker(threads: int | None, nice: int) -> None:
     """Take requests from the queue and sync them."""
+    os.nice(nice)
     from sync_service.cli.contexts import open_context, open_ordering
     from sync_service.sync.worker import Worker
 
@@ -91,6 +97,14 @@ def scheduler() -> None:
         loop = Scheduler(open_database(settings), settings)
     EndpointBook(loop.database, settings).take_over_settings()
     _run_until_stopped(loop, beside=Deliverer(loop.database, settings))
+
+
+def workers_of(settings: Settings) -> list[tuple[str, list[str]]]:
+    """The worker processes, which share the threads: one with all of them would take all places of the tenant."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = settings.worker_processes or (1 if settings.database_url.startswith("sqlite") else processors)
+    words = ["worker", "--threads", str(max(1, -(-settings.worker_threads // count))), "--nice", str(_NICE)]
+    return [("worker" if place == 1 else f"worker-{place}", words) for place in range(1, count + 1)]
 
 
 def _listening(settings: Settings, port: int | None) -> dict[str, str]:

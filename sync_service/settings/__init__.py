@@ -161,6 +161,8 @@ class Settings:
     host: str = _setting("127.0.0.1", typed.String(validate=forms.HOST))
     port: int = _setting(8000, typed.Integer(validate=validate.Range(1, 65535)))
     worker_threads: int = _setting(12, typed.Integer(validate=validate.Range(1, 64)))
+    #: Workers that `run` starts; 0: one for each processor with PostgreSQL, one with SQLite, which has one writer.
+    worker_processes: int = _setting(0, typed.Integer(validate=validate.Range(0, 32)))
     #: What every admin page calls this installation, and in which colour; empty: the host of the tenant, in grey.
     environment_name: str = _setting(
         "", typed.String(validate=validate.Length(max=24, error="must have at most 24 characters"))
