@@ -259,6 +259,7 @@ class Emulator:
                         "number": number,
                         "account": latest.account,
                         "name": tenant.accounts[latest.account].name,
+                        "payer": latest.invoice_owner,
                         "version": latest.version,
                         "status": latest.status_on(tenant.today),
                         "term_end": text(latest.term_end),

@@ -17,6 +17,7 @@ from rich.text import Text
 from sqlmodel import col, select
 
 from sync_service.cli.output import make_console
+from sync_service.cli.reselling import resell
 from sync_service.cli.selling import SETTINGS, sell
 from sync_service.cli.show import plan_lines
 from sync_service.cli.stage import Stage, set_stage
@@ -75,6 +76,7 @@ def _tour(stage: Stage) -> None:
     _say("Why did it change? `sync-service why` tells")
     click.echo(_indent(stage.command("why", numbers[0])))
     sell(stage, database)
+    resell(stage, database)
     database.engine.dispose()
     _say("Every change arrived, the echo was ignored, and every order is in Zuora once.")
 

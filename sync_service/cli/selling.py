@@ -43,22 +43,22 @@ def sell(stage: Stage, database: Database) -> None:
     """A sale, a switch during which the worker is killed, and a cancellation with its refund."""
     today = datetime.now(UTC).date().isoformat()
     with _listening() as (address, heard):
-        _say("Limio's shop opens: it may order, and another system hears of it by webhook")
-        click.echo(_indent(stage.command("catalog", "refresh")))
+        say("Limio's shop opens: it may order, and another system hears of it by webhook")
+        click.echo(indent(stage.command("catalog", "refresh")))
         stage.command("webhooks", "add", address)
         shop = _Shop(stage)
-        _say("Ada subscribes to the monthly plan and pays by card")
+        say("Ada subscribes to the monthly plan and pays by card")
         number = shop.order({**_sale(), "process_immediately": True})
         of = {"forSubscription": {"name": number}, "data": {"reason": {"id": "too-expensive"}}}
-        _say("She switches to the annual plan; the worker dies while Zuora's answer is on its way")
+        say("She switches to the annual plan; the worker dies while Zuora's answer is on its way")
         switch = {"order_type": "change_offer", "offer": offer_ref("Digital Annual"), "effectiveDate": today}
         _kill_in_the_middle(stage, database, shop, {**switch, **of})
-        _say("She cancels today, and what she has paid for the days to come goes back to her card")
+        say("She cancels today, and what she has paid for the days to come goes back to her card")
         shop.order({"order_type": "cancel_subscription", "cancelDate": today, **of, "process_immediately": True})
         for kind, amount in show(stage.zuora, "money")["sums"].items():
             click.echo(f"  Zuora's books  {kind:<16} {amount}")
-        _say("The webhooks that went out, each signed")
-        _wait_until(lambda: len(heard) >= _FEWEST, "the webhooks arrive")
+        say("The webhooks that went out, each signed")
+        wait_until(lambda: len(heard) >= _FEWEST, "the webhooks arrive")
         for headers in heard:
             signature = headers["webhook-signature"]
             click.echo(f"  {headers['X-Limio-Event']:<28} {headers['webhook-id']}  {signature[:16]}…")
@@ -98,17 +98,17 @@ def _kill_in_the_middle(stage: Stage, database: Database, shop: _Shop, payload: 
     control(stage.zuora, "fault", kind="lose_answer", path="POST /v1/orders$", count=1, seconds=_WITHHELD)
     placed = int(show(stage.zuora)["orders"])
     shop.order(payload)
-    _wait_until(lambda: not show(stage.zuora, "faults")["faults"], "the order reaches Zuora")
+    wait_until(lambda: not show(stage.zuora, "faults")["faults"], "the order reaches Zuora")
     worker = _worker_of(stage)
     os.kill(worker, signal.SIGKILL)
     click.echo(f"  kill -9      the worker, process {worker}; `run` starts another one")
-    _wait_until(lambda: int(show(stage.zuora)["orders"]) > placed, "Zuora has placed the order")
+    wait_until(lambda: int(show(stage.zuora)["orders"]) > placed, "Zuora has placed the order")
     with database.transaction() as session:
         session.run(_END_LEASES)
     click.echo("  lease        what the dead worker held is free after 90 s; the demo does not wait for that")
-    _wait_until(lambda: _last_order(database).state == OrderState.COMPLETE, "another worker ends the order")
+    wait_until(lambda: _last_order(database).state == OrderState.COMPLETE, "another worker ends the order")
     number = _last_order(database).number
-    click.echo(_indent(_calls(stage, number)))
+    click.echo(indent(_calls(stage, number)))
     more = int(show(stage.zuora)["orders"]) - placed
     if more != 1:
         raise click.ClickException(f"The switch is in Zuora {more} times.")
@@ -174,7 +174,8 @@ def _listening() -> Iterator[tuple[str, list[Mapping[str, str]]]]:
             server.shutdown()
 
 
-def _wait_until(holds: Callable[[], object], what: str) -> None:
+def wait_until(holds: Callable[[], object], what: str) -> None:
+    """Raises ClickException where that takes too long."""
     deadline = time.monotonic() + _PATIENCE
     while not holds():
         if time.monotonic() > deadline:
@@ -182,9 +183,11 @@ def _wait_until(holds: Callable[[], object], what: str) -> None:
         time.sleep(0.1)
 
 
-def _say(title: str) -> None:
+def say(title: str) -> None:
+    """A heading of the tour."""
     click.secho(f"\n{title}", bold=True)
 
 
-def _indent(text: str) -> str:
+def indent(text: str) -> str:
+    """Each line under its heading."""
     return "\n".join(f"  {line}" for line in text.splitlines())
