@@ -7,7 +7,7 @@ is silent the limit is what Zuora would refuse.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from datetime import date, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +16,7 @@ from sync_service.commerce.case import Case
 from sync_service.commerce.catalog import Catalog, Offer
 from sync_service.commerce.order import CatalogRef, Order, OrderType, Problem, ProblemCode
 from sync_service.commerce.pricing import unit_price
-from sync_service.commerce.state import InStore, data_of, goes_on, is_discount
+from sync_service.commerce.state import InStore, data_of, day_of, goes_on, is_discount
 from sync_service.commerce.subscribed import read_day
 from sync_service.subscription.plan import Document
 
@@ -47,7 +47,7 @@ _CREDITABLE = frozenset({"active", "cancelled"})
 def check(case: Case) -> tuple[Problem, ...]:
     """Everything that is wrong, all at once; of the case's state only the store's part is asked."""
     order, store, catalog, today = case.order, case.state.store, case.catalog, case.today
-    problems = [*_check_subscription(order, store, today), *_check_items(order, catalog)]
+    problems = [*_check_subscription(order, store, today, case.options.zone), *_check_items(order, catalog)]
     special = _BY_TYPE.get(order.type)
     if special:
         problems += special(order, store, catalog, today)
@@ -62,13 +62,13 @@ def check(case: Case) -> tuple[Problem, ...]:
     return tuple(dict.fromkeys(problems))
 
 
-def pending_change(store: InStore, today: date) -> date | None:
+def pending_change(store: InStore, today: date, zone: tzinfo) -> date | None:
     """The day on which a change that was already ordered takes effect: until then no other can be built on it."""
     waiting = [
         day
         for document in (*store.offers, *store.add_ons)
         if not is_discount(document) and document.get("status", "active") == "active"
-        if (day := read_day(data_of(document).get("start"))) and day > today
+        if (day := day_of(data_of(document).get("start"), zone)) and day > today
     ]
     renewal = read_day(data_of(store.subscription).get("pendingRenewalChange"))
     if renewal and renewal > today:
@@ -76,7 +76,7 @@ def pending_change(store: InStore, today: date) -> date | None:
     return max(waiting, default=None)
 
 
-def _check_subscription(order: Order, store: InStore, today: date) -> Iterator[Problem]:
+def _check_subscription(order: Order, store: InStore, today: date, zone: tzinfo) -> Iterator[Problem]:
     if order.subscription_key is None:
         return
     if store.subscription is None:
@@ -86,7 +86,7 @@ def _check_subscription(order: Order, store: InStore, today: date) -> Iterator[P
     if order.type in _COMMERCE and _attributes(store).get("external") is True:
         message = "This subscription was imported from Zuora: Limio allows no commerce orders for it."
         yield _problem("forSubscription", ProblemCode.NOT_ALLOWED, message)
-    locked = pending_change(store, today) if order.type in _LOCKED else None
+    locked = pending_change(store, today, zone) if order.type in _LOCKED else None
     if locked:
         message = f"A change of this subscription takes effect on {locked}; it can be changed again from then on."
         yield _problem("forSubscription", ProblemCode.PENDING_CHANGE, message)

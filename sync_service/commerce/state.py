@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, time, tzinfo
 from typing import Any
 
 from sync_service.commerce.subscribed import read_day
+from sync_service.subscription.limio.documents import moment_of
 from sync_service.subscription.plan import Document
 
 
@@ -45,6 +46,14 @@ def data_of(document: Document | None) -> Document:
     """A Limio object's `data`; empty where there is none."""
     data = (document or {}).get("data")
     return data if isinstance(data, Mapping) else {}
+
+
+def day_of(value: Any, zone: tzinfo) -> date | None:
+    """The day of a Limio timestamp in the tenant's `zone`; midnight in UTC stands for a day as such."""
+    moment = moment_of(value)
+    if moment is None or moment.time() == time.min:
+        return moment.date() if moment else None
+    return moment.astimezone(zone).date()
 
 
 def is_discount(document: Document) -> bool:

@@ -195,7 +195,7 @@ class Baskets:
     def _read_ground(self, session: Session, scope: PartnerScope, subscription: SubscriptionRow) -> _Ground:
         now = session.now()
         today = self._settings.day_at(now)
-        holding = read_own(session, subscription, today)
+        holding = read_own(session, subscription, today, self._options.zone)
         stock = read_stock(session, scope, currency=holding.currency, country=holding.country, today=today)
         return _Ground(holding=holding, stock=stock, today=today)
 

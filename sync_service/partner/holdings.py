@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, tzinfo
 from decimal import Decimal
 
 from sqlmodel import and_, col, or_, select
@@ -54,14 +54,15 @@ def find_own(
     return session.exec(named.limit(1), execution_options={"populate_existing": True}).first()
 
 
-def read_own(session: Session, subscription: SubscriptionRow, today: date) -> Holding:
-    """What a subscription that was found in scope holds on `today`, in the tenant's zone."""
+def read_own(session: Session, subscription: SubscriptionRow, today: date, zone: tzinfo) -> Holding:
+    """What a subscription that was found in scope holds on `today`, in the tenant's `zone`."""
     return read_holding(
         subscription.document,
         read_belongings(session, subscription, SubscriptionOfferRow),
         read_belongings(session, subscription, AddOnRow),
         read_belongings(session, subscription, ScheduleRow),
         today,
+        zone,
     )
 
 
@@ -71,8 +72,16 @@ def read_stock(
     """What the partner may buy in that currency and country; None: in any."""
     catalog = read_whole_catalog(session)
     buyer = Buyer(partner_org=scope.partner_org, currency=currency, country=country)
-    items = tuple(newest_items(catalog))
+    items = _shelved(catalog)
     return Stock(shelf=Shelf(items, buyer), rates=dict(_rates(catalog, items, currency, today)))
+
+
+def _shelved(catalog: Catalog) -> tuple[Offer, ...]:
+    """Each offer and add-on in its newest published version, and behind those what is not published any more."""
+    published = {ref: offer for ref, offer in catalog.items.items() if offer.is_published}
+    sold = newest_items(replace(catalog, items=published))
+    ids = {offer.ref.id for offer in sold}
+    return (*sold, *(offer for offer in newest_items(catalog) if offer.ref.id not in ids))
 
 
 def find_lock(session: Session, subscription: SubscriptionRow, holding: Holding, today: date) -> Lock | None:

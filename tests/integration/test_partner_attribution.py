@@ -47,7 +47,7 @@ def whose(world: World, number: str) -> tuple[str | None, str | None, str | None
     return subscription, customer, identity
 
 
-def test_an_import_belongs_to_the_partner_that_pays_for_it(world: World) -> None:
+def test_example_34_an_import_belongs_to_the_partner_that_pays_for_it(world: World) -> None:
     north = add_partner(world, account_id(world, "A-N"))
     add_partner(world, account_id(world, "A-C"), pays=False)
     world.do("create_subscription", number="A-S1", account="A-ADA", invoice_owner="A-N", price="9.99")
@@ -70,7 +70,7 @@ def test_a_partner_made_later_gets_what_it_pays_for_at_the_next_sync(world: Worl
     assert whose(world, "A-S1") == (north, north, north)
 
 
-def test_no_sync_and_no_load_takes_it_away(world: World) -> None:
+def test_example_34_no_sync_and_no_load_takes_it_away(world: World) -> None:
     world.do("create_subscription", number="A-S1", account="A-ADA", price="9.99")
     world.sync("A-S1")
     north = add_partner(world, "A-elsewhere")
@@ -86,7 +86,7 @@ def test_no_sync_and_no_load_takes_it_away(world: World) -> None:
     assert whose(world, "A-S1") == (north, north, north)
 
 
-def test_a_transfer_leaves_it_with_its_partner_and_says_so(world: World) -> None:
+def test_example_34_a_transfer_leaves_it_with_its_partner_and_says_so(world: World) -> None:
     north = add_partner(world, account_id(world, "A-N"))
     world.do("create_subscription", number="A-S1", account="A-ADA", invoice_owner="A-N", price="9.99")
     world.sync("A-S1")

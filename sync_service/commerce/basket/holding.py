@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from sync_service.commerce.catalog import Offer, read_offer
+from sync_service.commerce.state import day_of
 from sync_service.commerce.subscribed import read_day
 from sync_service.subscription.plan import Document
 
@@ -84,10 +85,14 @@ def read_holding(
     add_ons: Sequence[Document],
     schedule: Sequence[Document],
     today: date,
+    zone: tzinfo,
 ) -> Holding:
-    """From Limio's objects: the subscription, its offers, add-ons and schedule entries. Total."""
+    """From Limio's objects: the subscription, its offers, add-ons and schedule entries. Total.
+
+    `today` is the day in the tenant's `zone`.
+    """
     data = _part(subscription, "data")
-    held = tuple(_read_item(each, "offer") for each in offers if _is_live(each))
+    held = tuple(_read_item(each, "offer", zone) for each in offers if _is_live(each))
     base = [item for item in held if not _is_discount(item, offers)]
     current = max(
         (item for item in base if _is_in_force(item, today)), key=lambda item: item.start or date.min, default=None
@@ -105,7 +110,7 @@ def read_holding(
         country=_text(data.get("purchaseCountry")),
         current=current,
         offers=tuple(base),
-        add_ons=tuple(item for each in add_ons if _is_live(each) for item in [_read_item(each, "add_on")]),
+        add_ons=tuple(item for each in add_ons if _is_live(each) for item in [_read_item(each, "add_on", zone)]),
         term_end=term_end,
         period=_find_period(due, read_day(data.get("termStartDate")), term_end, today),
         next_payment=next((day for day in due if day > today), None),
@@ -136,15 +141,15 @@ def _due_days(schedule: Iterable[Document]) -> set[date]:
     return days
 
 
-def _read_item(document: Document, key: str) -> HeldItem:
+def _read_item(document: Document, key: str, zone: tzinfo) -> HeldItem:
     data = _part(document, "data")
     inside = data.get(key)
     return HeldItem(
         id=str(document.get("id") or ""),
         offer=read_offer(inside if isinstance(inside, Mapping) else {}),
         quantity=_read_quantity(data.get("quantity", document.get("quantity"))),
-        start=read_day(data.get("start")),
-        end=read_day(data.get("end")),
+        start=day_of(data.get("start"), zone),
+        end=day_of(data.get("end"), zone),
     )
 
 

@@ -35,7 +35,7 @@ def ids(page: Any) -> list[str]:
     return [each["id"] for each in page["items"]]
 
 
-def test_a_partner_finds_its_own_customers_by_any_part_of_them(web: Web, world: PartnerWorld) -> None:
+def test_example_30_a_partner_finds_its_own_customers_by_any_part_of_them(web: Web, world: PartnerWorld) -> None:
     everyone = ask(web, world, "N")
     assert (ids(everyone), everyone["hits"]) == (["cus-ada", "cus-bea", "cus-eve", "cus-percent", "cus-zoe"], 5)
     for wanted, found in (

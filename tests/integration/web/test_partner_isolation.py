@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync_service.access.clients import SCOPES, Client
@@ -209,6 +209,58 @@ def test_an_id_that_is_not_the_partners_leads_nowhere(
     captured = capfd.readouterr()
     assert CANARY not in captured.out + captured.err
     assert everything(sqlite_web) == before
+
+
+def test_what_a_partner_sees_of_its_own_tells_nothing_of_others(sqlite_web: Web, world: PartnerWorld) -> None:
+    """An offer that two partners may buy names both of them, and what only the other one may change to."""
+    headers, client = world.headers["N"], sqlite_web.client
+    answers = [
+        client.get("/api/partner/mma/subscriptions", headers=headers),
+        client.get("/api/partner/mma/subscriptions/sub-1", headers=headers),
+        client.post("/api/partner/mma/checkout", json=opened(**OWN), headers=headers),
+        client.get("/api/partner/mma/checkout", headers=headers),
+    ]
+
+    assert CANARY in str(world.catalog["Team"])
+    for answer in answers:
+        assert answer.status_code == 200
+        assert CANARY not in answer.text
+        assert world.orgs["C"] not in answer.text
+
+
+def test_an_offer_of_another_partner_is_refused_without_its_name(sqlite_web: Web, world: PartnerWorld) -> None:
+    headers, client = world.headers["N"], sqlite_web.client
+    id = world.catalog["BusinessC"]["id"]
+    asked = [
+        ("/api/partner/mma/checkout", opened(**OWN, orderItems=[{**ITEM, "offerId": id}])),
+        ("/api/partner/checkout/initiate", {"order": {"orderItems": [{"offer": {"id": id}}]}}),
+        ("/api/partner/order", bought(orderItems=[{"offer": {"id": id}}])),
+    ]
+
+    for place, body in asked:
+        answer = client.post(place, json=body, headers=headers)
+        assert answer.status_code == 400
+        assert "BusinessC" not in answer.text.replace(id, "")
+        assert CANARY not in answer.text.replace(id, "")
+
+
+def test_in_any_world_a_basket_is_its_organisations_alone(sqlite_web: Web, world: PartnerWorld) -> None:
+    """Whoever opens baskets in whatever order, each is found by its own organisation and by no other."""
+    client = sqlite_web.client.application.test_client(use_cookies=False)
+    own = {"N": ["sub-1", "sub-2"], "C": ["sub-3"]}
+
+    @settings(max_examples=6)
+    @given(st.lists(st.sampled_from(["N", "C"]), min_size=1, max_size=4))
+    def check(who: list[str]) -> None:
+        for index, partner in enumerate(who):
+            id = own[partner][index % len(own[partner])]
+            body = opened(forSubscription={"id": id})
+            made = client.post("/api/partner/mma/checkout", json=body, headers=world.headers[partner]).json
+            place = f"/api/partner/mma/checkout?basket={made['order']['checkoutId']}"
+            for other, headers in world.headers.items():
+                assert client.get(place, headers=headers).status_code == (200 if other == partner else 404)
+
+    check()
 
 
 def everything(web: Web) -> list[Any]:

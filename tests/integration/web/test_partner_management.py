@@ -79,7 +79,9 @@ def test_organisations_come_in_pages(operator: Operator) -> None:
         (None, "JSON object"),
     ],
 )
-def test_a_body_that_cannot_be_meant_is_refused_and_nothing_is_made(operator: Operator, body: Any, said: str) -> None:
+def test_example_32_a_body_that_cannot_be_meant_is_refused_and_nothing_is_made(
+    operator: Operator, body: Any, said: str
+) -> None:
     assert said in operator.send("POST", "/partner-organisation", body, status=400)["message"]
     assert operator.send("GET", "/partner-organisations") == {"items": []}
 
@@ -93,7 +95,7 @@ def test_one_zuora_account_has_one_organisation(web: Web) -> None:
     assert "zuoraAccountId" in operator.send("PUT", f"/partner-organisation/{other}", NORTH, status=400)["message"]
 
 
-def test_an_email_address_acts_for_one_partner_whatever_its_case(web: Web) -> None:
+def test_example_32_an_email_address_acts_for_one_partner_whatever_its_case(web: Web) -> None:
     operator = Operator(web)
     north = operator.send("POST", "/partner-organisation", NORTH)["id"]
     coast = operator.send("POST", "/partner-organisation", NORTH | {"zuoraAccountId": "A-C"})["id"]
@@ -129,7 +131,7 @@ def test_an_organisation_is_changed_and_disabled(operator: Operator) -> None:
     ] + [("partner disabled", "client back office")]
 
 
-def test_only_a_client_with_the_scope_manages_partners(sqlite_web: Web) -> None:
+def test_example_32_only_a_client_with_the_scope_manages_partners(sqlite_web: Web) -> None:
     for method, place in (
         ("GET", "/api/partner-organisations"),
         ("POST", "/api/partner-organisation"),

@@ -35,7 +35,7 @@ def ids(page: Any) -> list[str]:
     return [each["id"] for each in page["items"]]
 
 
-def test_a_partner_sees_its_own_and_nothing_else(web: Web) -> None:
+def test_example_1_a_partner_sees_its_own_and_nothing_else(web: Web) -> None:
     world = open_partner_world(web.database, web.client)
 
     assert ids(ask(web, world, "N")) == ["sub-1", "sub-2", "sub-4", "sub-6"]
@@ -43,14 +43,14 @@ def test_a_partner_sees_its_own_and_nothing_else(web: Web) -> None:
     assert set(ask(web, world, "N")) == {"items"}
 
 
-def test_an_owner_narrows_and_never_widens(sqlite_web: Web, world: PartnerWorld) -> None:
+def test_example_2_an_owner_narrows_and_never_widens(sqlite_web: Web, world: PartnerWorld) -> None:
     assert ids(ask(sqlite_web, world, "N", "?ownerId=id-ada")) == ["sub-1"]
     assert ids(ask(sqlite_web, world, "N", "?ownerId=id-bea")) == ["sub-2", "sub-4"]
     for owner in ("id-bob", "id-dan", "id-none", "", "%25", "a%00b", "x" * 65):
         assert ask(sqlite_web, world, "N", f"?ownerId={owner}") == {"items": []}
 
 
-def test_pages_hold_each_once_and_their_cursor_is_good_for_their_own_list_only(web: Web) -> None:
+def test_example_3_pages_hold_each_once_and_their_cursor_is_good_for_their_own_list_only(web: Web) -> None:
     world = open_partner_world(web.database, web.client)
 
     first = ask(web, world, "N", "?limit=2")
@@ -71,7 +71,7 @@ def test_a_limit_of_no_use_is_refused(sqlite_web: Web, world: PartnerWorld, limi
     assert answer.json == {"message": "limit must be a number from 1 to 100."}
 
 
-def test_one_subscription_comes_with_what_hangs_on_it_and_no_payment_method(web: Web) -> None:
+def test_example_5_one_subscription_comes_with_what_hangs_on_it_and_no_payment_method(web: Web) -> None:
     world = open_partner_world(web.database, web.client)
 
     found = ask(web, world, "N", "/sub-1")
@@ -82,7 +82,7 @@ def test_one_subscription_comes_with_what_hangs_on_it_and_no_payment_method(web:
     assert kinds == {"schedule": ["schedule-1"], "offers": ["subscription_offer-1"], "addOns": ["add_on-1"]}
 
 
-def test_another_partners_or_a_direct_customers_is_403_and_nobodys_is_404(web: Web) -> None:
+def test_example_4_another_partners_or_a_direct_customers_is_403_and_nobodys_is_404(web: Web) -> None:
     world = open_partner_world(web.database, web.client)
 
     refused = {"message": "Partner does not have access to this subscription."}
@@ -93,7 +93,7 @@ def test_another_partners_or_a_direct_customers_is_403_and_nobodys_is_404(web: W
         assert ask(web, world, "N", f"/{nobodys}", status=404) == {"message": "Subscription not found."}
 
 
-def test_without_a_good_token_nobody_comes_in(sqlite_web: Web) -> None:
+def test_example_6_without_a_good_token_nobody_comes_in(sqlite_web: Web) -> None:
     client = sqlite_web.client
 
     for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic bm86bm8="}):
@@ -106,7 +106,7 @@ def test_without_a_good_token_nobody_comes_in(sqlite_web: Web) -> None:
     assert 'error="insufficient_scope"' in operator.headers["WWW-Authenticate"]
 
 
-def test_no_organisation_is_ever_taken_from_the_request(sqlite_web: Web, world: PartnerWorld) -> None:
+def test_example_7_no_organisation_is_ever_taken_from_the_request(sqlite_web: Web, world: PartnerWorld) -> None:
     theirs = world.orgs["C"]
     headers = {**world.headers["N"], "partner_org": theirs, "X-Partner-Org": theirs, "Cookie": f"partner_org={theirs}"}
 
@@ -125,7 +125,9 @@ def test_a_partners_token_opens_nothing_else(sqlite_web: Web, world: PartnerWorl
     assert client.get("/api/partner-organisations", headers=headers).status_code == 403
 
 
-def test_a_disabled_organisation_gets_no_token_and_its_tokens_end(sqlite_web: Web, world: PartnerWorld) -> None:
+def test_example_6_a_disabled_organisation_gets_no_token_and_its_tokens_end(
+    sqlite_web: Web, world: PartnerWorld
+) -> None:
     Partners(sqlite_web.database, "olga").set_disabled(world.orgs["N"], disabled=True)
 
     # No process has used this token yet, so none trusts it from before; the half minute itself: test_oauth.py.

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, tzinfo
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -53,6 +54,7 @@ def holding(
     term_end: str | None = "2026-12-01",
     due: Sequence[str] = (),
     today: date = TODAY,
+    zone: tzinfo = UTC,
     **changed: Any,
 ) -> Holding:
     data = {"purchaseCountry": "GB", "price": {"currency": "GBP"}, "termStartDate": "2026-11-01T00:00:00.000Z"}
@@ -66,7 +68,7 @@ def holding(
     schedule = [
         {"status": "pending-external", "data": {"type": "payment", "date": f"{day}T00:00:00.000"}} for day in due
     ]
-    return replace(read_holding(subscription, offers, add_ons, schedule, today), **changed)
+    return replace(read_holding(subscription, offers, add_ons, schedule, today, zone), **changed)
 
 
 SUB_1 = holding([held("Team", 5)], [held("PR", 5)])
@@ -227,7 +229,7 @@ def test_an_add_on_is_removed_at_the_end_of_the_term() -> None:
     assert shown(basket(remove("PR"))) == [("remove", "PR", 5, Decimal("15.00"), TERM_END)]
 
 
-def test_an_evergreen_subscription_changes_with_its_next_payment() -> None:
+def test_example_36_an_evergreen_subscription_changes_with_its_next_payment() -> None:
     evergreen = holding([held("Business", 2)], term_end=None, due=["2026-11-09", "2026-12-09"])
     assert basket(add("Team", 2), of=evergreen).effective == date(2026, 12, 9)
 
@@ -259,7 +261,7 @@ def test_a_subscription_that_takes_no_commerce_actions_takes_no_basket(changed: 
     assert refused(add("Business", 5), of=replace(SUB_1, **changed))
 
 
-def test_a_day_that_cannot_be_told_refuses_the_change() -> None:
+def test_example_36_a_day_that_cannot_be_told_refuses_the_change() -> None:
     assert "not known" in refused(add("Team", 2), of=holding([held("Business", 2)], term_end=None))
 
 
@@ -277,13 +279,13 @@ def volume(*tiers: dict[str, str]) -> Offer:
 
 
 @pytest.mark.parametrize(("quantity", "amount"), [(10, 100), (11, 88), (51, None)])
-def test_a_volume_price_is_the_tiers_price_times_the_quantity(quantity: int, amount: int | None) -> None:
+def test_example_37_a_volume_price_is_the_tiers_price_times_the_quantity(quantity: int, amount: int | None) -> None:
     price = price_of(volume(*TIERS), quantity, "GBP")
 
     assert (price.amount if price else None) == amount
 
 
-def test_a_flat_tier_costs_its_price_and_takes_its_last_unit() -> None:
+def test_example_37_a_flat_tier_costs_its_price_and_takes_its_last_unit() -> None:
     flat = {"startingUnit": "1", "endingUnit": "10", "price": "60", "priceFormat": "FlatFee"}
     price = price_of(volume(flat), 4, "GBP")
 
@@ -343,6 +345,17 @@ def test_a_change_to_come_locks_the_subscription_until_its_day(today: date, lock
     else:
         assert subscription.current is not None
         assert subscription.current.offer.name == "Team"
+
+
+def test_what_was_bought_this_evening_is_held_today_in_the_tenants_zone() -> None:
+    """1:00 UTC on the 27th is 17:00 on the 26th in Los Angeles: no change is to come."""
+    bought = held("Team", 5)
+    bought["data"]["start"] = "2026-11-27T01:00:00.000Z"
+    there = holding([bought], zone=ZoneInfo("America/Los_Angeles"))
+
+    assert pending_change(there, TODAY) is None
+    assert there.current is not None
+    assert pending_change(holding([bought]), TODAY) is not None
 
 
 def test_an_order_that_runs_locks_without_a_date() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date
 from typing import Any
 
 import pytest
@@ -177,8 +177,8 @@ def test_a_subscription_whose_change_is_to_come_is_locked_until_then() -> None:
     )
 
     assert found(SWITCH, waiting) == {("forSubscription", ProblemCode.PENDING_CHANGE)}
-    assert pending_change(waiting, TODAY) == date(2026, 12, 16)
-    assert pending_change(waiting, date(2026, 12, 16)) is None
+    assert pending_change(waiting, TODAY, UTC) == date(2026, 12, 16)
+    assert pending_change(waiting, date(2026, 12, 16), UTC) is None
     assert found({"order_type": "cancel_subscription", **SUB}, waiting) == set()
 
 

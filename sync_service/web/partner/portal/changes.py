@@ -116,7 +116,9 @@ def attach(blueprint: Blueprint, settings: Settings, database: Database, baskets
         with database.reading() as session:
             today = settings.day_at(session.now())
             detail = find_subscription(session, scope(), view.subscription_id or "")
-        held = read_holding(detail.subscription, detail.offers, detail.add_ons, detail.schedule, today)
+        held = read_holding(
+            detail.subscription, detail.offers, detail.add_ons, detail.schedule, today, settings.tenant_time_zone
+        )
         return held, today
 
     def _page(view: BasketView, held: Holding, today: date, problem: str = "") -> str:

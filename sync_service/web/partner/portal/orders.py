@@ -57,7 +57,8 @@ def attach(blueprint: Blueprint, settings: Settings, database: Database, orders:
     def _cancel_page(subscription_id: str, problem: str = "") -> str:
         with database.reading() as session:
             today = settings.day_at(session.now())
-            shown = show_subscription(session, find_subscription(session, scope(), subscription_id), today)
+            detail = find_subscription(session, scope(), subscription_id)
+            shown = show_subscription(session, detail, today, settings.tenant_time_zone)
             own = find_own(session, scope(), id=subscription_id)
             lock = find_lock(session, own, shown.holding, today) if own is not None else None
         return render_template(

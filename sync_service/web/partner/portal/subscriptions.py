@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, tzinfo
 from typing import Any
 
 from flask import Blueprint, render_template
@@ -67,7 +67,7 @@ def attach(blueprint: Blueprint, settings: Settings, database: Database) -> None
         with database.reading() as session:
             today = settings.day_at(session.now())
             detail = find_subscription(session, scope(), subscription_id)
-            shown = show_subscription(session, detail, today)
+            shown = show_subscription(session, detail, today, settings.tenant_time_zone)
             own = find_own(session, scope(), id=subscription_id)
             lock = find_lock(session, own, shown.holding, today) if own is not None else None
         return render_template("partner/subscription.html", shown=shown, held=shown.holding, lock=lock)
@@ -84,9 +84,9 @@ def find_subscription(session: Session, scope: PartnerScope, subscription_id: st
     return detail
 
 
-def show_subscription(session: Session, detail: SubscriptionDetail, today: date) -> Shown:
+def show_subscription(session: Session, detail: SubscriptionDetail, today: date, zone: tzinfo) -> Shown:
     """What the page shows of a subscription that was found in scope."""
-    held = read_holding(detail.subscription, detail.offers, detail.add_ons, detail.schedule, today)
+    held = read_holding(detail.subscription, detail.offers, detail.add_ons, detail.schedule, today, zone)
     customer_id = detail.subscription.get("customer")
     customer = read_customer(session, scope(), customer_id) if isinstance(customer_id, str) else None
     renews = get_value(detail.subscription, "data.attributes.autoRenew")
