@@ -191,11 +191,16 @@ def test_an_id_that_is_not_the_partners_leads_nowhere(
     coasts = client.post(
         "/api/partner/mma/checkout", json=opened(forSubscription={"id": "sub-3"}), headers=world.headers["C"]
     ).json["order"]["checkoutId"]
+    bought_by_coast = client.post(
+        "/api/partner/checkout/initiate",
+        json={"order": {"orderItems": [{"offer": {"id": "team"}}]}},
+        headers=world.headers["C"],
+    ).json["id"]
     before = everything(sqlite_web)
     capfd.readouterr()
 
     for way in ROUTES[method, rule]:
-        for id in (*FOREIGN, coasts, world.orgs["C"], "sub-none", "basket-none"):
+        for id in (*FOREIGN, coasts, bought_by_coast, world.orgs["C"], "sub-none", "basket-none"):
             asked = way.request(id)
             headers = {**world.headers["N"], **asked.pop("headers", {})}
             answer = client.open(asked.pop("path", rule), method=method, headers=headers, **asked)
