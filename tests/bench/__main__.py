@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 
 from tests.bench.figures import Bench
 from tests.bench.page import describe_conditions, start_page, write_section
@@ -13,8 +15,14 @@ from tests.bench.parts import PARTS
 from tests.bench.processes import open_ground
 
 
-def main() -> int:
+def main(words: Sequence[str]) -> int:
     """0 when all parts were measured, whether their targets were met or not; 1 where a part could not be."""
+    argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description="Measure the service and write docs/benchmarks.md. What is measured is said by the environment:"
+        " ONLY names parts, QUICK=1 measures once and writes build/benchmarks.md.",
+        epilog=f"Parts: {', '.join(part.name for part in PARTS)}.",
+    ).parse_args(words)
     wanted = os.environ.get("ONLY", "").replace(",", " ").split()
     unknown = set(wanted) - {part.name for part in PARTS}
     if unknown:
@@ -50,4 +58,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

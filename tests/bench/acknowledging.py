@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -94,14 +91,6 @@ class _Place:
         for child, kind in ((self.bare, "plain"), (self.web, "callout")):
             run(_load(child, kind, seconds=1.0, seed=99))
 
-    def get_token(self) -> str:
-        """Of an API client with the right to sync."""
-        words = ("client", "add", "bench", "--scope", "api/subscription:sync", "--json")
-        client = json.loads(self.bench.ground.command(*words, environ=settings(self.url)))
-        form = urllib.parse.urlencode({"grant_type": "client_credentials", **client}).encode()
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.web.port}/oauth2/token", form, timeout=10) as answer:
-            return str(json.load(answer)["access_token"])
-
 
 def measure(bench: Bench) -> Figures:
     """All conditions on both databases."""
@@ -125,7 +114,7 @@ def _look_at_all(place: _Place) -> Iterator[tuple[str, _Seen]]:
     worker = place.bench.ground.worker(settings(place.url, place.zuora.url))
     place.zuora.tell("delay", seconds=2.0)
     yield "Zuora answers in 2 s", place.look()
-    token = place.get_token()
+    token = place.bench.ground.token(place.web, settings(place.url), "api/subscription:sync")
     with _callers(place, token):
         yield "every seat taken by API callers", place.look()
     place.zuora.stop()

@@ -18,6 +18,8 @@ import time
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
 
+from zuora_emulator.shop import offer_ref
+
 #: An answer that takes longer is counted as lost, in seconds.
 PATIENCE = 40.0
 #: More than anything here answers in a second: so many requests are made beforehand for each second.
@@ -29,7 +31,8 @@ class Load:
     """What to send, where and for how long."""
 
     port: int
-    #: `callout`, `api` (a caller who waits) or `plain` (the reference's route).
+    #: `callout`, `api` (a caller who waits), `order` (a sale; the keys are cards), `cancellation`, or `plain` (the
+    #: reference's route).
     kind: str
     keys: list[str]
     connections: int = 16
@@ -231,7 +234,7 @@ class _Generator:
 
 def _make_requests(load: Load, count: int) -> list[bytes]:
     chance = random.Random(load.seed)
-    make = {"callout": _callout, "api": _api_call, "plain": _plain}[load.kind]
+    make = _MAKE[load.kind]
     # In turn, so that so many requests over so many keys hit each equally often.
     return [make(load, load.keys[place % len(load.keys)], chance) for place in range(count)]
 
@@ -258,6 +261,35 @@ def _api_call(load: Load, key: str, _: random.Random) -> bytes:
     return _post(f"/api/plugins/zuora/sync/subscription/{key}", headers, "")
 
 
+def _order(load: Load, card: str, chance: random.Random) -> bytes:
+    """A sale to a customer who never bought before."""
+    who = {"firstName": "Ada", "lastName": f"Lovelace {chance.randrange(10**6)}"}
+    home = {"address1": "1 High Street", "city": "London", "postalCode": "SE1 3ER", "country": "GB"}
+    return _post_order(
+        load,
+        {
+            "order_type": "new",
+            "orderItems": [{"offer": offer_ref("Digital Monthly"), "quantity": 1}],
+            "billingDetails": {**who, **home},
+            "customerDetails": {**who, "email": f"ada{chance.randrange(10**9)}@example.com"},
+            "payment": {"type": "zuora", "zuora": {"refId": card, "paymentGateway": "CreditCard_UK"}},
+            "checkoutId": f"basket-{chance.getrandbits(128):032x}",
+            "country": "GB",
+        },
+    )
+
+
+def _cancellation(load: Load, number: str, chance: random.Random) -> bytes:
+    """At the end of the term."""
+    wish = {"order_type": "cancel_subscription", "forSubscription": {"name": number}}
+    return _post_order(load, {**wish, "external_id": f"{chance.getrandbits(64):016x}"})
+
+
+def _post_order(load: Load, wish: dict[str, object]) -> bytes:
+    body = json.dumps({**wish, "initiated_source": "shop", "source": "shop"})
+    return _post("/api/order", f"Authorization: Bearer {load.token}\r\n", body)
+
+
 def _plain(_: Load, key: str, __: random.Random) -> bytes:
     return _post(f"/rows/{key}", "", json.dumps({"key": key}))
 
@@ -267,6 +299,15 @@ def _post(path: str, headers: str, body: str) -> bytes:
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n{headers}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
+
+
+_MAKE = {
+    "callout": _callout,
+    "api": _api_call,
+    "order": _order,
+    "cancellation": _cancellation,
+    "plain": _plain,
+}
 
 
 if __name__ == "__main__":

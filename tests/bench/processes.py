@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -92,6 +93,13 @@ class Ground:
         if child.process.returncode:
             raise RuntimeError(f"{' '.join(words)} failed; see {self.folder / 'command.log'}")
         return str(text)
+
+    def token(self, web: Child, environ: Mapping[str, str], scope: str) -> str:
+        """Of a new API client with this scope."""
+        client = json.loads(self.command("client", "add", "bench", "--scope", scope, "--json", environ=environ))
+        form = urllib.parse.urlencode({"grant_type": "client_credentials", **client}).encode()
+        with urllib.request.urlopen(f"http://127.0.0.1:{web.port}/oauth2/token", form, timeout=10) as answer:
+            return str(json.load(answer)["access_token"])
 
     def web(self, environ: Mapping[str, str]) -> Child:
         """The service's web process under its own gunicorn settings, ready."""

@@ -52,6 +52,17 @@ def _delay(running: Running, _: Bulk, seconds: float) -> Any:
     return None
 
 
+def _shop(running: Running, _: Bulk) -> Any:
+    """The products that Limio's shop sells."""
+    running.emulator.actions.do("shop", {})
+    return None
+
+
+def _cards(running: Running, _: Bulk, count: int) -> Any:
+    """Payment methods that Zuora's hosted page has just made, by their ids."""
+    return [running.emulator.actions.do("payment_method", {})["id"] for _ in range(count)]
+
+
 def _traffic(running: Running, _: Bulk) -> Any:
     """What was called since the last time."""
     seen = dict(running.emulator.traffic.listed())
@@ -59,7 +70,15 @@ def _traffic(running: Running, _: Bulk) -> Any:
     return seen
 
 
-_DO = {"numbers": _numbers, "warm": _warm, "change": _change, "delay": _delay, "traffic": _traffic}
+_DO = {
+    "numbers": _numbers,
+    "warm": _warm,
+    "change": _change,
+    "delay": _delay,
+    "shop": _shop,
+    "cards": _cards,
+    "traffic": _traffic,
+}
 
 
 def _say(what: Any) -> None:

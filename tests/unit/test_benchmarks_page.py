@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from tests.bench.__main__ import main
 from tests.bench.figures import Figure, Figures, Part, Target, as_table
 from tests.bench.page import PAGE, write_section
 from tests.bench.parts import PARTS
@@ -58,6 +61,15 @@ def test_a_missed_target_says_so() -> None:
 
     assert not slow.is_met
     assert "below 25: **missed**" in as_table([slow])
+
+
+def test_help_says_what_there_is_and_measures_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert [part.name for part in PARTS if part.name not in said] == []
 
 
 def test_every_part_has_its_place_on_the_page_in_the_order_in_which_parts_are_measured() -> None:
