@@ -126,7 +126,13 @@ def _new_contact(case: Case, role: str, person: Person) -> list[Step]:
         raise refuse("address", ProblemCode.MISSING, message)
     match = {key: body[key] for key in _TELLING if key in body}
     query = f"filter[]=accountId.EQ:{segment(account.id)}&sort[]=createddate.DESC&pageSize=50"
-    silence = Silence(evidence=Evidence.LISTED, path=f"/object-query/contacts?{query}", listed_in="data", match=match)
+    silence = Silence(
+        evidence=Evidence.LISTED,
+        path=f"/object-query/contacts?{query}",
+        listed_in="data",
+        match=match,
+        made_at="createdDate",
+    )
     name = f"{role}_contact"
     made = Step(name=name, method="POST", path="/v1/contacts", body=body, silence=silence, judge=Judge.MADE)
     need = Need(step=name, take=Take.ID, into=_ROLES[role])

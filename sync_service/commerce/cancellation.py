@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from sync_service.commerce.build import NO_BILLING, bill, cancel, changes, order_body, order_step, preview_step
+from sync_service.commerce.build import (
+    NO_BILLING,
+    bill,
+    cancel,
+    changes,
+    order_body,
+    order_step,
+    preview_step,
+    segment,
+)
 from sync_service.commerce.case import Case, refuse
 from sync_service.commerce.order import Problem, ProblemCode
 from sync_service.commerce.steps import Judge, Need, Plan, Take
@@ -37,6 +46,9 @@ def cancel_subscription(case: Case) -> Plan:
     step = order_step("order", body)
     if not case.options.refund_cancelled:
         return Plan(steps=(step,))
+    assert step.silence is not None  # noqa: S101 - an order is looked for by its number
+    refunds = f"/v1/refunds?accountId={segment(case.account.id)}&pageSize=40"
+    step = replace(step, silence=replace(step.silence, refunds=refunds))
     judge = Judge.PREVIEW if case.order.may_refund else Judge.PREVIEW_WITHOUT_REFUND
     need = Need(step="preview", take=Take.CREDIT, into="processingOptions")
     return Plan(steps=(preview_step(body, max(case.today, day), judge), replace(step, needs=(need,))))

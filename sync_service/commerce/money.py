@@ -73,6 +73,9 @@ def pay_invoice(case: Case) -> Plan:
     if amount > balance:
         raise refuse("payment.amount", ProblemCode.INVALID, f"The invoice is open with {balance}: pay at most that.")
     account = case.account
+    if invoice.get("accountId") not in (None, account.id):
+        message = "The invoice is not one of the account that pays for the subscription."
+        raise refuse("invoice.id", ProblemCode.NOT_ALLOWED, message)
     payment = case.order.payment
     method = (payment.method_id if payment else None) or account.default_method_id
     if not method:

@@ -205,6 +205,11 @@ def gift_code_id(names: Names) -> str:
     return f"gift_code-{names.order_id.removeprefix('order-')}"
 
 
+def event_id(names: Names) -> str:
+    """The id of the event that says that an order came in, from the order's own."""
+    return f"event-{names.order_id.removeprefix('order-')}"
+
+
 def zuora_id(payment_method: Document) -> Any:
     """Zuora's id of one of our payment methods."""
     return (data_of(payment_method).get("zuora") or {}).get("refId")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -34,6 +34,8 @@ from sync_service.commerce.steps import (
 
 #: Zuora forgets a key after a day: then the same key would do it twice ("Idempotent requests").
 KEY_LIFE = timedelta(hours=24)
+#: How far Zuora's clock and ours may be apart.
+CLOCKS_DIFFER = timedelta(minutes=5)
 #: Seconds before a step without an answer is asked for: Zuora ends a request after 120, but not always the work.
 _ASK_AGAIN = 5.0
 
@@ -66,20 +68,21 @@ def adopt(
     step: Step,
     answer: Answer,
     *,
+    sent_at: datetime,
     key_age: timedelta = timedelta(0),
     refusal: Problem | None = None,
     new_key: bool = False,
 ) -> Next:
     """What follows for `step`, whose own answer never came or was `refusal`, from the answer to its look-up.
 
-    `new_key`: its Idempotency-Key is another call's.
+    `sent_at` is when it was first sent. `new_key`: its Idempotency-Key is another call's.
     """
     assert step.silence is not None  # noqa: S101 - only such a step is looked up
-    happened = _happened(step, answer)
+    happened = _happened(step, answer, sent_at)
     if happened is None:
         return Ask(look_up=look_up_of(step), refusal=refusal)
     if happened:
-        return _judge(step, _found(step, answer.body or {}))
+        return _judge(step, _found(step, answer.body or {}, sent_at))
     if refusal:
         return refuse(step, refusal)
     # The first call may still be at work: under the same key it cannot be done twice.
@@ -119,6 +122,36 @@ def look_up_of(step: Step) -> Step:
     """The call that finds out whether `step` has happened."""
     assert step.silence is not None  # noqa: S101 - only such a step is looked up
     return Step(name=step.name, kind=Kind.LOOK_UP, method="GET", path=step.silence.path)
+
+
+def refund_look_up_of(step: Step, following: Next) -> Step | None:
+    """The call that finds out what became of the refund inside an order that was found; None where there is none."""
+    if not isinstance(following, Done) or step.silence is None or step.silence.refunds is None:
+        return None
+    asked = ((step.body or {}).get("processingOptions") or {}).get("refund")
+    known = following.answer.get("refunds")
+    return (
+        Step(name=step.name, kind=Kind.LOOK_UP, method="GET", path=step.silence.refunds)
+        if asked and not known
+        else None
+    )
+
+
+def adopt_refund(step: Step, following: Done, answer: Answer, *, sent_at: datetime) -> Next:
+    """The order that was found, with what its own answer would have said of the refund: the account's list tells it.
+
+    It is ours by its amount, made since the order was sent; none at all is one that failed.
+    """
+    if answer.heard is not Heard.ANSWER:
+        return Ask(look_up=look_up_of(step))
+    amount = _number(step.body["processingOptions"]["refundAmount"]) if step.body else None
+    found = [
+        each
+        for each in (answer.body or {}).get("refunds") or ()
+        if _number(each.get("amount")) == amount and _is_made_since(each.get("createdDate"), sent_at)
+    ]
+    refunds = [{"number": each.get("number"), "status": each.get("status")} for each in found]
+    return done(step, {**following.answer, "refunds": refunds[:1] or [{"status": "Error"}]})
 
 
 def credit_of(preview: Mapping[str, Any]) -> Decimal:
@@ -173,7 +206,7 @@ def _problem_of(answer: Answer) -> Problem:
     return Problem(field="", code=ProblemCode.ZUORA, message=text)
 
 
-def _happened(step: Step, answer: Answer) -> bool | None:
+def _happened(step: Step, answer: Answer, sent_at: datetime) -> bool | None:
     """None: the look-up itself got no answer."""
     assert step.silence is not None  # noqa: S101 - only such a step is looked up
     if answer.heard is Heard.NOT_FOUND:
@@ -191,22 +224,35 @@ def _happened(step: Step, answer: Answer) -> bool | None:
         case Evidence.REFUNDED:
             return (_number(found.get("refundAmount")) or Decimal(0)) > 0
         case Evidence.LISTED:
-            return bool(_entry(step, found))
+            return bool(_entry(step, found, sent_at))
 
 
-def _found(step: Step, body: Mapping[str, Any]) -> Mapping[str, Any]:
+def _found(step: Step, body: Mapping[str, Any], sent_at: datetime) -> Mapping[str, Any]:
     """What the look-up found, as the step itself would have been answered."""
     if step.silence and step.silence.evidence is Evidence.LISTED:
-        return _entry(step, body)
+        return _entry(step, body, sent_at)
     order = body.get("order")  # "Retrieve an order" answers with the order inside
     return order if step.judge is Judge.ORDER and isinstance(order, Mapping) else body
 
 
-def _entry(step: Step, found: Mapping[str, Any]) -> Mapping[str, Any]:
-    assert step.silence is not None  # noqa: S101 - only such a step is looked up
-    wanted = step.silence.match or {}
-    entries = found.get(step.silence.listed_in or "") or ()
-    return next((each for each in entries if all(each.get(key) == value for key, value in wanted.items())), {})
+def _entry(step: Step, found: Mapping[str, Any], sent_at: datetime) -> Mapping[str, Any]:
+    silence = step.silence
+    assert silence is not None  # noqa: S101 - only such a step is looked up
+    wanted = silence.match or {}
+    for entry in found.get(silence.listed_in or "") or ():
+        is_new = silence.made_at is None or _is_made_since(entry.get(silence.made_at), sent_at)
+        if is_new and all(entry.get(key) == value for key, value in wanted.items()):
+            return dict(entry)
+    return {}
+
+
+def _is_made_since(text: Any, sent_at: datetime) -> bool:
+    """Whether Zuora made it after we sent a call; True where it does not say. A time without zone tells nothing."""
+    try:
+        made = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return True
+    return made.tzinfo is None or made >= sent_at - CLOCKS_DIFFER
 
 
 def _number(value: Any) -> Decimal | None:

@@ -119,7 +119,7 @@ def _prices(offer: Offer, sale: Sale, sales: Sequence[Sale], *, free: bool) -> d
     found: dict[str, Document] = {}
     for price in offer.prices:
         if price.get("delay_interval") not in (None, "", 0, "0"):
-            raise unsellable(f"{offer.label}: a price that begins later (delay_interval) cannot be ordered yet.")
+            raise unsellable(f"{offer.label}: a price that begins later (delay_interval) cannot be ordered.")
         charge = _charge_for(offer, sale.plan, price)
         if charge.id in found:
             raise unsellable(f"{offer.label} has several prices for the charge “{charge.name}” of “{sale.plan.name}”.")

@@ -60,6 +60,11 @@ class Silence:
     #: For LISTED: the name of the list in the answer, and the values that our entry has.
     listed_in: str | None = None
     match: Mapping[str, Any] | None = None
+    #: For LISTED: the entry's field that says when it was made; an entry from before the step was sent is not ours.
+    made_at: str | None = None
+    #: Of an order that refunds: the list of the account's refunds, because an order that is found says nothing of its
+    #: own.
+    refunds: str | None = None
 
 
 class Judge(StrEnum):

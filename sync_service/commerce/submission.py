@@ -106,7 +106,8 @@ def _submit(order: Order, store: InStore, catalog: Catalog, at: str) -> Iterator
         )
     if order.is_redeem and store.gift_code:
         yield change_gift_code(store, RESERVED, {"data.reservedBy": names.order_id})
-    yield Create(record_type="event", document=objects.event_object(order, subscription_ids), subscription_id=first)
+    event = objects.event_object(order, subscription_ids)
+    yield Create(record_type="event", id=objects.event_id(names), document=event, subscription_id=first)
 
 
 def own_id(store: InStore) -> list[str]:

@@ -57,10 +57,10 @@ _FORGET = {
     "order_steps": """
         DELETE FROM order_step WHERE (order_id, n) IN (
           SELECT step.order_id, step.n FROM order_step AS step JOIN order_work AS work ON work.order_id = step.order_id
-          WHERE work.ended_at < :changes LIMIT :batch)""",
+          WHERE work.ended_at < :changes AND work.state <> 'held' LIMIT :batch)""",
     "orders": """
         DELETE FROM order_work WHERE order_id IN (
-          SELECT order_id FROM order_work WHERE ended_at < :changes LIMIT :batch)""",
+          SELECT order_id FROM order_work WHERE ended_at < :changes AND state <> 'held' LIMIT :batch)""",
     "activity": """
         DELETE FROM admin_action WHERE id IN (SELECT id FROM admin_action WHERE at < :activity LIMIT :batch)""",
 }

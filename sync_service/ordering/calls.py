@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sync_service.commerce.order import Problem, ProblemCode
-from sync_service.commerce.outcome import adopt, complete, done, outcome, refuse
+from sync_service.commerce.outcome import adopt, adopt_refund, complete, done, outcome, refund_look_up_of, refuse
 from sync_service.commerce.steps import (
     Again,
     Answer,
@@ -29,6 +29,7 @@ from sync_service.commerce.steps import (
 )
 from sync_service.errors import BusyError, PermissionRefused, TenantError
 from sync_service.ordering.context import OrderContext
+from sync_service.ordering.looks import Looks
 from sync_service.queue.order_places import leave_place, take_place
 from sync_service.queue.order_steps import (
     StepState,
@@ -68,8 +69,13 @@ class Turn:
     done: list[tuple[Step, Mapping[str, Any]]] = field(default_factory=list)
     #: The trouble of the tenant that the latest call met.
     trouble: TenantError | None = None
+    #: What was only asked.
+    looks: Looks = field(init=False)
     #: Whether the lane counts among the calls of Zuora's default class: a call that creates an order leaves that place.
     has_place: bool = True
+
+    def __post_init__(self) -> None:
+        self.looks = Looks(self.claim.claimed_at)
 
     @property
     def answers(self) -> Mapping[str, Mapping[str, Any]]:
@@ -86,6 +92,13 @@ class Turn:
             return Answer(heard=Heard.TENANT, message=str(error), retry_after=error.retry_after)
         finally:
             self.calls += reading.calls
+
+    def ask(self, look_up: Step) -> Answer:
+        """Find out whether a step has happened."""
+        with self.looks.look(look_up.path) as look:
+            answer = self.hear(look_up.method, look_up.path)
+            look.status = "answered" if answer.heard is Heard.ANSWER else answer.heard
+        return answer
 
 
 class NoPlace(BusyError):
@@ -153,7 +166,7 @@ def _resolve(turn: Turn, step: Step, row: OrderStepRow) -> Next:
     following = outcome(step, Answer(heard=Heard.SILENCE), key_age=_key_age(turn, row))
     if isinstance(following, Ask):
         look_up = following.look_up
-        following = adopt(step, turn.hear(look_up.method, look_up.path), key_age=_key_age(turn, row))
+        following = _adopt(turn, step, row, turn.ask(look_up))
     if not isinstance(following, Again):
         return _settle(turn, step, row, following)
     if following.new_key:
@@ -180,9 +193,26 @@ def _make_call(turn: Turn, step: Step, row: OrderStepRow, *, again: bool = False
     if isinstance(following, Ask) and (following.refusal is not None or is_anothers):
         look_up, refusal = following.look_up, following.refusal
         _need_place(turn)
-        heard = turn.hear(look_up.method, look_up.path)
-        following = adopt(step, heard, key_age=_key_age(turn, row), refusal=refusal, new_key=is_anothers)
+        following = _adopt(turn, step, row, turn.ask(look_up), refusal=refusal, new_key=is_anothers)
     return _settle(turn, step, row, following)
+
+
+def _adopt(
+    turn: Turn,
+    step: Step,
+    row: OrderStepRow,
+    found: Answer,
+    *,
+    refusal: Problem | None = None,
+    new_key: bool = False,
+) -> Next:
+    """What the look-up says of the step, and of the refund inside it."""
+    sent_at = datetime.fromtimestamp(row.sent_at / 1000, UTC)
+    following = adopt(step, found, sent_at=sent_at, key_age=_key_age(turn, row), refusal=refusal, new_key=new_key)
+    look_up = refund_look_up_of(step, following)
+    if look_up is None or not isinstance(following, Done):
+        return following
+    return adopt_refund(step, following, turn.ask(look_up), sent_at=sent_at)
 
 
 def _settle(turn: Turn, step: Step, row: OrderStepRow, following: Next) -> Next:

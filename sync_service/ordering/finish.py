@@ -13,10 +13,12 @@ from typing import Any
 from sync_service.commerce.case import Case
 from sync_service.commerce.completion import completed, failed
 from sync_service.commerce.effects import Create, Effect
+from sync_service.commerce.objects import event_id
 from sync_service.commerce.order import Problem
 from sync_service.commerce.steps import Choice
 from sync_service.measures import ORDERS
 from sync_service.ordering.calls import Turn
+from sync_service.ordering.looks import look_as_callout
 from sync_service.ordering.meeting import order_of
 from sync_service.queue.order_steps import StepState, read_steps
 from sync_service.queue.orders import OrderState, end_turn, read_names
@@ -40,14 +42,15 @@ def complete_order(turn: Turn, notes: Sequence[Problem]) -> None:
         work = end_turn(
             session, turn.claim, turn.order_id, OrderState.COMPLETE, notes=[problem.message for problem in notes]
         )
+        turn.looks.keep(work)
         wanted = _want_syncs(session, work)
         case = _read_case(turn, session, work)
         at = timestamp_of(work.ended_at or 0)
         effects = completed(case.order, case.state.store, case.catalog, turn.done, at=at, today=case.today)
         announce_written(session, _apply(session, work, effects))
-        _record_process(session, work, "complete", notes)
+        process = _record_process(session, work, "complete", notes)
         if notes:
-            _announce_error(session, work, notes)
+            _announce_error(session, work, process, notes)
         _want_syncs(session, work, but=wanted)
     ORDERS.labels(work.order_type, work.state).inc()
 
@@ -66,13 +69,14 @@ def fail_order(turn: Turn, problem: Problem) -> None:
             error_code=problem.code,
             error=problem.message,
         )
+        turn.looks.keep(work)
         calls = read_steps(session, work.order_id)
         if turn.done or any(call.state == StepState.SENT for call in calls):
             _want_syncs(session, work)
         case = _read_case(turn, session, work)
         announce_written(session, _apply(session, work, failed(case.order, case.state.store)))
-        _record_process(session, work, "failed", [problem])
-        _announce_error(session, work, [problem])
+        process = _record_process(session, work, "failed", [problem])
+        _announce_error(session, work, process, [problem])
     ORDERS.labels(work.order_type, work.state).inc()
 
 
@@ -88,6 +92,7 @@ def hold_order(turn: Turn, problem: Problem, choices: Sequence[Choice]) -> None:
             error=problem.message,
             choices=choices,
         )
+        turn.looks.keep(work)
         _record_process(session, work, "held", [problem])
     ORDERS.labels(work.order_type, work.state).inc()
 
@@ -115,14 +120,19 @@ def _want_syncs(session: Session, work: OrderWorkRow, *, but: Collection[str] = 
     return numbers
 
 
-def _record_process(session: Session, work: OrderWorkRow, status: str, problems: Sequence[Problem]) -> None:
-    """Limio's process event: which calls were made, with bodies and times, and what went wrong."""
+def _record_process(
+    session: Session, work: OrderWorkRow, status: str, problems: Sequence[Problem]
+) -> Mapping[str, Any]:
+    """Limio's process event, as written: the calls, with what they changed, and what went wrong."""
     calls = read_steps(session, work.order_id)
-    at = work.ended_at or 0
+    at, names = work.ended_at or 0, read_names(work)
+    event = read_object(session, "event", event_id(names))
+    asked = [look_as_callout(look, timestamp_of(look["at"])) for look in work.looks]
     document = {
         "status": status,
         "data": {
             "order": work.order_id,
+            "event": event["id"] if event else None,
             "plugins": [
                 {
                     "name": _PLUGIN,
@@ -132,14 +142,15 @@ def _record_process(session: Session, work: OrderWorkRow, status: str, problems:
                     "finished": timestamp_of(at),
                 }
             ],
-            "callouts": [_callout(call) for call in calls],
+            "callouts": sorted([*asked, *map(_callout, calls)], key=lambda each: str(each["at"])),
             "errors": [_error(problem) for problem in problems],
+            "logs": list(work.notes),
         },
     }
-    names = read_names(work)
     subscription = names.subscriptions[0].id if names.subscriptions else None
     effect = Create(record_type="process", document=document, subscription_id=subscription)
-    apply_effects(session, [effect], at=at, owner=names.owner, customer=names.customer)
+    [written] = apply_effects(session, [effect], at=at, owner=names.owner, customer=names.customer)
+    return written.document
 
 
 def _callout(call: OrderStepRow) -> Mapping[str, Any]:
@@ -157,10 +168,12 @@ def _callout(call: OrderStepRow) -> Mapping[str, Any]:
     }
 
 
-def _announce_error(session: Session, work: OrderWorkRow, problems: Sequence[Problem]) -> None:
+def _announce_error(
+    session: Session, work: OrderWorkRow, process: Mapping[str, Any], problems: Sequence[Problem]
+) -> None:
     """Limio's Error webhook: the only signal that what was announced at submission did not come true."""
     order = read_object(session, "order", work.order_id)
-    body = {"order": order, "errors": [_error(problem) for problem in problems]}
+    body = {"order": order, "process_event": process, "errors": [_error(problem) for problem in problems]}
     announce(session, WebhookType.ERROR, work.order_id, body)
 
 

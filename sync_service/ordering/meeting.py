@@ -11,6 +11,7 @@ from sync_service.commerce.payload import read_order
 from sync_service.commerce.reads import MAX_ROUNDS, missing
 from sync_service.errors import NotFoundInZuora, PayloadInvalid
 from sync_service.ordering.context import OrderContext
+from sync_service.ordering.looks import Looks
 from sync_service.queue.orders import read_names
 from sync_service.store.tables import OrderWorkRow
 from sync_service.zuora.client import Reading
@@ -24,7 +25,7 @@ def order_of(context: OrderContext, work: OrderWorkRow) -> Order:
     return replace(order, names=read_names(work), payer_account=work.payer_account)
 
 
-def meet(case: Case, reading: Reading) -> Case:
+def meet(case: Case, reading: Reading, looks: Looks) -> Case:
     """The case with all that has to be known of Zuora, round by round. Raises what `Reading.call` raises."""
     for _ in range(MAX_ROUNDS):
         wanted = missing(case.order, case.state, case.options, case.today)
@@ -33,7 +34,8 @@ def meet(case: Case, reading: Reading) -> Case:
         found = dict(case.state.zuora)
         for read in wanted:
             try:
-                found[read.name] = reading.call("GET", read.path)
+                with looks.look(read.path):
+                    found[read.name] = reading.call("GET", read.path)
             except NotFoundInZuora:
                 found[read.name] = None
         case = replace(case, state=replace(case.state, zuora=found))

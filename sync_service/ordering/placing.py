@@ -57,7 +57,7 @@ _GIVE_UP = (Choice.RETRY, Choice.FAIL)
 
 
 class NoAnswerYet(SubscriptionError):
-    """Zuora gave no answer; it is asked whether the step has happened before it is sent again."""
+    """Zuora gave no answer, so that it is not known whether the step has happened."""
 
     code = "no answer yet"
 
@@ -135,6 +135,7 @@ def _plan(turn: Turn, work: OrderWorkRow) -> Sequence[Step] | Refused:
         renew(session, turn.claim)
         row = read_work(session, turn.order_id)
         row.steps = [step.as_text() for step in plan.steps]
+        turn.looks.keep(row)
         row.notes = [warning.message for warning in plan.warnings]
     return plan.steps
 
@@ -145,7 +146,7 @@ def _journey(turn: Turn, work: OrderWorkRow, reading: Reading) -> Plan | Refusal
     with context.database.reading() as session:
         today = context.settings.day_at(session.now())
         case = read_case(session, order_of(context, work), context.options, today)
-    case = meet(case, reading)
+    case = meet(case, reading, turn.looks)
     return journeys(case.order, case.state, case.catalog, case.options, case.today)
 
 
@@ -250,5 +251,6 @@ def _try_later(turn: Turn, error: SyncServiceError, *, after: float = 0.0) -> No
                 delay_ms=max(decision.delay_ms, int(after * 1000)),
                 counts=decision.counts,
             )
+            turn.looks.keep(read_work(session, turn.order_id))
     except LeaseLost:
         logger().warning("order_lease_lost", order=turn.order_id)

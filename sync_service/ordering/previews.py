@@ -27,6 +27,7 @@ from sync_service.errors import (
 )
 from sync_service.log import logger
 from sync_service.ordering.context import OrderContext
+from sync_service.ordering.looks import Looks
 from sync_service.ordering.meeting import meet
 from sync_service.queue import previews as asks
 from sync_service.queue.doubt import find_whose
@@ -49,7 +50,7 @@ def preview_order(context: OrderContext, order: Order, reading: Reading, place: 
     """
     with context.database.reading() as session:
         case = check_order(session, order, context.options, context.settings)
-    case = meet(replace(case, order=replace(order, names=name_order(case, "order-preview"))), reading)
+    case = meet(replace(case, order=replace(order, names=name_order(case, "order-preview"))), reading, Looks(0))
     plan = journeys(case.order, case.state, case.catalog, case.options, case.today)
     if isinstance(plan, Refusal):
         raise CannotBePlacedError(*plan.problems)

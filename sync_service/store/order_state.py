@@ -29,8 +29,10 @@ def read_in_store(session: Session, order: Order, *, lock: bool = False) -> InSt
     With `lock`, in a transaction, no other order of the subscription or with the gift code is accepted until that ends.
     """
     subscription = _find(session, order.subscription_key) if order.subscription_key else None
-    if lock:
-        _hold(session, SubscriptionRow, subscription.id if subscription else None)
+    if lock and subscription is not None:
+        # People first, as every writer of both takes them.
+        _hold(session, CustomerRow, subscription.customer)
+        _hold(session, SubscriptionRow, subscription.id)
     code = order.redeem_code or order.gift_code
     if lock and code:
         held = select(GiftCodeRow).where(GiftCodeRow.code == code).with_for_update()

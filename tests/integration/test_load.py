@@ -18,11 +18,15 @@ from sync_service.store.tables import (
     AddressRow,
     CustomerRow,
     LimioObject,
+    OrderRow,
+    OrderWorkRow,
     RelationRow,
     ScheduleRow,
     SubscriptionRow,
+    SyncRequestRow,
     ZuoraLinkRow,
 )
+from tests.webhook_world import add_endpoint, deliveries
 
 SAMPLES = Path(__file__).parent.parent / "limio_objects"
 
@@ -326,3 +330,23 @@ def test_a_pretty_printed_file_is_refused_once_with_what_makes_it_one_object_a_l
     assert report.problem_count == 1
     assert remedy in report.problems[0].message
     assert everything(database) == {"uses": []}
+
+
+def test_limios_own_orders_are_kept_and_neither_placed_again_nor_told(sqlite_database: Database) -> None:
+    add_endpoint(sqlite_database, "http://127.0.0.1:9/limio")
+    order = {
+        "id": "order-1",
+        "record_type": "order",
+        "status": "submitted",
+        "reference": "232POEEK2ABG",
+        "owner": "id-1",
+        "data": {"order_type": "new", "order_reference": "232POEEK2ABG"},
+    }
+
+    load(sqlite_database, order)
+
+    assert one(sqlite_database, OrderRow, "order-1").status == "submitted"
+    with sqlite_database.reading() as session:
+        assert session.exec(select(OrderWorkRow)).all() == []
+        assert session.exec(select(SyncRequestRow)).all() == []
+    assert deliveries(sqlite_database) == []

@@ -6,6 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from sync_service.store.engine import Database
 from sync_service.store.tables import GiftCodeRow, OrderStepRow, SubscriptionOfferRow
 from sync_service.sync.forecast import compute_plan
@@ -78,6 +80,27 @@ def test_what_was_paid_ahead_is_refunded_by_the_cancellation(sqlite_database: Da
         assert [row.name for row in world.rows(OrderStepRow)] == ["order", "preview", "order"]
         assert Decimal(80) < credit < Decimal(99)
         assert in_step(world, number)
+
+
+@pytest.mark.parametrize("fault", ["lose_answer", "finish_later"])
+@pytest.mark.parametrize("refund_fails", [True, False])
+def test_what_became_of_a_refund_is_known_also_where_zuoras_answer_to_its_cancellation_was_lost(
+    sqlite_database: Database, fault: str, refund_fails: bool
+) -> None:
+    with open_shop_world(sqlite_database, order_collect_payment=True, order_refund_cancelled=True) as world:
+        number = new_number(world.place(new_order("Digital Annual")))
+        more = {"seconds": "0.05", "up_to": "0.1"} if fault == "finish_later" else {}
+        world.do("fault", kind=fault, path="POST /v1/orders$", count="1", **more)
+        if refund_fails:
+            world.do("fault", kind="refund_error", path="POST /v1/orders$", count="1")
+
+        work = world.place(of_subscription("cancel_subscription", number, cancelDate=world.today.isoformat()))
+
+        assert [each["status"] for each in world.ask("/v1/refunds")["refunds"]] == [
+            "Error" if refund_fails else "Processed"
+        ]
+        assert (work.state, work.error) == ("complete", None)
+        assert work.notes == (["The order was placed, but its refund failed in Zuora."] if refund_fails else [])
 
 
 def test_a_switch_at_once_is_billed_and_collected(sqlite_database: Database) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
@@ -27,6 +28,7 @@ from sync_service.store.tables import (
 )
 from sync_service.sync.forecast import compute_plan
 from tests.shop_world import NUMBER, ShopWorld, new_order, of_subscription, open_shop_world
+from tests.webhook_world import add_endpoint, deliveries
 from zuora_emulator.shop import offer_ref
 
 
@@ -61,17 +63,31 @@ def test_a_new_order_makes_an_account_and_a_subscription_that_limio_shows_with_t
     assert_in_step(world, number)
 
 
-def test_an_order_whose_card_is_declined_leaves_nothing_in_zuora_and_the_subscription_initial(
+def test_a_declined_card_leaves_nothing_in_zuora_the_subscription_initial_and_two_webhooks(
     sqlite_database: Database,
 ) -> None:
+    add_endpoint(sqlite_database, "http://127.0.0.1:9/limio")
     with open_shop_world(sqlite_database, order_collect_payment=True) as world:
-        before = len(world.zuora.emulator.tenant.accounts)
+        tenant = world.zuora.emulator.tenant
+
+        def there() -> list[int]:
+            money = tenant.ledger
+            held = (tenant.accounts, tenant.subscriptions, tenant.orders, money.documents, money.payments)
+            return [len(each) for each in held]
+
+        before = there()
 
         work = world.place(new_order(card="declined"))
 
         assert work.state == "failed"
         assert "Insufficient funds" in (work.error or "")
-        assert len(world.zuora.emulator.tenant.accounts) == before
+        assert there() == before
+        told = [each for each in deliveries(sqlite_database) if each.object_id == work.order_id]
+        assert [each.type for each in told] == ["Order Submitted", "Error"]
+        assert json.loads(told[0].body)["reference"] == work.number
+        error = json.loads(told[1].body)
+        assert (error["order"]["status"], error["process_event"]["status"]) == ("failed", "failed")
+        assert "Insufficient funds" in error["errors"][0]["message"]
         number = work.names["subscriptions"][0]["reference"]
         with world.database.reading() as session:
             row = find_subscription(session, number)

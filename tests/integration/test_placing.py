@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC
 from functools import partial
 from threading import Thread
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from sync_service.access.clients import ORDER_PREVIEW_SCOPE, ORDER_SCOPE
+from sync_service.commerce.order import Order
+from sync_service.commerce.payload import read_order
 from sync_service.commerce.steps import Choice
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.placing import run_claim
@@ -20,7 +23,9 @@ from sync_service.ordering.previews import answer_preview
 from sync_service.queue.orders import NotToDecide, decide, find_work
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.store.engine import Database
+from sync_service.store.order_state import read_in_store
 from sync_service.store.tables import (
+    CustomerRow,
     EventRow,
     OrderRow,
     OrderStepRow,
@@ -132,11 +137,40 @@ def test_an_order_is_placed_once_and_ends_with_everything_written_and_the_number
     assert order.status == "complete"
     (process,) = shop.web.rows(ProcessRow)
     assert process.document["status"] == "complete"
-    assert [each["endpoint"] for each in process.document["data"]["callouts"]] == ["/v1/orders"]
+    data = process.document["data"]
+    assert data["event"] == shop.web.rows(EventRow)[0].id
+    assert [(each["method"], each["endpoint"], each["status"]) for each in data["callouts"]] == [
+        ("GET", "/v1/subscriptions/39IEQEBLLT60?charge-detail=all-segments", "answered"),
+        ("GET", "/v1/accounts/A00000007", "answered"),
+        ("POST", "/v1/orders", "answered"),
+    ]
     lane, number = sorted(shop.web.rows(SyncRequestRow), key=lambda row: row.kind)
     assert (lane.kind, lane.due_at) == ("order", None)
     assert (number.kind, number.key, number.full) == ("subscription", "39IEQEBLLT60", 1)
     assert number.due_at is not None
+
+
+def test_an_order_holds_the_customer_before_the_subscription_as_a_sync_does(postgres: Database) -> None:
+    hold_subscription(postgres)
+    order = read_order(cancel(), UTC)
+    assert isinstance(order, Order)
+
+    def hold() -> None:
+        with postgres.transaction() as session:
+            read_in_store(session, order, lock=True)
+
+    thread = Thread(target=hold)
+    with postgres.transaction() as session:
+        session.get(CustomerRow, "cus-ada", with_for_update=True)
+        thread.start()
+        while not session.run("SELECT 1 FROM pg_locks WHERE NOT granted").first():
+            time.sleep(0.01)
+        # The order waits for the customer, and has not taken what a sync takes next.
+        session.run("SET LOCAL lock_timeout = 1000")
+        assert session.get(SubscriptionRow, "sub-1", with_for_update=True) is not None
+    thread.join(20)
+
+    assert not thread.is_alive()
 
 
 def test_an_order_that_zuora_refuses_fails_in_zuoras_words_and_tells_the_error_webhook(shop: Shop) -> None:
@@ -334,8 +368,9 @@ def test_an_order_that_zuora_never_answers_is_held_for_a_person_and_keeps_nobody
     answer_reads(sqlite_shop.zuora)
     wear_out(sqlite_shop)
 
-    held_order(sqlite_shop)
+    held = held_order(sqlite_shop)
 
+    assert held.error == "Zuora gave no answer, so that it is not known whether the step has happened."
     assert len({call.key for call in sqlite_shop.zuora.asked("POST")}) == 1
     assert sqlite_shop.web.rows(OrderRow)[0].status == "submitted"
     sqlite_shop.zuora.script.clear()

@@ -259,6 +259,22 @@ def webhook(object_id: str, *, endpoint_id: str = "ep_1", **values: Any) -> Webh
     return WebhookDeliveryRow(object_id=object_id, endpoint_id=endpoint_id, **message, **values)
 
 
+def test_an_order_that_a_person_has_to_decide_is_kept_however_old_it_is(database: Database) -> None:
+    ancient = 1
+    for number, state in (("HELD", "held"), ("DONE", "complete")):
+        names = Names(order_id=f"order-{number}", reference=number)
+        with database.transaction() as session:
+            work = submit_order(session, Submission(names=names, order_type="new", payload={}, lane=f"order-{number}"))
+            work.ended_at, work.state = ancient, state
+            record_sent(session, work, Step(name="create", method="POST", path="/v1/orders"), at=ancient)
+
+    prune(database, SETTINGS, at(8))
+
+    with database.reading() as session:
+        assert [row.number for row in session.exec(select(OrderWorkRow))] == ["HELD"]
+        assert [row.order_id for row in session.exec(select(OrderStepRow))] == ["order-HELD"]
+
+
 def test_orders_are_kept_seven_years_their_keys_a_day_and_a_lane_of_one_order_ninety_days(database: Database) -> None:
     with database.reading() as session:
         now = session.now()

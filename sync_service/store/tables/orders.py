@@ -59,6 +59,10 @@ class OrderWorkRow(SQLModel, table=True):
     state: str = Field(sa_type=Text)
     #: The steps as planned from the latest read of Zuora, each as the text of `Step.as_text`; None before that read.
     steps: list[str] | None = Field(default=None, sa_type=DOCUMENT)
+    #: What was only asked of Zuora for it, the latest: each as `ordering.looks.Look`, without the answers.
+    looks: list[dict[str, Any]] = Field(
+        default_factory=list, sa_type=DOCUMENT, sa_column_kwargs={"server_default": "[]"}
+    )
     #: The plan did not fit what Zuora held, and was made anew: that is tried once.
     replanned: bool = False
     #: What a person may choose while it is held: members of `Choice`.

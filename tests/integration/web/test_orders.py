@@ -31,6 +31,7 @@ from sync_service.store.tables import (
 from sync_service.web.openapi import describe
 from tests.integration.web.conftest import Web, build
 from tests.order_world import cancel, hold_subscription
+from tests.webhook_world import add_endpoint, deliveries
 
 
 class Shop:
@@ -139,6 +140,16 @@ def test_what_no_database_keeps_is_a_bad_request(shop: Shop, value: str) -> None
     assert shop.orders() == []
 
 
+def test_an_offers_version_that_the_catalog_does_not_know_is_404_and_leaves_nothing(shop: Shop) -> None:
+    switch = {"order_type": "change_offer", "forSubscription": {"id": "sub-1"}}
+
+    answer = shop.order({**switch, "offer": {"id": "1" * 40, "version": "9" * 40}})
+
+    assert answer.status_code == 404, answer.json
+    assert answer.json["errors"][0]["field"] == "offer"
+    assert shop.orders() == []
+
+
 def test_a_subscription_that_nobody_knows_is_404(shop: Shop) -> None:
     answer = shop.order(cancel(forSubscription={"name": "UNKNOWN"}))
 
@@ -166,7 +177,10 @@ def test_an_order_for_a_partner_that_is_not_known_is_refused(sqlite_shop: Shop) 
     assert sqlite_shop.order(cancel(), path="/api/admin/order").status_code == 200
 
 
-def test_card_secrets_are_stored_nowhere(shop: Shop) -> None:
+def test_card_secrets_are_in_no_table_no_log_and_no_webhook(
+    shop: Shop, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    add_endpoint(shop.web.database, "http://127.0.0.1:9/limio")
     secrets = {"token": "tok-4711", "signature": "sig-4711"}
     payment = {"type": "zuora", "zuora": {"refId": "8" * 32, "paymentGateway": "UK", **secrets}}
 
@@ -177,7 +191,9 @@ def test_card_secrets_are_stored_nowhere(shop: Shop) -> None:
         tables = list(LimioObject.metadata.sorted_tables)
         rows = [str(row) for table in tables for row in session.connection().execute(table.select())]
     assert any("8" * 32 in row for row in rows)
-    assert not any("4711" in row for row in rows)
+    assert {each.type for each in deliveries(shop.web.database)} >= {"Payment Method Change", "Payment Method Added"}
+    said = capsys.readouterr()
+    assert not any("4711" in text for text in (*rows, said.out, said.err, caplog.text))
 
 
 @pytest.mark.parametrize("order_type", OrderType)

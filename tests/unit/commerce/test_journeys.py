@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -185,6 +186,18 @@ class TestRefusals:
         payload = {"order_type": "pay_invoice", "invoice": {"id": "{inv}"}, "payment": {"amount": 17.5}}
 
         assert refused(payload, store=InStore(), zuora={"invoice": invoice})[0] is code
+
+    def test_an_invoice_of_another_account_than_the_subscriptions_is_not_paid(self) -> None:
+        payload = {"order_type": "pay_invoice", "invoice": {"id": "{inv}"}, "payment": {"amount": 17.5}, **SUB}
+        anothers = {**world.INVOICE, "accountId": hex_of("another account")}
+
+        code, message = refused(payload, zuora={"invoice": anothers})
+
+        assert (code, message) == (
+            ProblemCode.NOT_ALLOWED,
+            "The invoice is not one of the account that pays for the subscription.",
+        )
+        assert [step.name for step in place(payload, zuora={"invoice": world.INVOICE}).steps] == ["payment"]
 
     def test_an_offer_is_replaced_and_not_only_removed(self) -> None:
         updates = [{"type": "remove", "record_type": "offer", "id": MONTHLY["id"]}]
@@ -549,7 +562,8 @@ class TestPayments:
         ours = {**other, **address, "id": "new", "personalEmail": "ada@example.com"}
 
         asked = outcome(contact, Answer(heard=Heard.ANSWER, body={"success": True}))
-        found = adopt(contact, Answer(heard=Heard.ANSWER, body={"data": [other, ours]}))
+        sent_at = datetime(2026, 12, 1, tzinfo=UTC)
+        found = adopt(contact, Answer(heard=Heard.ANSWER, body={"data": [other, ours]}), sent_at=sent_at)
 
         assert isinstance(asked, Ask)
         assert f"accountId.EQ:{hex_of('account')}" in asked.look_up.path

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
+from sync_service.commerce import outcome as outcomes
 from sync_service.commerce.order import Problem, ProblemCode
-from sync_service.commerce.outcome import adopt, complete, credit_of, look_up_of, outcome
+from sync_service.commerce.outcome import (
+    adopt_refund,
+    complete,
+    credit_of,
+    look_up_of,
+    outcome,
+    refund_look_up_of,
+)
 from sync_service.commerce.steps import (
     Again,
     Answer,
@@ -49,6 +58,9 @@ ACCOUNT = Step(name="account", method="PUT", path="/v1/accounts/A00000007", body
 _CANCELLED = {"type": "CancelSubscription", "cancelSubscription": {"cancellationEffectiveDate": "2026-12-01"}}
 CANCEL = replace(ORDER, body={**(ORDER.body or {}), "subscriptions": [{"orderActions": [_CANCELLED]}]})
 DAY_AND_MORE = timedelta(hours=25)
+SENT_AT = datetime(2026, 12, 1, 12, tzinfo=UTC)
+#: What follows for a step that was sent at noon.
+adopt = partial(outcomes.adopt, sent_at=SENT_AT)
 REFUSAL = Answer(heard=Heard.REFUSED, code="40000020", message="Rate plan is not effective.")
 
 
@@ -282,6 +294,69 @@ def test_an_answer_without_the_id_that_is_needed_is_looked_up() -> None:
 
     assert isinstance(outcome(contact, heard({"success": True})), Ask)
     assert adopt(contact, heard({"data": [{"id": "c1"}]})) == Done(answer={"id": "c1"})
+
+
+@pytest.mark.parametrize(
+    ("made", "is_ours"),
+    [
+        ("2026-12-01T12:00:07Z", True),
+        ("2026-12-01T13:00:07+01:00", True),
+        ("2026-12-01T11:58:00Z", True),  # Zuora's clock may be late
+        ("2026-12-01T11:00:00Z", False),
+        ("2026-11-01T12:00:00+00:00", False),
+        (None, True),
+    ],
+)
+def test_an_entry_that_is_older_than_our_call_is_not_what_it_made(made: str | None, is_ours: bool) -> None:
+    silence = Silence(
+        evidence=Evidence.LISTED, path="/c", listed_in="data", match={"city": "Leeds"}, made_at="createdDate"
+    )
+    contact = replace(PAYMENT, judge=Judge.MADE, silence=silence)
+    entry = {"id": "c1", "city": "Leeds", "createdDate": made}
+
+    following = adopt(contact, heard({"data": [entry]}))
+
+    assert following == Done(answer=entry) if is_ours else isinstance(following, Again)
+
+
+REFUNDING = replace(
+    CANCEL,
+    body={**(CANCEL.body or {}), "processingOptions": {"refund": True, "refundAmount": Decimal("8.47")}},
+    silence=Silence(evidence=Evidence.EXISTS, path="/v1/orders/232POEEK2ABG", refunds="/v1/refunds?accountId=a"),
+)
+
+
+@pytest.mark.parametrize(
+    ("refund", "notes"),
+    [
+        ({"status": "Processed", "amount": Decimal("8.47"), "createdDate": "2026-12-01T12:00:03Z"}, 0),
+        ({"status": "Error", "amount": Decimal("8.47"), "createdDate": "2026-12-01T12:00:03Z"}, 1),
+        # Another's, and one from before.
+        ({"status": "Processed", "amount": Decimal("8.00"), "createdDate": "2026-12-01T12:00:03Z"}, 1),
+        ({"status": "Processed", "amount": Decimal("8.47"), "createdDate": "2026-11-01T12:00:03Z"}, 1),
+    ],
+)
+def test_the_refund_inside_an_order_that_is_found_is_looked_for_among_those_of_the_account(
+    refund: dict[str, Any], notes: int
+) -> None:
+    found = adopt(REFUNDING, heard({"status": "Completed"}))
+    look_up = refund_look_up_of(REFUNDING, found)
+
+    assert isinstance(found, Done)
+    assert look_up is not None
+    assert (look_up.method, look_up.path) == ("GET", "/v1/refunds?accountId=a")
+    told = adopt_refund(REFUNDING, found, heard({"refunds": [refund]}), sent_at=SENT_AT)
+    assert isinstance(told, Done)
+    assert len(told.notes) == notes
+    assert isinstance(adopt_refund(REFUNDING, found, Answer(heard=Heard.SILENCE), sent_at=SENT_AT), Ask)
+
+
+def test_no_refund_is_looked_for_where_none_was_asked_for_or_its_outcome_is_known() -> None:
+    found = Done(answer={"status": "Completed"})
+
+    assert refund_look_up_of(ORDER, found) is None
+    assert refund_look_up_of(replace(REFUNDING, body=CANCEL.body), found) is None
+    assert refund_look_up_of(REFUNDING, Done(answer={"refunds": [{"status": "Processed"}]})) is None
 
 
 @pytest.mark.parametrize("amount", ["8.47", "-8.47"])
