@@ -91,13 +91,16 @@ def measure(bench: Bench) -> Figures:
 def _accept(place: _Place, name: str, figures: Figures) -> None:
     bare = place.bench.ground.reference(place.url)
     seconds = place.bench.pick(2.0, 1.0)
-    refused = 0
+    refused, cpu, server = 0, 0.0, 0.0
     ours: list[Result] = []
     theirs: list[Result] = []
     for each in range(place.bench.rounds + 1):
         keys = [f"{each}-{place_:031x}"[:32] for place_ in range(16)]
         plain = run(Load(port=bare.port, kind="plain", keys=keys, seconds=seconds, seed=each))
+        before, before_server = place.web.cpu_seconds(), place.bench.ground.database_cpu()
         found = place.order("order", keys, seconds=seconds, seed=each)
+        cpu = (place.web.cpu_seconds() - before) / found.requests * 1000
+        server = (place.bench.ground.database_cpu() - before_server) / found.requests * 1000
         refused += found.requests - found.statuses.get("200", 0) + found.lost
         if each:  # the first round warms up
             theirs.append(plain)
@@ -114,6 +117,10 @@ def _accept(place: _Place, name: str, figures: Figures) -> None:
         )
 
     figures.rows += [row("orders accepted", "/s", "per_second"), row("p50", "ms", "p50"), row("p99", "ms", "p99")]
+    figures.notes.append(
+        f"{name}: to accept an order takes {cpu:.1f} ms of CPU in the web processes"
+        + (f" and {server:.1f} ms in the database server." if name == "PostgreSQL" else ".")
+    )
     if refused:
         figures.notes.append(f"{name}: {refused} orders got no 200.")
 
