@@ -189,9 +189,9 @@ class TestRefusals:
 
     def test_an_invoice_of_another_account_than_the_subscriptions_is_not_paid(self) -> None:
         payload = {"order_type": "pay_invoice", "invoice": {"id": "{inv}"}, "payment": {"amount": 17.5}, **SUB}
-        anothers = {**world.INVOICE, "accountId": hex_of("another account")}
+        foreign = {**world.INVOICE, "accountId": hex_of("another account")}
 
-        code, message = refused(payload, zuora={"invoice": anothers})
+        code, message = refused(payload, zuora={"invoice": foreign})
 
         assert (code, message) == (
             ProblemCode.NOT_ALLOWED,
