@@ -161,6 +161,13 @@ def every_kill() -> list[Kill]:
     return of_orders + [Kill(journey, point, call) for journey, call in calls for point in OF_CALLS]
 
 
+def share_of_kills(first: int, count: int) -> Iterator[Kill]:
+    """`count` of all kills from number `first` on, in an order by chance that is always the same."""
+    kills = every_kill()
+    Random(0).shuffle(kills)
+    return (kills[(first + place) % len(kills)] for place in range(count))
+
+
 def choose_kills(chance: Random, count: int) -> Iterator[Kill]:
     """So many by chance, each point once before any comes again, and no journey twice before all had their turn."""
     left = every_kill()

@@ -12,7 +12,7 @@ from tests.acceptance.database_away import take_postgres_away, take_writing_away
 from tests.acceptance.day import DROPPED, run_day, run_outage
 from tests.acceptance.faulting import ALL_AT_ONCE, ONE_BY_ONE, FaultReport, run_faults
 from tests.acceptance.killing import POINTS, KillReport, choose_points, run_kills
-from tests.acceptance.order_kills import OF_CALLS, OF_ORDERS, OrderKills, choose_kills, every_kill
+from tests.acceptance.order_kills import OF_CALLS, OF_ORDERS, OrderKills, every_kill, share_of_kills
 from tests.acceptance.order_storm import run_storm
 from tests.acceptance.overlapping import OverlapReport, run_overlap
 from tests.acceptance.postgres import Postgres
@@ -20,6 +20,8 @@ from tests.acceptance.senders import TRANSFER_SECONDS
 from tests.acceptance.shop import SETTINGS
 from tests.soak.ground import Ground
 
+#: Steps of orders in one piece: the next seed goes on with the next ones, so that all come once.
+_KILLS_A_PIECE = 50
 #: Calls at the same time that the service allows itself while Zuora makes trouble.
 PERMITTED = 5
 
@@ -74,7 +76,7 @@ def _order_kills(ground: Ground, seed: int, count: int) -> Outcome:
     with ground.service(subscriptions=0, accounts=0, seed=seed, **SETTINGS) as service:
         kills = OrderKills(service)
         service.start_all(workers=1, held=True)
-        report = kills.run(choose_kills(Random(seed), count))
+        report = kills.run(share_of_kills((seed - 1) * _KILLS_A_PIECE, count))
     return Outcome({"kills": report.kills.total()}, report.wrong)
 
 
@@ -342,7 +344,7 @@ Afterwards the order is complete, Zuora has exactly what the journey adds where 
 accounts, contacts, memos, payments, refunds), and a sync finds nothing to change.""",
         unit="kills",
         size=len(every_kill()),
-        piece=50,
+        piece=_KILLS_A_PIECE,
         play=_order_kills,
     ),
     Part(
