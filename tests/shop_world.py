@@ -112,7 +112,11 @@ class ShopWorld:
 
     def take_what_is_due(self) -> None:
         """Workers do what is due now; what Zuora does not answer waits."""
-        Worker(self._syncing(), 4, self._ordering()).run_until_idle()
+        self.worker().run_until_idle()
+
+    def worker(self, threads: int = 4) -> Worker:
+        """One that syncs and places orders."""
+        return Worker(self._syncing(), threads, self._ordering())
 
     @property
     def today(self) -> date:

@@ -6,7 +6,7 @@ whether it has happened.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -63,6 +63,8 @@ class Turn:
     context: OrderContext
     claim: Claim
     order_id: str
+    #: Called when others may call meanwhile.
+    when_left: Callable[[], None] = lambda: None
     #: Calls made to Zuora in this turn.
     calls: int = 0
     #: The steps that have happened, as they were sent, with Zuora's answers.
@@ -148,6 +150,8 @@ def _send(turn: Turn, step: Step) -> Next:
             turn.has_place = not leave_place(session, turn.claim, turn.context.share)
         at = renew(session, turn.claim)
         row = record_sent(session, read_work(session, turn.order_id), ready, at=at)
+    if not turn.has_place:
+        turn.when_left()
     return _make_call(turn, ready, row)
 
 

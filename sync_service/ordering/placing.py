@@ -7,7 +7,7 @@ with what is known of them.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import DBAPIError
 
@@ -68,8 +68,10 @@ class OrderLocked(SubscriptionError):
     code = "locked in Zuora"
 
 
-def run_claim(context: OrderContext, claim: Claim) -> int:
+def run_claim(context: OrderContext, claim: Claim, when_left: Callable[[], None] = lambda: None) -> int:
     """Place the oldest order of the lane of `claim`; returns how many calls to Zuora it took.
+
+    `when_left` is called when the lane leaves its place among the callers to others.
 
     Raises nothing that belongs to the order. Where the database is away the lease runs out, and the order is taken up.
     """
@@ -84,7 +86,7 @@ def run_claim(context: OrderContext, claim: Claim) -> int:
         return 0
     log = log.bind(order=work.number, order_type=work.order_type)
     log.info("order_taken")
-    turn = Turn(context=context, claim=claim, order_id=work.order_id)
+    turn = Turn(context=context, claim=claim, order_id=work.order_id, when_left=when_left)
     try:
         following = _place(turn)
         log.info("order_turn_ended", outcome=type(following).__name__.lower(), calls=turn.calls)

@@ -46,8 +46,9 @@ _LOCK_TIMEOUT_MS = 2_000
 class Ordering:
     """What a worker does with orders."""
 
-    #: Places the oldest order of a lane, and returns the calls that it made to Zuora.
-    place: Callable[[Claim], int]
+    #: Places the oldest order of a lane, and returns the calls that it made to Zuora; calls its second argument when
+    #: others may call meanwhile.
+    place: Callable[[Claim, Callable[[], None]], int]
     #: Answers what an order would cost.
     preview: Callable[[asks.Taken], None]
 
@@ -152,7 +153,7 @@ class Worker:
 
     def _run(self, each: Claim, previews: SharedPreviews) -> int:
         if each.kind is Kind.ORDER:
-            return self._ordering.place(each)
+            return self._ordering.place(each, self._wake.set)
         return run_claim(self.context, each, previews, when_read=partial(self._let_others_call, each))
 
     def _answer_one(self, pool: ThreadPoolExecutor) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -390,3 +392,27 @@ def test_orders_leave_a_run_in_the_history_of_what_their_sync_changed(world: Sho
         runs = read_runs(session, work.names["subscriptions"][0]["reference"], 5)
     assert [(run.trigger, run.actor) for run in runs] == [("order", work.number)]
     assert len(world.rows(OrderStepRow)) == 1
+
+
+def test_orders_are_created_side_by_side_where_one_other_call_at_a_time_is_permitted(sqlite_database: Database) -> None:
+    with open_shop_world(sqlite_database, zuora_max_concurrency=1) as world:
+        cards = [world.do("payment_method")["id"] for _ in range(4)]
+        for card in cards:
+            payment = {"type": "zuora", "zuora": {"refId": card, "paymentGateway": "CreditCard_UK"}}
+            world.submit(new_order(payment=payment))
+        world.do("fault", kind="latency", path="POST /v1/orders$", seconds="2")
+        world.zuora.emulator.traffic.reset()
+        worker = world.worker(threads=8)
+        thread = Thread(target=worker.run)
+
+        thread.start()
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not all(work.ended_at for work in world.rows(OrderWorkRow)):
+            time.sleep(0.05)
+        worker.stop()
+        thread.join(60)
+
+        most = world.zuora.emulator.traffic.listed()["most_at_once"]
+        assert {work.state for work in world.rows(OrderWorkRow)} == {"complete"}
+        assert most["Default"] == 1
+        assert most["High-volume transactions"] > 1
