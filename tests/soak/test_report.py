@@ -83,3 +83,4 @@ def test_a_part_that_did_not_run_this_time_keeps_what_the_page_says(page: Path) 
 
     assert "| kills | 50 | 50 |" in page.read_text()
     assert "| rounds | 5 | - |" in page.read_text()
+    assert "what stands above took 10 minutes" in page.read_text()
