@@ -15,6 +15,11 @@ from sync_service.settings.forms import Network
 _Address = IPv4Address | IPv6Address
 
 
+def say_place(place: str | None) -> str:
+    """Where a log-in came from, for the log of activity."""
+    return f"from {place or 'behind a proxy'}"
+
+
 class Senders:
     """The allowed networks; none means everywhere. `proxies` is how many proxies are ours, or where they stand."""
 

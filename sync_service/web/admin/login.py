@@ -17,7 +17,7 @@ from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminUserRow
 from sync_service.web.admin.door import GUEST_COOKIE, Door, safe_next
-from sync_service.web.senders import Senders
+from sync_service.web.senders import Senders, say_place
 
 #: Wrong passwords for a person from a place within WINDOW_MS; then their log-ins from there wait, right ones too.
 LIMIT, WINDOW_MS = 10, 300_000
@@ -36,9 +36,13 @@ class PasswordCheck:
         self._of_person = Throttle(database, limit=LIMIT, window_ms=WINDOW_MS)
         self._of_place = Throttle(database, limit=PLACE_LIMIT, window_ms=WINDOW_MS)
 
+    def find_place(self) -> str | None:
+        """Where the request comes from."""
+        return self._senders.find_place(request)
+
     def prove(self, email: str, password: str) -> tuple[AdminUserRow | None, int | None]:
         """The user, or None and for how many seconds nothing more is looked at, where it is too much."""
-        place = self._senders.find_place(request)
+        place = self.find_place()
         counters = [(self._of_person, counter_name("login", self._key, normalise_email(email), place or ""))]
         if place is not None:  # else one stranger would keep everybody out
             counters.append((self._of_place, counter_name("login place", self._key, place)))
@@ -58,7 +62,7 @@ class PasswordCheck:
             return
         with self._database.transaction(lock_timeout_ms=2000) as session:
             if session.get(AdminUserRow, email) is not None:
-                record_action(session, email, "log in refused", f"wrong password, from {place or 'behind a proxy'}")
+                record_action(session, email, "log in refused", f"wrong password, {say_place(place)}")
 
 
 class LoginPage:
@@ -86,7 +90,7 @@ class LoginPage:
         user, seconds = self._check.prove(email, request.form.get("password", ""))
         if user is None:
             return self._show(guest, email, seconds=seconds, problem=_WRONG)
-        return self._door.let_in(user.email, request.form.get("next"))
+        return self._door.let_in(user.email, request.form.get("next"), note=say_place(self._check.find_place()))
 
     def _show(self, guest: str, email: str = "", *, seconds: int | None = None, problem: str = "") -> AnyResponse | str:
         if seconds is not None:

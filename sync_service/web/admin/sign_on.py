@@ -29,7 +29,7 @@ from sync_service.settings import Settings
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.web.admin.door import Door, safe_next
-from sync_service.web.senders import Senders
+from sync_service.web.senders import Senders, say_place
 
 COOKIE = "sync_sign_on"
 #: Sign-ons from one address that may fail at the provider within WINDOW_MS; whole offices share one.
@@ -117,12 +117,15 @@ class SignOn:
         except NotAdmitted as error:
             self._record_refusal(email or f"{_printable(claims.get('email'))} (not vouched for)", error)
             raise
-        return self._door.let_in(email, attempt.wanted, signed_on=True, note=f"with {self._name}")
+        return self._door.let_in(email, attempt.wanted, signed_on=True, note=f"with {self._name}, {self._say_place()}")
 
     def _record_refusal(self, who: str, error: NotAdmitted) -> None:
         """Only people whom the provider knows, so that outsiders cannot fill the log."""
         with self._database.transaction(lock_timeout_ms=2000) as session:
-            record_action(session, who, "sign-on refused", str(error))
+            record_action(session, who, "sign-on refused", f"{error} ({self._say_place()})")
+
+    def _say_place(self) -> str:
+        return say_place(self._senders.find_place(request))
 
     def _say(self, error: SyncServiceError) -> AnyResponse:
         place = self._senders.find_place(request)

@@ -38,7 +38,7 @@ def test_who_was_added_signs_in_and_arrives_at_the_page_that_was_asked_for(
 
     assert (arrived.status_code, arrived.location) == (303, "/admin/runs?outcome=changed")
     assert traveller.visitor.get("/users").status_code == 200
-    assert actions(database) == [(ADA, "log in", "with Example Login")]
+    assert actions(database) == [(ADA, "log in", "with Example Login, from 127.0.0.1")]
 
 
 def test_the_browser_leaves_with_a_state_a_nonce_and_a_challenge_of_its_own(
@@ -89,7 +89,7 @@ def test_nobody_comes_in_who_was_not_added(database: Database, provider: Forger)
     assert not traveller.is_in
     assert role_of(database) is None
     assert actions(database) == [
-        (ADA, "sign-on refused", "You have no access yet: ask an operator to add your email address.")
+        (ADA, "sign-on refused", "You have no access yet: ask an operator to add your email address. (from 127.0.0.1)")
     ]
 
 
@@ -194,10 +194,10 @@ def test_a_role_that_the_provider_takes_back_is_gone_at_the_next_sign_on(databas
 
     assert [action[1:] for action in actions(database)] == [
         ("user added", "ada@example.com as operator"),
-        ("log in", "with Example Login"),
+        ("log in", "with Example Login, from 127.0.0.1"),
         ("user role changed", "ada@example.com to viewer"),
-        ("log in", "with Example Login"),
-        ("sign-on refused", "The identity provider gives you no role that has access here."),
+        ("log in", "with Example Login, from 127.0.0.1"),
+        ("sign-on refused", "The identity provider gives you no role that has access here. (from 127.0.0.1)"),
     ]
 
 
