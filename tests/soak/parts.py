@@ -10,6 +10,7 @@ from tests.acceptance.backfilling import run_killed_backfill
 from tests.acceptance.bursting import COMPARED, THREADS, TIMES, WORKERS, BurstReport, run_burst
 from tests.acceptance.database_away import take_postgres_away, take_writing_away
 from tests.acceptance.day import DROPPED, run_day, run_outage
+from tests.acceptance.failover import fail_over
 from tests.acceptance.faulting import ALL_AT_ONCE, ONE_BY_ONE, FaultReport, run_faults
 from tests.acceptance.killing import POINTS, KillReport, choose_points, run_kills
 from tests.acceptance.order_kills import OF_CALLS, OF_ORDERS, OrderKills, every_kill, share_of_kills
@@ -169,6 +170,18 @@ def _away(ground: Ground, seed: int, rounds: int) -> Outcome:
     return Outcome({"rounds": rounds, "callouts acknowledged": acknowledged, "lost": 0, "stale": 0, "given up": 0})
 
 
+def _failover(ground: Ground, seed: int, rounds: int) -> Outcome:
+    """Raises AssertionError at the first thing that is lost, stale or given up. SQLite has no standby."""
+    counts: dict[str, float] = {"failovers": 0, "callouts acknowledged": 0, "lost": 0, "stale": 0, "given up": 0}
+    for place in range(rounds if ground.kind == "postgresql" else 0):
+        with ground.folder() as folder:
+            cost = fail_over(folder, seed + place)
+        counts["failovers"] += 1
+        counts["callouts acknowledged"] += cost.acknowledged
+        counts["most seconds away"] = max(counts.get("most seconds away", 0), round(cost.away, 1))
+    return Outcome(counts)
+
+
 def _day(ground: Ground, seed: int, count: int) -> Outcome:
     with ground.service(subscriptions=count, accounts=count // 4, seed=seed) as service:
         service.start_all(workers=1)
@@ -281,6 +294,19 @@ ends; afterwards all goes on by itself.""",
         size=5,
         piece=1,
         play=_away,
+    ),
+    Part(
+        name="failover",
+        title="A PostgreSQL primary dies and its standby takes over",
+        about="""\
+Two PostgreSQL servers, the second a synchronous standby of the first; the service is pointed at both
+(`host=a,b&target_session_attrs=read-write`). Under load the first is ended as though its machine had lost its power,
+and the second is promoted. Nothing of ours is restarted; meanwhile callouts are answered 503. *Seconds away* are
+counted from the promotion to the next callout that is acknowledged.""",
+        unit="failovers",
+        size=20,
+        piece=5,
+        play=_failover,
     ),
     Part(
         name="day",
