@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 
 import requests
@@ -21,6 +21,8 @@ from tests.bench.visits import Visit, main_visits, visits
 _WHOLE = Size(subscriptions=200_000, runs=2_000_000)
 #: The embedded database is for one machine and one person; it is measured with a tenth.
 _TENTH = Size(subscriptions=20_000, runs=200_000)
+#: Ten million entries of the stream: runs, half as many callouts, and a twentieth of acts.
+_LARGE = Size(subscriptions=1_000_000, runs=6_500_000)
 _QUICK = Size(subscriptions=2_000, runs=10_000, often=10)
 _REQUESTS = 9
 _EMAIL, _PASSWORD = "bench@example.com", "correct horse battery"
@@ -38,8 +40,16 @@ the store is a tenth of that size.
 
 
 def _measure(bench: Bench) -> Figures:
+    return _measure_sizes(bench, (("postgresql", "PostgreSQL", _WHOLE), ("sqlite", "SQLite", _TENTH)))
+
+
+def _measure_large(bench: Bench) -> Figures:
+    return _measure_sizes(bench, (("postgresql", "PostgreSQL", _LARGE), ("sqlite", "SQLite", _LARGE)))
+
+
+def _measure_sizes(bench: Bench, sizes: Sequence[tuple[str, str, Size]]) -> Figures:
     figures = Figures()
-    for dialect, name, size in (("postgresql", "PostgreSQL", _WHOLE), ("sqlite", "SQLite", _TENTH)):
+    for dialect, name, size in sizes:
         size = bench.pick(size, _QUICK)
         bench.say(f"   {name}: making {size.subscriptions:,} subscriptions and {size.runs:,} runs")
         url = bench.ground.new_database(dialect)
@@ -138,5 +148,15 @@ PART = Part(
     title="The admin pages at size",
     about=ABOUT,
     measure=_measure,
+    by_default=False,
+)
+LARGE_PART = Part(
+    name="pages-large",
+    title="The admin pages in front of ten million entries",
+    about=f"""
+The same pages, measured in the same way, on both databases with {_LARGE.subscriptions:,} subscriptions and
+{_LARGE.runs:,} runs, which with their callouts and what people did are ten million entries of the stream.
+""",
+    measure=_measure_large,
     by_default=False,
 )

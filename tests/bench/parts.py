@@ -14,5 +14,6 @@ PARTS: tuple[Part, ...] = (
     ordering.PART,
     reconciling.PART,
     pages.PART,
+    pages.LARGE_PART,
     sweep.PART,
 )
