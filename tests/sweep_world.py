@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from sync_service.cli.contexts import open_ordering
 from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
-from sync_service.jobs.sweep.story import PartWay
+from sync_service.jobs.sweep.walk import PartWay
 from sync_service.queue.jobs import JobLease, done, ensure_job, put_back, run_soon, take
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.settings import Settings

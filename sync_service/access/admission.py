@@ -24,7 +24,7 @@ class NotAdmitted(SyncServiceError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class House:
+class AdmissionRules:
     """The rules, as the settings have them."""
 
     issuer: str
@@ -35,9 +35,9 @@ class House:
     domains: frozenset[str]
 
 
-def read_house(settings: Settings) -> House:
+def read_rules(settings: Settings) -> AdmissionRules:
     """The rules of these settings."""
-    return House(
+    return AdmissionRules(
         issuer=settings.oidc_issuer,
         verified_claim=settings.oidc_verified_claim,
         role_claim=settings.oidc_role_claim,
@@ -47,7 +47,7 @@ def read_house(settings: Settings) -> House:
     )
 
 
-def read_email(claims: Mapping[str, Any], house: House) -> str:
+def read_email(claims: Mapping[str, Any], rules: AdmissionRules) -> str:
     """The person's email address, which the provider must confirm: otherwise it could be another person's.
 
     Raises NotAdmitted.
@@ -56,32 +56,32 @@ def read_email(claims: Mapping[str, Any], house: House) -> str:
     if not isinstance(email, str) or not is_plausible(normalise_email(email)) or "@" not in email:
         raise NotAdmitted("The identity provider tells no email address of yours.")
     email = normalise_email(email)
-    if claims.get(house.verified_claim) not in (True, "true", 1, "1") or not _is_authority(claims, email, house):
+    if claims.get(rules.verified_claim) not in (True, "true", 1, "1") or not _is_authority(claims, email, rules):
         raise NotAdmitted("The identity provider does not vouch that your email address is yours.")
     return email
 
 
-def decide_role(claims: Mapping[str, Any], email: str, house: House, known: Role | None) -> Role:
+def decide_role(claims: Mapping[str, Any], email: str, rules: AdmissionRules, known: Role | None) -> Role:
     """The role of a person whose role here is `known`, None if there is none yet.
 
     With a role claim the provider decides at every sign-on. Else who was added comes in as what they were added, and
-    others only from the domains of the house. Raises NotAdmitted.
+    others only from the domains of the rules. Raises NotAdmitted.
     """
-    if house.role_claim:
-        values = _words(claims.get(house.role_claim))
-        if values & house.operators:
+    if rules.role_claim:
+        values = _words(claims.get(rules.role_claim))
+        if values & rules.operators:
             return Role.OPERATOR
-        if values & house.viewers:
+        if values & rules.viewers:
             return Role.VIEWER
         raise NotAdmitted("The identity provider gives you no role that has access here.")
     if known is not None:
         return known
-    if email.rpartition("@")[2] in house.domains:
+    if email.rpartition("@")[2] in rules.domains:
         return Role.VIEWER
     raise NotAdmitted("You have no access yet: ask an operator to add your email address.")
 
 
-def admit(database: Database, claims: Mapping[str, Any], email: str, house: House) -> Role:
+def admit(database: Database, claims: Mapping[str, Any], email: str, rules: AdmissionRules) -> Role:
     """Keep what was decided of `email`, and that this account of the provider came with it; returns the role.
 
     The account that came first with an address keeps it: addresses are given to other people, accounts are not
@@ -92,27 +92,27 @@ def admit(database: Database, claims: Mapping[str, Any], email: str, house: Hous
         row = session.get(AdminUserRow, email, with_for_update=True)
         if row is not None and row.disabled_at is not None:
             raise NotAdmitted("Your access here is disabled.")
-        if row is not None and row.issuer == house.issuer and row.subject != subject:
+        if row is not None and row.issuer == rules.issuer and row.subject != subject:
             raise NotAdmitted("Another account of the identity provider came in with your email address before.")
-        role = decide_role(claims, email, house, Role(row.role) if row else None)
+        role = decide_role(claims, email, rules, Role(row.role) if row else None)
         if row is None:
             row = AdminUserRow(email=email, role=role.value, created_at=session.now())
             record_action(session, email, "user added", f"{email} as {role.value}")
         elif row.role != role.value:
             row.role = role.value
             record_action(session, email, "user role changed", f"{email} to {role.value}")
-        row.issuer, row.subject = house.issuer, subject
+        row.issuer, row.subject = rules.issuer, subject
         session.add(row)
     return role
 
 
-def _is_authority(claims: Mapping[str, Any], email: str, house: House) -> bool:
+def _is_authority(claims: Mapping[str, Any], email: str, rules: AdmissionRules) -> bool:
     """Google checks the address of a private account once: it may belong to another person by now.
 
     It is the authority for gmail.com and for companies whose addresses it hosts, which `hd` tells (Google, "Verify the
     Google ID token on your server side").
     """
-    return house.issuer != _GOOGLE or bool(claims.get("hd")) or email.endswith("@gmail.com")
+    return rules.issuer != _GOOGLE or bool(claims.get("hd")) or email.endswith("@gmail.com")
 
 
 def _words(value: Any) -> set[str]:

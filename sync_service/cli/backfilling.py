@@ -22,10 +22,10 @@ from sync_service.cli.contexts import open_context, refuse_other_tenant
 from sync_service.cli.output import fail, print_json, say, with_json
 from sync_service.cli.progress import Meter, open_meter
 from sync_service.cli.wiring import KEY, read_settings
+from sync_service.jobs.backfill.backfill import Backfill, Ending
 from sync_service.jobs.backfill.forecast import Summary, forecast_backfill
 from sync_service.jobs.backfill.ledger import Failure
 from sync_service.jobs.backfill.sources import AccountKeys, FileKeys, Source, TenantKeys
-from sync_service.jobs.backfill.story import Backfill, Ending
 from sync_service.log import set_up
 from sync_service.queue.backfills import needs_consent
 from sync_service.queue.history import plan_as_json

@@ -16,11 +16,11 @@ import requests
 from rich.text import Text
 from sqlmodel import col, select
 
+from sync_service.cli.demo_setup import DemoSetup, set_up_demo
 from sync_service.cli.output import make_console
 from sync_service.cli.reselling import resell
 from sync_service.cli.selling import SETTINGS, sell
 from sync_service.cli.show import plan_lines
-from sync_service.cli.stage import Stage, set_stage
 from sync_service.queue.backlog import read_backlog
 from sync_service.queue.history import plan_from_json
 from sync_service.store.engine import Database
@@ -50,40 +50,40 @@ class Step:
 def demo(keep: bool) -> None:
     """Tour the product against a Zuora tenant on this machine."""
     click.echo("Starting a Zuora tenant and the service, each in processes of its own ...")
-    stage = set_stage(FOLDER, SETTINGS)
+    setup = set_up_demo(FOLDER, SETTINGS)
     try:
-        _tour(stage)
+        _tour(setup)
         if keep:
-            _leave_running(stage)
+            _leave_running(setup)
     finally:
-        stage.stop()
+        setup.stop()
 
 
-def _tour(stage: Stage) -> None:
-    database = stage.database
+def _tour(setup: DemoSetup) -> None:
+    database = setup.database
     _say("Limio's subscriptions are loaded into the store")
-    click.echo(_indent(stage.command("load", str((stage.folder / "limio-objects.jsonl").resolve()))))
-    numbers = _limio_made(stage)
+    click.echo(_indent(setup.command("load", str((setup.folder / "limio-objects.jsonl").resolve()))))
+    numbers = _limio_made(setup)
     _say(f"The first sync of all {len(numbers)}: Zuora agrees with Limio, so nothing may change")
     for number in numbers:
-        _request(stage, number)
-    _settle(stage, database)
+        _request(setup, number)
+    _settle(setup, database)
     changed = [run for run in _runs(database, 0) if run.change_count]
     _check(not changed, "the first sync changed something:", changed)
     click.echo(f"  {len(numbers)} synced, 0 changes")
-    for step in _steps(stage, numbers):
-        _play(stage, database, step)
+    for step in _steps(setup, numbers):
+        _play(setup, database, step)
     _say("Why did it change? `sync-service why` tells")
-    click.echo(_indent(stage.command("why", numbers[0])))
-    sell(stage, database)
-    resell(stage, database)
+    click.echo(_indent(setup.command("why", numbers[0])))
+    sell(setup, database)
+    resell(setup, database)
     database.engine.dispose()
     _say("Every change arrived, the echo was ignored, and every order is in Zuora once.")
 
 
-def _steps(stage: Stage, numbers: Sequence[str]) -> Iterator[Step]:
+def _steps(setup: DemoSetup, numbers: Sequence[str]) -> Iterator[Step]:
     """One change of each group, each on a subscription of its own, so that its effect stands alone."""
-    monthly = [number for number in numbers if _is_monthly(stage, number)]
+    monthly = [number for number in numbers if _is_monthly(setup, number)]
     priced, others = monthly[0], [number for number in numbers if number != monthly[0]]
     renewed, moved, renamed, kept, cancelled = others[:5]
     yield Step(
@@ -143,24 +143,24 @@ def _steps(stage: Stage, numbers: Sequence[str]) -> Iterator[Step]:
     yield Step(
         title="A subscription is made in Zuora that Limio never saw: it is imported with its customer",
         action="create_subscription",
-        values={"account": _new_account(stage), "name": "Digital Monthly", "price": "14.99"},
+        values={"account": _new_account(setup), "name": "Digital Monthly", "price": "14.99"},
         expected="imported",
     )
 
 
-def _play(stage: Stage, database: Database, step: Step) -> None:
+def _play(setup: DemoSetup, database: Database, step: Step) -> None:
     """Do the step in Zuora, wait until it has arrived, and show what was sent, answered and changed."""
     _say(step.title)
     last_run, last_callout = _last_id(database, SyncRunRow), _last_id(database, CalloutRow)
-    sent_before = len(_callouts(stage))
-    control(stage.zuora, step.action, **step.values)
+    sent_before = len(_callouts(setup))
+    control(setup.zuora, step.action, **step.values)
     if step.expected == "in step":
-        numbers = _limio_made(stage)
+        numbers = _limio_made(setup)
         for number in numbers:
-            _request(stage, number)
+            _request(setup, number)
         click.echo(f"  asked for {len(numbers)} subscriptions: what was billed stays, what is coming stays")
-    _settle(stage, database)
-    for callout in _callouts(stage)[sent_before:]:
+    _settle(setup, database)
+    for callout in _callouts(setup)[sent_before:]:
         _show_callout(callout)
     for reason in _ignored(database, last_callout):
         click.echo(f"  ignored      {reason}")
@@ -197,9 +197,9 @@ def _show_run(run: SyncRunRow) -> None:
         click.echo(f"           {line}")
 
 
-def _limio_made(stage: Stage) -> list[str]:
+def _limio_made(setup: DemoSetup) -> list[str]:
     """Subscriptions whose number is a Limio reference, that run and renew, in order."""
-    rows = show(stage.zuora, "subscriptions")["subscriptions"]
+    rows = show(setup.zuora, "subscriptions")["subscriptions"]
     return [
         row["number"]
         for row in rows
@@ -207,14 +207,14 @@ def _limio_made(stage: Stage) -> list[str]:
     ]
 
 
-def _is_monthly(stage: Stage, number: str) -> bool:
-    rows = show(stage.zuora, "subscriptions")["subscriptions"]
+def _is_monthly(setup: DemoSetup, number: str) -> bool:
+    rows = show(setup.zuora, "subscriptions")["subscriptions"]
     return any("Monthly" in plan for row in rows if row["number"] == number for plan in row["plans"])
 
 
-def _new_account(stage: Stage) -> str:
+def _new_account(setup: DemoSetup) -> str:
     made = control(
-        stage.zuora,
+        setup.zuora,
         "create_account",
         first_name="Grace",
         last_name="Hopper",
@@ -229,29 +229,29 @@ def _new_account(stage: Stage) -> str:
     return str(made["account"])
 
 
-def _request(stage: Stage, number: str) -> None:
+def _request(setup: DemoSetup, number: str) -> None:
     """Ask for a sync as Zuora would, without waiting for it."""
-    address = f"{stage.service}/api/plugins/zuora/sync/subscription/{number}"
-    credentials = (stage.environ["CALLOUT_USERNAME"], stage.environ["CALLOUT_PASSWORD"])
+    address = f"{setup.service}/api/plugins/zuora/sync/subscription/{number}"
+    credentials = (setup.environ["CALLOUT_USERNAME"], setup.environ["CALLOUT_PASSWORD"])
     answer = requests.post(address, auth=credentials, timeout=10)
     _check(answer.status_code == 200, f"the service answered {answer.status_code}:", answer.text)
 
 
-def _settle(stage: Stage, database: Database) -> None:
+def _settle(setup: DemoSetup, database: Database) -> None:
     """Wait until Zuora has sent all its callouts and the service has served all requests."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        sent = show(stage.zuora, "wait", seconds=20)["idle"]
+        sent = show(setup.zuora, "wait", seconds=20)["idle"]
         with database.reading() as session:
             backlog = read_backlog(session)
         if sent and not (backlog.waiting or backlog.running):
             return
         time.sleep(0.1)
-    raise click.ClickException(f"The change did not arrive in time; see {stage.folder}/run.log")
+    raise click.ClickException(f"The change did not arrive in time; see {setup.folder}/run.log")
 
 
-def _callouts(stage: Stage) -> list[dict[str, Any]]:
-    return sorted(show(stage.zuora, "callouts")["callouts"], key=lambda each: int(each["number"]))
+def _callouts(setup: DemoSetup) -> list[dict[str, Any]]:
+    return sorted(show(setup.zuora, "callouts")["callouts"], key=lambda each: int(each["number"]))
 
 
 def _runs(database: Database, after: int) -> list[SyncRunRow]:
@@ -275,14 +275,14 @@ def _check(holds: bool, message: str, shown: object) -> None:
         raise click.ClickException(f"{message} {shown}")
 
 
-def _leave_running(stage: Stage) -> None:
+def _leave_running(setup: DemoSetup) -> None:
     click.echo(
         f"\nStill running until Ctrl-C:\n"
-        f"  the service    {stage.service}/docs\n"
-        f"  Zuora          {stage.zuora}/control/state   "
-        f"(sync-service emulator do renew key=… --at {stage.zuora})\n"
-        f"  the store      DATABASE_URL={stage.environ['DATABASE_URL']}\n"
-        f"  logs           {stage.folder}/*.log"
+        f"  the service    {setup.service}/docs\n"
+        f"  Zuora          {setup.zuora}/control/state   "
+        f"(sync-service emulator do renew key=… --at {setup.zuora})\n"
+        f"  the store      DATABASE_URL={setup.environ['DATABASE_URL']}\n"
+        f"  logs           {setup.folder}/*.log"
     )
     ends = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)

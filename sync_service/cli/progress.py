@@ -12,8 +12,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from sync_service.jobs.backfill.backfill import Standing
 from sync_service.jobs.backfill.forecast import Summary
-from sync_service.jobs.backfill.story import Standing
 from sync_service.subscription.pace import Pace, duration_in_words
 
 #: How often a plain line is written, in seconds.

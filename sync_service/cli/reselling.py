@@ -9,8 +9,8 @@ from typing import Any
 import click
 import requests
 
+from sync_service.cli.demo_setup import DemoSetup
 from sync_service.cli.selling import indent, say, wait_until
-from sync_service.cli.stage import Stage
 from sync_service.queue.orders import OrderState, find_work
 from sync_service.store.engine import Database
 from zuora_emulator.control import control, show
@@ -20,7 +20,7 @@ _CUSTOMER = {"firstName": "Grace", "lastName": "Hopper", "email": "grace.hopper@
 _HOME = {"address1": "1 Navy Yard", "city": "London", "postalCode": "SE1 9SG", "country": "GB"}
 
 
-def resell(stage: Stage, database: Database) -> None:
+def resell(stage: DemoSetup, database: Database) -> None:
     """An order of a partner that pays, an upgrade, a downgrade with its lock, and what another partner sees of it."""
     say("Two partners sell on: North pays for what it orders, Coast's customers pay themselves")
     control(stage.zuora, "create_account", number="A-NORTH", first_name="Nora", last_name="North", city="Leeds")
@@ -57,7 +57,7 @@ def resell(stage: Stage, database: Database) -> None:
 class _Partner:
     """An organisation, and the client that acts for it."""
 
-    def __init__(self, stage: Stage, name: str, account: str, who_pays: str) -> None:
+    def __init__(self, stage: DemoSetup, name: str, account: str, who_pays: str) -> None:
         self.stage = stage
         self.name = name
         self.org = json.loads(stage.command("partner", "add", name, "--account", account, who_pays, "--json"))["id"]
@@ -109,13 +109,13 @@ def _is_complete(database: Database, order_id: str) -> bool:
         return at is not None and session.run(synced, values).first() is not None
 
 
-def _in_zuora(stage: Stage, number: str) -> dict[str, Any]:
+def _in_zuora(stage: DemoSetup, number: str) -> dict[str, Any]:
     rows = show(stage.zuora, "subscriptions", limit=1000)["subscriptions"]
     found: dict[str, Any] = next(row for row in rows if row["number"] == number)
     return found
 
 
-def _fill_catalog(stage: Stage, north: str, coast: str) -> None:
+def _fill_catalog(stage: DemoSetup, north: str, coast: str) -> None:
     """Rate plans in Zuora, and the offers that lead to them."""
     for plan, price in (("Team", "12.00"), ("Business", "18.00")):
         control(stage.zuora, "product", product=_PRODUCT, plan=plan, price=price, model="PerUnit", unit="Seat")

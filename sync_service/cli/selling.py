@@ -17,7 +17,7 @@ from typing import Any
 import click
 import requests
 
-from sync_service.cli.stage import Stage
+from sync_service.cli.demo_setup import DemoSetup
 from sync_service.queue.orders import OrderState, list_work
 from sync_service.store.engine import Database
 from sync_service.store.tables import OrderWorkRow
@@ -39,23 +39,23 @@ _HOME = {"address1": "1 High Street", "city": "London", "postalCode": "SE1 3ER",
 _END_LEASES = "UPDATE sync_request SET lease_until = {now} WHERE kind = 'order' AND lease_until > {now}"
 
 
-def sell(stage: Stage, database: Database) -> None:
+def sell(setup: DemoSetup, database: Database) -> None:
     """A sale, a switch during which the worker is killed, and a cancellation with its refund."""
     today = datetime.now(UTC).date().isoformat()
     with _listening() as (address, heard):
         say("Limio's shop opens: it may order, and another system hears of it by webhook")
-        click.echo(indent(stage.command("catalog", "refresh")))
-        stage.command("webhooks", "add", address)
-        shop = _Shop(stage)
+        click.echo(indent(setup.command("catalog", "refresh")))
+        setup.command("webhooks", "add", address)
+        shop = _Shop(setup)
         say("Ada subscribes to the monthly plan and pays by card")
         number = shop.order({**_sale(), "process_immediately": True})
         of = {"forSubscription": {"name": number}, "data": {"reason": {"id": "too-expensive"}}}
         say("She switches to the annual plan; the worker dies while Zuora's answer is on its way")
         switch = {"order_type": "change_offer", "offer": offer_ref("Digital Annual"), "effectiveDate": today}
-        _kill_in_the_middle(stage, database, shop, {**switch, **of})
+        _kill_in_the_middle(setup, database, shop, {**switch, **of})
         say("She cancels today, and what she has paid for the days to come goes back to her card")
         shop.order({"order_type": "cancel_subscription", "cancelDate": today, **of, "process_immediately": True})
-        for kind, amount in show(stage.zuora, "money")["sums"].items():
+        for kind, amount in show(setup.zuora, "money")["sums"].items():
             click.echo(f"  Zuora's books  {kind:<16} {amount}")
         say("The webhooks that went out, each signed")
         wait_until(lambda: len(heard) >= _FEWEST, "the webhooks arrive")
@@ -71,11 +71,11 @@ _FEWEST = 5
 class _Shop:
     """A client that orders."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.url = stage.service
-        self.zuora = stage.zuora
+    def __init__(self, setup: DemoSetup) -> None:
+        self.url = setup.service
+        self.zuora = setup.zuora
         made = json.loads(
-            stage.command("client", "add", "shop", "--json", *_scopes("create", "preview", "update_refund"))
+            setup.command("client", "add", "shop", "--json", *_scopes("create", "preview", "update_refund"))
         )
         words = {name: made[name] for name in ("client_id", "client_secret")}
         asked = {"grant_type": "client_credentials", **words}
@@ -94,30 +94,30 @@ class _Shop:
         return str(shown["subscriptionReference"])
 
 
-def _kill_in_the_middle(stage: Stage, database: Database, shop: _Shop, payload: Mapping[str, Any]) -> None:
-    control(stage.zuora, "fault", kind="lose_answer", path="POST /v1/orders$", count=1, seconds=_WITHHELD)
-    placed = int(show(stage.zuora)["orders"])
+def _kill_in_the_middle(setup: DemoSetup, database: Database, shop: _Shop, payload: Mapping[str, Any]) -> None:
+    control(setup.zuora, "fault", kind="lose_answer", path="POST /v1/orders$", count=1, seconds=_WITHHELD)
+    placed = int(show(setup.zuora)["orders"])
     shop.order(payload)
-    wait_until(lambda: not show(stage.zuora, "faults")["faults"], "the order reaches Zuora")
-    worker = _worker_of(stage)
+    wait_until(lambda: not show(setup.zuora, "faults")["faults"], "the order reaches Zuora")
+    worker = _worker_of(setup)
     os.kill(worker, signal.SIGKILL)
     click.echo(f"  kill -9      the worker, process {worker}; `run` starts another one")
-    wait_until(lambda: int(show(stage.zuora)["orders"]) > placed, "Zuora has placed the order")
+    wait_until(lambda: int(show(setup.zuora)["orders"]) > placed, "Zuora has placed the order")
     with database.transaction() as session:
         session.run(_END_LEASES)
     click.echo("  lease        what the dead worker held is free after 90 s; the demo does not wait for that")
     wait_until(lambda: _last_order(database).state == OrderState.COMPLETE, "another worker ends the order")
     number = _last_order(database).number
-    click.echo(indent(_calls(stage, number)))
-    more = int(show(stage.zuora)["orders"]) - placed
+    click.echo(indent(_calls(setup, number)))
+    more = int(show(setup.zuora)["orders"]) - placed
     if more != 1:
         raise click.ClickException(f"The switch is in Zuora {more} times.")
     click.echo(f"  in Zuora     {number} once: the new worker asked for its number and took what was there")
 
 
-def _worker_of(stage: Stage) -> int:
+def _worker_of(setup: DemoSetup) -> int:
     """The process that `run` said it has started last as a worker."""
-    said = re.sub(r"\x1b\[[0-9;]*m", "", (stage.folder / "run.log").read_text(encoding="utf-8"))
+    said = re.sub(r"\x1b\[[0-9;]*m", "", (setup.folder / "run.log").read_text(encoding="utf-8"))
     lines = [line for line in said.splitlines() if "process_started" in line and "part=worker" in line]
     pids = [found[1] for line in lines if (found := re.search(r"pid=(\d+)", line))]
     return int(pids[-1])
@@ -128,9 +128,9 @@ def _last_order(database: Database) -> OrderWorkRow:
         return list_work(session, limit=1)[0]
 
 
-def _calls(stage: Stage, number: str) -> str:
+def _calls(setup: DemoSetup, number: str) -> str:
     """The lines of `orders show` that tell of calls, without their bodies."""
-    lines = stage.command("orders", "show", number).splitlines()
+    lines = setup.command("orders", "show", number).splitlines()
     return "\n".join(line.strip() for line in lines if re.search(r": (GET|POST|PUT|DELETE) /", line))
 
 

@@ -15,7 +15,7 @@ from sync_service.jobs.recovery import CalloutText, ReadCallout
 from sync_service.jobs.scheduler import DAY_MS, MINUTE_MS
 from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
-from sync_service.jobs.sweep.story import PartWay
+from sync_service.jobs.sweep.walk import PartWay
 from sync_service.queue.history import FoundAs
 from sync_service.queue.jobs import JobLease, done, ensure_job, put_back, run_soon, take
 from sync_service.settings import Settings

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sync_service.jobs.sweep.marks import Report
 from sync_service.jobs.sweep.memory import read_last_error_codes
-from sync_service.jobs.sweep.report import Report
-from sync_service.jobs.sweep.story import PartWay
+from sync_service.jobs.sweep.walk import PartWay
 from sync_service.queue.backlog import HOPELESS, list_failed
 from sync_service.queue.jobs import JobLease, save
 from sync_service.queue.requests import BATCH, Cause, Kind, Priority, enqueue_many

@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from sync_service.errors import NotFoundInZuora, PermissionRefused, RequestRefused
+from sync_service.jobs.sweep.marks import Report
 from sync_service.jobs.sweep.memory import forget_sights, read_sights, remember
-from sync_service.jobs.sweep.report import Report
-from sync_service.jobs.sweep.story import Cursor, PartWay, walk
+from sync_service.jobs.sweep.walk import Cursor, PartWay, walk
 from sync_service.queue.fate import place
 from sync_service.queue.jobs import JobLease
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
@@ -52,7 +52,7 @@ def recover_callouts(context: SyncContext, lease: JobLease, read_callout: ReadCa
     """Ask for the keys of callouts to us that Zuora could not deliver; the report, or PartWay.
 
     They count as the callouts that they are, so that a new subscription is imported; echoes are left out as they would
-    have been at the door. Repeatable: an attempt is acted on once.
+    have been when it came in. Repeatable: an attempt is acted on once.
     """
     report = Report(lease.progress if lease.cursor else {"until": lease.progress.get("until")})
     cursor = lease.cursor or {"began": lease.taken_at, "page": 1}
@@ -131,7 +131,7 @@ def _named(
 
 
 def _echo_row(callout: FailedCallout, key: str, echo: Reason, now: int) -> CalloutRow:
-    """An echo as it would have been kept at the door, so that sweeps know whose order it was; once for all attempts."""
+    """An echo as it would have been kept when it came in, so that sweeps know whose order it was; once for all."""
     content = sha256(callout.url.encode() + callout.context).hexdigest()
     return CalloutRow(
         received_at=now,

@@ -25,7 +25,7 @@ from sync_service.jobs.prune import prune
 from sync_service.jobs.recovery import ReadCallout, recover_callouts
 from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
-from sync_service.jobs.sweep.story import PartWay
+from sync_service.jobs.sweep.walk import PartWay
 from sync_service.log import logger
 from sync_service.queue.heartbeats import Heartbeat, Role
 from sync_service.queue.jobs import JobLease, done, ensure_job, put_back, take

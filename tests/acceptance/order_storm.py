@@ -129,7 +129,7 @@ def _kill_workers(service: Service, chance: Random, kills: int, workers: int, or
     for kill in range(kills):
         due = begun + (kill + 1) * orders * 0.8 / kills
         deadline = time.monotonic() + 60
-        # Orders may be refused at the door, so that fewer come than were sent.
+        # Orders may be refused at once, so that fewer come than were sent.
         while int(service.one(placed)) < due and time.monotonic() < deadline:
             service.pass_time()
             time.sleep(0.05)

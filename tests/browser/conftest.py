@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from sync_service.cli.stage import Stage, set_stage
+from sync_service.cli.demo_setup import DemoSetup, set_up_demo
 
 EMAIL, PASSWORD = "ada.operator@example.com", "correct horse battery"
 VIEWER = "vera.viewer@example.com"
@@ -37,9 +37,9 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSetup]:
     """Everything running, Limio's objects loaded, and two people who may log in; one for all tests."""
-    stage = set_stage(tmp_path_factory.mktemp("stage") / "s", {})
+    stage = set_up_demo(tmp_path_factory.mktemp("stage") / "s", {})
     try:
         stage.command("load", str(stage.folder / "limio-objects.jsonl"))
         for email, role in ((EMAIL, "operator"), (VIEWER, "viewer")):
@@ -112,6 +112,6 @@ def windows(browser: Browser) -> Iterator[Callable[..., Visitor]]:
 
 
 @pytest.fixture
-def visit(windows: Callable[..., Visitor], stage: Stage) -> Callable[..., Visitor]:
+def visit(windows: Callable[..., Visitor], stage: DemoSetup) -> Callable[..., Visitor]:
     """Opens windows on the stage's service."""
     return partial(windows, stage.service)

@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from sync_service.cli.stage import Stage
+from sync_service.cli.demo_setup import DemoSetup
 from tests.browser.conftest import VIEWER, Visitor
 from zuora_emulator.control import control
 
@@ -27,7 +27,7 @@ PAGES = (
 Visit = Callable[..., Visitor]
 
 
-def test_an_operator_finds_a_subscription_by_keyboard_and_syncs_it(visit: Visit, stage: Stage) -> None:
+def test_an_operator_finds_a_subscription_by_keyboard_and_syncs_it(visit: Visit, stage: DemoSetup) -> None:
     visitor = visit()
     visitor.log_in()
     page = visitor.page
@@ -52,7 +52,7 @@ def test_an_operator_finds_a_subscription_by_keyboard_and_syncs_it(visit: Visit,
     page.get_by_text("Already up to date: Zuora and Limio agree").wait_for()
 
 
-def test_each_step_of_a_sync_is_shown_while_it_goes(visit: Visit, stage: Stage) -> None:
+def test_each_step_of_a_sync_is_shown_while_it_goes(visit: Visit, stage: DemoSetup) -> None:
     visitor = visit()
     visitor.log_in()
     page = visitor.page
@@ -69,7 +69,7 @@ def test_each_step_of_a_sync_is_shown_while_it_goes(visit: Visit, stage: Stage) 
     assert steps.locator(".past").all_inner_texts() == done
 
 
-def test_a_preview_shows_what_a_sync_would_change_and_writes_nothing(visit: Visit, stage: Stage) -> None:
+def test_a_preview_shows_what_a_sync_would_change_and_writes_nothing(visit: Visit, stage: DemoSetup) -> None:
     visitor = visit()
     visitor.log_in(VIEWER)
     page = visitor.page

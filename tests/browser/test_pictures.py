@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sync_service.cli.stage import Stage
+from sync_service.cli.demo_setup import DemoSetup
 from tests.browser.conftest import Visitor
 from zuora_emulator.control import control
 
@@ -22,7 +22,7 @@ _PHONE = {"overview-phone": "", "subscriptions-phone": "/subscriptions", "subscr
 
 
 @pytest.mark.timeout(400)
-def test_pictures_of_the_main_pages(visit: Callable[..., Visitor], stage: Stage) -> None:
+def test_pictures_of_the_main_pages(visit: Callable[..., Visitor], stage: DemoSetup) -> None:
     operator = visit()
     operator.log_in()
     _let_something_happen(operator, stage)
@@ -38,7 +38,7 @@ def test_pictures_of_the_main_pages(visit: Callable[..., Visitor], stage: Stage)
     operator.complaints[:] = [said for said in operator.complaints if "404" not in said]  # the page of an unknown key
 
 
-def _let_something_happen(operator: Visitor, stage: Stage) -> None:
+def _let_something_happen(operator: Visitor, stage: DemoSetup) -> None:
     """Some syncs by callouts, one that fails, and last of all one by the button, which is left on the page."""
     page = operator.page
     for key in ("4F7K2M9QH0B1", "A1M8S4GU7F3D"):

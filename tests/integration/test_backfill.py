@@ -16,9 +16,9 @@ from click.testing import CliRunner, Result
 from sync_service.cli.contexts import open_ordering
 from sync_service.cli.main import main
 from sync_service.errors import BusyError, NotFoundInZuora
+from sync_service.jobs.backfill.backfill import Backfill, Ending, Standing
 from sync_service.jobs.backfill.ledger import Failure
 from sync_service.jobs.backfill.sources import AccountKeys, FileKeys, ListingRefused, Source, TenantKeys
-from sync_service.jobs.backfill.story import Backfill, Ending, Standing
 from sync_service.queue import jobs
 from sync_service.queue.requests import Kind, fail
 from sync_service.settings import Settings

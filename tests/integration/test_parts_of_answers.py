@@ -11,7 +11,8 @@ from sync_service.cli.show import show_why
 from sync_service.queue.history import why
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.store.engine import Database
-from sync_service.store.reads import find_subscription, read_link
+from sync_service.store.object_rows import find_subscription
+from sync_service.store.reads import read_link
 from sync_service.subscription.trigger import Trigger
 from tests.sweep_world import World, open_world
 

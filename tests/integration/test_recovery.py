@@ -12,7 +12,7 @@ from sqlmodel import select
 from sync_service.cli.sweeping import callout_reader
 from sync_service.jobs.failed_again import ask_failed_again
 from sync_service.jobs.recovery import recover_callouts
-from sync_service.jobs.sweep.story import PartWay
+from sync_service.jobs.sweep.walk import PartWay
 from sync_service.queue.jobs import JobLease, done, ensure_job, save, take
 from sync_service.queue.limit import Share
 from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, fail
@@ -157,7 +157,7 @@ def test_stopped_in_the_middle_it_goes_on_from_the_page_that_it_was_at(
     def recover_some(context: SyncContext, lease: JobLease) -> Any:
         return recover_callouts(context, lease, read_callout)
 
-    monkeypatch.setattr("sync_service.jobs.sweep.story.STRETCH", 1)
+    monkeypatch.setattr("sync_service.jobs.sweep.walk.STRETCH", 1)
     first = world.stretch(recover_some)
     asked = len(requested(world))
     recover_some(world.context, world.begin(recover_some))  # and killed: its lease runs out

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlmodel import select
 
-from sync_service.jobs.sweep.story import PartWay
+from sync_service.jobs.sweep.walk import PartWay
 from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, fail
 from sync_service.store.engine import Database
 from sync_service.store.tables import AddressRow, ZuoraLinkRow

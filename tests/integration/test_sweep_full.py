@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sync_service.errors import LeaseLost
 from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
-from sync_service.jobs.sweep.story import PartWay
+from sync_service.jobs.sweep.walk import PartWay
 from sync_service.queue.history import count_drift
 from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, enqueue_many, fail
 from sync_service.store.engine import Database, connect

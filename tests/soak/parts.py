@@ -86,7 +86,7 @@ def _order_storm(ground: Ground, seed: int, count: int) -> Outcome:
         report = run_storm(service, seed, orders=count, subscriptions=count // 5, kills=count * 6 // 100, workers=2)
     counts: dict[str, float] = {
         "orders": report.orders,
-        "refused at the door": report.refused,
+        "refused at once": report.refused,
         "the same as one before": report.repeated,
         "kills": report.kills,
         "troubles that happened": report.troubles.total(),

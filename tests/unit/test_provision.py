@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sync_service.operations.provision.story import Act, ProvisionPlan, Step, plan_install, plan_remove
+from sync_service.operations.provision.plan import Act, ProvisionPlan, Step, plan_install, plan_remove
 from sync_service.operations.provision.wishes import CannotProvision, Terms, check_terms
 from sync_service.zuora.notifications import (
     CalloutTemplate,

@@ -91,7 +91,7 @@ def forecast_backfill(
     `keep` gets every forecast and `tell` the counts so far with the keys that are left, both in the caller's thread.
     """
     summary = Summary()
-    desk = _Desk(context, threads, stop)
+    forecasts = _Forecasts(context, threads, stop)
     taken = pending = 0
     keys: list[str] = []
     exhausted = False
@@ -103,21 +103,21 @@ def forecast_backfill(
                 exhausted, keys = found is None, found or []
                 taken += len(keys)
             while keys and pending < threads * AHEAD:
-                desk.ask(keys.pop(0))
+                forecasts.ask(keys.pop(0))
                 pending += 1
-            for forecast in desk.answers(wait=bool(pending) or not exhausted):
+            for forecast in forecasts.answers(wait=bool(pending) or not exhausted):
                 pending -= 1
                 summary.count(forecast)
                 keep(forecast)
-            summary.calls = desk.calls
+            summary.calls = forecasts.calls
             tell(summary, source.rest)
     finally:
-        desk.close()
+        forecasts.close()
     summary.complete = exhausted and not pending and (source.rest or 0) == 0
     return summary
 
 
-class _Desk:
+class _Forecasts:
     """Threads that forecast one key each."""
 
     def __init__(self, context: SyncContext, threads: int, stop: threading.Event) -> None:

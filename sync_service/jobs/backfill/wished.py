@@ -16,8 +16,8 @@ from sync_service.errors import (
     TenantError,
     WrongTenant,
 )
+from sync_service.jobs.backfill.backfill import LEASE_MS, NEVER_MS, Backfill
 from sync_service.jobs.backfill.sources import AccountKeys, FileKeys, Source, TenantKeys
-from sync_service.jobs.backfill.story import LEASE_MS, NEVER_MS, Backfill
 from sync_service.log import logger
 from sync_service.queue import jobs
 from sync_service.queue.backfills import From, forget_wish, read_wishes

@@ -11,10 +11,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sync_service.jobs.sweep.marks import Sweep
+from sync_service.jobs.sweep.marks import Report, Sweep
 from sync_service.jobs.sweep.pages import NOT_TO_BE_HAD, fetch_marked, first_page
-from sync_service.jobs.sweep.report import Report
-from sync_service.jobs.sweep.story import Cursor, PartWay, walk
+from sync_service.jobs.sweep.walk import Cursor, PartWay, walk
 from sync_service.queue.jobs import JobLease
 from sync_service.sync.story import SyncContext
 from sync_service.zuora.changes import Listing, Question, Source, fetch_newest_update

@@ -8,8 +8,8 @@ from typing import Any
 from sync_service.errors import NotFoundInZuora, PermissionRefused, RequestRefused, SubscriptionError
 from sync_service.jobs.sweep.marks import Sweep
 from sync_service.jobs.sweep.people import mark_accounts, mark_contacts
-from sync_service.jobs.sweep.story import Cursor
 from sync_service.jobs.sweep.subscriptions import mark_subscriptions
+from sync_service.jobs.sweep.walk import Cursor
 from sync_service.zuora.changes import Listing, Page, Question, Source, fetch_page
 from sync_service.zuora.client import Reading
 

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.access.admission import NotAdmitted, admit, read_email, read_house
+from sync_service.access.admission import NotAdmitted, admit, read_email, read_rules
 from sync_service.access.sealing import Seal
 from sync_service.access.sign_on.attempts import (
     ATTEMPT_MS,
@@ -52,7 +52,7 @@ class SignOn:
         self._door = door
         self._provider = provider
         self._name = settings.oidc_name
-        self._house = read_house(settings)
+        self._rules = read_rules(settings)
         self._seal = Seal(settings.secret_keys, "admin sign-on", longest=4000)
         self._senders = Senders((), settings.trusted_proxies)
         self._key = settings.secret_key
@@ -112,8 +112,8 @@ class SignOn:
         claims = self._provider.identify(attempt, given, now / 1000)
         email = None
         try:
-            email = read_email(claims, self._house)
-            admit(self._database, claims, email, self._house)
+            email = read_email(claims, self._rules)
+            admit(self._database, claims, email, self._rules)
         except NotAdmitted as error:
             self._record_refusal(email or f"{_printable(claims.get('email'))} (not vouched for)", error)
             raise

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sqlmodel import col, select
 
-from sync_service.access.admission import NotAdmitted, read_email, read_house
+from sync_service.access.admission import NotAdmitted, read_email, read_rules
 from sync_service.access.sessions import FormTokens
 from sync_service.access.users import Role, add_user, change_role, disable_user, forget_account, put_user
 from sync_service.settings import Settings
@@ -228,13 +228,13 @@ def test_an_address_that_was_given_to_another_account_does_not_open_the_first_on
 
 def test_google_vouches_for_the_addresses_that_it_hosts() -> None:
     """A private account of Google's may have an address of any domain; `hd` tells whose are hosted there."""
-    house = replace(read_house(Settings()), issuer="https://accounts.google.com")
+    rules = replace(read_rules(Settings()), issuer="https://accounts.google.com")
     private = {"email": ADA, "email_verified": True}
 
-    assert read_email(private | {"hd": "example.com"}, house) == ADA
-    assert read_email(private | {"email": "ada@gmail.com"}, house) == "ada@gmail.com"
+    assert read_email(private | {"hd": "example.com"}, rules) == ADA
+    assert read_email(private | {"email": "ada@gmail.com"}, rules) == "ada@gmail.com"
     with pytest.raises(NotAdmitted):
-        read_email(private, house)
+        read_email(private, rules)
 
 
 @pytest.mark.parametrize(
@@ -424,4 +424,4 @@ def test_a_temporary_password_does_not_hinder_a_sign_on(sqlite_database: Databas
 
     traveller.sign_in()
 
-    assert traveller.visitor.get("/runs").status_code == 200
+    assert traveller.visitor.get("/history").status_code == 200

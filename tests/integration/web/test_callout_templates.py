@@ -14,7 +14,7 @@ from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from sync_service.access.clients import SYNC_SCOPE, add_client
-from sync_service.operations.provision.story import plan_install
+from sync_service.operations.provision.plan import plan_install
 from sync_service.operations.provision.wishes import Terms
 from sync_service.settings import load_settings
 from sync_service.store.engine import Database

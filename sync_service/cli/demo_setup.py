@@ -28,7 +28,7 @@ CALLOUT_USERNAME = "zuora"
 
 
 @dataclass
-class Stage:
+class DemoSetup:
     """The running processes and where they are."""
 
     folder: Path
@@ -65,22 +65,22 @@ class Stage:
                 child.stdout.close()
 
 
-def set_stage(folder: Path, settings: Mapping[str, str]) -> Stage:
+def set_up_demo(folder: Path, settings: Mapping[str, str]) -> DemoSetup:
     """Start the emulator, load what Limio holds of its customers, and start the service against it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    stage = Stage(folder, environ=_environ(os.environ, folder))
+    setup = DemoSetup(folder, environ=_environ(os.environ, folder))
     try:
-        emulator = _start(stage, ["emulator", "--port", "0"], subprocess.PIPE)
+        emulator = _start(setup, ["emulator", "--port", "0"], subprocess.PIPE)
         announced = emulator.stdout.readline() if emulator.stdout else ""
-        stage.zuora = announced.rpartition(" ")[2].strip()
-        if not stage.zuora.startswith("http"):
+        setup.zuora = announced.rpartition(" ")[2].strip()
+        if not setup.zuora.startswith("http"):
             raise click.ClickException(f"The emulator did not start; see {folder / 'emulator.log'}")
         port = _free_port()
-        stage.service = f"http://127.0.0.1:{port}"
+        setup.service = f"http://127.0.0.1:{port}"
         password = secrets.token_urlsafe(24)
-        stage.environ |= {
-            "ZUORA_BASE_URL": stage.zuora,
+        setup.environ |= {
+            "ZUORA_BASE_URL": setup.zuora,
             "ZUORA_CLIENT_ID": CLIENT_ID,
             "ZUORA_CLIENT_SECRET": CLIENT_SECRET,
             "CALLOUT_USERNAME": CALLOUT_USERNAME,
@@ -88,23 +88,23 @@ def set_stage(folder: Path, settings: Mapping[str, str]) -> Stage:
             "PORT": str(port),
             **settings,
         }
-        stage.command("db", "upgrade")
+        setup.command("db", "upgrade")
         with (folder / "limio-objects.jsonl").open("w") as objects:
-            objects.write(stage.command("emulator", "limio-objects"))
-        _start(stage, ["run"], subprocess.DEVNULL)
-        _wait_until_ready(stage)
+            objects.write(setup.command("emulator", "limio-objects"))
+        _start(setup, ["run"], subprocess.DEVNULL)
+        _wait_until_ready(setup)
         control(
-            stage.zuora,
+            setup.zuora,
             "callouts",
-            url=stage.service,
+            url=setup.service,
             username=CALLOUT_USERNAME,
             password=password,
             account_events=True,
         )
     except BaseException:
-        stage.stop()
+        setup.stop()
         raise
-    return stage
+    return setup
 
 
 def _environ(given: Mapping[str, str], folder: Path) -> dict[str, str]:
@@ -113,37 +113,37 @@ def _environ(given: Mapping[str, str], folder: Path) -> dict[str, str]:
     return kept | {"DATABASE_URL": f"sqlite:///{folder.resolve() / 'store.db'}", "PYTHONUNBUFFERED": "1"}
 
 
-def _start(stage: Stage, arguments: list[str], stdout: int) -> subprocess.Popen[str]:
-    log: IO[str] = (stage.folder / f"{arguments[0]}.log").open("a")
+def _start(setup: DemoSetup, arguments: list[str], stdout: int) -> subprocess.Popen[str]:
+    log: IO[str] = (setup.folder / f"{arguments[0]}.log").open("a")
     command = [sys.executable, "-m", "sync_service.cli.main", *arguments]
     with log:
         # Their own session: Ctrl-C reaches only us, and we stop them in order. Their own folder: no .env is read.
         child = subprocess.Popen(  # noqa: S603 - our own words
             command,
-            env=stage.environ,
+            env=setup.environ,
             stdout=stdout,
             stderr=log,
             text=True,
-            cwd=stage.folder,
+            cwd=setup.folder,
             start_new_session=True,
             preexec_fn=ending_with_us(),
         )
-    stage.children.append(child)
+    setup.children.append(child)
     return child
 
 
-def _wait_until_ready(stage: Stage) -> None:
+def _wait_until_ready(setup: DemoSetup) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if stage.children[-1].poll() is not None:
+        if setup.children[-1].poll() is not None:
             break
         try:
-            if requests.get(f"{stage.service}/readyz", timeout=2).ok:
+            if requests.get(f"{setup.service}/readyz", timeout=2).ok:
                 return
         except requests.RequestException:
             pass
         time.sleep(0.1)
-    raise click.ClickException(f"The service did not start; see {stage.folder / 'run.log'}")
+    raise click.ClickException(f"The service did not start; see {setup.folder / 'run.log'}")
 
 
 def _free_port() -> int:

@@ -20,7 +20,7 @@ from sync_service.errors import (
     TenantError,
     WrongTenant,
 )
-from sync_service.jobs.sweep.report import Report
+from sync_service.jobs.sweep.marks import Report
 from sync_service.queue.jobs import JobLease, save
 from sync_service.queue.limit import (
     StoryLease,
