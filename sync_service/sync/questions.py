@@ -210,14 +210,16 @@ def _is_newer(customer_id: ColumnElement[Any]) -> ColumnElement[bool]:
     """Whether the customer was compared with a read that ended after ours began: for another of its subscriptions."""
     held, link, request = _SUBSCRIPTION.alias(), _LINK.alias(), _table(SyncRequestRow).alias()
     began: BindParameter[int] = bindparam("read_began")
-    compared = (
+    # A scalar: joined, SQLite would begin with the requests and read them all.
+    compared_at = (
+        select(request.c.compared_at)
+        .where(request.c.kind == _A_SUBSCRIPTION, request.c.key == link.c.number)
+        .scalar_subquery()
+    )
+    compared: Select[Any] = (
         select(_ONE)
-        .select_from(
-            held.join(link, link.c.subscription_id == held.c.id).join(
-                request, and_(request.c.kind == _A_SUBSCRIPTION, request.c.key == link.c.number)
-            )
-        )
-        .where(held.c.customer == customer_id, link.c.number != _NUMBER, request.c.compared_at >= began)
+        .select_from(held.join(link, link.c.subscription_id == held.c.id))
+        .where(held.c.customer == customer_id, link.c.number != _NUMBER, compared_at >= began)
     )
     return or_(func.coalesce(_CUSTOMER.c.compared_until, 0) >= began, exists(compared))
 

@@ -14,6 +14,8 @@ from sync_service.queue.requests import Claim, Kind, claim_one
 from sync_service.store.engine import Database
 from sync_service.sync.run import run_claim
 from sync_service.zuora.preview import SharedPreviews
+from tests.bench.grown import Size, fill
+from tests.bench.plans import watching, work_of
 from tests.queue_world import want
 from tests.sweep_world import World, open_world
 
@@ -103,3 +105,30 @@ def test_an_import_reads_the_store_twice_before_it_writes_it(world: World) -> No
     assert last_outcome(world) == "imported"
     assert counted.writing == 1
     assert len(counted.statements) <= 17, "\n".join(counted.statements)
+
+
+#: Rows of PostgreSQL, and thousands of steps of SQLite's machine.
+MOST = {"postgresql": 200, "sqlite": 5}
+
+
+@pytest.mark.timeout(300)
+def test_no_statement_of_a_sync_reads_more_of_a_grown_store_than_belongs_to_it(database: Database) -> None:
+    fill(database, Size(subscriptions=3_000, runs=9_000, waiting=0, failed=0, held=15, often=10))
+    with open_world(database) as world:
+        world.subscribe("N-S1", "N-S2")
+        outcomes = []
+        with watching(database) as watched:
+            for number in ("N-S1", "N-S2", "N-S1"):
+                sync(world, number)
+                outcomes.append(last_outcome(world))
+            world.do("auto_renew", key="N-S1", value=False)
+            sync(world, "N-S1")
+            outcomes.append(last_outcome(world))
+
+    works = [(asked, work_of(database, asked, prefer_indexes=True)) for asked in watched.asked]
+    assert outcomes == ["imported", "imported", "imported", "changed"]
+    assert [
+        (asked.statement, work.plan) for asked, work in works if not work.is_bounded(MOST[database.dialect], 500)
+    ] == []
+    assert any("limio_subscription" in asked.statement for asked, _ in works)
+    assert any("AS holder" in asked.statement for asked, _ in works)
