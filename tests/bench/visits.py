@@ -187,6 +187,10 @@ def _upkeep() -> Iterator[Visit]:
     yield Visit("inbox, failed, second page", f"/admin/inbox/failed?kind=subscription&after={number_of(100)}")
     yield Visit("inbox, failed of a cause", "/admin/inbox/failed?code=unknown")
     yield Visit("notifications", "/admin/account/notifications")
+    for page in ("orders", "orders?state=held", "orders?before=9", "webhooks", "webhooks?state=dead", "partners"):
+        yield Visit(page, f"/admin/{page}")
+    yield Visit("an order that nobody knows", "/admin/orders/none")
+    yield Visit("a partner that nobody knows", "/admin/partners/none")
     for page in ("frame", "jobs", "clients", "users", "account", "settings", "login"):
         yield Visit(page, f"/admin/{page}")
 

@@ -19,10 +19,13 @@ from sync_service.web.admin import (
     invoices,
     job_pages,
     notification_pages,
+    orders_pages,
     overview,
+    partner_pages,
     search,
     subscriptions,
     upkeep,
+    webhook_pages,
     words,
 )
 from sync_service.web.admin.account import AccountPage
@@ -68,6 +71,9 @@ def admin_blueprint(
         inbox_pages,
         notification_pages,
         job_pages,
+        orders_pages,
+        partner_pages,
+        webhook_pages,
     ):
         part.attach(blueprint, desk)
     invoices.attach(blueprint, desk, questions)

@@ -24,6 +24,7 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("admin.overview", "Now"),
             Entry("admin.inbox", "Inbox", "inbox"),
             Entry("admin.subscriptions", "Subscriptions"),
+            Entry("admin.orders", "Orders"),
         ),
     ),
     ("Look back", (Entry("admin.history", "History"),)),
@@ -31,7 +32,9 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     (
         "Manage",
         (
+            Entry("admin.partners", "Partners"),
             Entry("admin.clients", "API clients"),
+            Entry("admin.webhooks", "Webhooks"),
             Entry("admin.users", "People", for_operators=True),
             Entry("admin.settings", "Settings"),
         ),

@@ -12,6 +12,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from sqlmodel import col, select
 from werkzeug.wrappers import Response as AnyResponse
 
+from sync_service.queue.orders import find_work
 from sync_service.queue.requests import Kind
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import OBJECT_ROWS
@@ -106,12 +107,15 @@ def search(session: Session, text: str) -> Findings:
 
 
 def _find_id(session: Session, key: str) -> tuple[str, str] | None:
-    """The one customer, subscription or run that `key` names, as its kind and its id."""
+    """The one customer, order, subscription or run that `key` names, as its kind and its id."""
     number = key.removeprefix("run ").removeprefix("#")
     if number != key and number.isascii() and number.isdigit() and int(number) <= _LARGEST:
         return ("run", number) if session.get(SyncRunRow, int(number)) is not None else None
     if session.get(CustomerRow, key) is not None:
         return "customer", key
+    order = find_work(session, key)
+    if order is not None:
+        return "order", order.order_id
     found = find_exact(session, key)
     if found is not None:
         return "subscription", found
@@ -126,6 +130,8 @@ def _address(exact: tuple[str, str] | None) -> str | None:
     match exact:
         case "customer", key:
             return url_for("admin.customer", customer_id=key)
+        case "order", key:
+            return url_for("admin.order", key=key)
         case "run", key:
             return url_for("admin.entry", kind="run", entry_id=key)
         case _:

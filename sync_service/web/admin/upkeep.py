@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -66,22 +67,35 @@ class _Clients:
 
     def clients(self) -> str:
         """The list, with the secret of the client that was just made."""
+        return self._page()
+
+    def _page(self, problems: Mapping[str, str] | None = None) -> str:
         return render_template(
             "admin/clients.html",
             rows=list_clients(self._database),
             scopes=sorted(SCOPES),
             shown=self._handover.take("admin.clients"),
+            problems=problems or {},
+            typed=request.form,
+            ticked=request.form.getlist("scope"),
         )
 
-    def add(self) -> AnyResponse:
+    def add(self) -> AnyResponse | tuple[str, int]:
         """A new one, with its secret shown this once."""
         name, scopes = request.form.get("name", "").strip(), request.form.getlist("scope")
-        if not name or len(name) > _LONGEST_NAME or not name.isprintable() or not scopes or set(scopes) - SCOPES:
-            raise BadRequest("A client needs a name of at most 100 characters and at least one scope.")
+        if set(scopes) - SCOPES:
+            raise BadRequest("Choose scopes from the list.")
+        problems = {}
+        if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+            problems["name"] = f"A client needs a name of at most {_LONGEST_NAME} characters."
+        if not scopes:
+            problems["scope"] = "A client needs at least one scope."
+        if problems:
+            return self._page(problems), 422
         try:
             pair = add_client(self._database, name, scopes, callout=bool(request.form.get("callout")))
         except ClientNameTaken as error:
-            raise BadRequest(str(error)) from None
+            return self._page({"name": str(error)}), 422
         self._record("client added", f"{name} ({pair[0]})")
         return self._handover.lead_to("admin.clients", *pair)
 

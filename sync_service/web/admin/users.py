@@ -44,7 +44,7 @@ class UsersPage:
         )
         blueprint.add_url_rule("/users/password", "reset_user", operators_only(self._reset), methods=["POST"])
 
-    def _show(self) -> str:
+    def _show(self, problem: str = "") -> str:
         with self._database.reading() as session:
             rows, now = people.list_users(session), session.now()
         return render_template(
@@ -56,20 +56,20 @@ class UsersPage:
             roles=list(Role),
             shown=self._handover.take("admin.users"),
             days=_DAYS,
+            problem=problem,
+            typed=request.form,
             passwords=self._passwords,
             provider=self._provider,
             provider_decides=self._provider_decides,
         )
 
-    def _add(self) -> AnyResponse | str:
+    def _add(self) -> AnyResponse | tuple[str, int]:
         email, role = request.form.get("email", ""), _role()
         with_password = self._passwords and not (self._provider and request.form.get("way") == "provider")
         try:
             password = people.add_user(self._database, email, role, with_password=with_password, actor=who().email)
-        except UserInvalid as error:
-            raise BadRequest(str(error)) from None
-        except UserKnown as error:
-            raise Conflict(str(error)) from None
+        except (UserInvalid, UserKnown) as error:
+            return self._show(str(error)), 422
         if password:
             return self._handover.lead_to("admin.users", normalise_email(email), password)
         flash(f"{normalise_email(email)} can sign in with {self._provider}.")

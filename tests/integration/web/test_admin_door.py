@@ -28,7 +28,18 @@ from sync_service.store.tables import (
 from sync_service.web.admin.login import LIMIT, PLACE_LIMIT
 from tests.integration.web.admin import PASSWORD, Visitor, form_token, put_subscription, visit
 
-PAGES = ("", "/subscriptions", "/history", "/inbox", "/jobs", "/clients", "/settings")
+PAGES = (
+    "",
+    "/subscriptions",
+    "/history",
+    "/inbox",
+    "/jobs",
+    "/orders",
+    "/partners",
+    "/webhooks",
+    "/clients",
+    "/settings",
+)
 #: What everybody who is logged in may send, and what leads nowhere.
 FOR_EVERYBODY = {"admin.logout", "admin.choose", "admin.leave", "admin.search", "admin.preview", "admin.nowhere"}
 FOR_EVERYBODY |= {"admin.ask", "admin.keep", "admin.forget", "admin.export_changes", "admin.find", "admin.choose_zone"}

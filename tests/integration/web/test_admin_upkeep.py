@@ -133,7 +133,7 @@ def test_a_client_is_made_with_a_secret_shown_once_and_revoked(database: Databas
     reloaded = visitor.get("/clients").text
     assert secret[1] not in reloaded
     assert "was shown once and is not shown again" in reloaded
-    assert visitor.post("/clients", form).status_code == 400
+    assert visitor.post("/clients", form).status_code == 422
     assert visitor.post("/clients", {"name": "x", "scope": "everything"}).status_code == 400
     visitor.post(f"/clients/{client.client_id}/rotate")
     rotated = visitor.get("/clients").text

@@ -171,8 +171,8 @@ def test_two_operators_who_demote_each_other_at_the_same_time_leave_one(database
 @pytest.mark.parametrize(
     ("form", "status", "said"),
     [
-        ({"email": "no address", "role": "viewer"}, 400, "is not an email address"),
-        ({"email": "operator@example.com", "role": "viewer"}, 409, "There is such a user already"),
+        ({"email": "no address", "role": "viewer"}, 422, "is not an email address"),
+        ({"email": "operator@example.com", "role": "viewer"}, 422, "There is such a user already"),
         ({"email": "new@example.com", "role": "king"}, 400, "A role is viewer or operator"),
         ({"email": "new@example.com"}, 400, "A role is viewer or operator"),
     ],
