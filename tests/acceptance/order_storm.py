@@ -41,6 +41,8 @@ TROUBLES: dict[str, dict[str, Any]] = {
     "tax_error": {},
     "refund_error": {},
 }
+#: While Zuora gets everything wrong one order at a time goes on: for how long all are waited for, in seconds.
+PATIENCE = 1800.0
 _ENDED = ("complete", "failed", "held")
 _ORDER = "POST /v1/orders"
 #: What Zuora's control side shows of its money, and the bodies of our answered calls by order and call.
@@ -147,7 +149,7 @@ def _wait_until_all_ended(service: Service) -> None:
         service.pass_time()
         return int(service.one("SELECT count(*) FROM order_work WHERE ended_at IS NULL")) == 0
 
-    wait_until(ended, "every order has ended", 600)
+    wait_until(ended, "every order has ended", PATIENCE)
 
 
 def _count(service: Service, report: StormReport) -> None:
