@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.access.clients import ClientDirectory
 from sync_service.access.secret_key import keep_secret_key
-from sync_service.access.sign_on.provider import OpenidProvider
+from sync_service.access.sign_on.provider import OpenidProvider, client_for_admins, client_for_partners
 from sync_service.access.throttle import Throttle
 from sync_service.access.tokens import AccessTokens
 from sync_service.errors import SchemaOutdated, SettingsInvalid
@@ -97,11 +97,14 @@ def create_app(
     app.register_blueprint(management_blueprint(database, bearer))
     questions = Questions(database, room, most_seconds=settings.wait_limit_seconds)
     app.register_blueprint(partner_invoices_blueprint(questions, PartnerGate(bearer)))
-    app.register_blueprint(portal_blueprint(settings, database, questions))
+    provider = OpenidProvider(client_for_partners(settings)) if settings.partner_oidc_issuer else None
+    app.register_blueprint(portal_blueprint(settings, database, questions, provider))
     app.register_blueprint(health_blueprint(database, share, check, metrics_token=settings.metrics_token))
     app.register_blueprint(openapi_blueprint(settings.public_url))
     app.register_blueprint(
-        admin_blueprint(settings, database, OpenidProvider(settings) if settings.oidc_issuer else None, questions)
+        admin_blueprint(
+            settings, database, OpenidProvider(client_for_admins(settings)) if settings.oidc_issuer else None, questions
+        )
     )
     return app
 

@@ -10,6 +10,7 @@ import pytest
 
 from sync_service.cli.demo_setup import DemoSetup
 from tests.browser.conftest import Visitor
+from tests.browser.portal_stage import open_portal_stage
 from zuora_emulator.control import control
 
 FOLDER = os.environ.get("SCREENSHOTS", "")
@@ -19,6 +20,15 @@ _ONE = "/subscriptions/D6S1F5RA3H8N"
 _DESKTOP = {"overview": "", "subscriptions": "/subscriptions", "subscription": _ONE, "inbox": "/inbox"}
 _DARK = {"overview-dark": "", "subscription-dark": _ONE}
 _PHONE = {"overview-phone": "", "subscriptions-phone": "/subscriptions", "subscription-phone": _ONE}
+
+
+#: The portal's.
+_PORTAL = {
+    "subscription": "/subscriptions/sub-1",
+    "locked": "/subscriptions/sub-4",
+    "new": "/new",
+    "invoices": "/invoices",
+}
 
 
 @pytest.mark.timeout(400)
@@ -59,3 +69,27 @@ def _take(visitor: Visitor, name: str, height: int | None = None) -> None:
     size = visitor.page.viewport_size or {"width": 1280, "height": 820}
     top = {"x": 0, "y": 0, "width": size["width"], "height": min(height or size["height"], size["height"])}
     visitor.page.screenshot(path=str(Path(FOLDER) / f"{name}.png"), clip=top)
+
+
+@pytest.mark.timeout(400)
+def test_pictures_of_the_portal(windows: Callable[..., Visitor], tmp_path: Path) -> None:
+    with open_portal_stage(tmp_path) as portal:
+        desktop, phone = windows(portal.home), windows(portal.home, 390, 844, dark=True)
+        desktop.page.goto(f"{portal.home}/partner/login")
+        _take(desktop, "portal-login")
+        portal.log_in(desktop.page)
+        _take(desktop, "portal-customers")
+        for name, path in _PORTAL.items():
+            desktop.page.goto(f"{portal.home}/partner{path}")
+            _take(desktop, f"portal-{name}")
+        portal.log_in(phone.page)
+        phone.page.goto(f"{portal.home}/partner/subscriptions/sub-1")
+        _take(phone, "portal-subscription-phone")
+        for looks, name in ((desktop, "portal-basket"), (phone, "portal-basket-phone")):
+            page = looks.page
+            page.goto(f"{portal.home}/partner/subscriptions/sub-1")
+            page.get_by_role("button", name="Change plan or add-ons").click()
+            page.get_by_role("radio", name="Business").check()
+            page.get_by_role("button", name="Show what it costs").click()
+            page.get_by_role("heading", name="Your basket").wait_for()
+            _take(looks, name)

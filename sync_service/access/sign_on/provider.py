@@ -10,6 +10,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from threading import BoundedSemaphore
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote_plus, urlencode, urlsplit
@@ -18,11 +19,13 @@ from joserfc.jwk import KeySet
 
 from sync_service.access.sign_on.attempts import AnswerInvalid, Attempt, CodeRefused, ProviderAway, SetUpWrong
 from sync_service.access.sign_on.id_token import KeyUnknown, read_id_token, read_keys
+from sync_service.access.tokens import PARTNER_CLAIM
 from sync_service.errors import PayloadInvalid, ZuoraUnavailable
 from sync_service.settings import Settings
 from sync_service.zuora.transport import Answer, Deadline, Transport
 
 BACK = "/admin/sign-on/back"
+PARTNERS_BACK = "/partner/sign-on/back"
 #: For all that one page asks of the provider.
 _SECONDS = 8.0
 #: Threads of one web process that may wait for the provider at the same time; callouts need the others.
@@ -36,16 +39,56 @@ _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 Found = TypeVar("Found")
 
 
-class OpenidProvider:
-    """One provider, as the settings name it. For many threads."""
+@dataclass(frozen=True, kw_only=True)
+class OpenidClient:
+    """What we are to a provider."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._issuer = settings.oidc_issuer
-        self._client_id = settings.oidc_client_id
-        self._secret = settings.oidc_client_secret
-        self._scope = " ".join(settings.oidc_scopes)
-        self._back = f"{settings.public_url.rstrip('/')}{BACK}"
-        self._needed = [name for name in ("email", settings.oidc_verified_claim, settings.oidc_role_claim) if name]
+    #: As the provider's discovery document calls itself.
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    scopes: tuple[str, ...]
+    #: Where it sends people back to.
+    back: str
+    #: Claims that decide who comes in: asked of the userinfo endpoint where the ID token lacks one.
+    needed: tuple[str, ...]
+
+
+def client_for_admins(settings: Settings) -> OpenidClient:
+    """For people at the admin pages."""
+    claims = ("email", settings.oidc_verified_claim, settings.oidc_role_claim)
+    return OpenidClient(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=settings.oidc_client_secret,
+        scopes=settings.oidc_scopes,
+        back=f"{settings.public_url.rstrip('/')}{BACK}",
+        needed=tuple(name for name in claims if name),
+    )
+
+
+def client_for_partners(settings: Settings) -> OpenidClient:
+    """For partners' people at the portal."""
+    return OpenidClient(
+        issuer=settings.partner_oidc_issuer,
+        client_id=settings.partner_oidc_client_id,
+        client_secret=settings.partner_oidc_client_secret,
+        scopes=settings.partner_oidc_scopes,
+        back=f"{settings.public_url.rstrip('/')}{PARTNERS_BACK}",
+        needed=("email", "email_verified", PARTNER_CLAIM),
+    )
+
+
+class OpenidProvider:
+    """One provider. For many threads."""
+
+    def __init__(self, client: OpenidClient) -> None:
+        self._issuer = client.issuer
+        self._client_id = client.client_id
+        self._secret = client.client_secret
+        self._scope = " ".join(client.scopes)
+        self._back = client.back
+        self._needed = client.needed
         self._transport = Transport(_WAITING, {"Accept": "application/json"})
         self._turns = BoundedSemaphore(_WAITING)
         self._away_until = 0.0

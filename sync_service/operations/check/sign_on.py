@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sync_service.access.sign_on.attempts import AnswerInvalid, ProviderAway, SetUpWrong
-from sync_service.access.sign_on.provider import OpenidProvider
+from sync_service.access.sign_on.provider import OpenidProvider, client_for_admins
 from sync_service.queue.findings import Finding, Verdict
 from sync_service.settings import Settings
 
@@ -17,7 +17,7 @@ def check_sign_on(settings: Settings) -> Iterator[Finding]:
     if not settings.oidc_issuer:
         return
     try:
-        OpenidProvider(settings).look()
+        OpenidProvider(client_for_admins(settings)).look()
     except ProviderAway:
         says = f"{settings.oidc_issuer} does not answer."
         yield Finding(_NAME, Verdict.FAILED, says, "See OIDC_ISSUER, and whether this host reaches it.")

@@ -35,11 +35,12 @@ from sync_service.web.admin.door import Door
 from sync_service.web.admin.handover import Handover
 from sync_service.web.admin.login import LoginPage, PasswordCheck
 from sync_service.web.admin.progress import STEPS
-from sync_service.web.admin.sign_on import SignOn
+from sync_service.web.admin.sign_on import AdminEntry
 from sync_service.web.admin.users import UsersPage
 from sync_service.web.asked import Questions
 from sync_service.web.assets import attach_assets
 from sync_service.web.problems import attach_problems
+from sync_service.web.sign_on import SignOn
 
 
 def admin_blueprint(
@@ -92,7 +93,7 @@ def _add_people(
     check = PasswordCheck(settings, database)
     LoginPage(door, check, passwords=passwords, provider=name).attach(blueprint)
     if provider is not None:
-        SignOn(settings, database, door, provider).attach(blueprint)
+        SignOn(settings, database, AdminEntry(settings, database, door), provider).attach(blueprint)
     AccountPage(database, door, check, passwords=passwords).attach(blueprint)
     decides = provider is not None and bool(settings.oidc_role_claim)
     handover = Handover(settings.secret_keys, door)

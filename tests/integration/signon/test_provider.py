@@ -15,7 +15,7 @@ from sync_service.errors import SettingsInvalid
 from sync_service.operations.check.sign_on import check_sign_on
 from sync_service.settings import Settings, load_settings
 from sync_service.store.engine import Database
-from sync_service.web.admin.sign_on import LIMIT
+from sync_service.web.sign_on import LIMIT
 from tests.integration.signon.conftest import ADA, PUBLIC_URL, know, role_of, travel
 from tests.integration.signon.forger import CLIENT_ID, Claims, Forger, sign_with
 from tests.integration.web.admin import PASSWORD

@@ -7,6 +7,7 @@ from flask import Blueprint
 from sync_service.access.mail import Mailer
 from sync_service.access.partner_codes import CodesByMail, CodeSender, CodesInLog, LoginCodes
 from sync_service.access.sealing import Seal
+from sync_service.access.sign_on.attempts import Provider
 from sync_service.partner.baskets import Baskets
 from sync_service.partner.orders import PartnerOrders
 from sync_service.queue.submission import order_options
@@ -19,19 +20,26 @@ from sync_service.web.partner.portal.acting import attach_refusals
 from sync_service.web.partner.portal.buying import NewOrders
 from sync_service.web.partner.portal.login import LoginPages
 from sync_service.web.partner.portal.session import PATH, PortalSessions
+from sync_service.web.partner.portal.sign_on import PortalEntry
 from sync_service.web.problems import attach_problems
+from sync_service.web.sign_on import SignOn
 
 _PAGES = (("portal.customers", "Customers"), ("portal.new", "New order"), ("portal.invoices", "Invoices"))
 
 
-def portal_blueprint(settings: Settings, database: Database, questions: Questions) -> Blueprint:
+def portal_blueprint(
+    settings: Settings, database: Database, questions: Questions, provider: Provider | None
+) -> Blueprint:
     """Everything under /partner, for partners' people at a browser."""
     blueprint = Blueprint("portal", __name__, url_prefix=PATH)
     sessions = PortalSessions(database, settings.secret_keys, secure=settings.public_url.startswith("https://"))
     sessions.attach(blueprint)
     sender = _sender(settings)
     codes = LoginCodes(database, settings.secret_key, sender) if sender else None
-    LoginPages(settings, database, sessions, codes=codes, provider="").attach(blueprint)
+    name = settings.partner_oidc_name if provider else ""
+    LoginPages(settings, database, sessions, codes=codes, provider=name).attach(blueprint)
+    if provider is not None:
+        SignOn(settings, database, PortalEntry(database, sessions, name), provider).attach(blueprint)
     customers.attach(blueprint, database, Seal(settings.secret_keys, "portal search"))
     subscriptions.attach(blueprint, settings, database)
     options = order_options(settings)

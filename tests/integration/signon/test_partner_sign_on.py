@@ -1,0 +1,118 @@
+"""Partners' people sign in with an identity provider that names their organisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sqlmodel import select
+from werkzeug.test import TestResponse
+
+from sync_service.partner.organisations import Organisation, Partners
+from sync_service.store.engine import Database
+from sync_service.store.tables import PartnerSessionRow, PartnerUserRow
+from tests.integration.signon.conftest import PUBLIC_URL
+from tests.integration.signon.forger import CLIENT_ID, CLIENT_SECRET, Forger
+from tests.integration.web.conftest import build
+from tests.integration.web.portal import PortalVisitor
+
+ANN = "Ann@North.example"
+
+
+@dataclass
+class Portal:
+    """The portal that trusts the provider, and the two organisations."""
+
+    database: Database
+    provider: Forger
+    visitor: PortalVisitor
+    orgs: dict[str, str]
+
+    def is_told(self, **claims: Any) -> None:
+        self.provider.person = {"sub": "u-1", "email": ANN, "email_verified": True, **claims}
+
+    def sign_in(self, wanted: str = "/partner/new") -> TestResponse:
+        left = self.visitor.get("/sign-on", query_string={"next": wanted})
+        assert left.status_code == 303, left.text
+        return self.visitor.get("/sign-on/back", query_string=self.provider.authorize(left.location))
+
+    def users(self) -> list[PartnerUserRow]:
+        with self.database.reading() as session:
+            return list(session.exec(select(PartnerUserRow)))
+
+
+@pytest.fixture
+def portal(sqlite_database: Database, provider: Forger) -> Portal:
+    web = build(
+        sqlite_database,
+        public_url=PUBLIC_URL,
+        partner_oidc_issuer=provider.issuer,
+        partner_oidc_client_id=CLIENT_ID,
+        partner_oidc_client_secret=CLIENT_SECRET,
+        partner_oidc_name="Example Login",
+    )
+    partners = Partners(sqlite_database, "test")
+    orgs = {
+        name: partners.add(Organisation(name=name, zuora_account_id=f"A-{name}", is_invoice_owner=True)).id
+        for name in ("North", "Coast")
+    }
+    return Portal(sqlite_database, provider, PortalVisitor(web.client), orgs)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_claim_says_for_which_organisation_a_person_comes_in(portal: Portal, known: bool) -> None:
+    if known:
+        Partners(portal.database, "test").add_user(portal.orgs["North"], ANN.lower())
+    portal.is_told(**{"lmo:partner_org": portal.orgs["North"]})
+    assert "Sign in with Example Login" in portal.visitor.get("/login").text
+
+    entered = portal.sign_in()
+
+    assert (entered.status_code, entered.headers["Location"]) == (303, "/partner/new")
+    assert "North" in portal.visitor.get().text
+    [user] = portal.users()
+    assert (user.partner_org, user.email_folded) == (portal.orgs["North"], "ann@north.example")
+    assert portal.visitor.client.get("/admin").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        {"lmo:partner_org": ""},
+        {"lmo:partner_org": ["North"]},
+        {"lmo:partner_org": "partner_org-none"},
+        {"lmo:partner_org": "North", "email_verified": False},
+        {"lmo:partner_org": "North", "email": None},
+        {"lmo:partner_org": "Coast"},
+    ],
+)
+def test_nobody_comes_in_without_a_claim_and_an_address_that_fit(portal: Portal, claims: dict[str, Any]) -> None:
+    """The address is North's: no claim makes it Coast's."""
+    Partners(portal.database, "test").add_user(portal.orgs["North"], ANN)
+    named = claims.get("lmo:partner_org")
+    portal.is_told(**{**claims, **({"lmo:partner_org": portal.orgs[named]} if named in ("North", "Coast") else {})})
+
+    refused = portal.sign_in()
+
+    assert refused.status_code == 403
+    assert "You are not signed in" in refused.text
+    assert portal.visitor.get().status_code == 303
+    assert len(portal.users()) == 1
+    with portal.database.reading() as session:
+        assert session.exec(select(PartnerSessionRow)).all() == []
+
+
+@pytest.mark.parametrize("what", ["user", "organisation"])
+def test_who_is_disabled_does_not_come_in_by_the_provider_either(portal: Portal, what: str) -> None:
+    partners = Partners(portal.database, "test")
+    user = partners.add_user(portal.orgs["North"], ANN)
+    portal.is_told(**{"lmo:partner_org": portal.orgs["North"]})
+    if what == "user":
+        partners.set_user_disabled(portal.orgs["North"], user.id, disabled=True)
+    else:
+        partners.set_disabled(portal.orgs["North"], disabled=True)
+
+    assert portal.sign_in().status_code == 403
+    assert portal.visitor.get().status_code == 303
