@@ -28,12 +28,14 @@ from sync_service.subscription.pace import duration_in_words
 #: More rows than this are not counted.
 MOST_COUNTED = 1000
 _SWEEPS = ("sweep delta", "sweep full")
-# By the id: callouts come in its order, and an index has the verdicts so.
+# Each verdict by itself: an index has its callouts by their time.
 _LAST_CALLOUT = """
 SELECT max(last.received_at) FROM (
-  SELECT * FROM (SELECT received_at FROM callout WHERE verdict = 'accepted' ORDER BY id DESC LIMIT 1) AS accepted
+  SELECT * FROM (
+    SELECT received_at FROM callout WHERE verdict = 'accepted' ORDER BY received_at DESC LIMIT 1) AS accepted
   UNION ALL
-  SELECT * FROM (SELECT received_at FROM callout WHERE verdict = 'ignored' ORDER BY id DESC LIMIT 1) AS ignored
+  SELECT * FROM (
+    SELECT received_at FROM callout WHERE verdict = 'ignored' ORDER BY received_at DESC LIMIT 1) AS ignored
 ) AS last
 """
 _QUEUE = """
