@@ -24,6 +24,8 @@ def change_address(case: Case) -> Plan:
     Never an edit: both may be one contact, and Zuora changes it for both.
     """
     role = case.order.address_type or "delivery"
+    if role == "billing":
+        _refuse_of_another_payer(case, "type")
     return Plan(steps=tuple(_new_contact(case, role, case.order.address or Person())))
 
 
@@ -34,6 +36,7 @@ def change_payment(case: Case) -> Plan:
     if not payment.method_id:
         message = "Zuora's id of the payment method is required."
         raise refuse("payment.zuora.refId", ProblemCode.MISSING, message)
+    _refuse_of_another_payer(case, "payment")
     steps = [
         Step(
             name="associate",
@@ -52,6 +55,7 @@ def change_default(case: Case) -> Plan:
     """One of the account's methods becomes its default."""
     payment = case.order.payment
     assert payment is not None  # noqa: S101 - read_order requires it
+    _refuse_of_another_payer(case, "payment")
     gateway = {"paymentGateway": payment.gateway} if payment.gateway else {}
     body = {"defaultPaymentMethodId": payment.method_id, **gateway, **_auto_pay(case)}
     return Plan(steps=(_put_account(case, "account", body),))
@@ -79,12 +83,29 @@ def change_details(case: Case) -> Plan:
 
 
 def move_contacts(case: Case) -> list[Step]:
-    """The addresses that another order brings along, where they differ from Zuora's; the order goes on without them."""
+    """The addresses that another order brings along, where they differ from Zuora's; the order goes on without them.
+
+    None where another account pays: the order has only read that one, and its contacts are not the customer's.
+    """
     steps: list[Step] = []
+    if _another_pays(case):
+        return steps
     for role, person in (("billing", case.order.billing), ("delivery", case.order.delivery)):
         if person and _differs(person, _current(case, role)):
             steps += [replace(step, critical=False) for step in _new_contact(case, role, person)]
     return steps
+
+
+def _another_pays(case: Case) -> bool:
+    subscription = case.subscription
+    return subscription.owner_number != subscription.account_number
+
+
+def _refuse_of_another_payer(case: Case, field: str) -> None:
+    """A partner or a parent company that pays has a billing address and payment methods of its own."""
+    if _another_pays(case):
+        message = f"Account {case.subscription.account_number} pays for this subscription: change it there, in Zuora."
+        raise refuse(field, ProblemCode.NOT_ALLOWED, message)
 
 
 def _use_method(case: Case, method: str) -> Step:

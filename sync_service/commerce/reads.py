@@ -27,6 +27,8 @@ GIFT_MEMO = "gift_memo"
 #: More rounds of reads no journey needs: the subscription names the account.
 MAX_ROUNDS = 3
 
+#: They change the customer's own contacts, whoever pays.
+_OF_THE_OWNER = frozenset({OrderType.CHANGE_ADDRESS, OrderType.UPDATE_CUSTOMER_DETAILS})
 _WITHOUT_ZUORA = frozenset({OrderType.CANCEL_INTENT, OrderType.CHANGE_EXTERNAL_PAYMENT})
 
 
@@ -80,7 +82,8 @@ def account_key(order: Order, state: State, options: Options) -> str | None:
     """The account that the order concerns, once it is known: number or id."""
     subscription = state.zuora.get(SUBSCRIPTION)
     if subscription:
-        return read_subscribed(subscription).account_number
+        subscribed = read_subscribed(subscription)
+        return subscribed.owner_number if order.type in _OF_THE_OWNER else subscribed.account_number
     memo = state.zuora.get(GIFT_MEMO)
     if memo and memo.get("accountNumber"):
         return str(memo["accountNumber"])

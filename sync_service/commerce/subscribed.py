@@ -59,6 +59,8 @@ class Subscribed:
     id: str
     #: Whose orders may change it: the invoice owner's account.
     account_number: str
+    #: The customer's account; another one than the invoice owner's where, say, a partner pays.
+    owner_number: str
     status: str
     is_evergreen: bool
     start: date | None
@@ -104,6 +106,7 @@ def read_subscribed(answer: Answer) -> Subscribed:
         number=str(answer.get("subscriptionNumber") or ""),
         id=str(answer.get("id") or ""),
         account_number=str(answer.get("invoiceOwnerAccountNumber") or answer.get("accountNumber") or ""),
+        owner_number=str(answer.get("accountNumber") or answer.get("invoiceOwnerAccountNumber") or ""),
         status=str(answer.get("status") or ""),
         is_evergreen=answer.get("termType") == "EVERGREEN",
         start=read_day(answer.get("subscriptionStartDate")),

@@ -54,6 +54,7 @@ CANCELLED_LATER = a_subscription(
     termEndDate="2027-01-16",
     statusHistory=[{"status": "Cancelled", "startDate": "2027-01-16", "endDate": None}],
 )
+PAID_BY_A_PARTNER = a_subscription(invoiceOwnerAccountNumber="A-PARTNER")
 EVERGREEN = a_subscription(termType="EVERGREEN", termEndDate=None, renewalTerm=None)
 
 
@@ -614,6 +615,49 @@ class TestReads:
         assert read.path == "/v1/accounts/A-PARTNER"
         [body] = bodies(place(SWITCH, zuora={"subscription": subscription}))
         assert body["existingAccountNumber"] == "A-PARTNER"
+
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            {"order_type": "change_address", "type": "delivery", "address": {"address1": "2 Low Road"}, **SUB},
+            {"order_type": "update_customer_details", "customerDetails": {"firstName": "Augusta"}, **SUB},
+        ],
+        ids=["delivery", "details"],
+    )
+    def test_contacts_are_changed_on_the_customers_account_whoever_pays(self, payload: Mapping[str, Any]) -> None:
+        """Else a customer's move would give the partner that pays another address."""
+        state = self.state(subscription=PAID_BY_A_PARTNER)
+        order = an_order(payload, names("2C50V1J7K3C0"))
+
+        [read] = reads.missing(order, state, OPTIONS, TODAY)
+
+        assert read.path == "/v1/accounts/A00000007"
+
+    @pytest.mark.parametrize(
+        ("field", "payload"),
+        [
+            ("type", {"order_type": "change_address", "type": "billing", "address": {"address1": "2 Low Road"}, **SUB}),
+            ("payment", {"order_type": "change_payment", **CARD, **SUB}),
+            ("payment", {"order_type": "change_default_payment", **CARD, **SUB}),
+        ],
+        ids=["billing", "payment", "default"],
+    )
+    def test_what_another_account_pays_with_is_not_changed_by_an_order(
+        self, field: str, payload: Mapping[str, Any]
+    ) -> None:
+        refused = world.plan(an_order(payload, names("2C50V1J7K3C0")), zuora={"subscription": PAID_BY_A_PARTNER})
+
+        assert isinstance(refused, Refusal)
+        [problem] = refused.problems
+        assert (problem.field, problem.code) == (field, ProblemCode.NOT_ALLOWED)
+        assert "A-PARTNER" in problem.message
+
+    def test_an_order_brings_no_address_to_an_account_that_is_not_the_customers(self) -> None:
+        moved = {**SWITCH, "deliveryDetails": {"firstName": "Ada", "lastName": "Lovelace", "address1": "2 Low Road"}}
+
+        plan = place(moved, zuora={"subscription": PAID_BY_A_PARTNER})
+
+        assert [step.path for step in plan.steps] == ["/v1/orders"]
 
     def test_a_number_with_any_character_is_one_piece_of_the_path(self) -> None:
         payload = {**CANCEL, "forSubscription": {"name": "A/S 1?"}}
