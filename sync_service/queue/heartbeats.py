@@ -1,4 +1,4 @@
-"""Each process shows that it runs, and what it has counted: a row for each, written every ten seconds.
+"""Each process shows that it runs, and what it has counted: a row for each, written every five seconds.
 
 An idle worker writes nothing else, so nothing else could tell it from one that is gone. What a process counted stays in
 its row when it is gone, until the rows of the gone are added up in one.
@@ -26,9 +26,9 @@ from sync_service.store.engine import Database, Session
 from sync_service.store.tables import HeartbeatRow
 
 #: Between two beats of one process, in seconds.
-BEAT_SECONDS = 10.0
+BEAT_SECONDS = 5.0
 #: A process that was not seen for longer is gone, in ms.
-GONE_MS = 90_000
+GONE_MS = 25_000
 #: An older row no longer helps to find out when its process last ran, in ms.
 KEEP_MS = 7 * 86_400_000
 _LOCK_TIMEOUT_MS = 2_000
