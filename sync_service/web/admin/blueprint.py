@@ -115,6 +115,7 @@ def _add_words(blueprint: Blueprint) -> None:
         "remedy",
         "cut",
         "isolated",
+        "advice",
         "facts",
     ):
         blueprint.add_app_template_filter(getattr(words, name), f"admin_{name}")

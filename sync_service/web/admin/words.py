@@ -171,6 +171,15 @@ def isolated(text: Any) -> Markup:
     return Markup("<bdi{}>{}</bdi>").format(title, escape(shown))
 
 
+def advice(text: str) -> Markup:
+    """Our own words, with the commands that they hold in backticks set as code."""
+    pieces = text.split("`")
+    shown = (
+        Markup("<code>{}</code>").format(piece) if index % 2 else escape(piece) for index, piece in enumerate(pieces)
+    )
+    return Markup("").join(shown)
+
+
 def facts(progress: Mapping[str, Any], most: int = 30) -> list[tuple[str, str | Markup]]:
     """What a job found: names and values, those inside others too; numbers that are moments as such."""
     found: list[tuple[str, str | Markup]] = []

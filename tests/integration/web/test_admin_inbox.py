@@ -94,7 +94,12 @@ def test_a_process_that_died_is_in_the_inbox_and_one_that_runs_is_not(sqlite_dat
 
 def test_a_failing_check_is_in_the_inbox(sqlite_database: Database) -> None:
     findings = [
-        {"name": "time zone", "verdict": "failed", "says": "The zones differ.", "remedy": "Set TENANT_TIME_ZONE."},
+        {
+            "name": "time zone",
+            "verdict": "failed",
+            "says": "The zones differ.",
+            "remedy": "Set `TENANT_<ZONE>`, then check.",
+        },
         {"name": "files", "verdict": "ok", "says": "They are private.", "remedy": None},
     ]
     put_rows(sqlite_database, JobRow(name="check", due_at=1, progress={"at": 1, "findings": findings}))
@@ -102,7 +107,7 @@ def test_a_failing_check_is_in_the_inbox(sqlite_database: Database) -> None:
     shown = visit(sqlite_database, Role.VIEWER).get("/inbox").text
 
     assert "The zones differ." in shown
-    assert "Set TENANT_TIME_ZONE." in shown
+    assert "Set <code>TENANT_&lt;ZONE&gt;</code>, then check." in shown
     assert "They are private." not in shown
 
 
