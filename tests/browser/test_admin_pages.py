@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, datetime
 
 import pytest
 
@@ -39,18 +39,19 @@ def test_an_operator_finds_a_subscription_by_keyboard_and_syncs_it(visit: Visit,
     page.keyboard.press("/")
     page.keyboard.type("alan@")
     page.keyboard.press("Enter")
-    page.get_by_role("link", name="D6S1F5RA3H8N").click()
+    page.get_by_role("heading", name="Alan Turing").wait_for()  # the only hit opens at once
     assert "alan" not in page.url
+    page.get_by_role("heading", level=3).get_by_role("link").click()
     control(stage.zuora, "callouts", url="-")  # nothing but the button tells of it
     control(stage.zuora, "renew", key="D6S1F5RA3H8N")
     page.get_by_role("button", name="Sync").click()
 
     assert re.fullmatch(r"\d+ changes were written to Limio\.", visitor.sync_done())
     changed = page.locator("#progress .diff").inner_text()
-    assert "Subscription: Term end" in changed
     # The term ends a year later: the day depends on today.
-    ended, ends = re.findall(r"Term end\s+\(changed\)\s+(\S+)\s+(\S+)", changed)[0]
-    assert date.fromisoformat(ends) == date.fromisoformat(ended).replace(year=int(ended[:4]) + 1)
+    days = re.findall(r"\d{1,2} [A-Z][a-z]{2} \d{4}", changed.partition("Term end")[2])[:2]
+    ended, ends = (datetime.strptime(day, "%d %b %Y").replace(tzinfo=UTC) for day in days)
+    assert ends == ended.replace(year=ended.year + 1)
     page.get_by_role("button", name="Sync").click()
     page.get_by_text("Already up to date: Zuora and Limio agree").wait_for()
 
@@ -111,7 +112,7 @@ def test_all_of_a_customers_are_synced_from_the_customers_page(visit: Visit) -> 
     visitor.log_in()
     page = visitor.page
     visitor.open("/subscriptions/B5J3T8HC6K2L")
-    page.get_by_role("link", name="Konrad Zuse").click()
+    page.get_by_label("Where you are").get_by_role("link", name="Konrad Zuse").click()
 
     page.get_by_role("button", name="Sync").click()
 
@@ -175,7 +176,8 @@ def test_a_viewer_finds_no_button_that_changes(visit: Visit) -> None:
     ):
         visitor.open(path)
         around = ["Log out", "Search", "UTC", "Tenant", "Mine"]
-        assert visitor.page.get_by_role("button").all_inner_texts() == [*around, *harmless]
+        shown = [name for name in visitor.page.get_by_role("button").all_inner_texts() if name != "Copy"]
+        assert shown == [*around, *harmless]
 
 
 def test_an_ended_session_leads_to_the_login_and_back(visit: Visit) -> None:
@@ -244,9 +246,9 @@ def test_an_id_is_copied_whole_though_it_is_shown_short(visit: Visit) -> None:
     visitor.log_in()
     page = visitor.page
     visitor.open("/subscriptions/D6S1F5RA3H8N")
-    button = page.locator("[data-copy^='sub-']").first
+    page.get_by_text("Ids", exact=True).click()
 
-    button.click()
+    page.locator("[data-copy^='sub-']:visible").first.click()
 
     page.get_by_role("button", name=re.compile("^Copy sub-")).get_by_text("Copied").wait_for()
     copied = page.evaluate("navigator.clipboard.readText()")

@@ -84,7 +84,6 @@ const keepCurrent = (part, fresh) => {
   const same = current && [...fresh.querySelectorAll("a")].find((link) => link.href === current.href);
   if (!same || same.hasAttribute("aria-current")) return;
   same.setAttribute("aria-current", "page");
-  same.closest("li").className = "current";
 };
 const SECONDS = 5;
 const keepFresh = async () => {
