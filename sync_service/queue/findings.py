@@ -38,7 +38,7 @@ class Finding:
 
 def as_progress(findings: Iterable[Finding], at: int) -> dict[str, Any]:
     """The findings of one check as a job keeps them; `at` is the database's clock in ms."""
-    listed = [finding.as_json() for finding in findings]
+    listed = [{**finding.as_json(), "at": finding.at} for finding in findings]
     worst = [verdict for verdict in (Verdict.FAILED, Verdict.WARNING) if any(f["verdict"] == verdict for f in listed)]
     return {"at": at, "verdict": str(worst[0]) if worst else "ok", "findings": listed}
 
@@ -46,7 +46,7 @@ def as_progress(findings: Iterable[Finding], at: int) -> dict[str, Any]:
 def from_progress(progress: Mapping[str, Any]) -> list[Finding]:
     """The findings that `as_progress` kept."""
     return [
-        Finding(each["name"], Verdict(each["verdict"]), each["says"], each.get("remedy"))
+        Finding(each["name"], Verdict(each["verdict"]), each["says"], each.get("remedy"), each.get("at"))
         for each in progress.get("findings", ())
     ]
 

@@ -70,11 +70,11 @@ def test_a_viewer_sees_and_changes_nothing(page: Page, home: str) -> None:
     sign_in(page, f"{home}/clients", "vera@example.com")
 
     page.get_by_role("heading", name="API clients").wait_for()
-    assert page.get_by_role("button").all_inner_texts() == ["Log out"]
+    assert page.get_by_role("button").all_inner_texts() == ["Log out", "Search", "UTC", "Tenant", "Mine"]
 
 
 def test_whoever_may_not_come_in_is_told_why(page: Page, home: str) -> None:
-    sign_in(page, f"{home}/runs", "otto@example.com")
+    sign_in(page, f"{home}/history", "otto@example.com")
 
     page.get_by_role("heading", name="You are not signed in").wait_for()
     assert "gives you no role" in page.get_by_role("alert").inner_text()
@@ -85,8 +85,8 @@ def test_whoever_may_not_come_in_is_told_why(page: Page, home: str) -> None:
 def test_the_way_back_opens_nothing_a_second_time(page: Page, home: str) -> None:
     back: list[str] = []
     page.on("request", lambda sent: back.append(sent.url) if "/sign-on/back" in sent.url else None)
-    sign_in(page, f"{home}/runs", "vera@example.com")
-    page.get_by_role("heading", name="Runs").wait_for()
+    sign_in(page, f"{home}/history", "vera@example.com")
+    page.get_by_role("heading", name="History").wait_for()
     page.context.clear_cookies(name="sync_admin")
 
     page.goto(back[0])

@@ -29,7 +29,7 @@ def log_in_there(address: str, email: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["Location"]).query).items()}
 
 
-def sign_in(visitor: Visitor, email: str, wanted: str = "/admin/runs") -> TestResponse:
+def sign_in(visitor: Visitor, email: str, wanted: str = "/admin/history") -> TestResponse:
     left = visitor.get("/sign-on", query_string={"next": wanted})
     assert left.status_code == 303, left.text
     return visitor.get("/sign-on/back", query_string=log_in_there(left.location, email))
@@ -43,7 +43,7 @@ def test_the_provider_says_who_comes_in_and_as_what(
 
     arrived = sign_in(visitor, email)
 
-    statuses = (arrived.status_code, visitor.get("/runs").status_code, visitor.get("/users").status_code)
+    statuses = (arrived.status_code, visitor.get("/history").status_code, visitor.get("/users").status_code)
     assert {
         "olga@example.com": (303, 200, 200),
         "vera@example.com": (303, 200, 403),

@@ -72,8 +72,7 @@ def test_a_subscription_is_found_by_each_of_its_names_and_by_any_part_of_its_cus
     visitor = visit(database, Role.VIEWER)
 
     for key in ("A-S1", " sub-A-S1 ", "z-A-S1"):
-        expected = ["-> /admin/subscriptions/sub-A-S1"] if key != "z-A-S1" else []
-        assert search(visitor, key) == expected
+        assert search(visitor, key) == ["-> /admin/subscriptions/sub-A-S1"]
     assert search(visitor, "A-S3") == ["-> /admin/subscriptions/sub-A-S3"]
     assert search(visitor, "ada@") == ["A-S1"]
     assert search(visitor, "ÉLODIE d") == ["A-S2"]

@@ -79,7 +79,7 @@ def test_example_5_one_subscription_comes_with_what_hangs_on_it_and_no_payment_m
     assert set(found) == {"subscription", "schedule", "offers", "addOns"}
     assert found["subscription"]["id"] == "sub-1"
     kinds = {name: [each["id"] for each in found[name]] for name in ("schedule", "offers", "addOns")}
-    assert kinds == {"schedule": ["schedule-1"], "offers": ["subscription_offer-1"], "addOns": ["add_on-1"]}
+    assert kinds == {"schedule": ["schedule-1"], "offers": ["subscription_offer-team-1"], "addOns": ["add_on-pr-1"]}
 
 
 def test_example_4_another_partners_or_a_direct_customers_is_403_and_nobodys_is_404(web: Web) -> None:
