@@ -143,12 +143,14 @@ def _read_causes(session: Session, runs: Iterable[SyncRunRow]) -> Mapping[str, t
     runs = list(runs)
     if not runs:
         return {}
+    # Attempts at the same requests cover the same causes: they are read once.
+    covered = sorted({(run.kind, run.key, run.seq_from, run.seq_to) for run in runs})
     first = [
         select(cause.id)
-        .where(cause.kind == run.kind, cause.key == run.key, cause.seq > run.seq_from, cause.seq <= run.seq_to)
+        .where(cause.kind == kind, cause.key == key, cause.seq > seq_from, cause.seq <= seq_to)
         .order_by(col(cause.seq), col(cause.id))
         .limit(MOST_CAUSES)
-        for run in runs
+        for kind, key, seq_from, seq_to in covered
     ]
     ids = union_all(*(select(each.subquery().c.id) for each in first))
     rows = session.exec(select(cause).where(col(cause.id).in_(ids)).order_by(col(cause.seq), col(cause.id))).all()

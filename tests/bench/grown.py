@@ -20,6 +20,8 @@ from sync_service.store.engine import Database
 _DAYS = 100
 #: The subscription with the longest history and schedule.
 BUSY = 17
+#: The subscription that a survey gives to its partner organisation.
+OF_A_PARTNER = 321
 
 
 @dataclass(frozen=True, kw_only=True)

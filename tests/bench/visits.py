@@ -18,7 +18,7 @@ from sync_service.web.admin.charts import RANGES
 from sync_service.web.admin.filters import SHOWN, VERDICTS
 from sync_service.web.admin.finding import MATTERS, STATUSES
 from sync_service.web.admin.ordering import ORDERS
-from tests.bench.grown import BUSY, Size, number_of
+from tests.bench.grown import BUSY, OF_A_PARTNER, Size, number_of
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class Visit:
         """Its token is one of a partner organisation."""
         return self.path.startswith("/api/partner/")
 
+    @property
+    def answers(self) -> tuple[int, ...]:
+        """The statuses with which it may be answered."""
+        return (200, 404) if "nobody knows" in self.name else (200,)
+
 
 def key_of(kind: str, n: int) -> str:
     """The Limio id of the nth object of a kind, as `grown` makes it."""
@@ -49,7 +54,7 @@ def key_of(kind: str, n: int) -> str:
 def visits(size: Size, secret_key: str) -> list[Visit]:
     """All of them, each filter and each kind of search, first pages, second ones and ones near the end."""
     seal = Seal((secret_key,))
-    return [*_lists(seal), *_subscriptions(), *_history(size, seal), *_upkeep(), *_systems()]
+    return [*_lists(seal), *_subscriptions(), *_history(size, seal), *_upkeep(), *_portal(), *_systems()]
 
 
 def main_visits(size: Size, secret_key: str) -> list[Visit]:
@@ -195,6 +200,19 @@ def _upkeep() -> Iterator[Visit]:
         yield Visit(page, f"/admin/{page}")
 
 
+def _portal() -> Iterator[Visit]:
+    key = key_of("subscription", OF_A_PARTNER)
+    yield Visit("portal: customers", "/partner")
+    yield Visit("portal: one customer", f"/partner/customers/{key_of('customer', OF_A_PARTNER + 1)}")
+    yield Visit("portal: one subscription", f"/partner/subscriptions/{key}")
+    yield Visit("portal: one subscription, to be cancelled", f"/partner/subscriptions/{key}/cancel")
+    yield Visit("portal: what is sold", "/partner/new")
+    yield Visit("portal: an offer that nobody knows", "/partner/new/offer-none")
+    yield Visit("portal: a basket that nobody knows", "/partner/baskets/basket-none")
+    yield Visit("portal: an order that nobody knows", "/partner/orders/order-none")
+    yield Visit("portal: log in", "/partner/login")
+
+
 def _systems() -> Iterator[Visit]:
     objects = "/api/objects/limio"
     cursor = {"v": 1, "t": "schedule", "a": "schedule-8"}
@@ -209,6 +227,8 @@ def _systems() -> Iterator[Visit]:
     yield Visit(
         "partner: subscriptions of an owner", f"/api/partner/mma/subscriptions?ownerId={key_of('identity', 234)}"
     )
+    yield Visit("partner: a checkout that nobody knows", "/api/partner/checkout/subscription?checkoutId=none")
+    yield Visit("partner: a change that nobody knows", "/api/partner/mma/checkout?checkoutId=none")
     yield Visit("partner: one subscription that nobody knows", "/api/partner/mma/subscriptions/sub-none")
     yield Visit("partner: customers", "/api/partner/customer?filter=ada")
     yield Visit("partner organisations", "/api/partner-organisations")

@@ -143,7 +143,7 @@ def _position(found: Found, turn: Turn) -> tuple[Any, Any]:
     return getattr(found.subscription, first.key), getattr(found.subscription, last.key)
 
 
-def find_all(database: Database, question: Question, limit: int = 1000) -> Iterator[Found]:
+def find_all(database: Database, question: Question, limit: int = 800) -> Iterator[Found]:
     """All of them, read page by page, so that no export holds a transaction open."""
     after: str | None = None
     while True:
