@@ -88,7 +88,7 @@ def _explain(driver: psycopg.Connection[Any], asked: Asked, prefer_indexes: bool
     plan = row[0][0]["Plan"]
     rows, scanned = 0, {}
     for node in _nodes(plan):
-        if node["Node Type"].endswith("Scan") and "Bitmap Index" not in node["Node Type"]:
+        if "Relation Name" in node:  # a scan of a subquery reads nothing that is not counted below it
             passed_over = sum(node.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Index Recheck"))
             read = round((node["Actual Rows"] + passed_over) * node["Actual Loops"])
             rows += read
