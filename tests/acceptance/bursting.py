@@ -38,7 +38,7 @@ class BurstReport:
     running: set[str] = field(default_factory=set)
     #: What the killed worker had in hand.
     orphans: set[str] = field(default_factory=set)
-    #: Syncs that each worker ended.
+    #: Syncs that each worker began: the killed one may have ended none.
     shares: list[int] = field(default_factory=list)
     #: Subscriptions asked of Zuora.
     fetches: int = 0
@@ -65,7 +65,7 @@ def run_burst(service: Service, seed: int) -> BurstReport:
     service.expire_leases()
     service.settle(seconds=300)
     report.claims.update({row.key: row.token for row in service.rows("SELECT key, token FROM sync_request")})
-    report.shares = [len(worker.events("sync_finished")) for worker in service.children if worker.name == "worker"]
+    report.shares = [len(worker.events("sync_claimed")) for worker in service.children if worker.name == "worker"]
     report.fetches = sum(count for route, count in service.tenant.calls.items() if "subscriptions/" in route)
     report.stale = find_stale(service, chance.sample(numbers, min(len(numbers), COMPARED)), planned=False)
     report.lost = service.unkept(senders.sent.acknowledged)
