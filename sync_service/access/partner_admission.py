@@ -21,7 +21,7 @@ _OTHER_ORG = "Your email address acts for another partner organisation."
 
 
 def admit_partner(database: Database, claims: Mapping[str, Any]) -> PartnerUser:
-    """The user whom the proved claims are about; somebody new is added to the organisation that the provider names.
+    """The user whom the proved claims are about; a new person is added to the organisation that the provider names.
 
     An address that acts for another organisation is not admitted, nor a disabled user or organisation. Raises
     NotAdmitted.

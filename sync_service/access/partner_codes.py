@@ -1,6 +1,6 @@
 """Log-in of partners' users by email: a code of six digits, good once, for ten minutes, in the browser that asked.
 
-What is done and answered is the same for an address that is nobody's, down to the row, so that nobody finds out whose
+What is done and answered is the same for an address of no user, down to the row, so that no stranger learns whose
 addresses are known.
 """
 
@@ -56,7 +56,7 @@ class CodesByMail:
         text = (
             f"Your code is {code}. It is good for {LIFE_MS // 60_000} minutes, in the browser window where you asked "
             f"for it{f' ({self._address})' if self._address else ''}.\n\n"
-            "If you did not ask for a code, you need not do anything: nobody can log in without it. Never tell it to "
+            "If you did not ask for a code, you need not do anything: a log-in needs this code. Never tell it to "
             "anyone.\n"
         )
         self._mailer.send(user.email, "Your log-in code", text)

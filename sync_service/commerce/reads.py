@@ -27,7 +27,7 @@ GIFT_MEMO = "gift_memo"
 #: More rounds of reads no journey needs: the subscription names the account.
 MAX_ROUNDS = 3
 
-#: They change the customer's own contacts, whoever pays.
+#: They change the customer's own contacts, even if another account pays.
 _OF_THE_OWNER = frozenset({OrderType.CHANGE_ADDRESS, OrderType.UPDATE_CUSTOMER_DETAILS})
 _WITHOUT_ZUORA = frozenset({OrderType.CANCEL_INTENT, OrderType.CHANGE_EXTERNAL_PAYMENT})
 

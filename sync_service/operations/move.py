@@ -74,7 +74,7 @@ def _alone(path: Path) -> Iterator[None]:
         raise MoveRefused(f"{path} is in use: stop web, worker and scheduler first.") from error
     finally:
         guard.close()
-    # Whoever opens it from here on reads; a writer is kept away by a transaction that writes nothing.
+    # A process that opens it from here on reads; a writer is kept away by a transaction that writes nothing.
     keeper = sqlite3.connect(path, isolation_level=None, timeout=0)
     try:
         keeper.execute("BEGIN IMMEDIATE")

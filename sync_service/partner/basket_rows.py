@@ -42,7 +42,7 @@ class Agent:
 def find_basket(
     session: Session, agent: Agent, basket_id: str | None, *, buys: bool = False, lock: bool = False
 ) -> BasketRow:
-    """The basket of that id, whoever of the organisation made it; without an id the agent's newest active one.
+    """The basket of that id, made by any agent of the organisation; without an id the agent's newest active one.
 
     One that changes a subscription, or with `buys` one that buys a new one. Raises BasketUnknown, also for what is
     another organisation's or expired.

@@ -44,7 +44,7 @@ def find_own(
 ) -> SubscriptionRow | None:
     """The partner's subscription of that id, else of that reference; None for all others, whosever they are.
 
-    With `lock`, in a transaction, nobody changes it until that ends.
+    With `lock`, in a transaction, it stays as it is until that ends.
     """
     named = scoped(scope, SubscriptionRow).where(
         SubscriptionRow.id == id if id is not None else SubscriptionRow.reference == name

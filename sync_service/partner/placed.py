@@ -32,7 +32,7 @@ class PlacedOrder:
 
 
 def read_placed(session: Session, scope: PartnerScope, settings: Settings, order_id: str) -> PlacedOrder | None:
-    """The partner's order; None where the partner has none of this id, whoever else may."""
+    """The partner's order; None where the partner has none of this id, even if another has."""
     if session.exec(scoped(scope, OrderRow).where(OrderRow.id == order_id)).one_or_none() is None:
         return None
     work = session.get(OrderWorkRow, order_id)

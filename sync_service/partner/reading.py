@@ -91,7 +91,7 @@ def list_customers(
 
 
 def read_customer(session: Session, scope: PartnerScope, customer_id: str) -> dict[str, Any] | None:
-    """The partner's customer (`cus-…`); None where the partner has none of this id, whoever else may."""
+    """The partner's customer (`cus-…`); None where the partner has none of this id, even if another has."""
     row = session.exec(scoped(scope, CustomerRow).where(CustomerRow.id == customer_id)).one_or_none()
     return _without_payment(row.document) if row else None
 

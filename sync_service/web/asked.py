@@ -32,7 +32,7 @@ class Questions:
     """Leaves questions and waits. An answer is forgotten as soon as it was read: it may be personal."""
 
     def __init__(self, database: Database, room: WaitingRoom, *, most_seconds: float) -> None:
-        """`most_seconds`: nobody waits longer in this process."""
+        """`most_seconds`: a request waits no longer in this process."""
         self._database = database
         self._seconds = min(PATIENCE_SECONDS, most_seconds)
         self._room = room

@@ -1,4 +1,4 @@
-"""Invoices of an account, as Zuora has them, and their PDFs. Only what is posted: drafts are nobody's business."""
+"""Invoices of an account, as Zuora has them, and their PDFs. Only posted ones; drafts are never shown."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class BasketRow(SQLModel, table=True):
 
 
 class PartnerCodeRow(SQLModel, table=True):
-    """A one-time code on its way to a partner's user; made for strangers too, so that nobody can tell them apart."""
+    """A one-time code on its way to a partner's user; made for strangers too, so that the two cannot be told apart."""
 
     __tablename__ = "partner_code"
 
@@ -96,7 +96,7 @@ class PartnerCodeRow(SQLModel, table=True):
     browser_hash: str = Field(primary_key=True, sa_type=Text)
     #: Of the code and the browser, under SECRET_KEY.
     code_hash: str = Field(sa_type=Text)
-    #: None for an address that is no user's: such a code is right for nobody.
+    #: None for an address that is no user's: such a code is never right.
     user_id: str | None = Field(default=None, sa_type=Text)
     expires_at: int = Field(sa_type=BigInteger, index=True)
     tries: int = 0

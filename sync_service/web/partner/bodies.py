@@ -22,7 +22,7 @@ from sync_service.web.body import read_body
 _EXTERNAL = validate.Regexp(
     re.compile(r"\A[0-9a-zA-Z_-]{1,128}\Z"), error="must be 1 to 128 letters, digits, hyphens and underscores"
 )
-#: More of anything nobody sells.
+#: No partner sells more of anything.
 _MOST = 10**9
 _SHORT = validate.Length(1, MAX_TEXT)
 

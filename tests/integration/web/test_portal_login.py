@@ -261,7 +261,7 @@ def test_without_a_mail_server_the_page_says_that_nobody_can_log_in(sqlite_datab
     portal = open_portal(sqlite_database, partner_code_in_log=False)
     visitor = portal.visit()
 
-    assert "Nobody can log in yet" in visitor.get("/login").text
+    assert "Log-in is not set up yet" in visitor.get("/login").text
     assert visitor.get("/login/code").status_code == 200
 
 
