@@ -14,7 +14,6 @@ from sync_service.access.sign_on.provider import OpenidProvider, client_for_admi
 from sync_service.access.throttle import Throttle
 from sync_service.access.tokens import AccessTokens
 from sync_service.errors import SchemaOutdated, SettingsInvalid
-from sync_service.log import logger, set_up
 from sync_service.partner.baskets import Baskets
 from sync_service.partner.orders import PartnerOrders
 from sync_service.partner.purchases import Purchases
@@ -25,6 +24,7 @@ from sync_service.settings import Settings
 from sync_service.settings.environment import read_environment
 from sync_service.store.engine import Database, connect
 from sync_service.store.schema import check_schema
+from sync_service.telemetry.log import logger, set_up
 from sync_service.web.admin.blueprint import admin_blueprint
 from sync_service.web.answers import set_up_answers
 from sync_service.web.asked import Questions

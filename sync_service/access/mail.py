@@ -16,8 +16,8 @@ from email.utils import formatdate, make_msgid
 from threading import BoundedSemaphore
 
 from sync_service.errors import SyncServiceError
-from sync_service.log import logger
 from sync_service.settings import Settings
+from sync_service.telemetry.log import logger
 
 #: For each step of the conversation with the mail server.
 _SECONDS = 10.0

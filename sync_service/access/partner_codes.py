@@ -17,9 +17,9 @@ from sqlmodel import col, delete, select
 from sync_service.access.mail import Mailer
 from sync_service.access.passwords import is_plausible, normalise_email
 from sync_service.access.sessions import hash_token
-from sync_service.log import logger
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import PartnerCodeRow, PartnerOrgRow, PartnerUserRow
+from sync_service.telemetry.log import logger
 
 #: How long a code is good, and how often one may be guessed at.
 LIFE_MS = 10 * 60_000

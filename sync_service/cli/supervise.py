@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from types import FrameType
 
-from sync_service.log import logger
+from sync_service.telemetry.log import logger
 
 #: How long stopped children may take before they are killed, in seconds: more than any of them grants what it runs,
 #: less than the time after which we are killed ourselves (deploy/).

@@ -10,12 +10,12 @@ import click
 from sqlalchemy.exc import ArgumentError
 
 from sync_service.errors import SettingsInvalid, StoreMissing
-from sync_service.log import set_up
 from sync_service.settings import Settings, find_unknown
 from sync_service.settings.environment import read_env_file, read_environment
 from sync_service.store.engine import Database, connect
 from sync_service.store.schema import check_schema
 from sync_service.subscription.keys import normalise_key, why_impossible
+from sync_service.telemetry.log import set_up
 
 
 def read_settings() -> Settings:

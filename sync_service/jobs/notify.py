@@ -13,7 +13,6 @@ from typing import Any
 from sync_service.access.mail import send_now
 from sync_service.access.sealing import Seal
 from sync_service.errors import SyncServiceError
-from sync_service.log import logger
 from sync_service.queue.inbox import read_inbox
 from sync_service.queue.jobs import JobLease, save
 from sync_service.queue.notifications import (
@@ -29,6 +28,7 @@ from sync_service.queue.notifications import (
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.subscription.limio.documents import timestamp_of
+from sync_service.telemetry.log import logger
 from sync_service.webhooks.destination import Line, look_up
 
 #: For one webhook with its whole answer.

@@ -26,12 +26,12 @@ from sync_service.jobs.recovery import ReadCallout, recover_callouts
 from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
 from sync_service.jobs.sweep.walk import PartWay
-from sync_service.log import logger
 from sync_service.queue.heartbeats import Heartbeat, Role
 from sync_service.queue.jobs import JobLease, done, ensure_job, put_back, take
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.sync.story import SyncContext
+from sync_service.telemetry.log import logger
 
 #: How often each process asks whether a job is due, in seconds.
 TICK_SECONDS = 5

@@ -16,7 +16,6 @@ from sqlalchemy import delete, update
 from sqlmodel import col, or_, select
 
 from sync_service.errors import UnknownKey
-from sync_service.log import logger
 from sync_service.operations.belongings import (
     Belongings,
     aliases_of,
@@ -47,6 +46,7 @@ from sync_service.store.tables import (
 from sync_service.subscription.limio.documents import timestamp_of
 from sync_service.subscription.limio.personal import erase_object, erase_plan, erase_text, personal_values
 from sync_service.subscription.trigger import Trigger
+from sync_service.telemetry.log import logger
 
 #: Ids that one statement takes.
 _AT_ONCE = 500

@@ -16,7 +16,6 @@ from sync_service.commerce.effects import Create, Effect
 from sync_service.commerce.objects import event_id
 from sync_service.commerce.order import Problem
 from sync_service.commerce.steps import Choice
-from sync_service.measures import ORDERS
 from sync_service.ordering.calls import Turn
 from sync_service.ordering.looks import look_as_callout
 from sync_service.ordering.meeting import order_of
@@ -31,6 +30,7 @@ from sync_service.store.objects import read_object
 from sync_service.store.tables import OrderStepRow, OrderWorkRow, SubscriptionRow
 from sync_service.subscription.limio.documents import timestamp_of
 from sync_service.subscription.trigger import Trigger
+from sync_service.telemetry.measures import ORDERS
 
 #: What Limio calls the part of an order's processing that talks to Zuora ("Order orchestration framework").
 _PLUGIN = "zuora"

@@ -35,7 +35,6 @@ from sync_service.errors import (
     TenantError,
     ZuoraUnavailable,
 )
-from sync_service.log import logger
 from sync_service.ordering.calls import NoPlace, Turn, carry_out, has_happened
 from sync_service.ordering.catalog import refresh_rate_plans
 from sync_service.ordering.context import OrderContext
@@ -48,6 +47,7 @@ from sync_service.queue.requests import MOST_ATTEMPTS, Claim, release, renew
 from sync_service.queue.retry import decide_retry
 from sync_service.queue.submission import read_case
 from sync_service.store.tables import OrderWorkRow
+from sync_service.telemetry.log import logger
 from sync_service.zuora.client import Reading
 
 #: The time for everything that is read of Zuora before a plan is made, in seconds.

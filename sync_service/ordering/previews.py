@@ -25,7 +25,6 @@ from sync_service.errors import (
     SyncServiceError,
     TenantError,
 )
-from sync_service.log import logger
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.looks import Looks
 from sync_service.ordering.meeting import meet
@@ -33,6 +32,7 @@ from sync_service.queue import previews as asks
 from sync_service.queue.doubt import find_whose
 from sync_service.queue.limit import StoryLease, note_success, note_tenant_error
 from sync_service.queue.submission import check_order, name_order
+from sync_service.telemetry.log import logger
 from sync_service.zuora.client import Reading
 from sync_service.zuora.ordering import hear
 

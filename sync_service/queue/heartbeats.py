@@ -21,9 +21,9 @@ from sqlalchemy import QueuePool
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, func, select
 
-from sync_service.measures import CONNECTIONS, MOST_CONNECTIONS, Sample, add_up, take_samples, without_gauges
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import HeartbeatRow
+from sync_service.telemetry.measures import CONNECTIONS, MOST_CONNECTIONS, Sample, add_up, take_samples, without_gauges
 
 #: Between two beats of one process, in seconds.
 BEAT_SECONDS = 5.0

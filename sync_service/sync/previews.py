@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.errors import LeaseLost, SyncServiceError, TenantError
-from sync_service.log import logger
 from sync_service.queue import previews as asks
 from sync_service.queue.history import plan_as_json
 from sync_service.queue.limit import note_success, note_tenant_error
 from sync_service.sync.forecast import LOOK_SECONDS, forecast_sync
 from sync_service.sync.invoices import find_invoices, find_pdf
 from sync_service.sync.story import SyncContext
+from sync_service.telemetry.log import logger
 from sync_service.zuora.client import Reading
 
 

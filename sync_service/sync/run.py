@@ -19,8 +19,6 @@ from sync_service.errors import (
     UnknownKey,
     ZuoraUnavailable,
 )
-from sync_service.log import logger
-from sync_service.measures import RUNS, WRITTEN
 from sync_service.queue.aliases import queue_number
 from sync_service.queue.doubt import count_doubt, find_whose
 from sync_service.queue.history import CoveredCause, Outcome, open_run, read_covered_causes, record_run
@@ -39,6 +37,8 @@ from sync_service.store.reads import read_link, record_alias, resolve_key, tell_
 from sync_service.subscription.plan import SyncPlan
 from sync_service.subscription.trigger import read_triggers
 from sync_service.sync.story import Attempt, SyncContext, sync_subscription
+from sync_service.telemetry.log import logger
+from sync_service.telemetry.measures import RUNS, WRITTEN
 from sync_service.zuora.client import Reading
 from sync_service.zuora.preview import SharedPreviews
 

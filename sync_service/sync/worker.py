@@ -18,7 +18,6 @@ from typing import Any
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from sync_service.errors import LeaseLost, TenantError, WrongTenant
-from sync_service.log import logger
 from sync_service.queue import previews as asks
 from sync_service.queue.heartbeats import Heartbeat, Role
 from sync_service.queue.limit import note_success, remember_tenant
@@ -26,6 +25,7 @@ from sync_service.queue.requests import Claim, Kind, claim, release
 from sync_service.sync.previews import answer_ask
 from sync_service.sync.run import run_claim
 from sync_service.sync.story import SyncContext
+from sync_service.telemetry.log import logger
 from sync_service.zuora.preview import SharedPreviews
 
 #: How often an idle worker looks, in seconds.

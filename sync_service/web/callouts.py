@@ -17,8 +17,6 @@ from werkzeug.routing import BaseConverter
 
 from sync_service.access.clients import SYNC_SCOPE
 from sync_service.access.throttle import Throttle, counter_name
-from sync_service.log import logger
-from sync_service.measures import CALLOUTS
 from sync_service.queue.fate import Ticket
 from sync_service.queue.health import tell_obstacle
 from sync_service.queue.limit import Share
@@ -40,6 +38,8 @@ from sync_service.subscription.hints import (
 )
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.subscription.trigger import Trigger
+from sync_service.telemetry.log import logger
+from sync_service.telemetry.measures import CALLOUTS
 from sync_service.web.answers import answer
 from sync_service.web.auth import BearerGate, Caller, SyncGate, WrongCredentials
 from sync_service.web.body import read_body

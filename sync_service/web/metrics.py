@@ -1,7 +1,7 @@
 """The numbers of /metrics, for Prometheus: how the whole service does, the same from every process of every host.
 
 What is so now is read from the database, each number from an index and from a bounded number of its rows, whatever the
-size of the tables. What has happened is counted by those who do it (`measures`); their sums are read from one row for
+size of the tables. What has happened is counted by those who do it (`telemetry`); their sums are read from one row for
 each process.
 """
 
@@ -17,7 +17,6 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from sync_service.measures import as_families
 from sync_service.queue.backlog import read_standing
 from sync_service.queue.heartbeats import GONE_MS, Role, read_last_seen, read_samples
 from sync_service.queue.held import count_held
@@ -26,6 +25,7 @@ from sync_service.queue.orders import OPEN_STATES, OrderState
 from sync_service.queue.outbox import read_outbox
 from sync_service.queue.requests import Kind, Priority
 from sync_service.store.engine import Database, Session
+from sync_service.telemetry.measures import as_families
 
 #: For how long an answer of /metrics is given again, in seconds.
 FRESH_SECONDS = 5.0

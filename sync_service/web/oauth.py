@@ -11,7 +11,7 @@ from flask import Blueprint, Response, request
 from sync_service.access.clients import Client, ClientDirectory
 from sync_service.access.throttle import Throttle, counter_name
 from sync_service.access.tokens import LIFETIME_SECONDS, AccessTokens
-from sync_service.log import logger
+from sync_service.telemetry.log import logger
 from sync_service.web.answers import answer
 from sync_service.web.auth import REALM, authorization
 from sync_service.web.connections import HOLD_SECONDS, hold_answer

@@ -17,13 +17,13 @@ from sync_service.commerce.exact import read_json, write_json
 from sync_service.commerce.options import Options
 from sync_service.commerce.order import CannotBePlacedError, Order, Problem, ProblemCode, Refusal
 from sync_service.commerce.payload import read_order
-from sync_service.log import logger
 from sync_service.queue import previews as asks
 from sync_service.queue.orders import OrderState, find_work, read_names
 from sync_service.queue.submission import LOCK_TIMEOUT_MS, Accepted, Asked, OtherBody, check_order, take_order
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import AskRow, OrderWorkRow
+from sync_service.telemetry.log import logger
 from sync_service.web.answers import RETRY_SECONDS, answer
 from sync_service.web.auth import BearerGate
 from sync_service.web.body import read_body

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound
 
 from sync_service.access.hashing import HashingBusy
-from sync_service.log import logger
+from sync_service.telemetry.log import logger
 
 _AWAY = "The database does not answer just now. Nothing was changed; please try again in a moment."
 

@@ -28,9 +28,9 @@ from sync_service.access.sign_on.attempts import (
 )
 from sync_service.access.throttle import Throttle, counter_name
 from sync_service.errors import SyncServiceError
-from sync_service.log import logger
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
+from sync_service.telemetry.log import logger
 from sync_service.web.senders import Senders
 
 COOKIE = "sync_sign_on"

@@ -7,10 +7,10 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from sync_service.errors import LeaseLost
-from sync_service.log import logger
-from sync_service.measures import WEBHOOKS
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
+from sync_service.telemetry.log import logger
+from sync_service.telemetry.measures import WEBHOOKS
 from sync_service.webhooks.caller import Caller
 from sync_service.webhooks.endpoints import MAX_ENDPOINTS, EndpointBook
 from sync_service.webhooks.turn import Turn, give_back, list_due_endpoints, next_delivery, settle, take

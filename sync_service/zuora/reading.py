@@ -19,8 +19,8 @@ from sync_service.errors import (
     SyncServiceError,
     TokenRefused,
 )
-from sync_service.measures import ZUORA, ZUORA_ERRORS
 from sync_service.subscription.zuora import ZuoraAccount, ZuoraSubscription
+from sync_service.telemetry.measures import ZUORA, ZUORA_ERRORS
 from sync_service.zuora.connection import Connection
 from sync_service.zuora.envelopes import open_envelope, open_text
 from sync_service.zuora.payloads import read_account, read_subscription

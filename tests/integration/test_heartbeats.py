@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sync_service.measures import add_up, as_families
 from sync_service.queue import heartbeats
 from sync_service.queue.heartbeats import Heartbeat, Role, forget_heartbeats, read_last_seen, read_samples
 from sync_service.store.engine import Database
+from sync_service.telemetry.measures import add_up, as_families
 from tests.queue_world import execute, rows
 
 A_WEEK_MS = 7 * 86_400_000

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sync_service.measures import as_families
 from sync_service.queue.limit import Share
 from sync_service.store.engine import Database
+from sync_service.telemetry.measures import as_families
 from sync_service.web.metrics import Numbers
 
 TOP = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sync_service.log import logger, set_up
+from sync_service.telemetry.log import logger, set_up
 
 
 def test_an_event_is_one_line_whatever_a_stranger_put_into_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,6 @@ from sqlalchemy.exc import OperationalError
 from sync_service.errors import BusyError, SyncServiceError
 from sync_service.jobs.backfill.ledger import Change, Failure, Ledger, Place, Tally, read_next_cause, sort_keys
 from sync_service.jobs.backfill.sources import Source
-from sync_service.log import logger
 from sync_service.queue import jobs
 from sync_service.queue.health import describe_process, tell_obstacle
 from sync_service.queue.heartbeats import Role
@@ -29,6 +28,7 @@ from sync_service.queue.requests import BATCH, Kind
 from sync_service.store.engine import Database
 from sync_service.subscription.pace import Pace
 from sync_service.sync.story import SyncContext
+from sync_service.telemetry.log import logger
 
 #: Requests that wait for their first attempt; more would only make the queue long.
 WINDOW = 2_000

@@ -18,12 +18,12 @@ from sync_service.errors import (
 )
 from sync_service.jobs.backfill.backfill import LEASE_MS, NEVER_MS, Backfill
 from sync_service.jobs.backfill.sources import AccountKeys, FileKeys, Source, TenantKeys
-from sync_service.log import logger
 from sync_service.queue import jobs
 from sync_service.queue.backfills import From, forget_wish, read_wishes
 from sync_service.queue.limit import note_tenant_error
 from sync_service.store.tables import BackfillWishRow
 from sync_service.sync.story import SyncContext
+from sync_service.telemetry.log import logger
 
 #: If what a backfill needs is in use, it is tried again after this, in ms.
 _BUSY_MS = 15_000

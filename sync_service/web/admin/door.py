@@ -12,8 +12,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.drafts import Draft, Drafts
 from sync_service.access.sessions import FormTokens, Person, SessionBook
-from sync_service.log import logger
 from sync_service.store.engine import Database
+from sync_service.telemetry.log import logger
 from sync_service.web.next_page import next_page
 
 COOKIE = "sync_admin"

@@ -11,11 +11,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.passwords import is_plausible, normalise_email, prove_user
 from sync_service.access.throttle import Throttle, counter_name
-from sync_service.log import logger
 from sync_service.settings import Settings
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminUserRow
+from sync_service.telemetry.log import logger
 from sync_service.web.admin.door import GUEST_COOKIE, Door, safe_next
 from sync_service.web.senders import Senders, say_place
 

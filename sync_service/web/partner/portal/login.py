@@ -11,9 +11,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from sync_service.access.partner_codes import LIFE_MS, LoginCodes
 from sync_service.access.passwords import normalise_email
 from sync_service.access.throttle import Throttle, counter_name
-from sync_service.log import logger
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
+from sync_service.telemetry.log import logger
 from sync_service.web.partner.portal.session import GUEST_COOKIE, PortalSessions, safe_next
 from sync_service.web.senders import Senders
 

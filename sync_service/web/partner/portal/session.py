@@ -12,8 +12,8 @@ from sync_service.access.partner_codes import PartnerUser
 from sync_service.access.partner_scope import PartnerScope, scope_of_person
 from sync_service.access.partner_sessions import PartnerPerson, PartnerSessions
 from sync_service.access.sessions import FormTokens
-from sync_service.log import logger
 from sync_service.store.engine import Database
+from sync_service.telemetry.log import logger
 from sync_service.web.answers import POLICY
 from sync_service.web.next_page import next_page
 
