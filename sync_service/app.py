@@ -25,6 +25,7 @@ from sync_service.settings.environment import read_environment
 from sync_service.store.engine import Database, connect
 from sync_service.store.schema import check_schema
 from sync_service.telemetry.log import logger, set_up
+from sync_service.telemetry.traces import start_tracing
 from sync_service.web.admin.blueprint import admin_blueprint
 from sync_service.web.answers import set_up_answers
 from sync_service.web.asked import Questions
@@ -47,6 +48,7 @@ from sync_service.web.partner.orders import partner_orders_blueprint
 from sync_service.web.partner.portal.blueprint import portal_blueprint
 from sync_service.web.partner.purchases import purchase_blueprint
 from sync_service.web.senders import Senders
+from sync_service.web.traced import trace_requests
 from sync_service.web.waiting import WaitingRoom
 
 #: gunicorn's "worker failed to boot": it stops instead of trying again.
@@ -114,13 +116,17 @@ def create_wsgi() -> Flask:
     try:
         settings = keep_secret_key(read_environment())
         set_up(settings.log_format)
+        is_traced = start_tracing(settings.otel_exporter_otlp_endpoint, Role.WEB)
         database = connect(settings.database_url, pool_size=web_threads + 2)
         _check_at_start(database)
     except (SettingsInvalid, SchemaOutdated) as error:
         print(f"Cannot start: {error}", file=sys.stderr)
         sys.exit(_BOOT_ERROR)
     Heartbeat(database, Role.WEB).beat_beside()
-    return create_app(settings, database)
+    app = create_app(settings, database)
+    if is_traced:
+        trace_requests(app)
+    return app
 
 
 def _check_at_start(database: Database) -> None:

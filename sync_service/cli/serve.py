@@ -17,6 +17,7 @@ from sync_service.cli.supervise import supervise
 from sync_service.cli.wiring import open_database, read_settings
 from sync_service.settings import Settings
 from sync_service.store.schema import upgrade
+from sync_service.telemetry.traces import start_tracing
 
 if TYPE_CHECKING:  # each process loads its own part alone
     from sync_service.jobs.scheduler import Scheduler
@@ -71,6 +72,7 @@ def worker(threads: int | None, nice: int) -> None:
     from sync_service.sync.worker import Worker
 
     settings = read_settings()
+    start_tracing(settings.otel_exporter_otlp_endpoint, "worker")
     threads = threads or settings.worker_threads
     context = open_context(settings, threads=threads)
     loop = Worker(context, threads, open_ordering(context))
@@ -89,6 +91,7 @@ def scheduler() -> None:
     from sync_service.webhooks.endpoints import EndpointBook
 
     settings = keep_secret_key(read_settings())
+    start_tracing(settings.otel_exporter_otlp_endpoint, "scheduler")
     if settings.reaches_zuora:
         context = open_context(settings)
         jobs = PERIODIC + zuora_jobs(context, callout_reader(settings), check_story)

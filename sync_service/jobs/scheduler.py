@@ -32,6 +32,7 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.sync.story import SyncContext
 from sync_service.telemetry.log import logger
+from sync_service.telemetry.traces import span
 
 #: How often each process asks whether a job is due, in seconds.
 TICK_SECONDS = 5
@@ -174,7 +175,8 @@ class Scheduler:
 
     def _work(self, job: Periodic, lease: JobLease) -> None:
         try:
-            result = job.story(self.database, self.settings, lease)
+            with span(job.name):
+                result = job.story(self.database, self.settings, lease)
         except Exception as error:
             logger().exception("job_failed", job=job.name)
             put_back(self.database, lease, error=str(error), retry_in_ms=min(job.every_ms, 5 * MINUTE_MS))

@@ -135,9 +135,9 @@ _COVERED_CAUSES = (
 )
 _INSERT_RUN = insert(SyncRunRow)
 _COPY_CAUSES = """
-INSERT INTO sync_cause (kind, key, seq, trigger, actor, callout_id, found_as, at)
+INSERT INTO sync_cause (kind, key, seq, trigger, actor, callout_id, found_as, trace, at)
 SELECT CAST(:own_kind AS TEXT), CAST(:own_key AS TEXT), CAST(:own_seq AS BIGINT),
-  trigger, actor, callout_id, found_as, at
+  trigger, actor, callout_id, found_as, trace, at
 FROM sync_cause WHERE kind = :kind AND key = :key AND seq > :done_before AND seq <= :seen ORDER BY seq, id
 """
 
@@ -200,6 +200,16 @@ def read_covered_causes(session: Session, claim: Covered) -> list[CoveredCause]:
     """The causes that a run of `claim` covers, oldest first."""
     values = {"kind": str(claim.kind), "key": claim.key, "done_before": claim.done_before, "seen": claim.seen}
     return [CoveredCause(*row) for row in session.connection().execute(_COVERED_CAUSES, values)]
+
+
+def read_traces(session: Session, claim: Covered) -> list[str]:
+    """The spans in which the requests that a run of `claim` covers were made, oldest first; see `telemetry.traces`."""
+    cause = SyncCauseRow
+    covered = select(cause.trace).where(
+        cause.kind == str(claim.kind), cause.key == claim.key, col(cause.trace).is_not(None)
+    )
+    found = session.exec(covered.where(cause.seq > claim.done_before, cause.seq <= claim.seen).order_by(col(cause.seq)))
+    return [each for each in found if each]
 
 
 def read_covered_triggers(session: Session, claim: Covered) -> frozenset[Trigger]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from sqlalchemy import Row
@@ -28,6 +28,7 @@ from sync_service.queue.history import (
 from sync_service.queue.limit import Limit, Share, lock_limit
 from sync_service.store.engine import Database, Session
 from sync_service.subscription.trigger import Trigger, read_triggers
+from sync_service.telemetry.traces import carry
 
 #: A run's deadline is 60 s; what it has not finished by then is another's.
 LEASE_MS = 90_000
@@ -70,6 +71,8 @@ class Cause:
     callout_id: int | None = None
     #: How a sweep counts what it found.
     found_as: FoundAs | None = None
+    #: The span in which it was made (`telemetry.traces`).
+    trace: str | None = field(default_factory=carry)
 
 
 @dataclass(frozen=True)

@@ -50,15 +50,15 @@ ENQUEUE_KINDS = _ENQUEUE.replace("{kind}", "wanted.kind")
 
 # Who asked, beside the upsert of the same transaction.
 ADD_CAUSE = """
-INSERT INTO sync_cause (kind, key, seq, trigger, actor, callout_id, found_as, at)
-VALUES (:kind, :key, :seq, :trigger, :actor, :callout_id, :found_as, :at)
+INSERT INTO sync_cause (kind, key, seq, trigger, actor, callout_id, found_as, trace, at)
+VALUES (:kind, :key, :seq, :trigger, :actor, :callout_id, :found_as, :trace, :at)
 """
 
 # The same for many: our upsert holds their row locks, so requested_seq is the one it gave.
 ADD_CAUSES = """
-INSERT INTO sync_cause (kind, key, seq, trigger, actor, callout_id, found_as, at)
+INSERT INTO sync_cause (kind, key, seq, trigger, actor, callout_id, found_as, trace, at)
 SELECT kind, key, requested_seq, CAST(:trigger AS TEXT), CAST(:actor AS TEXT), CAST(:callout_id AS BIGINT),
-  CAST(:found_as AS TEXT), requested_at
+  CAST(:found_as AS TEXT), CAST(:trace AS TEXT), requested_at
 FROM sync_request WHERE kind = :kind AND key IN ({keys})
 """
 

@@ -170,6 +170,8 @@ class Settings:
     environment_colour: str = _setting(
         "grey", typed.String(validate=forms.one_of("grey", "green", "blue", "violet", "amber", "red"))
     )
+    #: Where traces are sent, by OTLP over HTTP; empty: none are made.
+    otel_exporter_otlp_endpoint: str = _setting("", typed.String(validate=forms.COLLECTOR))
     log_format: str = _setting("text", typed.String(validate=forms.one_of("text", "json")))
 
     def day_at(self, at: int) -> date:

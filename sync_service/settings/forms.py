@@ -93,6 +93,9 @@ ADDRESS = validate.Regexp(
 PAGE = validate.Regexp(
     r"^https?://[^\s/?#]+/?$", error="must be an address without a path, such as https://eu.zuora.com"
 )
+COLLECTOR = validate.Regexp(
+    r"^https?://[^\s?#]+$", error="must be the address of a collector, such as http://collector:4318"
+)
 HEADER = validate.Regexp(r"^[A-Za-z0-9-]+$", error="must be the name of an HTTP header such as X-Signature")
 SIGNED = validate.Regexp(
     r"^(?=.*\{\{)([^{}]|\{\{Request\.(Body|Headers\.[A-Za-z0-9-]+)\}\})+$",

@@ -39,6 +39,7 @@ from sync_service.subscription.trigger import read_triggers
 from sync_service.sync.story import Attempt, SyncContext, sync_subscription
 from sync_service.telemetry.log import logger
 from sync_service.telemetry.measures import RUNS, WRITTEN
+from sync_service.telemetry.traces import tell
 from sync_service.zuora.client import Reading
 from sync_service.zuora.preview import SharedPreviews
 
@@ -64,6 +65,7 @@ def run_claim(
         outcome = _STORIES[claim.kind](Attempt(context=context, claim=claim, reading=reading, previews=previews))
         log.info("sync_finished", outcome=outcome, calls=reading.calls)
         RUNS.labels(outcome, _asked_by(claim), "").inc()
+        tell({"sync.outcome": outcome})
         if outcome in _SYNCED:
             waited = (claim.claimed_at - claim.waiting_since) / 1000
             WRITTEN.labels(_asked_by(claim)).observe(waited + time.monotonic() - began)
@@ -166,6 +168,7 @@ def _settle(context: SyncContext, claim: Claim, error: SyncServiceError, reading
         "sync_failed" if decision.final else "sync_retried", key=claim.key, code=error.code, delay_ms=decision.delay_ms
     )
     RUNS.labels(Outcome.FAILED if decision.final else Outcome.RETRIED, _asked_by(claim), error.code).inc()
+    tell({"sync.outcome": Outcome.FAILED if decision.final else Outcome.RETRIED, "error.type": error.code})
     if isinstance(error, TenantError):
         note_tenant_error(context.database, error, context.share, by=claim.key)
     try:

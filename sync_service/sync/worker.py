@@ -20,12 +20,14 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sync_service.errors import LeaseLost, TenantError, WrongTenant
 from sync_service.queue import previews as asks
 from sync_service.queue.heartbeats import Heartbeat, Role
+from sync_service.queue.history import read_traces
 from sync_service.queue.limit import note_success, remember_tenant
 from sync_service.queue.requests import Claim, Kind, claim, release
 from sync_service.sync.previews import answer_ask
 from sync_service.sync.run import run_claim
 from sync_service.sync.story import SyncContext
 from sync_service.telemetry.log import logger
+from sync_service.telemetry.traces import Side, span
 from sync_service.zuora.preview import SharedPreviews
 
 #: How often an idle worker looks, in seconds.
@@ -152,9 +154,17 @@ class Worker:
         return answers
 
     def _run(self, each: Claim, previews: SharedPreviews) -> int:
-        if each.kind is Kind.ORDER:
-            return self._ordering.place(each, self._wake.set)
-        return run_claim(self.context, each, previews, when_read=partial(self._let_others_call, each))
+        story = "place order" if each.kind is Kind.ORDER else f"sync {each.kind}"
+        about: dict[str, str | int] = {"sync.key": each.key, "sync.attempt": each.attempts}
+        with span(story, Side.CONSUMER, about, after=partial(self._read_traces, each)):
+            if each.kind is Kind.ORDER:
+                return self._ordering.place(each, self._wake.set)
+            return run_claim(self.context, each, previews, when_read=partial(self._let_others_call, each))
+
+    def _read_traces(self, each: Claim) -> list[str]:
+        with suppress(SQLAlchemyError), self.context.database.reading() as session:
+            return read_traces(session, each)
+        return []
 
     def _answer_one(self, pool: ThreadPoolExecutor) -> bool:
         """Take up what a person asks, before anything else but not in every thread; whether there was something."""

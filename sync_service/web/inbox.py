@@ -19,6 +19,7 @@ from sync_service.store.reads import NUMBER_OF_KEY
 from sync_service.subscription.hints import Hints, Reason
 from sync_service.subscription.keys import LONGEST_KEY
 from sync_service.subscription.trigger import Trigger
+from sync_service.telemetry.traces import carry
 
 #: How long an acknowledgement waits for a lock before it is a 503, in ms: Zuora waits 15 s in all.
 LOCK_TIMEOUT_MS = 2000
@@ -49,9 +50,9 @@ wish AS MATERIALIZED (
 record AS ({_RECORD.replace("{key}", "COALESCE(number, CAST(:shown AS TEXT))").replace("{from}", "FROM place")}),
 request AS ({ENQUEUE_KINDS.replace("{keys}", "SELECT kind, key FROM wish")}),
 cause AS (
-  INSERT INTO sync_cause (kind, key, seq, trigger, actor, callout_id, at)
+  INSERT INTO sync_cause (kind, key, seq, trigger, actor, callout_id, trace, at)
   SELECT request.kind, request.key, request.requested_seq, CAST(:trigger AS TEXT), CAST(:actor AS TEXT), record.id,
-    request.requested_at
+    CAST(:trace AS TEXT), request.requested_at
   FROM request, record)
 SELECT kind, key, requested_seq FROM request
 """  # noqa: S608 - constant SQL, no user input
@@ -80,6 +81,7 @@ class Wish:
     actor: str | None
     #: Why nothing is to be done; the callout is kept all the same.
     reason: Reason | None = None
+    trace: str | None = field(default_factory=carry)
     ticket: Ticket | None = None
 
 
@@ -139,6 +141,7 @@ class Inbox:
             "key": wish.callout.key,
             "trigger": wish.trigger,
             "actor": wish.actor,
+            "trace": wish.trace,
             "priority": int(Priority.EVENT),
             "full": int(wish.kind is Kind.ACCOUNT),
             "lock_timeout": str(LOCK_TIMEOUT_MS),
@@ -171,7 +174,7 @@ class Inbox:
     def _accept(self, session: Session, wish: Wish, row: tuple[Kind, str]) -> Ticket:
         kind, key = row
         callout_id = _record(session, wish.callout, key, "accepted", None)
-        cause = Cause(wish.trigger, wish.actor, callout_id)
+        cause = Cause(wish.trigger, wish.actor, callout_id, trace=wish.trace)
         full = kind is Kind.ACCOUNT
         return Ticket(kind, key, enqueue(session, kind, key, cause, priority=Priority.EVENT, full=full))
 

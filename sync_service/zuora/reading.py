@@ -21,6 +21,7 @@ from sync_service.errors import (
 )
 from sync_service.subscription.zuora import ZuoraAccount, ZuoraSubscription
 from sync_service.telemetry.measures import ZUORA, ZUORA_ERRORS
+from sync_service.telemetry.traces import Side, span, tell, trace_id
 from sync_service.zuora.connection import Connection
 from sync_service.zuora.envelopes import open_envelope, open_text
 from sync_service.zuora.payloads import read_account, read_subscription
@@ -55,7 +56,7 @@ class Reading:
         #: Whether Zuora has given a good answer.
         self.answered = False
         #: What Zuora's support finds these calls by (the header Zuora-Track-Id).
-        self.track_id = uuid4().hex
+        self.track_id = trace_id() or uuid4().hex
         #: When the latest answer to `fetch_subscription` was there, on the monotonic clock.
         self.subscription_read_at = 0.0
         #: Zuora's clock in its latest answer (the header Date), as it printed it.
@@ -241,15 +242,17 @@ class Reading:
             self.calls += 1
             begun = time.monotonic()
             try:
-                sent = {"Zuora-Track-Id": self.track_id, **(headers or {})}
-                answer = self._connection.send(
-                    method, path, token, self.deadline, params=params, body=body, headers=sent
-                )
-                self.server_date = answer.headers.get("Date")
-                ZUORA.labels(call).observe(time.monotonic() - begun)
-                opened = open_answer(answer.status, answer.headers, answer.body)
-                self.answered = True
-                return opened
+                with span(call, Side.CLIENT, {"zuora.track_id": self.track_id}):
+                    sent = {"Zuora-Track-Id": self.track_id, **(headers or {})}
+                    answer = self._connection.send(
+                        method, path, token, self.deadline, params=params, body=body, headers=sent
+                    )
+                    tell({"http.response.status_code": answer.status})
+                    self.server_date = answer.headers.get("Date")
+                    ZUORA.labels(call).observe(time.monotonic() - begun)
+                    opened = open_answer(answer.status, answer.headers, answer.body)
+                    self.answered = True
+                    return opened
             except SyncServiceError as error:
                 ZUORA_ERRORS.labels(call, error.code).inc()
                 if isinstance(error, TokenRefused):

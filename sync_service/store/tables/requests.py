@@ -133,6 +133,8 @@ class SyncCauseRow(SQLModel, table=True):
     callout_id: int | None = Field(default=None, sa_type=BigInteger)
     #: How the sweep that asks counts it: drift, echo, …; None where no sweep found a difference.
     found_as: str | None = Field(default=None, sa_type=Text)
+    #: The span that asked, as a `traceparent` of W3C Trace Context; None where traces are off.
+    trace: str | None = Field(default=None, sa_type=Text)
     at: int = Field(sa_type=BigInteger)
 
 
