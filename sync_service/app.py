@@ -17,7 +17,7 @@ from sync_service.errors import SchemaOutdated, SettingsInvalid
 from sync_service.partner.baskets import Baskets
 from sync_service.partner.orders import PartnerOrders
 from sync_service.partner.purchases import Purchases
-from sync_service.queue.heartbeats import Heartbeat, Role
+from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.limit import Share
 from sync_service.queue.submission import order_options
 from sync_service.settings import Settings
@@ -29,9 +29,9 @@ from sync_service.telemetry.traces import start_tracing
 from sync_service.web.admin.blueprint import admin_blueprint
 from sync_service.web.answers import set_up_answers
 from sync_service.web.asked import Questions
-from sync_service.web.auth import BearerGate, SyncGate
+from sync_service.web.auth import BearerAuth, SyncAuth
 from sync_service.web.body import FLASK_LIMIT
-from sync_service.web.callouts import KeyConverter, SyncDesk, sync_blueprint
+from sync_service.web.callouts import KeyConverter, SyncEndpoint, sync_blueprint
 from sync_service.web.gunicorn_conf import threads as web_threads
 from sync_service.web.health import health_blueprint
 from sync_service.web.limio_objects import objects_blueprint
@@ -39,7 +39,7 @@ from sync_service.web.oauth import oauth_blueprint
 from sync_service.web.openapi import openapi_blueprint
 from sync_service.web.orders import OrderIntake, orders_blueprint
 from sync_service.web.partner.checkout import checkout_blueprint
-from sync_service.web.partner.gate import PartnerGate
+from sync_service.web.partner.gate import PartnerAuth
 from sync_service.web.partner.invoices import partner_invoices_blueprint
 from sync_service.web.partner.management import management_blueprint
 from sync_service.web.partner.mma import mma_blueprint
@@ -49,7 +49,7 @@ from sync_service.web.partner.portal.blueprint import portal_blueprint
 from sync_service.web.partner.purchases import purchase_blueprint
 from sync_service.web.senders import Senders
 from sync_service.web.traced import trace_requests
-from sync_service.web.waiting import WaitingRoom
+from sync_service.web.waiting import ResultWaiter
 
 #: gunicorn's "worker failed to boot": it stops instead of trying again.
 _BOOT_ERROR = 3
@@ -76,12 +76,12 @@ def create_app(
 
     tokens = AccessTokens(settings.secret_keys, settings.public_url)
     clients = ClientDirectory(database)
-    bearer = BearerGate(tokens, clients)
-    room = WaitingRoom(database, threads=threads)
-    desk = SyncDesk(settings, database, SyncGate(settings, bearer), room)
+    bearer = BearerAuth(tokens, clients)
+    room = ResultWaiter(database, threads=threads)
+    desk = SyncEndpoint(settings, database, SyncAuth(settings, bearer), room)
     options = order_options(settings)
     intake = OrderIntake(settings, options, database, room)
-    gate = PartnerGate(bearer)
+    gate = PartnerAuth(bearer)
     partner_orders = PartnerOrders(database, settings, options)
     senders = Senders((), settings.trusted_proxies)
     share = Share.of(settings)
@@ -98,7 +98,7 @@ def create_app(
     app.register_blueprint(partner_orders_blueprint(partner_orders, gate, intake))
     app.register_blueprint(management_blueprint(database, bearer))
     questions = Questions(database, room, most_seconds=settings.wait_limit_seconds)
-    app.register_blueprint(partner_invoices_blueprint(questions, PartnerGate(bearer)))
+    app.register_blueprint(partner_invoices_blueprint(questions, PartnerAuth(bearer)))
     provider = OpenidProvider(client_for_partners(settings)) if settings.partner_oidc_issuer else None
     app.register_blueprint(portal_blueprint(settings, database, questions, provider))
     app.register_blueprint(health_blueprint(database, share, check, metrics_token=settings.metrics_token))
@@ -116,13 +116,13 @@ def create_wsgi() -> Flask:
     try:
         settings = keep_secret_key(read_environment())
         set_up(settings.log_format)
-        is_traced = start_tracing(settings.otel_exporter_otlp_endpoint, Role.WEB)
+        is_traced = start_tracing(settings.otel_exporter_otlp_endpoint, ProcessRole.WEB)
         database = connect(settings.database_url, pool_size=web_threads + 2)
         _check_at_start(database)
     except (SettingsInvalid, SchemaOutdated) as error:
         print(f"Cannot start: {error}", file=sys.stderr)
         sys.exit(_BOOT_ERROR)
-    Heartbeat(database, Role.WEB).beat_beside()
+    Heartbeat(database, ProcessRole.WEB).beat_beside()
     app = create_app(settings, database)
     if is_traced:
         trace_requests(app)

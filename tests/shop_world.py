@@ -20,7 +20,7 @@ from sync_service.ordering.context import OrderContext
 from sync_service.ordering.placing import run_claim
 from sync_service.ordering.previews import answer_preview
 from sync_service.queue.orders import find_work
-from sync_service.queue.submission import Asked, order_options, take_order
+from sync_service.queue.submission import OrderRequest, order_options, take_order
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.load.story import load_objects
@@ -82,7 +82,7 @@ class ShopWorld:
         key = f"k{next(_KEYS)}"
         order = read_order(dict(payload), self.context.options.zone, may_refund=True)
         assert isinstance(order, Order), order
-        asked = Asked(client="shop", key=key, body=json.dumps(payload).encode())
+        asked = OrderRequest(client="shop", key=key, body=json.dumps(payload).encode())
         return take_order(
             self.database,
             self.context.settings,

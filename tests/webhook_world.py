@@ -13,7 +13,7 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import WebhookDeliveryRow
 from sync_service.webhooks.delivery import Deliverer
-from sync_service.webhooks.endpoints import EndpointBook
+from sync_service.webhooks.endpoints import Endpoints
 
 #: The receivers of tests are on this machine.
 SETTINGS = Settings(
@@ -23,7 +23,7 @@ SETTINGS = Settings(
 
 def add_endpoint(database: Database, url: str, *types: WebhookType, **settings: object) -> tuple[str, str]:
     """An endpoint's id and secret."""
-    return EndpointBook(database, replace(SETTINGS, **settings)).add(url, types)  # type: ignore[arg-type]
+    return Endpoints(database, replace(SETTINGS, **settings)).add(url, types)  # type: ignore[arg-type]
 
 
 def tell(database: Database, object_id: str, webhook_type: WebhookType = WebhookType.SYNC_CHANGED, **body: str) -> None:

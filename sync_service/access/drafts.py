@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlmodel import col, delete
 
-from sync_service.access.sealing import Seal
+from sync_service.access.sealing import TextCipher
 from sync_service.access.sessions import hash_token
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminDraftRow
@@ -35,7 +35,7 @@ class Drafts:
 
     def __init__(self, database: Database, secret_keys: tuple[str, ...]) -> None:
         self._database = database
-        self._seal = Seal(secret_keys, "admin draft", longest=MAX_CHARACTERS)
+        self._seal = TextCipher(secret_keys, "admin draft", longest=MAX_CHARACTERS)
 
     def keep(self, email: str, draft: Draft) -> str | None:
         """Keep a draft of `email`; returns what the browser shows to get it back. None if it is too long."""

@@ -9,7 +9,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
 
-class Seal:
+class TextCipher:
     """Encrypts texts of at most `longest` characters under keys derived from SECRET_KEY, one for each purpose."""
 
     def __init__(self, secret_keys: tuple[str, ...], purpose: str = "admin search", *, longest: int = 200) -> None:

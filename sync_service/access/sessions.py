@@ -39,7 +39,7 @@ class Person:
         return self.role is Role.OPERATOR
 
 
-class SessionBook:
+class Sessions:
     """The log-ins of all processes, in the database; those by a password count while there are `passwords`."""
 
     def __init__(self, database: Database, *, passwords: bool = True) -> None:

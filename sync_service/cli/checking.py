@@ -17,11 +17,11 @@ from sync_service.cli.output import print_json, print_table, with_json
 from sync_service.cli.wiring import open_database, read_settings
 from sync_service.errors import SyncServiceError
 from sync_service.operations.check.story import check_everything, keep_findings
-from sync_service.queue.findings import Finding, Verdict, has_failed
+from sync_service.queue.findings import Finding, Severity, has_failed
 from sync_service.settings import Settings
 from sync_service.settings.environment import read_env_file
 
-_COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red", Verdict.NOT_CHECKED: "dim"}
+_COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.FAILED: "red", Severity.NOT_CHECKED: "dim"}
 
 
 @click.command()

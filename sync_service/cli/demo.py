@@ -35,7 +35,7 @@ _LIMIO_REFERENCE = re.compile("[0-9A-V]{12}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class TourStep:
     """One change in Zuora, and the outcomes of its runs that show that it arrived."""
 
     title: str
@@ -81,25 +81,25 @@ def _tour(setup: DemoSetup) -> None:
     _say("Every change arrived, the echo was ignored, and every order is in Zuora once.")
 
 
-def _steps(setup: DemoSetup, numbers: Sequence[str]) -> Iterator[Step]:
+def _steps(setup: DemoSetup, numbers: Sequence[str]) -> Iterator[TourStep]:
     """One change of each group, each on a subscription of its own, so that its effect stands alone."""
     monthly = [number for number in numbers if _is_monthly(setup, number)]
     priced, others = monthly[0], [number for number in numbers if number != monthly[0]]
     renewed, moved, renamed, kept, cancelled = others[:5]
-    yield Step(
+    yield TourStep(
         title="A bill run bills all that is due. Zuora sends nothing; a sync afterwards must cancel nothing",
         action="bill_run",
         values={},
         expected="in step",
     )
-    yield Step(title="Zuora renews a subscription", action="renew", values={"key": renewed}, expected="changed")
-    yield Step(
+    yield TourStep(title="Zuora renews a subscription", action="renew", values={"key": renewed}, expected="changed")
+    yield TourStep(
         title="An agent raises a price from the next period on",
         action="change_price",
         values={"key": priced, "price": "29.90"},
         expected="changed",
     )
-    yield Step(
+    yield TourStep(
         title="An agent corrects an address in place: no new version, only a callout for the account",
         action="change_address",
         values={
@@ -111,7 +111,7 @@ def _steps(setup: DemoSetup, numbers: Sequence[str]) -> Iterator[Step]:
         },
         expected="changed",
     )
-    yield Step(
+    yield TourStep(
         title="A customer's name and email change on the account",
         action="change_name",
         values={
@@ -122,25 +122,25 @@ def _steps(setup: DemoSetup, numbers: Sequence[str]) -> Iterator[Step]:
         },
         expected="changed",
     )
-    yield Step(
+    yield TourStep(
         title="An agent switches auto-renew off",
         action="auto_renew",
         values={"key": kept, "value": False},
         expected="changed",
     )
-    yield Step(
+    yield TourStep(
         title="A subscription is cancelled for bad debt",
         action="cancel",
         values={"key": cancelled},
         expected="changed",
     )
-    yield Step(
+    yield TourStep(
         title="Limio's own shop places an order: its callout is an echo and is not synced",
         action="auto_renew",
         values={"key": priced, "value": False, "source": "shop"},
         expected="echo",
     )
-    yield Step(
+    yield TourStep(
         title="A subscription is made in Zuora that Limio never saw: it is imported with its customer",
         action="create_subscription",
         values={"account": _new_account(setup), "name": "Digital Monthly", "price": "14.99"},
@@ -148,7 +148,7 @@ def _steps(setup: DemoSetup, numbers: Sequence[str]) -> Iterator[Step]:
     )
 
 
-def _play(setup: DemoSetup, database: Database, step: Step) -> None:
+def _play(setup: DemoSetup, database: Database, step: TourStep) -> None:
     """Do the step in Zuora, wait until it has arrived, and show what was sent, answered and changed."""
     _say(step.title)
     last_run, last_callout = _last_id(database, SyncRunRow), _last_id(database, CalloutRow)
@@ -170,7 +170,7 @@ def _play(setup: DemoSetup, database: Database, step: Step) -> None:
     _check(_arrived(step, runs, _ignored(database, last_callout)), f"expected {step.expected}, but got:", runs)
 
 
-def _arrived(step: Step, runs: Sequence[SyncRunRow], ignored: Sequence[str]) -> bool:
+def _arrived(step: TourStep, runs: Sequence[SyncRunRow], ignored: Sequence[str]) -> bool:
     changed = [run.outcome for run in runs if run.change_count]
     match step.expected:
         case "echo":

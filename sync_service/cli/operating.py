@@ -13,13 +13,13 @@ from sync_service.cli.show import run_as_json, show_run
 from sync_service.cli.wiring import KEY, open_database, read_settings
 from sync_service.queue.backlog import list_failed
 from sync_service.queue.decisions import dismiss_failed, drop_held, release_held, retry_all, retry_one
-from sync_service.queue.findings import Verdict
-from sync_service.queue.heartbeats import Role
+from sync_service.queue.findings import Severity
+from sync_service.queue.heartbeats import ProcessRole
 from sync_service.queue.held import list_held
 from sync_service.queue.history import read_runs
 from sync_service.queue.outbox import OutboxState
 from sync_service.queue.requests import Cause, Kind
-from sync_service.queue.status import JobStatus, Status, read_status
+from sync_service.queue.status import JobStatus, ServiceStatus, read_status
 from sync_service.store.engine import Session
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import CalloutRow, SubscriptionAliasRow, SyncRunRow
@@ -201,13 +201,13 @@ def _person() -> Cause:
     return Cause(Trigger.CLI, actor=getpass.getuser())
 
 
-def _status_as_json(found: Status) -> dict[str, Any]:
+def _status_as_json(found: ServiceStatus) -> dict[str, Any]:
     jobs = [project(job, _JOB, times=_JOB_TIMES) for job in found.jobs]
     callouts = vars(found.callouts) | {"last_at": iso(found.callouts.last_at)}
     return found.as_json() | {"now": iso(found.now), "callouts_last_hour": callouts, "jobs": jobs}
 
 
-def _show_status(found: Status) -> None:
+def _show_status(found: ServiceStatus) -> None:
     backlog, zuora = found.backlog, found.zuora
     oldest = "" if backlog.oldest_ms is None else f", the oldest for {duration_in_words(backlog.oldest_ms / 1000)}"
     budget = "" if zuora.calls_left is None else f", {zuora.calls_left} left of the budget"
@@ -220,7 +220,7 @@ def _show_status(found: Status) -> None:
             ("running", str(backlog.running)),
             ("failed", f"{backlog.failed}{' (`failed list`)' if backlog.failed else ''}"),
             ("held", f"{found.held}{' (`held list`)' if found.held else ''}"),
-            *((finding.name, finding.says) for finding in found.findings if finding.name in set(Role)),
+            *((finding.name, finding.says) for finding in found.findings if finding.name in set(ProcessRole)),
             ("Zuora", zuora.words),
             ("calls", f"{zuora.calls_today} today{budget}; {zuora.live} of {zuora.permitted} call slots in use"),
             (
@@ -230,7 +230,7 @@ def _show_status(found: Status) -> None:
             ("webhooks", _webhooks_in_words(found.webhooks)),
         ],
     )
-    unwell = [each for each in found.findings if each.verdict in (Verdict.FAILED, Verdict.WARNING)]
+    unwell = [each for each in found.findings if each.verdict in (Severity.FAILED, Severity.WARNING)]
     if unwell:
         click.echo()
         print_table(("needs a look", "what", "remedy"), [(each.name, each.says, each.remedy) for each in unwell])

@@ -23,7 +23,7 @@ from sync_service.queue.limit import hold_story_lease
 from sync_service.queue.order_steps import read_steps
 from sync_service.queue.orders import OrderState, decide, find_work, hurry, list_work
 from sync_service.queue.requests import Kind, claim_one
-from sync_service.queue.submission import Asked, take_order
+from sync_service.queue.submission import OrderRequest, take_order
 from sync_service.store.engine import Session
 from sync_service.store.tables import OrderStepRow, OrderWorkRow
 
@@ -131,7 +131,7 @@ def orders_submit(file: TextIO, as_json: bool) -> None:
     context = open_order_context(open_context(settings))
     text = file.read()
     order = _read(context, text)
-    asked = Asked(client=f"cli {getpass.getuser()}", key=None, body=text.encode())
+    asked = OrderRequest(client=f"cli {getpass.getuser()}", key=None, body=text.encode())
     try:
         accepted = take_order(context.database, settings, context.options, order, asked, client=getpass.getuser())
     except CannotBePlacedError as refusal:

@@ -13,11 +13,11 @@ from sync_service.cli.output import fail, print_json, print_table, with_json
 from sync_service.cli.wiring import open_database, read_settings
 from sync_service.errors import NotConfigured, PermissionRefused, SyncServiceError
 from sync_service.operations.provision.plan import ProvisionPlan, apply_plan, list_ours, plan_install, plan_remove
-from sync_service.operations.provision.wishes import PREFIX, SOURCE_FIELDS, Terms, check_terms, is_this_machine
+from sync_service.operations.provision.wishes import PREFIX, SOURCE_FIELDS, CalloutTerms, check_terms, is_this_machine
 from sync_service.queue.limit import Share, check_tenant, hold_story_lease
 from sync_service.settings import Settings
 from sync_service.zuora.client import Reading
-from sync_service.zuora.notifications import Found, fetch_found
+from sync_service.zuora.notifications import TenantCallouts, fetch_found
 
 #: For all calls together: three notifications for each communication profile are made one after another.
 _SECONDS = 600.0
@@ -91,7 +91,9 @@ def list_callouts(prefix: str, as_json: bool) -> None:
         click.echo("No sync-service callouts found in Zuora. `callouts install` makes them.")
 
 
-def _carry_out(settings: Settings, plan_for: Callable[[Found], ProvisionPlan], yes: bool, as_json: bool) -> None:
+def _carry_out(
+    settings: Settings, plan_for: Callable[[TenantCallouts], ProvisionPlan], yes: bool, as_json: bool
+) -> None:
     with _looking(settings) as (reading, found):
         plan = plan_for(found)
         if not as_json:
@@ -108,7 +110,7 @@ def _carry_out(settings: Settings, plan_for: Callable[[Found], ProvisionPlan], y
 
 
 @contextmanager
-def _looking(settings: Settings) -> Iterator[tuple[Reading, Found]]:
+def _looking(settings: Settings) -> Iterator[tuple[Reading, TenantCallouts]]:
     """A look at what the tenant has, under a lease that counts our calls; what follows may call on.
 
     Raises WrongTenant where the store was filled from another one.
@@ -164,8 +166,8 @@ def _show(plan: ProvisionPlan) -> None:
 
 def _terms(
     settings: Settings, prefix: str, source_fields: tuple[str, ...] = SOURCE_FIELDS, *, filtered: bool = True
-) -> Terms:
-    return Terms(
+) -> CalloutTerms:
+    return CalloutTerms(
         public_url=settings.public_url,
         username=settings.callout_username,
         password=settings.callout_password,

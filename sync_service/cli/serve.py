@@ -88,7 +88,7 @@ def scheduler() -> None:
     from sync_service.jobs.scheduler import PERIODIC, Scheduler, zuora_jobs
     from sync_service.operations.check.story import check_story
     from sync_service.webhooks.delivery import Deliverer
-    from sync_service.webhooks.endpoints import EndpointBook
+    from sync_service.webhooks.endpoints import Endpoints
 
     settings = keep_secret_key(read_settings())
     start_tracing(settings.otel_exporter_otlp_endpoint, "scheduler")
@@ -98,7 +98,7 @@ def scheduler() -> None:
         loop = Scheduler(context.database, settings, jobs, errand=partial(serve_wishes, context))
     else:
         loop = Scheduler(open_database(settings), settings)
-    EndpointBook(loop.database, settings).take_over_settings()
+    Endpoints(loop.database, settings).take_over_settings()
     _run_until_stopped(loop, beside=Deliverer(loop.database, settings))
 
 

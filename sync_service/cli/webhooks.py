@@ -18,8 +18,8 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import WebhookEndpointRow
 from sync_service.subscription.limio.documents import timestamp_of
-from sync_service.webhooks.caller import Caller
-from sync_service.webhooks.endpoints import EndpointBook
+from sync_service.webhooks.caller import EndpointCaller
+from sync_service.webhooks.endpoints import Endpoints
 from sync_service.webhooks.log import count_deliveries, list_deliveries, replay, replay_dead
 
 #: A delivery as JSON; its body may hold a person's values and is not shown.
@@ -86,7 +86,7 @@ def webhooks_test(endpoint_id: str, as_json: bool) -> None:
     book.read(endpoint_id)
     now = int(time.time() * 1000)
     body = json.dumps({"type": "webhook.test", "timestamp": timestamp_of(now), "data": {}}, separators=(",", ":"))
-    caller, began = Caller(book, settings, endpoint_id), time.monotonic()
+    caller, began = EndpointCaller(book, settings, endpoint_id), time.monotonic()
     attempt = caller.call(f"msg_{uuid4().hex}", "webhook.test", body)
     caller.close()
     took = round((time.monotonic() - began) * 1000)
@@ -163,10 +163,10 @@ def webhooks_remove(endpoint_id: str, as_json: bool) -> None:
     say(text, {"endpoint": endpoint_id, "removed": True, "undelivered": left}, as_json=as_json)
 
 
-def _open() -> tuple[EndpointBook, Settings, Database]:
+def _open() -> tuple[Endpoints, Settings, Database]:
     settings = keep_secret_key(read_settings())
     database = open_database(settings)
-    return EndpointBook(database, settings), settings, database
+    return Endpoints(database, settings), settings, database
 
 
 def _print_secret(endpoint_id: str, secret: str, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sync_service.commerce.build import Json, contact, segment
 from sync_service.commerce.case import Case, refuse
-from sync_service.commerce.order import Person, ProblemCode
+from sync_service.commerce.order import OrderContact, ProblemCode
 from sync_service.commerce.steps import Evidence, Judge, Need, Plan, Silence, Step, Take
 from sync_service.subscription.contacts.countries import is_same_country, is_same_state
 
@@ -26,7 +26,7 @@ def change_address(case: Case) -> Plan:
     role = case.order.address_type or "delivery"
     if role == "billing":
         _refuse_of_another_payer(case, "type")
-    return Plan(steps=tuple(_new_contact(case, role, case.order.address or Person())))
+    return Plan(steps=tuple(_new_contact(case, role, case.order.address or OrderContact())))
 
 
 def change_payment(case: Case) -> Plan:
@@ -66,7 +66,7 @@ def change_details(case: Case) -> Plan:
 
     Not by way of the account, which would switch email delivery on.
     """
-    customer = case.order.customer or Person()
+    customer = case.order.customer or OrderContact()
     body = contact(customer)
     account = case.account
     ids = dict.fromkeys(each for each in (account.bill_to.get("id"), account.sold_to.get("id")) if each)
@@ -131,7 +131,7 @@ def _put_account(case: Case, name: str, body: Json, needs: tuple[Need, ...] = ()
     return Step(name=name, method="PUT", path=f"/v1/accounts/{segment(case.account.number)}", body=body, needs=needs)
 
 
-def _new_contact(case: Case, role: str, person: Person) -> list[Step]:
+def _new_contact(case: Case, role: str, person: OrderContact) -> list[Step]:
     """The contact, with the name and email of the present one where the order has none, and its new role."""
     account = case.account
     given = contact(person, postal_code="zipCode")
@@ -164,7 +164,7 @@ def _current(case: Case, role: str) -> Mapping[str, Any]:
     return case.account.bill_to if role == "billing" else case.account.sold_to
 
 
-def _differs(person: Person, current: Mapping[str, Any]) -> bool:
+def _differs(person: OrderContact, current: Mapping[str, Any]) -> bool:
     """Whether the order says something else than Zuora has; Zuora answers countries by name."""
     for key, value in contact(person, postal_code="zipCode").items():
         known = str(current.get(key) or "").strip()

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from sync_service.commerce.options import Options
-from sync_service.commerce.order import Person
-from sync_service.commerce.steps import CallClass, Evidence, Judge, Kind, Need, Silence, Step
+from sync_service.commerce.order import OrderContact
+from sync_service.commerce.steps import CallClass, Evidence, Judge, Need, Silence, Step, StepKind
 
 Json = dict[str, Any]
 
@@ -37,7 +37,7 @@ _DATES = ("ContractEffective", "ServiceActivation", "CustomerAcceptance")
 _RANKS = {"TermsAndConditions": 0, "RenewSubscription": 0, "RemoveProduct": 1, "AddProduct": 2}
 
 
-def contact(person: Person, *, postal_code: str = "postalCode") -> Json:
+def contact(person: OrderContact, *, postal_code: str = "postalCode") -> Json:
     """A contact; the field of the postal code is `zipCode` outside of orders."""
     body = {key: getattr(person, name) for name, key in _CONTACT.items()} | {postal_code: person.postal_code}
     return {key: value for key, value in body.items() if value}
@@ -165,7 +165,7 @@ def preview_body(body: Json, through: date) -> Json:
 
 
 def order_step(
-    name: str, body: Json, *, kind: Kind = Kind.SEND, needs: tuple[Need, ...] = (), may_replan: bool = False
+    name: str, body: Json, *, kind: StepKind = StepKind.SEND, needs: tuple[Need, ...] = (), may_replan: bool = False
 ) -> Step:
     """The call that places `body`; after silence the order is found by its own number."""
     return Step(

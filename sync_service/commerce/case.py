@@ -16,7 +16,7 @@ from sync_service.commerce.order import CannotBePlacedError, Names, Order, Probl
 from sync_service.commerce.pricing import plans_of
 from sync_service.commerce.state import State, data_of
 from sync_service.commerce.steps import Step
-from sync_service.commerce.subscribed import Account, Subscribed, read_account, read_day, read_subscribed
+from sync_service.commerce.subscribed import OrderAccount, Subscribed, read_account, read_day, read_subscribed
 
 #: Zuora's custom fields take no longer texts.
 _MAX_FIELD = 255
@@ -53,7 +53,7 @@ class Case:
         return read_subscribed(answer)
 
     @property
-    def account(self) -> Account:
+    def account(self) -> OrderAccount:
         """The account in Zuora. Raises CannotBePlacedError where Zuora knows none."""
         answer = self.state.zuora.get(reads.ACCOUNT)
         if not answer:
@@ -61,7 +61,7 @@ class Case:
         return read_account(answer)
 
     @property
-    def payer(self) -> Account:
+    def payer(self) -> OrderAccount:
         """The account of the partner that pays. Raises CannotBePlacedError where Zuora knows none."""
         answer = self.state.zuora.get(reads.PAYER)
         if not answer:

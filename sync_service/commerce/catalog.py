@@ -18,7 +18,7 @@ from sync_service.subscription.plan import Document
 
 
 @dataclass(frozen=True, kw_only=True)
-class Charge:
+class ProductCharge:
     """A product rate plan charge. Words are those of Zuora's orders and subscriptions."""
 
     id: str
@@ -47,7 +47,7 @@ class RatePlan:
     product_name: str = ""
     since: date | None = None
     until: date | None = None
-    charges: tuple[Charge, ...] = ()
+    charges: tuple[ProductCharge, ...] = ()
 
     def is_sold_on(self, day: date) -> bool:
         """Whether it may be subscribed to from `day`."""

@@ -30,7 +30,7 @@ from sync_service.commerce.order import ItemUpdate, Problem, ProblemCode, Update
 from sync_service.commerce.pricing import discount_of, discount_plan
 from sync_service.commerce.purchase import buy_again
 from sync_service.commerce.state import data_of
-from sync_service.commerce.steps import Evidence, Kind, Plan, Silence, Step
+from sync_service.commerce.steps import Evidence, Plan, Silence, Step, StepKind
 from sync_service.commerce.subscribed import Subscribed, SubscribedPlan
 from sync_service.commerce.terms import terms_from, terms_of
 
@@ -149,7 +149,7 @@ def _reactivate(case: Case, subscription: Subscribed, day: date, actions: list[J
         NO_BILLING,
         name="restore_cancel",
         number=f"{case.names.reference}-C",
-        kind=Kind.UNDO,
+        kind=StepKind.UNDO,
         fields={},
         may_replan=False,
     )
@@ -190,7 +190,7 @@ def _change(
     *,
     name: str = "order",
     number: str | None = None,
-    kind: Kind = Kind.SEND,
+    kind: StepKind = StepKind.SEND,
     fields: Json | None = None,
     may_replan: bool = True,
 ) -> Step:

@@ -9,8 +9,8 @@ from typing import Any
 
 from sync_service.commerce import objects
 from sync_service.commerce.catalog import Catalog, Offer, find_item, read_offer
-from sync_service.commerce.effects import Change, Create, Effect
-from sync_service.commerce.order import ItemUpdate, Order, OrderType, Person, UpdateAction
+from sync_service.commerce.effects import Effect, NewObject, ObjectChange
+from sync_service.commerce.order import ItemUpdate, Order, OrderContact, OrderType, UpdateAction
 from sync_service.commerce.state import InStore, data_of, goes_on, is_discount
 from sync_service.commerce.steps import Step
 from sync_service.commerce.submission import FREE, REDEEMED, VOID, change_gift_code, new_subscriptions
@@ -57,10 +57,10 @@ class _End:
     def change(self, record_type: str, document: Document | None, values: Mapping[str, Any]) -> Iterator[Effect]:
         """Other values in an object, where the store has it."""
         if document and values:
-            yield Change(record_type=record_type, id=str(document["id"]), values=values)
+            yield ObjectChange(record_type=record_type, id=str(document["id"]), values=values)
 
-    def create(self, record_type: str, document: Document) -> Create:
-        return Create(record_type=record_type, document=document, subscription_id=self.subscription_id)
+    def create(self, record_type: str, document: Document) -> NewObject:
+        return NewObject(record_type=record_type, document=document, subscription_id=self.subscription_id)
 
     def addresses(self) -> Iterator[Effect]:
         """Those that a change brings along."""
@@ -68,7 +68,7 @@ class _End:
             if person:
                 yield self.address(person, role)
 
-    def address(self, person: Person, role: str) -> Create:
+    def address(self, person: OrderContact, role: str) -> NewObject:
         """As Zuora got it: where the order says nothing, the new contact keeps name, email and phones of the old."""
         document = objects.address_object(person, role, self.at)
         sent = next((step.body for step, _ in self.steps if step.name == f"{role}_contact" and step.body), {})
@@ -84,7 +84,7 @@ def completed(
     `at` is Limio's timestamp of it, `today` the day in the tenant's zone.
     """
     end = _End(order=order, store=store, catalog=catalog, steps=steps, at=at, today=today)
-    done = Change(record_type="order", id=objects.named(order).order_id, values={"status": "complete"})
+    done = ObjectChange(record_type="order", id=objects.named(order).order_id, values={"status": "complete"})
     finish = _BY_TYPE.get(order.type)
     return (done, *(finish(end) if finish else ()))
 
@@ -92,13 +92,15 @@ def completed(
 def failed(order: Order, store: InStore) -> tuple[Effect, ...]:
     """In the transaction that ends an order that was refused, by us or by Zuora."""
     names = objects.named(order)
-    effects: list[Effect] = [Change(record_type="order", id=names.order_id, values={"status": "failed"})]
+    effects: list[Effect] = [ObjectChange(record_type="order", id=names.order_id, values={"status": "failed"})]
     if order.is_redeem and store.gift_code:
         effects.append(change_gift_code(store, FREE, {"data.reservedBy": None}))
     if names.gift_code:
-        effects.append(Change(record_type="gift_code", id=objects.gift_code_id(names), values={"status": VOID}))
+        effects.append(ObjectChange(record_type="gift_code", id=objects.gift_code_id(names), values={"status": VOID}))
     if order.type is OrderType.CHANGE_PAYMENT and names.payment_method:
-        effects.append(Change(record_type="payment_method", id=names.payment_method, values={"status": "inactive"}))
+        effects.append(
+            ObjectChange(record_type="payment_method", id=names.payment_method, values={"status": "inactive"})
+        )
     return tuple(effects)
 
 
@@ -106,10 +108,10 @@ def _finish_purchase(end: _End) -> Iterator[Effect]:
     names = objects.named(end.order)
     if names.gift_code:
         # A gift's subscription stays `initial`: its code is what was bought.
-        yield Change(record_type="gift_code", id=objects.gift_code_id(names), values={"status": FREE})
+        yield ObjectChange(record_type="gift_code", id=objects.gift_code_id(names), values={"status": FREE})
         return
     for new in names.subscriptions:
-        yield Change(record_type="subscription", id=new.id, values={"status": _status(end)})
+        yield ObjectChange(record_type="subscription", id=new.id, values={"status": _status(end)})
     if end.order.is_redeem and end.store.gift_code:
         values = {"data.reservedBy": None, "data.redeemedBy": names.order_id}
         yield change_gift_code(end.store, REDEEMED, values)
@@ -169,7 +171,7 @@ def _finish_update(end: _End) -> Iterator[Effect]:
                 yield _end_on(document, day)
 
 
-def _added(end: _End, update: ItemUpdate, day: date) -> Create:
+def _added(end: _End, update: ItemUpdate, day: date) -> NewObject:
     offer = find_item(end.catalog, update.item, "updates")
     start, quantity = objects.midnight(day), update.quantity or 1
     if update.record_type == "add_on":
@@ -222,9 +224,9 @@ def _finish_gift_refund(end: _End) -> Iterator[Effect]:
         yield change_gift_code(end.store, VOID, {})
 
 
-def _end_on(document: Document, day: date) -> Change:
+def _end_on(document: Document, day: date) -> ObjectChange:
     values = {"data.end": day.isoformat()}
-    return Change(record_type=str(document["record_type"]), id=str(document["id"]), values=values)
+    return ObjectChange(record_type=str(document["record_type"]), id=str(document["id"]), values=values)
 
 
 def _catalog_id(document: Document) -> Any:

@@ -14,7 +14,7 @@ from sync_service.subscription.plan import Document
 
 
 @dataclass(frozen=True, kw_only=True)
-class Create:
+class NewObject:
     """A new object. Without an `id` the store gives one, and always the rest of the envelope."""
 
     record_type: str
@@ -27,7 +27,7 @@ class Create:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class ObjectChange:
     """Other values in an object that exists: dotted path (`data.end`, `status`) to the new value."""
 
     record_type: str
@@ -35,4 +35,4 @@ class Change:
     values: Mapping[str, Any]
 
 
-Effect = Create | Change
+Effect = NewObject | ObjectChange

@@ -7,7 +7,7 @@ from dataclasses import replace
 from sync_service.commerce.build import NO_BILLING, Json, create_subscription, order_body, order_step, segment
 from sync_service.commerce.case import Case, refuse
 from sync_service.commerce.catalog import resolve
-from sync_service.commerce.order import Person, ProblemCode
+from sync_service.commerce.order import OrderContact, ProblemCode
 from sync_service.commerce.people import payer_of, redeemer_of
 from sync_service.commerce.pricing import unit_price
 from sync_service.commerce.purchase import (
@@ -18,7 +18,7 @@ from sync_service.commerce.purchase import (
     new_account,
     payment_of,
 )
-from sync_service.commerce.steps import CallClass, Evidence, Judge, Kind, Plan, Silence, Step
+from sync_service.commerce.steps import CallClass, Evidence, Judge, Plan, Silence, Step, StepKind
 from sync_service.commerce.terms import initial_terms, terms_of
 
 #: An account that nothing is billed to by cycle still needs a day.
@@ -75,7 +75,7 @@ def gift_account_number(reference: str) -> str:
     return f"L-{reference}"
 
 
-def _gift_account(case: Case, number: str, currency: str, payer: Person) -> Step:
+def _gift_account(case: Case, number: str, currency: str, payer: OrderContact) -> Step:
     body = {
         "accountNumber": number,
         "name": account_name(payer),
@@ -113,7 +113,7 @@ def _gift_memo(case: Case, account: str, number: str, currency: str, charge: Jso
     path = f"/v1/debit-memos/{segment(number)}"
     undo = Step(
         name="write_off",
-        kind=Kind.UNDO,
+        kind=StepKind.UNDO,
         method="PUT",
         path=f"{path}/write-off",
         body={"memoDate": case.today.isoformat()},

@@ -7,7 +7,7 @@ from decimal import Decimal
 from sync_service.commerce import reads
 from sync_service.commerce.build import Json, segment
 from sync_service.commerce.case import Case, refuse
-from sync_service.commerce.catalog import Charge, Offer, resolve
+from sync_service.commerce.catalog import Offer, ProductCharge, resolve
 from sync_service.commerce.held import current_offers
 from sync_service.commerce.order import ProblemCode
 from sync_service.commerce.pricing import unit_price
@@ -101,7 +101,7 @@ def pay_invoice(case: Case) -> Plan:
     return Plan(steps=(*case.association(), step))
 
 
-def _memo_charge(case: Case, offer: Offer) -> Charge:
+def _memo_charge(case: Case, offer: Offer) -> ProductCharge:
     """The one charge that a memo names: the generic one-off plan's."""
     charges = [
         charge
@@ -115,7 +115,9 @@ def _memo_charge(case: Case, offer: Offer) -> Charge:
     return charges[0]
 
 
-def _credit_memo(case: Case, account: str, currency: str | None, charge: Charge, amount: Json, options: Json) -> Step:
+def _credit_memo(
+    case: Case, account: str, currency: str | None, charge: ProductCharge, amount: Json, options: Json
+) -> Step:
     number = f"CM-{case.names.reference}"
     body = {
         "accountNumber": account,

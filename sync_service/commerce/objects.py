@@ -12,7 +12,7 @@ from dateutil.relativedelta import relativedelta
 
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.exact import write_json
-from sync_service.commerce.order import Names, NewSubscription, Order, Person
+from sync_service.commerce.order import Names, NewSubscription, Order, OrderContact
 from sync_service.commerce.pricing import unit_price
 from sync_service.commerce.state import InStore, data_of
 from sync_service.commerce.steps import Step
@@ -146,7 +146,7 @@ def add_on_object(offer: Offer, *, start: str, quantity: Decimal | int = 1) -> D
     return {"status": "active", "version": offer.ref.version, "data": data}
 
 
-def address_object(person: Person, role: str, at: str) -> Document:
+def address_object(person: OrderContact, role: str, at: str) -> Document:
     """An address; the newest `start` is the one that counts."""
     data = {key: getattr(person, name) for key, name in _ADDRESS.items() if getattr(person, name)}
     return {"status": "active", "relationship_type": role, "start": at, "data": data}
@@ -172,7 +172,7 @@ def customer_object(order: Order) -> Document:
 
 def customer_values(order: Order) -> dict[str, str]:
     """Name and email of the order's customer, else of who is billed."""
-    person = order.customer or order.recipient or order.billing or Person()
+    person = order.customer or order.recipient or order.billing or OrderContact()
     values = {
         "name": " ".join(part for part in (person.first_name, person.last_name) if part) or None,
         "firstName": person.first_name,

@@ -124,7 +124,7 @@ class ItemUpdate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Person:
+class OrderContact:
     """Name and address as the order says them; None is absent or blank."""
 
     first_name: str | None = None
@@ -147,7 +147,7 @@ class Person:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Payment:
+class OrderPayment:
     """How it is paid. Card tokens and signatures are dropped when an order is read."""
 
     #: `zuora`, `invoice`, …
@@ -231,15 +231,15 @@ class Order:
     #: `data.reason.id`.
     reason: str | None = None
     #: Who it is for (`customerDetails`), and the addresses.
-    customer: Person | None = None
-    billing: Person | None = None
-    delivery: Person | None = None
-    recipient: Person | None = None
+    customer: OrderContact | None = None
+    billing: OrderContact | None = None
+    delivery: OrderContact | None = None
+    recipient: OrderContact | None = None
     #: The new address of a change_address order.
-    address: Person | None = None
+    address: OrderContact | None = None
     #: `billing` or `delivery`: which address a change_address order changes.
     address_type: str | None = None
-    payment: Payment | None = None
+    payment: OrderPayment | None = None
     discount: OrderDiscount | None = None
     auto_renew: bool | None = None
     is_gift: bool = False

@@ -23,12 +23,12 @@ from sync_service.commerce.steps import (
     Heard,
     Held,
     Judge,
-    Kind,
     Next,
     Refused,
     Replan,
     Skipped,
     Step,
+    StepKind,
     Take,
 )
 
@@ -113,7 +113,7 @@ def done(step: Step, answer: Mapping[str, Any]) -> Done:
 
 def refuse(step: Step, problem: Problem) -> Next:
     """What follows where Zuora refused the step for good."""
-    if step.kind is Kind.UNDO:
+    if step.kind is StepKind.UNDO:
         return Held(problem=problem, choices=(Choice.RETRY, Choice.COUNT_AS_DONE))
     return Refused(problem=problem) if step.critical else Skipped(problem=problem)
 
@@ -121,7 +121,7 @@ def refuse(step: Step, problem: Problem) -> Next:
 def look_up_of(step: Step) -> Step:
     """The call that finds out whether `step` has happened."""
     assert step.silence is not None  # noqa: S101 - only such a step is looked up
-    return Step(name=step.name, kind=Kind.LOOK_UP, method="GET", path=step.silence.path)
+    return Step(name=step.name, kind=StepKind.LOOK_UP, method="GET", path=step.silence.path)
 
 
 def refund_look_up_of(step: Step, following: Next) -> Step | None:
@@ -131,7 +131,7 @@ def refund_look_up_of(step: Step, following: Next) -> Step | None:
     asked = ((step.body or {}).get("processingOptions") or {}).get("refund")
     known = following.answer.get("refunds")
     return (
-        Step(name=step.name, kind=Kind.LOOK_UP, method="GET", path=step.silence.refunds)
+        Step(name=step.name, kind=StepKind.LOOK_UP, method="GET", path=step.silence.refunds)
         if asked and not known
         else None
     )

@@ -17,11 +17,11 @@ from sync_service.commerce.order import (
     CatalogRef,
     ItemUpdate,
     Order,
+    OrderContact,
     OrderDiscount,
     OrderItem,
+    OrderPayment,
     OrderType,
-    Payment,
-    Person,
     Problem,
     ProblemCode,
     Refusal,
@@ -182,7 +182,7 @@ def _require(fields: Fields, order: Order) -> None:
 _NO_AMOUNT = (ProblemCode.MISSING, "An amount above 0 is required.")
 
 
-def _require_method(fields: Fields, payment: Payment) -> None:
+def _require_method(fields: Fields, payment: OrderPayment) -> None:
     if not payment.method_id and not payment.gift_code:
         message = "Zuora's id of the payment method is required."
         fields.say("payment.zuora.refId", ProblemCode.MISSING, message)
@@ -253,7 +253,7 @@ def _read_update(fields: Fields, path: str, action: str, record_type: str) -> It
     )
 
 
-def _read_person(fields: Fields, path: str) -> Person | None:
+def _read_person(fields: Fields, path: str) -> OrderContact | None:
     if fields.object(path) is None:
         return None
     values = {
@@ -265,13 +265,13 @@ def _read_person(fields: Fields, path: str) -> Person | None:
         first, _, last = whole.partition(" ")
         values |= {"first_name": first, "last_name": last.strip() or None}
     company = fields.first(fields.text, f"{path}.company", f"{path}.companyName", f"{path}.company_name")
-    return Person(**values, company=company)
+    return OrderContact(**values, company=company)
 
 
-def _read_payment(fields: Fields) -> Payment | None:
+def _read_payment(fields: Fields) -> OrderPayment | None:
     if fields.object("payment") is None:
         return None
-    return Payment(
+    return OrderPayment(
         type=fields.text("payment.type"),
         payment_type=fields.first(fields.text, "payment.paymentType", "paymentType"),
         method_id=fields.text("payment.zuora.refId"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from sync_service.commerce.catalog import Bundle, Charge, Offer, RatePlan, Sale, unsellable
+from sync_service.commerce.catalog import Bundle, Offer, ProductCharge, RatePlan, Sale, unsellable
 from sync_service.commerce.order import OrderDiscount
 from sync_service.subscription.plan import Document
 from sync_service.subscription.schedule.money import round_amount
@@ -95,7 +95,7 @@ def _plan(offer: Offer, sale: Sale, prices: Mapping[str, Document], quantity: De
     return {"productRatePlanId": sale.plan.id, **({"chargeOverrides": overrides} if overrides else {})}
 
 
-def _charge_pricing(offer: Offer, charge: Charge, price: Document | None, quantity: Decimal) -> dict[str, Any]:
+def _charge_pricing(offer: Offer, charge: ProductCharge, price: Document | None, quantity: Decimal) -> dict[str, Any]:
     key = _PRICING.get((charge.type, charge.model))
     if key is None:
         if price is not None:
@@ -127,7 +127,7 @@ def _prices(offer: Offer, sale: Sale, sales: Sequence[Sale], *, free: bool) -> d
     return found
 
 
-def _charge_for(offer: Offer, plan: RatePlan, price: Document) -> Charge:
+def _charge_for(offer: Offer, plan: RatePlan, price: Document) -> ProductCharge:
     """The one charge of the price's type, else the one that has the price's label as its name."""
     kind = _PRICE_TYPES.get(str(price.get("type")))
     fitting = [charge for charge in plan.charges if charge.type == kind and not charge.is_discount]

@@ -18,11 +18,11 @@ from sync_service.commerce.build import (
 )
 from sync_service.commerce.case import Case, refuse
 from sync_service.commerce.catalog import Offer, find_item, find_plan
-from sync_service.commerce.order import Person, ProblemCode
+from sync_service.commerce.order import OrderContact, ProblemCode
 from sync_service.commerce.people import payer_of, receiver_of
 from sync_service.commerce.pricing import discount_plan
 from sync_service.commerce.steps import Plan
-from sync_service.commerce.terms import Terms, initial_terms, terms_of
+from sync_service.commerce.terms import OfferTerms, initial_terms, terms_of
 
 #: Zuora finds the bill cycle day by itself.
 _AUTOMATIC = 0
@@ -35,7 +35,7 @@ class _Wish:
     number: str
     offer: Offer
     plans: Sequence[Json]
-    terms: Terms
+    terms: OfferTerms
 
 
 def buy(case: Case) -> Plan:
@@ -97,7 +97,7 @@ def currency_of(case: Case) -> str:
     return str(named.pop())
 
 
-def new_account(case: Case, currency: str, payer: Person, *, pays: bool) -> Json:
+def new_account(case: Case, currency: str, payer: OrderContact, *, pays: bool) -> Json:
     """`newAccount` of an order; `pays`: with the order's payment method."""
     return {
         "name": account_name(payer),
@@ -169,7 +169,7 @@ def _wishes(case: Case, day: date) -> Iterator[_Wish]:
         yield _Wish(number=name.reference, offer=offer, plans=plans, terms=terms_of(offer, case.order.auto_renew))
 
 
-def _common_terms(case: Case, offers: Sequence[Offer]) -> Terms:
+def _common_terms(case: Case, offers: Sequence[Offer]) -> OfferTerms:
     """Several offers in one subscription need equal terms; those that are paid once have no say.
 
     Source: "How to acquire multiple offers in a single subscription".
@@ -196,7 +196,7 @@ def _uses_owners_account(case: Case, currency: str) -> bool:
     return bool(known) and case.account.currency == currency
 
 
-def account_name(person: Person) -> str:
+def account_name(person: OrderContact) -> str:
     """What the account of a person is called. Raises CannotBePlacedError without first and last name."""
     if not person.first_name or not person.last_name:
         message = "First and last name are required: Zuora makes no contact without."
@@ -216,7 +216,7 @@ def payment_of(case: Case, *, pays: bool) -> Json:
     return {"autoPay": True, "hpmCreditCardPaymentMethodId": payment.method_id, **gateway}
 
 
-def contacts_of(case: Case, payer: Person, *, postal_code: str) -> Json:
+def contacts_of(case: Case, payer: OrderContact, *, postal_code: str) -> Json:
     """Bill To, and Sold To where the order is delivered elsewhere."""
     bill_to = contact(payer, postal_code=postal_code)
     receiver = receiver_of(case.order)

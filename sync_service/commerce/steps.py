@@ -15,7 +15,7 @@ from sync_service.commerce.exact import read_json, write_json
 from sync_service.commerce.order import Problem
 
 
-class Kind(StrEnum):
+class StepKind(StrEnum):
     """What a step is for."""
 
     #: Changes Zuora, or asks it something that the order needs (a preview).
@@ -108,7 +108,7 @@ class Step:
     """One call of Zuora. `name` is unique in its plan and stable, for people and for `Need`."""
 
     name: str
-    kind: Kind = Kind.SEND
+    kind: StepKind = StepKind.SEND
     method: str
     path: str
     #: A JSON value with exact numbers (Decimal); None: no body.
@@ -149,7 +149,7 @@ def _read_step(value: Mapping[str, Any]) -> Step:
     return Step(
         **{
             **value,
-            "kind": Kind(value["kind"]),
+            "kind": StepKind(value["kind"]),
             "call_class": CallClass(value["call_class"]),
             "judge": Judge(value["judge"]),
             "silence": silence and Silence(**{**silence, "evidence": Evidence(silence["evidence"])}),

@@ -8,9 +8,9 @@ from typing import Any
 
 from sync_service.commerce import objects
 from sync_service.commerce.catalog import Catalog, Offer, find_item
-from sync_service.commerce.effects import Change, Create, Effect
+from sync_service.commerce.effects import Effect, NewObject, ObjectChange
 from sync_service.commerce.options import Options
-from sync_service.commerce.order import NewSubscription, Order, OrderType, Payment
+from sync_service.commerce.order import NewSubscription, Order, OrderPayment, OrderType
 from sync_service.commerce.people import payer_of, receiver_of
 from sync_service.commerce.state import InStore
 
@@ -19,7 +19,7 @@ RESERVED, FREE, REDEEMED, VOID = "reserved", "free", "redeemed", "void"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class WantedNames:
     """Which names an order needs before it is accepted."""
 
     #: How many subscriptions it may make. A renewal reserves one: Zuora decides whether it is needed.
@@ -29,7 +29,7 @@ class Wanted:
     gift_code: bool
 
 
-def wanted_names(order: Order, catalog: Catalog, options: Options) -> Wanted:
+def wanted_names(order: Order, catalog: Catalog, options: Options) -> WantedNames:
     """What `order.names` must hold besides the order's own id and reference."""
     count = 0
     if order.type is OrderType.NEW:
@@ -37,14 +37,14 @@ def wanted_names(order: Order, catalog: Catalog, options: Options) -> Wanted:
     elif order.type is OrderType.RENEW:
         count = 1
     brings = order.type in (OrderType.NEW, OrderType.CHANGE_PAYMENT, OrderType.CHANGE_EXTERNAL_PAYMENT)
-    return Wanted(
+    return WantedNames(
         subscriptions=count,
         payment_method=bool(brings and order.payment and _is_kept(order.payment)),
         gift_code=is_gift_purchase(order, catalog),
     )
 
 
-def _is_kept(payment: Payment) -> bool:
+def _is_kept(payment: OrderPayment) -> bool:
     """A card of Zuora's, or a method of another kind; an invoice and a gift code are none."""
     return bool(payment.method_id) or payment.type not in ("zuora", "invoice", "gift", "free", None)
 
@@ -70,14 +70,14 @@ def new_subscriptions(order: Order, catalog: Catalog, *, at: str, status: str) -
     for index, new in enumerate(objects.named(order).subscriptions):
         offer = find_item(catalog, order.items[index].offer, "orderItems")
         document = {**objects.subscription_object(order, new, offer, index, at), "status": status}
-        yield Create(record_type="subscription", id=new.id, document=document)
+        yield NewObject(record_type="subscription", id=new.id, document=document)
         yield from _contents(order, catalog, new, offer, index, at)
 
 
-def change_gift_code(store: InStore, status: str, values: Mapping[str, Any]) -> Change:
+def change_gift_code(store: InStore, status: str, values: Mapping[str, Any]) -> ObjectChange:
     """Another state of the gift code that the order redeems or takes back."""
     assert store.gift_code is not None  # noqa: S101 - the caller saw it
-    return Change(record_type="gift_code", id=str(store.gift_code["id"]), values={"status": status, **values})
+    return ObjectChange(record_type="gift_code", id=str(store.gift_code["id"]), values={"status": status, **values})
 
 
 def _submit(order: Order, store: InStore, catalog: Catalog, at: str) -> Iterator[Effect]:
@@ -87,18 +87,20 @@ def _submit(order: Order, store: InStore, catalog: Catalog, at: str) -> Iterator
     first = subscription_ids[0] if subscription_ids else None
     if made:
         yield from _people(order)
-    yield Create(record_type="order", id=names.order_id, document=objects.order_object(order, store, subscription_ids))
+    yield NewObject(
+        record_type="order", id=names.order_id, document=objects.order_object(order, store, subscription_ids)
+    )
     if made:
         yield from new_subscriptions(order, catalog, at=at, status="initial")
     if names.payment_method and order.payment:
-        yield Create(
+        yield NewObject(
             record_type="payment_method",
             id=names.payment_method,
             document=objects.payment_object(order, at),
             subscription_id=first,
         )
     if names.gift_code and made:
-        yield Create(
+        yield NewObject(
             record_type="gift_code",
             id=objects.gift_code_id(names),
             document=objects.gift_object(order, RESERVED),
@@ -107,7 +109,7 @@ def _submit(order: Order, store: InStore, catalog: Catalog, at: str) -> Iterator
     if order.is_redeem and store.gift_code:
         yield change_gift_code(store, RESERVED, {"data.reservedBy": names.order_id})
     event = objects.event_object(order, subscription_ids)
-    yield Create(record_type="event", id=objects.event_id(names), document=event, subscription_id=first)
+    yield NewObject(record_type="event", id=objects.event_id(names), document=event, subscription_id=first)
 
 
 def own_id(store: InStore) -> list[str]:
@@ -126,21 +128,21 @@ def _contents(
         sold = offer if position == index else find_item(catalog, item.offer, "orderItems")
         start = objects.start_of(order, at)
         document = objects.offer_object(sold, start=start, quantity=item.quantity, item_id=new.item_id, order=order)
-        yield Create(record_type="subscription_offer", document=document, subscription_id=new.id)
+        yield NewObject(record_type="subscription_offer", document=document, subscription_id=new.id)
         for ref in item.add_ons:
             add_on = objects.add_on_object(find_item(catalog, ref, "orderItems.addOns"), start=start)
-            yield Create(record_type="add_on", document=add_on, subscription_id=new.id)
+            yield NewObject(record_type="add_on", document=add_on, subscription_id=new.id)
     # As Zuora gets them, so that a sync finds nothing to change.
     for role, person in (("billing", order.billing and payer_of(order)), ("delivery", receiver_of(order))):
         if person:
             address = objects.address_object(person, role, at)
-            yield Create(record_type="address", document=address, subscription_id=new.id)
+            yield NewObject(record_type="address", document=address, subscription_id=new.id)
 
 
 def _people(order: Order) -> Iterator[Effect]:
     names = objects.named(order)
     if names.owner:
-        yield Create(record_type="identity", id=names.owner, document={"status": "active"}, unless_there=True)
+        yield NewObject(record_type="identity", id=names.owner, document={"status": "active"}, unless_there=True)
     if names.customer:
         document = objects.customer_object(order)
-        yield Create(record_type="customer", id=names.customer, document=document, unless_there=True)
+        yield NewObject(record_type="customer", id=names.customer, document=document, unless_there=True)

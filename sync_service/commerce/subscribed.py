@@ -150,7 +150,7 @@ def _read_charges(answer: Answer) -> list[SubscribedCharge]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Account:
+class OrderAccount:
     """An account, as `GET /v1/accounts/{key}` tells it. Contacts are Zuora's objects."""
 
     id: str
@@ -161,10 +161,10 @@ class Account:
     sold_to: Answer
 
 
-def read_account(answer: Answer) -> Account:
+def read_account(answer: Answer) -> OrderAccount:
     """From `GET /v1/accounts/{key}`."""
     basics, billing = answer.get("basicInfo") or {}, answer.get("billingAndPayment") or {}
-    return Account(
+    return OrderAccount(
         id=str(basics.get("id") or ""),
         number=str(basics.get("accountNumber") or ""),
         currency=billing.get("currency"),

@@ -28,7 +28,7 @@ class Term:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
+class OfferTerms:
     """The first term of an offer, those that follow it, and whether they follow by themselves."""
 
     initial: Term
@@ -36,7 +36,7 @@ class Terms:
     auto_renew: bool
 
 
-def terms_of(offer: Offer, auto_renew: bool | None = None) -> Terms:
+def terms_of(offer: Offer, auto_renew: bool | None = None) -> OfferTerms:
     """The terms that `offer` sells; `auto_renew` is the order's own wish, which outranks the offer's.
 
     `initial_term__limio` is the first term and `term__limio` those that follow; with an external price `term__limio` is
@@ -49,17 +49,17 @@ def terms_of(offer: Offer, auto_renew: bool | None = None) -> Terms:
         raise unsellable(f"{offer.label} has no term: set term__limio.")
     if auto_renew is None:
         auto_renew = _renews_by_itself(offer)
-    return Terms(initial=first, renewal=renewal or first, auto_renew=auto_renew)
+    return OfferTerms(initial=first, renewal=renewal or first, auto_renew=auto_renew)
 
 
-def initial_terms(terms: Terms) -> dict[str, Any]:
+def initial_terms(terms: OfferTerms) -> dict[str, Any]:
     """`terms` of a CreateSubscription action."""
     if terms.initial.is_evergreen:
         return {"initialTerm": {"termType": "EVERGREEN"}}
     return {"initialTerm": {"termType": "TERMED", **_period(terms.initial)}, **_renewal(terms)}
 
 
-def terms_from(day: date, terms: Terms) -> dict[str, Any]:
+def terms_from(day: date, terms: OfferTerms) -> dict[str, Any]:
     """`termsAndConditions` that begin a new term of the offer's length on `day`."""
     start = {"startDate": day.isoformat()}
     if terms.initial.is_evergreen:
@@ -67,7 +67,7 @@ def terms_from(day: date, terms: Terms) -> dict[str, Any]:
     return {"lastTerm": {"termType": "TERMED", **start, **_period(terms.initial)}, **_renewal(terms)}
 
 
-def _renewal(terms: Terms) -> dict[str, Any]:
+def _renewal(terms: OfferTerms) -> dict[str, Any]:
     if terms.renewal.is_evergreen:
         return {"renewalSetting": "RENEW_TO_EVERGREEN", "autoRenew": terms.auto_renew}
     return {

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sync_service.access.mail import send_now
-from sync_service.access.sealing import Seal
+from sync_service.access.sealing import TextCipher
 from sync_service.errors import SyncServiceError
 from sync_service.queue.inbox import read_inbox
 from sync_service.queue.jobs import JobLease, save
@@ -29,7 +29,7 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.subscription.limio.documents import timestamp_of
 from sync_service.telemetry.log import logger
-from sync_service.webhooks.destination import Line, look_up
+from sync_service.webhooks.destination import Connections, look_up
 
 #: For one webhook with its whole answer.
 _SECONDS = 10.0
@@ -82,10 +82,10 @@ def _send_mail(settings: Settings, message: Message) -> None:
 def _send_webhook(database: Database, settings: Settings, message: Message) -> None:
     with database.reading() as session:
         choice = read_choice(session, message.email)
-    address = Seal(settings.secret_keys, PURPOSE, longest=LONGEST_ADDRESS).open(choice.webhook or "")
+    address = TextCipher(settings.secret_keys, PURPOSE, longest=LONGEST_ADDRESS).open(choice.webhook or "")
     if not address:
         raise NotSent("The webhook's address cannot be read: enter it again.")
-    line = Line(look_up(address, settings.webhook_allowed_networks))
+    line = Connections(look_up(address, settings.webhook_allowed_networks))
     try:
         status = line.post(body_of(message, choice.webhook_form, settings.public_url), {}, None, seconds=_SECONDS)
     finally:

@@ -26,7 +26,7 @@ from sync_service.jobs.recovery import ReadCallout, recover_callouts
 from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
 from sync_service.jobs.sweep.walk import PartWay
-from sync_service.queue.heartbeats import Heartbeat, Role
+from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.jobs import JobLease, done, ensure_job, put_back, take
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
@@ -107,7 +107,7 @@ class Scheduler:
         self._on_errand = False
         self._stop = threading.Event()
         self._running: dict[str, JobLease] = {}
-        self._heartbeat = Heartbeat(database, Role.SCHEDULER)
+        self._heartbeat = Heartbeat(database, ProcessRole.SCHEDULER)
 
     def stop(self) -> None:
         """Start no more work; `run` returns when the running jobs have ended. Safe in a signal handler."""

@@ -57,7 +57,7 @@ _STATE_AFTER: Mapping[type[Next], StepState] = {
 
 
 @dataclass(kw_only=True)
-class Turn:
+class LaneTurn:
     """An order in a worker's hands for the time of its lane's lease."""
 
     context: OrderContext
@@ -109,7 +109,7 @@ class NoPlace(BusyError):
     code = "no place"
 
 
-def carry_out(turn: Turn, step: Step) -> Next:
+def carry_out(turn: LaneTurn, step: Step) -> Next:
     """Take `step` as far as it goes now. Done and Skipped: go on with the next; all else ends the turn.
 
     Raises LeaseLost, and NoPlace: what is known is stored, and the next turn goes on from there.
@@ -131,13 +131,13 @@ def carry_out(turn: Turn, step: Step) -> Next:
     return _resolve(turn, ready, row)
 
 
-def has_happened(turn: Turn, step: Step) -> bool:
+def has_happened(turn: LaneTurn, step: Step) -> bool:
     """Whether Zuora has carried the step out, as far as we know."""
     row = _latest_call(turn, step)
     return row is not None and row.state == StepState.ANSWERED
 
 
-def _send(turn: Turn, step: Step) -> Next:
+def _send(turn: LaneTurn, step: Step) -> Next:
     """Send the step under a new key."""
     ready = complete(step, turn.answers)
     if ready is None:
@@ -155,7 +155,7 @@ def _send(turn: Turn, step: Step) -> Next:
     return _make_call(turn, ready, row)
 
 
-def _need_place(turn: Turn) -> None:
+def _need_place(turn: LaneTurn) -> None:
     """Count among the calls of the default class again. Raises NoPlace."""
     if turn.has_place:
         return
@@ -165,7 +165,7 @@ def _need_place(turn: Turn) -> None:
         raise NoPlace
 
 
-def _resolve(turn: Turn, step: Step, row: OrderStepRow) -> Next:
+def _resolve(turn: LaneTurn, step: Step, row: OrderStepRow) -> Next:
     """The call was sent, and no answer is known: ask whether it has happened; where not, send it again."""
     following = outcome(step, Answer(heard=Heard.SILENCE), key_age=_key_age(turn, row))
     if isinstance(following, Ask):
@@ -182,7 +182,7 @@ def _resolve(turn: Turn, step: Step, row: OrderStepRow) -> Next:
     return _make_call(turn, step, row, again=True)
 
 
-def _make_call(turn: Turn, step: Step, row: OrderStepRow, *, again: bool = False) -> Next:
+def _make_call(turn: LaneTurn, step: Step, row: OrderStepRow, *, again: bool = False) -> Next:
     """The bytes go here, and only here, after the transaction that says so.
 
     `again`: the answer to the same bytes was lost. A tenant's error then says nothing of that call, which may still run
@@ -202,7 +202,7 @@ def _make_call(turn: Turn, step: Step, row: OrderStepRow, *, again: bool = False
 
 
 def _adopt(
-    turn: Turn,
+    turn: LaneTurn,
     step: Step,
     row: OrderStepRow,
     found: Answer,
@@ -219,7 +219,7 @@ def _adopt(
     return adopt_refund(step, following, turn.ask(look_up), sent_at=sent_at)
 
 
-def _settle(turn: Turn, step: Step, row: OrderStepRow, following: Next) -> Next:
+def _settle(turn: LaneTurn, step: Step, row: OrderStepRow, following: Next) -> Next:
     """Commit what became of the call, before anything else is done."""
     state = _STATE_AFTER.get(type(following))
     if isinstance(following, Again) and following.new_key:
@@ -244,12 +244,12 @@ def _settle(turn: Turn, step: Step, row: OrderStepRow, following: Next) -> Next:
     return following
 
 
-def _latest_call(turn: Turn, step: Step) -> OrderStepRow | None:
+def _latest_call(turn: LaneTurn, step: Step) -> OrderStepRow | None:
     with turn.context.database.reading() as session:
         calls = [row for row in read_steps(session, turn.order_id) if row.name == step.name]
     return calls[-1] if calls else None
 
 
-def _key_age(turn: Turn, row: OrderStepRow) -> timedelta:
+def _key_age(turn: LaneTurn, row: OrderStepRow) -> timedelta:
     with turn.context.database.reading() as session:
         return timedelta(milliseconds=session.now() - row.sent_at)

@@ -12,11 +12,11 @@ from typing import Any
 
 from sync_service.commerce.case import Case
 from sync_service.commerce.completion import completed, failed
-from sync_service.commerce.effects import Create, Effect
+from sync_service.commerce.effects import Effect, NewObject
 from sync_service.commerce.objects import event_id
 from sync_service.commerce.order import Problem
 from sync_service.commerce.steps import Choice
-from sync_service.ordering.calls import Turn
+from sync_service.ordering.calls import LaneTurn
 from sync_service.ordering.looks import look_as_callout
 from sync_service.ordering.meeting import order_of
 from sync_service.queue.order_steps import StepState, read_steps
@@ -36,7 +36,7 @@ from sync_service.telemetry.measures import ORDERS
 _PLUGIN = "zuora"
 
 
-def complete_order(turn: Turn, notes: Sequence[Problem]) -> None:
+def complete_order(turn: LaneTurn, notes: Sequence[Problem]) -> None:
     """Every step has happened. Raises LeaseLost, and ConflictInStore where an object went away meanwhile."""
     with turn.context.database.transaction() as session:
         work = end_turn(
@@ -55,7 +55,7 @@ def complete_order(turn: Turn, notes: Sequence[Problem]) -> None:
     ORDERS.labels(work.order_type, work.state).inc()
 
 
-def fail_order(turn: Turn, problem: Problem) -> None:
+def fail_order(turn: LaneTurn, problem: Problem) -> None:
     """It was refused for good, or given up: a call may have happened whose answer never came, which a sync brings.
 
     Raises as `complete_order` does.
@@ -80,7 +80,7 @@ def fail_order(turn: Turn, problem: Problem) -> None:
     ORDERS.labels(work.order_type, work.state).inc()
 
 
-def hold_order(turn: Turn, problem: Problem, choices: Sequence[Choice]) -> None:
+def hold_order(turn: LaneTurn, problem: Problem, choices: Sequence[Choice]) -> None:
     """Only a person can decide; the lane goes on meanwhile. Raises LeaseLost."""
     with turn.context.database.transaction() as session:
         work = end_turn(
@@ -97,7 +97,7 @@ def hold_order(turn: Turn, problem: Problem, choices: Sequence[Choice]) -> None:
     ORDERS.labels(work.order_type, work.state).inc()
 
 
-def _read_case(turn: Turn, session: Session, work: OrderWorkRow) -> Case:
+def _read_case(turn: LaneTurn, session: Session, work: OrderWorkRow) -> Case:
     today = turn.context.settings.day_at(work.ended_at or 0)
     return read_case(session, order_of(turn.context, work), turn.context.options, today, lock=True)
 
@@ -148,7 +148,7 @@ def _record_process(
         },
     }
     subscription = names.subscriptions[0].id if names.subscriptions else None
-    effect = Create(record_type="process", document=document, subscription_id=subscription)
+    effect = NewObject(record_type="process", document=document, subscription_id=subscription)
     [written] = apply_effects(session, [effect], at=at, owner=names.owner, customer=names.customer)
     return written.document
 

@@ -16,7 +16,7 @@ MOST_KEPT = 50
 
 
 @dataclass(kw_only=True)
-class Look:
+class OrderRead:
     """One call that changes nothing; `at` is the database's clock in ms."""
 
     at: int
@@ -31,13 +31,13 @@ class Looks:
     """The calls of one turn, which began at `began` by the database's clock, in ms."""
 
     began: int
-    made: list[Look] = field(default_factory=list)
+    made: list[OrderRead] = field(default_factory=list)
     _started: float = field(default_factory=time.monotonic)
 
     @contextmanager
-    def look(self, path: str) -> Iterator[Look]:
+    def look(self, path: str) -> Iterator[OrderRead]:
         """Around the call."""
-        look = Look(at=self.began + self._elapsed(), path=path)
+        look = OrderRead(at=self.began + self._elapsed(), path=path)
         self.made.append(look)
         try:
             yield look

@@ -35,7 +35,7 @@ from sync_service.errors import (
     TenantError,
     ZuoraUnavailable,
 )
-from sync_service.ordering.calls import NoPlace, Turn, carry_out, has_happened
+from sync_service.ordering.calls import LaneTurn, NoPlace, carry_out, has_happened
 from sync_service.ordering.catalog import refresh_rate_plans
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.finish import complete_order, fail_order, hold_order
@@ -86,7 +86,7 @@ def run_claim(context: OrderContext, claim: Claim, when_left: Callable[[], None]
         return 0
     log = log.bind(order=work.number, order_type=work.order_type)
     log.info("order_taken")
-    turn = Turn(context=context, claim=claim, order_id=work.order_id, when_left=when_left)
+    turn = LaneTurn(context=context, claim=claim, order_id=work.order_id, when_left=when_left)
     try:
         following = _place(turn)
         log.info("order_turn_ended", outcome=type(following).__name__.lower(), calls=turn.calls)
@@ -104,7 +104,7 @@ def run_claim(context: OrderContext, claim: Claim, when_left: Callable[[], None]
     return turn.calls
 
 
-def _place(turn: Turn) -> Next:
+def _place(turn: LaneTurn) -> Next:
     """Take the order as far as it goes now, and commit what came of it. Raises what the reads raise, and LeaseLost."""
     if turn.claim.attempts > MOST_ATTEMPTS:
         text = f"{MOST_ATTEMPTS} attempts ended without a result: the worker died or was stopped in each."
@@ -120,7 +120,7 @@ def _place(turn: Turn) -> Next:
     return _end(turn, planned if isinstance(planned, Refused) else _take(turn, planned))
 
 
-def _plan(turn: Turn, work: OrderWorkRow) -> Sequence[Step] | Refused:
+def _plan(turn: LaneTurn, work: OrderWorkRow) -> Sequence[Step] | Refused:
     """Read everything that the order meets, and store its steps."""
     reading = turn.context.zuora.reading(READ_SECONDS)
     try:
@@ -142,7 +142,7 @@ def _plan(turn: Turn, work: OrderWorkRow) -> Sequence[Step] | Refused:
     return plan.steps
 
 
-def _journey(turn: Turn, work: OrderWorkRow, reading: Reading) -> Plan | Refusal:
+def _journey(turn: LaneTurn, work: OrderWorkRow, reading: Reading) -> Plan | Refusal:
     """The steps that place the order, from what the store and Zuora say now."""
     context = turn.context
     with context.database.reading() as session:
@@ -152,7 +152,7 @@ def _journey(turn: Turn, work: OrderWorkRow, reading: Reading) -> Plan | Refusal
     return journeys(case.order, case.state, case.catalog, case.options, case.today)
 
 
-def _take(turn: Turn, steps: Sequence[Step]) -> Next:
+def _take(turn: LaneTurn, steps: Sequence[Step]) -> Next:
     """One step after another. Done: all have happened; `notes` say what went wrong beside them."""
     notes: list[Problem] = []
     for step in steps:
@@ -165,7 +165,7 @@ def _take(turn: Turn, steps: Sequence[Step]) -> Next:
     return Done(answer={}, notes=tuple(notes))
 
 
-def _undo(turn: Turn, steps: Sequence[Step], refused: Refused) -> Next:
+def _undo(turn: LaneTurn, steps: Sequence[Step], refused: Refused) -> Next:
     """Take back what was done, last first. Refused: all is undone; else the undoing goes on later, or is held."""
     for step in reversed(steps):
         if step.undo is not None and has_happened(turn, step):
@@ -175,7 +175,7 @@ def _undo(turn: Turn, steps: Sequence[Step], refused: Refused) -> Next:
     return refused
 
 
-def _end(turn: Turn, following: Next) -> Next:
+def _end(turn: LaneTurn, following: Next) -> Next:
     """Commit how the turn ends: complete, failed, held, or to go on later."""
     match following:
         case Done(notes=notes):
@@ -192,7 +192,7 @@ def _end(turn: Turn, following: Next) -> Next:
     return following
 
 
-def _plan_anew(turn: Turn, problem: Problem) -> None:
+def _plan_anew(turn: LaneTurn, problem: Problem) -> None:
     """Once; what does not fit a fresh read either is refused."""
     with turn.context.database.reading() as session:
         replanned = read_work(session, turn.order_id).replanned
@@ -207,7 +207,7 @@ def _plan_anew(turn: Turn, problem: Problem) -> None:
         row.steps, row.replanned = None, True
 
 
-def _wait(turn: Turn, following: Again | Ask) -> None:
+def _wait(turn: LaneTurn, following: Again | Ask) -> None:
     """The same step goes on after a while; how long, and whether it counts as an attempt, is the queue's rule."""
     if turn.trouble is not None:
         _try_later(turn, turn.trouble)
@@ -217,7 +217,7 @@ def _wait(turn: Turn, following: Again | Ask) -> None:
         _try_later(turn, OrderLocked(), after=following.after)
 
 
-def _give_back(turn: Turn) -> None:
+def _give_back(turn: LaneTurn) -> None:
     """Let the lane be claimed again as soon as there is a place."""
     try:
         with turn.context.database.transaction() as session:
@@ -226,7 +226,7 @@ def _give_back(turn: Turn) -> None:
         logger().warning("order_lease_lost", order=turn.order_id)
 
 
-def _try_later(turn: Turn, error: SyncServiceError, *, after: float = 0.0) -> None:
+def _try_later(turn: LaneTurn, error: SyncServiceError, *, after: float = 0.0) -> None:
     """Put the order back for a later attempt, or hold it where there were enough of them."""
     context = turn.context
     error = find_whose(context.database, error, context.share, turn.claim.key, answered=False)

@@ -10,8 +10,8 @@ from uuid import uuid4
 from sqlmodel import col, select
 
 from sync_service.access.partner_scope import PartnerScope
-from sync_service.commerce.basket.items import Basket, Wanted, refuse
-from sync_service.commerce.basket.placement import Line, find_changes, lines_of
+from sync_service.commerce.basket.items import Basket, WantedItem, refuse
+from sync_service.commerce.basket.placement import SeenItem, find_changes, lines_of
 from sync_service.commerce.order import CannotBePlacedError, Refusal, UpdateAction
 from sync_service.errors import SyncServiceError
 from sync_service.store.engine import Database, Session
@@ -80,7 +80,7 @@ def new_basket(agent: Agent, subscription_id: str | None, now: int) -> BasketRow
     )
 
 
-def fill(row: BasketRow, wanted: Sequence[Wanted], basket: Basket, shown: Mapping[str, Any], now: int) -> None:
+def fill(row: BasketRow, wanted: Sequence[WantedItem], basket: Basket, shown: Mapping[str, Any], now: int) -> None:
     """Let the row hold what is wanted, what its user saw of it, and what was answered; it lives on from now."""
     row.wanted = [asdict(each) for each in wanted]
     row.seen = [asdict(line) for line in lines_of(basket)]
@@ -88,14 +88,14 @@ def fill(row: BasketRow, wanted: Sequence[Wanted], basket: Basket, shown: Mappin
     row.updated_at, row.expires_at = now, now + LIFE_MS
 
 
-def wanted_of(row: BasketRow) -> list[Wanted]:
+def wanted_of(row: BasketRow) -> list[WantedItem]:
     """What was wanted, as sent last."""
-    return [Wanted(**{**each, "action": UpdateAction(each["action"])}) for each in row.wanted]
+    return [WantedItem(**{**each, "action": UpdateAction(each["action"])}) for each in row.wanted]
 
 
 def check_seen(row: BasketRow, now: Basket | Refusal) -> Basket:
     """The basket as it is now, if that is what its user saw. Raises CannotBePlacedError with what has changed."""
-    changed = find_changes([Line(**each) for each in row.seen], now)
+    changed = find_changes([SeenItem(**each) for each in row.seen], now)
     if changed or isinstance(now, Refusal):
         raise CannotBePlacedError(*changed)
     if not now.items:

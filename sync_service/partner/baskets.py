@@ -13,7 +13,7 @@ from typing import Any
 
 from sync_service.access.partner_scope import PartnerScope
 from sync_service.commerce.basket.holding import Holding
-from sync_service.commerce.basket.items import Basket, Wanted, apply_items, check_holding, refuse
+from sync_service.commerce.basket.items import Basket, WantedItem, apply_items, check_holding, refuse
 from sync_service.commerce.basket.lock import Lock
 from sync_service.commerce.basket.placement import to_order
 from sync_service.commerce.basket.shown import show_checkout
@@ -65,7 +65,7 @@ class Opening:
     id: str | None = None
     name: str | None = None
     external_id: str | None = None
-    wanted: tuple[Wanted, ...] = ()
+    wanted: tuple[WantedItem, ...] = ()
     #: An offer to begin with, where `wanted` adds none.
     preselected: str | None = None
     #: Kept with the basket and shown again.
@@ -125,7 +125,7 @@ class Baskets:
         self,
         agent: Agent,
         basket_id: str | None,
-        wanted: Sequence[Wanted],
+        wanted: Sequence[WantedItem],
         *,
         external_id: str | None = None,
         of: Opening | None = None,
@@ -208,7 +208,7 @@ class _Ground:
     stock: Stock
     today: date
 
-    def apply(self, wanted: Sequence[Wanted]) -> Basket | Refusal:
+    def apply(self, wanted: Sequence[WantedItem]) -> Basket | Refusal:
         return apply_items(self.holding, self.stock.shelf, wanted, self.today, self.stock.rates)
 
 
@@ -230,18 +230,18 @@ def _check_lock(session: Session, subscription: SubscriptionRow, ground: _Ground
         raise SubscriptionLocked(lock)
 
 
-def _preselected(opening: Opening, ground: _Ground) -> list[Wanted]:
+def _preselected(opening: Opening, ground: _Ground) -> list[WantedItem]:
     """The offer to begin with, in the quantity that is held if it is sold in it, else in its least."""
     current = ground.holding.current
     adds = any(each.action is UpdateAction.ADD and each.record_type == "offer" for each in opening.wanted)
     if opening.preselected is None or adds or (current and current.offer.ref.id == opening.preselected):
         return []
-    least = Wanted(action=UpdateAction.ADD, record_type="offer", item_id=opening.preselected)
-    same = Wanted(**{**vars(least), "quantity": current.quantity if current else None})
+    least = WantedItem(action=UpdateAction.ADD, record_type="offer", item_id=opening.preselected)
+    same = WantedItem(**{**vars(least), "quantity": current.quantity if current else None})
     return [least if isinstance(ground.apply([same]), Refusal) else same]
 
 
-def _fill(row: BasketRow, ground: _Ground, wanted: Sequence[Wanted], external_id: str | None, now: int) -> None:
+def _fill(row: BasketRow, ground: _Ground, wanted: Sequence[WantedItem], external_id: str | None, now: int) -> None:
     """Let the row hold the basket of all that is wanted. Raises CannotBePlacedError."""
     basket = ground.apply(wanted)
     if isinstance(basket, Refusal):

@@ -12,7 +12,7 @@ from sqlmodel import and_, col, or_, select
 from sync_service.access.partner_scope import PartnerScope
 from sync_service.commerce.basket.holding import Holding, read_holding
 from sync_service.commerce.basket.lock import Lock, pending_change
-from sync_service.commerce.basket.shelf import Buyer, Shelf
+from sync_service.commerce.basket.shelf import Buyer, OffersOnSale
 from sync_service.commerce.catalog import Catalog, Offer, resolve
 from sync_service.commerce.order import CannotBePlacedError, OrderType
 from sync_service.partner.reading import read_belongings, scoped
@@ -34,7 +34,7 @@ from sync_service.store.tables import (
 class Stock:
     """What a partner may buy, and what Zuora asks for it where the catalog leaves the price to Zuora."""
 
-    shelf: Shelf
+    shelf: OffersOnSale
     #: By the catalog's id, a unit for a period.
     rates: Mapping[str, Decimal]
 
@@ -73,7 +73,7 @@ def read_stock(
     catalog = read_whole_catalog(session)
     buyer = Buyer(partner_org=scope.partner_org, currency=currency, country=country)
     items = _shelved(catalog)
-    return Stock(shelf=Shelf(items, buyer), rates=dict(_rates(catalog, items, currency, today)))
+    return Stock(shelf=OffersOnSale(items, buyer), rates=dict(_rates(catalog, items, currency, today)))
 
 
 def _shelved(catalog: Catalog) -> tuple[Offer, ...]:

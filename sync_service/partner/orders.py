@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from sync_service.access.partner_scope import PartnerScope
 from sync_service.commerce.basket.quantity import read_quantity
-from sync_service.commerce.basket.shelf import Shelf, cross_sells
+from sync_service.commerce.basket.shelf import OffersOnSale, cross_sells
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.exact import write_json
 from sync_service.commerce.options import Options
@@ -24,7 +24,7 @@ from sync_service.partner.holdings import find_own, read_stock
 from sync_service.partner.purchases import Purchases
 from sync_service.partner.reading import scoped
 from sync_service.queue import previews as asks
-from sync_service.queue.submission import LOCK_TIMEOUT_MS, Asked, claim_request, place_order
+from sync_service.queue.submission import LOCK_TIMEOUT_MS, OrderRequest, claim_request, place_order
 from sync_service.settings import Settings
 from sync_service.store.attribution import find_paying_account
 from sync_service.store.effects import new_id
@@ -62,7 +62,7 @@ class PartnerOrders:
         self._baskets = Baskets(database, settings, options)
         self._purchases = Purchases(database, settings)
 
-    def place(self, agent: Agent, payload: Mapping[str, Any], asked: Asked, *, client: str) -> OrderWorkRow:
+    def place(self, agent: Agent, payload: Mapping[str, Any], asked: OrderRequest, *, client: str) -> OrderWorkRow:
         """Make the order durable; the same request again gives the same order.
 
         An `update_subscription` order is its basket, named by `checkoutId`: whatever else it says is not read. A `new`
@@ -222,7 +222,7 @@ def _find_purchase(
         return None
 
 
-def _find_sold(shelf: Shelf, ref: CatalogRef, record_type: str, field: str) -> Offer:
+def _find_sold(shelf: OffersOnSale, ref: CatalogRef, record_type: str, field: str) -> Offer:
     """The item in its published version. Raises CannotBePlacedError."""
     known = next((each for each in shelf.items if each.ref.id == ref.id), None)
     if known is None or not known.is_published or ref.version not in (None, known.ref.version):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sync_service.commerce.basket.holding import Holding, nothing_yet
-from sync_service.commerce.basket.items import Basket, Wanted, apply_items, refuse
+from sync_service.commerce.basket.items import Basket, WantedItem, apply_items, refuse
 from sync_service.commerce.basket.shown import show_purchase
 from sync_service.commerce.order import CannotBePlacedError, Refusal
 from sync_service.partner.basket_rows import Agent, check_seen, fill, find_basket, make_room, new_basket, wanted_of
@@ -26,7 +26,7 @@ class Purchases:
         self._settings = settings
 
     def open(
-        self, agent: Agent, wanted: Sequence[Wanted], *, country: str | None = None, external_id: str | None = None
+        self, agent: Agent, wanted: Sequence[WantedItem], *, country: str | None = None, external_id: str | None = None
     ) -> BasketRow:
         """A new basket. Raises CannotBePlacedError."""
         with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
@@ -37,7 +37,7 @@ class Purchases:
             session.add(row)
             return row
 
-    def change(self, agent: Agent, basket_id: str | None, wanted: Sequence[Wanted]) -> BasketRow:
+    def change(self, agent: Agent, basket_id: str | None, wanted: Sequence[WantedItem]) -> BasketRow:
         """Let the basket be all that is wanted. Raises BasketUnknown and CannotBePlacedError."""
         with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
             row = find_basket(session, agent, basket_id, buys=True, lock=True)
@@ -65,7 +65,7 @@ class Purchases:
         ]
 
     def _apply(
-        self, session: Session, agent: Agent, wanted: Sequence[Wanted], country: str | None
+        self, session: Session, agent: Agent, wanted: Sequence[WantedItem], country: str | None
     ) -> tuple[Holding, Basket | Refusal]:
         today = self._settings.day_at(session.now())
         stock = read_stock(session, agent.scope, currency=None, country=country, today=today)
@@ -79,7 +79,7 @@ class Purchases:
         return holding, apply_items(holding, shelf, wanted, today, stock.rates)
 
     def _fill(
-        self, session: Session, agent: Agent, row: BasketRow, wanted: Sequence[Wanted], country: str | None
+        self, session: Session, agent: Agent, row: BasketRow, wanted: Sequence[WantedItem], country: str | None
     ) -> None:
         holding, basket = self._apply(session, agent, wanted, country)
         if isinstance(basket, Refusal):

@@ -14,7 +14,7 @@ from sync_service.commerce.basket.shown import without_others
 from sync_service.errors import SyncServiceError
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import read_shared
-from sync_service.store.pages import Page, make_cursor, open_cursor
+from sync_service.store.pages import ObjectPage, make_cursor, open_cursor
 from sync_service.store.tables import (
     AddOnRow,
     AttributedObject,
@@ -52,7 +52,7 @@ def scoped(scope: PartnerScope, row_class: type[Row]) -> SelectOfScalar[Row]:
 
 def list_subscriptions(
     session: Session, scope: PartnerScope, *, owner: str | None, limit: int, query_more: str | None = None
-) -> Page:
+) -> ObjectPage:
     """Up to `limit` of the partner's subscriptions in the order of their ids, of one `owner` (`id-…`) if given.
 
     A cursor is good for the list that gave it: this organisation's, with this owner. Raises CursorInvalid.
@@ -65,12 +65,12 @@ def list_subscriptions(
         found = found.where(SubscriptionRow.id > open_cursor(what, query_more))
     rows = session.exec(found.order_by(col(SubscriptionRow.id)).limit(limit + 1)).all()
     more = make_cursor(what, rows[limit - 1].id) if len(rows) > limit else None
-    return Page(items=tuple(without_others(row.document) for row in rows[:limit]), query_more=more)
+    return ObjectPage(items=tuple(without_others(row.document) for row in rows[:limit]), query_more=more)
 
 
 def list_customers(
     session: Session, scope: PartnerScope, *, wanted: str | None, limit: int, query_more: str | None = None
-) -> tuple[Page, int]:
+) -> tuple[ObjectPage, int]:
     """Up to `limit` of the partner's customers in the order of their ids, and how many there are in all.
 
     With `wanted` only those that have this text in name or email address, whatever its case and accents. A cursor is
@@ -87,7 +87,7 @@ def list_customers(
         found = found.where(CustomerRow.id > open_cursor(what, query_more))
     rows = session.exec(found.order_by(col(CustomerRow.id)).limit(limit + 1)).all()
     more = make_cursor(what, rows[limit - 1].id) if len(rows) > limit else None
-    return Page(items=tuple(_without_payment(row.document) for row in rows[:limit]), query_more=more), hits
+    return ObjectPage(items=tuple(_without_payment(row.document) for row in rows[:limit]), query_more=more), hits
 
 
 def read_customer(session: Session, scope: PartnerScope, customer_id: str) -> dict[str, Any] | None:

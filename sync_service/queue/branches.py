@@ -67,7 +67,7 @@ class Whose:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class EntryFilter:
     """Which entries. Empty means all; times in ms by the database's clock, `since` included and `until` not."""
 
     whose: Whose | None = None
@@ -143,7 +143,7 @@ BRANCHES = {
 
 
 @dataclass(frozen=True)
-class Part:
+class StatementPart:
     """A piece of the statement."""
 
     sql: str
@@ -152,7 +152,7 @@ class Part:
     stretch: str | None
 
 
-def parts_of(branch: Branch, wanted: Wanted, before: Spot | None, limit: int) -> Iterator[Part]:
+def parts_of(branch: Branch, wanted: EntryFilter, before: Spot | None, limit: int) -> Iterator[StatementPart]:
     """A part for each key that the branch is looked for by; one where it is about everything."""
     keys: Sequence[str | None] = (None,)
     if wanted.whose is not None:
@@ -161,7 +161,9 @@ def parts_of(branch: Branch, wanted: Wanted, before: Spot | None, limit: int) ->
         yield _part(branch, wanted, before, limit, key, f"{branch.kind.value}{index}")
 
 
-def _part(branch: Branch, wanted: Wanted, before: Spot | None, limit: int, key: str | None, name: str) -> Part:
+def _part(
+    branch: Branch, wanted: EntryFilter, before: Spot | None, limit: int, key: str | None, name: str
+) -> StatementPart:
     where, values = ([branch.where] if branch.where and key is not None else []), dict[str, Any]()
     if key is not None:
         where.append(f"{branch.key} = :{name}_key")
@@ -187,14 +189,14 @@ def _part(branch: Branch, wanted: Wanted, before: Spot | None, limit: int, key: 
     columns = (
         f"'{branch.kind.value}' AS kind, CAST({n} AS BIGINT) AS n, CAST({word} AS TEXT) AS word, {branch.at} AS at"
     )
-    return Part(f"SELECT * FROM (SELECT {columns} FROM {source} LIMIT {limit:d}) AS {name}", values, stretch)  # noqa: S608
+    return StatementPart(f"SELECT * FROM (SELECT {columns} FROM {source} LIMIT {limit:d}) AS {name}", values, stretch)  # noqa: S608
 
 
 #: What the conditions of a filter need besides.
 _MORE = {EntryKind.RUN: ("change_count",)}
 
 
-def _within(branch: Branch, wanted: Wanted, before: Spot | None, values: dict[str, Any]) -> Iterator[str]:
+def _within(branch: Branch, wanted: EntryFilter, before: Spot | None, values: dict[str, Any]) -> Iterator[str]:
     if wanted.since is not None:
         values["since"] = wanted.since
         yield f"{branch.at} >= :since"
@@ -214,7 +216,7 @@ def _within(branch: Branch, wanted: Wanted, before: Spot | None, values: dict[st
     yield f"({branch.at}, {branch.id}) < (:before_at, :before_id)"
 
 
-def _plain(columns: Mapping[str, str], wanted: Wanted, values: dict[str, Any]) -> Iterator[str]:
+def _plain(columns: Mapping[str, str], wanted: EntryFilter, values: dict[str, Any]) -> Iterator[str]:
     for name, column in columns.items():
         given = getattr(wanted, name)
         if not given:
@@ -229,7 +231,7 @@ def _plain(columns: Mapping[str, str], wanted: Wanted, values: dict[str, Any]) -
 
 
 class _Falling:
-    """Compares the other way round: numbers as numbers, other ids as text."""
+    """Compares the other way round: numbers, other ids as text."""
 
     def __init__(self, word: str) -> None:
         self._value: tuple[int, str] = (int(word), "") if word.isascii() and word.isdigit() else (0, word)

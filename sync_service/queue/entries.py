@@ -47,7 +47,7 @@ class Came:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class HistoryEntry:
     """One entry. `causes` and `callouts` are a run's, `came` is a callout's."""
 
     spot: Spot
@@ -65,7 +65,7 @@ class Entry:
 class Entries:
     """A page of them, and the payments of the store that their plans name, by id."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[HistoryEntry, ...]
     payments: Mapping[str, Payment]
 
 
@@ -76,7 +76,7 @@ def read_entries(session: Session, spots: Sequence[Spot]) -> Entries:
     causes = _read_causes(session, runs)
     told_by = _read_callouts(session, causes)
     came = _read_came(session, [row for row in rows[EntryKind.CALLOUT].values() if isinstance(row, CalloutRow)])
-    made: list[Entry] = []
+    made: list[HistoryEntry] = []
     for spot in spots:
         row = rows[spot.kind].get(spot.id)
         if row is None:
@@ -85,7 +85,7 @@ def read_entries(session: Session, spots: Sequence[Spot]) -> Entries:
         callouts = tuple(told_by[each.callout_id] for each in mine if each.callout_id in told_by)
         fate = came.get(spot.id) if spot.kind is EntryKind.CALLOUT else None
         made.append(
-            Entry(
+            HistoryEntry(
                 spot=replace(spot, at=_moment_of(row)),
                 row=row,
                 key=_key_of(row, fate),
@@ -226,10 +226,10 @@ def read_payments(session: Session, plans: Iterable[Mapping[str, Any] | None]) -
     return {row.id: Payment(due=row.due, amount=parse_amount(row.amount), currency=row.currency) for row in rows}
 
 
-def _with_customers(session: Session, entries: Sequence[Entry]) -> Iterable[Entry]:
+def _with_customers(session: Session, entries: Sequence[HistoryEntry]) -> Iterable[HistoryEntry]:
     names = read_customers(session, {entry.key for entry in entries})
     for entry in entries:
-        yield Entry(**{**vars(entry), "customer": names.get(entry.key)})
+        yield HistoryEntry(**{**vars(entry), "customer": names.get(entry.key)})
 
 
 def read_customers(session: Session, numbers: Iterable[str]) -> Mapping[str, tuple[str, str]]:

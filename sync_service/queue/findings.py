@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Verdict(StrEnum):
+class Severity(StrEnum):
     """How bad it is."""
 
     OK = "ok"
@@ -24,7 +24,7 @@ class Finding:
     """One thing looked at."""
 
     name: str
-    verdict: Verdict
+    verdict: Severity
     says: str
     #: What to do about it.
     remedy: str | None = None
@@ -39,19 +39,19 @@ class Finding:
 def as_progress(findings: Iterable[Finding], at: int) -> dict[str, Any]:
     """The findings of one check as a job keeps them; `at` is the database's clock in ms."""
     listed = [{**finding.as_json(), "at": finding.at} for finding in findings]
-    worst = [verdict for verdict in (Verdict.FAILED, Verdict.WARNING) if any(f["verdict"] == verdict for f in listed)]
+    worst = [verdict for verdict in (Severity.FAILED, Severity.WARNING) if any(f["verdict"] == verdict for f in listed)]
     return {"at": at, "verdict": str(worst[0]) if worst else "ok", "findings": listed}
 
 
 def from_progress(progress: Mapping[str, Any]) -> list[Finding]:
     """The findings that `as_progress` kept."""
     return [
-        Finding(each["name"], Verdict(each["verdict"]), each["says"], each.get("remedy"), each.get("at"))
+        Finding(each["name"], Severity(each["verdict"]), each["says"], each.get("remedy"), each.get("at"))
         for each in progress.get("findings", ())
     ]
 
 
-_WORST_FIRST = (Verdict.FAILED, Verdict.WARNING, Verdict.NOT_CHECKED, Verdict.OK)
+_WORST_FIRST = (Severity.FAILED, Severity.WARNING, Severity.NOT_CHECKED, Severity.OK)
 
 
 def worst(findings: Iterable[Finding]) -> Finding:
@@ -61,4 +61,4 @@ def worst(findings: Iterable[Finding]) -> Finding:
 
 def has_failed(findings: Iterable[Finding]) -> bool:
     """Whether anything is not as it must be."""
-    return any(finding.verdict is Verdict.FAILED for finding in findings)
+    return any(finding.verdict is Severity.FAILED for finding in findings)

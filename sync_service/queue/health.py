@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from sqlmodel import col, select
 
 from sync_service.queue.backlog import Backlog, read_backlog
-from sync_service.queue.findings import Finding, Verdict
-from sync_service.queue.heartbeats import GONE_MS, Role, read_last_seen
+from sync_service.queue.findings import Finding, Severity
+from sync_service.queue.heartbeats import GONE_MS, ProcessRole, read_last_seen
 from sync_service.queue.held import count_held
 from sync_service.queue.jobs import list_jobs
 from sync_service.queue.limit import Limit, Share, read_limit
@@ -32,8 +32,8 @@ MAX_CHECK_AGE_MS = 2 * HOUR_MS
 _BROKEN_SHARE = 0.1
 _OVERDUE_MS = 60 * MINUTE_MS
 _START = {
-    Role.WORKER: "Start one: `sync-service worker`, or `sync-service run` for everything.",
-    Role.SCHEDULER: "Start one: `sync-service scheduler`, or `sync-service run` for everything.",
+    ProcessRole.WORKER: "Start one: `sync-service worker`, or `sync-service run` for everything.",
+    ProcessRole.SCHEDULER: "Start one: `sync-service scheduler`, or `sync-service run` for everything.",
 }
 # The moment as a value: with the clock in the statement both databases would read the whole table.
 _CALLOUTS = """
@@ -64,8 +64,8 @@ def examine(session: Session, settings: Settings) -> list[Finding]:
     limit = read_limit(session, Share.of(settings))
     backlog = read_backlog(session)
     return [
-        describe_process(session, Role.WORKER, limit.now),
-        describe_process(session, Role.SCHEDULER, limit.now),
+        describe_process(session, ProcessRole.WORKER, limit.now),
+        describe_process(session, ProcessRole.SCHEDULER, limit.now),
         describe_zuora(limit, is_configured=settings.reaches_zuora),
         *_describe_budget(limit),
         describe_queue(backlog),
@@ -81,35 +81,35 @@ def describe_zuora(limit: Limit, *, is_configured: bool = True) -> Finding:
     row, name = limit.row, "zuora"
     if not is_configured:
         remedy = "Set ZUORA_BASE_URL, ZUORA_CLIENT_ID and ZUORA_CLIENT_SECRET."
-        return Finding(name, Verdict.FAILED, "The tenant's address or credentials are not set.", remedy)
+        return Finding(name, Severity.FAILED, "The tenant's address or credentials are not set.", remedy)
     trouble = _sentence(row.trouble_text or row.trouble_code or "The last call failed.")
     if limit.is_paused:
         wait = duration_in_words(((row.open_until or 0) - limit.now) / 1000)
         words = f"Zuora cannot be used: {trouble} Everything waits; the next try is in {wait}."
-        return Finding(name, Verdict.FAILED, words, "Nothing is lost; what the message names may need you.")
+        return Finding(name, Severity.FAILED, words, "Nothing is lost; what the message names may need you.")
     if row.trouble:
         words = f"Zuora had trouble: {trouble} One request at a time tries whether it is over."
-        return Finding(name, Verdict.WARNING, words, "Nothing is lost; what the message names may need you.")
+        return Finding(name, Severity.WARNING, words, "Nothing is lost; what the message names may need you.")
     if row.permitted < limit.share.max_concurrency:
         words = f"Zuora asked us to slow down: {row.permitted} of {limit.share.max_concurrency} at a time for now."
-        return Finding(name, Verdict.WARNING, words, "It recovers by itself.")
+        return Finding(name, Severity.WARNING, words, "It recovers by itself.")
     if row.answered_at is None:
-        return Finding(name, Verdict.NOT_CHECKED, "Zuora was not asked yet.", _START[Role.WORKER])
+        return Finding(name, Severity.NOT_CHECKED, "Zuora was not asked yet.", _START[ProcessRole.WORKER])
     ago = _ago(limit.now, row.answered_at)
     if limit.now - row.answered_at > MAX_SILENCE_MS:
-        return Finding(name, Verdict.WARNING, f"Zuora last answered {ago}.", "`check` asks it now.", row.answered_at)
-    return Finding(name, Verdict.OK, f"Zuora answered {ago}.", at=row.answered_at)
+        return Finding(name, Severity.WARNING, f"Zuora last answered {ago}.", "`check` asks it now.", row.answered_at)
+    return Finding(name, Severity.OK, f"Zuora answered {ago}.", at=row.answered_at)
 
 
-def describe_process(session: Session, role: Role, now: int) -> Finding:
+def describe_process(session: Session, role: ProcessRole, now: int) -> Finding:
     """Whether a process with `role` runs."""
     seen = read_last_seen(session, role)
     if seen is None:
-        return Finding(role.value, Verdict.WARNING, f"No {role} has run yet.", _START[role])
+        return Finding(role.value, Severity.WARNING, f"No {role} has run yet.", _START[role])
     if now - seen > GONE_MS:
         words = f"No {role} runs: the last one was seen {_ago(now, seen)}."
-        return Finding(role.value, Verdict.FAILED, words, _START[role], seen)
-    return Finding(role.value, Verdict.OK, f"A {role} runs.", at=seen)
+        return Finding(role.value, Severity.FAILED, words, _START[role], seen)
+    return Finding(role.value, Severity.OK, f"A {role} runs.", at=seen)
 
 
 def describe_queue(backlog: Backlog) -> Finding:
@@ -121,23 +121,23 @@ def describe_queue(backlog: Backlog) -> Finding:
         f"{'At least ' if backlog.is_cut else ''}{backlog.waiting} waiting{retried}, {backlog.running} running{oldest}."
     )
     if age <= MAX_WAIT_MS:
-        return Finding("queue", Verdict.OK, words)
+        return Finding("queue", Severity.OK, words)
     remedy = "If workers run, more threads or hosts of `sync-service worker` serve it faster."
-    return Finding("queue", Verdict.FAILED if age > LOST_WAIT_MS else Verdict.WARNING, words, remedy)
+    return Finding("queue", Severity.FAILED if age > LOST_WAIT_MS else Severity.WARNING, words, remedy)
 
 
 def describe_check(job: JobRow | None, now: int) -> Finding:
     """Whether the last check is recent; what it found is kept with it."""
     remedy = "`check` checks now; a scheduler does it every hour."
     if job is None or not job.progress.get("findings"):
-        return Finding("last check", Verdict.NOT_CHECKED, "Nothing was checked yet.", remedy)
+        return Finding("last check", Severity.NOT_CHECKED, "Nothing was checked yet.", remedy)
     at = int(job.progress.get("at") or job.last_ended or 0)
-    verdict = Verdict.WARNING if now - at > MAX_CHECK_AGE_MS else Verdict.OK
+    verdict = Severity.WARNING if now - at > MAX_CHECK_AGE_MS else Severity.OK
     return Finding("last check", verdict, f"The last check was {_ago(now, at)}.", remedy)
 
 
 def tell_obstacle(session: Session, share: Share) -> str | None:
-    """Why what is due is not taken up just now, in words; None where workers take it as it comes."""
+    """Why what is due is not taken up just now, in words; None where workers take it comes."""
     limit = read_limit(session, share)
     if limit.is_paused or limit.row.trouble:
         return describe_zuora(limit).says
@@ -154,22 +154,22 @@ def _describe_budget(limit: Limit) -> Iterator[Finding]:
             f"{limit.calls_today} of today's {limit.share.daily_calls} calls are used: until midnight UTC only what"
             " people ask for is synced."
         )
-        yield Finding("budget", Verdict.WARNING, words, "Raise ZUORA_DAILY_CALLS, or wait for midnight UTC.")
+        yield Finding("budget", Severity.WARNING, words, "Raise ZUORA_DAILY_CALLS, or wait for midnight UTC.")
 
 
 def _describe_decisions(backlog: Backlog, held: int) -> Iterator[Finding]:
     if backlog.failed:
         remedy = "`failed list` shows why; `failed retry KEY` tries again."
-        yield Finding("failed syncs", Verdict.WARNING, f"Given up: {backlog.failed}.", remedy)
+        yield Finding("failed syncs", Severity.WARNING, f"Given up: {backlog.failed}.", remedy)
     if held:
         remedy = "`held list` shows them; `held release KEY` or `held drop KEY` decides."
-        yield Finding("held plans", Verdict.WARNING, f"Plans that wait for a person's decision: {held}.", remedy)
+        yield Finding("held plans", Severity.WARNING, f"Plans that wait for a person's decision: {held}.", remedy)
 
 
 def _describe_store(session: Session) -> Iterator[Finding]:
     if not has_loaded(session):
         words = "Nothing of Limio's was loaded: every subscription would be imported as made outside of Limio."
-        yield Finding("store", Verdict.WARNING, words, "`load FILE` takes Limio's objects.")
+        yield Finding("store", Severity.WARNING, words, "`load FILE` takes Limio's objects.")
 
 
 def has_loaded(session: Session) -> bool:
@@ -182,7 +182,7 @@ def _describe_callouts(session: Session, settings: Settings, now: int) -> Iterat
     if not any((settings.callout_username, settings.callout_hmac_secret, settings.callout_secret)):
         remedy = "Set CALLOUT_USERNAME and CALLOUT_PASSWORD, or make a client with `client add NAME --callout`."
         words = "No credentials are set that a callout could show."
-        yield Finding("callout credentials", Verdict.WARNING, words, remedy)
+        yield Finding("callout credentials", Severity.WARNING, words, remedy)
     intake = Intake(session, now - DAY_MS)
     received = intake.accepted + intake.ignored
     yield describe_arriving(intake.last, now, received=received)
@@ -190,12 +190,12 @@ def _describe_callouts(session: Session, settings: Settings, now: int) -> Iterat
         # A warning whatever their number: anyone may send wrong credentials.
         words = f"Wrong callout credentials in the last day: {intake.rejected} requests beside {received} callouts."
         remedy = "If Zuora sent them, compare its callout template with CALLOUT_*; `callouts log --verdict rejected`."
-        yield Finding("rejected callouts", Verdict.WARNING, words, remedy)
+        yield Finding("rejected callouts", Severity.WARNING, words, remedy)
     if not intake.broken:
-        yield Finding("broken keys", Verdict.OK, "Every callout of the last day had a possible key.")
+        yield Finding("broken keys", Severity.OK, "Every callout of the last day had a possible key.")
         return
     words = f"Impossible keys in the last day: {intake.broken} of {received} callouts, such as {_broken(session)}."
-    verdict = Verdict.FAILED if intake.broken > received * _BROKEN_SHARE else Verdict.WARNING
+    verdict = Severity.FAILED if intake.broken > received * _BROKEN_SHARE else Severity.WARNING
     remedy = "A merge field of the template did not resolve: correct the address in it (docs/zuora-setup.md)."
     yield Finding("broken keys", verdict, words, remedy)
 
@@ -204,13 +204,13 @@ def describe_arriving(last: int | None, now: int, *, received: int | None = None
     """Whether callouts come: when the `last` one came, and how many were `received` in a day, where that is known."""
     name, remedy = "callouts arriving", "Set up the callout in Zuora (docs/zuora-setup.md); sweeps find changes later."
     if last is None:
-        return Finding(name, Verdict.WARNING, "No callout has ever arrived.", remedy)
+        return Finding(name, Severity.WARNING, "No callout has ever arrived.", remedy)
     ago = _ago(now, last)
     if now - last > DAY_MS:
-        return Finding(name, Verdict.WARNING, f"The last callout came {ago}.", remedy, last)
+        return Finding(name, Severity.WARNING, f"The last callout came {ago}.", remedy, last)
     if received is None:
-        return Finding(name, Verdict.OK, f"The last callout came {ago}.", at=last)
-    return Finding(name, Verdict.OK, f"{received} callouts in the last day, the last one {ago}.", at=last)
+        return Finding(name, Severity.OK, f"The last callout came {ago}.", at=last)
+    return Finding(name, Severity.OK, f"{received} callouts in the last day, the last one {ago}.", at=last)
 
 
 def _broken(session: Session) -> str:
@@ -229,12 +229,12 @@ def describe_job(job: JobRow, now: int) -> Finding | None:
     error = f"Its last run failed: {_sentence(job.last_error)}" if job.last_error else ""
     running = job.lease_until is not None and job.lease_until > now
     if job.paused:
-        return Finding(name, Verdict.WARNING, f"It is paused. {error}".strip(), "Resume it on the page Jobs.")
+        return Finding(name, Severity.WARNING, f"It is paused. {error}".strip(), "Resume it on the page Jobs.")
     if error:
-        return Finding(name, Verdict.WARNING, error, "It is tried again; `status` shows when.")
+        return Finding(name, Severity.WARNING, error, "It is tried again; `status` shows when.")
     if not running and now - job.due_at > _OVERDUE_MS:
         words = f"It has been due for {duration_in_words((now - job.due_at) / 1000)}."
-        return Finding(name, Verdict.WARNING, words, _START[Role.SCHEDULER])
+        return Finding(name, Severity.WARNING, words, _START[ProcessRole.SCHEDULER])
     return None
 
 

@@ -36,7 +36,7 @@ _LOCK_TIMEOUT_MS = 2_000
 _GONE = "gone"
 
 
-class Role(StrEnum):
+class ProcessRole(StrEnum):
     """What a process does."""
 
     WEB = "web"
@@ -49,7 +49,7 @@ class Role(StrEnum):
 class Heartbeat:
     """One process' row."""
 
-    def __init__(self, database: Database, role: Role) -> None:
+    def __init__(self, database: Database, role: ProcessRole) -> None:
         self._database = database
         self._role = role
         self._id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -103,7 +103,7 @@ class Heartbeat:
             MOST_CONNECTIONS.labels(self._role).set(pool.size() + pool._max_overflow)
 
 
-def read_last_seen(session: Session, role: Role) -> int | None:
+def read_last_seen(session: Session, role: ProcessRole) -> int | None:
     """When a process with `role` last showed that it runs, in ms by the database's clock; None if none ever did."""
     return session.exec(select(func.max(col(HeartbeatRow.seen_at))).where(HeartbeatRow.role == role.value)).one()
 
@@ -123,10 +123,10 @@ def forget_heartbeats(session: Session) -> None:
     """Add the numbers of the processes that are gone up in one row, and delete rows that are long gone."""
     now = session.now()
     rows = select(HeartbeatRow).order_by(col(HeartbeatRow.id)).with_for_update()
-    gone = session.exec(rows.where(HeartbeatRow.seen_at < now - GONE_MS, HeartbeatRow.role != Role.GONE)).all()
+    gone = session.exec(rows.where(HeartbeatRow.seen_at < now - GONE_MS, HeartbeatRow.role != ProcessRole.GONE)).all()
     total = session.get(HeartbeatRow, _GONE, with_for_update=True)
     if total is None:
-        total = HeartbeatRow(id=_GONE, role=Role.GONE, started_at=now, seen_at=now)
+        total = HeartbeatRow(id=_GONE, role=ProcessRole.GONE, started_at=now, seen_at=now)
         session.add(total)
     sums = _from_json(total.measured)
     for row in gone:

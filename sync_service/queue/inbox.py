@@ -12,9 +12,9 @@ from enum import StrEnum
 from sqlmodel import col, func, select
 
 from sync_service.queue.backlog import HOPELESS, count_failed_by_code
-from sync_service.queue.findings import Finding, Verdict, from_progress
+from sync_service.queue.findings import Finding, Severity, from_progress
 from sync_service.queue.health import examine
-from sync_service.queue.heartbeats import Role
+from sync_service.queue.heartbeats import ProcessRole
 from sync_service.queue.held import count_held
 from sync_service.queue.orders import OrderState
 from sync_service.queue.outbox import DeliveryState
@@ -56,7 +56,7 @@ class ItemKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Item:
+class InboxItem:
     """One thing that a person should look at; several of a kind with one cause are one."""
 
     kind: ItemKind
@@ -77,7 +77,7 @@ class Item:
     is_bad: bool = True
 
 
-def read_inbox(session: Session, settings: Settings) -> tuple[Item, ...]:
+def read_inbox(session: Session, settings: Settings) -> tuple[InboxItem, ...]:
     """Everything that waits, the worst first."""
     return (
         *_findings(session, settings),
@@ -93,32 +93,32 @@ def title_of(code: str | None) -> str:
     return _TITLES.get(code or "unknown", (code or "").capitalize())
 
 
-def _findings(session: Session, settings: Settings) -> Iterator[Item]:
+def _findings(session: Session, settings: Settings) -> Iterator[InboxItem]:
     """Of the database as it is now, and of the last check, which asked Zuora too."""
     check = session.get(JobRow, _CHECK)
     found: dict[str, Finding] = {}
     for finding in (*(from_progress(check.progress) if check else ()), *examine(session, settings)):
         found[finding.name] = finding
-    roles = {role.value for role in Role}
-    for finding in sorted(found.values(), key=lambda each: (each.verdict is not Verdict.FAILED, each.name)):
-        if finding.verdict in (Verdict.FAILED, Verdict.WARNING) and finding.name not in _LISTED:
-            yield Item(
+    roles = {role.value for role in ProcessRole}
+    for finding in sorted(found.values(), key=lambda each: (each.verdict is not Severity.FAILED, each.name)):
+        if finding.verdict in (Severity.FAILED, Severity.WARNING) and finding.name not in _LISTED:
+            yield InboxItem(
                 kind=ItemKind.PROCESS if finding.name in roles else ItemKind.CHECK,
                 name=finding.name,
                 title=finding.name.capitalize(),
                 says=finding.says,
                 remedy=finding.remedy,
-                is_bad=finding.verdict is Verdict.FAILED,
+                is_bad=finding.verdict is Severity.FAILED,
             )
 
 
-def _held(session: Session) -> Iterator[Item]:
+def _held(session: Session) -> Iterator[InboxItem]:
     count = count_held(session)
     if count:
         run = SyncRunRow
         times = select(func.min(run.ended_at), func.max(run.ended_at)).where(run.outcome == "held")
         first, last = session.exec(times).one()
-        yield Item(
+        yield InboxItem(
             kind=ItemKind.HELD,
             name="held",
             title="Changes that the safety stop holds",
@@ -128,11 +128,11 @@ def _held(session: Session) -> Iterator[Item]:
         )
 
 
-def _failures(session: Session) -> Iterator[Item]:
+def _failures(session: Session) -> Iterator[InboxItem]:
     job = session.get(JobRow, _AGAIN)
     again = job.due_at if job is not None and not job.paused else None
     for group in count_failed_by_code(session):
-        yield Item(
+        yield InboxItem(
             kind=ItemKind.FAILED,
             name=group.code,
             title=title_of(group.code),
@@ -143,12 +143,12 @@ def _failures(session: Session) -> Iterator[Item]:
         )
 
 
-def _orders(session: Session) -> Iterator[Item]:
+def _orders(session: Session) -> Iterator[InboxItem]:
     order = OrderWorkRow
     held = select(order.submitted_at).where(order.state == OrderState.HELD).order_by(col(order.submitted_at))
     times = session.exec(held.limit(MOST_COUNTED)).all()
     if times:
-        yield Item(
+        yield InboxItem(
             kind=ItemKind.ORDER,
             name="orders",
             title="Orders that need a decision",
@@ -159,7 +159,7 @@ def _orders(session: Session) -> Iterator[Item]:
         )
 
 
-def _webhooks(session: Session) -> Iterator[Item]:
+def _webhooks(session: Session) -> Iterator[InboxItem]:
     """For each endpoint what was given up."""
     row = WebhookDeliveryRow
     dead = select(row.endpoint_id, row.ended_at).where(row.state == DeliveryState.DEAD)
@@ -169,7 +169,7 @@ def _webhooks(session: Session) -> Iterator[Item]:
     total = sum(map(len, ended.values()))
     for endpoint in _endpoints(session, list(ended)):
         times = ended[endpoint.id]
-        yield Item(
+        yield InboxItem(
             kind=ItemKind.WEBHOOK,
             name=endpoint.id,
             title=f"Webhooks that {endpoint.url.split('://')[-1].partition('/')[0]} did not take",

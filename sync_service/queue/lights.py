@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from sqlmodel import col, select
 
-from sync_service.queue.findings import Finding, Verdict, worst
+from sync_service.queue.findings import Finding, Severity, worst
 from sync_service.queue.health import (
     LOST_WAIT_MS,
     MAX_WAIT_MS,
@@ -18,7 +18,7 @@ from sync_service.queue.health import (
     describe_process,
     describe_zuora,
 )
-from sync_service.queue.heartbeats import Role
+from sync_service.queue.heartbeats import ProcessRole
 from sync_service.queue.limit import Share, read_limit
 from sync_service.settings import Settings
 from sync_service.store.engine import Session
@@ -54,7 +54,7 @@ def read_lights(session: Session, settings: Settings) -> tuple[Finding, ...]:
     return (
         replace(describe_arriving(session.run(_LAST_CALLOUT).scalar_one(), now), name="callouts"),
         _describe_queue(session, now),
-        replace(describe_process(session, Role.WORKER, now), name="workers"),
+        replace(describe_process(session, ProcessRole.WORKER, now), name="workers"),
         describe_zuora(limit, is_configured=settings.reaches_zuora),
         _describe_sweeps(session, now),
     )
@@ -63,12 +63,12 @@ def read_lights(session: Session, settings: Settings) -> tuple[Finding, ...]:
 def _describe_queue(session: Session, now: int) -> Finding:
     row = session.run(_QUEUE, {"most": MOST_COUNTED}).one()
     if not row.open:
-        return Finding("queue", Verdict.OK, "Nothing waits.")
+        return Finding("queue", Severity.OK, "Nothing waits.")
     counted = f"{row.open:,} waiting or running" if row.open < MOST_COUNTED else f"{MOST_COUNTED:,} and more waiting"
     if row.oldest is None:
-        return Finding("queue", Verdict.OK, f"{counted}; nothing is due.")
+        return Finding("queue", Severity.OK, f"{counted}; nothing is due.")
     age = max(0, now - row.oldest)
-    verdict = Verdict.FAILED if age > LOST_WAIT_MS else Verdict.WARNING if age > MAX_WAIT_MS else Verdict.OK
+    verdict = Severity.FAILED if age > LOST_WAIT_MS else Severity.WARNING if age > MAX_WAIT_MS else Severity.OK
     return Finding(
         "queue", verdict, f"{counted}; the oldest has waited {duration_in_words(age / 1000)}.", at=row.oldest
     )
@@ -78,11 +78,14 @@ def _describe_sweeps(session: Session, now: int) -> Finding:
     """The scheduler that makes them, and how they go."""
     jobs = list(session.exec(select(JobRow).where(col(JobRow.name).in_(_SWEEPS)).order_by(col(JobRow.name))))
     ended = max((job.last_ended for job in jobs if job.last_ended is not None), default=None)
-    found = [describe_process(session, Role.SCHEDULER, now), *filter(None, (describe_job(job, now) for job in jobs))]
+    found = [
+        describe_process(session, ProcessRole.SCHEDULER, now),
+        *filter(None, (describe_job(job, now) for job in jobs)),
+    ]
     bad = worst(found)
-    if bad.verdict is not Verdict.OK:
+    if bad.verdict is not Severity.OK:
         of = f"{bad.name.removeprefix('job ').capitalize()}: " if bad.name.startswith("job ") else ""
         return replace(bad, name="sweeps", says=f"{of}{bad.says}", at=ended)
     if ended is None:
-        return Finding("sweeps", Verdict.NOT_CHECKED, "A scheduler runs; no sweep has ended yet.")
-    return Finding("sweeps", Verdict.OK, f"A sweep ended {duration_in_words((now - ended) / 1000)} ago.", at=ended)
+        return Finding("sweeps", Severity.NOT_CHECKED, "A scheduler runs; no sweep has ended yet.")
+    return Finding("sweeps", Severity.OK, f"A sweep ended {duration_in_words((now - ended) / 1000)} ago.", at=ended)

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from sync_service.queue.inbox import Item, ItemKind
+from sync_service.queue.inbox import InboxItem, ItemKind
 from sync_service.queue.retry import back_off
 from sync_service.store.engine import Session
 from sync_service.store.tables import AdminUserRow, InboxSeenRow, NotificationChoiceRow, NotificationRow
@@ -54,7 +54,7 @@ class Message:
     rows: tuple[NotificationRow, ...]
 
 
-def note_inbox(session: Session, items: Iterable[Item]) -> int:
+def note_inbox(session: Session, items: Iterable[InboxItem]) -> int:
     """Compare the inbox with what people know, and keep what each is to be told; returns how many things."""
     now = session.now()
     seen = {(row.kind, row.name): row for row in session.exec(select(InboxSeenRow))}

@@ -64,7 +64,7 @@ class ZuoraStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Status:
+class ServiceStatus:
     """Everything; `now` is the database's clock in ms."""
 
     now: int
@@ -90,11 +90,11 @@ class Status:
         }
 
 
-def read_status(session: Session, settings: Settings) -> Status:
+def read_status(session: Session, settings: Settings) -> ServiceStatus:
     """Read it all from the database; nothing is asked of Zuora."""
     limit = read_limit(session, Share.of(settings))
     intake = Intake(session, limit.now - HOUR_MS)
-    return Status(
+    return ServiceStatus(
         now=limit.now,
         backlog=read_backlog(session),
         held=count_held(session),

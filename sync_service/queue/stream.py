@@ -13,7 +13,17 @@ from dataclasses import dataclass, replace
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from sync_service.queue.branches import BRANCHES, STRETCH, Branch, EntryKind, Part, Spot, Wanted, Whose, parts_of
+from sync_service.queue.branches import (
+    BRANCHES,
+    STRETCH,
+    Branch,
+    EntryFilter,
+    EntryKind,
+    Spot,
+    StatementPart,
+    Whose,
+    parts_of,
+)
 from sync_service.store.engine import Session
 from sync_service.store.tables import SubscriptionAliasRow, SubscriptionRow, ZuoraLinkRow
 
@@ -25,7 +35,7 @@ _MOST_BRANCHES = 400
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
+class EntryPage:
     """Some entries, and where the next ones begin."""
 
     spots: tuple[Spot, ...]
@@ -34,7 +44,7 @@ class Page:
     looked_to: int | None = None
 
 
-def read_page(session: Session, wanted: Wanted, before: Spot | None = None, limit: int = PAGE) -> Page:
+def read_page(session: Session, wanted: EntryFilter, before: Spot | None = None, limit: int = PAGE) -> EntryPage:
     """Up to `limit` entries older than `before`, newest first."""
     branches = [BRANCHES[kind] for kind in EntryKind if kind in _kinds(wanted)]
     found = _run(session, [part for each in branches for part in parts_of(each, wanted, before, limit + 1)])
@@ -42,13 +52,13 @@ def read_page(session: Session, wanted: Wanted, before: Spot | None = None, limi
     looked_to = _find_end(session, branches, wanted, before) if len(spots) <= limit else None
     if looked_to is not None:
         spots = [spot for spot in spots if spot.at > looked_to]
-        return Page(spots=tuple(spots), before=_behind(looked_to, before), looked_to=looked_to)
+        return EntryPage(spots=tuple(spots), before=_behind(looked_to, before), looked_to=looked_to)
     more = len(spots) > limit
     spots = spots[:limit]
-    return Page(spots=tuple(spots), before=spots[-1] if more else None)
+    return EntryPage(spots=tuple(spots), before=spots[-1] if more else None)
 
 
-def count(session: Session, wanted: Wanted, most: int) -> Mapping[EntryKind, int]:
+def count(session: Session, wanted: EntryFilter, most: int) -> Mapping[EntryKind, int]:
     """How many entries of each kind there are, counted up to `most`; in the last stretch where no index serves."""
     counts: dict[EntryKind, int] = {}
     for kind in EntryKind:
@@ -75,7 +85,7 @@ def _names_of(session: Session, number: str, most: int) -> list[str]:
     return [*names, *session.exec(aliases)]
 
 
-def _kinds(wanted: Wanted) -> frozenset[EntryKind]:
+def _kinds(wanted: EntryFilter) -> frozenset[EntryKind]:
     kinds = wanted.kinds
     if wanted.of_runs_only:
         kinds &= {EntryKind.RUN}
@@ -86,7 +96,7 @@ def _kinds(wanted: Wanted) -> frozenset[EntryKind]:
     return kinds
 
 
-def _run(session: Session, parts: Sequence[Part]) -> list[Spot]:
+def _run(session: Session, parts: Sequence[StatementPart]) -> list[Spot]:
     spots: list[Spot] = []
     for first in range(0, len(parts), _MOST_BRANCHES):
         some = parts[first : first + _MOST_BRANCHES]
@@ -97,12 +107,12 @@ def _run(session: Session, parts: Sequence[Part]) -> list[Spot]:
     return list(dict.fromkeys(spots))
 
 
-def _count(session: Session, part: Part) -> int:
+def _count(session: Session, part: StatementPart) -> int:
     statement = text(f"SELECT count(*) FROM ({part.sql}) AS counted")  # noqa: S608 - made of constants
     return int(session.connection().execute(statement, dict(part.values)).scalar_one())
 
 
-def _find_end(session: Session, branches: Sequence[Branch], wanted: Wanted, before: Spot | None) -> int | None:
+def _find_end(session: Session, branches: Sequence[Branch], wanted: EntryFilter, before: Spot | None) -> int | None:
     """The latest moment to which a branch looked without having come to its end; None where all came to it."""
     ends: list[int] = []
     for part in (part for each in branches for part in parts_of(each, wanted, before, 1)):

@@ -97,7 +97,7 @@ def order_options(settings: Settings) -> Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class OrderRequest:
     """How a client asked for an order."""
 
     client: str
@@ -118,7 +118,7 @@ class OtherBody(SyncServiceError):
     code = "key reused"
 
 
-def claim_request(session: Session, asked: Asked, order_id: str) -> str:
+def claim_request(session: Session, asked: OrderRequest, order_id: str) -> str:
     """The order that this request is about: `order_id`, or the one that the same request made before.
 
     In the transaction that stores the order. Raises OtherBody.
@@ -147,7 +147,7 @@ def take_order(
     settings: Settings,
     options: Options,
     order: Order,
-    asked: Asked,
+    asked: OrderRequest,
     *,
     client: str,
     partner_org: str | None = None,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import delete
 from sqlmodel import col, select
 
-from sync_service.commerce.catalog import Catalog, Charge, Offer, RatePlan, read_offer, read_product_id
+from sync_service.commerce.catalog import Catalog, Offer, ProductCharge, RatePlan, read_offer, read_product_id
 from sync_service.commerce.order import CatalogRef, Order
 from sync_service.commerce.state import InStore, data_of
 from sync_service.store.engine import Session
@@ -146,13 +146,13 @@ def _changed(document: Document) -> str:
     return next((value for value in values if isinstance(value, str)), "")
 
 
-def _charge_json(charge: Charge) -> dict[str, Any]:
+def _charge_json(charge: ProductCharge) -> dict[str, Any]:
     return {**asdict(charge), "prices": {currency: str(price) for currency, price in charge.prices.items()}}
 
 
 def _rate_plan(row: RatePlanRow) -> RatePlan:
     charges = tuple(
-        Charge(**{**each, "prices": {currency: Decimal(price) for currency, price in each["prices"].items()}})
+        ProductCharge(**{**each, "prices": {currency: Decimal(price) for currency, price in each["prices"].items()}})
         for each in row.charges
     )
     return RatePlan(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from sync_service.commerce.effects import Change, Create, Effect
+from sync_service.commerce.effects import Effect, NewObject, ObjectChange
 from sync_service.errors import ConflictInStore
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import OBJECT_ROWS, new_row, write_document
@@ -55,7 +55,7 @@ def apply_effects(
     """
     written: list[Written] = []
     for effect in effects:
-        if isinstance(effect, Create):
+        if isinstance(effect, NewObject):
             if effect.unless_there and session.get(OBJECT_ROWS[effect.record_type], effect.id) is not None:
                 continue
             row = _create(effect, at=at, owner=owner, customer=customer)
@@ -69,7 +69,7 @@ def apply_effects(
             Written(
                 record_type=row.record_type_name,
                 id=row.id,
-                created=isinstance(effect, Create),
+                created=isinstance(effect, NewObject),
                 document=dict(row.document),
             )
         )
@@ -77,7 +77,7 @@ def apply_effects(
     return written
 
 
-def _create(effect: Create, *, at: int, owner: str | None, customer: str | None) -> LimioObject:
+def _create(effect: NewObject, *, at: int, owner: str | None, customer: str | None) -> LimioObject:
     birth = Birth(
         id=effect.id or new_id(effect.record_type),
         reference=new_reference(),
@@ -91,7 +91,7 @@ def _create(effect: Create, *, at: int, owner: str | None, customer: str | None)
     return new_row(effect.record_type, document, subscription_id=effect.subscription_id, synced_at=at)
 
 
-def _change(session: Session, effect: Change, *, at: int) -> LimioObject | None:
+def _change(session: Session, effect: ObjectChange, *, at: int) -> LimioObject | None:
     row = session.get(OBJECT_ROWS[effect.record_type], effect.id, with_for_update=True, populate_existing=True)
     if row is None:
         raise ConflictInStore(f"{effect.id} is no longer in the store.")

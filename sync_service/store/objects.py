@@ -14,7 +14,7 @@ from sqlmodel import col, select
 from sync_service.errors import SyncServiceError
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import OBJECT_ROWS, read_addresses, read_shared
-from sync_service.store.pages import CursorInvalid, Page, make_cursor, open_cursor
+from sync_service.store.pages import CursorInvalid, ObjectPage, make_cursor, open_cursor
 from sync_service.store.tables import (
     AddOnRow,
     CustomerRow,
@@ -79,7 +79,7 @@ def read_object(session: Session, path_type: str, object_id: str) -> dict[str, A
     return dict(row.document) if row else None
 
 
-def list_objects(session: Session, path_type: str, limit: int, query_more: str | None = None) -> Page:
+def list_objects(session: Session, path_type: str, limit: int, query_more: str | None = None) -> ObjectPage:
     """Up to `limit` objects (1 to 1000) in the order of their ids, after those of the page that gave `query_more`.
 
     An object that stays in the store is on exactly one page, whatever is written meanwhile.
@@ -89,16 +89,16 @@ def list_objects(session: Session, path_type: str, limit: int, query_more: str |
     if row_class is None:
         if query_more:
             raise CursorInvalid
-        return Page(items=())
+        return ObjectPage(items=())
     after = open_cursor(row_class.record_type_name, query_more) if query_more else ""
     limit = max(1, min(limit, MOST_ON_A_PAGE))
     in_order = select(row_class).where(row_class.id > after).order_by(col(row_class.id)).limit(limit + 1)
     rows = session.exec(in_order).all()
     more = make_cursor(row_class.record_type_name, rows[limit - 1].id) if len(rows) > limit else None
-    return Page(items=tuple(dict(row.document) for row in rows[:limit]), query_more=more)
+    return ObjectPage(items=tuple(dict(row.document) for row in rows[:limit]), query_more=more)
 
 
-def read_related(session: Session, path_type: str, object_id: str, query_more: str | None = None) -> Page | None:
+def read_related(session: Session, path_type: str, object_id: str, query_more: str | None = None) -> ObjectPage | None:
     """Everything that is related to the object; None where the object is unknown.
 
     In pages of so many subscriptions with all that belongs to them, in the order of their ids; people who belong to
@@ -124,7 +124,7 @@ def read_related(session: Session, path_type: str, object_id: str, query_more: s
     if isinstance(row, SubscriptionRow | CustomerRow | IdentityRow | OrderRow):
         for subscription in subscriptions:
             found += _belongings(session, subscription)
-    return Page(items=_without_repeats(found, row), query_more=more)
+    return ObjectPage(items=_without_repeats(found, row), query_more=more)
 
 
 def _row_class(path_type: str) -> type[LimioObject] | None:

@@ -18,7 +18,7 @@ class CursorInvalid(SyncServiceError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
+class ObjectPage:
     """Some objects and, where there are more, what to ask for them with."""
 
     items: tuple[dict[str, Any], ...]

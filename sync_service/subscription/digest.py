@@ -86,7 +86,7 @@ class Value:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Thing:
+class DigestObject:
     """An object that is no payment and came or went, such as an address."""
 
     record_type: str
@@ -100,7 +100,7 @@ class Digest:
 
     values: tuple[Value, ...] = ()
     payments: tuple[Payments, ...] = ()
-    things: tuple[Thing, ...] = ()
+    things: tuple[DigestObject, ...] = ()
     #: Payments of which neither day nor amount changed, only their lines.
     relined: int = 0
 
@@ -126,7 +126,7 @@ class Digest:
 def digest(plan: SyncPlan, known: Mapping[str, Payment] | None = None) -> Digest:
     """`plan` in groups. `known`: payments of the store by id, for the days of those that only got another price."""
     values: list[Value] = []
-    things: list[Thing] = []
+    things: list[DigestObject] = []
     gone: list[Payment] = []
     came: list[Payment] = []
     repriced: list[tuple[Payment, Payment]] = []
@@ -150,7 +150,7 @@ def digest(plan: SyncPlan, known: Mapping[str, Payment] | None = None) -> Digest
                 )
             case Create() | Cancel():
                 came_now = isinstance(change, Create)
-                things.append(Thing(record_type=change.record_type, document=change.document, came=came_now))
+                things.append(DigestObject(record_type=change.record_type, document=change.document, came=came_now))
     moved, gone, came = _pair(gone, came)
     payments = [*_group_pairs(moved), *_group_pairs(repriced)]
     payments += (Payments(after=group) for group in _group(came))

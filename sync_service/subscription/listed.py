@@ -16,7 +16,7 @@ from sync_service.subscription.fingerprint import Fingerprint, hash_contact
 from sync_service.subscription.zuora import Contact, ZuoraSubscription
 
 
-class Difference(StrEnum):
+class ListDifference(StrEnum):
     """Why a list makes us look closer at a number, in words for people."""
 
     NEVER_READ = "never read"
@@ -114,27 +114,27 @@ class LastSeen:
     fingerprint: Fingerprint | None
 
 
-def compare_subscription(listed: ListedSubscription, last: LastSeen, zone: ZoneInfo) -> tuple[Difference, ...]:
+def compare_subscription(listed: ListedSubscription, last: LastSeen, zone: ZoneInfo) -> tuple[ListDifference, ...]:
     """In what the list differs from the last good run; nothing means that a read would find nothing new.
 
     `zone` is the tenant's. A superseded version, which some lists show too, tells nothing.
     """
     if listed.is_latest is None and listed.status == "Expired" and listed.version < last.version:
         return ()
-    differs: dict[Difference, bool] = {
-        Difference.VERSION: (listed.version, listed.id) != (last.version, last.zuora_id),
-        Difference.ACCOUNT: listed.account_id != last.account_id,
+    differs: dict[ListDifference, bool] = {
+        ListDifference.VERSION: (listed.version, listed.id) != (last.version, last.zuora_id),
+        ListDifference.ACCOUNT: listed.account_id != last.account_id,
     }
     read = last.fingerprint
     if read is None:
-        differs[Difference.NEVER_READ] = True
+        differs[ListDifference.NEVER_READ] = True
     else:
         term = tuple(day.isoformat() if day else None for day in (listed.term_start, listed.term_end))
-        differs[Difference.STATUS] = listed.status != read.status
-        differs[Difference.TERM] = term != (read.term_start, read.term_end)
-        differs[Difference.AUTO_RENEW] = bool(listed.auto_renew) != bool(read.auto_renew)
-        differs[Difference.UPDATE_TIME] = not _is_same_moment(listed.updated, read.update_time, zone)
-    return tuple(difference for difference in Difference if differs.get(difference))
+        differs[ListDifference.STATUS] = listed.status != read.status
+        differs[ListDifference.TERM] = term != (read.term_start, read.term_end)
+        differs[ListDifference.AUTO_RENEW] = bool(listed.auto_renew) != bool(read.auto_renew)
+        differs[ListDifference.UPDATE_TIME] = not _is_same_moment(listed.updated, read.update_time, zone)
+    return tuple(difference for difference in ListDifference if differs.get(difference))
 
 
 def is_account_changed(listed: ListedAccount, read: Fingerprint | None) -> bool:

@@ -29,7 +29,7 @@ from sync_service.sync.questions import by_account, by_number
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class CurrentQuery:
     """What is asked of the store: a number as Zuora has just described it, for a run that covers some requests."""
 
     subscription: ZuoraSubscription
@@ -64,7 +64,7 @@ class Asked:
 class Current:
     """What stands in the store under a number."""
 
-    asked: Asked
+    asked: CurrentQuery
     #: As the two statements gave it. All but the last two columns must still be so when the difference is written.
     row: Row[Any]
     holder: Row[Any] | None
@@ -221,7 +221,7 @@ class Current:
         return Claimant(number, account_id, date.fromisoformat(started_on) if started_on else None, bool(cancelled))
 
 
-def read_current(session: Session, asked: Asked) -> Current:
+def read_current(session: Session, asked: CurrentQuery) -> Current:
     """What stands in the store now. Writes nothing and locks nothing."""
     execute, dialect, values = session.connection().execute, session.database.dialect, asked.values
     current = Current(asked, execute(by_number(dialect), values).one(), None)

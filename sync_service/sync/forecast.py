@@ -8,7 +8,7 @@ from sync_service.errors import NotFoundInZuora, UnknownKey
 from sync_service.store.reads import resolve_key, tell_unknown
 from sync_service.subscription.plan import LimioState, SyncPlan
 from sync_service.subscription.reconcile import is_drastic, reconcile
-from sync_service.sync.current import Asked
+from sync_service.sync.current import CurrentQuery
 from sync_service.sync.story import SyncContext, look_closer
 from sync_service.zuora.client import Reading
 from sync_service.zuora.preview import SharedPreviews
@@ -44,7 +44,7 @@ def compute_plan(context: SyncContext, key: str, reading: Reading) -> tuple[Sync
         if number is None:
             raise UnknownKey(unknown) from None
         raise
-    asked = Asked(subscription=subscription, read_began=at, share=context.share)
+    asked = CurrentQuery(subscription=subscription, read_began=at, share=context.share)
     look, current = look_closer(context, asked, reading, SharedPreviews(), full=True)
     plan = reconcile(current.limio, look.state, context.tenant_day(at), context.rules)
     return replace(plan, notes=look.notes + plan.notes), current.limio

@@ -42,7 +42,7 @@ from sync_service.subscription.reconcile import Rules, is_drastic, reconcile
 from sync_service.subscription.terms import is_cancel_set
 from sync_service.subscription.trigger import Trigger, read_triggers
 from sync_service.subscription.zuora import ZuoraSubscription
-from sync_service.sync.current import Asked, Current, read_current
+from sync_service.sync.current import Current, CurrentQuery, read_current
 from sync_service.sync.look import LastRead, Look, fetch_look
 from sync_service.zuora.client import Reading, ZuoraClient
 from sync_service.zuora.preview import SharedPreviews
@@ -114,7 +114,7 @@ def sync_subscription(attempt: Attempt, subscription: ZuoraSubscription | None =
     """
     context, claim = attempt.context, attempt.claim
     read = subscription or attempt.reading.fetch_subscription(claim.key)
-    asked = Asked(subscription=read, read_began=claim.claimed_at, share=context.share, covered=claim)
+    asked = CurrentQuery(subscription=read, read_began=claim.claimed_at, share=context.share, covered=claim)
     look, current = look_closer(context, asked, attempt.reading, attempt.previews, full=claim.full)
     attempt.reading.end()
     note_read(context.database, claim)
@@ -133,7 +133,7 @@ def sync_subscription(attempt: Attempt, subscription: ZuoraSubscription | None =
 
 
 def look_closer(
-    context: SyncContext, asked: Asked, reading: Reading, previews: SharedPreviews, *, full: bool
+    context: SyncContext, asked: CurrentQuery, reading: Reading, previews: SharedPreviews, *, full: bool
 ) -> tuple[Look, Current]:
     """What the store holds of a subscription as just read, and what belongs to it in Zuora if that may have moved.
 

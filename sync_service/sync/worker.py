@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from sync_service.errors import LeaseLost, TenantError, WrongTenant
 from sync_service.queue import previews as asks
-from sync_service.queue.heartbeats import Heartbeat, Role
+from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.history import read_traces
 from sync_service.queue.limit import note_success, remember_tenant
 from sync_service.queue.requests import Claim, Kind, claim, release
@@ -72,7 +72,7 @@ class Worker:
         self._answering: dict[Future[None], asks.Taken] = {}
         self._asks_looked_at = 0.0
         self._calls_made = 0
-        self._heartbeat = Heartbeat(context.database, Role.WORKER)
+        self._heartbeat = Heartbeat(context.database, ProcessRole.WORKER)
 
     def stop(self) -> None:
         """Take no more claims; `run` returns when the running ones have ended. Safe in a signal handler."""

@@ -13,7 +13,7 @@ from sync_service.errors import NotFoundInZuora
 from sync_service.queue import previews as asks
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import AskRow
-from sync_service.web.waiting import WaitingRoom
+from sync_service.web.waiting import ResultWaiter
 
 #: How long a page waits for an answer of Zuora's, in seconds.
 PATIENCE_SECONDS = 8.0
@@ -31,7 +31,7 @@ class Answered:
 class Questions:
     """Leaves questions and waits. An answer is forgotten as soon as it was read: it may be personal."""
 
-    def __init__(self, database: Database, room: WaitingRoom, *, most_seconds: float) -> None:
+    def __init__(self, database: Database, room: ResultWaiter, *, most_seconds: float) -> None:
         """`most_seconds`: a request waits no longer in this process."""
         self._database = database
         self._seconds = min(PATIENCE_SECONDS, most_seconds)

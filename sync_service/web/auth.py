@@ -66,7 +66,7 @@ class NotLetIn(HTTPException):
         return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", self._challenge)]
 
 
-class BearerGate:
+class BearerAuth:
     """Lets in who holds a token of ours with the right scope (RFC 6750)."""
 
     def __init__(self, tokens: AccessTokens, clients: ClientDirectory) -> None:
@@ -93,10 +93,10 @@ class BearerGate:
         return replace(client, scopes=grant.scopes & client.scopes)
 
 
-class SyncGate:
+class SyncAuth:
     """Lets in callouts by Basic, signature or secret header, and clients by token. Nothing configured means closed."""
 
-    def __init__(self, settings: Settings, bearer: BearerGate) -> None:
+    def __init__(self, settings: Settings, bearer: BearerAuth) -> None:
         self._bearer = bearer
         self._username = settings.callout_username
         self._passwords = _given(settings.callout_password, settings.callout_password_previous)

@@ -41,12 +41,12 @@ from sync_service.subscription.trigger import Trigger
 from sync_service.telemetry.log import logger
 from sync_service.telemetry.measures import CALLOUTS
 from sync_service.web.answers import answer
-from sync_service.web.auth import BearerGate, Caller, SyncGate, WrongCredentials
+from sync_service.web.auth import BearerAuth, Caller, SyncAuth, WrongCredentials
 from sync_service.web.body import read_body
 from sync_service.web.connections import HOLD_SECONDS, hold_answer
-from sync_service.web.inbox import Callout, Inbox, Wish
+from sync_service.web.inbox import Callout, Inbox, IncomingCallout
 from sync_service.web.senders import Senders
-from sync_service.web.waiting import Result, WaitingRoom, wanted_seconds
+from sync_service.web.waiting import Result, ResultWaiter, wanted_seconds
 
 _SYNC = "/api/plugins/zuora/sync"
 #: WSGI's names of the headers that carry hints.
@@ -67,10 +67,10 @@ class KeyConverter(BaseConverter):
     weight = 300
 
 
-class SyncDesk:
+class SyncEndpoint:
     """Receives callouts and API callers, whichever of the addresses they come to."""
 
-    def __init__(self, settings: Settings, database: Database, gate: SyncGate, room: WaitingRoom) -> None:
+    def __init__(self, settings: Settings, database: Database, gate: SyncAuth, room: ResultWaiter) -> None:
         self._settings = settings
         self._database = database
         self._inbox = Inbox(database)
@@ -127,14 +127,16 @@ class SyncDesk:
             self._inbox.keep_callout(wish.callout, "ignored", wish.reason)
         return _say_taken(wish)
 
-    def _read_callout(self, kind: Kind, key: str, fields: Sequence[Field], caller: Caller, event: bool) -> Wish:
+    def _read_callout(
+        self, kind: Kind, key: str, fields: Sequence[Field], caller: Caller, event: bool
+    ) -> IncomingCallout:
         """What a callout asks for; with a reason where nothing is to be done."""
         hints = read_hints(fields)
         callout = _callout(key, hints, read_body(request))
         trigger = Trigger.EVENT if event else Trigger.CALLOUT if callout.notification_id else Trigger.WORKFLOW
         impossible = why_impossible(key)
         reason = Reason(ReasonCode.IMPOSSIBLE_KEY, impossible) if impossible else self._why_echo(hints)
-        return Wish(kind=kind, callout=callout, trigger=trigger, actor=caller.name, reason=reason)
+        return IncomingCallout(kind=kind, callout=callout, trigger=trigger, actor=caller.name, reason=reason)
 
     def _serve(self, kind: Kind, key: str, caller: Caller) -> Response:
         impossible = why_impossible(key)
@@ -196,7 +198,7 @@ class SyncDesk:
         return answer(403, {"message": f"The {what} is wrong."}, headers)
 
 
-def sync_blueprint(desk: SyncDesk, bearer: BearerGate) -> Blueprint:
+def sync_blueprint(desk: SyncEndpoint, bearer: BearerAuth) -> Blueprint:
     """The sync addresses, Limio's event address, and the one where API callers look for a late result."""
     blueprint = Blueprint("sync", __name__)
     for name, kind in (("subscription", Kind.SUBSCRIPTION), ("account", Kind.ACCOUNT)):
@@ -238,7 +240,7 @@ def _named() -> list[Field]:
     return named + [(name, request.environ[header]) for header, name in _HEADERS if header in request.environ]
 
 
-def _say_taken(wish: Wish) -> dict[str, Any]:
+def _say_taken(wish: IncomingCallout) -> dict[str, Any]:
     """What a callout is answered once it is durable."""
     if wish.ticket is None:
         _log(wish.callout, "ignored", wish.reason)

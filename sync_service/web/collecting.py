@@ -21,7 +21,7 @@ _EXPECTS = re.compile(rb"\r\nexpect[ \t]*:[ \t]*100-continue", re.IGNORECASE)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[^\r\n]*\r\n")
 
 
-class State(Enum):
+class RequestState(Enum):
     """What is to be done about a request."""
 
     INCOMPLETE = "more is to come"
@@ -42,7 +42,7 @@ class Collector:
         #: The sender waits to be told to go on with the body.
         self.expects = False
 
-    def add(self, piece: bytes) -> State:
+    def add(self, piece: bytes) -> RequestState:
         """Take another piece, and say how far the request is."""
         self.data += piece
         if not self._seen:
@@ -50,12 +50,12 @@ class Collector:
                 del self.data[: len(self.data) - len(self.data.lstrip(b"\r\n"))]
             self._read_head(len(piece))
         if not self._seen:
-            return State.TOO_LONG if len(self.data) > MAX_HEAD else State.INCOMPLETE
+            return RequestState.TOO_LONG if len(self.data) > MAX_HEAD else RequestState.INCOMPLETE
         if self._is_chunked:
             return self._follow_chunks()
         if self._end - self._seen > FLASK_LIMIT:
-            return State.TOO_LONG
-        return State.WHOLE if len(self.data) >= self._end else State.INCOMPLETE
+            return RequestState.TOO_LONG
+        return RequestState.WHOLE if len(self.data) >= self._end else RequestState.INCOMPLETE
 
     def _read_head(self, new: int) -> None:
         end = self.data.find(b"\r\n\r\n", max(0, len(self.data) - new - 3))
@@ -69,20 +69,20 @@ class Collector:
         if length:
             self._end += int(length[1])
 
-    def _follow_chunks(self) -> State:
+    def _follow_chunks(self) -> RequestState:
         """Step from chunk to chunk; what cannot be one is whole, for the parser to refuse."""
         while True:
             size = _CHUNK.match(self.data, self._seen)
             if size is None:
                 is_more = b"\n" not in self.data[self._seen : self._seen + 1024] and len(self.data) < MAX_CHUNKED
-                return State.INCOMPLETE if is_more else State.WHOLE
+                return RequestState.INCOMPLETE if is_more else RequestState.WHOLE
             if int(size[1], 16) == 0:
                 ends = self.data.find(b"\r\n\r\n", size.end() - 2)
                 waits = ends < 0 and len(self.data) < MAX_CHUNKED
-                return State.INCOMPLETE if waits else State.WHOLE
+                return RequestState.INCOMPLETE if waits else RequestState.WHOLE
             after = size.end() + int(size[1], 16) + 2
             if after > MAX_CHUNKED:
-                return State.TOO_LONG
+                return RequestState.TOO_LONG
             if after > len(self.data):
-                return State.INCOMPLETE
+                return RequestState.INCOMPLETE
             self._seen = after

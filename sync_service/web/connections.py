@@ -20,7 +20,7 @@ from typing import Any
 from gunicorn.http import get_parser
 from gunicorn.workers.gthread import ThreadWorker
 
-from sync_service.web.collecting import Collector, State
+from sync_service.web.collecting import Collector, RequestState
 
 #: How long a request may take from its first byte to its last, and a new connection to its first, in seconds.
 REQUEST_SECONDS = 10.0
@@ -39,7 +39,7 @@ _KEPT_FOR = (b"POST /api/plugins/zuora/", b"POST /api/events/zuora", b"GET /heal
 _LOOK_SECONDS = 0.5
 
 
-class Answer:
+class AnswerSocket:
     """What gunicorn's threads take for the client's socket: only a long answer makes them wait for the client."""
 
     def __init__(self, client: socket.socket) -> None:
@@ -94,7 +94,7 @@ class Answer:
         """The collecting thread closes connections."""
 
 
-class Connection:
+class ClientConnection:
     """A client and where it stands: it sends, is worked for, or takes its answer. What ThreadWorker knows as TConn."""
 
     initialized = data_ready = True
@@ -106,7 +106,7 @@ class Connection:
         self.server = server
         self.place = address[0] if isinstance(address, tuple) else ""
         self.request = Collector()
-        self.sock = Answer(client)
+        self.sock = AnswerSocket(client)
         self.parser: Any = None
         #: When its time for what it does now is over (monotonic).
         self.until = 0.0
@@ -122,7 +122,7 @@ class Connection:
 def hold_answer(environ: dict[str, Any], seconds: float) -> None:
     """Give the answer to this request out only after `seconds`, without a thread that waits for it."""
     answer = environ.get("gunicorn.socket")
-    if isinstance(answer, Answer):
+    if isinstance(answer, AnswerSocket):
         answer.hold(seconds)
 
 
@@ -134,10 +134,10 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishe
         self._limit = self.worker_connections
         self.worker_connections += 1  # one more is accepted, and another closed for it
         #: All that wait for their client, the longest first.
-        self._waiting: dict[Connection, None] = {}
+        self._waiting: dict[ClientConnection, None] = {}
         self._others = max(1, round(self.cfg.threads * (1 - KEPT_SHARE)))
         self._others_running = 0
-        self._queued: deque[Connection] = deque()
+        self._queued: deque[ClientConnection] = deque()
         self._next_look = 0.0
 
     @classmethod
@@ -161,7 +161,7 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishe
             self._make_room()
         self.nr_conns += 1
         client.setblocking(False)
-        connection = Connection(client, address, listener.getsockname())
+        connection = ClientConnection(client, address, listener.getsockname())
         self._wait_for(connection, selectors.EVENT_READ, self._read, REQUEST_SECONDS)
 
     def _make_room(self) -> None:
@@ -170,7 +170,7 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishe
             most = max(places, key=places.__getitem__)
             self._close(next(each for each in self._waiting if each.place == most))
 
-    def _read(self, connection: Connection) -> None:
+    def _read(self, connection: ClientConnection) -> None:
         piece = _receive(connection.socket)
         if piece is None:
             return
@@ -181,22 +181,22 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishe
             connection.until = time.monotonic() + REQUEST_SECONDS
         self._go_on(connection, connection.request.add(piece))
 
-    def _go_on(self, connection: Connection, state: State) -> None:
+    def _go_on(self, connection: ClientConnection, state: RequestState) -> None:
         request = connection.request
-        if state is State.INCOMPLETE:
+        if state is RequestState.INCOMPLETE:
             if request.expects:
                 request.expects = False
                 _try_to_send(connection.socket, b"HTTP/1.1 100 Continue\r\n\r\n")
             return
         self._stop_waiting(connection)
-        connection.is_last = state is State.TOO_LONG
+        connection.is_last = state is RequestState.TOO_LONG
         connection.is_kept = request.data.startswith(_KEPT_FOR)
         connection.parser = get_parser(self.cfg, (bytes(request.data),), connection.client)
         self._work_on(connection)
 
     # --- a thread works ---
 
-    def _work_on(self, connection: Connection) -> None:
+    def _work_on(self, connection: ClientConnection) -> None:
         if connection.is_kept:
             self.enqueue_req(connection)
         elif self._others_running < self._others:
@@ -205,18 +205,18 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishe
         else:
             self._queued.append(connection)
 
-    def handle_request(self, req: Any, conn: Connection) -> Any:
+    def handle_request(self, req: Any, conn: ClientConnection) -> Any:
         """As gunicorn does, but for the invitation to send a body: it is here already."""
         req._expected_100_continue = False
         return super().handle_request(req, conn)
 
-    def handle(self, conn: Connection) -> Any:
+    def handle(self, conn: ClientConnection) -> Any:
         """As gunicorn does; what the client takes at once is sent at once."""
         goes_on = super().handle(conn)
         conn.sock.give_out()
         return goes_on
 
-    def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
+    def finish_request(self, conn: ClientConnection, fs: Future[Any]) -> None:
         """A thread is done: give the answer out, and let the next take its place."""
         if not conn.is_kept:
             self._others_running -= 1
@@ -229,7 +229,7 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishe
 
     # --- the client takes its answer ---
 
-    def _answer(self, connection: Connection) -> None:
+    def _answer(self, connection: ClientConnection) -> None:
         self._stop_waiting(connection)
         if not connection.sock.give_out():
             self._close(connection)
@@ -241,13 +241,13 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishe
         else:
             self._take_the_next(connection)
 
-    def _take_the_next(self, connection: Connection) -> None:
+    def _take_the_next(self, connection: ClientConnection) -> None:
         self._wait_for(connection, selectors.EVENT_READ, self._read, self.cfg.keepalive)
         if connection.request.data:  # sent behind the last one
             rest, connection.request = bytes(connection.request.data), Collector()
             self._go_on(connection, connection.request.add(rest))
 
-    def _say_goodbye(self, connection: Connection) -> None:
+    def _say_goodbye(self, connection: ClientConnection) -> None:
         """Unread bytes would make the system throw our answer away on the client's side."""
         try:
             connection.socket.shutdown(socket.SHUT_WR)
@@ -256,30 +256,32 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishe
             return
         self._wait_for(connection, selectors.EVENT_READ, self._discard, LINGER_SECONDS)
 
-    def _discard(self, connection: Connection) -> None:
+    def _discard(self, connection: ClientConnection) -> None:
         if _receive(connection.socket) == b"":
             self._close(connection)
 
     # --- time ---
 
-    def _wait_for(self, connection: Connection, event: int, then: Callable[[Connection], None], seconds: float) -> None:
+    def _wait_for(
+        self, connection: ClientConnection, event: int, then: Callable[[ClientConnection], None], seconds: float
+    ) -> None:
         """For `event` of the poller; for 0 it waits for its time alone."""
         connection.until = max(time.monotonic(), connection.sock.not_before) + seconds
         self._waiting[connection] = None
         if event:
             self.poller.register(connection.socket, event, partial(self._come_back_to, connection, then))
 
-    def _come_back_to(self, connection: Connection, then: Callable[[Connection], None], _: Any) -> None:
+    def _come_back_to(self, connection: ClientConnection, then: Callable[[ClientConnection], None], _: Any) -> None:
         """Unless it was closed for another one a moment ago."""
         if connection in self._waiting:
             then(connection)
 
-    def _stop_waiting(self, connection: Connection) -> None:
+    def _stop_waiting(self, connection: ClientConnection) -> None:
         self._waiting.pop(connection, None)
         if connection.socket.fileno() in self.poller.get_map():
             self.poller.unregister(connection.socket)
 
-    def _close(self, connection: Connection) -> None:
+    def _close(self, connection: ClientConnection) -> None:
         self._stop_waiting(connection)
         connection.socket.close()
         self.nr_conns -= 1

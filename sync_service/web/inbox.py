@@ -72,7 +72,7 @@ class Callout:
 
 
 @dataclass(kw_only=True)
-class Wish:
+class IncomingCallout:
     """A callout on its way into the database; `ticket` once that is committed."""
 
     kind: Kind
@@ -90,10 +90,10 @@ class Inbox:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: deque[Wish] = deque()
+        self._waiting: deque[IncomingCallout] = deque()
         self._turn = threading.Lock()
 
-    def accept_callout(self, wish: Wish) -> Ticket:
+    def accept_callout(self, wish: IncomingCallout) -> Ticket:
         """Keep the callout and want its key synced; committed when this returns."""
         if self._database.dialect == "postgresql":
             wish.ticket = self._accept_alone(wish)
@@ -108,9 +108,9 @@ class Inbox:
         finally:
             self._turn.release()
 
-    def accept_together(self, wishes: Sequence[Wish]) -> None:
+    def accept_together(self, wishes: Sequence[IncomingCallout]) -> None:
         """Keep all callouts in one transaction, and want those synced that have no reason not to be."""
-        tickets: list[tuple[Wish, Ticket]] = []
+        tickets: list[tuple[IncomingCallout, Ticket]] = []
         with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
             for wish in wishes:
                 if wish.reason is not None:
@@ -135,7 +135,7 @@ class Inbox:
             seq = enqueue(session, kind, key, cause, priority=Priority.EVENT, full=True)
         return Ticket(kind, key, seq)
 
-    def _accept_alone(self, wish: Wish) -> Ticket:
+    def _accept_alone(self, wish: IncomingCallout) -> Ticket:
         values = _values_of(wish.callout, wish.callout.key, "accepted", None) | {
             "kind": wish.kind,
             "key": wish.callout.key,
@@ -149,7 +149,7 @@ class Inbox:
         kind, key, seq = self._database.run_alone(_ACCEPT, values)
         return Ticket(Kind(kind), key, seq)
 
-    def _accept_waiting(self, wish: Wish) -> Ticket:
+    def _accept_waiting(self, wish: IncomingCallout) -> Ticket:
         """Commit `wish` and all that wait with it; where that fails, each is committed in a turn of its own."""
         together = [wish]
         while self._waiting:
@@ -165,13 +165,13 @@ class Inbox:
         assert wish.ticket is not None  # noqa: S101 - it is committed
         return wish.ticket
 
-    def _commit(self, wishes: list[Wish]) -> None:
+    def _commit(self, wishes: list[IncomingCallout]) -> None:
         with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
             tickets = [self._accept(session, each, place(session, each.callout.key, each.kind)) for each in wishes]
         for wish, ticket in zip(wishes, tickets, strict=True):
             wish.ticket = ticket
 
-    def _accept(self, session: Session, wish: Wish, row: tuple[Kind, str]) -> Ticket:
+    def _accept(self, session: Session, wish: IncomingCallout, row: tuple[Kind, str]) -> Ticket:
         kind, key = row
         callout_id = _record(session, wish.callout, key, "accepted", None)
         cause = Cause(wish.trigger, wish.actor, callout_id, trace=wish.trace)

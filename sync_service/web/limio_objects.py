@@ -16,9 +16,9 @@ from sync_service.store.objects import (
     read_object,
     read_related,
 )
-from sync_service.store.pages import CursorInvalid, Page
+from sync_service.store.pages import CursorInvalid, ObjectPage
 from sync_service.web.answers import answer
-from sync_service.web.auth import BearerGate
+from sync_service.web.auth import BearerAuth
 from sync_service.web.paging import read_limit
 
 DEFAULT_LIMIT = 50
@@ -28,7 +28,7 @@ _PARAMETERS = frozenset({"limit", "queryMore"})
 _LONGEST_ID = 255
 
 
-def objects_blueprint(database: Database, bearer: BearerGate) -> Blueprint:
+def objects_blueprint(database: Database, bearer: BearerAuth) -> Blueprint:
     """One object, a page of them, everything related to one."""
     blueprint = Blueprint("limio_objects", __name__, url_prefix="/api/objects/limio")
 
@@ -66,7 +66,7 @@ def objects_blueprint(database: Database, bearer: BearerGate) -> Blueprint:
     return blueprint
 
 
-def _answer_page(page: Page) -> Response:
+def _answer_page(page: ObjectPage) -> Response:
     body: dict[str, Any] = {"items": list(page.items)}
     if page.query_more is not None:
         body["queryMore"] = page.query_more

@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from sync_service.queue.backlog import read_standing
-from sync_service.queue.heartbeats import GONE_MS, Role, read_last_seen, read_samples
+from sync_service.queue.heartbeats import GONE_MS, ProcessRole, read_last_seen, read_samples
 from sync_service.queue.held import count_held
 from sync_service.queue.limit import Share, read_limit
 from sync_service.queue.orders import OPEN_STATES, OrderState
@@ -137,7 +137,7 @@ class Numbers(Collector):
     def _processes(self, session: Session) -> Iterable[Metric]:
         alive = _family("alive", "1 where a process of the role showed in the last 90 s that it runs.", ["role"])
         now = session.now()
-        for role in (Role.WEB, Role.WORKER, Role.SCHEDULER):
+        for role in (ProcessRole.WEB, ProcessRole.WORKER, ProcessRole.SCHEDULER):
             seen = read_last_seen(session, role)
             alive.add_metric([role.value], int(seen is not None and now - seen <= GONE_MS))
         yield alive

@@ -19,15 +19,15 @@ from sync_service.commerce.order import CannotBePlacedError, Order, Problem, Pro
 from sync_service.commerce.payload import read_order
 from sync_service.queue import previews as asks
 from sync_service.queue.orders import OrderState, find_work, read_names
-from sync_service.queue.submission import LOCK_TIMEOUT_MS, Accepted, Asked, OtherBody, check_order, take_order
+from sync_service.queue.submission import LOCK_TIMEOUT_MS, Accepted, OrderRequest, OtherBody, check_order, take_order
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import AskRow, OrderWorkRow
 from sync_service.telemetry.log import logger
 from sync_service.web.answers import RETRY_SECONDS, answer
-from sync_service.web.auth import BearerGate
+from sync_service.web.auth import BearerAuth
 from sync_service.web.body import read_body
-from sync_service.web.waiting import WaitingRoom, wanted_seconds
+from sync_service.web.waiting import ResultWaiter, wanted_seconds
 
 #: No client makes longer ones, and Zuora's own limit is the same.
 MAX_KEY = 255
@@ -42,7 +42,7 @@ _STATUS: Mapping[ProblemCode, int] = {
 class OrderIntake:
     """Takes orders in, whichever of the addresses they come to."""
 
-    def __init__(self, settings: Settings, options: Options, database: Database, room: WaitingRoom) -> None:
+    def __init__(self, settings: Settings, options: Options, database: Database, room: ResultWaiter) -> None:
         self._settings = settings
         self._options = options
         self._database = database
@@ -59,7 +59,7 @@ class OrderIntake:
             text = "must be the id of a partner organisation"
             return refuse([Problem(field="forPartner", code=ProblemCode.INVALID, message=text)])
         key = read_idempotency_key()
-        asked = Asked(client=client.client_id, key=key, body=read_body(request))
+        asked = OrderRequest(client=client.client_id, key=key, body=read_body(request))
         try:
             accepted = take_order(
                 self._database, self._settings, self._options, order, asked, client=client.name, partner_org=partner_org
@@ -121,7 +121,7 @@ class OrderIntake:
         return answer_order(work)
 
 
-def orders_blueprint(intake: OrderIntake, bearer: BearerGate) -> Blueprint:
+def orders_blueprint(intake: OrderIntake, bearer: BearerAuth) -> Blueprint:
     """`POST /api/order`, `/api/admin/order` for orders that may name a partner organisation, `/api/order/preview`."""
     blueprint = Blueprint("orders", __name__, url_prefix="/api")
 

@@ -1,6 +1,6 @@
 """Signing in with an identity provider: sending people there, and letting in who comes back and may.
 
-The same for the admin pages and the partner portal; an `Entry` says what differs.
+The same for the admin pages and the partner portal; an `SignOnPages` says what differs.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from flask import Blueprint, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.admission import NotAdmitted
-from sync_service.access.sealing import Seal
+from sync_service.access.sealing import TextCipher
 from sync_service.access.sign_on.attempts import (
     ATTEMPT_MS,
     AnswerInvalid,
-    Attempt,
     Provider,
     ProviderAway,
     SetUpWrong,
+    SignOnAttempt,
     SignOnFailed,
     begin_attempt,
     read_attempt,
@@ -46,7 +46,7 @@ _STRAY = (
 )
 
 
-class Entry(Protocol):
+class SignOnPages(Protocol):
     """The pages that people sign in to."""
 
     #: Their folder, such as `/admin`, and the template that says why a sign-on failed; it gets a `text`.
@@ -66,11 +66,11 @@ class Entry(Protocol):
 class SignOn:
     """`sign-on` in the entry's folder, and the address that the provider sends people back to."""
 
-    def __init__(self, settings: Settings, database: Database, entry: Entry, provider: Provider) -> None:
+    def __init__(self, settings: Settings, database: Database, entry: SignOnPages, provider: Provider) -> None:
         self._database = database
         self._entry = entry
         self._provider = provider
-        self._seal = Seal(settings.secret_keys, f"{entry.folder.strip('/')} sign-on", longest=4000)
+        self._seal = TextCipher(settings.secret_keys, f"{entry.folder.strip('/')} sign-on", longest=4000)
         self._senders = Senders((), settings.trusted_proxies)
         self._key = settings.secret_key
         self._throttle = Throttle(database, limit=LIMIT, window_ms=WINDOW_MS)
@@ -122,7 +122,7 @@ class SignOn:
         answer.delete_cookie(COOKIE, path=self._entry.folder)  # a sign-on is tried once
         return answer
 
-    def _let_in(self, attempt: Attempt, now: int) -> AnyResponse:
+    def _let_in(self, attempt: SignOnAttempt, now: int) -> AnyResponse:
         given = request.args.to_dict()
         if given.get("error") == "access_denied":
             raise NotAdmitted("The identity provider did not let you in, or you cancelled.")

@@ -53,7 +53,7 @@ def wanted_seconds(prefer: Iterable[str], limit: int, usual: int = PATIENCE_SECO
     return 0 if "respond-async" in words else min(usual, limit)
 
 
-class WaitingRoom:
+class ResultWaiter:
     """The seats of one process. Who finds none is told at once where to look."""
 
     def __init__(self, database: Database, *, threads: int) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sync_service.errors import SyncServiceError
 from sync_service.settings import Settings
-from sync_service.webhooks.destination import Line, look_up
-from sync_service.webhooks.endpoints import Endpoint, EndpointBook
+from sync_service.webhooks.destination import Connections, look_up
+from sync_service.webhooks.endpoints import Endpoint, Endpoints
 from sync_service.webhooks.signing import sign
 
 #: After so long an endpoint's name is looked up again and its secrets are read anew, in seconds.
@@ -16,7 +16,7 @@ FRESH_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Attempt:
+class CallResult:
     """How one attempt ended: with the status of an answer, or with the reason why there was none."""
 
     status: int | None
@@ -28,14 +28,14 @@ class Attempt:
         return self.status is not None and 200 <= self.status < 300
 
 
-class Caller:
+class EndpointCaller:
     """Calls one endpoint, over one connection while it lasts. For one thread."""
 
-    def __init__(self, book: EndpointBook, settings: Settings, endpoint_id: str) -> None:
+    def __init__(self, book: Endpoints, settings: Settings, endpoint_id: str) -> None:
         self._book = book
         self._settings = settings
         self._endpoint_id = endpoint_id
-        self._opened: tuple[Endpoint, Line] | None = None
+        self._opened: tuple[Endpoint, Connections] | None = None
         self._fresh_until = 0.0
 
     def close(self) -> None:
@@ -44,21 +44,21 @@ class Caller:
             self._opened[1].close()
         self._opened = None
 
-    def call(self, message_id: str, webhook_type: str, body: str) -> Attempt:
+    def call(self, message_id: str, webhook_type: str, body: str) -> CallResult:
         """Send one message, signed now. Raises nothing that belongs to the endpoint."""
         try:
             endpoint, line = self._open()
             status = line.post(body, self._headers(endpoint, message_id, webhook_type, body), self._credentials(line))
         except SyncServiceError as error:
             self.close()
-            return Attempt(None, str(error))
-        return Attempt(status, None if 200 <= status < 300 else f"The endpoint answered {status}.")
+            return CallResult(None, str(error))
+        return CallResult(status, None if 200 <= status < 300 else f"The endpoint answered {status}.")
 
-    def _open(self) -> tuple[Endpoint, Line]:
+    def _open(self) -> tuple[Endpoint, Connections]:
         if self._opened is None or time.monotonic() >= self._fresh_until:
             self.close()
             endpoint = self._book.read(self._endpoint_id)
-            self._opened = endpoint, Line(look_up(endpoint.url, self._settings.webhook_allowed_networks))
+            self._opened = endpoint, Connections(look_up(endpoint.url, self._settings.webhook_allowed_networks))
             self._fresh_until = time.monotonic() + FRESH_SECONDS
         return self._opened
 
@@ -72,7 +72,7 @@ class Caller:
             "X-Limio-Event": webhook_type,
         }
 
-    def _credentials(self, line: Line) -> tuple[str, str] | None:
+    def _credentials(self, line: Connections) -> tuple[str, str] | None:
         """Who we are to this host, as Limio has it: HTTP Basic by the destination's host name."""
         for host, username, password in self._settings.webhook_credentials:
             if host == line.destination.host:

@@ -11,9 +11,9 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.telemetry.log import logger
 from sync_service.telemetry.measures import WEBHOOKS
-from sync_service.webhooks.caller import Caller
-from sync_service.webhooks.endpoints import MAX_ENDPOINTS, EndpointBook
-from sync_service.webhooks.turn import Turn, give_back, list_due_endpoints, next_delivery, settle, take
+from sync_service.webhooks.caller import EndpointCaller
+from sync_service.webhooks.endpoints import MAX_ENDPOINTS, Endpoints
+from sync_service.webhooks.turn import DeliveryTurn, give_back, list_due_endpoints, next_delivery, settle, take
 
 #: How often an idle process looks, in seconds, and at most how rarely while the database is away.
 LOOK_SECONDS = 0.5
@@ -28,7 +28,7 @@ class Deliverer:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._book = EndpointBook(database, settings)
+        self._book = Endpoints(database, settings)
         self._stop = threading.Event()
         self._running: dict[str, Future[None]] = {}
 
@@ -80,8 +80,8 @@ class Deliverer:
         except Exception as error:  # its lease runs out, and it is taken up again
             logger().exception("webhook_turn_failed", endpoint=endpoint_id, error=type(error).__name__)
 
-    def _deliver(self, turn: Turn) -> None:
-        caller = Caller(self._book, self._settings, turn.endpoint_id)
+    def _deliver(self, turn: DeliveryTurn) -> None:
+        caller = EndpointCaller(self._book, self._settings, turn.endpoint_id)
         try:
             while not self._stop.is_set():
                 delivery = next_delivery(self._database, turn)

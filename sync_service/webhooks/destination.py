@@ -135,7 +135,7 @@ def is_public(address: Address) -> bool:
     return address in _GLOBAL_UNICAST and address.is_global and address not in _SIX_TO_FOUR
 
 
-class Line:
+class Connections:
     """Connections to one destination, kept open between deliveries. For one thread."""
 
     def __init__(self, destination: Destination) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlmodel import col, delete, func, select
 
-from sync_service.access.sealing import Seal
+from sync_service.access.sealing import TextCipher
 from sync_service.errors import SettingsInvalid, SyncServiceError
 from sync_service.queue.outbox import DeliveryState, WebhookType
 from sync_service.settings import Settings
@@ -52,13 +52,13 @@ class Endpoint:
     valid_secrets: tuple[str, ...]
 
 
-class EndpointBook:
+class Endpoints:
     """The endpoints in the database, with their secrets sealed under SECRET_KEY."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._seal = Seal(settings.secret_keys, "webhook secret")
+        self._seal = TextCipher(settings.secret_keys, "webhook secret")
 
     def add(self, url: str, types: Collection[WebhookType]) -> tuple[str, str]:
         """Make an endpoint for `types` (none: all) and return its id and its secret, which is shown this once.

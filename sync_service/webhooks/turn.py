@@ -16,7 +16,7 @@ from sync_service.queue.outbox import DeliveryState
 from sync_service.queue.retry import back_off
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import WebhookDeliveryRow, WebhookEndpointRow
-from sync_service.webhooks.caller import Attempt
+from sync_service.webhooks.caller import CallResult
 
 #: Longer than one attempt, whose deadline is 15 s, with a name server that does not answer.
 LEASE_MS = 120_000
@@ -50,7 +50,7 @@ SELECT delivery.id {_NEXT.replace("{endpoint}", ":endpoint")} ORDER BY delivery.
 
 
 @dataclass(frozen=True)
-class Turn:
+class DeliveryTurn:
     """The right to deliver to one endpoint."""
 
     endpoint_id: str
@@ -65,7 +65,7 @@ def list_due_endpoints(database: Database) -> list[str]:
         return list(session.run(_ENDPOINTS, values).scalars())
 
 
-def take(database: Database, endpoint_id: str, *, lease_ms: int = LEASE_MS) -> Turn | None:
+def take(database: Database, endpoint_id: str, *, lease_ms: int = LEASE_MS) -> DeliveryTurn | None:
     """Take the endpoint's turn for `lease_ms`; None where another has it, or it is paused or gone."""
     with database.transaction() as session:
         row, now = _lock(session, endpoint_id), session.now()
@@ -73,10 +73,10 @@ def take(database: Database, endpoint_id: str, *, lease_ms: int = LEASE_MS) -> T
             return None
         row.token += 1
         row.lease_until = now + lease_ms
-        return Turn(row.id, row.token)
+        return DeliveryTurn(row.id, row.token)
 
 
-def next_delivery(database: Database, turn: Turn) -> WebhookDeliveryRow | None:
+def next_delivery(database: Database, turn: DeliveryTurn) -> WebhookDeliveryRow | None:
     """What to deliver now, the longest due first; None where nothing is due, or the endpoint is paused."""
     with database.reading() as session:
         endpoint, now = session.get(WebhookEndpointRow, turn.endpoint_id), session.now()
@@ -88,7 +88,7 @@ def next_delivery(database: Database, turn: Turn) -> WebhookDeliveryRow | None:
 
 
 def settle(
-    database: Database, turn: Turn, delivery_id: int, attempt: Attempt, *, lease_ms: int = LEASE_MS
+    database: Database, turn: DeliveryTurn, delivery_id: int, attempt: CallResult, *, lease_ms: int = LEASE_MS
 ) -> str | None:
     """Note how an attempt ended and renew the lease; returns the delivery's state, None where it is gone.
 
@@ -114,7 +114,7 @@ def settle(
         return row.state
 
 
-def give_back(database: Database, turn: Turn) -> None:
+def give_back(database: Database, turn: DeliveryTurn) -> None:
     """Let another process have the endpoint at once. Raises LeaseLost where one has it already."""
     with database.transaction() as session:
         _lock_owned(session, turn).lease_until = None
@@ -124,7 +124,7 @@ def _lock(session: Session, endpoint_id: str) -> WebhookEndpointRow | None:
     return session.get(WebhookEndpointRow, endpoint_id, with_for_update=True, populate_existing=True)
 
 
-def _lock_owned(session: Session, turn: Turn) -> WebhookEndpointRow:
+def _lock_owned(session: Session, turn: DeliveryTurn) -> WebhookEndpointRow:
     row = _lock(session, turn.endpoint_id)
     if row is None or row.token != turn.token or row.lease_until is None:
         raise LeaseLost

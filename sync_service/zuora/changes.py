@@ -41,7 +41,7 @@ class Listing(StrEnum):
     CONTACTS = "contacts"
 
 
-class Source(StrEnum):
+class ListSource(StrEnum):
     """What is asked."""
 
     OBJECT_QUERY = "object query"
@@ -49,11 +49,11 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class ListQuery:
     """Which rows are wanted."""
 
     listing: Listing
-    source: Source = Source.OBJECT_QUERY
+    source: ListSource = ListSource.OBJECT_QUERY
     #: Only what was updated then or later, in the order of updates; None is everything, in the order of ids.
     since: datetime | None = None
     #: Subscriptions with their account and contacts beside them; Object Query only.
@@ -61,7 +61,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
+class RowPage:
     """Rows of one page, and where the next one begins; None after the last."""
 
     subscriptions: Sequence[ListedSubscription] = ()
@@ -74,13 +74,13 @@ class Page:
     unreadable: int = 0
 
 
-def fetch_page(reading: Reading, question: Question, place: str | None) -> Page:
+def fetch_page(reading: Reading, question: ListQuery, place: str | None) -> RowPage:
     """The page at `place`, which an earlier page named as `following`; None is the first one. One call.
 
     Raises PermissionRefused, NotFoundInZuora or RequestRefused where the tenant or our user lacks this way of asking,
     RequestRefused for a place that Zuora no longer knows, PayloadInvalid, and every TenantError.
     """
-    if question.source is Source.ZOQL:
+    if question.source is ListSource.ZOQL:
         return _fetch_zoql(reading, question, place)
     return _fetch_object_query(reading, question, place)
 
@@ -92,7 +92,7 @@ def fetch_newest_update(reading: Reading) -> datetime | None:
     return _newest(_read(read_listed_subscription, rows)[0])
 
 
-def _fetch_object_query(reading: Reading, question: Question, place: str | None) -> Page:
+def _fetch_object_query(reading: Reading, question: ListQuery, place: str | None) -> RowPage:
     filters = [f"updateddate.GE:{_utc(question.since)}Z"] if question.since else []
     if question.listing is Listing.SUBSCRIPTIONS:
         filters.append("islatestversion.EQ:true")
@@ -113,7 +113,7 @@ def _fetch_object_query(reading: Reading, question: Question, place: str | None)
     return _page(question, _rows(answer, "data"), None if following in ("", place) else following)
 
 
-def _fetch_zoql(reading: Reading, question: Question, place: str | None) -> Page:
+def _fetch_zoql(reading: Reading, question: ListQuery, place: str | None) -> RowPage:
     """ZOQL has 2,000 rows a page and neither order nor joins; it lists superseded versions too."""
     if place is None:
         name = _capital(question.listing.removesuffix("s"))
@@ -132,18 +132,18 @@ def _fetch_zoql(reading: Reading, question: Question, place: str | None) -> Page
     return _page(question, rows, following)
 
 
-def _page(question: Question, rows: Sequence[Mapping[str, Any]], following: str | None) -> Page:
+def _page(question: ListQuery, rows: Sequence[Mapping[str, Any]], following: str | None) -> RowPage:
     match question.listing:
         case Listing.ACCOUNTS:
             accounts, bad = _read(read_listed_account, rows)
-            return Page(accounts=accounts, following=following, newest=_newest(accounts), unreadable=bad)
+            return RowPage(accounts=accounts, following=following, newest=_newest(accounts), unreadable=bad)
         case Listing.CONTACTS:
             contacts, bad = _read(read_listed_contact, [row for row in rows if row.get("accountId")])
-            return Page(contacts=contacts, following=following, newest=_newest(contacts), unreadable=bad)
+            return RowPage(contacts=contacts, following=following, newest=_newest(contacts), unreadable=bad)
     subscriptions, bad = _read(read_listed_subscription, rows)
     accounts, _ = _read(read_listed_account, [each for row in rows for each in _objects(row, "account")])
     contacts, _ = _read(read_listed_contact, [each for row in rows for each in _contacts_beside(row)])
-    return Page(
+    return RowPage(
         subscriptions=subscriptions,
         accounts=list({each.id: each for each in accounts}.values()),
         contacts=list({each.id: each for each in contacts}.values()),

@@ -9,7 +9,7 @@ from typing import Any
 from sync_service import __version__
 from sync_service.errors import NotConfigured, NotServed, ZuoraUnavailable
 from sync_service.zuora.token import Token, TokenKeeper
-from sync_service.zuora.transport import Answer, Deadline, Transport
+from sync_service.zuora.transport import Deadline, RawAnswer, Transport
 
 #: The minor version whose errors and shapes we read; the tenant's default may be years older.
 ZUORA_VERSION = "2025-08-12"
@@ -65,7 +65,7 @@ class Connection:
         params: Mapping[str, Any] | None,
         body: Mapping[str, Any] | str | None,
         headers: Mapping[str, str],
-    ) -> Answer:
+    ) -> RawAnswer:
         """One request with a bearer token; the answer as it came. A `body` that is text is JSON already.
 
         Raises what `Transport.send` raises.
@@ -87,7 +87,7 @@ class Connection:
         """Close all connections."""
         self._transport.close()
 
-    def _ask_for_token(self, deadline: Deadline) -> Answer:
+    def _ask_for_token(self, deadline: Deadline) -> RawAnswer:
         """Documented as "Create an OAuth token": the credentials go in the form body and there is no other proof."""
         client_id, client_secret = self._credentials
         form = {"client_id": client_id, "client_secret": client_secret, "grant_type": "client_credentials"}

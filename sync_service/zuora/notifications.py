@@ -18,7 +18,7 @@ from sync_service.errors import NotFoundInZuora, PayloadInvalid, PermissionRefus
 from sync_service.zuora.reading import Reading
 
 
-class Thing(StrEnum):
+class Definition(StrEnum):
     """What is provisioned, in the order in which each needs the one before."""
 
     TRIGGER = "event trigger"
@@ -27,9 +27,9 @@ class Thing(StrEnum):
 
 
 _PATHS = {
-    Thing.TRIGGER: "/events/event-triggers",
-    Thing.TEMPLATE: "/notifications/callout-templates",
-    Thing.DEFINITION: "/notifications/notification-definitions",
+    Definition.TRIGGER: "/events/event-triggers",
+    Definition.TEMPLATE: "/notifications/callout-templates",
+    Definition.DEFINITION: "/notifications/notification-definitions",
 }
 #: The most rows of one page of templates and definitions; of triggers no limit is documented.
 _PAGE_SIZE = 100
@@ -81,7 +81,7 @@ class Profile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class TenantCallouts:
     """What a tenant has."""
 
     triggers: tuple[EventTrigger, ...] = ()
@@ -94,12 +94,12 @@ class Found:
     account_fields: frozenset[str] | None = None
 
 
-def fetch_found(reading: Reading) -> Found:
+def fetch_found(reading: Reading) -> TenantCallouts:
     """Everything that provisioning must know. Raises PermissionRefused, PayloadInvalid and every other TenantError."""
-    return Found(
-        triggers=tuple(_read_trigger(row) for row in fetch_rows(reading, Thing.TRIGGER)),
-        templates=tuple(_read_template(row) for row in fetch_rows(reading, Thing.TEMPLATE)),
-        definitions=tuple(read_definition(row) for row in fetch_rows(reading, Thing.DEFINITION)),
+    return TenantCallouts(
+        triggers=tuple(_read_trigger(row) for row in fetch_rows(reading, Definition.TRIGGER)),
+        templates=tuple(_read_template(row) for row in fetch_rows(reading, Definition.TEMPLATE)),
+        definitions=tuple(read_definition(row) for row in fetch_rows(reading, Definition.DEFINITION)),
         profiles=fetch_profiles(reading),
         order_fields=fetch_fields(reading, "Order"),
         account_fields=fetch_fields(reading, "Account"),
@@ -137,7 +137,7 @@ def read_fields(text: str) -> frozenset[str] | None:
     return frozenset(name for each in found if (name := (each.text or "").strip())) or None
 
 
-def create(reading: Reading, thing: Thing, body: Mapping[str, Any]) -> str:
+def create(reading: Reading, thing: Definition, body: Mapping[str, Any]) -> str:
     """Make one; its id."""
     key = reading.call("POST", _PATHS[thing], body=body).get("id")
     if not isinstance(key, str) or not key:
@@ -145,12 +145,12 @@ def create(reading: Reading, thing: Thing, body: Mapping[str, Any]) -> str:
     return key
 
 
-def change(reading: Reading, thing: Thing, key: str, body: Mapping[str, Any]) -> None:
+def change(reading: Reading, thing: Definition, key: str, body: Mapping[str, Any]) -> None:
     """Change one. What a definition's `body` leaves out goes back to Zuora's default, so give all of it."""
     reading.call("PUT", f"{_PATHS[thing]}/{key}", body=body, repeatable=True)
 
 
-def delete(reading: Reading, thing: Thing, key: str) -> None:
+def delete(reading: Reading, thing: Definition, key: str) -> None:
     """Delete one; that it is gone already is no error."""
     try:
         reading.call("DELETE", f"{_PATHS[thing]}/{key}", repeatable=True)
@@ -163,7 +163,7 @@ def same_id(text: object) -> str:
     return str(text or "").replace("-", "").lower()
 
 
-def fetch_rows(reading: Reading, thing: Thing) -> list[Mapping[str, Any]]:
+def fetch_rows(reading: Reading, thing: Definition) -> list[Mapping[str, Any]]:
     """All rows of a list. Where a page begins is taken from `next`: the lists differ in whether they count from 1."""
     rows: dict[str, Mapping[str, Any]] = {}
     params: dict[str, Any] = {"limit": _PAGE_SIZE}

@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sync_service.commerce.catalog import Charge, RatePlan
+from sync_service.commerce.catalog import ProductCharge, RatePlan
 from sync_service.errors import PayloadInvalid
 from sync_service.zuora.reading import Reading
 
@@ -71,7 +71,7 @@ def _read_plan(row: Mapping[str, Any]) -> RatePlan:
     )
 
 
-def _read_charge(row: Mapping[str, Any]) -> Charge:
+def _read_charge(row: Mapping[str, Any]) -> ProductCharge:
     model = str(row.get("chargeModel") or "")
     model = _MODELS.get(model, model)
     prices = {
@@ -79,7 +79,7 @@ def _read_charge(row: Mapping[str, Any]) -> Charge:
         for tier in _objects(row, "productRatePlanChargeTiers")
         if tier.get("currency") and tier.get("price") is not None
     }
-    return Charge(
+    return ProductCharge(
         id=_need(row, "id"),
         name=str(row.get("name") or ""),
         type=str(row.get("chargeType") or ""),

@@ -10,7 +10,7 @@ from threading import Lock
 
 from sync_service.errors import RateLimited, TokenRefused, ZuoraUnavailable
 from sync_service.zuora.envelopes import read_json, read_retry_after
-from sync_service.zuora.transport import Answer, AnswerCut, Deadline
+from sync_service.zuora.transport import AnswerCut, Deadline, RawAnswer
 
 #: Seconds before its end from which a token is not used any more (Zuora's own sample does the same).
 _EARLY_SECONDS = 300.0
@@ -45,7 +45,7 @@ class TokenKeeper:
 
     def __init__(
         self,
-        ask: Callable[[Deadline], Answer],
+        ask: Callable[[Deadline], RawAnswer],
         clock: Callable[[], float] = time.monotonic,
         *,
         accept: Callable[[Token], None] = lambda _: None,
@@ -111,7 +111,7 @@ def _usable(expires_in: object) -> float:
     return max(seconds - _EARLY_SECONDS, seconds / 2)
 
 
-def _refusal(answer: Answer, content: object) -> TokenRefused | RateLimited | ZuoraUnavailable:
+def _refusal(answer: RawAnswer, content: object) -> TokenRefused | RateLimited | ZuoraUnavailable:
     """What an answer without a token means. Its text is not repeated: nothing documents that it holds no secret."""
     said_no = isinstance(content, dict) and content.get("success") is False
     if answer.status == 429:

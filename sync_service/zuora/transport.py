@@ -50,7 +50,7 @@ class Deadline:
 
 
 @dataclass(frozen=True)
-class Answer:
+class RawAnswer:
     """What came back, unread. Header names are compared without case."""
 
     status: int
@@ -84,7 +84,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         body: bytes | str | None = None,
         form: Mapping[str, Any] | None = None,
-    ) -> Answer:
+    ) -> RawAnswer:
         """Send one request and read its whole answer; `url` is encoded as it is to be sent, `params` are not.
 
         A redirect is an answer like any other. Raises ZuoraUnavailable where there is no connection, NotServed where no
@@ -128,7 +128,7 @@ class Transport:
             request.headers["Content-Length"] = str(len(body or b""))
         return request
 
-    def _send(self, request: requests.PreparedRequest, deadline: Deadline) -> Answer:
+    def _send(self, request: requests.PreparedRequest, deadline: Deadline) -> RawAnswer:
         left, url = deadline.left(), str(request.url)
         response = self._session.get_adapter(url).send(
             request,
@@ -143,7 +143,7 @@ class Transport:
                 if len(body) > _LARGEST_BODY:
                     raise PayloadInvalid("Zuora's answer is larger than 20 MB.")
                 deadline.left()
-            return Answer(response.status_code, response.headers, bytes(body))
+            return RawAnswer(response.status_code, response.headers, bytes(body))
         finally:
             # Gives a connection back whose answer was read to the end, and drops any other.
             response.close()

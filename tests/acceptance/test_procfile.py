@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sync_service.queue.heartbeats import Role, read_last_seen
+from sync_service.queue.heartbeats import ProcessRole, read_last_seen
 from sync_service.store.engine import connect
 from tests.acceptance.processes import Child, wait_until
 from tests.acceptance.service import Service
@@ -41,7 +41,10 @@ def test_a_process_manager_starts_all_three_on_an_empty_folder_and_stops_them(tm
 
         def all_seen() -> bool:
             with database.reading() as session:
-                return all(read_last_seen(session, role) for role in (Role.WEB, Role.WORKER, Role.SCHEDULER))
+                return all(
+                    read_last_seen(session, role)
+                    for role in (ProcessRole.WEB, ProcessRole.WORKER, ProcessRole.SCHEDULER)
+                )
 
         wait_until(all_seen, "web, worker and scheduler run")
         started = manager.pids()

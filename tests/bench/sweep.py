@@ -23,7 +23,7 @@ from sync_service.store.engine import Database, Session, connect
 from sync_service.store.tables import SubscriptionRow, ZuoraLinkRow
 from sync_service.subscription.fingerprint import Fingerprint
 from sync_service.subscription.listed import ListedAccount, ListedContact, ListedSubscription
-from sync_service.zuora.changes import Listing, Page, Question, fetch_page
+from sync_service.zuora.changes import Listing, ListQuery, RowPage, fetch_page
 from sync_service.zuora.client import ZuoraClient
 from tests.bench.figures import Bench, Figure, Figures, Part, Target
 from tests.bench.processes import Ground, Zuora, open_ground, settings
@@ -167,10 +167,10 @@ def _fill(ground: Ground, database: Database, zuora: Zuora, environ: dict[str, s
                 _insert(session, SubscriptionRow, [{**limio_values, **_limio(row, limio_values)} for row in fresh])
 
 
-def _pages(client: ZuoraClient) -> Iterator[Page]:
+def _pages(client: ZuoraClient) -> Iterator[RowPage]:
     place: str | None = None
     while True:
-        question = Question(listing=Listing.SUBSCRIPTIONS, with_people=True)
+        question = ListQuery(listing=Listing.SUBSCRIPTIONS, with_people=True)
         page = fetch_page(client.reading(60.0), question, place)
         yield page
         place = page.following
@@ -178,7 +178,7 @@ def _pages(client: ZuoraClient) -> Iterator[Page]:
             return
 
 
-def _link(row: ListedSubscription, page: Page) -> dict[str, Any]:
+def _link(row: ListedSubscription, page: RowPage) -> dict[str, Any]:
     account: ListedAccount = next(each for each in page.accounts if each.id == row.account_id)
     contacts: list[ListedContact] = [each for each in page.contacts if each.account_id == row.account_id]
     fingerprint = Fingerprint(

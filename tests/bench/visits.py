@@ -11,7 +11,7 @@ from hashlib import md5
 from itertools import product
 from urllib.parse import urlencode
 
-from sync_service.access.sealing import Seal
+from sync_service.access.sealing import TextCipher
 from sync_service.queue.history import Outcome
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.charts import RANGES
@@ -53,7 +53,7 @@ def key_of(kind: str, n: int) -> str:
 
 def visits(size: Size, secret_key: str) -> list[Visit]:
     """All of them, each filter and each kind of search, first pages, second ones and ones near the end."""
-    seal = Seal((secret_key,))
+    seal = TextCipher((secret_key,))
     return [*_lists(seal), *_subscriptions(), *_history(size, seal), *_upkeep(), *_portal(), *_systems()]
 
 
@@ -97,7 +97,7 @@ _MAIN = (
 )
 
 
-def _lists(seal: Seal) -> Iterator[Visit]:
+def _lists(seal: TextCipher) -> Iterator[Visit]:
     yield Visit("overview", "/admin")
     for stretch in RANGES:
         yield Visit(f"overview of a {stretch}", f"/admin?range={stretch}")
@@ -156,7 +156,7 @@ def _subscriptions() -> Iterator[Visit]:
     yield Visit("progress", f"/admin/progress/subscription/1/{number_of(BUSY)}")
 
 
-def _history(size: Size, seal: Seal) -> Iterator[Visit]:
+def _history(size: Size, seal: TextCipher) -> Iterator[Visit]:
     for kind, entry_id in (("run", size.runs // 2), ("callout", size.runs // 4), ("act", size.runs // 50)):
         yield Visit(f"one {kind} by itself", f"/admin/history/{kind}/{entry_id}")
     early = int((datetime.now(UTC) - timedelta(days=95)).timestamp() * 1000)

@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sync_service.commerce.catalog import Charge, RatePlan, find_item
+from sync_service.commerce.catalog import ProductCharge, RatePlan, find_item
 from sync_service.commerce.order import CatalogRef
 from sync_service.commerce.state import InStore
 from sync_service.store.catalog import newest_items, read_catalog, read_whole_catalog, write_rate_plans
@@ -29,7 +29,9 @@ PLAN = RatePlan(
     number="PRP-1",
     since=date(2026, 1, 1),
     until=date(2027, 1, 1),
-    charges=(Charge(id="ch1", name="Monthly", type="Recurring", model="FlatFee", prices={"GBP": Decimal("12.50")}),),
+    charges=(
+        ProductCharge(id="ch1", name="Monthly", type="Recurring", model="FlatFee", prices={"GBP": Decimal("12.50")}),
+    ),
 )
 ORDER = {
     "order_type": "change_offer",

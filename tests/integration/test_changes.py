@@ -13,7 +13,7 @@ import pytest
 import responses
 
 from sync_service.errors import PayloadInvalid, PermissionRefused
-from sync_service.zuora.changes import Listing, Page, Question, Source, fetch_newest_update, fetch_page
+from sync_service.zuora.changes import Listing, ListQuery, ListSource, RowPage, fetch_newest_update, fetch_page
 from sync_service.zuora.client import ZuoraClient
 
 HOST = "https://rest.test.zuora.com"
@@ -34,7 +34,7 @@ def zuora() -> Iterator[responses.RequestsMock]:
         yield mock
 
 
-def ask(question: Question, place: str | None = None) -> Page:
+def ask(question: ListQuery, place: str | None = None) -> RowPage:
     client = ZuoraClient(HOST, "c" * 36, "secret")
     try:
         return fetch_page(client.reading(), question, place)
@@ -56,7 +56,7 @@ def row(**values: Any) -> dict[str, Any]:
 def test_changes_since_a_moment_are_asked_for_in_their_order(zuora: responses.RequestsMock) -> None:
     zuora.get(f"{HOST}/object-query/subscriptions", json=SAMPLE)
 
-    page = ask(Question(listing=Listing.SUBSCRIPTIONS, since=SINCE), "some cursor")
+    page = ask(ListQuery(listing=Listing.SUBSCRIPTIONS, since=SINCE), "some cursor")
 
     assert asked(zuora) == {
         "pageSize": ["99"],
@@ -80,7 +80,7 @@ def test_changes_since_a_moment_are_asked_for_in_their_order(zuora: responses.Re
 def test_accounts_and_contacts_have_no_versions(zuora: responses.RequestsMock, listing: Listing) -> None:
     zuora.get(f"{HOST}/object-query/{listing}", json={"data": []})
 
-    page = ask(Question(listing=listing, since=SINCE))
+    page = ask(ListQuery(listing=listing, since=SINCE))
 
     assert asked(zuora)["filter[]"] == ["updateddate.GE:2026-11-20T10:00:00Z"]
     assert (page.following, page.newest) == (None, None)
@@ -94,7 +94,7 @@ def test_everything_comes_by_id_with_the_people_beside_it(zuora: responses.Reque
         f"{HOST}/object-query/subscriptions", json={"data": [row(account=account, soldToContact=own)], "nextPage": None}
     )
 
-    page = ask(Question(listing=Listing.SUBSCRIPTIONS, with_people=True))
+    page = ask(ListQuery(listing=Listing.SUBSCRIPTIONS, with_people=True))
 
     assert asked(zuora) == {
         "pageSize": ["99"],
@@ -114,7 +114,7 @@ def test_a_row_that_cannot_be_read_is_counted_and_stops_nothing(zuora: responses
     odd = row(version="many")
     zuora.get(f"{HOST}/object-query/subscriptions", json={"data": [odd, {"id": "i2"}, row()]})
 
-    page = ask(Question(listing=Listing.SUBSCRIPTIONS))
+    page = ask(ListQuery(listing=Listing.SUBSCRIPTIONS))
 
     assert [each.number for each in page.subscriptions] == ["A-S1"]
     assert page.unreadable == 2
@@ -123,14 +123,14 @@ def test_a_row_that_cannot_be_read_is_counted_and_stops_nothing(zuora: responses
 def test_a_list_that_names_its_own_page_as_the_next_ends(zuora: responses.RequestsMock) -> None:
     zuora.get(f"{HOST}/object-query/subscriptions", json={"data": [row()], "nextPage": "here"})
 
-    assert ask(Question(listing=Listing.SUBSCRIPTIONS), "here").following is None
+    assert ask(ListQuery(listing=Listing.SUBSCRIPTIONS), "here").following is None
 
 
 def test_an_answer_without_rows_is_no_empty_list(zuora: responses.RequestsMock) -> None:
     zuora.get(f"{HOST}/object-query/subscriptions", json={"nextPage": None})
 
     with pytest.raises(PayloadInvalid):
-        ask(Question(listing=Listing.SUBSCRIPTIONS))
+        ask(ListQuery(listing=Listing.SUBSCRIPTIONS))
 
 
 def test_object_query_that_is_not_permitted_is_told_as_such(zuora: responses.RequestsMock) -> None:
@@ -138,13 +138,13 @@ def test_object_query_that_is_not_permitted_is_told_as_such(zuora: responses.Req
     zuora.get(f"{HOST}/object-query/subscriptions", json=refusal, status=403)
 
     with pytest.raises(PermissionRefused):
-        ask(Question(listing=Listing.SUBSCRIPTIONS))
+        ask(ListQuery(listing=Listing.SUBSCRIPTIONS))
 
 
 def test_zoql_asks_in_its_own_words_and_may_leave_empty_records_out(zuora: responses.RequestsMock) -> None:
     zuora.post(f"{HOST}/v1/action/query", json={"size": 0, "done": True})
 
-    page = ask(Question(listing=Listing.ACCOUNTS, source=Source.ZOQL, since=SINCE))
+    page = ask(ListQuery(listing=Listing.ACCOUNTS, source=ListSource.ZOQL, since=SINCE))
 
     body = json.loads(zuora.calls[-1].request.body or b"")
     assert body == {
@@ -160,7 +160,7 @@ def test_zoql_goes_on_with_its_locator(zuora: responses.RequestsMock) -> None:
         f"{HOST}/v1/action/queryMore", json={"size": 4001, "done": False, "queryLocator": "q-4000", "records": [record]}
     )
 
-    page = ask(Question(listing=Listing.CONTACTS, source=Source.ZOQL), "q-2000")
+    page = ask(ListQuery(listing=Listing.CONTACTS, source=ListSource.ZOQL), "q-2000")
 
     assert json.loads(zuora.calls[-1].request.body or b"") == {"queryLocator": "q-2000"}
     assert page.contacts[0].contact.first_name == "Ada"
@@ -171,7 +171,7 @@ def test_a_query_that_goes_on_nowhere_is_no_end(zuora: responses.RequestsMock) -
     zuora.post(f"{HOST}/v1/action/query", json={"size": 4001, "done": False, "records": []})
 
     with pytest.raises(PayloadInvalid):
-        ask(Question(listing=Listing.CONTACTS, source=Source.ZOQL))
+        ask(ListQuery(listing=Listing.CONTACTS, source=ListSource.ZOQL))
 
 
 def test_zuoras_newest_update_is_its_clock(zuora: responses.RequestsMock) -> None:

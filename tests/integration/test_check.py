@@ -14,9 +14,9 @@ from sync_service.operations.check.callouts import judge
 from sync_service.operations.check.store import check_database, check_settings, compare_clocks
 from sync_service.operations.check.story import JOB, check_everything, check_story, keep_findings
 from sync_service.queue import jobs
-from sync_service.queue.findings import Finding, Verdict, as_progress, from_progress, has_failed
+from sync_service.queue.findings import Finding, Severity, as_progress, from_progress, has_failed
 from sync_service.queue.health import examine
-from sync_service.queue.heartbeats import Heartbeat, Role
+from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.limit import Share, note_success
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, connect
@@ -46,7 +46,7 @@ def world(sqlite_database: Database) -> Iterator[World]:
 
 def show_life(database: Database) -> None:
     """A worker and a scheduler run, and Zuora has just answered."""
-    for role in Role:
+    for role in ProcessRole:
         Heartbeat(database, role).beat()
     note_success(database, Share(8))
 
@@ -73,7 +73,7 @@ def by_name(findings: Any) -> dict[str, Finding]:
 def test_where_everything_is_right_nothing_fails_and_every_part_is_named(world: World) -> None:
     found = check(world)
 
-    assert {name: each.says for name, each in found.items() if each.verdict is not Verdict.OK} == {
+    assert {name: each.says for name, each in found.items() if each.verdict is not Severity.OK} == {
         "callouts in zuora": "PUBLIC_URL is not set, so ours cannot be told from others."
     }
     assert set(found) >= {
@@ -103,7 +103,7 @@ def test_every_complaint_names_a_remedy(sqlite_database: Database) -> None:
     """An installation on which nothing was set up."""
     findings = list(check_everything(sqlite_database, Settings(), None))
 
-    assert all(each.remedy for each in findings if each.verdict in (Verdict.WARNING, Verdict.FAILED))
+    assert all(each.remedy for each in findings if each.verdict in (Severity.WARNING, Severity.FAILED))
     assert "ZUORA_CLIENT_ID" in (by_name(findings)["zuora"].remedy or "")
     assert has_failed(findings)
 
@@ -111,14 +111,14 @@ def test_every_complaint_names_a_remedy(sqlite_database: Database) -> None:
 def test_the_wrong_time_zone_is_told_from_one_subscription_read_both_ways(world: World) -> None:
     finding = check(world, tenant_time_zone=ZoneInfo("Asia/Kolkata"))["time zone"]
 
-    assert finding.verdict is Verdict.FAILED
+    assert finding.verdict is Severity.FAILED
     assert "UTC+05:30" in finding.says
     assert "TENANT_TIME_ZONE" in (finding.remedy or "")
 
 
 def test_a_zone_that_only_agrees_by_name_is_accepted(world: World) -> None:
     """Lisbon has London's clock all year."""
-    assert check(world, tenant_time_zone=ZoneInfo("Europe/Lisbon"))["time zone"].verdict is Verdict.OK
+    assert check(world, tenant_time_zone=ZoneInfo("Europe/Lisbon"))["time zone"].verdict is Severity.OK
 
 
 def test_wrong_credentials_are_named_and_the_rest_is_still_looked_at(world: World) -> None:
@@ -126,9 +126,9 @@ def test_wrong_credentials_are_named_and_the_rest_is_still_looked_at(world: Worl
 
     found = by_name(check_everything(world.database, world.context.settings, refused))
 
-    assert found["credentials"].verdict is Verdict.FAILED
+    assert found["credentials"].verdict is Severity.FAILED
     assert "ZUORA_CLIENT_SECRET" in found["credentials"].says
-    assert found["queue"].verdict is Verdict.OK
+    assert found["queue"].verdict is Severity.OK
     refused.close()
 
 
@@ -146,9 +146,9 @@ def test_each_permission_that_is_missing_is_named_alone(world: World, path: str,
 
     found = check(world)
 
-    refused = {each.name for each in found.values() if each.verdict is Verdict.FAILED}
+    refused = {each.name for each in found.values() if each.verdict is Severity.FAILED}
     assert refused == {name}
-    assert found["permission: object query"].verdict is Verdict.OK
+    assert found["permission: object query"].verdict is Severity.OK
 
 
 def test_without_the_billing_preview_it_still_works_with_less(world: World) -> None:
@@ -156,7 +156,7 @@ def test_without_the_billing_preview_it_still_works_with_less(world: World) -> N
 
     finding = check(world)["permission: billing preview"]
 
-    assert finding.verdict is Verdict.WARNING
+    assert finding.verdict is Severity.WARNING
     assert "computed" in finding.says
 
 
@@ -165,17 +165,17 @@ def test_without_object_query_it_still_works_with_less(world: World) -> None:
 
     found = check(world)
 
-    assert found["permission: object query"].verdict is Verdict.WARNING
-    assert found["permission: subscription"].verdict is Verdict.OK
-    assert found["time zone"].verdict is Verdict.NOT_CHECKED
+    assert found["permission: object query"].verdict is Severity.WARNING
+    assert found["permission: subscription"].verdict is Severity.OK
+    assert found["time zone"].verdict is Severity.NOT_CHECKED
 
 
 def test_an_empty_tenant_fails_in_nothing(sqlite_database: Database) -> None:
     with open_world(sqlite_database, **CONFIGURED) as world:
         found = check(world)
 
-        assert found["permission: subscription"].verdict is Verdict.OK
-        assert found["permission: account"].verdict is Verdict.NOT_CHECKED
+        assert found["permission: subscription"].verdict is Severity.OK
+        assert found["permission: account"].verdict is Severity.NOT_CHECKED
         assert not has_failed(found.values())
 
 
@@ -184,7 +184,7 @@ def test_a_store_of_another_tenant_is_told(world: World) -> None:
 
     finding = check(world)["tenant"]
 
-    assert finding.verdict is Verdict.FAILED
+    assert finding.verdict is Severity.FAILED
     assert "tenant.77" in finding.says
 
 
@@ -193,8 +193,8 @@ def test_zuora_that_cannot_be_reached_is_one_finding(world: World) -> None:
 
     found = by_name(check_everything(world.database, world.context.settings, nowhere))
 
-    assert found["calls to zuora"].verdict is Verdict.FAILED
-    assert found["queue"].verdict is Verdict.OK
+    assert found["calls to zuora"].verdict is Severity.FAILED
+    assert found["queue"].verdict is Severity.OK
     nowhere.close()
 
 
@@ -214,7 +214,7 @@ def test_a_database_without_migrations_is_all_that_is_told(tmp_path: Path) -> No
     found = by_name(check_everything(database, Settings(), None))
     database.engine.dispose()
 
-    assert found["migrations"].verdict is Verdict.FAILED
+    assert found["migrations"].verdict is Severity.FAILED
     assert "db upgrade" in (found["migrations"].remedy or "")
     assert set(found) == {"database", "migrations", "clock"}
 
@@ -224,7 +224,7 @@ def test_a_database_that_is_away_is_told_without_its_address() -> None:
 
     (finding,) = check_database(away)
 
-    assert finding.verdict is Verdict.FAILED
+    assert finding.verdict is Severity.FAILED
     assert "secret" not in finding.says
     away.engine.dispose()
 
@@ -237,19 +237,19 @@ def test_clocks_that_differ_are_told(seconds: float, verdict: str) -> None:
     finding = compare_clocks("clock", seconds, "this machine", "the database")
 
     assert finding.verdict == verdict
-    if finding.verdict is not Verdict.OK:
+    if finding.verdict is not Severity.OK:
         assert f"is {abs(seconds)} s {'ahead of' if seconds > 0 else 'behind'} the database" in finding.says
 
 
 def test_keys_that_a_template_sent_broken_fail_for_a_day(world: World) -> None:
     broken = {"key": "{{Subscription.Name}}", "code": ReasonCode.IMPOSSIBLE_KEY}
     note_callouts(world.database, "ignored", **broken, ago=DAY_MS + 60_000)
-    assert check(world)["broken keys"].verdict is Verdict.OK
+    assert check(world)["broken keys"].verdict is Severity.OK
 
     note_callouts(world.database, "ignored", **broken)
 
     finding = check(world)["broken keys"]
-    assert finding.verdict is Verdict.FAILED
+    assert finding.verdict is Severity.FAILED
     assert "1 of 2 callouts, such as '{{Subscription.Name}}'" in finding.says
 
 
@@ -258,7 +258,7 @@ def test_one_impossible_key_among_many_callouts_is_a_warning(world: World) -> No
         note_callouts(world.database, "accepted")
     note_callouts(world.database, "ignored", key="a b", code=ReasonCode.IMPOSSIBLE_KEY)
 
-    assert check(world)["broken keys"].verdict is Verdict.WARNING
+    assert check(world)["broken keys"].verdict is Severity.WARNING
 
 
 def test_a_strangers_wrong_password_does_not_fail_the_check(world: World) -> None:
@@ -266,14 +266,14 @@ def test_a_strangers_wrong_password_does_not_fail_the_check(world: World) -> Non
 
     found = check(world)
 
-    assert found["rejected callouts"].verdict is Verdict.WARNING
+    assert found["rejected callouts"].verdict is Severity.WARNING
     assert not has_failed(found.values())
 
 
 def test_a_day_without_callouts_is_a_warning(world: World) -> None:
     execute(world.database, "UPDATE callout SET received_at = received_at - 90000000")
 
-    assert check(world)["callouts arriving"].verdict is Verdict.WARNING
+    assert check(world)["callouts arriving"].verdict is Severity.WARNING
 
 
 def test_a_queue_that_nobody_works_off_fails_after_half_an_hour(world: World) -> None:
@@ -282,11 +282,11 @@ def test_a_queue_that_nobody_works_off_fails_after_half_an_hour(world: World) ->
         " SELECT 'subscription', :key, 1, 1, {now} - :age, {now} - :age, {now} - :age"
     )
     execute(world.database, row, key="A-S1", age=30_000)
-    assert check(world)["queue"].verdict is Verdict.OK
+    assert check(world)["queue"].verdict is Severity.OK
     execute(world.database, row, key="A-S2", age=70_000)
-    assert check(world)["queue"].verdict is Verdict.WARNING
+    assert check(world)["queue"].verdict is Severity.WARNING
     execute(world.database, row, key="A-S3", age=31 * 60_000)
-    assert check(world)["queue"].verdict is Verdict.FAILED
+    assert check(world)["queue"].verdict is Severity.FAILED
 
 
 def test_a_scheduler_that_is_gone_and_jobs_that_failed_are_told(world: World) -> None:
@@ -297,7 +297,7 @@ def test_a_scheduler_that_is_gone_and_jobs_that_failed_are_told(world: World) ->
     found = check(world)
 
     told = [(name, found[name].verdict) for name in ("worker", "scheduler", "job calendar")]
-    assert told == [("worker", Verdict.FAILED), ("scheduler", Verdict.FAILED), ("job calendar", Verdict.WARNING)]
+    assert told == [("worker", Severity.FAILED), ("scheduler", Severity.FAILED), ("job calendar", Severity.WARNING)]
     assert found["worker"].says == "No worker runs: the last one was seen 3 h ago."
 
 
@@ -306,7 +306,7 @@ def test_without_any_process_an_answer_or_a_load_nothing_is_called_well(sqlite_d
         found = {each.name: each for each in examine(session, Settings(**ZUORA))}
 
     told = {name: found[name].verdict for name in ("worker", "scheduler", "zuora", "store", "callouts arriving")}
-    assert told == dict.fromkeys(told, Verdict.WARNING) | {"zuora": Verdict.NOT_CHECKED}
+    assert told == dict.fromkeys(told, Severity.WARNING) | {"zuora": Severity.NOT_CHECKED}
 
 
 def test_zuora_that_has_not_answered_for_hours_is_told(world: World) -> None:
@@ -315,20 +315,20 @@ def test_zuora_that_has_not_answered_for_hours_is_told(world: World) -> None:
     with world.database.reading() as session:
         found = {each.name: each for each in examine(session, world.context.settings)}
 
-    assert (found["zuora"].verdict, found["zuora"].says) == (Verdict.WARNING, "Zuora last answered 3 h ago.")
+    assert (found["zuora"].verdict, found["zuora"].says) == (Severity.WARNING, "Zuora last answered 3 h ago.")
 
 
 def test_postgresql_without_a_secret_key_is_told() -> None:
     (finding,) = check_settings(Settings(database_url="postgresql://sync@db/sync"))
 
-    assert (finding.name, finding.verdict) == ("secret key", Verdict.FAILED)
+    assert (finding.name, finding.verdict) == ("secret key", Severity.FAILED)
     assert list(check_settings(Settings(database_url="postgresql://sync@db/sync", secret_key="k" * 40))) == []
 
 
 def test_a_short_secret_of_before_is_told() -> None:
     settings = Settings(database_url="postgresql://d/s", secret_key="k" * 40, callout_password_previous="short")
 
-    assert [(each.name, each.verdict) for each in check_settings(settings)] == [("callout secrets", Verdict.WARNING)]
+    assert [(each.name, each.verdict) for each in check_settings(settings)] == [("callout secrets", Severity.WARNING)]
 
 
 def test_a_store_that_other_users_may_read_is_told(tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ def test_a_store_that_other_users_may_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "store.db-wal").chmod(0o600)
     (mended,) = check_settings(settings)
 
-    assert (told.verdict, mended.verdict) == (Verdict.FAILED, Verdict.OK)
+    assert (told.verdict, mended.verdict) == (Severity.FAILED, Severity.OK)
     assert "store.db-wal" in told.says
 
 
@@ -377,7 +377,7 @@ def test_a_callout_is_there_when_something_active_sends_to_us(
 
 
 def test_zuora_is_asked_for_its_notifications(world: World) -> None:
-    assert check(world, public_url="https://sync.example.com")["callouts in zuora"].verdict is Verdict.WARNING
+    assert check(world, public_url="https://sync.example.com")["callouts in zuora"].verdict is Severity.WARNING
 
 
 # --- the job --------------------------------------------------------------------------------------------------------
@@ -408,8 +408,8 @@ def test_as_a_job_it_gives_the_same(world: World) -> None:
 
 
 def test_the_worst_finding_names_the_whole() -> None:
-    fine, odd = Finding("a", Verdict.OK, ""), Finding("b", Verdict.WARNING, "", "look")
-    bad = Finding("c", Verdict.FAILED, "", "act")
+    fine, odd = Finding("a", Severity.OK, ""), Finding("b", Severity.WARNING, "", "look")
+    bad = Finding("c", Severity.FAILED, "", "act")
 
     assert as_progress([fine], 0)["verdict"] == "ok"
     assert as_progress([fine, odd], 0)["verdict"] == "warning"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sync_service.queue import heartbeats
-from sync_service.queue.heartbeats import Heartbeat, Role, forget_heartbeats, read_last_seen, read_samples
+from sync_service.queue.heartbeats import Heartbeat, ProcessRole, forget_heartbeats, read_last_seen, read_samples
 from sync_service.store.engine import Database
 from sync_service.telemetry.measures import add_up, as_families
 from tests.queue_world import execute, rows
@@ -18,7 +18,7 @@ def process(database: Database, monkeypatch: pytest.MonkeyPatch) -> Heartbeat:
     """A process that has counted nothing else."""
     monkeypatch.setattr(heartbeats, "take_samples", lambda: [("runs_total", (), SEEN["runs"]), *GAUGES])
     SEEN["runs"] = 0.0
-    return Heartbeat(database, Role.WORKER)
+    return Heartbeat(database, ProcessRole.WORKER)
 
 
 SEEN = {"runs": 0.0}
@@ -46,7 +46,7 @@ def go_away(database: Database, ms: int = heartbeats.GONE_MS + 1) -> None:
 def test_all_processes_are_added_up(database: Database, process: Heartbeat) -> None:
     count(process, 2)
     SEEN["runs"] = 0.0
-    count(Heartbeat(database, Role.WEB), 5)
+    count(Heartbeat(database, ProcessRole.WEB), 5)
 
     assert total(database) == 7.0
 
@@ -95,7 +95,7 @@ def test_a_process_that_was_only_silent_is_not_counted_twice(database: Database,
     count(process, 2)
     assert total(database) == 10.0
     with database.reading() as session:
-        assert read_last_seen(session, Role.WORKER) is not None
+        assert read_last_seen(session, ProcessRole.WORKER) is not None
 
 
 def test_a_histogram_of_several_processes_has_its_buckets_in_order() -> None:

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from sync_service.access.sealing import Seal
+from sync_service.access.sealing import TextCipher
 from sync_service.access.sessions import FormTokens
 from sync_service.access.tokens import AccessTokens
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.webhooks.endpoints import EndpointBook, SecretUnreadable
+from sync_service.webhooks.endpoints import Endpoints, SecretUnreadable
 from tests.integration.web.conftest import SETTINGS, build
 from tests.queue_world import rows
 from tests.webhook_world import SETTINGS as WEBHOOK_SETTINGS
@@ -41,12 +41,16 @@ def test_new_tokens_and_forms_are_of_the_new_key() -> None:
 
 
 def test_what_was_sealed_opens_and_is_sealed_anew_once() -> None:
-    sealed = Seal((OLD,)).close("text")
-    during = Seal((NEW, OLD))
+    sealed = TextCipher((OLD,)).close("text")
+    during = TextCipher((NEW, OLD))
 
     renewed = during.renew(sealed)
 
-    assert (during.open(sealed), Seal((NEW,)).open(renewed), Seal((NEW,)).open(sealed)) == ("text", "text", "")
+    assert (during.open(sealed), TextCipher((NEW,)).open(renewed), TextCipher((NEW,)).open(sealed)) == (
+        "text",
+        "text",
+        "",
+    )
     assert during.renew(renewed) == renewed
     assert during.renew("not ours") == "not ours"
 
@@ -60,7 +64,7 @@ def test_a_previous_key_alone_opens_nothing(given: dict[str, str]) -> None:
 
 def test_the_scheduler_seals_the_secrets_of_webhooks_anew(sqlite_database: Database) -> None:
     old, during, new = (
-        EndpointBook(sqlite_database, replace(WEBHOOK_SETTINGS, secret_key=key, secret_key_previous=previous))
+        Endpoints(sqlite_database, replace(WEBHOOK_SETTINGS, secret_key=key, secret_key_previous=previous))
         for key, previous in ((OLD, ""), (NEW, OLD), (NEW, ""))
     )
     endpoint_id, first = old.add("http://127.0.0.1:9/hook", [])

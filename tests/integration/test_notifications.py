@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from sync_service.access.sealing import Seal
+from sync_service.access.sealing import TextCipher
 from sync_service.access.users import Role, disable_user, put_user
 from sync_service.jobs.notify import body_of, notify, subject_of, text_of
 from sync_service.queue import notifications
-from sync_service.queue.inbox import Item, ItemKind
+from sync_service.queue.inbox import InboxItem, ItemKind
 from sync_service.queue.jobs import ensure_job, take
 from sync_service.queue.notifications import LONGEST_ADDRESS, PURPOSE, Message, Way, note_inbox, read_due, settle
 from sync_service.settings import Settings
@@ -24,9 +24,9 @@ from tests.integration.web.admin import make_run, plan_of
 from tests.mail_server import serve_mail
 
 ADA = "ada@example.com"
-HELD = Item(kind=ItemKind.HELD, name="held", title="Changes that the safety stop holds", count=30)
-FAILED = Item(kind=ItemKind.FAILED, name="zuora failed", title="Zuora had a problem of its own", count=2)
-WORKER = Item(kind=ItemKind.PROCESS, name="worker", title="Worker")
+HELD = InboxItem(kind=ItemKind.HELD, name="held", title="Changes that the safety stop holds", count=30)
+FAILED = InboxItem(kind=ItemKind.FAILED, name="zuora failed", title="Zuora had a problem of its own", count=2)
+WORKER = InboxItem(kind=ItemKind.PROCESS, name="worker", title="Worker")
 MINUTE = 60_000
 SETTINGS = Settings(secret_key="k" * 40, public_url="https://sync.example.com")
 
@@ -50,7 +50,7 @@ def choose(database: Database, email: str = ADA, **chosen: Any) -> None:
         session.add(NotificationChoiceRow(email=email, **known))
 
 
-def note(database: Database, *items: Item) -> None:
+def note(database: Database, *items: InboxItem) -> None:
     with database.transaction() as session:
         note_inbox(session, items)
 
@@ -226,7 +226,7 @@ def test_mail_and_webhook_arrive_from_the_schedulers_job(sqlite_database: Databa
             mail_from="sync@example.com",
             webhook_allowed_networks=(ip_network("127.0.0.0/8"),),
         )
-        sealed = Seal(settings.secret_keys, PURPOSE, longest=LONGEST_ADDRESS).close(receiver.url)
+        sealed = TextCipher(settings.secret_keys, PURPOSE, longest=LONGEST_ADDRESS).close(receiver.url)
         choose(database, webhook=sealed)
         with database.transaction() as session:
             session.add(make_run("A-S1", "held", plan=plan_of("A-S1")))
@@ -245,7 +245,7 @@ def test_mail_and_webhook_arrive_from_the_schedulers_job(sqlite_database: Databa
 
 def test_a_webhook_into_our_own_network_is_refused_and_named(sqlite_database: Database) -> None:
     database = sqlite_database
-    sealed = Seal(SETTINGS.secret_keys, PURPOSE, longest=LONGEST_ADDRESS).close("https://127.0.0.1/hook?token=x")
+    sealed = TextCipher(SETTINGS.secret_keys, PURPOSE, longest=LONGEST_ADDRESS).close("https://127.0.0.1/hook?token=x")
     choose(database, by_mail=False, webhook=sealed)
     note(database, HELD)
 

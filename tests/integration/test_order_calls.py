@@ -17,14 +17,14 @@ from sync_service.commerce.steps import (
     Evidence,
     Held,
     Judge,
-    Kind,
     Next,
     Refused,
     Silence,
     Step,
+    StepKind,
 )
 from sync_service.errors import LeaseLost
-from sync_service.ordering.calls import Turn, carry_out
+from sync_service.ordering.calls import LaneTurn, carry_out
 from sync_service.ordering.context import OrderContext
 from sync_service.queue.limit import Share
 from sync_service.queue.order_steps import StepState, read_steps
@@ -63,13 +63,13 @@ def submit(context: OrderContext, number: str = "232POEEK2ABG", lane: str = "39I
         submit_order(session, Submission(names=names, order_type="new", payload={}, lane=lane))
 
 
-def take(context: OrderContext, *, lease_ms: int = 90_000) -> Turn:
+def take(context: OrderContext, *, lease_ms: int = 90_000) -> LaneTurn:
     """A worker takes the order."""
     (claimed,) = claim(context.database, 1, Share(8), lease_ms=lease_ms)
     with context.database.transaction() as session:
         work = begin_turn(session, claimed)
     assert work is not None
-    return Turn(context=context, claim=claimed, order_id=work.order_id)
+    return LaneTurn(context=context, claim=claimed, order_id=work.order_id)
 
 
 def die(context: OrderContext) -> None:
@@ -392,7 +392,7 @@ def test_an_order_that_is_found_is_kept_as_if_its_own_answer_had_come(context: O
 def test_an_undo_that_is_refused_stays_held_and_goes_again_under_a_new_key(context: OrderContext, zuora: Zuora) -> None:
     """Under the same key Zuora would repeat its refusal."""
     submit(context)
-    undo = replace(CREATE, kind=Kind.UNDO)
+    undo = replace(CREATE, kind=StepKind.UNDO)
     zuora.will_say("POST", "/v1/orders", refused(40000020, "Not effective."), PLACED)
 
     first = carry_out(take(context), undo)

@@ -36,7 +36,7 @@ from sync_service.subscription.zuora import (
     ZuoraState,
     ZuoraSubscription,
 )
-from sync_service.sync.current import Asked, Current, read_current
+from sync_service.sync.current import Current, CurrentQuery, read_current
 from sync_service.sync.look import Look
 from sync_service.sync.story import Attempt, Comparison, SyncContext, write
 from sync_service.zuora.client import Reading, ZuoraClient
@@ -170,8 +170,10 @@ def a_claim(database: Database, number: str, began: int) -> Claim:
     return replace(claim, claimed_at=began)
 
 
-def asked(zuora: ZuoraState, began: int = NOON, claim: Claim | None = None, *siblings: str) -> Asked:
-    return Asked(subscription=zuora.subscription, read_began=began, share=SHARE, covered=claim, siblings=siblings)
+def asked(zuora: ZuoraState, began: int = NOON, claim: Claim | None = None, *siblings: str) -> CurrentQuery:
+    return CurrentQuery(
+        subscription=zuora.subscription, read_began=began, share=SHARE, covered=claim, siblings=siblings
+    )
 
 
 def compared(current: Current, plan: SyncPlan, at: int) -> Comparison:

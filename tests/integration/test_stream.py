@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sync_service.queue import branches, stream
-from sync_service.queue.branches import EntryKind, Spot, Wanted, read_spot
+from sync_service.queue.branches import EntryFilter, EntryKind, Spot, read_spot
 from sync_service.queue.entries import read_entries
 from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, finish
 from sync_service.store.audit import record_action
@@ -57,7 +57,7 @@ def fill(database: Database) -> None:
         )
 
 
-def words(page: stream.Page) -> list[str]:
+def words(page: stream.EntryPage) -> list[str]:
     return [f"{spot.kind.value}+{spot.at - T}" for spot in page.spots]
 
 
@@ -69,7 +69,7 @@ def test_the_stream_of_a_subscription_has_each_of_its_entries_once(database: Dat
     fill(database)
     found: list[str] = []
     with database.reading() as session:
-        wanted = Wanted(whose=stream.whose(session, ["A-S1"]))
+        wanted = EntryFilter(whose=stream.whose(session, ["A-S1"]))
         page = stream.read_page(session, wanted, None, limit)
         found += words(page)
         while page.before is not None:
@@ -83,7 +83,7 @@ def test_the_stream_of_a_subscription_has_each_of_its_entries_once(database: Dat
 def test_the_stream_of_everything_has_the_others_too(database: Database) -> None:
     fill(database)
     with database.reading() as session:
-        page = stream.read_page(session, Wanted(kinds=frozenset(EntryKind) - {EntryKind.ACT}))
+        page = stream.read_page(session, EntryFilter(kinds=frozenset(EntryKind) - {EntryKind.ACT}))
 
     assert words(page) == ["callout+6", "run+5", "order+3", "run+2", "callout+1", "run+0", "callout+0"]
 
@@ -91,16 +91,16 @@ def test_the_stream_of_everything_has_the_others_too(database: Database) -> None
 def test_each_filter_leaves_what_fits_it(database: Database) -> None:
     fill(database)
     expected = (
-        (Wanted(touch="dates"), ["run+0"]),
-        (Wanted(outcome="failed"), ["run+5"]),
-        (Wanted(verdict="ignored"), ["callout+1"]),
-        (Wanted(order="O-1"), ["callout+0"]),
-        (Wanted(order="R-1"), ["order+3"]),
-        (Wanted(actor="ada"), ["act+4", "run+0"]),
-        (Wanted(actor="shop user"), ["callout+0"]),
-        (Wanted(trigger="sweep"), []),
-        (Wanted(kinds=frozenset({EntryKind.ORDER})), ["order+3"]),
-        (Wanted(since=T + 3, until=T + 5, kinds=frozenset({EntryKind.ORDER, EntryKind.RUN})), ["order+3"]),
+        (EntryFilter(touch="dates"), ["run+0"]),
+        (EntryFilter(outcome="failed"), ["run+5"]),
+        (EntryFilter(verdict="ignored"), ["callout+1"]),
+        (EntryFilter(order="O-1"), ["callout+0"]),
+        (EntryFilter(order="R-1"), ["order+3"]),
+        (EntryFilter(actor="ada"), ["act+4", "run+0"]),
+        (EntryFilter(actor="shop user"), ["callout+0"]),
+        (EntryFilter(trigger="sweep"), []),
+        (EntryFilter(kinds=frozenset({EntryKind.ORDER})), ["order+3"]),
+        (EntryFilter(since=T + 3, until=T + 5, kinds=frozenset({EntryKind.ORDER, EntryKind.RUN})), ["order+3"]),
     )
     with database.reading() as session:
         for wanted, entries in expected:
@@ -114,7 +114,7 @@ def test_a_run_of_an_earlier_release_is_found_by_what_it_may_touch(database: Dat
         session.add(make_run("A-S1", "changed", change_count=2, touched=None))
         session.add(make_run("A-S2", "unchanged", change_count=0, touched=None))
     with database.reading() as session:
-        assert len(stream.read_page(session, Wanted(touch="dates")).spots) == 1
+        assert len(stream.read_page(session, EntryFilter(touch="dates")).spots) == 1
 
 
 def test_a_rare_entry_is_found_by_looking_on_and_the_page_says_how_far_it_looked(
@@ -128,7 +128,7 @@ def test_a_rare_entry_is_found_by_looking_on_and_the_page_says_how_far_it_looked
     looks, before = [], None
     with database.reading() as session:
         while True:
-            page = stream.read_page(session, Wanted(trigger="sweep"), before)
+            page = stream.read_page(session, EntryFilter(trigger="sweep"), before)
             looks.append((words(page), page.looked_to and page.looked_to - T))
             before = page.before
             if before is None:
@@ -148,7 +148,7 @@ def test_a_page_never_passes_over_entries_at_the_moment_where_its_look_ended(
     found, before = list[str](), None
     with database.reading() as session:
         while True:
-            page = stream.read_page(session, Wanted(trigger="sweep"), before)
+            page = stream.read_page(session, EntryFilter(trigger="sweep"), before)
             found += [spot.id for spot in page.spots]
             before = page.before
             if before is None:
@@ -160,7 +160,7 @@ def test_a_page_never_passes_over_entries_at_the_moment_where_its_look_ended(
 def test_entries_are_counted_by_kind_up_to_a_bound(database: Database) -> None:
     fill(database)
     with database.reading() as session:
-        wanted = Wanted(whose=stream.whose(session, ["A-S1"]))
+        wanted = EntryFilter(whose=stream.whose(session, ["A-S1"]))
         assert stream.count(session, wanted, 100) == {"run": 2, "act": 1, "order": 1, "callout": 3}
         assert stream.count(session, wanted, 1)["callout"] == 1
 
@@ -218,5 +218,5 @@ def test_acts_are_found_by_what_they_were_done_to(sqlite_database: Database) -> 
         record_action(session, "ada", "release held", "A-S1")
         record_action(session, "ada", "log in")
     with sqlite_database.reading() as session:
-        wanted = Wanted(whose=stream.whose(session, ["A-S1"]))
+        wanted = EntryFilter(whose=stream.whose(session, ["A-S1"]))
         assert [spot.kind for spot in stream.read_page(session, wanted).spots] == [EntryKind.ACT]

@@ -15,7 +15,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from sync_service.queue.outbox import WebhookType
 from sync_service.store.engine import Database
 from sync_service.webhooks.delivery import Deliverer
-from sync_service.webhooks.endpoints import ROTATION_MS, EndpointBook
+from sync_service.webhooks.endpoints import ROTATION_MS, Endpoints
 from sync_service.webhooks.log import MessageUnknown, replay, replay_dead
 from sync_service.webhooks.turn import MAX_ATTEMPTS, MAX_FAILURES
 from tests.integration.callout_receivers import Received, Receiver, Reply
@@ -282,7 +282,7 @@ def test_an_endpoint_that_became_private_is_refused_at_delivery(sqlite_database:
 
 def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(sqlite_database: Database, receiver: Receiver) -> None:
     endpoint_id, old = add_endpoint(sqlite_database, receiver.url)
-    new = EndpointBook(sqlite_database, SETTINGS).rotate(endpoint_id)
+    new = Endpoints(sqlite_database, SETTINGS).rotate(endpoint_id)
     tell(sqlite_database, "sub-1")
     deliver(sqlite_database)
     came = receiver.received[-1]
@@ -344,4 +344,4 @@ def test_the_endpoints_of_the_settings_come_and_go_with_them(sqlite_database: Da
 
 
 def _take_over(database: Database, given: dict[str, object]) -> None:
-    EndpointBook(database, replace(SETTINGS, **given)).take_over_settings()  # type: ignore[arg-type]
+    Endpoints(database, replace(SETTINGS, **given)).take_over_settings()  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from sync_service.webhooks.destination import Line, NoAnswer, look_up
+from sync_service.webhooks.destination import Connections, NoAnswer, look_up
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
@@ -88,7 +88,7 @@ def receiver(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tup
 
 
 def post(host: str, port: int) -> int:
-    line = Line(look_up(f"https://{host}:{port}/hook", LOOPBACK))
+    line = Connections(look_up(f"https://{host}:{port}/hook", LOOPBACK))
     try:
         return line.post("{}", {}, None)
     finally:
@@ -141,7 +141,7 @@ def test_a_receiver_that_drips_its_answer_is_left_at_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = Thread(target=drip)
         thread.start()
-        line = Line(look_up(f"http://127.0.0.1:{server.getsockname()[1]}/hook", LOOPBACK))
+        line = Connections(look_up(f"http://127.0.0.1:{server.getsockname()[1]}/hook", LOOPBACK))
         with pytest.raises(NoAnswer, match="did not answer in time"):
             line.post("{}", {}, None, seconds=0.5)
         given_up.set()

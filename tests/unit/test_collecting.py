@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_service.web.body import FLASK_LIMIT
-from sync_service.web.collecting import MAX_HEAD, Collector, State
+from sync_service.web.collecting import MAX_HEAD, Collector, RequestState
 
 HEAD = b"POST /x HTTP/1.1\r\nHost: a\r\n"
 
@@ -40,8 +40,8 @@ def test_a_request_is_whole_with_its_last_byte_however_it_was_cut(
     collector = Collector()
 
     for begin, end in pairwise(places):
-        assert collector.add(request[begin:end]) is State.INCOMPLETE
-    assert collector.add(request[places[-1] :] + behind) is State.WHOLE
+        assert collector.add(request[begin:end]) is RequestState.INCOMPLETE
+    assert collector.add(request[places[-1] :] + behind) is RequestState.WHOLE
 
     assert bytes(collector.data) == request + behind
 
@@ -56,26 +56,29 @@ def test_a_request_is_whole_with_its_last_byte_however_it_was_cut(
     ],
 )
 def test_what_is_longer_than_any_request_is_not_waited_for(request_: bytes) -> None:
-    assert Collector().add(request_) is State.TOO_LONG
+    assert Collector().add(request_) is RequestState.TOO_LONG
 
 
 @pytest.mark.parametrize("chunks", [b"not a size\r\n", b"5\r\nabcdeXX9\r\n", b"-1\r\n"])
 def test_what_can_be_no_chunk_is_left_to_the_parser(chunks: bytes) -> None:
     collector = Collector()
 
-    assert collector.add(HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + chunks + b"rest") is not State.TOO_LONG
+    assert (
+        collector.add(HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + chunks + b"rest")
+        is not RequestState.TOO_LONG
+    )
 
 
 def test_a_sender_that_waits_to_go_on_is_known() -> None:
     collector = Collector()
 
-    assert collector.add(HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n") is State.INCOMPLETE
+    assert collector.add(HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n") is RequestState.INCOMPLETE
     assert collector.expects
-    assert collector.add(b"{}") is State.WHOLE
+    assert collector.add(b"{}") is RequestState.WHOLE
 
 
 def test_empty_lines_between_two_requests_are_nothing() -> None:
     collector = Collector()
 
-    assert collector.add(b"\r\n") is State.INCOMPLETE
-    assert collector.add(b"\r\nGET / HTTP/1.1\r\n\r\n") is State.WHOLE
+    assert collector.add(b"\r\n") is RequestState.INCOMPLETE
+    assert collector.add(b"\r\nGET / HTTP/1.1\r\n\r\n") is RequestState.WHOLE

@@ -10,8 +10,8 @@ import pytest
 
 from sync_service.subscription.fingerprint import Fingerprint, hash_contact, take_fingerprint
 from sync_service.subscription.listed import (
-    Difference,
     LastSeen,
+    ListDifference,
     ListedAccount,
     ListedContact,
     ListedSubscription,
@@ -69,17 +69,17 @@ def test_what_was_read_is_no_difference() -> None:
 @pytest.mark.parametrize(
     ("listed", "expected"),
     [
-        (replace(LISTED, version=4, id="i4"), Difference.VERSION),
-        (replace(LISTED, version=2, id="i2"), Difference.VERSION),
-        (replace(LISTED, account_id="a2"), Difference.ACCOUNT),
-        (replace(LISTED, status="Cancelled"), Difference.STATUS),
-        (replace(LISTED, term_end=date(2028, 6, 5)), Difference.TERM),
-        (replace(LISTED, term_end=None), Difference.TERM),
-        (replace(LISTED, auto_renew=False), Difference.AUTO_RENEW),
-        (replace(LISTED, updated=MOMENT.replace(hour=7)), Difference.UPDATE_TIME),
+        (replace(LISTED, version=4, id="i4"), ListDifference.VERSION),
+        (replace(LISTED, version=2, id="i2"), ListDifference.VERSION),
+        (replace(LISTED, account_id="a2"), ListDifference.ACCOUNT),
+        (replace(LISTED, status="Cancelled"), ListDifference.STATUS),
+        (replace(LISTED, term_end=date(2028, 6, 5)), ListDifference.TERM),
+        (replace(LISTED, term_end=None), ListDifference.TERM),
+        (replace(LISTED, auto_renew=False), ListDifference.AUTO_RENEW),
+        (replace(LISTED, updated=MOMENT.replace(hour=7)), ListDifference.UPDATE_TIME),
     ],
 )
-def test_each_difference_is_told_by_its_name(listed: ListedSubscription, expected: Difference) -> None:
+def test_each_difference_is_told_by_its_name(listed: ListedSubscription, expected: ListDifference) -> None:
     assert compare_subscription(listed, last(), LONDON) == (expected,)
 
 
@@ -87,9 +87,9 @@ def test_what_weighs_more_is_named_first() -> None:
     later = replace(LISTED, version=4, id="i4", auto_renew=False, updated=MOMENT.replace(hour=7))
 
     assert compare_subscription(later, last(), LONDON) == (
-        Difference.VERSION,
-        Difference.AUTO_RENEW,
-        Difference.UPDATE_TIME,
+        ListDifference.VERSION,
+        ListDifference.AUTO_RENEW,
+        ListDifference.UPDATE_TIME,
     )
 
 
@@ -105,7 +105,7 @@ def test_one_moment_is_told_in_any_zone(listed: datetime, zone: ZoneInfo) -> Non
 
 
 def test_without_a_fingerprint_a_number_counts_as_never_read() -> None:
-    assert Difference.NEVER_READ in compare_subscription(LISTED, LastSeen(3, "i3", "a1", None), LONDON)
+    assert ListDifference.NEVER_READ in compare_subscription(LISTED, LastSeen(3, "i3", "a1", None), LONDON)
 
 
 def test_a_superseded_version_says_nothing() -> None:

@@ -7,26 +7,26 @@ from typing import Any
 
 import pytest
 
-from sync_service.operations.provision.plan import Act, ProvisionPlan, Step, plan_install, plan_remove
-from sync_service.operations.provision.wishes import CannotProvision, Terms, check_terms
+from sync_service.operations.provision.plan import Act, ProvisionPlan, ProvisionStep, plan_install, plan_remove
+from sync_service.operations.provision.wishes import CalloutTerms, CannotProvision, check_terms
 from sync_service.zuora.notifications import (
     CalloutTemplate,
+    Definition,
     EventTrigger,
-    Found,
     NotificationDefinition,
     Profile,
-    Thing,
+    TenantCallouts,
     read_fields,
 )
 
-TERMS = Terms(
+TERMS = CalloutTerms(
     public_url="https://sync.example.com/limio/",
     username="zuora",
     password="correct horse",
     sources=("shop", "salesforce"),
 )
 DEFAULT, PREMIUM = Profile(id="a" * 32, name="Default Profile"), Profile(id="b" * 32, name="Premium")
-EMPTY = Found(
+EMPTY = TenantCallouts(
     profiles=(DEFAULT,),
     order_fields=frozenset({"OrderNumber", "CreatedById", "Source__c", "InitiatedSource__c"}),
     account_fields=frozenset({"BillToId", "SoldToId", "Name"}),
@@ -36,7 +36,7 @@ OTHERS = NotificationDefinition(
 )
 
 
-def carry_out(found: Found, plan: ProvisionPlan) -> Found:
+def carry_out(found: TenantCallouts, plan: ProvisionPlan) -> TenantCallouts:
     """What a tenant has after the steps, as its lists would say."""
     triggers = {each.id: each for each in found.triggers}
     templates = {each.id: each for each in found.templates}
@@ -47,7 +47,7 @@ def carry_out(found: Found, plan: ProvisionPlan) -> Found:
         if step.act is Act.DELETE:
             for kept in (triggers, templates, definitions):
                 kept.pop(key, None)
-        elif step.thing is Thing.TRIGGER:
+        elif step.thing is Definition.TRIGGER:
             before = triggers.get(key)
             triggers[key] = EventTrigger(
                 id=key,
@@ -56,7 +56,7 @@ def carry_out(found: Found, plan: ProvisionPlan) -> Found:
                 condition=step.body["condition"],
                 active=step.body["active"],
             )
-        elif step.thing is Thing.TEMPLATE:
+        elif step.thing is Definition.TEMPLATE:
             row = {**(templates[key].row if key in templates else {}), **step.body}
             templates[key] = CalloutTemplate(id=key, name=row["name"], event=row["eventTypeName"], row=row)
             template_ids[step.name] = key
@@ -78,7 +78,7 @@ def carry_out(found: Found, plan: ProvisionPlan) -> Found:
     )
 
 
-def installed(found: Found = EMPTY, terms: Terms = TERMS) -> Found:
+def installed(found: TenantCallouts = EMPTY, terms: CalloutTerms = TERMS) -> TenantCallouts:
     return carry_out(found, plan_install(found, terms))
 
 
@@ -86,7 +86,7 @@ def said(plan: ProvisionPlan) -> list[tuple[str, str, str]]:
     return [(step.act.value, step.thing.value, step.name) for step in plan.steps]
 
 
-def only(plan: ProvisionPlan, thing: Thing, name: str) -> Step:
+def only(plan: ProvisionPlan, thing: Definition, name: str) -> ProvisionStep:
     (step,) = [step for step in plan.steps if step.thing is thing and step.name == name]
     return step
 
@@ -105,7 +105,7 @@ def test_a_bare_tenant_gets_three_events_and_what_they_need_before_them() -> Non
 
 
 def test_the_template_calls_public_url_with_the_password_at_once() -> None:
-    body = only(plan_install(EMPTY, TERMS), Thing.TEMPLATE, "limio-sync: order actions").body
+    body = only(plan_install(EMPTY, TERMS), Definition.TEMPLATE, "limio-sync: order actions").body
 
     assert body["calloutBaseurl"] == (
         "https://sync.example.com/limio/api/plugins/zuora/sync/subscription/{{OrderAction.Subscription.Name}}"
@@ -119,7 +119,7 @@ def test_the_template_calls_public_url_with_the_password_at_once() -> None:
 def test_our_own_orders_are_filtered_by_both_crossed_fields_and_by_who_made_them() -> None:
     terms = replace(TERMS, users=("2c92a0ff1234567890abcdef12345678",))
 
-    definition = only(plan_install(EMPTY, terms), Thing.DEFINITION, "limio-sync: order actions (Default Profile)")
+    definition = only(plan_install(EMPTY, terms), Definition.DEFINITION, "limio-sync: order actions (Default Profile)")
 
     assert definition.body["filterRule"]["condition"] == (
         "Order.Source__c != 'shop' && Order.Source__c != 'salesforce'"
@@ -133,14 +133,14 @@ def test_a_field_that_is_not_there_is_named_nowhere(fields: frozenset[str] | Non
     plan = plan_install(replace(EMPTY, order_fields=fields), TERMS)
 
     assert "Source__c" not in str([step.body for step in plan.steps])
-    assert "filterRule" not in only(plan, Thing.DEFINITION, "limio-sync: order actions (Default Profile)").body
+    assert "filterRule" not in only(plan, Definition.DEFINITION, "limio-sync: order actions (Default Profile)").body
     assert any("no filter rule" in note for note in plan.notes)
 
 
 def test_of_two_fields_the_one_that_is_there_is_used() -> None:
     plan = plan_install(replace(EMPTY, order_fields=frozenset({"Source__c"})), TERMS)
 
-    assert only(plan, Thing.DEFINITION, "limio-sync: order actions (Default Profile)").body["filterRule"][
+    assert only(plan, Definition.DEFINITION, "limio-sync: order actions (Default Profile)").body["filterRule"][
         "condition"
     ] == ("Order.Source__c != 'shop' && Order.Source__c != 'salesforce'")
     assert any("InitiatedSource__c" in note for note in plan.notes)
@@ -151,7 +151,7 @@ def test_a_tenant_may_call_its_field_otherwise() -> None:
 
     plan = plan_install(found, replace(TERMS, source_fields=("Channel__c",), sources=("web shop", "o'hara")))
 
-    definition = only(plan, Thing.DEFINITION, "limio-sync: order actions (Default Profile)")
+    definition = only(plan, Definition.DEFINITION, "limio-sync: order actions (Default Profile)")
     # A word that would need quoting stays ours to filter.
     assert definition.body["filterRule"]["condition"] == "Order.Channel__c != 'web shop'"
     assert plan.notes == ()
@@ -168,18 +168,18 @@ def test_accounts_call_when_they_get_other_contacts_and_not_with_every_bill() ->
         plan_install(replace(EMPTY, account_fields=fields), TERMS) for fields in (EMPTY.account_fields, None)
     )
 
-    assert only(known, Thing.TRIGGER, "LimioSyncAccountUpdated").body["condition"] == (
+    assert only(known, Definition.TRIGGER, "LimioSyncAccountUpdated").body["condition"] == (
         "changeType == 'UPDATE'"
         " && (Account.BillToId != Account.BillToId_old || Account.SoldToId != Account.SoldToId_old)"
     )
-    assert only(unknown, Thing.TRIGGER, "LimioSyncAccountUpdated").body["condition"] == "changeType == 'UPDATE'"
+    assert only(unknown, Definition.TRIGGER, "LimioSyncAccountUpdated").body["condition"] == "changeType == 'UPDATE'"
     assert any("bill run" in note for note in unknown.notes)
 
 
 def test_every_profile_gets_its_definitions() -> None:
     plan = plan_install(replace(EMPTY, profiles=(DEFAULT, PREMIUM)), TERMS)
 
-    definitions = [step for step in plan.steps if step.thing is Thing.DEFINITION]
+    definitions = [step for step in plan.steps if step.thing is Definition.DEFINITION]
     assert len(definitions) == 6
     assert {step.body["communicationProfileId"] for step in definitions} == {DEFAULT.id, PREMIUM.id}
 
@@ -187,7 +187,7 @@ def test_every_profile_gets_its_definitions() -> None:
 def test_without_a_list_of_profiles_the_default_one_has_to_do_and_the_plan_says_so() -> None:
     plan = plan_install(replace(EMPTY, profiles=None), TERMS)
 
-    definitions = [step for step in plan.steps if step.thing is Thing.DEFINITION]
+    definitions = [step for step in plan.steps if step.thing is Definition.DEFINITION]
     assert [("communicationProfileId" in step.body) for step in definitions] == [False] * 3
     assert any("default one" in note for note in plan.notes)
 
@@ -195,7 +195,7 @@ def test_without_a_list_of_profiles_the_default_one_has_to_do_and_the_plan_says_
 @pytest.mark.parametrize(
     "found", [EMPTY, replace(EMPTY, profiles=(DEFAULT, PREMIUM)), replace(EMPTY, order_fields=None)]
 )
-def test_what_is_there_is_left_alone(found: Found) -> None:
+def test_what_is_there_is_left_alone(found: TenantCallouts) -> None:
     plan = plan_install(installed(found), TERMS)
 
     assert plan.steps == ()
@@ -235,7 +235,7 @@ def test_what_zuora_does_not_show_is_no_difference() -> None:
 def test_a_new_address_changes_the_templates_and_says_from_what_to_what() -> None:
     plan = plan_install(installed(), replace(TERMS, public_url="https://new.example.com"))
 
-    assert {(step.act, step.thing) for step in plan.steps} == {(Act.CHANGE, Thing.TEMPLATE)}
+    assert {(step.act, step.thing) for step in plan.steps} == {(Act.CHANGE, Definition.TEMPLATE)}
     assert all("sync.example.com" in step.why[0] and "→ https://new" in step.why[0] for step in plan.steps)
     # PUT takes no event.
     assert all("eventTypeName" not in step.body for step in plan.steps)
@@ -280,7 +280,7 @@ def test_other_sources_change_the_filter() -> None:
 def test_a_password_that_zuora_does_not_show_is_sent_again_when_asked() -> None:
     plan = plan_install(installed(), TERMS, renew_password=True)
 
-    assert {(step.act, step.thing) for step in plan.steps} == {(Act.CHANGE, Thing.TEMPLATE)}
+    assert {(step.act, step.thing) for step in plan.steps} == {(Act.CHANGE, Definition.TEMPLATE)}
     assert "correct horse" not in str(plan.as_json())
     assert "correct horse" not in repr(plan)
 
@@ -313,8 +313,8 @@ def test_a_trigger_of_the_customer_with_the_same_condition_is_used_and_never_rem
     plan = plan_install(found, TERMS)
     after = carry_out(found, plan)
 
-    assert [step.name for step in plan.steps if step.thing is Thing.TRIGGER] == ["LimioSyncAccountUpdated"]
-    assert only(plan, Thing.TEMPLATE, "limio-sync: contact changes").body["eventTypeName"] == "ContactTouched"
+    assert [step.name for step in plan.steps if step.thing is Definition.TRIGGER] == ["LimioSyncAccountUpdated"]
+    assert only(plan, Definition.TEMPLATE, "limio-sync: contact changes").body["eventTypeName"] == "ContactTouched"
     assert plan_install(after, TERMS).steps == ()
     assert carry_out(after, plan_remove(after, TERMS)) == found
 
@@ -329,7 +329,7 @@ def test_a_trigger_of_the_customer_that_sleeps_is_left_asleep_and_told_of() -> N
 def test_a_trigger_of_another_object_or_condition_is_none_of_ours(other: EventTrigger) -> None:
     plan = plan_install(replace(EMPTY, triggers=(other,)), TERMS)
 
-    assert only(plan, Thing.TRIGGER, "LimioSyncContactUpdated").act is Act.CREATE
+    assert only(plan, Definition.TRIGGER, "LimioSyncContactUpdated").act is Act.CREATE
 
 
 def test_where_the_customer_later_makes_the_trigger_we_move_to_it() -> None:
@@ -342,7 +342,7 @@ def test_where_the_customer_later_makes_the_trigger_we_move_to_it() -> None:
     assert {each.event for each in after.triggers} == {"LimioSyncAccountUpdated", "ContactTouched"}
     assert plan_install(after, TERMS).steps == ()
     deleted = [step.thing for step in plan.steps if step.act is Act.DELETE]
-    assert deleted == [Thing.DEFINITION, Thing.TEMPLATE]
+    assert deleted == [Definition.DEFINITION, Definition.TEMPLATE]
 
 
 def test_removal_takes_the_users_before_the_used_and_only_ours() -> None:
@@ -352,7 +352,9 @@ def test_removal_takes_the_users_before_the_used_and_only_ours() -> None:
 
     plan = plan_remove(found, TERMS)
 
-    assert [step.thing for step in plan.steps] == [Thing.DEFINITION] * 3 + [Thing.TEMPLATE] * 3 + [Thing.TRIGGER] * 2
+    assert [step.thing for step in plan.steps] == [Definition.DEFINITION] * 3 + [Definition.TEMPLATE] * 3 + [
+        Definition.TRIGGER
+    ] * 2
     assert carry_out(found, plan) == before
     assert plan_remove(before, TERMS).steps == ()
 
@@ -363,7 +365,7 @@ def test_an_event_of_ours_that_somebody_came_to_use_stays() -> None:
 
     plan = plan_remove(replace(found, definitions=(*found.definitions, mail)), TERMS)
 
-    assert [step.name for step in plan.steps if step.thing is Thing.TRIGGER] == ["LimioSyncAccountUpdated"]
+    assert [step.name for step in plan.steps if step.thing is Definition.TRIGGER] == ["LimioSyncAccountUpdated"]
     assert any("Tell the team" in note for note in plan.notes)
 
 
@@ -372,7 +374,7 @@ def test_a_profile_that_is_gone_takes_its_definitions_with_it() -> None:
 
     plan = plan_install(replace(found, profiles=(DEFAULT,)), TERMS)
 
-    assert [(step.act, step.thing) for step in plan.steps] == [(Act.DELETE, Thing.DEFINITION)] * 3
+    assert [(step.act, step.thing) for step in plan.steps] == [(Act.DELETE, Definition.DEFINITION)] * 3
 
 
 def test_a_definition_that_speaks_for_several_profiles_covers_them() -> None:
@@ -394,7 +396,7 @@ def test_two_services_on_one_tenant_do_not_meet() -> None:
     plan = plan_install(one, staging)
     both = carry_out(one, plan)
 
-    assert {step.thing for step in plan.steps} == {Thing.TEMPLATE, Thing.DEFINITION}  # the events are there
+    assert {step.thing for step in plan.steps} == {Definition.TEMPLATE, Definition.DEFINITION}  # the events are there
     assert plan_install(both, TERMS).steps == ()
     # The first goes; its events stay, for the second lives on them.
     left = carry_out(both, plan_remove(both, TERMS))

@@ -10,7 +10,7 @@ import pytest
 
 from sync_service.errors import TokenRefused, ZuoraUnavailable
 from sync_service.zuora.token import TokenKeeper
-from sync_service.zuora.transport import Answer, AnswerCut, Deadline
+from sync_service.zuora.transport import AnswerCut, Deadline, RawAnswer
 
 
 class Zuora:
@@ -21,10 +21,10 @@ class Zuora:
         self.given = 0
         self.expires_in = expires_in
 
-    def ask(self, _: Deadline) -> Answer:
+    def ask(self, _: Deadline) -> RawAnswer:
         self.given += 1
         content = {"access_token": f"token-{self.given}", "expires_in": self.expires_in, "scope": "tenant.19"}
-        return Answer(200, {}, json.dumps(content).encode())
+        return RawAnswer(200, {}, json.dumps(content).encode())
 
 
 def keeper_of(zuora: Zuora) -> TokenKeeper:
@@ -65,7 +65,7 @@ def test_waiting_for_anothers_token_ends_with_ones_own_deadline() -> None:
     zuora = Zuora()
     asked, go_on = threading.Event(), threading.Event()
 
-    def ask(deadline: Deadline) -> Answer:
+    def ask(deadline: Deadline) -> RawAnswer:
         asked.set()
         assert go_on.wait(10)
         return zuora.ask(deadline)
@@ -84,7 +84,7 @@ def test_waiting_for_anothers_token_ends_with_ones_own_deadline() -> None:
 
 def test_a_failure_is_not_kept() -> None:
     zuora = Zuora()
-    answers = [Answer(401, {}, b"{}")]
+    answers = [RawAnswer(401, {}, b"{}")]
     keeper = TokenKeeper(lambda deadline: answers.pop() if answers else zuora.ask(deadline))
     with pytest.raises(TokenRefused):
         keeper.get(Deadline(1))
@@ -96,7 +96,7 @@ def test_a_connection_closed_while_idle_is_tried_once_more() -> None:
     zuora = Zuora()
     cuts = [AnswerCut("cut")]
 
-    def ask(deadline: Deadline) -> Answer:
+    def ask(deadline: Deadline) -> RawAnswer:
         if cuts:
             raise cuts.pop()
         return zuora.ask(deadline)

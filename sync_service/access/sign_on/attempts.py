@@ -57,7 +57,7 @@ class AnswerInvalid(SignOnFailed):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attempt:
+class SignOnAttempt:
     """One sign-on on its way: it stays in the browser that began it, sealed, until that comes back."""
 
     #: Proves that the browser that comes back is the one that left.
@@ -80,16 +80,16 @@ class Attempt:
         return json.dumps(asdict(self))
 
 
-def begin_attempt(wanted: str, now: int) -> Attempt:
+def begin_attempt(wanted: str, now: int) -> SignOnAttempt:
     """A new attempt with unguessable parts."""
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-    return Attempt(state=state, nonce=nonce, verifier=verifier, wanted=wanted, began_at=now)
+    return SignOnAttempt(state=state, nonce=nonce, verifier=verifier, wanted=wanted, began_at=now)
 
 
-def read_attempt(text: str, now: int) -> Attempt | None:
+def read_attempt(text: str, now: int) -> SignOnAttempt | None:
     """The attempt of `to_text`; None for anything else, and for one that is too old."""
     try:
-        attempt = Attempt(**json.loads(text))
+        attempt = SignOnAttempt(**json.loads(text))
     except (ValueError, TypeError):
         return None
     return attempt if 0 <= now - attempt.began_at < ATTEMPT_MS else None
@@ -98,10 +98,10 @@ def read_attempt(text: str, now: int) -> Attempt | None:
 class Provider(Protocol):
     """An OpenID provider."""
 
-    def make_address(self, attempt: Attempt) -> str:
+    def make_address(self, attempt: SignOnAttempt) -> str:
         """Where to send the browser. Raises ProviderAway, SetUpWrong."""
 
-    def identify(self, attempt: Attempt, answer: Mapping[str, str], now: float) -> Mapping[str, Any]:
+    def identify(self, attempt: SignOnAttempt, answer: Mapping[str, str], now: float) -> Mapping[str, Any]:
         """Who came back with `answer`, the parameters of the redirect: the claims, proved. `now`: seconds since 1970.
 
         Raises SignOnFailed.

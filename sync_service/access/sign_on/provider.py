@@ -17,12 +17,12 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 
 from joserfc.jwk import KeySet
 
-from sync_service.access.sign_on.attempts import AnswerInvalid, Attempt, CodeRefused, ProviderAway, SetUpWrong
+from sync_service.access.sign_on.attempts import AnswerInvalid, CodeRefused, ProviderAway, SetUpWrong, SignOnAttempt
 from sync_service.access.sign_on.id_token import KeyUnknown, read_id_token, read_keys
 from sync_service.access.tokens import PARTNER_CLAIM
 from sync_service.errors import PayloadInvalid, ZuoraUnavailable
 from sync_service.settings import Settings
-from sync_service.zuora.transport import Answer, Deadline, Transport
+from sync_service.zuora.transport import Deadline, RawAnswer, Transport
 
 BACK = "/admin/sign-on/back"
 PARTNERS_BACK = "/partner/sign-on/back"
@@ -95,7 +95,7 @@ class OpenidProvider:
         self._document: _Kept[Mapping[str, Any]] = _Kept()
         self._keys: _Kept[KeySet] = _Kept()
 
-    def make_address(self, attempt: Attempt) -> str:
+    def make_address(self, attempt: SignOnAttempt) -> str:
         """Where to send the browser. Raises ProviderAway, SetUpWrong."""
         with self._turn() as deadline:
             place: str = self._discover(deadline)["authorization_endpoint"]
@@ -111,7 +111,7 @@ class OpenidProvider:
         }
         return f"{place}{'&' if urlsplit(place).query else '?'}{urlencode(asked)}"
 
-    def identify(self, attempt: Attempt, answer: Mapping[str, str], now: float) -> Mapping[str, Any]:
+    def identify(self, attempt: SignOnAttempt, answer: Mapping[str, str], now: float) -> Mapping[str, Any]:
         """Who came back with `answer`, the parameters of the redirect: the claims, proved. Raises SignOnFailed."""
         with self._turn() as deadline:
             document = self._discover(deadline)
@@ -160,7 +160,7 @@ class OpenidProvider:
             raise SetUpWrong(f"the provider's {name} is no https address: {place!r}")
 
     def _redeem(
-        self, document: Mapping[str, Any], attempt: Attempt, code: str, deadline: Deadline
+        self, document: Mapping[str, Any], attempt: SignOnAttempt, code: str, deadline: Deadline
     ) -> Mapping[str, Any]:
         """Trade the code for tokens, which it is good for once."""
         form = {
@@ -179,7 +179,7 @@ class OpenidProvider:
         return self._ask("POST", document["token_endpoint"], deadline, form=form, headers=headers)
 
     def _read(
-        self, token: str, attempt: Attempt, now: float, document: Mapping[str, Any], deadline: Deadline
+        self, token: str, attempt: SignOnAttempt, now: float, document: Mapping[str, Any], deadline: Deadline
     ) -> Mapping[str, Any]:
         def fetch() -> KeySet:
             return self._fetch_keys(document, deadline)
@@ -226,7 +226,7 @@ class _Kept(Generic[Found]):
         return self._found
 
 
-def _read_answer(answer: Answer, place: str) -> Mapping[str, Any]:
+def _read_answer(answer: RawAnswer, place: str) -> Mapping[str, Any]:
     where = urlsplit(place).path
     if answer.status >= 500 or answer.status == 429:
         raise ProviderAway

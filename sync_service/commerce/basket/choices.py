@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from sync_service.commerce.basket.holding import Holding, owned_add_ons
-from sync_service.commerce.basket.shelf import Shelf, cross_sells
+from sync_service.commerce.basket.shelf import OffersOnSale, cross_sells
 from sync_service.commerce.catalog import Offer
 
 
@@ -25,7 +25,7 @@ class Choices:
 
 
 def next_actions(
-    holding: Holding, shelf: Shelf, today: date, *, chosen: Offer | None = None, in_basket: Collection[str] = ()
+    holding: Holding, shelf: OffersOnSale, today: date, *, chosen: Offer | None = None, in_basket: Collection[str] = ()
 ) -> Choices:
     """What may follow; `chosen` is the offer in the basket and `in_basket` the ids of the add-ons added there.
 

@@ -17,7 +17,7 @@ from sync_service.commerce.basket.choices import Choices, next_actions
 from sync_service.commerce.basket.dates import Effect, at_once, at_term_end
 from sync_service.commerce.basket.holding import HeldItem, Holding, owned_add_ons
 from sync_service.commerce.basket.quantity import read_quantity
-from sync_service.commerce.basket.shelf import Shelf, cross_sells
+from sync_service.commerce.basket.shelf import OffersOnSale, cross_sells
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.order import CannotBePlacedError, Problem, ProblemCode, Refusal, UpdateAction
 
@@ -28,7 +28,7 @@ _OVER = frozenset({"cancelled", "expired"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class WantedItem:
     """One item as the user sends it. `quantity` None: the least that the offer allows."""
 
     action: UpdateAction
@@ -40,7 +40,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Item:
+class BasketItem:
     """One item of a basket."""
 
     action: UpdateAction
@@ -57,7 +57,7 @@ class Item:
 class Basket:
     """The whole of it: items, sums, and what may follow."""
 
-    items: tuple[Item, ...]
+    items: tuple[BasketItem, ...]
     totals: Totals
     choices: Choices
 
@@ -68,7 +68,11 @@ class Basket:
 
 
 def apply_items(
-    holding: Holding, shelf: Shelf, wanted: Sequence[Wanted], today: date, rates: Mapping[str, Decimal] | None = None
+    holding: Holding,
+    shelf: OffersOnSale,
+    wanted: Sequence[WantedItem],
+    today: date,
+    rates: Mapping[str, Decimal] | None = None,
 ) -> Basket | Refusal:
     """The basket of all that is wanted, or why it cannot be.
 
@@ -98,15 +102,15 @@ class _Change:
     """A basket while it is computed."""
 
     holding: Holding
-    shelf: Shelf
+    shelf: OffersOnSale
     today: date
     rates: Mapping[str, Decimal]
-    items: list[Item] = field(default_factory=list)
+    items: list[BasketItem] = field(default_factory=list)
     chosen: Offer | None = None
     #: When the change of the offer takes effect, if there is one.
     offer_effect: Effect | None = None
 
-    def apply(self, wanted: Sequence[Wanted]) -> Basket:
+    def apply(self, wanted: Sequence[WantedItem]) -> Basket:
         check_holding(self.holding)
         for record_type, kind in (("offer", "offer"), ("add_on", "add-on")):
             self._refuse_repetition([each for each in wanted if each.record_type == record_type], kind)
@@ -120,7 +124,7 @@ class _Change:
             self._remove(each)
         return Basket(items=tuple(self.items), totals=self._sum_up(), choices=self._choices())
 
-    def _refuse_repetition(self, wanted: Sequence[Wanted], kind: str) -> None:
+    def _refuse_repetition(self, wanted: Sequence[WantedItem], kind: str) -> None:
         added = [each.item_id for each in wanted if each.action is UpdateAction.ADD]
         if kind == "offer" and len(added) > 1:
             refuse("Add one offer at a time.", code=ProblemCode.INVALID)
@@ -129,7 +133,7 @@ class _Change:
             if len(set(ids)) < len(ids):
                 refuse(f"The same {kind} is in the basket twice.", code=ProblemCode.INVALID)
 
-    def _change_offer(self, wanted: Wanted) -> None:
+    def _change_offer(self, wanted: WantedItem) -> None:
         offer, current = self._find(wanted), self.holding.current
         quantity = read_quantity(offer, wanted.quantity)
         if current is not None and _is_same(current.offer, offer):
@@ -157,7 +161,7 @@ class _Change:
         name = self.holding.current.offer.name if self.holding.current else "the present offer"
         refuse(f"{offer.name} is neither an upgrade nor a downgrade of {name}.")
 
-    def _add(self, wanted: Wanted) -> None:
+    def _add(self, wanted: WantedItem) -> None:
         add_on = self._find(wanted)
         quantity = read_quantity(add_on, wanted.quantity)
         base = self.chosen or self._current_offer()
@@ -179,7 +183,7 @@ class _Change:
         allowed = current is not None and add_on in self._sold_with(current)
         return self.offer_effect if self.offer_effect is not None and not allowed else at_once(self.today)
 
-    def _remove(self, wanted: Wanted) -> None:
+    def _remove(self, wanted: WantedItem) -> None:
         """What the system removes itself may be sent back; the base offer goes only if another one comes."""
         held = self._held_of(wanted)
         if held is None:
@@ -192,7 +196,7 @@ class _Change:
             refuse("An offer is removed only if another takes its place; to end the subscription, cancel it.")
         self.items.append(self._removal("add_on", held, wanted.quantity or held.quantity, self._at_term_end()))
 
-    def _find(self, wanted: Wanted) -> Offer:
+    def _find(self, wanted: WantedItem) -> Offer:
         offer = self.shelf.find(wanted.item_id)
         if offer is None or offer.record_type != wanted.record_type:
             refuse(f"{self.shelf.name_of(wanted.item_id)} is not sold to you for this subscription.")
@@ -209,7 +213,7 @@ class _Change:
         owned = owned_add_ons(self.holding, self.today)
         return next((item for item in owned if _is_same(item.offer, add_on)), None)
 
-    def _held_of(self, wanted: Wanted) -> HeldItem | None:
+    def _held_of(self, wanted: WantedItem) -> HeldItem | None:
         current = [self.holding.current] if self.holding.current else []
         held = current if wanted.record_type == "offer" else owned_add_ons(self.holding, self.today)
         return next((item for item in held if wanted.item_id in (item.offer.ref.id, item.id)), None)
@@ -226,11 +230,11 @@ class _Change:
             refuse("The end of the term is not known, so the day of this change cannot be told.")
         return effect
 
-    def _item(self, action: UpdateAction, record_type: str, offer: Offer, quantity: int, effect: Effect) -> Item:
+    def _item(self, action: UpdateAction, record_type: str, offer: Offer, quantity: int, effect: Effect) -> BasketItem:
         price = price_of(offer, quantity, self.holding.currency, self.rates.get(offer.ref.id))
         if price is None:
             refuse(f"{offer.name} has no price for a quantity of {quantity}.", code=ProblemCode.INVALID)
-        return Item(
+        return BasketItem(
             action=action,
             record_type=record_type,
             offer=offer,
@@ -239,10 +243,10 @@ class _Change:
             price=price,
         )
 
-    def _removal(self, record_type: str, held: HeldItem, quantity: int, effect: Effect) -> Item:
+    def _removal(self, record_type: str, held: HeldItem, quantity: int, effect: Effect) -> BasketItem:
         rate = self.rates.get(held.offer.ref.id)
         price = price_of(held.offer, quantity, self.holding.currency, rate)
-        return Item(
+        return BasketItem(
             action=UpdateAction.REMOVE,
             record_type=record_type,
             offer=held.offer,

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sync_service.commerce.basket.holding import Holding
-from sync_service.commerce.basket.items import ITEMS, Basket, Item
+from sync_service.commerce.basket.items import ITEMS, Basket, BasketItem
 from sync_service.commerce.order import Problem, ProblemCode, Refusal, UpdateAction
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class SeenItem:
     """What a user saw of an item; plain values, to be kept as JSON."""
 
     action: str
@@ -26,10 +26,10 @@ class Line:
     day: str
 
 
-def lines_of(basket: Basket) -> tuple[Line, ...]:
+def lines_of(basket: Basket) -> tuple[SeenItem, ...]:
     """What the user sees of the items."""
     return tuple(
-        Line(
+        SeenItem(
             action=item.action.value,
             record_type=item.record_type,
             id=item.offer.ref.id,
@@ -43,7 +43,7 @@ def lines_of(basket: Basket) -> tuple[Line, ...]:
     )
 
 
-def find_changes(seen: Sequence[Line], now: Basket | Refusal) -> tuple[Problem, ...]:
+def find_changes(seen: Sequence[SeenItem], now: Basket | Refusal) -> tuple[Problem, ...]:
     """What has changed since the user saw these lines; nothing if the basket can be ordered as it was seen."""
     if isinstance(now, Refusal):
         return now.problems
@@ -70,7 +70,7 @@ def to_order(holding: Holding, basket: Basket, *, checkout_id: str, external_id:
     }
 
 
-def _update(item: Item) -> dict[str, Any]:
+def _update(item: BasketItem) -> dict[str, Any]:
     dated = {"quantity": item.quantity, "effective_date": item.effect.day.isoformat()}
     named = {"type": item.action.value, "record_type": item.record_type}
     if item.action is UpdateAction.REMOVE:
@@ -78,7 +78,7 @@ def _update(item: Item) -> dict[str, Any]:
     return {**named, "id": item.offer.ref.id, "version": item.offer.ref.version, **dated}
 
 
-def _difference(seen: Line, now: Line) -> str:
+def _difference(seen: SeenItem, now: SeenItem) -> str:
     if seen.amount != now.amount:
         return f"The price of {now.name} is now {now.amount}; it was {seen.amount}."
     if seen.quantity != now.quantity:

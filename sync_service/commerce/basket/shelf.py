@@ -26,7 +26,7 @@ class Buyer:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class OffersOnSale:
     """The catalog's items in its order, each in its newest version, and which of them this buyer may buy.
 
     What is not published has a name here and is not sold.
@@ -40,7 +40,7 @@ class Shelf:
         """What is sold at all."""
         return tuple(offer for offer in self.items if offer.is_published)
 
-    def priced_in(self, currency: str | None) -> Shelf:
+    def priced_in(self, currency: str | None) -> OffersOnSale:
         """The same shelf, for a buyer who pays in `currency`."""
         return replace(self, buyer=replace(self.buyer, currency=currency))
 

@@ -12,7 +12,7 @@ from sync_service.commerce.basket.amounts import Totals, price_of, prorate
 from sync_service.commerce.basket.choices import Choices
 from sync_service.commerce.basket.dates import Effect
 from sync_service.commerce.basket.holding import Holding
-from sync_service.commerce.basket.items import Basket, Item
+from sync_service.commerce.basket.items import Basket, BasketItem
 from sync_service.commerce.basket.shelf import ELIGIBLE_PARTNERS
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.objects import headline_of
@@ -108,7 +108,7 @@ def without_others(value: Any) -> Any:
     return [without_others(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _show_item(item: Item, holding: Holding, basket_id: str, today: date, at: str) -> dict[str, Any]:
+def _show_item(item: BasketItem, holding: Holding, basket_id: str, today: date, at: str) -> dict[str, Any]:
     price, currency, effect = item.price, holding.currency, item.effect
     amount = None if price.amount is None else price.amount - price.discount
     line: dict[str, Any] = {"quantity": item.quantity, "discount": as_json_number(price.discount)}

@@ -19,11 +19,11 @@ from typing import Any
 from sqlalchemy.exc import OperationalError
 
 from sync_service.errors import BusyError, SyncServiceError
-from sync_service.jobs.backfill.ledger import Change, Failure, Ledger, Place, Tally, read_next_cause, sort_keys
+from sync_service.jobs.backfill.ledger import Failure, Ledger, Place, RequestProgress, Tally, read_next_cause, sort_keys
 from sync_service.jobs.backfill.sources import Source
 from sync_service.queue import jobs
 from sync_service.queue.health import describe_process, tell_obstacle
-from sync_service.queue.heartbeats import Role
+from sync_service.queue.heartbeats import ProcessRole
 from sync_service.queue.requests import BATCH, Kind
 from sync_service.store.engine import Database
 from sync_service.subscription.pace import Pace
@@ -236,7 +236,7 @@ class _Walk:
             obstacle=self._obstacle,
         )
 
-    def note(self, change: Change, *, open_now: int) -> None:
+    def note(self, change: RequestProgress, *, open_now: int) -> None:
         self._done += change.done
         self._failed += change.failed
         self.backing_off, self._next_try_at, self._running = change.backing_off, change.next_try_at, change.running
@@ -267,7 +267,7 @@ class _Walk:
         database, share = self._context.database, self._context.share
         with database.reading() as session:
             obstacle = tell_obstacle(session, share)
-            worker = describe_process(session, Role.WORKER, session.now())
+            worker = describe_process(session, ProcessRole.WORKER, session.now())
         if obstacle is not None or still_for <= STILL_SECONDS:
             return obstacle
         return f"Nothing moves. {worker.says} {worker.remedy or ''}".rstrip()

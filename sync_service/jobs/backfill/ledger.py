@@ -78,7 +78,7 @@ class Failure:
 
 
 @dataclass(kw_only=True)
-class Change:
+class RequestProgress:
     """What happened to open requests since the last look."""
 
     done: int = 0
@@ -124,9 +124,9 @@ class Ledger:
             fresh |= {(kind.value, key): seq for key, seq in self._asked(kind, new).items()}
         return fresh
 
-    def look(self, open_requests: Mapping[Place, int]) -> Change:
+    def look(self, open_requests: Mapping[Place, int]) -> RequestProgress:
         """What has become of open requests, by the sequence that each waits for."""
-        change = Change()
+        change = RequestProgress()
         by_kind: dict[str, list[str]] = {}
         for kind, key in open_requests:
             by_kind.setdefault(kind, []).append(key)
@@ -158,7 +158,7 @@ class Ledger:
                 return
             kind, key, _ = rows[-1]
 
-    def _look(self, kind: str, keys: list[str], waiting: Mapping[Place, int], change: Change) -> None:
+    def _look(self, kind: str, keys: list[str], waiting: Mapping[Place, int], change: RequestProgress) -> None:
         for key, done, failed, attempts, number, number_seq, running, due_at in self._read_keys(_ROWS, kind, keys):
             place, seq = (kind, key), waiting[kind, key]
             if done >= seq:

@@ -28,8 +28,7 @@ from sync_service.store.load.story import read_lines
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.sync.story import SyncContext
 from sync_service.telemetry.log import logger
-from sync_service.zuora.changes import Listing, Page, Question, fetch_page
-from sync_service.zuora.changes import Source as Way
+from sync_service.zuora.changes import Listing, ListQuery, ListSource, RowPage, fetch_page
 
 #: The time that one page, or one account's list, may take, in seconds.
 PAGE_SECONDS = 30.0
@@ -150,8 +149,8 @@ class TenantKeys:
         self.problems: list[Failure] = []
         self._context = context
         self._since = since or _BEGINNING
-        self._way = Way.OBJECT_QUERY
-        self._question = Question(listing=Listing.SUBSCRIPTIONS)
+        self._way = ListSource.OBJECT_QUERY
+        self._question = ListQuery(listing=Listing.SUBSCRIPTIONS)
         self._spool, self._ours = _open_spool()
         self._listed = self._taken = 0
         self._complete = False
@@ -175,7 +174,7 @@ class TenantKeys:
             updated, _, number = self._ours.readline().decode().rstrip("\n").partition("\t")
             self._taken += 1
             # ZOQL knows no order: after an interruption all is listed again, and nothing asked for again.
-            self.position = updated if self._way is Way.OBJECT_QUERY else self._start
+            self.position = updated if self._way is ListSource.OBJECT_QUERY else self._start
             keys.append(number)
         if not keys and self._error is not None:
             raise self._error
@@ -211,9 +210,9 @@ class TenantKeys:
         except (PermissionRefused, NotFoundInZuora, RequestRefused) as error:
             if place is not None:  # a place that Zuora no longer knows: from the last one met on
                 return None
-            if self._way is Way.ZOQL:
+            if self._way is ListSource.ZOQL:
                 raise ListingRefused(f"{ListingRefused.__doc__} Zuora says: {error}") from error
-            self._way = Way.ZOQL
+            self._way = ListSource.ZOQL
         except WrongTenant:  # no trouble that passes, and none of the workers'
             raise
         except TenantError as error:
@@ -225,7 +224,7 @@ class TenantKeys:
             self._stop.wait(PATIENCE)
         return place
 
-    def _pages(self, place: str | None) -> Iterator[Page]:
+    def _pages(self, place: str | None) -> Iterator[RowPage]:
         """Up to BURST pages from `place` on, under one story lease."""
         context = self._context
         with hold_story_lease(context.database, "backfill", context.share, wait_seconds=PATIENCE) as lease:
@@ -237,21 +236,21 @@ class TenantKeys:
                     return
                 lease.renew()
 
-    def _fetch(self, lease: StoryLease, place: str | None) -> Page:
+    def _fetch(self, lease: StoryLease, place: str | None) -> RowPage:
         reading = self._context.zuora.reading(PAGE_SECONDS)
         if place is None:
-            self._question = Question(listing=Listing.SUBSCRIPTIONS, source=self._way, since=self._since)
+            self._question = ListQuery(listing=Listing.SUBSCRIPTIONS, source=self._way, since=self._since)
         try:
             return fetch_page(reading, self._question, place)
         finally:
             lease.calls += reading.calls
 
-    def _keep(self, spool: BinaryIO, page: Page) -> None:
+    def _keep(self, spool: BinaryIO, page: RowPage) -> None:
         latest = [each for each in page.subscriptions if each.is_latest is not False and each.status != "Expired"]
         spool.writelines(f"{each.updated.astimezone(UTC).isoformat()}\t{each.number}\n".encode() for each in latest)
         spool.flush()
         self._listed += len(latest)
-        if self._way is Way.OBJECT_QUERY and page.newest is not None:
+        if self._way is ListSource.OBJECT_QUERY and page.newest is not None:
             self._since = page.newest
         if page.unreadable and len(self.problems) < MOST_PROBLEMS:
             reason = "They lack a number, a version, a status or a time."

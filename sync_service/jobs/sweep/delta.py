@@ -16,7 +16,7 @@ from sync_service.jobs.sweep.pages import NOT_TO_BE_HAD, fetch_marked, first_pag
 from sync_service.jobs.sweep.walk import Cursor, PartWay, walk
 from sync_service.queue.jobs import JobLease
 from sync_service.sync.story import SyncContext
-from sync_service.zuora.changes import Listing, Question, Source, fetch_newest_update
+from sync_service.zuora.changes import Listing, ListQuery, ListSource, fetch_newest_update
 from sync_service.zuora.client import Reading
 
 NAME = "sweep delta"
@@ -39,8 +39,8 @@ def sweep_delta(context: SyncContext, lease: JobLease) -> Mapping[str, Any] | Pa
 def _step(sweep: Sweep, reading: Reading, cursor: Cursor) -> Cursor | None:
     if "since" not in cursor:
         return _begin(sweep, reading, cursor)
-    listing, source = Listing(cursor["listing"]), Source(cursor["source"])
-    question = Question(listing=listing, source=source, since=datetime.fromisoformat(cursor["since"]))
+    listing, source = Listing(cursor["listing"]), ListSource(cursor["source"])
+    question = ListQuery(listing=listing, source=source, since=datetime.fromisoformat(cursor["since"]))
     page, following = fetch_marked(sweep, reading, question, cursor)
     newest = max(filter(None, (cursor["newest"], _text(page.newest))), default=None)
     if following is None:
@@ -51,7 +51,7 @@ def _step(sweep: Sweep, reading: Reading, cursor: Cursor) -> Cursor | None:
 
 def _begin(sweep: Sweep, reading: Reading, cursor: Cursor) -> Cursor:
     """Find the beginning of the window, in Zuora's time."""
-    source, newest = Source.OBJECT_QUERY, None
+    source, newest = ListSource.OBJECT_QUERY, None
     watermark = sweep.report.values["watermark"]
     if watermark is not None:
         since = datetime.fromisoformat(watermark["zuora"]) - OVERLAP
@@ -59,7 +59,7 @@ def _begin(sweep: Sweep, reading: Reading, cursor: Cursor) -> Cursor:
         try:
             newest = fetch_newest_update(reading)
         except NOT_TO_BE_HAD:
-            source = Source.ZOQL
+            source = ListSource.ZOQL
         since = (newest or _moment(cursor["began"])) - FIRST_REACH
     sweep.report.values |= {"since": _text(since), "source": source.value}
     return {**cursor, **first_page(source), "since": _text(since), "newest": _text(newest)}

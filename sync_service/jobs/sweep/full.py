@@ -20,9 +20,9 @@ from sync_service.queue.history import FoundAs
 from sync_service.queue.jobs import JobLease
 from sync_service.queue.requests import Kind
 from sync_service.store.tables import ZuoraLinkRow
-from sync_service.subscription.listed import Difference, ListedSubscription
+from sync_service.subscription.listed import ListDifference, ListedSubscription
 from sync_service.sync.story import SyncContext
-from sync_service.zuora.changes import Listing, Question, Source
+from sync_service.zuora.changes import Listing, ListQuery, ListSource
 from sync_service.zuora.client import Reading
 
 NAME = "sweep full"
@@ -33,15 +33,15 @@ def sweep_full(context: SyncContext, lease: JobLease) -> Mapping[str, Any] | Par
 
     What was asked for before and still is another version is asked for again.
     """
-    report = Report(lease.progress if lease.cursor else {"source": Source.OBJECT_QUERY.value})
+    report = Report(lease.progress if lease.cursor else {"source": ListSource.OBJECT_QUERY.value})
     sweep = Sweep(context=context, name=NAME, report=report, insists=True)
-    cursor = lease.cursor or {**first_page(Source.OBJECT_QUERY), "began": lease.taken_at}
+    cursor = lease.cursor or {**first_page(ListSource.OBJECT_QUERY), "began": lease.taken_at}
     return walk(context, lease, NAME, report, partial(_step, sweep), cursor) or report.values
 
 
 def _step(sweep: Sweep, reading: Reading, cursor: Cursor) -> Cursor | None:
-    listing, source = Listing(cursor["listing"]), Source(cursor["source"])
-    question = Question(listing=listing, source=source, with_people=source is Source.OBJECT_QUERY)
+    listing, source = Listing(cursor["listing"]), ListSource(cursor["source"])
+    question = ListQuery(listing=listing, source=source, with_people=source is ListSource.OBJECT_QUERY)
     page, following = fetch_marked(sweep, reading, question, cursor)
     absent: list[str] = cursor.get("absent", [])
     if question.with_people and len(absent) < MOST_KEPT:
@@ -100,5 +100,5 @@ def ask_for_absent(sweep: Sweep, numbers: Sequence[str], began: int) -> None:
     sweep.report.name("absent_numbers", absent)
     marks = Marks()
     for number in absent[:MOST_ASKED]:
-        marks.add(number, FoundAs.DRIFT, Difference.ABSENT)
+        marks.add(number, FoundAs.DRIFT, ListDifference.ABSENT)
     ask_for(sweep, marks)

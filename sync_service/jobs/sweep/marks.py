@@ -8,7 +8,7 @@ from typing import Any
 
 from sync_service.queue.history import FoundAs
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
-from sync_service.subscription.listed import Difference
+from sync_service.subscription.listed import ListDifference
 from sync_service.subscription.trigger import Trigger
 from sync_service.sync.story import SyncContext
 
@@ -28,9 +28,9 @@ class Sweep:
 class Marks:
     """Numbers to ask for."""
 
-    groups: dict[tuple[FoundAs, Difference], set[str]] = field(default_factory=dict)
+    groups: dict[tuple[FoundAs, ListDifference], set[str]] = field(default_factory=dict)
 
-    def add(self, number: str, kind: FoundAs, difference: Difference) -> None:
+    def add(self, number: str, kind: FoundAs, difference: ListDifference) -> None:
         """Ask for `number`; once, whatever else differs."""
         if not any(number in numbers for numbers in self.groups.values()):
             self.groups.setdefault((kind, difference), set()).add(number)

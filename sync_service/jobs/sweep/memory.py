@@ -35,7 +35,7 @@ _FORGET = "DELETE FROM sweep_seen WHERE kind = :kind AND at < {now} - :age"
 
 
 @dataclass(frozen=True)
-class Waiting:
+class OpenRequest:
     """A request that is still open."""
 
     running: bool
@@ -104,15 +104,15 @@ def read_references(session: Session, numbers: Collection[str]) -> set[str]:
     return {number or "" for number in session.exec(select(row.reference).where(col(row.reference).in_(numbers)))}
 
 
-def read_waiting(session: Session, numbers: Sequence[str]) -> dict[str, Waiting]:
+def read_waiting(session: Session, numbers: Sequence[str]) -> dict[str, OpenRequest]:
     """The open requests among `numbers`."""
-    row, now, found = SyncRequestRow, session.now(), dict[str, Waiting]()
+    row, now, found = SyncRequestRow, session.now(), dict[str, OpenRequest]()
     for some in _batches(numbers):
         rows = select(row.key, row.lease_until, row.full).where(
             row.kind == Kind.SUBSCRIPTION.value, col(row.key).in_(some), col(row.due_at).is_not(None)
         )
         for key, until, full in session.exec(rows):
-            found[key] = Waiting(running=(until or 0) > now, full=bool(full))
+            found[key] = OpenRequest(running=(until or 0) > now, full=bool(full))
     return found
 
 

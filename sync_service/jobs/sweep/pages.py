@@ -10,7 +10,7 @@ from sync_service.jobs.sweep.marks import Sweep
 from sync_service.jobs.sweep.people import mark_accounts, mark_contacts
 from sync_service.jobs.sweep.subscriptions import mark_subscriptions
 from sync_service.jobs.sweep.walk import Cursor
-from sync_service.zuora.changes import Listing, Page, Question, Source, fetch_page
+from sync_service.zuora.changes import Listing, ListQuery, ListSource, RowPage, fetch_page
 from sync_service.zuora.client import Reading
 
 #: The tenant, its edition or our user lacks what was asked with.
@@ -21,12 +21,12 @@ _MOST_RESTARTS = 3
 _ORDER = (Listing.SUBSCRIPTIONS, Listing.ACCOUNTS, Listing.CONTACTS)
 
 
-def first_page(source: Source) -> dict[str, Any]:
+def first_page(source: ListSource) -> dict[str, Any]:
     """The cursor of the first listing's first page."""
     return {"source": source.value, "listing": _ORDER[0].value, "place": None}
 
 
-def fetch_marked(sweep: Sweep, reading: Reading, question: Question, cursor: Cursor) -> tuple[Page, Cursor | None]:
+def fetch_marked(sweep: Sweep, reading: Reading, question: ListQuery, cursor: Cursor) -> tuple[RowPage, Cursor | None]:
     """Fetch the page at `cursor`, mark what differs; the page, and the next cursor or None after the last.
 
     Where this way of asking is refused, the page is empty and the next cursor asks the other way. Raises what refuses
@@ -36,7 +36,7 @@ def fetch_marked(sweep: Sweep, reading: Reading, question: Question, cursor: Cur
     try:
         page = fetch_page(reading, question, place)
     except NOT_TO_BE_HAD as refusal:
-        return Page(), _other_way(sweep, cursor, refusal)
+        return RowPage(), _other_way(sweep, cursor, refusal)
     mark_subscriptions(sweep, page.subscriptions)
     mark_accounts(sweep, page.accounts)
     mark_contacts(sweep, page.contacts)
@@ -57,7 +57,7 @@ def _other_way(sweep: Sweep, cursor: Mapping[str, Any], refusal: Exception) -> C
         if restarts > _MOST_RESTARTS:
             raise SubscriptionError(f"Zuora keeps refusing the next page of its list: {refusal}") from refusal
         return {**cursor, "place": None, "restarts": restarts}
-    if cursor["source"] == Source.ZOQL.value:
+    if cursor["source"] == ListSource.ZOQL.value:
         raise SubscriptionError(f"Neither Object Query nor ZOQL is to be had for a sweep: {refusal}") from refusal
-    sweep.report.values["source"] = Source.ZOQL.value
-    return {**cursor, "source": Source.ZOQL.value, "restarts": restarts}
+    sweep.report.values["source"] = ListSource.ZOQL.value
+    return {**cursor, "source": ListSource.ZOQL.value, "restarts": restarts}

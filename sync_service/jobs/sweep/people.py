@@ -22,7 +22,7 @@ from sync_service.jobs.sweep.memory import (
 from sync_service.queue.requests import BATCH
 from sync_service.subscription.fingerprint import Fingerprint
 from sync_service.subscription.listed import (
-    Difference,
+    ListDifference,
     ListedAccount,
     ListedContact,
     is_account_changed,
@@ -55,7 +55,7 @@ def _mark(
 ) -> None:
     """Everything of an account is read for it: the short way would not look at the account."""
     database, marks, facts = sweep.context.database, Marks(), {}
-    difference = Difference.ACCOUNT_CHANGED if kind == "account" else Difference.CONTACT
+    difference = ListDifference.ACCOUNT_CHANGED if kind == "account" else ListDifference.CONTACT
     with database.reading() as session:
         sights = read_sights(session, kind, [row.id for row in rows])
         changed = [row for row in rows if row.id not in sights or sights[row.id].facts != row.facts]

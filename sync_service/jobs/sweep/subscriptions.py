@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from sync_service.jobs.sweep.marks import Marks, Sweep, ask_for
 from sync_service.jobs.sweep.memory import (
     News,
+    OpenRequest,
     Sight,
-    Waiting,
     read_echoes,
     read_last,
     read_news,
@@ -28,23 +28,23 @@ from sync_service.queue.history import FoundAs
 from sync_service.queue.requests import BATCH
 from sync_service.store.engine import Session
 from sync_service.subscription.imports import refuse_import
-from sync_service.subscription.listed import Difference, LastSeen, ListedSubscription, compare_subscription
+from sync_service.subscription.listed import LastSeen, ListDifference, ListedSubscription, compare_subscription
 from sync_service.subscription.trigger import Trigger
 
 #: A difference in one of these that is still there after a run asks for another one.
-_CERTAIN = frozenset({Difference.VERSION, Difference.NEVER_READ, Difference.UNKNOWN})
+_CERTAIN = frozenset({ListDifference.VERSION, ListDifference.NEVER_READ, ListDifference.UNKNOWN})
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Memory:
     """What the store knows of the rows that differ."""
 
-    differences: Mapping[str, tuple[Difference, ...]]
+    differences: Mapping[str, tuple[ListDifference, ...]]
     #: When the last good run of each number began, ms by the database's clock, and which version it read.
     read_began: Mapping[str, int]
     versions: Mapping[str, int]
     sights: Mapping[str, Sight]
-    waiting: Mapping[str, Waiting]
+    waiting: Mapping[str, OpenRequest]
     #: When callouts of our own orders came.
     echoes: Mapping[str, Sequence[int]]
     news: News
@@ -70,7 +70,7 @@ def _mark(sweep: Sweep, rows: Mapping[str, ListedSubscription]) -> None:
     marks, facts = Marks(), {}
     for number, differences in memory.differences.items():
         row = rows[number]
-        if Difference.UNKNOWN in differences and _is_left_out(
+        if ListDifference.UNKNOWN in differences and _is_left_out(
             sweep, row, echoed=number in memory.echoes, now=memory.now
         ):
             continue
@@ -99,7 +99,7 @@ def _read_memory(sweep: Sweep, session: Session, rows: Mapping[str, ListedSubscr
     ours = {
         number: rows[number].id
         for number, found in differences.items()
-        if Difference.UNKNOWN not in found or context.import_rules.import_all
+        if ListDifference.UNKNOWN not in found or context.import_rules.import_all
     }
     return _Memory(
         differences=differences,
@@ -115,15 +115,17 @@ def _read_memory(sweep: Sweep, session: Session, rows: Mapping[str, ListedSubscr
 
 def _compare(
     sweep: Sweep, row: ListedSubscription, last: tuple[LastSeen, int] | None, references: set[str]
-) -> tuple[Difference, ...]:
+) -> tuple[ListDifference, ...]:
     if last is not None:
         return compare_subscription(row, last[0], sweep.context.settings.tenant_time_zone)
     if row.is_latest is None and row.status == "Expired":
         return ()  # a superseded version; the latest one is in the list as well
-    return (Difference.NEVER_READ if row.number in references else Difference.UNKNOWN,)
+    return (ListDifference.NEVER_READ if row.number in references else ListDifference.UNKNOWN,)
 
 
-def _was_asked_for(sweep: Sweep, row: ListedSubscription, differences: tuple[Difference, ...], memory: _Memory) -> bool:
+def _was_asked_for(
+    sweep: Sweep, row: ListedSubscription, differences: tuple[ListDifference, ...], memory: _Memory
+) -> bool:
     """Whether a sweep has asked for exactly this before, and no run since then has proved that it was in vain."""
     sight = memory.sights.get(row.number)
     if sight is None or sight.facts != row.facts:
@@ -151,15 +153,15 @@ def _is_left_out(sweep: Sweep, row: ListedSubscription, *, echoed: bool, now: in
     return True
 
 
-def _classify(number: str, differences: tuple[Difference, ...], memory: _Memory, *, echoed: bool) -> FoundAs:
-    if Difference.UNKNOWN in differences:
+def _classify(number: str, differences: tuple[ListDifference, ...], memory: _Memory, *, echoed: bool) -> FoundAs:
+    if ListDifference.UNKNOWN in differences:
         return FoundAs.IMPORT
-    if differences == (Difference.UPDATE_TIME,):
+    if differences == (ListDifference.UPDATE_TIME,):
         return FoundAs.TOUCHED
     if echoed:
         return FoundAs.ECHO
     found = memory.news.classify(number)
-    never_read = Difference.NEVER_READ in differences and found is FoundAs.DRIFT
+    never_read = ListDifference.NEVER_READ in differences and found is FoundAs.DRIFT
     return FoundAs.FIRST_READ if never_read else found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sync_service.access.sign_on.attempts import AnswerInvalid, ProviderAway, SetUpWrong
 from sync_service.access.sign_on.provider import OpenidProvider, client_for_admins
-from sync_service.queue.findings import Finding, Verdict
+from sync_service.queue.findings import Finding, Severity
 from sync_service.settings import Settings
 
 _NAME = "sign-on"
@@ -20,8 +20,8 @@ def check_sign_on(settings: Settings) -> Iterator[Finding]:
         OpenidProvider(client_for_admins(settings)).look()
     except ProviderAway:
         says = f"{settings.oidc_issuer} does not answer."
-        yield Finding(_NAME, Verdict.FAILED, says, "See OIDC_ISSUER, and whether this host reaches it.")
+        yield Finding(_NAME, Severity.FAILED, says, "See OIDC_ISSUER, and whether this host reaches it.")
     except (SetUpWrong, AnswerInvalid) as error:
-        yield Finding(_NAME, Verdict.FAILED, f"It is not usable: {error.detail}.", "See docs/signing-in.md.")
+        yield Finding(_NAME, Severity.FAILED, f"It is not usable: {error.detail}.", "See docs/signing-in.md.")
     else:
-        yield Finding(_NAME, Verdict.OK, f"{settings.oidc_issuer} answers and publishes its keys.")
+        yield Finding(_NAME, Severity.OK, f"{settings.oidc_issuer} answers and publishes its keys.")

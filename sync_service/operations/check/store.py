@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.errors import SchemaOutdated
-from sync_service.queue.findings import Finding, Verdict
+from sync_service.queue.findings import Finding, Severity
 from sync_service.settings import MIN_SECRET_LENGTH, Settings
 from sync_service.store.engine import Database, tell_trouble
 from sync_service.store.schema import check_schema
@@ -27,10 +27,10 @@ def check_database(database: Database) -> Iterator[Finding]:
     except (SQLAlchemyError, TimeoutError) as error:
         reason = tell_trouble(error) or type(getattr(error, "orig", None) or error).__name__
         yield Finding(
-            "database", Verdict.FAILED, f"It cannot be used: {reason}.", "See DATABASE_URL and whether it is up."
+            "database", Severity.FAILED, f"It cannot be used: {reason}.", "See DATABASE_URL and whether it is up."
         )
         return
-    yield Finding("database", Verdict.OK, f"{database.dialect} answers and takes writes.")
+    yield Finding("database", Severity.OK, f"{database.dialect} answers and takes writes.")
     yield check_migrations(database)
     yield compare_clocks("clock", host - now, "this machine", "the database")
 
@@ -40,16 +40,16 @@ def check_migrations(database: Database) -> Finding:
     try:
         check_schema(database)
     except SchemaOutdated as error:
-        return Finding("migrations", Verdict.FAILED, str(error), "Run `sync-service db upgrade`.")
-    return Finding("migrations", Verdict.OK, "The schema is up to date.")
+        return Finding("migrations", Severity.FAILED, str(error), "Run `sync-service db upgrade`.")
+    return Finding("migrations", Severity.OK, "The schema is up to date.")
 
 
 def compare_clocks(name: str, seconds: float, ours: str, theirs: str) -> Finding:
     """`ours` is ahead of `theirs` by `seconds`."""
     apart = abs(seconds)
-    verdict = Verdict.OK if apart < CLOCK_WARNS else Verdict.WARNING if apart < CLOCK_FAILS else Verdict.FAILED
+    verdict = Severity.OK if apart < CLOCK_WARNS else Severity.WARNING if apart < CLOCK_FAILS else Severity.FAILED
     words = f"{ours} is {apart:.0f} s {'ahead of' if seconds > 0 else 'behind'} {theirs}."
-    if verdict is Verdict.OK:
+    if verdict is Severity.OK:
         return Finding(name, verdict, f"{ours[0].upper()}{ours[1:]} and {theirs} agree.")
     return Finding(name, verdict, f"{words[0].upper()}{words[1:]}", "Let both follow a time server (NTP).")
 
@@ -58,11 +58,15 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     """What the settings leave open: no key to sign with, old secrets, files that others may read."""
     if not settings.secret_key and settings.sqlite_path is None:
         words = "SECRET_KEY is not set: log-in and access tokens are refused."
-        yield Finding("secret key", Verdict.FAILED, words, "Set SECRET_KEY to the same long random text on every host.")
+        yield Finding(
+            "secret key", Severity.FAILED, words, "Set SECRET_KEY to the same long random text on every host."
+        )
     previous = (settings.callout_password_previous, settings.callout_secret_previous)
     if any(0 < len(secret) < MIN_SECRET_LENGTH for secret in previous):
         remedy = "Once Zuora sends the new one, remove CALLOUT_PASSWORD_PREVIOUS and CALLOUT_SECRET_PREVIOUS."
-        yield Finding("callout secrets", Verdict.WARNING, "A short callout secret of before is still accepted.", remedy)
+        yield Finding(
+            "callout secrets", Severity.WARNING, "A short callout secret of before is still accepted.", remedy
+        )
     if settings.sqlite_path is not None:
         yield from _check_files(settings.sqlite_path)
 
@@ -73,6 +77,6 @@ def _check_files(path: Path) -> Iterator[Finding]:
     readable = sorted(each.name for each in ours if each.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
     if readable:
         words = f"Other users of this machine may read {', '.join(readable)} in {path.parent}."
-        yield Finding("files", Verdict.FAILED, words, "`chmod 600` them.")
+        yield Finding("files", Severity.FAILED, words, "`chmod 600` them.")
     elif ours:
-        yield Finding("files", Verdict.OK, "The store's files are for their user alone.")
+        yield Finding("files", Severity.OK, "The store's files are for their user alone.")

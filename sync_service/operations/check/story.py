@@ -11,7 +11,7 @@ from sync_service.operations.check.sign_on import check_sign_on
 from sync_service.operations.check.store import check_database, check_settings
 from sync_service.operations.check.zuora import check_zuora
 from sync_service.queue import jobs
-from sync_service.queue.findings import Finding, Verdict, as_progress
+from sync_service.queue.findings import Finding, Severity, as_progress
 from sync_service.queue.health import examine
 from sync_service.queue.jobs import JobLease
 from sync_service.settings import Settings
@@ -30,7 +30,7 @@ def check_everything(database: Database, settings: Settings, zuora: ZuoraClient 
     """All findings, as they come. Without a usable database nothing else is looked at; writes nothing but a lease."""
     findings = list(check_database(database))
     yield from findings
-    if any(finding.verdict is Verdict.FAILED and finding.name in _FIRST for finding in findings):
+    if any(finding.verdict is Severity.FAILED and finding.name in _FIRST for finding in findings):
         return
     if zuora is not None:
         yield from _guarded("calls to zuora", check_zuora(database, settings, zuora))
@@ -62,4 +62,4 @@ def _guarded(name: str, findings: Iterator[Finding]) -> Iterator[Finding]:
     try:
         yield from findings
     except SyncServiceError as error:
-        yield Finding(name, Verdict.FAILED, str(error), "Once that is put right, check again for the rest.")
+        yield Finding(name, Severity.FAILED, str(error), "Once that is put right, check again for the rest.")

@@ -18,7 +18,7 @@ from sync_service.errors import (
     WrongTenant,
 )
 from sync_service.operations.check.store import compare_clocks
-from sync_service.queue.findings import Finding, Verdict
+from sync_service.queue.findings import Finding, Severity
 from sync_service.queue.limit import Share, check_tenant, hold_story_lease
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
@@ -47,19 +47,23 @@ def check_zuora(database: Database, settings: Settings, zuora: ZuoraClient) -> I
             finally:
                 lease.calls = reading.calls
     except TokenRefused as error:
-        yield Finding("credentials", Verdict.FAILED, str(error), "Put them right, then check again for the rest.")
+        yield Finding("credentials", Severity.FAILED, str(error), "Put them right, then check again for the rest.")
     except TenantError as error:
-        yield Finding("calls to zuora", Verdict.FAILED, str(error), "Once that is put right, check again for the rest.")
+        yield Finding(
+            "calls to zuora", Severity.FAILED, str(error), "Once that is put right, check again for the rest."
+        )
 
 
 def _look(database: Database, settings: Settings, zuora: ZuoraClient, reading: Reading) -> Iterator[Finding]:
     tenant = zuora.tenant(reading)
-    yield Finding("credentials", Verdict.OK, f"Zuora accepts our OAuth client; the tenant is {tenant or 'not named'}.")
+    yield Finding("credentials", Severity.OK, f"Zuora accepts our OAuth client; the tenant is {tenant or 'not named'}.")
     try:
         with database.reading() as session:
             check_tenant(session, tenant)
     except WrongTenant as error:
-        yield Finding("tenant", Verdict.FAILED, str(error), "Use the credentials of the tenant that filled this store.")
+        yield Finding(
+            "tenant", Severity.FAILED, str(error), "Use the credentials of the tenant that filled this store."
+        )
     samples, finding = _list_samples(reading)
     yield finding
     yield from _try("list of accounts", lambda: _ask_list(reading, "accounts"))
@@ -79,13 +83,13 @@ def _try(name: str, ask: Callable[[], object]) -> Iterator[Finding]:
     try:
         ask()
     except PermissionRefused as error:
-        yield Finding(f"permission: {name}", Verdict.FAILED, str(error), _ROLE)
+        yield Finding(f"permission: {name}", Severity.FAILED, str(error), _ROLE)
     except TenantError:
         raise
     except SyncServiceError as error:
-        yield Finding(f"permission: {name}", Verdict.WARNING, f"Permitted perhaps, but refused: {error}", _SUPPORT)
+        yield Finding(f"permission: {name}", Severity.WARNING, f"Permitted perhaps, but refused: {error}", _SUPPORT)
     else:
-        yield Finding(f"permission: {name}", Verdict.OK, "Permitted.")
+        yield Finding(f"permission: {name}", Severity.OK, "Permitted.")
 
 
 def _list_samples(reading: Reading) -> tuple[list[Mapping[str, Any]], Finding]:
@@ -104,8 +108,8 @@ def _list_samples(reading: Reading) -> tuple[list[Mapping[str, Any]], Finding]:
             rows += [row for row in found if isinstance(row, Mapping)] if isinstance(found, list) else []
     except (PermissionRefused, RequestRefused, NotFoundInZuora) as error:
         remedy = "Ask Zuora's support to enable Object Query; sweeps go by ZOQL without it."
-        return [], Finding(name, Verdict.WARNING, str(error), remedy)
-    return list({str(row.get("name")): row for row in rows}.values()), Finding(name, Verdict.OK, "Permitted.")
+        return [], Finding(name, Severity.WARNING, str(error), remedy)
+    return list({str(row.get("name")): row for row in rows}.values()), Finding(name, Severity.OK, "Permitted.")
 
 
 def _ask_list(reading: Reading, kind: str) -> None:
@@ -135,7 +139,7 @@ def _check_account(reading: Reading, subscriptions: list[ZuoraSubscription], set
     if account_id is None:
         words = "There is no subscription in the tenant whose account could be tried."
         for name in ("account", "billing preview"):
-            yield Finding(f"permission: {name}", Verdict.NOT_CHECKED, words)
+            yield Finding(f"permission: {name}", Severity.NOT_CHECKED, words)
         return
     yield from _try("account", lambda: reading.fetch_account(account_id))
     payer = next((each.invoice_owner_id for each in subscriptions if each.invoice_owner_id), account_id)
@@ -148,7 +152,7 @@ def _check_preview(reading: Reading, payer: str, target: date) -> Iterator[Findi
         yield from _try("billing preview", lambda: _ask_preview(reading, payer, target))
     except _PreviewMissingError as error:
         words = f"{error} Schedules are computed from the charges instead, where those say enough."
-        yield Finding("permission: billing preview", Verdict.WARNING, words, _ROLE)
+        yield Finding("permission: billing preview", Severity.WARNING, words, _ROLE)
 
 
 class _PreviewMissingError(Exception):
@@ -166,7 +170,7 @@ def _check_clock(database: Database, reading: Reading) -> Iterator[Finding]:
     try:
         theirs = parsedate_to_datetime(reading.server_date or "")
     except ValueError:
-        yield Finding("zuora's clock", Verdict.NOT_CHECKED, "Zuora's answers carried no time.")
+        yield Finding("zuora's clock", Severity.NOT_CHECKED, "Zuora's answers carried no time.")
         return
     with database.reading() as session:
         now = session.now() / 1000
@@ -191,11 +195,11 @@ def _check_zone(
                 f" {_sign(offset)}; TENANT_TIME_ZONE is {zone.key}, which was {_sign(expected)} then."
             )
             remedy = "Set TENANT_TIME_ZONE to the zone of the tenant (Zuora: Settings, Administration, Manage Tenant)."
-            return Finding("time zone", Verdict.FAILED, words, remedy)
+            return Finding("time zone", Severity.FAILED, words, remedy)
         seen.append(_sign(offset))
     if not seen:
-        return Finding("time zone", Verdict.NOT_CHECKED, "No subscription could be read both ways.")
-    return Finding("time zone", Verdict.OK, f"Zuora's times fit {zone.key} ({', '.join(dict.fromkeys(seen))}).")
+        return Finding("time zone", Severity.NOT_CHECKED, "No subscription could be read both ways.")
+    return Finding("time zone", Severity.OK, f"Zuora's times fit {zone.key} ({', '.join(dict.fromkeys(seen))}).")
 
 
 def read_offset(subscription: ZuoraSubscription, row: Mapping[str, Any]) -> tuple[timedelta | None, datetime | None]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sync_service.operations.provision.wishes import Terms, Wish
+from sync_service.operations.provision.wishes import CalloutTerms, WantedCallout
 from sync_service.zuora.notifications import CalloutTemplate, EventTrigger, NotificationDefinition, Profile, same_id
 
 
-def template_body(wish: Wish, name: str, event: str, terms: Terms) -> dict[str, Any]:
+def template_body(wish: WantedCallout, name: str, event: str, terms: CalloutTerms) -> dict[str, Any]:
     """A callout template that sends `event` to us."""
     return {
         "name": name,
@@ -28,7 +28,7 @@ def template_body(wish: Wish, name: str, event: str, terms: Terms) -> dict[str, 
     }
 
 
-def definition_body(wish: Wish, name: str, event: str, profile: Profile | None) -> dict[str, Any]:
+def definition_body(wish: WantedCallout, name: str, event: str, profile: Profile | None) -> dict[str, Any]:
     """A notification definition, but for the id of its template."""
     body: dict[str, Any] = {
         "name": name,
@@ -72,7 +72,7 @@ def _auth_differences(there: Any, wanted: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def definition_differences(there: NotificationDefinition, wish: Wish, template_id: str | None) -> list[str]:
+def definition_differences(there: NotificationDefinition, wish: WantedCallout, template_id: str | None) -> list[str]:
     """In words; `template_id` is the template that it should send, None for one that is yet to be made."""
     found = [f"{name}: {there.row[name]}" for name in ("active", "calloutActive") if there.row.get(name) is False]
     if template_id is None or tuple(map(same_id, there.template_ids)) != (same_id(template_id),):

@@ -22,13 +22,13 @@ from sync_service.operations.provision.compare import (
     template_differences,
     why_anew,
 )
-from sync_service.operations.provision.wishes import Terms, Wish, wish_list
+from sync_service.operations.provision.wishes import CalloutTerms, WantedCallout, wish_list
 from sync_service.zuora import notifications
 from sync_service.zuora.notifications import (
-    Found,
+    Definition,
     NotificationDefinition,
     Profile,
-    Thing,
+    TenantCallouts,
     same_id,
 )
 from sync_service.zuora.reading import Reading
@@ -43,11 +43,11 @@ class Act(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class ProvisionStep:
     """One thing that is made, changed or removed in Zuora."""
 
     act: Act
-    thing: Thing
+    thing: Definition
     #: For people.
     name: str
     #: Of what is changed or deleted.
@@ -71,7 +71,7 @@ class Step:
 class ProvisionPlan:
     """The steps in the order in which they can be taken, and what stays as it is."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[ProvisionStep, ...]
     kept: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     #: The ids of our templates that are there already, by their names.
@@ -91,7 +91,7 @@ class ProvisionPlan:
         }
 
 
-def plan_install(found: Found, terms: Terms, *, renew_password: bool = False) -> ProvisionPlan:
+def plan_install(found: TenantCallouts, terms: CalloutTerms, *, renew_password: bool = False) -> ProvisionPlan:
     """What is to be done so that every change in the tenant calls us.
 
     Zuora does not show passwords: `renew_password` sends ours again although nothing else differs.
@@ -104,30 +104,30 @@ def plan_install(found: Found, terms: Terms, *, renew_password: bool = False) ->
     return planner.plan()
 
 
-def plan_remove(found: Found, terms: Terms) -> ProvisionPlan:
+def plan_remove(found: TenantCallouts, terms: CalloutTerms) -> ProvisionPlan:
     """What is to be done so that nothing of ours is left, and everything else is as it was."""
     planner = _Planner(found, terms, False, [])
     planner.drop_the_rest()
     return planner.plan()
 
 
-def list_ours(found: Found, terms: Terms) -> Iterator[tuple[Thing, str, str, bool]]:
+def list_ours(found: TenantCallouts, terms: CalloutTerms) -> Iterator[tuple[Definition, str, str, bool]]:
     """What of ours is there: the kind, the name, what it is about, and whether it is active."""
     ours = _Ours(found, terms)
     names = {same_id(each.id): each.name for each in found.profiles or ()}
     for trigger in ours.triggers:
-        yield Thing.TRIGGER, trigger.event, f"{trigger.base_object}: {trigger.condition}", trigger.active
+        yield Definition.TRIGGER, trigger.event, f"{trigger.base_object}: {trigger.condition}", trigger.active
     for template in ours.templates:
         address = str(template.row.get("calloutBaseurl") or "")
-        yield Thing.TEMPLATE, template.name, address, template.row.get("active") is not False
+        yield Definition.TEMPLATE, template.name, address, template.row.get("active") is not False
     for definition in ours.definitions:
         about = ", ".join(sorted(names.get(each, each) for each in definition.profiles))
         about += f"; only if {definition.condition}" if definition.condition else ""
         active = definition.row.get("active") is not False and definition.row.get("calloutActive") is True
-        yield Thing.DEFINITION, definition.name, about, active
+        yield Definition.DEFINITION, definition.name, about, active
 
 
-def apply_plan(reading: Reading, plan: ProvisionPlan) -> Iterator[Step]:
+def apply_plan(reading: Reading, plan: ProvisionPlan) -> Iterator[ProvisionStep]:
     """Take the steps one after another, giving out each once it is taken.
 
     Stops at the first that Zuora refuses, with its error; what is done stays done, and a new plan goes on from there.
@@ -143,7 +143,7 @@ def apply_plan(reading: Reading, plan: ProvisionPlan) -> Iterator[Step]:
             notifications.change(reading, step.thing, step.id, body)
         else:
             key = notifications.create(reading, step.thing, body)
-            if step.thing is Thing.TEMPLATE:
+            if step.thing is Definition.TEMPLATE:
                 template_ids[step.name] = key
         yield step
 
@@ -151,7 +151,7 @@ def apply_plan(reading: Reading, plan: ProvisionPlan) -> Iterator[Step]:
 class _Ours:
     """What bears our names. Names of an order are exact: `limio-sync: my own` is not ours."""
 
-    def __init__(self, found: Found, terms: Terms) -> None:
+    def __init__(self, found: TenantCallouts, terms: CalloutTerms) -> None:
         names = {terms.name(label) for label in ("order actions", "account changes", "contact changes")}
         events = {terms.event(base_object) for base_object in ("Account", "Contact")}
         self.triggers = [each for each in found.triggers if each.event in events]
@@ -162,17 +162,17 @@ class _Ours:
 class _Planner:
     """Takes what is wanted off what is there; whatever of ours then is left over goes."""
 
-    def __init__(self, found: Found, terms: Terms, renew_password: bool, notes: list[str]) -> None:
+    def __init__(self, found: TenantCallouts, terms: CalloutTerms, renew_password: bool, notes: list[str]) -> None:
         self._found, self._terms, self._renew = found, terms, renew_password
         self._left = _Ours(found, terms)
         self._template_ids: dict[str, str] = {}
         self._spoken_for: list[NotificationDefinition] = []
-        self._deletes: list[Step] = []
-        self._others: list[Step] = []
+        self._deletes: list[ProvisionStep] = []
+        self._others: list[ProvisionStep] = []
         self._kept: list[str] = []
         self._notes = notes
 
-    def want(self, wish: Wish) -> None:
+    def want(self, wish: WantedCallout) -> None:
         event = wish.event if wish.watches is None else self._want_trigger(wish, *wish.watches)
         name = self._terms.name(wish.label)
         self._want_template(wish, name, event)
@@ -184,15 +184,15 @@ class _Planner:
     def drop_the_rest(self) -> None:
         """What of ours is no longer wanted: users before what they use."""
         for definition in self._left.definitions:
-            self._delete(Thing.DEFINITION, definition.id, definition.name)
+            self._delete(Definition.DEFINITION, definition.id, definition.name)
         for template in self._left.templates:
-            self._delete(Thing.TEMPLATE, template.id, template.name)
+            self._delete(Definition.TEMPLATE, template.id, template.name)
         for trigger in self._left.triggers:
             users = sorted(set(self._others_who_use(trigger.event)))
             if users:
                 self._notes.append(f"The event {trigger.event} stays: it is used by {', '.join(users)}.")
             else:
-                self._delete(Thing.TRIGGER, trigger.id, trigger.event)
+                self._delete(Definition.TRIGGER, trigger.id, trigger.event)
 
     def _others_who_use(self, event: str) -> Iterator[str]:
         ours = _Ours(self._found, self._terms)
@@ -207,7 +207,7 @@ class _Planner:
                 "Zuora does not list its communication profiles to us: only accounts of the default one call us."
                 " Permit our OAuth client's user to query, or add the notifications to the other profiles by hand."
             )
-        order = list(Thing)
+        order = list(Definition)
         deletes = sorted(self._deletes, key=lambda step: -order.index(step.thing))
         others = sorted(self._others, key=lambda step: order.index(step.thing))
         return ProvisionPlan(
@@ -217,14 +217,14 @@ class _Planner:
             template_ids=self._template_ids,
         )
 
-    def _want_trigger(self, wish: Wish, base_object: str, condition: str) -> str:
+    def _want_trigger(self, wish: WantedCallout, base_object: str, condition: str) -> str:
         """The name of the event, ours or whosever is there."""
         same = [each for each in self._found.triggers if is_same(each, base_object, condition)]
         mine = [each for each in self._left.triggers if each.event == wish.event]
         there = next((each for each in same if each in mine), None) or next(iter(same), None)
         body: dict[str, Any] = {"active": True, "condition": condition}
         if there is not None and there not in mine:
-            self._kept.append(f"{Thing.TRIGGER} {there.event}, which is not ours")
+            self._kept.append(f"{Definition.TRIGGER} {there.event}, which is not ours")
             if not there.active:
                 self._notes.append(f"The event {there.event} is not active, so nothing calls us for it: activate it.")
             return there.event
@@ -233,33 +233,33 @@ class _Planner:
             label = self._terms.name(wish.label)
             kind = {"name": wish.event, "displayName": label}
             body |= {"baseObject": base_object, "eventType": kind}
-            self._others.append(Step(act=Act.CREATE, thing=Thing.TRIGGER, name=wish.event, body=body))
+            self._others.append(ProvisionStep(act=Act.CREATE, thing=Definition.TRIGGER, name=wish.event, body=body))
             return wish.event
         self._left.triggers.remove(there)
         why = [] if squeeze(there.condition) == squeeze(condition) else [f"condition: {there.condition} → {condition}"]
         why += [] if there.active else ["it is not active"]
-        self._change(Thing.TRIGGER, there.id, wish.event, body, why)
+        self._change(Definition.TRIGGER, there.id, wish.event, body, why)
         return wish.event
 
-    def _want_template(self, wish: Wish, name: str, event: str) -> None:
+    def _want_template(self, wish: WantedCallout, name: str, event: str) -> None:
         body = template_body(wish, name, event, self._terms)
         there = next((each for each in self._left.templates if each.name == name), None)
         if there is not None:
             self._left.templates.remove(there)
             if there.event and there.event != event:
                 # An event cannot be changed, and definitions of the other event go with it.
-                self._delete(Thing.TEMPLATE, there.id, name, f"it is for the event {there.event}")
+                self._delete(Definition.TEMPLATE, there.id, name, f"it is for the event {there.event}")
                 there = None
         if there is None:
-            self._others.append(Step(act=Act.CREATE, thing=Thing.TEMPLATE, name=name, body=body))
+            self._others.append(ProvisionStep(act=Act.CREATE, thing=Definition.TEMPLATE, name=name, body=body))
             return
         self._template_ids[name] = there.id
         why = template_differences(there, body)
         why += ["the password is sent again"] if self._renew else []
         changeable = {key: value for key, value in body.items() if not key.startswith("eventType")}
-        self._change(Thing.TEMPLATE, there.id, name, changeable, why)
+        self._change(Definition.TEMPLATE, there.id, name, changeable, why)
 
-    def _want_definition(self, wish: Wish, name: str, event: str, profile: Profile | None) -> None:
+    def _want_definition(self, wish: WantedCallout, name: str, event: str, profile: Profile | None) -> None:
         body = definition_body(wish, name, event, profile)
         shown = name if profile is None else f"{name} ({profile.name})"
         if any(each.name == name and each.profiles and is_in(each, profile) for each in self._spoken_for):
@@ -269,10 +269,10 @@ class _Planner:
             self._left.definitions.remove(there)
             reason = why_anew(there, event, wish.condition)
             if reason:
-                self._delete(Thing.DEFINITION, there.id, shown, reason)
+                self._delete(Definition.DEFINITION, there.id, shown, reason)
                 there = None
         if there is None:
-            step = Step(act=Act.CREATE, thing=Thing.DEFINITION, name=shown, body=body, template=name)
+            step = ProvisionStep(act=Act.CREATE, thing=Definition.DEFINITION, name=shown, body=body, template=name)
             self._others.append(step)
             return
         why = definition_differences(there, wish, self._template_ids.get(name))
@@ -280,18 +280,18 @@ class _Planner:
         if len(there.profiles) > 1:
             body.pop("communicationProfileId", None)
             body["communicationProfileIds"] = sorted(there.row.get("communicationProfileIds") or ())
-        self._change(Thing.DEFINITION, there.id, shown, body, why, template=name)
+        self._change(Definition.DEFINITION, there.id, shown, body, why, template=name)
 
     def _change(
-        self, thing: Thing, key: str, name: str, body: Mapping[str, Any], why: Iterable[str], template: str = ""
+        self, thing: Definition, key: str, name: str, body: Mapping[str, Any], why: Iterable[str], template: str = ""
     ) -> None:
         reasons = tuple(why)
         if not reasons:
             self._kept.append(f"{thing} {name}")
             return
         self._others.append(
-            Step(act=Act.CHANGE, thing=thing, name=name, id=key, body=body, why=reasons, template=template)
+            ProvisionStep(act=Act.CHANGE, thing=thing, name=name, id=key, body=body, why=reasons, template=template)
         )
 
-    def _delete(self, thing: Thing, key: str, name: str, *why: str) -> None:
-        self._deletes.append(Step(act=Act.DELETE, thing=thing, name=name, id=key, why=why))
+    def _delete(self, thing: Definition, key: str, name: str, *why: str) -> None:
+        self._deletes.append(ProvisionStep(act=Act.DELETE, thing=thing, name=name, id=key, why=why))

@@ -33,7 +33,7 @@ class CannotProvision(SyncServiceError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class WantedCallout:
     """One event that is to call us."""
 
     #: For people; with the prefix it names template and definitions.
@@ -49,7 +49,7 @@ class Wish:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
+class CalloutTerms:
     """Everything that an operator decides about the callouts."""
 
     public_url: str
@@ -72,7 +72,7 @@ class Terms:
         return "".join(word[0].upper() + word[1:] for word in words) + f"{base_object}Updated"
 
 
-def check_terms(terms: Terms, *, local: bool) -> None:
+def check_terms(terms: CalloutTerms, *, local: bool) -> None:
     """Raise CannotProvision with the remedy; `local` permits http to this machine, for an emulated Zuora."""
     if not (terms.username and terms.password):
         raise CannotProvision(
@@ -104,15 +104,15 @@ def is_this_machine(url: str) -> bool:
 
 
 def wish_list(
-    terms: Terms, *, order_fields: frozenset[str] | None, account_fields: frozenset[str] | None
-) -> tuple[list[Wish], list[str]]:
+    terms: CalloutTerms, *, order_fields: frozenset[str] | None, account_fields: frozenset[str] | None
+) -> tuple[list[WantedCallout], list[str]]:
     """What should be there, given the fields that the tenant's objects have (None: unknown), and what to know of it."""
     notes: list[str] = []
     if urlsplit(terms.public_url).port not in (None, 443) and not is_this_machine(terms.public_url):
         notes.append("Zuora calls port 443 and no other, unless its support has opened one for you.")
     sources = [name for name in terms.source_fields if name in (order_fields or ())]
     condition = _own_orders(terms, sources, order_fields, notes) if terms.filtered else ""
-    orders = Wish(
+    orders = WantedCallout(
         label="order actions",
         event="OrderActionProcessed",
         namespace=ZUORAS,
@@ -129,7 +129,7 @@ def wish_list(
     return [orders, _account(terms, account_fields, notes), _contact(terms)], notes
 
 
-def _account(terms: Terms, fields: frozenset[str] | None, notes: list[str]) -> Wish:
+def _account(terms: CalloutTerms, fields: frozenset[str] | None, notes: list[str]) -> WantedCallout:
     condition = _ANY_UPDATE
     if fields is not None and fields.issuperset(_WATCHED):
         changed = " || ".join(f"Account.{name} != Account.{name}_old" for name in _WATCHED)
@@ -138,7 +138,7 @@ def _account(terms: Terms, fields: frozenset[str] | None, notes: list[str]) -> W
         notes.append(
             "Zuora does not show the fields of accounts: every update of one calls us, and a bill run updates them all."
         )
-    return Wish(
+    return WantedCallout(
         label="account changes",
         event=terms.event("Account"),
         namespace=TENANTS,
@@ -149,8 +149,8 @@ def _account(terms: Terms, fields: frozenset[str] | None, notes: list[str]) -> W
     )
 
 
-def _contact(terms: Terms) -> Wish:
-    return Wish(
+def _contact(terms: CalloutTerms) -> WantedCallout:
+    return WantedCallout(
         label="contact changes",
         event=terms.event("Contact"),
         namespace=TENANTS,
@@ -160,7 +160,7 @@ def _contact(terms: Terms) -> Wish:
     )
 
 
-def _own_orders(terms: Terms, sources: Sequence[str], fields: frozenset[str] | None, notes: list[str]) -> str:
+def _own_orders(terms: CalloutTerms, sources: Sequence[str], fields: frozenset[str] | None, notes: list[str]) -> str:
     """The filter rule that lets pass what is not our own; empty where no field is known to be there.
 
     A rule that names a field which the tenant lacks cannot be evaluated, and then nothing is sent at all.
@@ -176,5 +176,5 @@ def _own_orders(terms: Terms, sources: Sequence[str], fields: frozenset[str] | N
     return " && ".join(parts)
 
 
-def _address(terms: Terms, kind: str, merge_field: str) -> str:
+def _address(terms: CalloutTerms, kind: str, merge_field: str) -> str:
     return f"{terms.public_url.rstrip('/')}{_ADDRESS}/{kind}/{{{{{merge_field}}}}}"

@@ -89,7 +89,7 @@ class _Batch:
 
 
 @dataclass(kw_only=True)
-class _Memory:
+class _LoadMemory:
     """What outlives a batch: addresses seen without a subscription by line, and subscriptions that were refused."""
 
     unattached: dict[str, int] = field(default_factory=dict)
@@ -114,7 +114,7 @@ def load_objects(database: Database, lines: Iterable[str]) -> LoadReport:
     Raises what the database raises where that is away.
     """
     report = LoadReport()
-    memory = _Memory()
+    memory = _LoadMemory()
     for batch in _batches(lines):
         report.lines += batch.lines
         report.tell(batch.problems)
@@ -148,7 +148,7 @@ def _batches(lines: Iterable[str]) -> Iterator[_Batch]:
         yield batch
 
 
-def _load(database: Database, arrivals: list[Arrival], memory: _Memory, report: LoadReport) -> None:
+def _load(database: Database, arrivals: list[Arrival], memory: _LoadMemory, report: LoadReport) -> None:
     """One transaction; where the database refuses something in it, one for each line, so that the others go on."""
     try:
         loaded = _commit(database, arrivals, memory)
@@ -171,7 +171,7 @@ def _load(database: Database, arrivals: list[Arrival], memory: _Memory, report: 
         memory.unattached.pop(address_id, None)
 
 
-def _commit(database: Database, arrivals: list[Arrival], memory: _Memory) -> LoadedBatch:
+def _commit(database: Database, arrivals: list[Arrival], memory: _LoadMemory) -> LoadedBatch:
     """Another load or a sync may be in the way (a deadlock, the same new id): then the batch is done once more."""
     tries = TRIES
     while True:

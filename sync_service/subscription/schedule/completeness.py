@@ -59,7 +59,7 @@ def check_preview_complete(subscription: ZuoraSubscription, preview: Preview, to
     """
     if status_on(subscription, today) in PENDING:
         return
-    lines = _Lines(preview)
+    lines = _NamedCharges(preview)
     stop = min(end_of_schedule(subscription, today, rules), _first_stop(subscription, today))
     covered = days_covered(subscription, preview, today, rules)
     missing = [
@@ -74,7 +74,7 @@ def check_preview_complete(subscription: ZuoraSubscription, preview: Preview, to
 
 def unscheduled_charges(subscription: ZuoraSubscription, preview: Preview, today: date, rules: Rules) -> list[str]:
     """Names of charges that follow an invoice schedule and have no line in the preview: their days are not known."""
-    lines, end = _Lines(preview), end_of_schedule(subscription, today, rules)
+    lines, end = _NamedCharges(preview), end_of_schedule(subscription, today, rules)
     return [
         charge.name
         for charge in charges_of(subscription)
@@ -110,7 +110,7 @@ def _billed_up_to(charge: Charge, begun: date, today: date) -> Charge:
     return charge if segments == charge.segments else replace(charge, segments=segments)
 
 
-class _Lines:
+class _NamedCharges:
     """Which charges a preview names; old recordings lack charge numbers here and there, then the name has to do."""
 
     def __init__(self, preview: Preview) -> None:

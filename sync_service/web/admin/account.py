@@ -7,23 +7,23 @@ from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD, UserInvalid
-from sync_service.access.sessions import SessionBook
+from sync_service.access.sessions import Sessions
 from sync_service.access.users import choose_password, end_sessions
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminUserRow
-from sync_service.web.admin.door import Door, who
+from sync_service.web.admin.door import AdminLogin, who
 from sync_service.web.admin.login import PasswordCheck, say_wait
 
 
 class AccountPage:
     """`/admin/account`, for every user."""
 
-    def __init__(self, database: Database, door: Door, check: PasswordCheck, *, passwords: bool) -> None:
+    def __init__(self, database: Database, door: AdminLogin, check: PasswordCheck, *, passwords: bool) -> None:
         self._database = database
         self._door = door
         self._check = check
         self._passwords = passwords
-        self._book = SessionBook(database)
+        self._book = Sessions(database)
 
     def attach(self, blueprint: Blueprint) -> None:
         """Add the page and what it changes."""

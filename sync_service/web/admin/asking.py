@@ -21,14 +21,14 @@ from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.tables import AskRow
 from sync_service.subscription.keys import normalise_key, why_impossible
-from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.desk import PageContext
 from sync_service.web.admin.door import who
 from sync_service.web.admin.progress import READS, why_waiting
 from sync_service.web.answers import answer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preview:
+class PreviewProgress:
     """Where a preview stands: an index into STEPS, what to say, and the answer."""
 
     id: int
@@ -44,7 +44,7 @@ class Preview:
         return self.step == Stage.ENDED
 
 
-def attach(blueprint: Blueprint, desk: Desk) -> None:
+def attach(blueprint: Blueprint, desk: PageContext) -> None:
     """The button's address, and where the page's script asks how it goes."""
     database = desk.database
 
@@ -74,19 +74,19 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
         return answer(200, {"step": found.step, "text": found.text, "done": found.is_done})
 
 
-def read_preview(session: Session, share: Share, ask_id: int, *keys: str) -> Preview | None:
+def read_preview(session: Session, share: Share, ask_id: int, *keys: str) -> PreviewProgress | None:
     """How the preview goes; None where there is none, or where it is of none of `keys`."""
     row = session.get(AskRow, ask_id)
     if row is None or (keys and row.key not in keys):
         return None
     if row.error is not None:
-        return Preview(id=ask_id, key=row.key, step=Stage.ENDED, text=row.error, error_code=row.error_code)
+        return PreviewProgress(id=ask_id, key=row.key, step=Stage.ENDED, text=row.error, error_code=row.error_code)
     if row.answered_at is not None:
         found = row.answer or {}
-        return Preview(id=ask_id, key=row.key, step=Stage.ENDED, text=_tell(found), plan=found.get("plan"))
+        return PreviewProgress(id=ask_id, key=row.key, step=Stage.ENDED, text=_tell(found), plan=found.get("plan"))
     if row.lease_until is not None and row.lease_until > session.now():
-        return Preview(id=ask_id, key=row.key, step=Stage.READING, text=READS)
-    return Preview(id=ask_id, key=row.key, step=Stage.WAITING, text=why_waiting(session, share, row.asked_at))
+        return PreviewProgress(id=ask_id, key=row.key, step=Stage.READING, text=READS)
+    return PreviewProgress(id=ask_id, key=row.key, step=Stage.WAITING, text=why_waiting(session, share, row.asked_at))
 
 
 def _tell(found: Mapping[str, Any]) -> str:

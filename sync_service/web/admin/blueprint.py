@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint
 
 from sync_service import __version__
-from sync_service.access.sealing import Seal
+from sync_service.access.sealing import TextCipher
 from sync_service.access.sign_on.attempts import Provider
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
@@ -29,9 +29,9 @@ from sync_service.web.admin import (
     words,
 )
 from sync_service.web.admin.account import AccountPage
-from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.desk import PageContext
 from sync_service.web.admin.differences import difference
-from sync_service.web.admin.door import Door
+from sync_service.web.admin.door import AdminLogin
 from sync_service.web.admin.handover import Handover
 from sync_service.web.admin.login import LoginPage, PasswordCheck
 from sync_service.web.admin.progress import STEPS
@@ -51,8 +51,8 @@ def admin_blueprint(
     Browsers come here and Zuora never does, so that redirects are fine.
     """
     blueprint = Blueprint("admin", __name__, url_prefix="/admin")
-    desk = Desk(settings=settings, database=database, seal=Seal(settings.secret_keys))
-    door = Door(
+    desk = PageContext(settings=settings, database=database, seal=TextCipher(settings.secret_keys))
+    door = AdminLogin(
         database,
         settings.secret_keys,
         secure=settings.public_url.startswith("https://"),
@@ -86,7 +86,7 @@ def admin_blueprint(
 
 
 def _add_people(
-    blueprint: Blueprint, settings: Settings, database: Database, door: Door, provider: Provider | None
+    blueprint: Blueprint, settings: Settings, database: Database, door: AdminLogin, provider: Provider | None
 ) -> Handover:
     """The ways in, and the pages about people; what hands them secrets."""
     passwords, name = settings.password_login, settings.oidc_name if provider else ""

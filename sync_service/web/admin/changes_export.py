@@ -9,14 +9,14 @@ from sqlalchemy import tuple_
 from sqlmodel import col, func, select
 
 from sync_service.queue.branches import EntryKind, Spot
-from sync_service.queue.entries import Entries, Entry, read_entries
+from sync_service.queue.entries import Entries, HistoryEntry, read_entries
 from sync_service.queue.history import Outcome, plan_from_json
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import CustomerRow, SyncRunRow
 from sync_service.subscription.digest import Payment, Touch, digest, touches
 from sync_service.subscription.schedule.money import format_amount
 from sync_service.web.admin.differences import name_of
-from sync_service.web.admin.spreadsheet import Number, iso
+from sync_service.web.admin.spreadsheet import TrustedNumber, iso
 
 #: Syncs of one export: a longer one is asked for in parts.
 MOST_RUNS = 100_000
@@ -73,7 +73,9 @@ def _read_emails(session: Session, read: Entries) -> Mapping[str, str]:
     return {customer_id: email or "" for customer_id, email in rows}
 
 
-def _lines(entry: Entry, read: Entries, emails: Mapping[str, str], touch: Touch | None) -> Iterator[tuple[object, ...]]:
+def _lines(
+    entry: HistoryEntry, read: Entries, emails: Mapping[str, str], touch: Touch | None
+) -> Iterator[tuple[object, ...]]:
     run = entry.row
     if not isinstance(run, SyncRunRow) or not run.plan:
         return
@@ -123,5 +125,5 @@ def _payment(before: Payment | None, after: Payment | None) -> tuple[object, ...
     )
 
 
-def _digits(amount: Decimal | None, currency: str | None) -> Number:
-    return Number("" if amount is None else format_amount(amount, currency))
+def _digits(amount: Decimal | None, currency: str | None) -> TrustedNumber:
+    return TrustedNumber("" if amount is None else format_amount(amount, currency))

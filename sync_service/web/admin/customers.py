@@ -29,10 +29,10 @@ from sync_service.store.tables import (
 )
 from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.trigger import Trigger
-from sync_service.web.admin.desk import Desk
-from sync_service.web.admin.detail import Entry, read_coming, read_plan_name
+from sync_service.web.admin.desk import PageContext
+from sync_service.web.admin.detail import ScheduledPayment, read_coming, read_plan_name
 from sync_service.web.admin.door import operators_only, who
-from sync_service.web.admin.finding import Found, complete
+from sync_service.web.admin.finding import FoundSubscription, complete
 from sync_service.web.admin.progress import why_waiting
 from sync_service.web.admin.stream import read_shown
 from sync_service.web.answers import answer
@@ -44,12 +44,12 @@ MOST_SHOWN = 25
 
 
 @dataclass(frozen=True, kw_only=True)
-class Holding:
+class CustomerHolding:
     """One subscription of a customer: what it is, and the payments to come, the next one first."""
 
-    found: Found
+    found: FoundSubscription
     plan: str
-    coming: tuple[Entry, ...]
+    coming: tuple[ScheduledPayment, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,16 +107,16 @@ class SyncOfAll:
         return f"{begin}: {', '.join(filter(None, parts))}."
 
 
-def attach(blueprint: Blueprint, desk: Desk) -> None:
+def attach(blueprint: Blueprint, desk: PageContext) -> None:
     """The addresses under /admin/customers."""
-    pages = _Pages(desk)
+    pages = _CustomerPages(desk)
     blueprint.get("/customers/<customer_id>")(pages.customer)
     blueprint.post("/customers/<customer_id>/sync")(operators_only(pages.sync_all))
     blueprint.get("/customers/<customer_id>/progress/<int(max=9223372036854775807):first_cause>")(pages.all_progress)
 
 
-class _Pages:
-    def __init__(self, desk: Desk) -> None:
+class _CustomerPages:
+    def __init__(self, desk: PageContext) -> None:
         self._desk = desk
         self._database, self._share = desk.database, desk.share
 
@@ -177,7 +177,9 @@ class _Pages:
         return answer(200, told)
 
 
-def read_sync_of_all(session: Session, share: Share, rows: tuple[Found, ...], first_cause: int) -> SyncOfAll | None:
+def read_sync_of_all(
+    session: Session, share: Share, rows: tuple[FoundSubscription, ...], first_cause: int
+) -> SyncOfAll | None:
     """The progress of what was requested here since the cause `first_cause`; None if nothing was."""
     numbers = sorted({found.number for found in rows if found.number})
     cause, run = SyncCauseRow, SyncRunRow
@@ -210,10 +212,10 @@ def read_sync_of_all(session: Session, share: Share, rows: tuple[Found, ...], fi
     return SyncOfAll(first_cause=first_cause, fates=fates, waits=waits)
 
 
-def read_holdings(session: Session, rows: tuple[Found, ...], today: date) -> tuple[Holding, ...]:
+def read_holdings(session: Session, rows: tuple[FoundSubscription, ...], today: date) -> tuple[CustomerHolding, ...]:
     """The first of `rows` with their plans and payments."""
     return tuple(
-        Holding(
+        CustomerHolding(
             found=found,
             plan=read_plan_name(session, found.subscription),
             coming=read_coming(session, found.subscription, today),
@@ -222,7 +224,7 @@ def read_holdings(session: Session, rows: tuple[Found, ...], today: date) -> tup
     )
 
 
-def _due(entry: Entry) -> date:
+def _due(entry: ScheduledPayment) -> date:
     return entry.due or date.max
 
 

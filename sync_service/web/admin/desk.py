@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from flask import request
 
-from sync_service.access.sealing import Seal
+from sync_service.access.sealing import TextCipher
 from sync_service.queue.limit import Share
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session
@@ -22,12 +22,12 @@ Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Desk:
+class PageContext:
     """The store and the settings. There is no way to Zuora from here."""
 
     settings: Settings
     database: Database
-    seal: Seal
+    seal: TextCipher
 
     @property
     def zuora(self) -> ZuoraLinks:

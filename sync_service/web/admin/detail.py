@@ -24,7 +24,7 @@ from sync_service.store.tables import (
 )
 from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.schedule.money import parse_amount
-from sync_service.web.admin.drawing import Payment, Timeline, draw_timeline
+from sync_service.web.admin.drawing import DrawnPayment, Timeline, draw_timeline
 from sync_service.web.admin.words import money
 
 #: Rows of the schedule on a page; more stand in the objects API.
@@ -38,7 +38,7 @@ ADDRESS_FIELDS = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class ScheduledPayment:
     """One payment, as a row of the table."""
 
     due: date | None
@@ -73,7 +73,7 @@ class Detail:
     link: ZuoraLinkRow | None
     known: Why
     held: SyncRunRow | None
-    entries: tuple[Entry, ...]
+    entries: tuple[ScheduledPayment, ...]
     totals: tuple[tuple[str, str], ...]
     timeline: Timeline | None
     addresses: tuple[Address, ...]
@@ -85,7 +85,7 @@ class Detail:
         return self.subscription is None and not self.known.causes and not self.known.runs
 
     @property
-    def next_payment(self) -> Entry | None:
+    def next_payment(self) -> ScheduledPayment | None:
         """The first payment that is still to come."""
         return next((entry for entry in self.entries if entry.state == "coming"), None)
 
@@ -106,7 +106,7 @@ def read_detail(session: Session, key: str, today: date) -> Detail:
         subscription = session.get(SubscriptionRow, key)
     rows = _read_schedule(session, subscription)
     entries = tuple(_entry(row, today) for row in rows)
-    drawn = [Payment(entry.due, entry.amount, entry.state) for entry in entries if entry.due]
+    drawn = [DrawnPayment(entry.due, entry.amount, entry.state) for entry in entries if entry.due]
     return Detail(
         key=subscription.id if subscription else key,
         kind=kind,
@@ -140,7 +140,7 @@ def read_plan_name(session: Session, subscription: SubscriptionRow) -> str:
     return next((name for name in names if isinstance(name, str) and name), "")
 
 
-def read_coming(session: Session, subscription: SubscriptionRow, today: date) -> tuple[Entry, ...]:
+def read_coming(session: Session, subscription: SubscriptionRow, today: date) -> tuple[ScheduledPayment, ...]:
     """The payments that are still to come, the next one first."""
     entries = (_entry(row, today) for row in _read_schedule(session, subscription))
     return tuple(entry for entry in entries if entry.state == "coming")
@@ -154,11 +154,11 @@ def _read_schedule(session: Session, subscription: SubscriptionRow | None) -> li
     return list(reversed(session.exec(newest).all()))
 
 
-def _entry(row: ScheduleRow, today: date) -> Entry:
+def _entry(row: ScheduleRow, today: date) -> ScheduledPayment:
     status = (row.status or "").lower()
     is_past = row.due is not None and row.due < today
     state = "cancelled" if status.startswith("cancel") else "past" if is_past else "coming"
-    return Entry(
+    return ScheduledPayment(
         due=row.due,
         kind=row.type or "payment",
         amount=money(row.amount, row.currency),

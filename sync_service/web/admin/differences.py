@@ -1,4 +1,4 @@
-"""A plan's difference as people read it: equal changes in one line, money with its currency, days as days.
+"""A plan's difference as people read it: equal changes in one line, money with its currency, days.
 
 Also in one sentence, for a line of the stream.
 """
@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from sync_service.queue.history import plan_from_json
-from sync_service.subscription.digest import Digest, Payment, Payments, Thing, Value, digest
+from sync_service.subscription.digest import Digest, DigestObject, Payment, Payments, Value, digest
 from sync_service.subscription.plan import Document
 from sync_service.web.admin.words import cut, day, money
 
@@ -48,7 +48,7 @@ _FIELDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class DifferenceLine:
     """One line of a difference. `more` is folded below it."""
 
     #: added, changed or cancelled.
@@ -63,7 +63,7 @@ class Row:
 class Difference:
     """All of a plan: its lines, how much more or less is to be paid, its notes, and why Zuora's side differs."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[DifferenceLine, ...]
     sums: tuple[str, ...]
     notes: tuple[str, ...]
     reasons: tuple[str, ...]
@@ -114,24 +114,28 @@ def _payments(count: int) -> str:
     return "1 payment" if count == 1 else f"{count} payments"
 
 
-def _rows(found: Digest, addresses: Sequence[Document]) -> Iterator[Row]:
+def _rows(found: Digest, addresses: Sequence[Document]) -> Iterator[DifferenceLine]:
     for value in found.values:
         before, after = _shown(value.path, value.before), _shown(value.path, value.after)
-        yield Row(kind="changed", what=name_of(value), before=before, after=after)
+        yield DifferenceLine(kind="changed", what=name_of(value), before=before, after=after)
     for group in found.payments:
         yield _payment_row(group)
     for thing in found.things:
         yield _thing_row(thing, addresses)
     if found.relined:
         count = found.relined
-        yield Row(kind="changed", what=f"Lines of {_payments(count)}; day and amount stay")
+        yield DifferenceLine(kind="changed", what=f"Lines of {_payments(count)}; day and amount stay")
 
 
-def _payment_row(group: Payments) -> Row:
+def _payment_row(group: Payments) -> DifferenceLine:
     if not group.before:
-        return Row(kind="added", what=_payments(group.count), after=_each(group.after), more=_days(group.after))
+        return DifferenceLine(
+            kind="added", what=_payments(group.count), after=_each(group.after), more=_days(group.after)
+        )
     if not group.after:
-        return Row(kind="cancelled", what=_payments(group.count), before=_each(group.before), more=_days(group.before))
+        return DifferenceLine(
+            kind="cancelled", what=_payments(group.count), before=_each(group.before), more=_days(group.before)
+        )
     first, last = group.before[0], group.after[0]
     if group.is_moved:
         pairs = tuple(
@@ -139,16 +143,16 @@ def _payment_row(group: Payments) -> Row:
         )
         price = _price(first) if first.amount == last.amount else f"{_price(first)} → {_price(last)}"
         what = f"{_payments(group.count)} of {price} moved"
-        return Row(
+        return DifferenceLine(
             kind="changed", what=what, before=day(first.due), after=day(last.due), more=pairs if len(pairs) > 1 else ()
         )
     what = f"{_payments(group.count)}{_span(group.after)}"
     each = (last.amount or Decimal(0)) - (first.amount or Decimal(0))
     after = f"{_price(last)} ({'+' if each > 0 else ''}{money(each, last.currency)} each)"
-    return Row(kind="changed", what=what, before=_price(first), after=after, more=_days(group.after))
+    return DifferenceLine(kind="changed", what=what, before=_price(first), after=after, more=_days(group.after))
 
 
-def _thing_row(thing: Thing, addresses: Sequence[Document]) -> Row:
+def _thing_row(thing: DigestObject, addresses: Sequence[Document]) -> DifferenceLine:
     if thing.record_type == "address":
         return _address_row(thing.document, addresses)
     what = thing.record_type.replace("_", " ").capitalize()
@@ -159,21 +163,21 @@ def _thing_row(thing: Thing, addresses: Sequence[Document]) -> Row:
     )
     text = cut(", ".join(str(each) for each in words if each) or thing.document.get("name") or "")
     if thing.came:
-        return Row(kind="added", what=what, after=text)
-    return Row(kind="cancelled", what=what, before=text)
+        return DifferenceLine(kind="added", what=what, after=text)
+    return DifferenceLine(kind="cancelled", what=what, before=text)
 
 
-def _address_row(document: Document, addresses: Sequence[Document]) -> Row:
+def _address_row(document: Document, addresses: Sequence[Document]) -> DifferenceLine:
     """Only the fields that differ from the address before it; the others are folded."""
     what = f"{str(document.get('relationship_type') or 'An').capitalize()} address"
     after = _fields(document)
     before = _before(document, addresses)
     if before is None:
-        return Row(kind="added", what=what, after=cut(", ".join(after.values())))
+        return DifferenceLine(kind="added", what=what, after=cut(", ".join(after.values())))
     old = _fields(before)
     changed = [name for name in _FIELDS if old.get(name) != after.get(name)]
     same = tuple(f"{_FIELDS[name]}: {cut(after[name])} (unchanged)" for name in after if name not in changed)
-    return Row(
+    return DifferenceLine(
         kind="changed",
         what=what,
         before=cut("; ".join(f"{_FIELDS[name]}: {old.get(name, '—')}" for name in changed)),
@@ -227,7 +231,7 @@ def _clauses(found: Digest) -> Iterator[str]:
         yield f"lines of {_payments(found.relined)} changed"
 
 
-def _clause(thing: Thing) -> str:
+def _clause(thing: DigestObject) -> str:
     if thing.record_type == "address":
         return f"{cut(thing.document.get('relationship_type') or 'an', 40)} address changed"
     noun = thing.record_type.replace("_", " ")

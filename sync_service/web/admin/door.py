@@ -11,7 +11,7 @@ from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.drafts import Draft, Drafts
-from sync_service.access.sessions import FormTokens, Person, SessionBook
+from sync_service.access.sessions import FormTokens, Person, Sessions
 from sync_service.store.engine import Database
 from sync_service.telemetry.log import logger
 from sync_service.web.next_page import next_page
@@ -34,13 +34,13 @@ _NOT_KEPT = ("admin.choose", "admin.leave", "admin.logout")
 View = Callable[..., Any]
 
 
-class Door:
+class AdminLogin:
     """Stands in front of every admin page."""
 
     def __init__(self, database: Database, secret_keys: tuple[str, ...], *, secure: bool, passwords: bool) -> None:
         self._has_key = any(secret_keys)
         self._secure = secure
-        self._book = SessionBook(database, passwords=passwords)
+        self._book = Sessions(database, passwords=passwords)
         self._forms = FormTokens(secret_keys)
         self._drafts = Drafts(database, secret_keys)
 

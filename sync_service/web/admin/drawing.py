@@ -14,7 +14,7 @@ MOST_DOTS = 200
 
 
 @dataclass(frozen=True)
-class Payment:
+class DrawnPayment:
     """One entry of the schedule, as it is drawn."""
 
     due: date
@@ -45,7 +45,7 @@ class Timeline:
 
 
 def draw_timeline(
-    payments: Sequence[Payment], *, today: date, term_start: date | None, term_end: date | None
+    payments: Sequence[DrawnPayment], *, today: date, term_start: date | None, term_end: date | None
 ) -> Timeline | None:
     """Payments, today and the term on one line; None where there is nothing to draw."""
     shown = sorted(payments, key=lambda payment: payment.due)[-MOST_DOTS:]

@@ -9,7 +9,7 @@ from sqlmodel import col, select
 from werkzeug.exceptions import NotFound
 
 from sync_service.queue.branches import EntryKind, Spot
-from sync_service.queue.entries import Entry, read_entries, read_payments
+from sync_service.queue.entries import HistoryEntry, read_entries, read_payments
 from sync_service.queue.history import Outcome, plan_as_json, plan_from_json
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import find_subscription, read_addresses
@@ -17,7 +17,7 @@ from sync_service.store.reads import resolve_key
 from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRunRow
 from sync_service.subscription.digest import combine
 from sync_service.subscription.keys import normalise_key, why_impossible
-from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.desk import PageContext
 from sync_service.web.admin.differences import difference
 from sync_service.web.admin.telling import Told, tell
 
@@ -27,7 +27,7 @@ _LARGEST = 2**62
 _TITLES = {EntryKind.RUN: "Sync", EntryKind.CALLOUT: "Callout", EntryKind.ORDER: "Order", EntryKind.ACT: "Act"}
 
 
-def attach(blueprint: Blueprint, desk: Desk) -> None:
+def attach(blueprint: Blueprint, desk: PageContext) -> None:
     """The addresses of entries, and of the comparison."""
 
     @blueprint.get("/history/<any(run,callout,order,act):kind>/<entry_id>")
@@ -89,7 +89,7 @@ def _read_applied(session: Session, number: str, since: int, until: int) -> list
     return list(session.exec(applied.order_by(col(run.ended_at), col(run.id)).limit(MOST_RUNS + 1)))
 
 
-def _around(session: Session, entry: Entry) -> list[Told]:
+def _around(session: Session, entry: HistoryEntry) -> list[Told]:
     """A sync's callouts; a callout's sync."""
     spots: list[Spot] = []
     if isinstance(entry.row, SyncRunRow):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
-from sync_service.access.sealing import Seal
-from sync_service.queue.branches import EntryKind, Wanted, Whose
+from sync_service.access.sealing import TextCipher
+from sync_service.queue.branches import EntryFilter, EntryKind, Whose
 from sync_service.queue.history import Outcome
 from sync_service.subscription.digest import Touch
 from sync_service.subscription.trigger import Trigger
@@ -50,7 +50,7 @@ class Filter:
     def __bool__(self) -> bool:
         return self != Filter()
 
-    def kept(self, seal: Seal, **changed: str) -> dict[str, str]:
+    def kept(self, seal: TextCipher, **changed: str) -> dict[str, str]:
         """The parameters of an address that asks for the same, with some `changed`; who it was is sealed."""
         asked = replace(self, **changed)
         words = {
@@ -64,11 +64,11 @@ class Filter:
         }
         return {name: word for name, word in words.items() if word}
 
-    def wanted(self, zone: tzinfo, whose: Whose | None = None, order: str = "") -> Wanted:
+    def wanted(self, zone: tzinfo, whose: Whose | None = None, order: str = "") -> EntryFilter:
         """The same as a question to the stream; `zone` is the tenant's. Raises DayInvalid."""
         _, made = SHOWN.get(self.show, ("", {}))
         return replace(
-            Wanted(**made),
+            EntryFilter(**made),
             whose=whose,
             outcome=self.outcome,
             verdict=self.verdict,
@@ -80,7 +80,7 @@ class Filter:
         )
 
 
-def read_filter(args: Mapping[str, str], seal: Seal, zone: tzinfo) -> Filter:
+def read_filter(args: Mapping[str, str], seal: TextCipher, zone: tzinfo) -> Filter:
     """The filter that an address names; a word that means nothing counts as none."""
     since, until = args.get("from", ""), args.get("to", "")
     by = args.get("by", "")

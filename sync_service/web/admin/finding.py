@@ -28,7 +28,7 @@ from sync_service.store.tables import (
     ZuoraLinkRow,
 )
 from sync_service.subscription.keys import normalise_key
-from sync_service.web.admin.ordering import NEWEST, ORDERS, Turn, close, is_position, place, read_turn
+from sync_service.web.admin.ordering import NEWEST, ORDERS, SortDirection, close, is_position, place, read_turn
 
 PAGE = 50
 #: Customers and numbers that one search shows; more words or a longer part find the others.
@@ -48,7 +48,7 @@ MATTERS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class SubscriptionFilter:
     """What is looked for. Nothing given means everything."""
 
     text: str = ""
@@ -56,13 +56,13 @@ class Question:
     matter: str = ""
     today: date
     #: The order that is wished for.
-    sort: Turn = NEWEST
+    sort: SortDirection = NEWEST
 
     @property
-    def turn(self) -> Turn:
+    def turn(self) -> SortDirection:
         """The order that an index serves: by the term's end for what renews soon, by the last check only for all."""
         if self.matter == "renewing":
-            return Turn(ORDERS["ending"], self.sort.descends and self.sort.order.name == "ending")
+            return SortDirection(ORDERS["ending"], self.sort.descends and self.sort.order.name == "ending")
         if self.sort.order.name == "checked" and (self.status or self.matter or self.text):
             return NEWEST
         return self.sort
@@ -73,7 +73,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundSubscription:
     """One subscription in a list, with its customer and what the sync knows."""
 
     subscription: SubscriptionRow
@@ -106,7 +106,7 @@ class Found:
 class FoundPage:
     """Some of them, and where the next page and the one before begin."""
 
-    rows: tuple[Found, ...]
+    rows: tuple[FoundSubscription, ...]
     after: str | None
     #: More customers fit the text than are shown.
     is_cut: bool = False
@@ -114,7 +114,12 @@ class FoundPage:
 
 
 def find_page(
-    session: Session, question: Question, after: str | None = None, limit: int = PAGE, *, before: str | None = None
+    session: Session,
+    question: SubscriptionFilter,
+    after: str | None = None,
+    limit: int = PAGE,
+    *,
+    before: str | None = None,
 ) -> FoundPage:
     """Up to `limit` subscriptions after the page that gave `after`, or ahead of the one that gave `before`.
 
@@ -136,14 +141,14 @@ def find_page(
     )
 
 
-def _position(found: Found, turn: Turn) -> tuple[Any, Any]:
+def _position(found: FoundSubscription, turn: SortDirection) -> tuple[Any, Any]:
     if turn.order.name == "checked":
         return (found.request.checked_at or 0, found.request.key) if found.request else (0, "")
     first, last = turn.order.keys
     return getattr(found.subscription, first.key), getattr(found.subscription, last.key)
 
 
-def find_all(database: Database, question: Question, limit: int = 800) -> Iterator[Found]:
+def find_all(database: Database, question: SubscriptionFilter, limit: int = 800) -> Iterator[FoundSubscription]:
     """All of them, read page by page, so that no export holds a transaction open."""
     after: str | None = None
     while True:
@@ -178,7 +183,7 @@ def _find_ordered(session: Session, order_number: str) -> str | None:
     return resolve_key(session, key) if key else None
 
 
-def _statement(session: Session, question: Question) -> tuple[Select[Any], bool]:
+def _statement(session: Session, question: SubscriptionFilter) -> tuple[Select[Any], bool]:
     statement: Any = select(SubscriptionRow)
     if question.turn.order.name == "checked":
         statement = _by_last_check(statement)
@@ -270,7 +275,7 @@ _MATTERS = {
 _OF_FEW = frozenset({"failing", "held", "drifted"})
 
 
-def complete(session: Session, rows: list[SubscriptionRow]) -> Iterator[Found]:
+def complete(session: Session, rows: list[SubscriptionRow]) -> Iterator[FoundSubscription]:
     """Each of `rows` with its customer and what the sync knows, read together."""
     ids = [row.id for row in rows]
     wanted = {row.customer for row in rows if row.customer}
@@ -283,4 +288,4 @@ def complete(session: Session, rows: list[SubscriptionRow]) -> Iterator[Found]:
     for row in rows:
         link = links.get(row.id)
         number = link.number if link else row.reference
-        yield Found(row, customers.get(row.customer or ""), link, requests.get(number or ""))
+        yield FoundSubscription(row, customers.get(row.customer or ""), link, requests.get(number or ""))

@@ -16,12 +16,12 @@ from flask import Blueprint, Response, g, redirect, render_template, request, ur
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.queue.findings import Finding, Verdict, worst
+from sync_service.queue.findings import Finding, Severity, worst
 from sync_service.queue.lights import MOST_COUNTED, read_lights
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.admin.clock import TENANT, ZONE_COOKIE, Clock, chosen_zone, find_zone
-from sync_service.web.admin.door import Door, safe_next
+from sync_service.web.admin.door import AdminLogin, safe_next
 from sync_service.web.admin.menu import MENU
 
 FRESH_SECONDS = 1.0
@@ -44,7 +44,7 @@ _PAGES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "sweeps": ("admin.jobs", {}),
 }
 _TITLES = {"zuora": "Zuora"}
-TONES = {Verdict.OK: "good", Verdict.NOT_CHECKED: "calm", Verdict.WARNING: "warn", Verdict.FAILED: "bad"}
+TONES = {Severity.OK: "good", Severity.NOT_CHECKED: "calm", Severity.WARNING: "warn", Severity.FAILED: "bad"}
 _TONE_WORDS = {"good": "well", "calm": "not known", "warn": "needs a look", "bad": "wrong"}
 
 
@@ -130,7 +130,7 @@ class FrameReader:
             return Frame(session.now(), lights, counts)
 
 
-def attach(blueprint: Blueprint, settings: Settings, database: Database, door: Door) -> None:
+def attach(blueprint: Blueprint, settings: Settings, database: Database, door: AdminLogin) -> None:
     """Put the frame around every page of `blueprint`; after the door, which says who it is for."""
     reader = FrameReader(database, settings)
     environment = settings.environment_name or urlsplit(settings.zuora_base_url).hostname or "No tenant"

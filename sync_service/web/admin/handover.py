@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from flask import after_this_request, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from sync_service.access.sealing import Seal
-from sync_service.web.admin.door import Door, who
+from sync_service.access.sealing import TextCipher
+from sync_service.web.admin.door import AdminLogin, who
 
 COOKIE = "sync_handover"
 #: How long the browser has to follow the redirect, and how long the page remembers that it showed the secret.
@@ -21,7 +21,7 @@ _FOLLOW_SECONDS, _REMEMBER_SECONDS = 60, 600
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownSecret:
     """What a page shows: whose secret, and the secret; None if it was shown already."""
 
     name: str
@@ -31,8 +31,8 @@ class Shown:
 class Handover:
     """Hands secrets to the person who made them."""
 
-    def __init__(self, secret_keys: tuple[str, ...], door: Door) -> None:
-        self._seal = Seal(secret_keys, "shown once", longest=1000)
+    def __init__(self, secret_keys: tuple[str, ...], door: AdminLogin) -> None:
+        self._seal = TextCipher(secret_keys, "shown once", longest=1000)
         self._door = door
 
     def lead_to(self, page: str, name: str, secret: str) -> Response:
@@ -41,7 +41,7 @@ class Handover:
         self._keep(answer, page, name, secret, _FOLLOW_SECONDS)
         return answer
 
-    def take(self, page: str) -> Shown | None:
+    def take(self, page: str) -> ShownSecret | None:
         """What `page` has to show to this person, once; afterwards that it was shown."""
         sealed = request.cookies.get(COOKIE, "")
         try:
@@ -57,7 +57,7 @@ class Handover:
                 self._keep(answer, page, kept["name"], None, _REMEMBER_SECONDS)
                 return answer
 
-        return Shown(kept["name"], kept["secret"])
+        return ShownSecret(kept["name"], kept["secret"])
 
     def _keep(self, answer: Response, page: str, name: str, secret: str | None, seconds: int) -> None:
         text = json.dumps({"page": page, "person": who().email, "name": name, "secret": secret})

@@ -15,12 +15,12 @@ from sync_service.store.engine import Session
 from sync_service.store.tables import AdminViewRow
 from sync_service.subscription.digest import Touch
 from sync_service.web.admin.changes_export import COLUMNS, MOST_RUNS, count_runs, read_changes
-from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.desk import PageContext
 from sync_service.web.admin.door import who
 from sync_service.web.admin.filters import SHOWN, Filter, read_filter
 from sync_service.web.admin.querying import FIELDS, LONGEST, Query, QueryInvalid, find_whose, read_query
 from sync_service.web.admin.spreadsheet import send
-from sync_service.web.admin.stream import Shown, read_shown
+from sync_service.web.admin.stream import ShownEntries, read_shown
 
 #: Views that one person keeps, and the length of a name.
 MOST_VIEWS, LONGEST_NAME = 30, 60
@@ -46,7 +46,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Bar:
+class QueryBar:
     """The query bar: what was typed, what it means, and what is wrong with it."""
 
     text: str
@@ -54,9 +54,9 @@ class Bar:
     problem: str = ""
 
 
-def attach(blueprint: Blueprint, desk: Desk) -> None:
+def attach(blueprint: Blueprint, desk: PageContext) -> None:
     """The addresses under /admin/history that are about everything."""
-    pages = _Pages(desk)
+    pages = _HistoryPages(desk)
     blueprint.get("/history")(pages.history)
     blueprint.post("/history")(pages.ask)
     blueprint.post("/history/views")(pages.keep)
@@ -64,8 +64,8 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
     blueprint.post("/history/changes.csv", endpoint="export_changes")(pages.export)
 
 
-class _Pages:
-    def __init__(self, desk: Desk) -> None:
+class _HistoryPages:
+    def __init__(self, desk: PageContext) -> None:
         self._desk, self._database = desk, desk.database
 
     def history(self) -> str | tuple[str, int]:
@@ -143,13 +143,13 @@ class _Pages:
         rows = read_changes(self._database, wanted.since, wanted.until, touch)
         return send(f"changes-{asked.since[:10]}-{asked.until[:10]}.csv", COLUMNS, rows)
 
-    def _read(self, text: str, today: date) -> Bar:
+    def _read(self, text: str, today: date) -> QueryBar:
         try:
-            return Bar(text, read_query(text, today, self._desk.settings.tenant_time_zone))
+            return QueryBar(text, read_query(text, today, self._desk.settings.tenant_time_zone))
         except QueryInvalid as problem:
-            return Bar(text, Query(), str(problem))
+            return QueryBar(text, Query(), str(problem))
 
-    def _shown(self, session: Session, bar: Bar, today: date) -> Shown:
+    def _shown(self, session: Session, bar: QueryBar, today: date) -> ShownEntries:
         """What bar and address ask for together: a chip that was pressed counts more than the words of the bar."""
         mine = read_filter(request.args, self._desk.seal, self._desk.settings.tenant_time_zone)
         theirs = bar.query.filter

@@ -24,13 +24,13 @@ from sync_service.queue.decisions import (
 )
 from sync_service.queue.entries import read_customers, read_entries
 from sync_service.queue.held import list_held
-from sync_service.queue.inbox import Item, ItemKind, read_inbox, title_of
+from sync_service.queue.inbox import InboxItem, ItemKind, read_inbox, title_of
 from sync_service.queue.orders import OrderState, list_work
 from sync_service.queue.requests import Cause, Kind
 from sync_service.store.engine import Session
 from sync_service.store.tables import SyncRequestRow, SyncRunRow
 from sync_service.subscription.trigger import Trigger
-from sync_service.web.admin.desk import PAGE, Desk, one_page
+from sync_service.web.admin.desk import PAGE, PageContext, one_page
 from sync_service.web.admin.differences import lost, sentence
 from sync_service.web.admin.door import operators_only, who
 from sync_service.web.admin.telling import Told, tell
@@ -42,7 +42,7 @@ _WORDS = {"release": "released", "drop": "dropped"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class HeldPlan:
     """A plan that waits for a decision: whose it is, what it would do, and the payments that would go."""
 
     run: SyncRunRow
@@ -55,13 +55,13 @@ class Held:
 class FailedGroup:
     """Failures with one cause, and some of those that it befell."""
 
-    item: Item
+    item: InboxItem
     rows: tuple[tuple[SyncRequestRow, tuple[str, str] | None], ...]
 
 
-def attach(blueprint: Blueprint, desk: Desk) -> None:
+def attach(blueprint: Blueprint, desk: PageContext) -> None:
     """The addresses under /admin/inbox."""
-    pages = _Pages(desk)
+    pages = _InboxPages(desk)
     blueprint.get("/inbox")(pages.inbox)
     blueprint.get("/inbox/failed")(pages.failed)
     blueprint.post("/inbox/failed/<any(retry,dismiss):decision>", endpoint="decide_failed")(
@@ -72,8 +72,8 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
     )
 
 
-class _Pages:
-    def __init__(self, desk: Desk) -> None:
+class _InboxPages:
+    def __init__(self, desk: PageContext) -> None:
         self._desk, self._database = desk, desk.database
 
     def inbox(self) -> str:
@@ -189,14 +189,15 @@ def _open(session: Session, run_id: str) -> Told | None:
     return told[0] if told else None
 
 
-def _held(session: Session, runs: Sequence[SyncRunRow]) -> list[Held]:
+def _held(session: Session, runs: Sequence[SyncRunRow]) -> list[HeldPlan]:
     customers = read_customers(session, [run.key for run in runs])
     return [
-        Held(run=run, customer=customers.get(run.key), changes=sentence(run.plan), lost=lost(run.plan)) for run in runs
+        HeldPlan(run=run, customer=customers.get(run.key), changes=sentence(run.plan), lost=lost(run.plan))
+        for run in runs
     ]
 
 
-def _group(session: Session, item: Item) -> FailedGroup:
+def _group(session: Session, item: InboxItem) -> FailedGroup:
     rows = list_failed(session, limit=MOST_NAMED, code=item.name)
     customers: Mapping[str, tuple[str, str]] = read_customers(session, [row.key for row in rows])
     return FailedGroup(item=item, rows=tuple((row, customers.get(row.key)) for row in rows))

@@ -10,7 +10,7 @@ from sync_service.queue.previews import TooManyAsked
 from sync_service.store.reads import read_link, resolve_key
 from sync_service.store.tables import ZuoraLinkRow
 from sync_service.subscription.keys import normalise_key
-from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.desk import PageContext
 from sync_service.web.admin.door import who
 from sync_service.web.asked import Answered, Questions, pdf_of
 
@@ -18,7 +18,7 @@ _UNREAD = "Zuora was never read for this subscription: sync it first."
 _AWAY = "Zuora has not answered in time. Please try again in a moment."
 
 
-def attach(blueprint: Blueprint, desk: Desk, questions: Questions) -> None:
+def attach(blueprint: Blueprint, desk: PageContext, questions: Questions) -> None:
     """Add the pages."""
 
     def find_link(key: str) -> ZuoraLinkRow:

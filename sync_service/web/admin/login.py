@@ -16,7 +16,7 @@ from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminUserRow
 from sync_service.telemetry.log import logger
-from sync_service.web.admin.door import GUEST_COOKIE, Door, safe_next
+from sync_service.web.admin.door import GUEST_COOKIE, AdminLogin, safe_next
 from sync_service.web.senders import Senders, say_place
 
 #: Wrong passwords for a person from a place within WINDOW_MS; then their log-ins from there wait, right ones too.
@@ -68,7 +68,7 @@ class PasswordCheck:
 class LoginPage:
     """`/admin/login`."""
 
-    def __init__(self, door: Door, check: PasswordCheck, *, passwords: bool, provider: str) -> None:
+    def __init__(self, door: AdminLogin, check: PasswordCheck, *, passwords: bool, provider: str) -> None:
         """`provider`: what the identity provider is called, empty where there is none."""
         self._door = door
         self._check = check

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Entry:
+class MenuEntry:
     """A page of the menu."""
 
     endpoint: str
@@ -17,26 +17,26 @@ class Entry:
 
 
 #: Groups with their entries. The name of an endpoint is also what a page below it calls `here`.
-MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
+MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
     (
         "Work",
         (
-            Entry("admin.overview", "Now"),
-            Entry("admin.inbox", "Inbox", "inbox"),
-            Entry("admin.subscriptions", "Subscriptions"),
-            Entry("admin.orders", "Orders"),
+            MenuEntry("admin.overview", "Now"),
+            MenuEntry("admin.inbox", "Inbox", "inbox"),
+            MenuEntry("admin.subscriptions", "Subscriptions"),
+            MenuEntry("admin.orders", "Orders"),
         ),
     ),
-    ("Look back", (Entry("admin.history", "History"),)),
-    ("Run", (Entry("admin.jobs", "Jobs", "jobs"),)),
+    ("Look back", (MenuEntry("admin.history", "History"),)),
+    ("Run", (MenuEntry("admin.jobs", "Jobs", "jobs"),)),
     (
         "Manage",
         (
-            Entry("admin.partners", "Partners"),
-            Entry("admin.clients", "API clients"),
-            Entry("admin.webhooks", "Webhooks"),
-            Entry("admin.users", "People", for_operators=True),
-            Entry("admin.settings", "Settings"),
+            MenuEntry("admin.partners", "Partners"),
+            MenuEntry("admin.clients", "API clients"),
+            MenuEntry("admin.webhooks", "Webhooks"),
+            MenuEntry("admin.users", "People", for_operators=True),
+            MenuEntry("admin.settings", "Settings"),
         ),
     ),
 )

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.access.sealing import Seal
+from sync_service.access.sealing import TextCipher
 from sync_service.queue.inbox import ItemKind
 from sync_service.queue.notifications import (
     LONGEST_ADDRESS,
@@ -19,7 +19,7 @@ from sync_service.queue.notifications import (
     read_latest,
 )
 from sync_service.store.tables import NotificationChoiceRow
-from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.desk import PageContext
 from sync_service.web.admin.door import who
 
 KINDS: Mapping[ItemKind, str] = {
@@ -33,18 +33,18 @@ KINDS: Mapping[ItemKind, str] = {
 FORMS = {"slack": "Slack", "plain": "Plain JSON"}
 
 
-def attach(blueprint: Blueprint, desk: Desk) -> None:
+def attach(blueprint: Blueprint, desk: PageContext) -> None:
     """The addresses under /admin/account/notifications."""
-    pages = _Pages(desk)
+    pages = _NotificationPages(desk)
     blueprint.get("/account/notifications")(pages.notifications)
     blueprint.post("/account/notifications")(pages.choose_notifications)
     blueprint.post("/account/notifications/try")(pages.try_notifications)
 
 
-class _Pages:
-    def __init__(self, desk: Desk) -> None:
+class _NotificationPages:
+    def __init__(self, desk: PageContext) -> None:
         self._desk, self._database = desk, desk.database
-        self._seal = Seal(desk.settings.secret_keys, PURPOSE, longest=LONGEST_ADDRESS)
+        self._seal = TextCipher(desk.settings.secret_keys, PURPOSE, longest=LONGEST_ADDRESS)
 
     def notifications(self, problem: str = "", typed: Mapping[str, str] | None = None) -> str:
         """What was chosen, and what was told last."""

@@ -19,7 +19,7 @@ from sync_service.store.tables import SubscriptionRow, SyncRequestRow
 
 
 @dataclass(frozen=True)
-class Order:
+class Sorting:
     """One order: its columns, its default direction, and how a position is written."""
 
     name: str
@@ -32,20 +32,20 @@ class Order:
 ORDERS = {
     order.name: order
     for order in (
-        Order("newest", (col(SubscriptionRow.listed_at), col(SubscriptionRow.id)), descends=True),
-        Order("number", (col(SubscriptionRow.listed_number), col(SubscriptionRow.id)), descends=False),
-        Order("updated", (col(SubscriptionRow.listed_updated), col(SubscriptionRow.id)), descends=True),
-        Order("ending", (col(SubscriptionRow.listed_end), col(SubscriptionRow.id)), descends=False),
-        Order("checked", (col(SyncRequestRow.checked_at), col(SyncRequestRow.key)), descends=True, parse=int),
+        Sorting("newest", (col(SubscriptionRow.listed_at), col(SubscriptionRow.id)), descends=True),
+        Sorting("number", (col(SubscriptionRow.listed_number), col(SubscriptionRow.id)), descends=False),
+        Sorting("updated", (col(SubscriptionRow.listed_updated), col(SubscriptionRow.id)), descends=True),
+        Sorting("ending", (col(SubscriptionRow.listed_end), col(SubscriptionRow.id)), descends=False),
+        Sorting("checked", (col(SyncRequestRow.checked_at), col(SyncRequestRow.key)), descends=True, parse=int),
     )
 }
 
 
 @dataclass(frozen=True)
-class Turn:
+class SortDirection:
     """An order and the way it goes."""
 
-    order: Order
+    order: Sorting
     descends: bool
 
     @property
@@ -54,23 +54,23 @@ class Turn:
         return self.order.name if self.descends == self.order.descends else f"-{self.order.name}"
 
     @property
-    def reverse(self) -> Turn:
+    def reverse(self) -> SortDirection:
         """The same order the other way round."""
-        return Turn(self.order, not self.descends)
+        return SortDirection(self.order, not self.descends)
 
 
-NEWEST = Turn(ORDERS["newest"], descends=True)
+NEWEST = SortDirection(ORDERS["newest"], descends=True)
 
 
-def read_turn(word: str) -> Turn:
+def read_turn(word: str) -> SortDirection:
     """The order that an address names; the newest first where it names none."""
     order = ORDERS.get(word.removeprefix("-"))
     if order is None:
         return NEWEST
-    return Turn(order, order.descends is not word.startswith("-"))
+    return SortDirection(order, order.descends is not word.startswith("-"))
 
 
-def place(statement: Any, turn: Turn, position: str | None, *, backward: bool, limit: int) -> Any:
+def place(statement: Any, turn: SortDirection, position: str | None, *, backward: bool, limit: int) -> Any:
     """`statement` for the `limit` rows after `position`, or `backward` before it; an invalid one counts as none."""
     falls = turn.descends is not backward
     here = _open(position, turn.order)
@@ -86,12 +86,12 @@ def close(parts: Sequence[Any]) -> str:
     return urlsafe_b64encode(json.dumps([str(part) for part in parts]).encode()).decode().rstrip("=")
 
 
-def is_position(position: str | None, turn: Turn) -> bool:
+def is_position(position: str | None, turn: SortDirection) -> bool:
     """Whether `position` is one of this order's."""
     return _open(position, turn.order) is not None
 
 
-def _open(position: str | None, order: Order) -> tuple[Any, str] | None:
+def _open(position: str | None, order: Sorting) -> tuple[Any, str] | None:
     try:
         first, last = json.loads(urlsafe_b64decode((position or "").encode() + b"==="))
         if not (isinstance(first, str) and isinstance(last, str) and (first + last).isprintable()):

@@ -15,7 +15,7 @@ from sync_service.queue.orders import OPEN_STATES, NotToDecide, OrderState, deci
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.tables import OrderWorkRow
-from sync_service.web.admin.desk import PAGE, Desk, before_id, chosen, one_page
+from sync_service.web.admin.desk import PAGE, PageContext, before_id, chosen, one_page
 from sync_service.web.admin.door import operators_only, who
 
 STATES = tuple(state.value for state in OrderState)
@@ -27,7 +27,7 @@ CHOICES = {
 }
 
 
-def attach(blueprint: Blueprint, desk: Desk) -> None:
+def attach(blueprint: Blueprint, desk: PageContext) -> None:
     """The addresses under /admin/orders."""
     database = desk.database
 

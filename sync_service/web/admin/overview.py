@@ -10,9 +10,9 @@ from flask import Blueprint, render_template, request
 
 from sync_service.queue.backlog import Backlog, read_backlog
 from sync_service.queue.figures import Figures, add_up, read_figures
-from sync_service.queue.findings import Finding, Verdict, from_progress, worst
+from sync_service.queue.findings import Finding, Severity, from_progress, worst
 from sync_service.queue.health import describe_check, examine, has_loaded
-from sync_service.queue.heartbeats import Role, read_last_seen
+from sync_service.queue.heartbeats import ProcessRole, read_last_seen
 from sync_service.queue.held import count_held
 from sync_service.queue.jobs import list_jobs
 from sync_service.queue.limit import Limit, read_limit
@@ -21,17 +21,17 @@ from sync_service.store.engine import Session
 from sync_service.store.tables import JobRow
 from sync_service.web.admin.charts import RANGES, Axis, in_seconds
 from sync_service.web.admin.clock import clock
-from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.desk import PageContext
 from sync_service.web.admin.frame import TONES
 from sync_service.web.admin.job_views import view_jobs
 
 #: Complaints that the headline names.
 _MAX_NAMED = 3
 _ZUORA_WORDS = {
-    Verdict.OK: "Answers",
-    Verdict.NOT_CHECKED: "Not asked yet",
-    Verdict.WARNING: "Needs a look",
-    Verdict.FAILED: "Cannot be used",
+    Severity.OK: "Answers",
+    Severity.NOT_CHECKED: "Not asked yet",
+    Severity.WARNING: "Needs a look",
+    Severity.FAILED: "Cannot be used",
 }
 
 
@@ -45,7 +45,7 @@ class Headline:
 
 
 @dataclass(frozen=True)
-class Step:
+class SetupStep:
     """One thing to do before the service is of use."""
 
     is_done: bool
@@ -54,7 +54,7 @@ class Step:
     how: str
 
 
-def attach(blueprint: Blueprint, desk: Desk) -> None:
+def attach(blueprint: Blueprint, desk: PageContext) -> None:
     """The address /admin."""
 
     @blueprint.get("")
@@ -87,9 +87,9 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
             sweeps=[job for job in jobs if job.kind == "sweep"],
             backfills=[job for job in jobs if job.kind == "backfill" and job.is_underway],
             troubled=[job for job in jobs if job.error and job.kind == "other"],
-            processes=[(each, TONES[each.verdict]) for each in findings if each.name in set(Role)],
+            processes=[(each, TONES[each.verdict]) for each in findings if each.name in set(ProcessRole)],
             checked=checked,
-            unwell=[each for each in complaints if each.verdict in (Verdict.WARNING, Verdict.FAILED)],
+            unwell=[each for each in complaints if each.verdict in (Severity.WARNING, Severity.FAILED)],
             check_tone=TONES[worst(complaints).verdict],
             verdict=summarise(complaints, backlog),
             steps_to_do=steps if not all(step.is_done for step in steps) else (),
@@ -123,24 +123,26 @@ def _counted_to(rows: Sequence[JobRow]) -> int | None:
     return counted if isinstance(counted, int) else None
 
 
-def _steps(session: Session, settings: Settings, limit: Limit) -> Iterator[Step]:
+def _steps(session: Session, settings: Settings, limit: Limit) -> Iterator[SetupStep]:
     """What a new service needs, in the order of doing it."""
-    yield Step(
+    yield SetupStep(
         settings.reaches_zuora, "Zuora is configured", "Set ZUORA_BASE_URL, ZUORA_CLIENT_ID, ZUORA_CLIENT_SECRET."
     )
-    yield Step(has_loaded(session), "Limio's objects are loaded", "“sync-service load FILE” takes them, one a line.")
-    for role in (Role.WORKER, Role.SCHEDULER):
+    yield SetupStep(
+        has_loaded(session), "Limio's objects are loaded", "“sync-service load FILE” takes them, one a line."
+    )
+    for role in (ProcessRole.WORKER, ProcessRole.SCHEDULER):
         seen = read_last_seen(session, role) is not None
-        yield Step(
+        yield SetupStep(
             seen, f"A {role} has run", f"Start one: “sync-service {role}”, or “sync-service run” for everything."
         )
-    yield Step(
+    yield SetupStep(
         limit.row.answered_at is not None, "Zuora has answered", "Sync one subscription: its page has the button."
     )
     credentials = bool(settings.callout_username or settings.callout_hmac_secret or settings.callout_secret)
-    yield Step(credentials, "Callouts can show who they are", "Set CALLOUT_USERNAME and CALLOUT_PASSWORD.")
+    yield SetupStep(credentials, "Callouts can show who they are", "Set CALLOUT_USERNAME and CALLOUT_PASSWORD.")
     came = session.run("SELECT 1 FROM callout WHERE verdict = 'accepted' LIMIT 1").first() is not None
-    yield Step(came, "The first callout has come", "“sync-service callouts install” sets Zuora up to send them.")
+    yield SetupStep(came, "The first callout has come", "“sync-service callouts install” sets Zuora up to send them.")
 
 
 def _found_elsewhere(findings: Sequence[Finding], check: JobRow | None) -> list[Finding]:
@@ -152,12 +154,12 @@ def _found_elsewhere(findings: Sequence[Finding], check: JobRow | None) -> list[
 def summarise(findings: Sequence[Finding], backlog: Backlog) -> Headline:
     """The worst of `findings`, by name; only if all are well, whether there is work to do."""
     zuora = next(each for each in findings if each.name == "zuora")
-    if zuora.verdict is Verdict.FAILED and backlog.waiting:
+    if zuora.verdict is Severity.FAILED and backlog.waiting:
         return Headline("bad", "Waiting for Zuora", f"{backlog.waiting} requests are kept. {zuora.says}")
     # Permissions that cannot be tried and the like are no news: only silence of Zuora and of the checks is.
-    if zuora.verdict is Verdict.NOT_CHECKED and worst(findings).verdict is Verdict.NOT_CHECKED:
+    if zuora.verdict is Severity.NOT_CHECKED and worst(findings).verdict is Severity.NOT_CHECKED:
         return Headline("calm", "Not known yet", zuora.says)
-    for verdict, title in ((Verdict.FAILED, "Something is wrong"), (Verdict.WARNING, "Something needs a look")):
+    for verdict, title in ((Severity.FAILED, "Something is wrong"), (Severity.WARNING, "Something needs a look")):
         bad = [each.says for each in findings if each.verdict is verdict]
         if bad:
             more = f" And {len(bad) - _MAX_NAMED} more." if len(bad) > _MAX_NAMED else ""

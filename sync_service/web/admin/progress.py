@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sync_service.queue.fate import Fate, Stage, Ticket, fate
-from sync_service.queue.findings import Verdict
+from sync_service.queue.findings import Severity
 from sync_service.queue.health import describe_process, tell_obstacle
-from sync_service.queue.heartbeats import Role
+from sync_service.queue.heartbeats import ProcessRole
 from sync_service.queue.history import Outcome
 from sync_service.queue.limit import Share
 from sync_service.store.engine import Session
@@ -60,8 +60,8 @@ def why_waiting(session: Session, share: Share, since: int) -> str:
     now, obstacle = session.now(), tell_obstacle(session, share)
     if obstacle:
         return f"The request is kept. {obstacle}"
-    worker = describe_process(session, Role.WORKER, now)
-    if worker.verdict is not Verdict.OK:
+    worker = describe_process(session, ProcessRole.WORKER, now)
+    if worker.verdict is not Severity.OK:
         return f"The request is kept. {worker.says} {worker.remedy}"
     if now - since > PATIENCE_MS:
         return f"The request is kept. All workers have been busy for {span(now - since)}."

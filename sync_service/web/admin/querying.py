@@ -15,7 +15,7 @@ from sync_service.store.reads import resolve_key
 from sync_service.subscription.keys import normalise_key
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.filters import SHOWN, VERDICTS, Filter
-from sync_service.web.admin.finding import Question, find_page
+from sync_service.web.admin.finding import SubscriptionFilter, find_page
 
 LONGEST = 200
 _WORD = re.compile(r'(?:([A-Za-z]+):)?("[^"]*"|[^\s"]+)')
@@ -95,7 +95,7 @@ def find_whose(session: Session, query: Query, today: date) -> Whose | None:
         return whose(session, [resolve_key(session, key) or key] if key.isprintable() else [])
     if not query.words:
         return None
-    found = find_page(session, Question(text=query.words, today=today), limit=MOST_NUMBERS)
+    found = find_page(session, SubscriptionFilter(text=query.words, today=today), limit=MOST_NUMBERS)
     mine = whose(session, [row.number for row in found.rows if row.number])
     return replace(mine, is_cut=mine.is_cut or found.after is not None or found.is_cut)
 

@@ -20,8 +20,8 @@ from sync_service.store.search import find_entries
 from sync_service.store.tables import CustomerRow, SubscriptionRow, SyncRunRow, ZuoraLinkRow
 from sync_service.subscription.keys import normalise_key
 from sync_service.subscription.limio.documents import type_of
-from sync_service.web.admin.desk import Desk
-from sync_service.web.admin.finding import Found, complete, find_exact
+from sync_service.web.admin.desk import PageContext
+from sync_service.web.admin.finding import FoundSubscription, complete, find_exact
 
 #: Of each kind; more of the words find the others.
 MOST = 20
@@ -30,7 +30,7 @@ _KINDS = (Kind.SUBSCRIPTION, Kind.ALIAS, Kind.ACCOUNT)
 
 
 @dataclass(frozen=True)
-class Account:
+class FoundAccount:
     """A Zuora account by its number or id, and how many of its subscriptions were found."""
 
     name: str
@@ -44,8 +44,8 @@ class Findings:
     #: The address of the one thing that the words name exactly.
     exact: str | None = None
     customers: Sequence[CustomerRow] = ()
-    subscriptions: Sequence[Found] = ()
-    accounts: Sequence[Account] = ()
+    subscriptions: Sequence[FoundSubscription] = ()
+    accounts: Sequence[FoundAccount] = ()
     runs: Sequence[SyncRunRow] = ()
     is_cut: bool = False
 
@@ -63,7 +63,7 @@ class Findings:
         return not (self.customers or self.subscriptions or self.runs)
 
 
-def attach(blueprint: Blueprint, desk: Desk) -> None:
+def attach(blueprint: Blueprint, desk: PageContext) -> None:
     """The address that the box sends to, and the page of what was found."""
 
     @blueprint.post("/search")
@@ -161,7 +161,7 @@ def _read_subscriptions(
     exact: tuple[str, str] | None,
     links: Sequence[ZuoraLinkRow],
     entries: Mapping[str, Sequence[str]],
-) -> Sequence[Found]:
+) -> Sequence[FoundSubscription]:
     ids = {*entries.get("reference", ()), *(link.subscription_id for link in links if link.subscription_id)}
     if exact is not None and exact[0] == "subscription":
         ids.add(exact[1])
@@ -171,7 +171,7 @@ def _read_subscriptions(
     return list(complete(session, list(session.exec(wanted))))
 
 
-def _accounts(key: str, links: Sequence[ZuoraLinkRow]) -> Iterator[Account]:
+def _accounts(key: str, links: Sequence[ZuoraLinkRow]) -> Iterator[FoundAccount]:
     """The accounts whose number or id has the words in it."""
     folded = key.lower()
     counts: dict[str, int] = {}
@@ -180,7 +180,7 @@ def _accounts(key: str, links: Sequence[ZuoraLinkRow]) -> Iterator[Account]:
         name = link.account_number or link.account_id
         if named and name:
             counts[name] = counts.get(name, 0) + 1
-    return (Account(name, count) for name, count in sorted(counts.items())[:MOST])
+    return (FoundAccount(name, count) for name, count in sorted(counts.items())[:MOST])
 
 
 def _read_runs(session: Session, key: str) -> Sequence[SyncRunRow]:

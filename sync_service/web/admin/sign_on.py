@@ -12,7 +12,7 @@ from sync_service.access.admission import NotAdmitted, admit, read_email, read_r
 from sync_service.settings import Settings
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
-from sync_service.web.admin.door import Door, safe_next
+from sync_service.web.admin.door import AdminLogin, safe_next
 from sync_service.web.senders import Senders, say_place
 
 
@@ -22,7 +22,7 @@ class AdminEntry:
     folder = "/admin"
     template = "admin/sign_on.html"
 
-    def __init__(self, settings: Settings, database: Database, door: Door) -> None:
+    def __init__(self, settings: Settings, database: Database, door: AdminLogin) -> None:
         self._database = database
         self._door = door
         self._name = settings.oidc_name

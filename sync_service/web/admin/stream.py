@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from flask import request
 
-from sync_service.queue.branches import EntryKind, Spot, Wanted, Whose, read_spot
+from sync_service.queue.branches import EntryFilter, EntryKind, Spot, Whose, read_spot
 from sync_service.queue.entries import read_entries
 from sync_service.queue.stream import count, read_page
 from sync_service.store.engine import Session
-from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.desk import PageContext
 from sync_service.web.admin.filters import SHOWN, Filter, read_filter
 from sync_service.web.admin.telling import Told, tell
 
@@ -35,7 +35,7 @@ class Chip:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class ShownEntries:
     """What a page shows of the stream."""
 
     told: tuple[Told, ...]
@@ -53,21 +53,21 @@ class Shown:
 
 
 def read_shown(
-    desk: Desk,
+    desk: PageContext,
     session: Session,
     *,
     whose: Whose | None = None,
     asked: Filter | None = None,
     order: str = "",
     counted: bool = False,
-) -> Shown:
+) -> ShownEntries:
     """What the request asks for; `asked` where the page has read its filter from elsewhere than the address."""
     zone = desk.settings.tenant_time_zone
     wish = read_filter(request.args, desk.seal, zone) if asked is None else asked
     wanted = wish.wanted(zone, whose, order)
     before = read_spot(request.args.get("before", ""))
     page = read_page(session, wanted, before)
-    return Shown(
+    return ShownEntries(
         told=tuple(tell(session, read_entries(session, page.spots))),
         filter=wish,
         kept=wish.kept(desk.seal),
@@ -80,14 +80,14 @@ def read_shown(
     )
 
 
-def _chips(desk: Desk, wish: Filter) -> list[Chip]:
+def _chips(desk: PageContext, wish: Filter) -> list[Chip]:
     chips = [Chip(words="Everything", kept=wish.kept(desk.seal, show=""), is_set=not wish.show)]
     for name, (words, _) in SHOWN.items():
         chips.append(Chip(words=words, kept=wish.kept(desk.seal, show=name), is_set=wish.show == name))
     return chips
 
 
-def _totals(session: Session, wanted: Wanted) -> tuple[str, ...]:
+def _totals(session: Session, wanted: EntryFilter) -> tuple[str, ...]:
     words = []
     for kind, found in count(session, wanted, MOST_COUNTED).items():
         one, many = _NOUNS[kind]

@@ -16,10 +16,18 @@ from sync_service.store.object_rows import read_addresses
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.asking import read_preview
-from sync_service.web.admin.desk import Desk, chosen
+from sync_service.web.admin.desk import PageContext, chosen
 from sync_service.web.admin.detail import read_detail
 from sync_service.web.admin.door import operators_only, who
-from sync_service.web.admin.finding import MATTERS, STATUSES, Found, Question, find_all, find_exact, find_page
+from sync_service.web.admin.finding import (
+    MATTERS,
+    STATUSES,
+    FoundSubscription,
+    SubscriptionFilter,
+    find_all,
+    find_exact,
+    find_page,
+)
 from sync_service.web.admin.ordering import NEWEST, read_turn
 from sync_service.web.admin.progress import read_progress
 from sync_service.web.admin.spreadsheet import iso, send
@@ -32,9 +40,9 @@ _COLUMNS = (
 )
 
 
-def attach(blueprint: Blueprint, desk: Desk) -> None:
+def attach(blueprint: Blueprint, desk: PageContext) -> None:
     """The addresses under /admin/subscriptions."""
-    pages = _Pages(desk)
+    pages = _SubscriptionPages(desk)
     blueprint.get("/subscriptions")(pages.subscriptions)
     blueprint.post("/subscriptions")(pages.search)
     blueprint.get("/subscriptions.csv")(pages.export)
@@ -43,8 +51,8 @@ def attach(blueprint: Blueprint, desk: Desk) -> None:
     blueprint.get("/progress/<any(subscription,alias):kind>/<int:seq>/<key>")(pages.progress)
 
 
-class _Pages:
-    def __init__(self, desk: Desk) -> None:
+class _SubscriptionPages:
+    def __init__(self, desk: PageContext) -> None:
         self._desk = desk
         self._database = desk.database
 
@@ -138,11 +146,11 @@ class _Pages:
             raise NotFound("There is no such request.")
         return answer(200, {"step": found.step, "text": found.text, "done": found.is_done})
 
-    def _question(self) -> Question:
+    def _question(self) -> SubscriptionFilter:
         sealed = request.args.get("q", "")
         with self._database.reading() as session:
             today = self._desk.today(session)
-        return Question(
+        return SubscriptionFilter(
             text=self._desk.seal.open(sealed) if sealed else "",
             status=chosen("status", STATUSES),
             matter=chosen("matter", tuple(MATTERS)),
@@ -156,7 +164,7 @@ def progress_address(ticket: Ticket) -> str:
     return url_for("admin.progress", kind=ticket.kind.value, seq=ticket.seq, key=ticket.key)
 
 
-def _values(found: Found) -> tuple[object, ...]:
+def _values(found: FoundSubscription) -> tuple[object, ...]:
     row, customer = found.subscription, found.customer
     return (
         row.id,

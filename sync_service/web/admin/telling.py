@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sync_service.queue.branches import EntryKind
-from sync_service.queue.entries import Came, Entries, Entry
+from sync_service.queue.entries import Came, Entries, HistoryEntry
 from sync_service.queue.history import FoundAs, Outcome
 from sync_service.queue.orders import OrderState
 from sync_service.store.engine import Session
@@ -60,7 +60,7 @@ class Related:
 class Told:
     """One entry for a page."""
 
-    entry: Entry
+    entry: HistoryEntry
     #: The word of its badge.
     badge: str
     sentence: str
@@ -83,7 +83,7 @@ def tell(session: Session, read: Entries) -> list[Told]:
     return [_tell(entry, read, addresses) for entry in read.entries]
 
 
-def _tell(entry: Entry, read: Entries, addresses: Mapping[str, Sequence[Document]]) -> Told:
+def _tell(entry: HistoryEntry, read: Entries, addresses: Mapping[str, Sequence[Document]]) -> Told:
     match entry.row:
         case SyncRunRow():
             return _tell_run(entry, entry.row, read, addresses.get(entry.row.subscription_id or "", ()))
@@ -95,7 +95,7 @@ def _tell(entry: Entry, read: Entries, addresses: Mapping[str, Sequence[Document
             return _tell_act(entry, entry.row)
 
 
-def _tell_run(entry: Entry, run: SyncRunRow, read: Entries, addresses: Sequence[Document]) -> Told:
+def _tell_run(entry: HistoryEntry, run: SyncRunRow, read: Entries, addresses: Sequence[Document]) -> Told:
     related = [
         Related(kind=EntryKind.CALLOUT, id=str(callout.id), text=_name_callout(callout)) for callout in entry.callouts
     ]
@@ -144,7 +144,7 @@ def _tell_decision(run: SyncRunRow) -> str:
     return "Waits for a decision"
 
 
-def _who(run: SyncRunRow, entry: Entry) -> str:
+def _who(run: SyncRunRow, entry: HistoryEntry) -> str:
     """The people behind it: who made the order in Zuora, else who or what asked for the sync."""
     makers = dict.fromkeys(callout.created_by for callout in entry.callouts if callout.created_by)
     if makers and run.trigger in ("callout", "workflow", "event"):
@@ -153,7 +153,7 @@ def _who(run: SyncRunRow, entry: Entry) -> str:
     return f"{asked}, {cut(run.actor, 120)}" if run.actor else asked
 
 
-def _why(entry: Entry) -> str:
+def _why(entry: HistoryEntry) -> str:
     orders = dict.fromkeys(callout.order_number for callout in entry.callouts if callout.order_number)
     if orders:
         return f"order {', '.join(cut(each, 60) for each in orders)}"
@@ -170,7 +170,7 @@ def _found(cause: SyncCauseRow) -> str:
         return ""
 
 
-def _took(run: SyncRunRow, entry: Entry) -> str:
+def _took(run: SyncRunRow, entry: HistoryEntry) -> str:
     calls = "1 call" if run.calls == 1 else f"{run.calls} calls"
     words = f"{span(run.ended_at - run.began_at)}, {calls} to Zuora"
     if entry.callouts and run.outcome in (Outcome.CHANGED, Outcome.IMPORTED):
@@ -179,7 +179,7 @@ def _took(run: SyncRunRow, entry: Entry) -> str:
     return words
 
 
-def _tell_callout(entry: Entry, callout: CalloutRow) -> Told:
+def _tell_callout(entry: HistoryEntry, callout: CalloutRow) -> Told:
     reason = callout.reason or callout.reason_code or ""
     related: tuple[Related, ...] = ()
     match callout.verdict:
@@ -216,7 +216,7 @@ def _fate(came: Came | None) -> str:
     return "read, and nothing differed" if came.is_served else "its sync has not ended"
 
 
-def _tell_order(entry: Entry, order: OrderWorkRow) -> Told:
+def _tell_order(entry: HistoryEntry, order: OrderWorkRow) -> Told:
     state = next((each for each in OrderState if each == order.state), None)
     words = _ORDER_WORDS[state] if state else cut(order.state, 40)
     failed = order.state in (OrderState.FAILED, OrderState.HELD)
@@ -233,14 +233,14 @@ def _tell_order(entry: Entry, order: OrderWorkRow) -> Told:
     )
 
 
-def _tell_act(entry: Entry, act: AdminActionRow) -> Told:
+def _tell_act(entry: HistoryEntry, act: AdminActionRow) -> Told:
     words = _ACTS.get(act.action, cut(act.action, 60))
     return Told(
         entry=entry, badge="decision" if "held" in act.action else "person", sentence=words, who=cut(act.actor, 120)
     )
 
 
-def _read_addresses(session: Session, entries: Sequence[Entry]) -> Mapping[str, Sequence[Document]]:
+def _read_addresses(session: Session, entries: Sequence[HistoryEntry]) -> Mapping[str, Sequence[Document]]:
     """All addresses of the subscriptions whose address a run of the page changed."""
     wanted = {
         entry.row.subscription_id

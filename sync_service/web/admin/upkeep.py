@@ -20,13 +20,13 @@ from sync_service.access.clients import (
     rotate_secret,
 )
 from sync_service.access.users import list_users
-from sync_service.queue.findings import Finding, Verdict, from_progress
+from sync_service.queue.findings import Finding, Severity, from_progress
 from sync_service.queue.limit import read_tenant
 from sync_service.settings import Settings
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.store.tables import JobRow
-from sync_service.web.admin.desk import Desk
+from sync_service.web.admin.desk import PageContext
 from sync_service.web.admin.door import operators_only, who
 from sync_service.web.admin.handover import Handover
 from sync_service.web.admin.job_views import view_job
@@ -34,7 +34,7 @@ from sync_service.web.admin.job_views import view_job
 _LONGEST_NAME = 100
 
 
-def attach(blueprint: Blueprint, desk: Desk, handover: Handover) -> None:
+def attach(blueprint: Blueprint, desk: PageContext, handover: Handover) -> None:
     """The pages API clients and Settings."""
     clients = _Clients(desk.database, handover)
     blueprint.get("/clients")(clients.clients)
@@ -57,7 +57,7 @@ def attach(blueprint: Blueprint, desk: Desk, handover: Handover) -> None:
 
 
 def _worst_first(finding: Finding) -> int:
-    return (Verdict.FAILED, Verdict.WARNING, Verdict.NOT_CHECKED, Verdict.OK).index(finding.verdict)
+    return (Severity.FAILED, Severity.WARNING, Severity.NOT_CHECKED, Severity.OK).index(finding.verdict)
 
 
 class _Clients:

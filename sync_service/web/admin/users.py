@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access import users as people
 from sync_service.access.passwords import TEMPORARY_MS, UserInvalid, normalise_email
-from sync_service.access.sessions import SessionBook
+from sync_service.access.sessions import Sessions
 from sync_service.access.users import LastOperator, Role, UserKnown, UserUnknown
 from sync_service.store.engine import Database
 from sync_service.web.admin.door import operators_only, who
@@ -29,7 +29,7 @@ class UsersPage:
         """`provider`: the name of the identity provider, empty if there is none; whether it decides the roles."""
         self._database = database
         self._handover = handover
-        self._book = SessionBook(database)
+        self._book = Sessions(database)
         self._passwords = passwords
         self._provider = provider
         self._provider_decides = provider_decides

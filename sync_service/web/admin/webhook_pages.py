@@ -12,7 +12,7 @@ from sync_service.queue.outbox import DeliveryState
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.tables import WebhookDeliveryRow, WebhookEndpointRow
-from sync_service.web.admin.desk import PAGE, Desk, before_id, one_page
+from sync_service.web.admin.desk import PAGE, PageContext, before_id, one_page
 from sync_service.web.admin.door import operators_only, who
 from sync_service.webhooks.log import MessageUnknown, replay, replay_dead
 
@@ -23,15 +23,15 @@ SELECT endpoint_id FROM webhook_delivery WHERE state = 'dead' ORDER BY ended_at 
 """
 
 
-def attach(blueprint: Blueprint, desk: Desk) -> None:
+def attach(blueprint: Blueprint, desk: PageContext) -> None:
     """The addresses under /admin/webhooks."""
-    pages = _Pages(desk)
+    pages = _WebhookPages(desk)
     blueprint.get("/webhooks")(pages.webhooks)
     blueprint.post("/webhooks/replay", endpoint="replay_webhooks")(operators_only(pages.send_again))
 
 
-class _Pages:
-    def __init__(self, desk: Desk) -> None:
+class _WebhookPages:
+    def __init__(self, desk: PageContext) -> None:
         self._database = desk.database
 
     def send_again(self) -> AnyResponse:

@@ -13,7 +13,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, post_load, validate, v
 from marshmallow import fields as typed
 from werkzeug.exceptions import BadRequest
 
-from sync_service.commerce.basket.items import Wanted
+from sync_service.commerce.basket.items import WantedItem
 from sync_service.commerce.fields import MAX_ENTRIES, MAX_TEXT, find_unkeepable
 from sync_service.commerce.order import UpdateAction
 from sync_service.web.body import read_body
@@ -49,7 +49,7 @@ class _CatalogItem(_Part):
     id = typed.String(required=True, validate=_SHORT)
 
 
-class Item(_Part):
+class ItemBody(_Part):
     """One item: `offerId`, or the whole offer as Limio's SDK sends it. Read-only fields count for nothing."""
 
     action = typed.String(
@@ -68,9 +68,9 @@ class Item(_Part):
             raise ValidationError("is required", "offerId")
 
     @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> Wanted:
+    def make(self, data: dict[str, Any], **_: Any) -> WantedItem:
         """The value."""
-        return Wanted(
+        return WantedItem(
             action=UpdateAction(data["action"]),
             record_type="offer" if data["record_type"] == "offer" else "add_on",
             item_id=data.get("offer_id") or data["offer"]["id"],
@@ -89,9 +89,9 @@ class BoughtItem(_Part):
     quantity = _Quantity()
 
     @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> Wanted:
+    def make(self, data: dict[str, Any], **_: Any) -> WantedItem:
         """The value."""
-        return Wanted(
+        return WantedItem(
             action=UpdateAction.ADD,
             record_type="offer" if data["record_type"] == "offer" else "add_on",
             item_id=data["offer"]["id"],
@@ -121,7 +121,7 @@ class _Order(_Part):
     external_id = typed.String(validate=_EXTERNAL)
     checkout_id = typed.String(data_key="checkoutId", validate=_SHORT)
     items = typed.List(
-        typed.Nested(Item), data_key="orderItems", load_default=list, validate=validate.Length(max=MAX_ENTRIES)
+        typed.Nested(ItemBody), data_key="orderItems", load_default=list, validate=validate.Length(max=MAX_ENTRIES)
     )
 
 
@@ -141,7 +141,7 @@ class Initiate(_Part):
     tracking = typed.Dict(load_default=dict)
 
 
-class Update(_Part):
+class UpdateBody(_Part):
     """The body that changes one."""
 
     order = typed.Nested(_Updated, required=True)

@@ -18,8 +18,8 @@ from sync_service.commerce.order import CannotBePlacedError
 from sync_service.partner.basket_rows import LIFE_MS, BasketUnknown
 from sync_service.partner.baskets import Baskets, BasketView, Opening, SubscriptionLocked, SubscriptionUnknown
 from sync_service.web.answers import answer
-from sync_service.web.partner.bodies import Initiate, Update, load
-from sync_service.web.partner.gate import PartnerGate, agent
+from sync_service.web.partner.bodies import Initiate, UpdateBody, load
+from sync_service.web.partner.gate import PartnerAuth, agent
 from sync_service.web.senders import Senders
 
 COOKIE = "limio_state"
@@ -30,7 +30,7 @@ _FORWARDED = "xForwardedFor"
 _MAX_REFERRER = 500
 
 
-def checkout_blueprint(baskets: Baskets, gate: PartnerGate, senders: Senders) -> Blueprint:
+def checkout_blueprint(baskets: Baskets, gate: PartnerAuth, senders: Senders) -> Blueprint:
     """Both checkouts of the organisation that the token names."""
     blueprint = Blueprint("partner_checkout", __name__, url_prefix="/api/partner")
 
@@ -57,7 +57,7 @@ def checkout_blueprint(baskets: Baskets, gate: PartnerGate, senders: Senders) ->
 
     def update() -> Response:
         _want_captcha()
-        order = load(Update())["order"]
+        order = load(UpdateBody())["order"]
         named = order["subscription"]
         view = baskets.change(
             agent(),

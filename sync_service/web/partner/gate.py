@@ -7,13 +7,13 @@ from flask import Blueprint, Response, g, request
 from sync_service.access.clients import PARTNER_SCOPE
 from sync_service.access.partner_scope import NoPartner, PartnerScope, scope_of_client
 from sync_service.partner.basket_rows import Agent
-from sync_service.web.auth import BearerGate, NotLetIn
+from sync_service.web.auth import BearerAuth, NotLetIn
 
 
-class PartnerGate:
+class PartnerAuth:
     """Lets in who holds a token of ours with the scope `partner` and the claim of an organisation."""
 
-    def __init__(self, bearer: BearerGate) -> None:
+    def __init__(self, bearer: BearerAuth) -> None:
         self._bearer = bearer
 
     def guard(self, blueprint: Blueprint) -> None:

@@ -10,13 +10,13 @@ from sync_service.store.pages import CursorInvalid
 from sync_service.web.answers import RETRY_SECONDS, answer
 from sync_service.web.asked import Answered, Questions, pdf_of
 from sync_service.web.paging import read_limit
-from sync_service.web.partner.gate import PartnerGate, agent, partner_scope
+from sync_service.web.partner.gate import PartnerAuth, agent, partner_scope
 from sync_service.web.partner.mma import DEFAULT_LIMIT, MAX_ID, MAX_LIMIT
 
 _AWAY = "Zuora has not answered in time. Please ask again."
 
 
-def partner_invoices_blueprint(questions: Questions, gate: PartnerGate) -> Blueprint:
+def partner_invoices_blueprint(questions: Questions, gate: PartnerAuth) -> Blueprint:
     """The invoices of the organisation that the token names, read from Zuora at every call."""
     blueprint = Blueprint("partner_invoices", __name__, url_prefix="/api/partner")
 

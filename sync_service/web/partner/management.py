@@ -23,7 +23,7 @@ from sync_service.partner.organisations import (
 from sync_service.store.engine import Database
 from sync_service.store.pages import CursorInvalid, make_cursor, open_cursor
 from sync_service.web.answers import answer
-from sync_service.web.auth import BearerGate
+from sync_service.web.auth import BearerAuth
 from sync_service.web.body import read_body
 from sync_service.web.paging import read_limit
 
@@ -67,7 +67,7 @@ class UserSchema(Schema):
     name = typed.String(allow_none=True, load_default=None)
 
 
-def management_blueprint(database: Database, bearer: BearerGate) -> Blueprint:
+def management_blueprint(database: Database, bearer: BearerAuth) -> Blueprint:
     """Organisations and users: make, list, change, disable."""
     blueprint = Blueprint("partner_management", __name__, url_prefix="/api")
 

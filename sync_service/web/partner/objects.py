@@ -9,14 +9,14 @@ from sync_service.store.engine import Database
 from sync_service.store.pages import CursorInvalid
 from sync_service.web.answers import answer
 from sync_service.web.paging import read_limit
-from sync_service.web.partner.gate import PartnerGate, partner_scope
+from sync_service.web.partner.gate import PartnerAuth, partner_scope
 from sync_service.web.partner.mma import DEFAULT_LIMIT, MAX_LIMIT
 
 #: Longer than any name or email address.
 MAX_FILTER = 254
 
 
-def partner_objects_blueprint(database: Database, gate: PartnerGate) -> Blueprint:
+def partner_objects_blueprint(database: Database, gate: PartnerAuth) -> Blueprint:
     """The customers of the organisation that the token names."""
     blueprint = Blueprint("partner_objects", __name__, url_prefix="/api/partner")
 

@@ -11,14 +11,14 @@ from sync_service.commerce.order import CannotBePlacedError
 from sync_service.partner.baskets import SubscriptionLocked
 from sync_service.partner.orders import PartnerOrders
 from sync_service.queue.previews import TooManyAsked
-from sync_service.queue.submission import Asked, OtherBody
+from sync_service.queue.submission import OrderRequest, OtherBody
 from sync_service.web.answers import RETRY_SECONDS, answer
 from sync_service.web.body import read_body
 from sync_service.web.orders import OrderIntake, answer_order, read_idempotency_key, read_payload, refuse
-from sync_service.web.partner.gate import PartnerGate, agent, client_name
+from sync_service.web.partner.gate import PartnerAuth, agent, client_name
 
 
-def partner_orders_blueprint(orders: PartnerOrders, gate: PartnerGate, intake: OrderIntake) -> Blueprint:
+def partner_orders_blueprint(orders: PartnerOrders, gate: PartnerAuth, intake: OrderIntake) -> Blueprint:
     """Orders of the organisation that the token names."""
     blueprint = Blueprint("partner_orders", __name__, url_prefix="/api/partner")
 
@@ -27,7 +27,7 @@ def partner_orders_blueprint(orders: PartnerOrders, gate: PartnerGate, intake: O
     @blueprint.post("/order")
     def order() -> Response:
         payload = read_payload()
-        asked = Asked(client=agent().subject, key=read_idempotency_key(), body=read_body(request))
+        asked = OrderRequest(client=agent().subject, key=read_idempotency_key(), body=read_body(request))
         return answer_order(orders.place(agent(), payload, asked, client=client_name()))
 
     @blueprint.post("/order/preview")

@@ -13,10 +13,10 @@ from sync_service.partner.purchases import Purchases
 from sync_service.web.answers import answer
 from sync_service.web.partner.bodies import ChangedPurchase, Named, Purchase, load
 from sync_service.web.partner.checkout import COOKIE, answer_refusals, set_landing_cookie
-from sync_service.web.partner.gate import PartnerGate, agent
+from sync_service.web.partner.gate import PartnerAuth, agent
 
 
-def purchase_blueprint(purchases: Purchases, orders: PartnerOrders, gate: PartnerGate) -> Blueprint:
+def purchase_blueprint(purchases: Purchases, orders: PartnerOrders, gate: PartnerAuth) -> Blueprint:
     """Baskets of the organisation that the token names."""
     blueprint = Blueprint("partner_purchases", __name__, url_prefix="/api/partner/checkout")
 

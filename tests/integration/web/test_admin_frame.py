@@ -7,8 +7,7 @@ import pytest
 
 from sync_service.access.users import Role
 from sync_service.errors import RateLimited
-from sync_service.queue.heartbeats import Heartbeat
-from sync_service.queue.heartbeats import Role as Process
+from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.limit import Share, note_success, note_tenant_error
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.store.engine import Database
@@ -34,7 +33,7 @@ def now(database: Database) -> int:
 
 def put_well(database: Database) -> None:
     """Everything seen just now."""
-    for role in (Process.WORKER, Process.SCHEDULER):
+    for role in (ProcessRole.WORKER, ProcessRole.SCHEDULER):
         Heartbeat(database, role).beat()
     note_success(database, Share(8))
     at = now(database)

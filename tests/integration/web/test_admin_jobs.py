@@ -8,7 +8,7 @@ from typing import Any
 from sync_service.access.users import Role
 from sync_service.queue import jobs
 from sync_service.queue.backfills import read_wishes
-from sync_service.queue.findings import Finding, Verdict, as_progress
+from sync_service.queue.findings import Finding, Severity, as_progress
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminActionRow, JobRow
 from tests.integration.web.admin import Visitor, put_rows, put_subscription, visit
@@ -180,9 +180,9 @@ def test_a_backfill_of_a_file_is_paused_whatever_its_path(sqlite_database: Datab
 
 def test_checks_are_shown_with_remedies_worst_first_and_run_when_somebody_asks(database: Database) -> None:
     findings = [
-        Finding("clock", Verdict.OK, "This machine and the database agree."),
-        Finding("queue", Verdict.WARNING, "200 <wait>.", "Start more workers."),
-        Finding("credentials", Verdict.FAILED, "Zuora refused our OAuth client.", "Check ZUORA_CLIENT_SECRET."),
+        Finding("clock", Severity.OK, "This machine and the database agree."),
+        Finding("queue", Severity.WARNING, "200 <wait>.", "Start more workers."),
+        Finding("credentials", Severity.FAILED, "Zuora refused our OAuth client.", "Check ZUORA_CLIENT_SECRET."),
     ]
     put_job(database, "check", progress=as_progress(findings, 1_790_000_000_000), last_ended=1_790_000_000_000)
     visitor = visit(database, Role.OPERATOR, zuora_client_secret="hush hush")

@@ -7,8 +7,7 @@ import pytest
 
 from sync_service.access.users import Role
 from sync_service.queue.figures import HOUR_MS, MINUTE_MS, Figures, write_figures
-from sync_service.queue.heartbeats import Heartbeat
-from sync_service.queue.heartbeats import Role as Process
+from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.limit import Share, note_success
 from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow, JobRow
@@ -98,12 +97,12 @@ def test_a_new_service_says_what_is_to_be_set_up_until_all_of_it_is_done(databas
     ]
 
     put_subscription(database, "A-S1")
-    Heartbeat(database, Process.WORKER).beat()
+    Heartbeat(database, ProcessRole.WORKER).beat()
     note_success(database, Share(8))
     some = visit(database, Role.VIEWER, **ZUORA, **STRANGERS).get("").text
     assert to_do(some) == ["A scheduler has run", "Callouts can show who they are", "The first callout has come"]
 
-    Heartbeat(database, Process.SCHEDULER).beat()
+    Heartbeat(database, ProcessRole.SCHEDULER).beat()
     put_rows(database, CalloutRow(received_at=1, key="A-S1", verdict="rejected"))
     left = visit(database, Role.VIEWER, **ZUORA).get("").text
     assert to_do(left) == ["The first callout has come"], "a callout that was refused is none"

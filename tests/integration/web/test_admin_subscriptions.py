@@ -23,7 +23,7 @@ from sync_service.store.tables import (
     SyncRequestRow,
     ZuoraLinkRow,
 )
-from sync_service.web.admin.finding import PAGE, FoundPage, Question, find_all, find_page
+from sync_service.web.admin.finding import PAGE, FoundPage, SubscriptionFilter, find_all, find_page
 from sync_service.web.admin.ordering import read_turn
 from tests.integration.web.admin import (
     SHARE,
@@ -194,7 +194,7 @@ def test_pages_show_each_subscription_once_whatever_comes_in_meanwhile(database:
 def test_pages_by_term_end_go_on_within_one_day(database: Database) -> None:
     for index in range(7):
         put_subscription(database, f"A-{index}", term_end="2026-12-01")
-    question = Question(matter="renewing", today=TODAY)
+    question = SubscriptionFilter(matter="renewing", today=TODAY)
 
     found: list[str] = []
     after = None
@@ -241,7 +241,7 @@ def test_each_order_is_turned_over_page_by_page_in_both_directions(
             statement = "UPDATE limio_subscription SET listed_updated = :at WHERE reference = :number"
             session.run(statement, {"at": updated[index], "number": f"A-{index}"})
         session.run("UPDATE sync_request SET checked_at = 5 WHERE key = 'A-0'")
-    question = Question(today=TODAY, sort=read_turn(word))
+    question = SubscriptionFilter(today=TODAY, sort=read_turn(word))
 
     with database.reading() as session:
         pages = [find_page(session, question, limit=1)]

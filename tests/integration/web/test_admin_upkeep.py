@@ -7,9 +7,8 @@ import re
 from sync_service.access.users import Role
 from sync_service.errors import RateLimited
 from sync_service.operations.check.story import check_everything
-from sync_service.queue.findings import Finding, Verdict, as_progress
-from sync_service.queue.heartbeats import Heartbeat
-from sync_service.queue.heartbeats import Role as Process
+from sync_service.queue.findings import Finding, Severity, as_progress
+from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.jobs import ensure_job
 from sync_service.queue.limit import Share, note_success, note_tenant_error
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
@@ -43,11 +42,11 @@ def actions(visitor: Visitor) -> list[tuple[str, str | None]]:
 
 def test_the_overview_says_whether_everything_is_in_step(database: Database) -> None:
     visitor = visit(database, Role.VIEWER, zuora_daily_calls=1000, **ZUORA)
-    for role in (Process.WORKER, Process.SCHEDULER):
+    for role in (ProcessRole.WORKER, ProcessRole.SCHEDULER):
         Heartbeat(database, role).beat()
     note_success(database, Share(8))
     put_subscription(database, "A-S0")
-    checked = as_progress([Finding("clock", Verdict.OK, "They agree.")], _now(database))
+    checked = as_progress([Finding("clock", Severity.OK, "They agree.")], _now(database))
     put_rows(
         database,
         JobRow(name="check", due_at=_now(database) + 9_000_000, progress=checked),
@@ -89,7 +88,7 @@ def test_the_overview_of_a_new_installation_is_not_green(sqlite_database: Databa
 
 
 def test_the_overview_turns_red_when_the_processes_are_gone(sqlite_database: Database) -> None:
-    for role in (Process.WORKER, Process.SCHEDULER):
+    for role in (ProcessRole.WORKER, ProcessRole.SCHEDULER):
         Heartbeat(sqlite_database, role).beat()
     execute(sqlite_database, "UPDATE heartbeat SET seen_at = seen_at - 3 * 86400000")
 

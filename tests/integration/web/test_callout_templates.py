@@ -15,12 +15,12 @@ from werkzeug.test import TestResponse
 
 from sync_service.access.clients import SYNC_SCOPE, add_client
 from sync_service.operations.provision.plan import plan_install
-from sync_service.operations.provision.wishes import Terms
+from sync_service.operations.provision.wishes import CalloutTerms
 from sync_service.settings import load_settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRequestRow
 from sync_service.web.callouts import MAX_ITEMS
-from sync_service.zuora.notifications import Found, Profile, Thing
+from sync_service.zuora.notifications import Definition, Profile, TenantCallouts
 from tests.integration.web.conftest import SYNC, ZUORA, Web, basic, build
 from zuora_emulator.conditions import holds
 
@@ -126,14 +126,14 @@ def test_several_notifications_for_one_change_are_one_request(web: Web) -> None:
 # --- accounts and contacts -----------------------------------------------------------------------------------------
 
 
-def plan() -> dict[tuple[Thing, str], Any]:
+def plan() -> dict[tuple[Definition, str], Any]:
     """What the command would set up, by kind and name."""
-    found = Found(
+    found = TenantCallouts(
         profiles=(Profile(id="p", name="Default Profile"),),
         order_fields=frozenset({"Source__c", "InitiatedSource__c"}),
         account_fields=frozenset({"BillToId", "SoldToId"}),
     )
-    terms = Terms(
+    terms = CalloutTerms(
         public_url="https://sync.example.com",
         username="zuora",
         password="correct horse",
@@ -144,18 +144,18 @@ def plan() -> dict[tuple[Thing, str], Any]:
 
 @pytest.mark.parametrize(("block", "name"), [("accounts", "Account"), ("contacts", "Contact")])
 def test_the_events_by_hand_are_those_of_the_command(block: str, name: str) -> None:
-    assert json.loads(BLOCKS[f"trigger of {block}"]) == plan()[Thing.TRIGGER, f"LimioSync{name}Updated"]
+    assert json.loads(BLOCKS[f"trigger of {block}"]) == plan()[Definition.TRIGGER, f"LimioSync{name}Updated"]
 
 
 def test_the_addresses_by_hand_are_those_of_the_command() -> None:
     for (thing, _), body in plan().items():
-        if thing is Thing.TEMPLATE:
+        if thing is Definition.TEMPLATE:
             assert f"`{body['calloutBaseurl']}`" in PAGE
-    assert json.loads(BLOCKS["parameters"]) == plan()[Thing.TEMPLATE, "limio-sync: order actions"]["calloutParams"]
+    assert json.loads(BLOCKS["parameters"]) == plan()[Definition.TEMPLATE, "limio-sync: order actions"]["calloutParams"]
 
 
 def test_the_filter_by_hand_is_that_of_the_command() -> None:
-    rule = plan()[Thing.DEFINITION, "limio-sync: order actions (Default Profile)"]["filterRule"]
+    rule = plan()[Definition.DEFINITION, "limio-sync: order actions (Default Profile)"]["filterRule"]
 
     assert BLOCKS["filter"].strip() == rule["condition"]
     assert holds(rule["condition"], FOREIGN)

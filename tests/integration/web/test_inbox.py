@@ -15,7 +15,7 @@ from sync_service.queue.requests import Kind
 from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRequestRow
 from sync_service.subscription.trigger import Trigger
-from sync_service.web.inbox import Callout, Inbox, Wish
+from sync_service.web.inbox import Callout, Inbox, IncomingCallout
 
 #: More than one, and fewer than the connections of the fixtures' pools.
 SENDERS = 6
@@ -23,7 +23,9 @@ SENDERS = 6
 
 def accept(inbox: Inbox, key: str | None) -> Ticket:
     callout = Callout(key=key)  # type: ignore[arg-type]
-    return inbox.accept_callout(Wish(kind=Kind.SUBSCRIPTION, callout=callout, trigger=Trigger.CALLOUT, actor=None))
+    return inbox.accept_callout(
+        IncomingCallout(kind=Kind.SUBSCRIPTION, callout=callout, trigger=Trigger.CALLOUT, actor=None)
+    )
 
 
 def accept_at_once(database: Database, keys: list[str | None]) -> list[Future[Ticket]]:

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from sync_service.access.clients import PARTNER_SCOPE, SCOPES
 from sync_service.app import create_app
 from sync_service.errors import RateLimited, SchemaOutdated
-from sync_service.queue.heartbeats import Heartbeat, Role
+from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.limit import Share, note_tenant_error
 from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, fail
 from sync_service.store.engine import Database, connect
@@ -77,7 +77,7 @@ def test_metrics_count_what_the_database_holds(web: Web) -> None:
 
 
 def test_callouts_are_counted_by_what_was_made_of_them_over_all_processes(sqlite_web: Web) -> None:
-    process = Heartbeat(sqlite_web.database, Role.WEB)
+    process = Heartbeat(sqlite_web.database, ProcessRole.WEB)
     process.beat(at_once=True)
     before = counted(sqlite_web, "callouts_total")
 

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from sync_service.commerce.basket.amounts import price_of
 from sync_service.commerce.basket.holding import Holding, read_holding
-from sync_service.commerce.basket.items import Basket, Wanted, apply_items
+from sync_service.commerce.basket.items import Basket, WantedItem, apply_items
 from sync_service.commerce.basket.lock import Lock, LockReason, pending_change
 from sync_service.commerce.basket.placement import find_changes, lines_of, to_order
-from sync_service.commerce.basket.shelf import Buyer, Shelf
+from sync_service.commerce.basket.shelf import Buyer, OffersOnSale
 from sync_service.commerce.catalog import Offer, read_offer
 from sync_service.commerce.order import Refusal, UpdateAction
 from tests.partner_catalog import catalog, item, names, sold_with
@@ -33,10 +33,12 @@ CATALOG = catalog(N, C)
 BY_NAME = {each["name"]: each for each in CATALOG}
 
 
-def shelf(partner: str | None = N, *changed: dict[str, Any], country: str = "GB", currency: str = "GBP") -> Shelf:
+def shelf(
+    partner: str | None = N, *changed: dict[str, Any], country: str = "GB", currency: str = "GBP"
+) -> OffersOnSale:
     documents = {each["id"]: each for each in [*CATALOG, *changed]}
     offers = tuple(read_offer(each) for each in documents.values())
-    return Shelf(offers, Buyer(partner_org=partner, currency=currency, country=country))
+    return OffersOnSale(offers, Buyer(partner_org=partner, currency=currency, country=country))
 
 
 def held(name: str, quantity: int, *, start: str = "2026-11-01", end: str | None = None, n: int = 1) -> dict[str, Any]:
@@ -75,22 +77,22 @@ SUB_1 = holding([held("Team", 5)], [held("PR", 5)])
 SUB_2 = holding([held("Business", 2)], [held("AU", 2)])
 
 
-def add(name: str, quantity: int | None = None) -> Wanted:
+def add(name: str, quantity: int | None = None) -> WantedItem:
     kind = BY_NAME[name]["record_type"]
-    return Wanted(action=UpdateAction.ADD, record_type=kind, item_id=name.lower(), quantity=quantity)
+    return WantedItem(action=UpdateAction.ADD, record_type=kind, item_id=name.lower(), quantity=quantity)
 
 
-def remove(name: str, quantity: int | None = None) -> Wanted:
+def remove(name: str, quantity: int | None = None) -> WantedItem:
     return replace(add(name, quantity), action=UpdateAction.REMOVE)
 
 
-def basket(*wanted: Wanted, of: Holding = SUB_1, on: Shelf | None = None, today: date = TODAY) -> Basket:
+def basket(*wanted: WantedItem, of: Holding = SUB_1, on: OffersOnSale | None = None, today: date = TODAY) -> Basket:
     made = apply_items(of, on or shelf(), wanted, today)
     assert isinstance(made, Basket), made
     return made
 
 
-def refused(*wanted: Wanted, of: Holding = SUB_1, on: Shelf | None = None) -> str:
+def refused(*wanted: WantedItem, of: Holding = SUB_1, on: OffersOnSale | None = None) -> str:
     made = apply_items(of, on or shelf(), wanted, TODAY)
     assert isinstance(made, Refusal), made
     return " ".join(problem.message for problem in made.problems)
@@ -252,7 +254,7 @@ def test_example_36_an_evergreen_subscription_changes_with_its_next_payment() ->
         ([add("AU", 1), add("AU", 2)], "twice"),
     ],
 )
-def test_what_cannot_be_is_refused_in_words(wanted: list[Wanted], words: str) -> None:
+def test_what_cannot_be_is_refused_in_words(wanted: list[WantedItem], words: str) -> None:
     assert words in refused(*wanted)
 
 

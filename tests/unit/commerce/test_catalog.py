@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_service.commerce.catalog import Bundle, Catalog, Charge, Offer, Sale, read_offer, read_product_id, resolve
+from sync_service.commerce.catalog import (
+    Bundle,
+    Catalog,
+    Offer,
+    ProductCharge,
+    Sale,
+    read_offer,
+    read_product_id,
+    resolve,
+)
 from sync_service.commerce.faults import faults_of
 from sync_service.commerce.order import CannotBePlacedError, ProblemCode
 from sync_service.commerce.pricing import plans_of
@@ -94,13 +103,13 @@ def test_an_offer_of_any_shape_is_read(data: Any) -> None:
     assert isinstance((offer.currency, offer.cross_sells, offer.is_discount, offer.is_one_time), tuple)
 
 
-def priced(offer: Offer, *charges: Charge, quantity: int = 1) -> list[dict[str, Any]]:
+def priced(offer: Offer, *charges: ProductCharge, quantity: int = 1) -> list[dict[str, Any]]:
     sales = [Sale(bundle=bundle, plan=replace(PLAN, charges=charges)) for bundle in offer.bundles]
     return plans_of(offer, sales, Decimal(quantity))
 
 
-def a_charge(name: str, kind: str = "Recurring", model: str = "FlatFee") -> Charge:
-    return Charge(id=name, name=name, type=kind, model=model)
+def a_charge(name: str, kind: str = "Recurring", model: str = "FlatFee") -> ProductCharge:
+    return ProductCharge(id=name, name=name, type=kind, model=model)
 
 
 MONTHLY_FEE, SET_UP = a_charge("fee"), a_charge("set-up", "OneTime")
@@ -137,7 +146,7 @@ def test_of_two_charges_of_a_kind_the_label_decides() -> None:
         ([{**a_price("3")[0], "delay_interval": 2}], (MONTHLY_FEE,)),
     ],
 )
-def test_a_price_that_fits_no_charge_clearly_is_refused(prices: Any, charges: tuple[Charge, ...]) -> None:
+def test_a_price_that_fits_no_charge_clearly_is_refused(prices: Any, charges: tuple[ProductCharge, ...]) -> None:
     with pytest.raises(CannotBePlacedError):
         priced(an_offer(MONTHLY, price__limio=prices), *charges)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sync_service.commerce.completion import completed, failed
-from sync_service.commerce.effects import Change, Create, Effect
+from sync_service.commerce.effects import Effect, NewObject, ObjectChange
 from sync_service.commerce.order import Order, Refusal
 from sync_service.commerce.state import InStore
 from sync_service.commerce.submission import submitted, wanted_names
@@ -53,12 +53,14 @@ def order(payload: Mapping[str, Any], **named: Any) -> Order:
     return an_order(payload, given)
 
 
-def created(effects: tuple[Effect, ...], record_type: str) -> list[Create]:
-    return [each for each in effects if isinstance(each, Create) and each.record_type == record_type]
+def created(effects: tuple[Effect, ...], record_type: str) -> list[NewObject]:
+    return [each for each in effects if isinstance(each, NewObject) and each.record_type == record_type]
 
 
 def changed(effects: tuple[Effect, ...], record_type: str) -> dict[str, Mapping[str, Any]]:
-    return {each.id: each.values for each in effects if isinstance(each, Change) and each.record_type == record_type}
+    return {
+        each.id: each.values for each in effects if isinstance(each, ObjectChange) and each.record_type == record_type
+    }
 
 
 def at_submit(wished: Order, store: InStore = NOWHERE) -> tuple[Effect, ...]:
@@ -149,7 +151,7 @@ def test_a_subscription_that_zuora_has_not_activated_is_pending() -> None:
 
 def test_of_a_failed_order_the_subscription_stays_initial() -> None:
     assert failed(order(E1), NOWHERE) == (
-        Change(record_type="order", id=f"order-{hex_of('2C50V1J7K3C0')}", values={"status": "failed"}),
+        ObjectChange(record_type="order", id=f"order-{hex_of('2C50V1J7K3C0')}", values={"status": "failed"}),
     )
 
 

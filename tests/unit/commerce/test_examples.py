@@ -13,7 +13,7 @@ import pytest
 from sync_service.commerce.exact import write_json
 from sync_service.commerce.order import Refusal
 from sync_service.commerce.outcome import complete
-from sync_service.commerce.steps import Kind, Plan, Step
+from sync_service.commerce.steps import Plan, Step, StepKind
 from tests.unit.commerce import world
 from tests.unit.commerce.world import (
     ANNUAL,
@@ -268,7 +268,7 @@ def test_a_reactivation_deletes_the_cancellation_first_and_can_put_it_back() -> 
     undo = deletion.undo
     assert undo is not None
     assert undo.body is not None
-    assert undo.kind is Kind.UNDO
+    assert undo.kind is StepKind.UNDO
     assert undo.body["orderNumber"] == "2D20V1J7K3C0-C"
     [action] = undo.body["subscriptions"][0]["orderActions"]
     assert action["cancelSubscription"]["cancellationEffectiveDate"] == "2027-01-16"

@@ -30,13 +30,13 @@ from sync_service.commerce.steps import (
     Heard,
     Held,
     Judge,
-    Kind,
     Need,
     Refused,
     Replan,
     Silence,
     Skipped,
     Step,
+    StepKind,
     Take,
 )
 
@@ -77,7 +77,7 @@ def test_after_silence_we_ask_for_our_own_number() -> None:
 
     assert isinstance(next_, Ask)
     assert (next_.look_up.kind, next_.look_up.method, next_.look_up.path) == (
-        Kind.LOOK_UP,
+        StepKind.LOOK_UP,
         "GET",
         "/v1/orders/232POEEK2ABG",
     )
@@ -170,7 +170,7 @@ def test_the_refusal_of_a_step_that_is_not_critical_is_noted() -> None:
 
 def test_an_undo_that_is_refused_is_held_for_a_person() -> None:
     next_ = adopt(
-        replace(ORDER, kind=Kind.UNDO), NOT_THERE, refusal=Problem(field="", code=ProblemCode.ZUORA, message="No.")
+        replace(ORDER, kind=StepKind.UNDO), NOT_THERE, refusal=Problem(field="", code=ProblemCode.ZUORA, message="No.")
     )
 
     assert isinstance(next_, Held)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_service.commerce.exact import read_json, write_json
-from sync_service.commerce.steps import Evidence, Judge, Kind, Need, Silence, Step, Take, read_step
+from sync_service.commerce.steps import Evidence, Judge, Need, Silence, Step, StepKind, Take, read_step
 
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -19,7 +19,7 @@ _VALUES = st.recursive(
 
 def test_a_stored_step_is_read_back_equal() -> None:
     undo = Step(
-        name="restore_cancel", kind=Kind.UNDO, method="POST", path="/v1/orders", body={"amount": Decimal("8.4")}
+        name="restore_cancel", kind=StepKind.UNDO, method="POST", path="/v1/orders", body={"amount": Decimal("8.4")}
     )
     step = Step(
         name="delete_cancel",

@@ -16,7 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sync_service.commerce import reads
-from sync_service.commerce.catalog import Catalog, Charge, Offer, RatePlan, read_offer
+from sync_service.commerce.catalog import Catalog, Offer, ProductCharge, RatePlan, read_offer
 from sync_service.commerce.journeys import journeys
 from sync_service.commerce.options import Options
 from sync_service.commerce.order import CatalogRef, Names, NewSubscription, Order, Refusal
@@ -66,7 +66,7 @@ def example(name: str) -> dict[str, Any]:
 
 def a_plan(letter: str, model: str, kind: str = "Recurring", *, list_price: str | None = None) -> RatePlan:
     prices = {"GBP": Decimal(list_price)} if list_price else {}
-    charge = Charge(id=hex_of(f"ch{letter}"), name=f"Charge {letter}", type=kind, model=model, prices=prices)
+    charge = ProductCharge(id=hex_of(f"ch{letter}"), name=f"Charge {letter}", type=kind, model=model, prices=prices)
     return RatePlan(
         id=hex_of(f"rp{letter}"),
         product_id=f"product-{letter}",

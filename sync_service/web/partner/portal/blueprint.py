@@ -6,7 +6,7 @@ from flask import Blueprint
 
 from sync_service.access.mail import Mailer
 from sync_service.access.partner_codes import CodesByMail, CodeSender, CodesInLog, LoginCodes
-from sync_service.access.sealing import Seal
+from sync_service.access.sealing import TextCipher
 from sync_service.access.sign_on.attempts import Provider
 from sync_service.partner.baskets import Baskets
 from sync_service.partner.orders import PartnerOrders
@@ -40,7 +40,7 @@ def portal_blueprint(
     LoginPages(settings, database, sessions, codes=codes, provider=name).attach(blueprint)
     if provider is not None:
         SignOn(settings, database, PortalEntry(database, sessions, name), provider).attach(blueprint)
-    customers.attach(blueprint, database, Seal(settings.secret_keys, "portal search"))
+    customers.attach(blueprint, database, TextCipher(settings.secret_keys, "portal search"))
     subscriptions.attach(blueprint, settings, database)
     options = order_options(settings)
     placing = PartnerOrders(database, settings, options)

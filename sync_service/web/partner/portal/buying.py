@@ -13,7 +13,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.commerce.basket.amounts import price_of
-from sync_service.commerce.basket.shelf import Shelf, cross_sells
+from sync_service.commerce.basket.shelf import OffersOnSale, cross_sells
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.order import CannotBePlacedError, OrderType
 from sync_service.partner.holdings import read_stock
@@ -57,7 +57,7 @@ class Sold:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Draft:
+class PurchaseForm:
     """What the form says: quantity, ids of add-ons, and the customer's fields."""
 
     quantity: int
@@ -91,7 +91,7 @@ class NewOrders:
         customer = self._customer(request.args.get("customer", ""))
         first, _, last = (customer.name if customer else "").rpartition(" ")
         known = {"firstName": first, "lastName": last, "email": customer.email} if customer else {}
-        draft = Draft(quantity=1, add_ons=(), fields=known, customer_id=customer.id if customer else "")
+        draft = PurchaseForm(quantity=1, add_ons=(), fields=known, customer_id=customer.id if customer else "")
         return self._form(offer_id, draft)
 
     def _review(self, offer_id: str) -> AnyResponse | str:
@@ -129,7 +129,7 @@ class NewOrders:
             return make_response(self._form(offer_id, draft, str(error)), 400)
         return redirect(url_for("portal.order", order_id=work.order_id), 303)
 
-    def _form(self, offer_id: str, draft: Draft, problem: str = "") -> str:
+    def _form(self, offer_id: str, draft: PurchaseForm, problem: str = "") -> str:
         shelf = self._shelf()
         offer = _find(shelf, offer_id)
         return render_template(
@@ -142,7 +142,7 @@ class NewOrders:
             problem=problem,
         )
 
-    def _shelf(self) -> Shelf:
+    def _shelf(self) -> OffersOnSale:
         with self._database.reading() as session:
             today = self._settings.day_at(session.now())
             return read_stock(session, scope(), currency=None, country=None, today=today).shelf
@@ -158,7 +158,7 @@ class NewOrders:
         return as_customer(document)
 
 
-def _find(shelf: Shelf, offer_id: str) -> Offer:
+def _find(shelf: OffersOnSale, offer_id: str) -> Offer:
     offer = shelf.find(offer_id)
     if offer is None or offer.record_type != "offer":
         raise NotFound(NO_OFFER)
@@ -170,16 +170,16 @@ def _sold(offer: Offer) -> Sold:
     return Sold(offer=offer, price=price.amount if price else None)
 
 
-def _read_draft() -> Draft:
+def _read_draft() -> PurchaseForm:
     form = request.form
     quantity = form.get("quantity", "1").strip()
     number = int(quantity) if quantity.isascii() and quantity.isdigit() and len(quantity) < 10 else 0
     fields = {name: form.get(name, "").strip()[:255] for name, _, _, _ in FIELDS}
     add_ons = tuple(form.getlist("add-on")[:50])
-    return Draft(quantity=number, add_ons=add_ons, fields=fields, customer_id=form.get("customer", "")[:100])
+    return PurchaseForm(quantity=number, add_ons=add_ons, fields=fields, customer_id=form.get("customer", "")[:100])
 
 
-def _payload(offer: Offer, draft: Draft, customer: Customer | None, key: str) -> Mapping[str, Any]:
+def _payload(offer: Offer, draft: PurchaseForm, customer: Customer | None, key: str) -> Mapping[str, Any]:
     """The order, as Limio's API takes it; the version is the one that the page showed."""
     said = {name: value for name, value in draft.fields.items() if value}
     return {

@@ -15,7 +15,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.commerce.basket.holding import Holding, owned_add_ons, read_holding
-from sync_service.commerce.basket.items import Wanted
+from sync_service.commerce.basket.items import WantedItem
 from sync_service.commerce.order import CannotBePlacedError, UpdateAction
 from sync_service.commerce.subscribed import read_day
 from sync_service.partner.baskets import Baskets, BasketView, Opening
@@ -36,7 +36,7 @@ class NoNumber(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class OfferChoice:
     """An offer or add-on that the form offers."""
 
     id: str
@@ -51,7 +51,7 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class BasketLine:
     """An item of the basket as a row."""
 
     #: Add or Remove.
@@ -68,13 +68,13 @@ class ShownBasket:
     """All that the page shows of a basket."""
 
     id: str
-    rows: tuple[Row, ...]
+    rows: tuple[BasketLine, ...]
     total: Mapping[str, Any]
-    current: Choice | None
-    upgrades: tuple[Choice, ...]
-    downgrades: tuple[Choice, ...]
-    owned: tuple[Choice, ...]
-    offered: tuple[Choice, ...]
+    current: OfferChoice | None
+    upgrades: tuple[OfferChoice, ...]
+    downgrades: tuple[OfferChoice, ...]
+    owned: tuple[OfferChoice, ...]
+    offered: tuple[OfferChoice, ...]
 
 
 def attach(blueprint: Blueprint, settings: Settings, database: Database, baskets: Baskets) -> None:
@@ -127,7 +127,7 @@ def attach(blueprint: Blueprint, settings: Settings, database: Database, baskets
         )
 
 
-def read_wanted(form: Mapping[str, str], held: Holding, today: date) -> list[Wanted]:
+def read_wanted(form: Mapping[str, str], held: Holding, today: date) -> list[WantedItem]:
     """What the form wants beside what is held. Raises NoNumber."""
     wanted = []
     chosen, current = form.get(_OFFER, KEEP), held.current
@@ -147,7 +147,7 @@ def read_wanted(form: Mapping[str, str], held: Holding, today: date) -> list[Wan
         if quantity:
             wanted.append(_add("add_on", item_id, quantity))
         else:
-            wanted.append(Wanted(action=UpdateAction.REMOVE, record_type="add_on", item_id=item_id))
+            wanted.append(WantedItem(action=UpdateAction.REMOVE, record_type="add_on", item_id=item_id))
     return wanted
 
 
@@ -160,9 +160,9 @@ def show(view: BasketView, held: Holding, today: date) -> ShownBasket:
     new_offer = next((id for id, each in added.items() if each["type"] == "offer"), None)
     quantity = current.quantity if current else 1
 
-    def choice(offer: Mapping[str, Any], usual: int) -> Choice:
+    def choice(offer: Mapping[str, Any], usual: int) -> OfferChoice:
         inside = added.get(offer["id"])
-        return Choice(
+        return OfferChoice(
             id=offer["id"],
             name=offer["name"],
             price=offer["price"].get("amount"),
@@ -172,7 +172,7 @@ def show(view: BasketView, held: Holding, today: date) -> ShownBasket:
             is_chosen=inside is not None,
         )
 
-    def plan(offer: Mapping[str, Any]) -> Choice:
+    def plan(offer: Mapping[str, Any]) -> OfferChoice:
         return choice(offer, quantity if offer["attributes"].get("allow_multibuy__limio") is True else 1)
 
     owned = {item.offer.ref.id: item for item in owned_add_ons(held, today)}
@@ -196,12 +196,12 @@ def show(view: BasketView, held: Holding, today: date) -> ShownBasket:
     )
 
 
-def _current(held: Holding, added: Mapping[str, Mapping[str, Any]], *, is_chosen: bool) -> Choice | None:
+def _current(held: Holding, added: Mapping[str, Mapping[str, Any]], *, is_chosen: bool) -> OfferChoice | None:
     if held.current is None:
         return None
     offer = held.current.offer
     inside = added.get(offer.ref.id)
-    return Choice(
+    return OfferChoice(
         id=offer.ref.id,
         name=offer.name,
         price=None,
@@ -212,9 +212,9 @@ def _current(held: Holding, added: Mapping[str, Mapping[str, Any]], *, is_chosen
     )
 
 
-def _added(item: Mapping[str, Any]) -> Choice:
+def _added(item: Mapping[str, Any]) -> OfferChoice:
     """An add-on of the basket, which is no longer among those to buy."""
-    return Choice(
+    return OfferChoice(
         id=item["offerId"],
         name=item["name"],
         price=item["orderLineItem"].get("unitAmount"),
@@ -225,9 +225,9 @@ def _added(item: Mapping[str, Any]) -> Choice:
     )
 
 
-def _row(item: Mapping[str, Any], today: date) -> Row:
+def _row(item: Mapping[str, Any], today: date) -> BasketLine:
     day = read_day(item["effective_date"])
-    return Row(
+    return BasketLine(
         action=item["orderItemActionType"].capitalize(),
         name=item["name"],
         quantity=item["quantity"],
@@ -236,8 +236,8 @@ def _row(item: Mapping[str, Any], today: date) -> Row:
     )
 
 
-def _add(record_type: str, item_id: str, quantity: int | None) -> Wanted:
-    return Wanted(action=UpdateAction.ADD, record_type=record_type, item_id=item_id[:200], quantity=quantity)
+def _add(record_type: str, item_id: str, quantity: int | None) -> WantedItem:
+    return WantedItem(action=UpdateAction.ADD, record_type=record_type, item_id=item_id[:200], quantity=quantity)
 
 
 def _number(text: str | None) -> int | None:

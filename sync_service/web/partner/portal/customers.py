@@ -10,7 +10,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.access.sealing import Seal
+from sync_service.access.sealing import TextCipher
 from sync_service.commerce.subscribed import read_day
 from sync_service.partner.reading import list_customers, list_subscriptions, read_customer
 from sync_service.store.engine import Database
@@ -34,7 +34,7 @@ class Customer:
 
 
 @dataclass(frozen=True)
-class Held:
+class CustomerSubscription:
     """One of a customer's subscriptions, as a row."""
 
     id: str
@@ -44,7 +44,7 @@ class Held:
     is_external: bool
 
 
-def attach(blueprint: Blueprint, database: Database, seal: Seal) -> None:
+def attach(blueprint: Blueprint, database: Database, seal: TextCipher) -> None:
     """Add the pages. `seal` hides what was searched for: names and addresses do not belong into addresses of pages."""
 
     @blueprint.get("")
@@ -101,8 +101,8 @@ def as_customer(document: Mapping[str, Any]) -> Customer:
     )
 
 
-def _as_held(document: Mapping[str, Any]) -> Held:
-    return Held(
+def _as_held(document: Mapping[str, Any]) -> CustomerSubscription:
+    return CustomerSubscription(
         id=str(document.get("id") or ""),
         reference=str(document.get("reference") or document.get("id") or ""),
         status=str(document.get("status") or ""),

@@ -14,7 +14,7 @@ from sync_service.partner.holdings import find_lock, find_own
 from sync_service.partner.orders import PartnerOrders
 from sync_service.partner.placed import PlacedOrder, read_placed
 from sync_service.queue.orders import OrderState
-from sync_service.queue.submission import Asked, OtherBody
+from sync_service.queue.submission import OrderRequest, OtherBody
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.answers import answer
@@ -71,10 +71,10 @@ def attach(blueprint: Blueprint, settings: Settings, database: Database, orders:
         )
 
 
-def asked_by_form(payload: object) -> Asked:
+def asked_by_form(payload: object) -> OrderRequest:
     """One page of a form is one order, however often it is sent: it carries a key of its own."""
     key = f"portal {request.form.get('key', '')[:60]}"
-    return Asked(client=person().user_id, key=key, body=json.dumps(payload, sort_keys=True).encode())
+    return OrderRequest(client=person().user_id, key=key, body=json.dumps(payload, sort_keys=True).encode())
 
 
 def is_over(order: PlacedOrder) -> bool:

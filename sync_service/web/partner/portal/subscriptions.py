@@ -26,7 +26,7 @@ NO_SUBSCRIPTION = "You have no subscription by this id."
 
 
 @dataclass(frozen=True)
-class Item:
+class PortalItem:
     """An offer or add-on as a row. `when` says since or until when, where it is not simply in force."""
 
     name: str
@@ -35,7 +35,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Payment:
+class PortalPayment:
     """An entry of the schedule as a row."""
 
     due: date | None
@@ -47,16 +47,16 @@ class Payment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class PortalSubscription:
     """All that the page shows of a subscription."""
 
     holding: Holding
     customer: Customer | None
     term_start: date | None
     renews: bool | None
-    offers: tuple[Item, ...]
-    add_ons: tuple[Item, ...]
-    payments: tuple[Payment, ...]
+    offers: tuple[PortalItem, ...]
+    add_ons: tuple[PortalItem, ...]
+    payments: tuple[PortalPayment, ...]
 
 
 def attach(blueprint: Blueprint, settings: Settings, database: Database) -> None:
@@ -84,13 +84,13 @@ def find_subscription(session: Session, scope: PartnerScope, subscription_id: st
     return detail
 
 
-def show_subscription(session: Session, detail: SubscriptionDetail, today: date, zone: tzinfo) -> Shown:
+def show_subscription(session: Session, detail: SubscriptionDetail, today: date, zone: tzinfo) -> PortalSubscription:
     """What the page shows of a subscription that was found in scope."""
     held = read_holding(detail.subscription, detail.offers, detail.add_ons, detail.schedule, today, zone)
     customer_id = detail.subscription.get("customer")
     customer = read_customer(session, scope(), customer_id) if isinstance(customer_id, str) else None
     renews = get_value(detail.subscription, "data.attributes.autoRenew")
-    return Shown(
+    return PortalSubscription(
         holding=held,
         customer=as_customer(customer) if customer else None,
         term_start=read_day(get_value(detail.subscription, "data.termStartDate")),
@@ -101,21 +101,21 @@ def show_subscription(session: Session, detail: SubscriptionDetail, today: date,
     )
 
 
-def _item(held: HeldItem, today: date) -> Item:
+def _item(held: HeldItem, today: date) -> PortalItem:
     when = ""
     if held.start is not None and held.start > today:
         when = f"from {held.start:%d %b %Y}"
     elif held.end is not None:
         when = f"until {held.end:%d %b %Y}"
-    return Item(held.offer.name, held.quantity, when)
+    return PortalItem(held.offer.name, held.quantity, when)
 
 
-def _payment(entry: Mapping[str, Any]) -> Payment:
+def _payment(entry: Mapping[str, Any]) -> PortalPayment:
     lines = get_value(entry, "data.lineItems")
     names = [each.get("chargeName") or each.get("name") for each in lines or () if isinstance(each, Mapping)]
     currency = get_value(entry, "data.currency")
     status = str(entry.get("status") or "")
-    return Payment(
+    return PortalPayment(
         due=read_day(get_value(entry, "data.date")),
         names=tuple(dict.fromkeys(str(name) for name in names if name)),
         amount=get_value(entry, "data.amount"),
