@@ -69,13 +69,14 @@ bench: $(VENV)/test.stamp ## Measure the service and write docs/benchmarks.md (Q
 soak: $(VENV)/test.stamp ## Kill, overtake and take away for an hour; write docs/reliability.md (SEED=, ONLY=part, KILLS=)
 	@SEED="$(or $(SEED),1)" ONLY="$(ONLY)" $(BIN)/python -m tests.soak
 
-check: $(VENV)/test.stamp ## Format, lint, spelling, types, import contracts and module sizes
+check: $(VENV)/test.stamp ## Format, lint, spelling, types, import contracts, module sizes and names
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tests/module_sizes.py
+	$(BIN)/python tests/class_names.py
 
 migration: $(VENV)/test.stamp ## Write the next migration from tables/: make migration m="why"
 	@$(BIN)/python tests/new_migration.py "$(m)"

@@ -38,15 +38,13 @@ from sync_service.web.limio_objects import objects_blueprint
 from sync_service.web.oauth import oauth_blueprint
 from sync_service.web.openapi import openapi_blueprint
 from sync_service.web.orders import OrderIntake, orders_blueprint
+from sync_service.web.partner.auth import PartnerAuth
 from sync_service.web.partner.checkout import checkout_blueprint
-from sync_service.web.partner.gate import PartnerAuth
-from sync_service.web.partner.invoices import partner_invoices_blueprint
 from sync_service.web.partner.management import management_blueprint
 from sync_service.web.partner.mma import mma_blueprint
-from sync_service.web.partner.objects import partner_objects_blueprint
-from sync_service.web.partner.orders import partner_orders_blueprint
+from sync_service.web.partner.objects import partner_invoices_blueprint, partner_objects_blueprint
 from sync_service.web.partner.portal.blueprint import portal_blueprint
-from sync_service.web.partner.purchases import purchase_blueprint
+from sync_service.web.partner.purchases import partner_orders_blueprint, purchase_blueprint
 from sync_service.web.senders import Senders
 from sync_service.web.traced import trace_requests
 from sync_service.web.waiting import ResultWaiter
@@ -77,27 +75,27 @@ def create_app(
     tokens = AccessTokens(settings.secret_keys, settings.public_url)
     clients = ClientDirectory(database)
     bearer = BearerAuth(tokens, clients)
-    room = ResultWaiter(database, threads=threads)
-    desk = SyncEndpoint(settings, database, SyncAuth(settings, bearer), room)
+    waiter = ResultWaiter(database, threads=threads)
+    endpoint = SyncEndpoint(settings, database, SyncAuth(settings, bearer), waiter)
     options = order_options(settings)
-    intake = OrderIntake(settings, options, database, room)
-    gate = PartnerAuth(bearer)
+    intake = OrderIntake(settings, options, database, waiter)
+    auth = PartnerAuth(bearer)
     partner_orders = PartnerOrders(database, settings, options)
     senders = Senders((), settings.trusted_proxies)
     share = Share.of(settings)
 
     set_up_answers(app, secure=settings.public_url.startswith("https://"))
-    app.register_blueprint(sync_blueprint(desk, bearer))
+    app.register_blueprint(sync_blueprint(endpoint, bearer))
     app.register_blueprint(orders_blueprint(intake, bearer))
     app.register_blueprint(oauth_blueprint(tokens, clients, Throttle(database), senders))
     app.register_blueprint(objects_blueprint(database, bearer))
-    app.register_blueprint(mma_blueprint(database, gate))
-    app.register_blueprint(partner_objects_blueprint(database, gate))
-    app.register_blueprint(checkout_blueprint(Baskets(database, settings, options), gate, senders))
-    app.register_blueprint(purchase_blueprint(Purchases(database, settings), partner_orders, gate))
-    app.register_blueprint(partner_orders_blueprint(partner_orders, gate, intake))
+    app.register_blueprint(mma_blueprint(database, auth))
+    app.register_blueprint(partner_objects_blueprint(database, auth))
+    app.register_blueprint(checkout_blueprint(Baskets(database, settings, options), auth, senders))
+    app.register_blueprint(purchase_blueprint(Purchases(database, settings), partner_orders, auth))
+    app.register_blueprint(partner_orders_blueprint(partner_orders, auth, intake))
     app.register_blueprint(management_blueprint(database, bearer))
-    questions = Questions(database, room, most_seconds=settings.wait_limit_seconds)
+    questions = Questions(database, waiter, most_seconds=settings.wait_limit_seconds)
     app.register_blueprint(partner_invoices_blueprint(questions, PartnerAuth(bearer)))
     provider = OpenidProvider(client_for_partners(settings)) if settings.partner_oidc_issuer else None
     app.register_blueprint(portal_blueprint(settings, database, questions, provider))

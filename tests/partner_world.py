@@ -15,9 +15,9 @@ from flask.testing import FlaskClient
 
 from sync_service.access.clients import add_partner_client
 from sync_service.partner.organisations import Organisation, Partners
-from sync_service.store.catalog import write_arrival
 from sync_service.store.engine import Database, Session
 from sync_service.store.object_rows import new_row
+from sync_service.store.offers import write_arrival
 from sync_service.store.tables import AttributedObject
 from sync_service.subscription.limio.answers import Arrival
 from tests.partner_catalog import PRODUCT, catalog

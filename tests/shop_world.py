@@ -15,17 +15,17 @@ from sqlmodel import SQLModel, select
 
 from sync_service.commerce.order import Order
 from sync_service.commerce.payload import read_order
-from sync_service.ordering.catalog import refresh_catalog
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.placing import run_claim
 from sync_service.ordering.previews import answer_preview
-from sync_service.queue.orders import find_work
+from sync_service.ordering.rate_plans import refresh_catalog
+from sync_service.queue.order_lanes import find_work
 from sync_service.queue.submission import OrderRequest, order_options, take_order
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.store.load.story import load_objects
+from sync_service.store.load.loading import load_objects
 from sync_service.store.tables import OrderWorkRow
-from sync_service.sync.story import SyncContext
+from sync_service.sync.attempt import SyncContext
 from sync_service.sync.worker import Ordering, Worker
 from sync_service.zuora.client import ZuoraClient
 from zuora_emulator.limio_objects import limio_objects

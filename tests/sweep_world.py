@@ -23,7 +23,7 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import JobRow, SubscriptionRow
 from sync_service.subscription.trigger import Trigger
-from sync_service.sync.story import SyncContext
+from sync_service.sync.attempt import SyncContext
 from sync_service.sync.worker import Worker
 from sync_service.zuora.client import ZuoraClient
 from zuora_emulator.bulk import Bulk

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlmodel import col, delete
 
-from sync_service.access.sealing import TextCipher
+from sync_service.access.cipher import TextCipher
 from sync_service.access.sessions import hash_token
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminDraftRow
@@ -35,7 +35,7 @@ class Drafts:
 
     def __init__(self, database: Database, secret_keys: tuple[str, ...]) -> None:
         self._database = database
-        self._seal = TextCipher(secret_keys, "admin draft", longest=MAX_CHARACTERS)
+        self._cipher = TextCipher(secret_keys, "admin draft", longest=MAX_CHARACTERS)
 
     def keep(self, email: str, draft: Draft) -> str | None:
         """Keep a draft of `email`; returns what the browser shows to get it back. None if it is too long."""
@@ -47,7 +47,7 @@ class Drafts:
             now = session.now()
             session.exec(delete(AdminDraftRow).where(col(AdminDraftRow.kept_at) < now - KEPT_MS))
             session.add(
-                AdminDraftRow(token_hash=hash_token(token), email=email, form=self._seal.close(text), kept_at=now)
+                AdminDraftRow(token_hash=hash_token(token), email=email, form=self._cipher.encrypt(text), kept_at=now)
             )
         return token
 
@@ -58,7 +58,7 @@ class Drafts:
         if row is None or row.email != email or row.kept_at < now - KEPT_MS:
             return None
         try:
-            kept = json.loads(self._seal.open(row.form))
+            kept = json.loads(self._cipher.decrypt(row.form))
         except ValueError:
             return None
         return Draft(kept["path"], tuple((name, value) for name, value in kept["fields"]))

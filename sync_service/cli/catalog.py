@@ -14,9 +14,9 @@ from sync_service.cli.wiring import open_database, read_settings
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.faults import faults_of
 from sync_service.commerce.order import Problem
-from sync_service.ordering.catalog import refresh_catalog
+from sync_service.ordering.rate_plans import refresh_catalog
 from sync_service.queue.limit import Share
-from sync_service.store.catalog import newest_items, read_whole_catalog
+from sync_service.store.offers import newest_items, read_whole_catalog
 
 #: How long a person waits for a place among the calls to Zuora, in seconds.
 _WAIT_SECONDS = 10

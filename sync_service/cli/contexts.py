@@ -14,7 +14,7 @@ from sync_service.queue.limit import check_tenant
 from sync_service.queue.submission import order_options
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.sync.story import SyncContext
+from sync_service.sync.attempt import SyncContext
 from sync_service.sync.worker import IDENTIFY_SECONDS, Ordering
 from sync_service.zuora.client import ZuoraClient
 

@@ -86,7 +86,7 @@ def scheduler() -> None:
     from sync_service.cli.sweeping import callout_reader
     from sync_service.jobs.backfill.wished import serve_wishes
     from sync_service.jobs.scheduler import PERIODIC, Scheduler, zuora_jobs
-    from sync_service.operations.check.story import check_story
+    from sync_service.operations.check.everything import check_story
     from sync_service.webhooks.delivery import Deliverer
     from sync_service.webhooks.endpoints import Endpoints
 

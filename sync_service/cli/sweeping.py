@@ -22,7 +22,7 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import JobRow
 from sync_service.subscription.hints import read_fields, read_hints, read_subscription_key, why_echo
-from sync_service.sync.story import SyncContext
+from sync_service.sync.attempt import SyncContext
 
 #: How often a sweep that a scheduler runs is looked at, in seconds.
 _LOOK_SECONDS = 0.5

@@ -19,7 +19,7 @@ from sync_service.queue.health import tell_obstacle
 from sync_service.queue.history import Why, plan_as_json
 from sync_service.queue.history import why as why_known
 from sync_service.queue.limit import Share, hold_story_lease, remember_tenant
-from sync_service.queue.orders import list_work
+from sync_service.queue.order_lanes import list_work
 from sync_service.queue.requests import Cause, Kind, Priority, claim_one, enqueue
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import find_subscription
@@ -27,9 +27,9 @@ from sync_service.store.reads import read_link, resolve_key, tell_unknown
 from sync_service.store.tables import SyncRunRow
 from sync_service.subscription.plan import SyncPlan
 from sync_service.subscription.trigger import Trigger
+from sync_service.sync.attempt import SyncContext
 from sync_service.sync.forecast import compute_plan
 from sync_service.sync.run import RUN_SECONDS, run_claim
-from sync_service.sync.story import SyncContext
 from sync_service.sync.worker import IDENTIFY_SECONDS
 from sync_service.zuora.preview import SharedPreviews
 

@@ -52,8 +52,8 @@ def webhooks_add(url: str, types: tuple[str, ...], as_json: bool) -> None:
 
     The secret is shown this once.
     """
-    book, _, _ = _open()
-    endpoint_id, secret = book.add(url, [WebhookType(each) for each in types])
+    endpoints, _, _ = _open()
+    endpoint_id, secret = endpoints.add(url, [WebhookType(each) for each in types])
     _print_secret(endpoint_id, secret, as_json)
 
 
@@ -82,11 +82,11 @@ def webhooks_test(endpoint_id: str, as_json: bool) -> None:
 
     It has the type `webhook.test`, is not repeated, and does not appear in the log.
     """
-    book, settings, _ = _open()
-    book.read(endpoint_id)
+    endpoints, settings, _ = _open()
+    endpoints.read(endpoint_id)
     now = int(time.time() * 1000)
     body = json.dumps({"type": "webhook.test", "timestamp": timestamp_of(now), "data": {}}, separators=(",", ":"))
-    caller, began = EndpointCaller(book, settings, endpoint_id), time.monotonic()
+    caller, began = EndpointCaller(endpoints, settings, endpoint_id), time.monotonic()
     attempt = caller.call(f"msg_{uuid4().hex}", "webhook.test", body)
     caller.close()
     took = round((time.monotonic() - began) * 1000)

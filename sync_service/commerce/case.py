@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sync_service.commerce import reads
+from sync_service.commerce import state
 from sync_service.commerce.build import NO_BILLING, Json, bill, segment
 from sync_service.commerce.catalog import Catalog, Offer, find_item, resolve
 from sync_service.commerce.options import Options
@@ -47,7 +47,7 @@ class Case:
     @property
     def subscription(self) -> Subscribed:
         """The subscription in Zuora. Raises CannotBePlacedError where Zuora knows none."""
-        answer = self.state.zuora.get(reads.SUBSCRIPTION)
+        answer = self.state.zuora.get(state.SUBSCRIPTION)
         if not answer:
             raise refuse("forSubscription", ProblemCode.UNKNOWN, "Zuora knows no such subscription.")
         return read_subscribed(answer)
@@ -55,7 +55,7 @@ class Case:
     @property
     def account(self) -> OrderAccount:
         """The account in Zuora. Raises CannotBePlacedError where Zuora knows none."""
-        answer = self.state.zuora.get(reads.ACCOUNT)
+        answer = self.state.zuora.get(state.ACCOUNT)
         if not answer:
             raise refuse("", ProblemCode.UNKNOWN, "Zuora knows no account for this order.")
         return read_account(answer)
@@ -63,7 +63,7 @@ class Case:
     @property
     def payer(self) -> OrderAccount:
         """The account of the partner that pays. Raises CannotBePlacedError where Zuora knows none."""
-        answer = self.state.zuora.get(reads.PAYER)
+        answer = self.state.zuora.get(state.PAYER)
         if not answer:
             message = f"Zuora knows no account {self.order.payer_account} of the partner."
             raise refuse("forPartner", ProblemCode.NOT_ALLOWED, message)
@@ -112,7 +112,7 @@ class Case:
             return None
         if not payment.gateway:
             return {"paymentMethodId": payment.method_id}
-        answer = self.state.zuora.get(reads.GATEWAYS) or {}
+        answer = self.state.zuora.get(state.GATEWAYS) or {}
         found = [each for each in answer.get("paymentgateways") or () if each.get("name") == payment.gateway]
         if not found:
             message = f"Zuora has no payment gateway “{payment.gateway}”."

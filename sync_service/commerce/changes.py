@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sync_service.commerce import reads
+from sync_service.commerce import state
 from sync_service.commerce.account import move_contacts
 from sync_service.commerce.build import (
     NO_BILLING,
@@ -165,7 +165,7 @@ def _reactivate(case: Case, subscription: Subscribed, day: date, actions: list[J
 
 def _cancelling_order(case: Case, subscription: Subscribed) -> str:
     """The order that cancelled: it must have made the latest version, or more than the cancel would be taken back."""
-    orders = (case.state.zuora.get(reads.ORDERS) or {}).get("orders") or ()
+    orders = (case.state.zuora.get(state.ORDERS) or {}).get("orders") or ()
     for order in orders:
         if order.get("orderNumber") == subscription.order_number and _cancels(order, subscription.number):
             return str(order["orderNumber"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sync_service.commerce import objects
+from sync_service.commerce import order_objects
 from sync_service.commerce.catalog import Catalog, Offer, find_item, read_offer
 from sync_service.commerce.effects import Effect, NewObject, ObjectChange
 from sync_service.commerce.order import ItemUpdate, Order, OrderContact, OrderType, UpdateAction
@@ -45,10 +45,10 @@ class _End:
 
     def day_of(self, action: str) -> date:
         """The day on which an action of the order that was sent takes effect."""
-        return next((day for step, _ in self.steps if (day := objects.action_day(step, action))), self.today)
+        return next((day for step, _ in self.steps if (day := order_objects.action_day(step, action))), self.today)
 
     def has_sent(self, action: str) -> bool:
-        return any(action in objects.action_types(step) for step, _ in self.steps)
+        return any(action in order_objects.action_types(step) for step, _ in self.steps)
 
     @property
     def subscription_id(self) -> str | None:
@@ -70,7 +70,7 @@ class _End:
 
     def address(self, person: OrderContact, role: str) -> NewObject:
         """As Zuora got it: where the order says nothing, the new contact keeps name, email and phones of the old."""
-        document = objects.address_object(person, role, self.at)
+        document = order_objects.address_object(person, role, self.at)
         sent = next((step.body for step, _ in self.steps if step.name == f"{role}_contact" and step.body), {})
         kept = {key: sent[name] for key, name in _KEPT.items() if sent.get(name)}
         return self.create("address", {**document, "data": {**kept, **document["data"]}})
@@ -84,19 +84,21 @@ def completed(
     `at` is Limio's timestamp of it, `today` the day in the tenant's zone.
     """
     end = _End(order=order, store=store, catalog=catalog, steps=steps, at=at, today=today)
-    done = ObjectChange(record_type="order", id=objects.named(order).order_id, values={"status": "complete"})
+    done = ObjectChange(record_type="order", id=order_objects.named(order).order_id, values={"status": "complete"})
     finish = _BY_TYPE.get(order.type)
     return (done, *(finish(end) if finish else ()))
 
 
 def failed(order: Order, store: InStore) -> tuple[Effect, ...]:
     """In the transaction that ends an order that was refused, by us or by Zuora."""
-    names = objects.named(order)
+    names = order_objects.named(order)
     effects: list[Effect] = [ObjectChange(record_type="order", id=names.order_id, values={"status": "failed"})]
     if order.is_redeem and store.gift_code:
         effects.append(change_gift_code(store, FREE, {"data.reservedBy": None}))
     if names.gift_code:
-        effects.append(ObjectChange(record_type="gift_code", id=objects.gift_code_id(names), values={"status": VOID}))
+        effects.append(
+            ObjectChange(record_type="gift_code", id=order_objects.gift_code_id(names), values={"status": VOID})
+        )
     if order.type is OrderType.CHANGE_PAYMENT and names.payment_method:
         effects.append(
             ObjectChange(record_type="payment_method", id=names.payment_method, values={"status": "inactive"})
@@ -105,10 +107,10 @@ def failed(order: Order, store: InStore) -> tuple[Effect, ...]:
 
 
 def _finish_purchase(end: _End) -> Iterator[Effect]:
-    names = objects.named(end.order)
+    names = order_objects.named(end.order)
     if names.gift_code:
         # A gift's subscription stays `initial`: its code is what was bought.
-        yield ObjectChange(record_type="gift_code", id=objects.gift_code_id(names), values={"status": FREE})
+        yield ObjectChange(record_type="gift_code", id=order_objects.gift_code_id(names), values={"status": FREE})
         return
     for new in names.subscriptions:
         yield ObjectChange(record_type="subscription", id=new.id, values={"status": _status(end)})
@@ -147,9 +149,9 @@ def _replace_offers(end: _End, day: date) -> Iterator[Effect]:
     for document in end.store.add_ons:
         if not _fits(document, offer) and goes_on(document, day):
             yield _end_on(document, day)
-    start = objects.midnight(day)
+    start = order_objects.midnight(day)
     yield end.create(
-        "subscription_offer", objects.offer_object(offer, start=start, quantity=item.quantity, order=end.order)
+        "subscription_offer", order_objects.offer_object(offer, start=start, quantity=item.quantity, order=end.order)
     )
 
 
@@ -173,11 +175,11 @@ def _finish_update(end: _End) -> Iterator[Effect]:
 
 def _added(end: _End, update: ItemUpdate, day: date) -> NewObject:
     offer = find_item(end.catalog, update.item, "updates")
-    start, quantity = objects.midnight(day), update.quantity or 1
+    start, quantity = order_objects.midnight(day), update.quantity or 1
     if update.record_type == "add_on":
-        return end.create("add_on", objects.add_on_object(offer, start=start, quantity=quantity))
+        return end.create("add_on", order_objects.add_on_object(offer, start=start, quantity=quantity))
     return end.create(
-        "subscription_offer", objects.offer_object(offer, start=start, quantity=quantity, order=end.order)
+        "subscription_offer", order_objects.offer_object(offer, start=start, quantity=quantity, order=end.order)
     )
 
 
@@ -185,9 +187,9 @@ def _finish_addition(end: _End) -> Iterator[Effect]:
     item = end.order.items[0]
     offer = find_item(end.catalog, item.offer, "offer")
     day = end.day_of("AddProduct")
-    until = objects.end_of_discount(offer, day)
-    start = objects.midnight(day)
-    document = objects.offer_object(offer, start=start, quantity=item.quantity, order=end.order, end=until)
+    until = order_objects.end_of_discount(offer, day)
+    start = order_objects.midnight(day)
+    document = order_objects.offer_object(offer, start=start, quantity=item.quantity, order=end.order, end=until)
     yield end.create("subscription_offer", document)
 
 
@@ -197,7 +199,7 @@ def _finish_address(end: _End) -> Iterator[Effect]:
 
 
 def _finish_payment(end: _End) -> Iterator[Effect]:
-    new = objects.named(end.order).payment_method
+    new = order_objects.named(end.order).payment_method
     for document in end.store.payment_methods:
         if document.get("status") == "active" and document.get("id") != new:
             yield from end.change("payment_method", document, {"status": "inactive"})
@@ -208,13 +210,13 @@ def _finish_payment(end: _End) -> Iterator[Effect]:
 
 def _finish_default(end: _End) -> Iterator[Effect]:
     method = end.order.payment.method_id if end.order.payment else None
-    ours = next((each for each in end.store.payment_methods if objects.zuora_id(each) == method), None)
+    ours = next((each for each in end.store.payment_methods if order_objects.zuora_id(each) == method), None)
     if ours:
         yield from end.change("customer", end.store.customer, {"data.defaultPaymentMethodId": ours["id"]})
 
 
 def _finish_details(end: _End) -> Iterator[Effect]:
-    values = {f"data.{key}": value for key, value in objects.customer_values(end.order).items()}
+    values = {f"data.{key}": value for key, value in order_objects.customer_values(end.order).items()}
     yield from end.change("customer", end.store.customer, values)
 
 

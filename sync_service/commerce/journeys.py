@@ -17,7 +17,7 @@ from sync_service.commerce.steps import Plan
 def journeys(order: Order, state: State, catalog: Catalog, options: Options, today: date) -> Plan | Refusal:
     """All steps that place `order`, which has its names; `today` is the day in the tenant's zone.
 
-    `state` holds every read that `reads.missing` asked for. Deterministic: the same values give the same
+    `state` holds every read that `missing` asked for. Deterministic: the same values give the same
     bodies. The plan is what is stored; it is made again only before its first step was sent, or after `Replan`.
     """
     case = Case(order=order, state=state, catalog=catalog, options=options, today=today)

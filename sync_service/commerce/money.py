@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sync_service.commerce import reads
+from sync_service.commerce import state
 from sync_service.commerce.build import Json, segment
 from sync_service.commerce.case import Case, refuse
 from sync_service.commerce.catalog import Offer, ProductCharge, resolve
@@ -45,8 +45,8 @@ def credit_memo(case: Case) -> Plan:
 
 def refund_gift(case: Case) -> Plan:
     """A gift that was not redeemed, taken back: its debit memo is credited, and refunded where it was paid."""
-    number = reads.gift_memo_number(case.state)
-    answer = case.state.zuora.get(reads.GIFT_MEMO)
+    number = state.gift_memo_number(case.state)
+    answer = case.state.zuora.get(state.GIFT_MEMO)
     if not number or not answer:
         raise refuse("subscriptionId", ProblemCode.UNKNOWN, "Zuora knows no debit memo of this gift.")
     amount, balance = Decimal(str(answer.get("amount") or 0)), Decimal(str(answer.get("balance") or 0))
@@ -64,7 +64,7 @@ def refund_gift(case: Case) -> Plan:
 
 def pay_invoice(case: Case) -> Plan:
     """A payment of an invoice, whole or in part. Gateways refuse a second one under the same `gatewayOrderId`."""
-    invoice = case.state.zuora.get(reads.INVOICE)
+    invoice = case.state.zuora.get(state.INVOICE)
     if not invoice:
         raise refuse("invoice.id", ProblemCode.UNKNOWN, "Zuora knows no such invoice.")
     amount, balance = case.order.amount or Decimal(0), Decimal(str(invoice.get("balance") or 0))

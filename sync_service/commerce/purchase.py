@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from sync_service.commerce import reads
+from sync_service.commerce import state
 from sync_service.commerce.build import (
     NO_BILLING,
     Json,
@@ -192,7 +192,7 @@ def _discount(case: Case, day: date) -> list[Json]:
 
 
 def _uses_owners_account(case: Case, currency: str) -> bool:
-    known = case.options.one_account_per_owner and case.state.zuora.get(reads.ACCOUNT)
+    known = case.options.one_account_per_owner and case.state.zuora.get(state.ACCOUNT)
     return bool(known) and case.account.currency == currency
 
 

@@ -1,19 +1,118 @@
 """What an order meets: what our store holds of its subscription, and what Zuora says now.
 
 Placing reads the store's part before it accepts an order and again before it plans it. Zuora's part is what
-`reads.missing` names, read round by round until nothing is missing.
+`missing` names, read round by round until nothing is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time, tzinfo
 from typing import Any
+from urllib.parse import quote
 
-from sync_service.commerce.subscribed import read_day
+from sync_service.commerce.options import Options
+from sync_service.commerce.order import Order, OrderType
+from sync_service.commerce.subscribed import read_day, read_subscribed
 from sync_service.subscription.limio.documents import moment_of
 from sync_service.subscription.plan import Document
+
+#: The names in `State.zuora`.
+SUBSCRIPTION = "subscription"
+ACCOUNT = "account"
+#: The account of the partner that pays for a new order.
+PAYER = "payer"
+#: The newest orders of the subscription, of which one may be the cancellation that a switch takes back.
+ORDERS = "orders"
+GATEWAYS = "gateways"
+INVOICE = "invoice"
+#: The debit memo that a gift was paid with.
+GIFT_MEMO = "gift_memo"
+
+#: More rounds of reads no journey needs: the subscription names the account.
+MAX_ROUNDS = 3
+
+#: They change the customer's own contacts, even if another account pays.
+_OF_THE_OWNER = frozenset({OrderType.CHANGE_ADDRESS, OrderType.UPDATE_CUSTOMER_DETAILS})
+_WITHOUT_ZUORA = frozenset({OrderType.CANCEL_INTENT, OrderType.CHANGE_EXTERNAL_PAYMENT})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """One GET. Its answer goes into `State.zuora` under `name`; a 404 goes there as None."""
+
+    name: str
+    path: str
+
+
+def missing(order: Order, state: State, options: Options, today: date) -> tuple[Read, ...]:
+    """The reads that are still to be made; empty once the order can be planned."""
+    if order.type in _WITHOUT_ZUORA:
+        return ()
+    wanted = _wanted(order, state, options, today)
+    return tuple(Read(name=name, path=path) for name, path in wanted if name not in state.zuora)
+
+
+def _wanted(order: Order, state: State, options: Options, today: date) -> Iterator[tuple[str, str]]:
+    if options.payment_profiles and order.payment and order.payment.gateway:
+        yield GATEWAYS, "/v1/paymentgateways"
+    if order.type is OrderType.GIFT_REFUND:
+        number = gift_memo_number(state)
+        if number:
+            yield GIFT_MEMO, f"/v1/debit-memos/{quote(number, safe='')}"
+    if order.type is OrderType.PAY_INVOICE:
+        yield INVOICE, f"/v1/invoices/{quote(order.invoice_id or '', safe='')}"
+    number = subscription_number(order, state)
+    if number and order.type is not OrderType.GIFT_REFUND:
+        yield SUBSCRIPTION, f"/v1/subscriptions/{quote(number, safe='')}?charge-detail=all-segments"
+    if order.payer_account:
+        yield PAYER, f"/v1/accounts/{quote(order.payer_account, safe='')}"
+    account = account_key(order, state, options)
+    if account:
+        yield ACCOUNT, f"/v1/accounts/{quote(account, safe='')}"
+    if order.type is OrderType.CHANGE_OFFER and number and _is_cancelled_later(state, today):
+        yield ORDERS, f"/v1/orders/subscription/{quote(number, safe='')}?status=completed&pageSize=40"
+
+
+def subscription_number(order: Order, state: State) -> str | None:
+    """The Zuora number of the subscription that the order names."""
+    document = state.store.subscription
+    if document is not None and document.get("reference"):
+        return str(document["reference"])
+    key = order.subscription_key
+    return key if key and not key.startswith("sub-") else None
+
+
+def account_key(order: Order, state: State, options: Options) -> str | None:
+    """The account that the order concerns, once it is known: number or id."""
+    subscription = state.zuora.get(SUBSCRIPTION)
+    if subscription:
+        subscribed = read_subscribed(subscription)
+        return subscribed.owner_number if order.type in _OF_THE_OWNER else subscribed.account_number
+    memo = state.zuora.get(GIFT_MEMO)
+    if memo and memo.get("accountNumber"):
+        return str(memo["accountNumber"])
+    invoice = state.zuora.get(INVOICE)
+    if invoice and invoice.get("accountId"):
+        return str(invoice["accountId"])
+    if order.type is OrderType.NEW:
+        return state.store.account_number if options.one_account_per_owner and not order.is_gift else None
+    return None
+
+
+def gift_memo_number(state: State) -> str | None:
+    """The debit memo of the gift that the store's gift code belongs to."""
+    number = data_of(state.store.gift_code).get("debitMemoNumber")
+    return str(number) if number else None
+
+
+def _is_cancelled_later(state: State, today: date) -> bool:
+    answer = state.zuora.get(SUBSCRIPTION)
+    if not answer:
+        return False
+    cancelled = read_subscribed(answer).cancelled_from
+    return cancelled is not None and cancelled > today
 
 
 @dataclass(frozen=True, kw_only=True)

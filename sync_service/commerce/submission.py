@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sync_service.commerce import objects
+from sync_service.commerce import order_objects
 from sync_service.commerce.catalog import Catalog, Offer, find_item
 from sync_service.commerce.effects import Effect, NewObject, ObjectChange
 from sync_service.commerce.options import Options
@@ -67,9 +67,9 @@ def new_subscriptions(order: Order, catalog: Catalog, *, at: str, status: str) -
 
     With one subscription for all offers, they all hang on it.
     """
-    for index, new in enumerate(objects.named(order).subscriptions):
+    for index, new in enumerate(order_objects.named(order).subscriptions):
         offer = find_item(catalog, order.items[index].offer, "orderItems")
-        document = {**objects.subscription_object(order, new, offer, index, at), "status": status}
+        document = {**order_objects.subscription_object(order, new, offer, index, at), "status": status}
         yield NewObject(record_type="subscription", id=new.id, document=document)
         yield from _contents(order, catalog, new, offer, index, at)
 
@@ -81,14 +81,14 @@ def change_gift_code(store: InStore, status: str, values: Mapping[str, Any]) -> 
 
 
 def _submit(order: Order, store: InStore, catalog: Catalog, at: str) -> Iterator[Effect]:
-    names = objects.named(order)
+    names = order_objects.named(order)
     made = order.type is OrderType.NEW
     subscription_ids = [new.id for new in names.subscriptions] if made else own_id(store)
     first = subscription_ids[0] if subscription_ids else None
     if made:
         yield from _people(order)
     yield NewObject(
-        record_type="order", id=names.order_id, document=objects.order_object(order, store, subscription_ids)
+        record_type="order", id=names.order_id, document=order_objects.order_object(order, store, subscription_ids)
     )
     if made:
         yield from new_subscriptions(order, catalog, at=at, status="initial")
@@ -96,20 +96,20 @@ def _submit(order: Order, store: InStore, catalog: Catalog, at: str) -> Iterator
         yield NewObject(
             record_type="payment_method",
             id=names.payment_method,
-            document=objects.payment_object(order, at),
+            document=order_objects.payment_object(order, at),
             subscription_id=first,
         )
     if names.gift_code and made:
         yield NewObject(
             record_type="gift_code",
-            id=objects.gift_code_id(names),
-            document=objects.gift_object(order, RESERVED),
+            id=order_objects.gift_code_id(names),
+            document=order_objects.gift_object(order, RESERVED),
             subscription_id=first,
         )
     if order.is_redeem and store.gift_code:
         yield change_gift_code(store, RESERVED, {"data.reservedBy": names.order_id})
-    event = objects.event_object(order, subscription_ids)
-    yield NewObject(record_type="event", id=objects.event_id(names), document=event, subscription_id=first)
+    event = order_objects.event_object(order, subscription_ids)
+    yield NewObject(record_type="event", id=order_objects.event_id(names), document=event, subscription_id=first)
 
 
 def own_id(store: InStore) -> list[str]:
@@ -121,28 +121,30 @@ def _contents(
     order: Order, catalog: Catalog, new: NewSubscription, offer: Offer, index: int, at: str
 ) -> Iterator[Effect]:
     """Offers, add-ons and addresses of a new subscription."""
-    shared = len(objects.named(order).subscriptions) == 1
+    shared = len(order_objects.named(order).subscriptions) == 1
     for position, item in enumerate(order.items):
         if not shared and position != index:
             continue
         sold = offer if position == index else find_item(catalog, item.offer, "orderItems")
-        start = objects.start_of(order, at)
-        document = objects.offer_object(sold, start=start, quantity=item.quantity, item_id=new.item_id, order=order)
+        start = order_objects.start_of(order, at)
+        document = order_objects.offer_object(
+            sold, start=start, quantity=item.quantity, item_id=new.item_id, order=order
+        )
         yield NewObject(record_type="subscription_offer", document=document, subscription_id=new.id)
         for ref in item.add_ons:
-            add_on = objects.add_on_object(find_item(catalog, ref, "orderItems.addOns"), start=start)
+            add_on = order_objects.add_on_object(find_item(catalog, ref, "orderItems.addOns"), start=start)
             yield NewObject(record_type="add_on", document=add_on, subscription_id=new.id)
     # As Zuora gets them, so that a sync finds nothing to change.
     for role, person in (("billing", order.billing and payer_of(order)), ("delivery", receiver_of(order))):
         if person:
-            address = objects.address_object(person, role, at)
+            address = order_objects.address_object(person, role, at)
             yield NewObject(record_type="address", document=address, subscription_id=new.id)
 
 
 def _people(order: Order) -> Iterator[Effect]:
-    names = objects.named(order)
+    names = order_objects.named(order)
     if names.owner:
         yield NewObject(record_type="identity", id=names.owner, document={"status": "active"}, unless_there=True)
     if names.customer:
-        document = objects.customer_object(order)
+        document = order_objects.customer_object(order)
         yield NewObject(record_type="customer", id=names.customer, document=document, unless_there=True)

@@ -10,8 +10,8 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+from sync_service.access.cipher import TextCipher
 from sync_service.access.mail import send_now
-from sync_service.access.sealing import TextCipher
 from sync_service.errors import SyncServiceError
 from sync_service.queue.inbox import read_inbox
 from sync_service.queue.jobs import JobLease, save
@@ -82,7 +82,7 @@ def _send_mail(settings: Settings, message: Message) -> None:
 def _send_webhook(database: Database, settings: Settings, message: Message) -> None:
     with database.reading() as session:
         choice = read_choice(session, message.email)
-    address = TextCipher(settings.secret_keys, PURPOSE, longest=LONGEST_ADDRESS).open(choice.webhook or "")
+    address = TextCipher(settings.secret_keys, PURPOSE, longest=LONGEST_ADDRESS).decrypt(choice.webhook or "")
     if not address:
         raise NotSent("The webhook's address cannot be read: enter it again.")
     line = Connections(look_up(address, settings.webhook_allowed_networks))

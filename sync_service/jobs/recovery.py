@@ -21,7 +21,7 @@ from sync_service.store.tables import CalloutRow
 from sync_service.subscription.hints import Reason
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.subscription.trigger import Trigger
-from sync_service.sync.story import SyncContext
+from sync_service.sync.attempt import SyncContext
 from sync_service.zuora.callout_history import FailedCallout, fetch_failed_callouts
 from sync_service.zuora.client import Reading
 

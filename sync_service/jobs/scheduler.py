@@ -17,22 +17,28 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.errors import LeaseLost, SyncServiceError
 from sync_service.jobs.calendar import request_by_calendar
-from sync_service.jobs.catalog import refresh_story
-from sync_service.jobs.failed_again import ask_failed_again
-from sync_service.jobs.figures import count_figures
 from sync_service.jobs.notify import notify
-from sync_service.jobs.prune import prune
 from sync_service.jobs.recovery import ReadCallout, recover_callouts
 from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
 from sync_service.jobs.sweep.walk import PartWay
+from sync_service.jobs.upkeep import ask_failed_again, count_figures, prune
+from sync_service.ordering.rate_plans import refresh_catalog
 from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.jobs import JobLease, done, ensure_job, put_back, take
+from sync_service.queue.limit import Share
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.sync.story import SyncContext
+from sync_service.sync.attempt import SyncContext
 from sync_service.telemetry.log import logger
 from sync_service.telemetry.traces import span
+
+
+def refresh_story(context: SyncContext, _: JobLease) -> Mapping[str, Any]:
+    """The story of the periodic job. A tenant without Object Query's catalog fails it, and the job's row says why."""
+    share = Share.of(context.settings)
+    return {"rate_plans": refresh_catalog(context.database, context.zuora, share)}
+
 
 #: How often each process asks whether a job is due, in seconds.
 TICK_SECONDS = 5

@@ -30,6 +30,7 @@ from sync_service.commerce.steps import (
 from sync_service.errors import BusyError, PermissionRefused, TenantError
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.looks import Looks
+from sync_service.queue.order_lanes import read_work
 from sync_service.queue.order_places import leave_place, take_place
 from sync_service.queue.order_steps import (
     StepState,
@@ -39,7 +40,6 @@ from sync_service.queue.order_steps import (
     record_sent,
     record_sent_again,
 )
-from sync_service.queue.orders import read_work
 from sync_service.queue.requests import Claim, renew
 from sync_service.store.tables import OrderStepRow
 from sync_service.zuora.ordering import hear

@@ -8,11 +8,11 @@ from sync_service.commerce.case import Case
 from sync_service.commerce.exact import read_json
 from sync_service.commerce.order import Order
 from sync_service.commerce.payload import read_order
-from sync_service.commerce.reads import MAX_ROUNDS, missing
+from sync_service.commerce.state import MAX_ROUNDS, missing
 from sync_service.errors import NotFoundInZuora, PayloadInvalid
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.looks import Looks
-from sync_service.queue.orders import read_names
+from sync_service.queue.order_lanes import read_names
 from sync_service.store.tables import OrderWorkRow
 from sync_service.zuora.client import Reading
 

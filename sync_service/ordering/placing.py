@@ -36,13 +36,13 @@ from sync_service.errors import (
     ZuoraUnavailable,
 )
 from sync_service.ordering.calls import LaneTurn, NoPlace, carry_out, has_happened
-from sync_service.ordering.catalog import refresh_rate_plans
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.finish import complete_order, fail_order, hold_order
 from sync_service.ordering.meeting import meet, order_of
+from sync_service.ordering.rate_plans import refresh_rate_plans
 from sync_service.queue.doubt import MAX_UNSERVED, count_doubt, find_whose
 from sync_service.queue.limit import note_success, note_tenant_error
-from sync_service.queue.orders import begin_turn, postpone_turn, read_work
+from sync_service.queue.order_lanes import begin_turn, postpone_turn, read_work
 from sync_service.queue.requests import MOST_ATTEMPTS, Claim, release, renew
 from sync_service.queue.retry import decide_retry
 from sync_service.queue.submission import read_case

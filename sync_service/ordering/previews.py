@@ -28,7 +28,7 @@ from sync_service.errors import (
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.looks import Looks
 from sync_service.ordering.meeting import meet
-from sync_service.queue import previews as asks
+from sync_service.queue import questions as asks
 from sync_service.queue.doubt import find_whose
 from sync_service.queue.limit import StoryLease, note_success, note_tenant_error
 from sync_service.queue.submission import check_order, name_order

@@ -33,7 +33,7 @@ from sync_service.partner.basket_rows import (
     wanted_of,
 )
 from sync_service.partner.holdings import Stock, find_lock, find_own, read_own, read_stock
-from sync_service.queue.orders import hold_lane
+from sync_service.queue.order_lanes import hold_lane
 from sync_service.queue.submission import LOCK_TIMEOUT_MS, place_order
 from sync_service.settings import Settings
 from sync_service.store.effects import new_id
@@ -209,7 +209,7 @@ class _Ground:
     today: date
 
     def apply(self, wanted: Sequence[WantedItem]) -> Basket | Refusal:
-        return apply_items(self.holding, self.stock.shelf, wanted, self.today, self.stock.rates)
+        return apply_items(self.holding, self.stock.on_sale, wanted, self.today, self.stock.rates)
 
 
 def _subscription_of(session: Session, scope: PartnerScope, row: BasketRow) -> SubscriptionRow:

@@ -12,13 +12,13 @@ from sqlmodel import and_, col, or_, select
 from sync_service.access.partner_scope import PartnerScope
 from sync_service.commerce.basket.holding import Holding, read_holding
 from sync_service.commerce.basket.lock import Lock, pending_change
-from sync_service.commerce.basket.shelf import Buyer, OffersOnSale
+from sync_service.commerce.basket.on_sale import Buyer, OffersOnSale
 from sync_service.commerce.catalog import Catalog, Offer, resolve
 from sync_service.commerce.order import CannotBePlacedError, OrderType
 from sync_service.partner.reading import read_belongings, scoped
-from sync_service.queue.orders import OPEN_STATES, OrderState
-from sync_service.store.catalog import newest_items, read_whole_catalog
+from sync_service.queue.order_lanes import OPEN_STATES, OrderState
 from sync_service.store.engine import Session
+from sync_service.store.offers import newest_items, read_whole_catalog
 from sync_service.store.reads import read_link
 from sync_service.store.tables import (
     AddOnRow,
@@ -34,7 +34,7 @@ from sync_service.store.tables import (
 class Stock:
     """What a partner may buy, and what Zuora asks for it where the catalog leaves the price to Zuora."""
 
-    shelf: OffersOnSale
+    on_sale: OffersOnSale
     #: By the catalog's id, a unit for a period.
     rates: Mapping[str, Decimal]
 
@@ -73,7 +73,7 @@ def read_stock(
     catalog = read_whole_catalog(session)
     buyer = Buyer(partner_org=scope.partner_org, currency=currency, country=country)
     items = _shelved(catalog)
-    return Stock(shelf=OffersOnSale(items, buyer), rates=dict(_rates(catalog, items, currency, today)))
+    return Stock(on_sale=OffersOnSale(items, buyer), rates=dict(_rates(catalog, items, currency, today)))
 
 
 def _shelved(catalog: Catalog) -> tuple[Offer, ...]:

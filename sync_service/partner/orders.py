@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from sync_service.access.partner_scope import PartnerScope
+from sync_service.commerce.basket.on_sale import OffersOnSale, cross_sells
 from sync_service.commerce.basket.quantity import read_quantity
-from sync_service.commerce.basket.shelf import OffersOnSale, cross_sells
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.exact import write_json
 from sync_service.commerce.options import Options
@@ -23,7 +23,7 @@ from sync_service.partner.baskets import Baskets, SubscriptionLocked
 from sync_service.partner.holdings import find_own, read_stock
 from sync_service.partner.purchases import Purchases
 from sync_service.partner.reading import scoped
-from sync_service.queue import previews as asks
+from sync_service.queue import questions as asks
 from sync_service.queue.submission import LOCK_TIMEOUT_MS, OrderRequest, claim_request, place_order
 from sync_service.settings import Settings
 from sync_service.store.attribution import find_paying_account
@@ -177,16 +177,16 @@ class PartnerOrders:
             _refuse("owner", ProblemCode.UNKNOWN, f"There is no customer {order.owner}.")
         if order.start is not None and order.start < today:
             _refuse("orderDate", ProblemCode.INVALID, "orderDate must not lie in the past.")
-        shelf = read_stock(session, scope, currency=None, country=None, today=today).shelf
+        on_sale = read_stock(session, scope, currency=None, country=None, today=today).on_sale
         for index, item in enumerate(order.items):
             at = f"orderItems[{index}]"
-            offer = _find_sold(shelf, item.offer, "offer", f"{at}.offer")
+            offer = _find_sold(on_sale, item.offer, "offer", f"{at}.offer")
             if item.quantity != item.quantity.to_integral_value():
                 _refuse(f"{at}.quantity", ProblemCode.INVALID, "quantity must be a whole number.")
             read_quantity(offer, int(item.quantity), field=f"{at}.quantity")
-            fitting = shelf.named(cross_sells(offer))
+            fitting = on_sale.named(cross_sells(offer))
             for position, ref in enumerate(item.add_ons):
-                add_on = _find_sold(shelf, ref, "add_on", f"{at}.addOns[{position}]")
+                add_on = _find_sold(on_sale, ref, "add_on", f"{at}.addOns[{position}]")
                 if add_on not in fitting:
                     message = f"{add_on.name} is not sold with {offer.name}."
                     _refuse(f"{at}.addOns[{position}]", ProblemCode.NOT_ALLOWED, message)
@@ -222,14 +222,14 @@ def _find_purchase(
         return None
 
 
-def _find_sold(shelf: OffersOnSale, ref: CatalogRef, record_type: str, field: str) -> Offer:
+def _find_sold(on_sale: OffersOnSale, ref: CatalogRef, record_type: str, field: str) -> Offer:
     """The item in its published version. Raises CannotBePlacedError."""
-    known = next((each for each in shelf.items if each.ref.id == ref.id), None)
+    known = next((each for each in on_sale.items if each.ref.id == ref.id), None)
     if known is None or not known.is_published or ref.version not in (None, known.ref.version):
         version = f" in version {ref.version}" if ref.version else ""
         _refuse(field, ProblemCode.UNKNOWN, f"No offer or add-on {ref.id} is published{version}.")
-    if not shelf.sells(known) or known.record_type != record_type:
-        _refuse(field, ProblemCode.NOT_ALLOWED, f"{shelf.name_of(ref.id)} is not sold to you.")
+    if not on_sale.sells(known) or known.record_type != record_type:
+        _refuse(field, ProblemCode.NOT_ALLOWED, f"{on_sale.name_of(ref.id)} is not sold to you.")
     return known
 
 

@@ -9,7 +9,7 @@ from sqlmodel import col
 from sync_service.access.partner_scope import PartnerScope
 from sync_service.partner.reading import scoped
 from sync_service.queue.limit import Share, read_limit
-from sync_service.queue.orders import OrderState
+from sync_service.queue.order_lanes import OrderState
 from sync_service.settings import Settings
 from sync_service.store.engine import Session
 from sync_service.store.tables import OrderRow, OrderWorkRow, SubscriptionRow

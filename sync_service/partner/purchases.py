@@ -69,14 +69,14 @@ class Purchases:
     ) -> tuple[Holding, Basket | Refusal]:
         today = self._settings.day_at(session.now())
         stock = read_stock(session, agent.scope, currency=None, country=country, today=today)
-        first = stock.shelf.find(wanted[0].item_id) if wanted else None
+        first = stock.on_sale.find(wanted[0].item_id) if wanted else None
         currency = first.currency if first else None
-        shelf = stock.shelf.priced_in(currency)
+        on_sale = stock.on_sale.priced_in(currency)
         for each in wanted:
             if each.record_type == "add_on" and each.quantity not in (None, 1):
                 refuse("Of an add-on one is bought with a new subscription; more can be added to it afterwards.")
         holding = nothing_yet(currency=currency, country=country)
-        return holding, apply_items(holding, shelf, wanted, today, stock.rates)
+        return holding, apply_items(holding, on_sale, wanted, today, stock.rates)
 
     def _fill(
         self, session: Session, agent: Agent, row: BasketRow, wanted: Sequence[WantedItem], country: str | None

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 from sqlmodel import col, func, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from sync_service.access.partner_scope import PartnerScope
+from sync_service.access.partner_scope import NoPartner, PartnerScope
 from sync_service.commerce.basket.shown import without_others
 from sync_service.errors import SyncServiceError
+from sync_service.queue.questions import InvoicesAsked, PdfAsked, ask_for_invoices, ask_for_pdf
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import read_shared
 from sync_service.store.pages import ObjectPage, make_cursor, open_cursor
@@ -20,6 +21,7 @@ from sync_service.store.tables import (
     AttributedObject,
     CustomerRow,
     LimioObject,
+    PartnerOrgRow,
     ScheduleRow,
     SubscriptionOfferRow,
     SubscriptionRow,
@@ -128,3 +130,40 @@ def read_belongings(
     """What hangs on a subscription that was read in scope."""
     own = select(row_class).where(row_class.subscription_id == subscription.id).order_by(col(row_class.id))
     return [dict(row.document) for row in session.exec(own)] + read_shared(session, row_class, subscription.id)
+
+
+#: Invoices on a page: as many as Object Query gives at most.
+MAX_PAGE = 99
+
+
+def ask_for_own(session: Session, scope: PartnerScope, actor: str, *, size: int, query_more: str | None = None) -> int:
+    """Leave the question for a page of the organisation's invoices. Raises TooManyAsked, CursorInvalid, NoPartner."""
+    cursor = open_cursor(_list_of(scope), query_more) if query_more else None
+    asked = InvoicesAsked(account=_account_of(session, scope), cursor=cursor, size=min(size, MAX_PAGE))
+    return ask_for_invoices(session, asked, actor)
+
+
+def ask_for_own_of(session: Session, scope: PartnerScope, actor: str, number: str) -> int:
+    """Leave the question for the organisation's invoices with a line of the subscription of that Zuora number."""
+    return ask_for_invoices(session, InvoicesAsked(account=_account_of(session, scope), subscription=number), actor)
+
+
+def ask_for_own_pdf(session: Session, scope: PartnerScope, actor: str, invoice_id: str) -> int:
+    """Leave the question for the PDF of an invoice of the organisation's."""
+    return ask_for_pdf(session, PdfAsked(account=_account_of(session, scope), invoice=invoice_id), actor)
+
+
+def more_of(scope: PartnerScope, cursor: str | None) -> str | None:
+    """The cursor of the next page: good for this organisation alone."""
+    return make_cursor(_list_of(scope), cursor) if cursor else None
+
+
+def _list_of(scope: PartnerScope) -> str:
+    return f"invoice {scope.partner_org}"
+
+
+def _account_of(session: Session, scope: PartnerScope) -> str:
+    row = session.get(PartnerOrgRow, scope.partner_org)
+    if row is None:
+        raise NoPartner
+    return row.zuora_account_id

@@ -16,7 +16,7 @@ from sync_service.queue.findings import Finding, Severity, from_progress
 from sync_service.queue.health import examine
 from sync_service.queue.heartbeats import ProcessRole
 from sync_service.queue.held import count_held
-from sync_service.queue.orders import OrderState
+from sync_service.queue.order_lanes import OrderState
 from sync_service.queue.outbox import DeliveryState
 from sync_service.settings import Settings
 from sync_service.store.engine import Session

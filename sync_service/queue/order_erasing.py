@@ -9,9 +9,9 @@ from sqlmodel import col, or_, select
 
 from sync_service.commerce.exact import read_json, write_json
 from sync_service.errors import BusyError
-from sync_service.queue import previews as asks
+from sync_service.queue import questions as asks
+from sync_service.queue.order_lanes import OPEN_STATES, OrderState
 from sync_service.queue.order_steps import read_steps
-from sync_service.queue.orders import OPEN_STATES, OrderState
 from sync_service.store.engine import Session
 from sync_service.store.tables import AskRow, OrderWorkRow
 from sync_service.subscription.limio.personal import erase_object, erase_text, personal_values

@@ -24,13 +24,13 @@ from sync_service.commerce.order import (
 from sync_service.commerce.state import State
 from sync_service.commerce.submission import submitted, wanted_names
 from sync_service.errors import SyncServiceError
-from sync_service.queue.orders import Submission, hold_lane, submit_order
+from sync_service.queue.order_lanes import Submission, hold_lane, submit_order
 from sync_service.queue.outbox import WebhookType, announce
 from sync_service.settings import Settings
 from sync_service.store.attribution import attribute_order, find_paying_account, why_not_for
-from sync_service.store.catalog import read_catalog
 from sync_service.store.effects import Written, apply_effects, new_id, new_reference
 from sync_service.store.engine import Database, Session
+from sync_service.store.offers import read_catalog
 from sync_service.store.order_state import read_in_store
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import OrderRequestRow, OrderWorkRow

@@ -25,7 +25,7 @@ from sync_service.subscription.contacts.customer import Claimant
 from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.plan import Document, LimioState
 from sync_service.subscription.zuora import ZuoraSubscription
-from sync_service.sync.questions import by_account, by_number
+from sync_service.sync.current_statements import by_account, by_number
 
 
 @dataclass(frozen=True, kw_only=True)

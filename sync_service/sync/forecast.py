@@ -8,8 +8,8 @@ from sync_service.errors import NotFoundInZuora, UnknownKey
 from sync_service.store.reads import resolve_key, tell_unknown
 from sync_service.subscription.plan import LimioState, SyncPlan
 from sync_service.subscription.reconcile import is_drastic, reconcile
+from sync_service.sync.attempt import SyncContext, look_closer
 from sync_service.sync.current import CurrentQuery
-from sync_service.sync.story import SyncContext, look_closer
 from sync_service.zuora.client import Reading
 from sync_service.zuora.preview import SharedPreviews
 

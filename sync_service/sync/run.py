@@ -36,7 +36,7 @@ from sync_service.queue.retry import decide_retry
 from sync_service.store.reads import read_link, record_alias, resolve_key, tell_unknown
 from sync_service.subscription.plan import SyncPlan
 from sync_service.subscription.trigger import read_triggers
-from sync_service.sync.story import Attempt, SyncContext, sync_subscription
+from sync_service.sync.attempt import Attempt, SyncContext, sync_subscription
 from sync_service.telemetry.log import logger
 from sync_service.telemetry.measures import RUNS, WRITTEN
 from sync_service.telemetry.traces import tell

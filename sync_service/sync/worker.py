@@ -18,14 +18,14 @@ from typing import Any
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from sync_service.errors import LeaseLost, TenantError, WrongTenant
-from sync_service.queue import previews as asks
+from sync_service.queue import questions as asks
 from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.history import read_traces
 from sync_service.queue.limit import note_success, remember_tenant
 from sync_service.queue.requests import Claim, Kind, claim, release
-from sync_service.sync.previews import answer_ask
+from sync_service.sync.answering import answer_ask
+from sync_service.sync.attempt import SyncContext
 from sync_service.sync.run import run_claim
-from sync_service.sync.story import SyncContext
 from sync_service.telemetry.log import logger
 from sync_service.telemetry.traces import Side, span
 from sync_service.zuora.preview import SharedPreviews

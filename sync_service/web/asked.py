@@ -10,7 +10,7 @@ from typing import Any
 from flask import Response
 
 from sync_service.errors import NotFoundInZuora
-from sync_service.queue import previews as asks
+from sync_service.queue import questions as asks
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import AskRow
 from sync_service.web.waiting import ResultWaiter
@@ -31,17 +31,17 @@ class Answered:
 class Questions:
     """Leaves questions and waits. An answer is forgotten as soon as it was read: it may be personal."""
 
-    def __init__(self, database: Database, room: ResultWaiter, *, most_seconds: float) -> None:
+    def __init__(self, database: Database, waiter: ResultWaiter, *, most_seconds: float) -> None:
         """`most_seconds`: a request waits no longer in this process."""
         self._database = database
         self._seconds = min(PATIENCE_SECONDS, most_seconds)
-        self._room = room
+        self._waiter = waiter
 
     def ask(self, leave: Callable[[Session], int]) -> Answered:
         """The answer to what `leave` leaves. Raises TooManyAsked."""
         with self._database.transaction(lock_timeout_ms=5000) as session:
             ask_id = leave(session)
-        row = self._room.wait_for(lambda session: asks.read_answer(session, ask_id), self._seconds)
+        row = self._waiter.wait_for(lambda session: asks.read_answer(session, ask_id), self._seconds)
         if row is None:
             return Answered(None)
         self._forget(ask_id)

@@ -20,7 +20,7 @@ from sync_service.access.throttle import Throttle, counter_name
 from sync_service.queue.fate import Ticket
 from sync_service.queue.health import tell_obstacle
 from sync_service.queue.limit import Share
-from sync_service.queue.orders import is_our_order
+from sync_service.queue.order_lanes import is_our_order
 from sync_service.queue.requests import Kind
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
@@ -70,12 +70,12 @@ class KeyConverter(BaseConverter):
 class SyncEndpoint:
     """Receives callouts and API callers, whichever of the addresses they come to."""
 
-    def __init__(self, settings: Settings, database: Database, gate: SyncAuth, room: ResultWaiter) -> None:
+    def __init__(self, settings: Settings, database: Database, auth: SyncAuth, waiter: ResultWaiter) -> None:
         self._settings = settings
         self._database = database
         self._inbox = Inbox(database)
-        self._gate = gate
-        self._room = room
+        self._auth = auth
+        self._waiter = waiter
         self._senders = Senders((), settings.trusted_proxies)
         self._by_place = Throttle(database, limit=MAX_REJECTED_OF_PLACE, window_ms=_HOUR_MS)
         self._of_all = Throttle(database, limit=MAX_REJECTED, window_ms=_HOUR_MS)
@@ -86,7 +86,7 @@ class SyncEndpoint:
         1. Who is it? 2. Which key? 3. Make it durable. 4. Only then acknowledge.
         """
         try:
-            caller = self._gate.admit(request)
+            caller = self._auth.admit(request)
         except WrongCredentials as wrong:
             return self._reject(raw_key or "", wrong.what)
         items = split_items(read_body(request)) if raw_key is None and caller.is_callout else []
@@ -100,9 +100,9 @@ class SyncEndpoint:
 
     def show(self, ticket: Ticket) -> Response:
         """What has become of an earlier request."""
-        if not self._room.knows(ticket):
+        if not self._waiter.knows(ticket):
             raise NotFound("There is no such request.")
-        return self._say(ticket, self._room.look(ticket))
+        return self._say(ticket, self._waiter.look(ticket))
 
     def _take_many(self, kind: Kind, items: Sequence[bytes], caller: Caller) -> Response:
         """A Workflow's loop in one body: each item is a callout of its own, and all are durable in one commit."""
@@ -145,7 +145,7 @@ class SyncEndpoint:
         ticket = self._inbox.accept_request(kind, key, caller.name)
         logger().info("request_received", key=ticket.key, client=caller.name)
         seconds = wanted_seconds(request.headers.getlist("Prefer"), self._settings.wait_limit_seconds)
-        return self._say(ticket, self._room.wait(ticket, seconds))
+        return self._say(ticket, self._waiter.wait(ticket, seconds))
 
     def _say(self, ticket: Ticket, result: Result | None) -> Response:
         place = f"/api/sync/requests/{ticket.kind.value}/{quote(ticket.key, safe='')}/{ticket.seq}"

@@ -21,7 +21,7 @@ from sync_service.queue.backlog import read_standing
 from sync_service.queue.heartbeats import GONE_MS, ProcessRole, read_last_seen, read_samples
 from sync_service.queue.held import count_held
 from sync_service.queue.limit import Share, read_limit
-from sync_service.queue.orders import OPEN_STATES, OrderState
+from sync_service.queue.order_lanes import OPEN_STATES, OrderState
 from sync_service.queue.outbox import read_outbox
 from sync_service.queue.requests import Kind, Priority
 from sync_service.store.engine import Database, Session

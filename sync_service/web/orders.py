@@ -17,8 +17,8 @@ from sync_service.commerce.exact import read_json, write_json
 from sync_service.commerce.options import Options
 from sync_service.commerce.order import CannotBePlacedError, Order, Problem, ProblemCode, Refusal
 from sync_service.commerce.payload import read_order
-from sync_service.queue import previews as asks
-from sync_service.queue.orders import OrderState, find_work, read_names
+from sync_service.queue import questions as asks
+from sync_service.queue.order_lanes import OrderState, find_work, read_names
 from sync_service.queue.submission import LOCK_TIMEOUT_MS, Accepted, OrderRequest, OtherBody, check_order, take_order
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session
@@ -42,11 +42,11 @@ _STATUS: Mapping[ProblemCode, int] = {
 class OrderIntake:
     """Takes orders in, whichever of the addresses they come to."""
 
-    def __init__(self, settings: Settings, options: Options, database: Database, room: ResultWaiter) -> None:
+    def __init__(self, settings: Settings, options: Options, database: Database, waiter: ResultWaiter) -> None:
         self._settings = settings
         self._options = options
         self._database = database
-        self._room = room
+        self._waiter = waiter
 
     def receive(self, client: Client, *, admin: bool) -> Response:
         """Answer the request at hand: read, check, make durable, and where the caller wants it wait for the outcome."""
@@ -98,7 +98,7 @@ class OrderIntake:
     def wait_for_preview(self, ask_id: int) -> Response:
         """Answer with what a worker finds, as long as the caller waits."""
         limit = self._settings.wait_limit_seconds
-        asked = self._room.wait_for(
+        asked = self._waiter.wait_for(
             lambda session: asks.read_answer(session, ask_id),
             wanted_seconds(request.headers.getlist("Prefer"), limit, limit),
         )
@@ -110,7 +110,7 @@ class OrderIntake:
             seconds = wanted_seconds(
                 request.headers.getlist("Prefer"), self._settings.wait_limit_seconds, self._settings.wait_limit_seconds
             )
-        self._room.wait_for(lambda session: _has_ended(session, accepted.order_id), seconds)
+        self._waiter.wait_for(lambda session: _has_ended(session, accepted.order_id), seconds)
         with self._database.reading() as session:
             work = find_work(session, accepted.order_id)
         assert work is not None  # noqa: S101 - it is durable

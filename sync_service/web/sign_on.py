@@ -14,7 +14,7 @@ from flask import Blueprint, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.admission import NotAdmitted
-from sync_service.access.sealing import TextCipher
+from sync_service.access.cipher import TextCipher
 from sync_service.access.sign_on.attempts import (
     ATTEMPT_MS,
     AnswerInvalid,
@@ -90,12 +90,12 @@ class SignOn:
             answer = redirect(self._provider.make_address(attempt), 303)
         except SignOnFailed as error:
             return self._say(error)
-        self._entry.set_cookie(answer, COOKIE, self._seal.close(attempt.to_text()), seconds=ATTEMPT_MS // 1000)
+        self._entry.set_cookie(answer, COOKIE, self._seal.encrypt(attempt.to_text()), seconds=ATTEMPT_MS // 1000)
         return answer
 
     def _come_back(self) -> AnyResponse:
         now = self._now()
-        attempt = read_attempt(self._seal.open(request.cookies.get(COOKIE, "")), now)
+        attempt = read_attempt(self._seal.decrypt(request.cookies.get(COOKIE, "")), now)
         given = request.args.get("state", "")
         if attempt is None or not hmac.compare_digest(attempt.state.encode(), given.encode("utf-8", "replace")):
             logger().warning("sign_on_refused", reason="stray")

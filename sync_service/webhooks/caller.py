@@ -31,8 +31,8 @@ class CallResult:
 class EndpointCaller:
     """Calls one endpoint, over one connection while it lasts. For one thread."""
 
-    def __init__(self, book: Endpoints, settings: Settings, endpoint_id: str) -> None:
-        self._book = book
+    def __init__(self, endpoints: Endpoints, settings: Settings, endpoint_id: str) -> None:
+        self._endpoints = endpoints
         self._settings = settings
         self._endpoint_id = endpoint_id
         self._opened: tuple[Endpoint, Connections] | None = None
@@ -57,7 +57,7 @@ class EndpointCaller:
     def _open(self) -> tuple[Endpoint, Connections]:
         if self._opened is None or time.monotonic() >= self._fresh_until:
             self.close()
-            endpoint = self._book.read(self._endpoint_id)
+            endpoint = self._endpoints.read(self._endpoint_id)
             self._opened = endpoint, Connections(look_up(endpoint.url, self._settings.webhook_allowed_networks))
             self._fresh_until = time.monotonic() + FRESH_SECONDS
         return self._opened

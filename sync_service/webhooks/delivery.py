@@ -28,7 +28,7 @@ class Deliverer:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._book = Endpoints(database, settings)
+        self._endpoints = Endpoints(database, settings)
         self._stop = threading.Event()
         self._running: dict[str, Future[None]] = {}
 
@@ -81,7 +81,7 @@ class Deliverer:
             logger().exception("webhook_turn_failed", endpoint=endpoint_id, error=type(error).__name__)
 
     def _deliver(self, turn: DeliveryTurn) -> None:
-        caller = EndpointCaller(self._book, self._settings, turn.endpoint_id)
+        caller = EndpointCaller(self._endpoints, self._settings, turn.endpoint_id)
         try:
             while not self._stop.is_set():
                 delivery = next_delivery(self._database, turn)

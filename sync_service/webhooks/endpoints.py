@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlmodel import col, delete, func, select
 
-from sync_service.access.sealing import TextCipher
+from sync_service.access.cipher import TextCipher
 from sync_service.errors import SettingsInvalid, SyncServiceError
 from sync_service.queue.outbox import DeliveryState, WebhookType
 from sync_service.settings import Settings
@@ -58,7 +58,7 @@ class Endpoints:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._seal = TextCipher(settings.secret_keys, "webhook secret")
+        self._cipher = TextCipher(settings.secret_keys, "webhook secret")
 
     def add(self, url: str, types: Collection[WebhookType]) -> tuple[str, str]:
         """Make an endpoint for `types` (none: all) and return its id and its secret, which is shown this once.
@@ -80,7 +80,7 @@ class Endpoints:
                     id=endpoint_id,
                     url=url,
                     types=sorted(types),
-                    secret=self._seal.close(secret),
+                    secret=self._cipher.encrypt(secret),
                     created_at=session.now(),
                 )
             )
@@ -94,7 +94,7 @@ class Endpoints:
         secret = make_secret()
         with self._database.transaction() as session:
             row = _find_own(session, endpoint_id)
-            row.secret, row.secret_previous = self._seal.close(secret), row.secret
+            row.secret, row.secret_previous = self._cipher.encrypt(secret), row.secret
             row.previous_until = session.now() + ROTATION_MS
         return secret
 
@@ -116,7 +116,7 @@ class Endpoints:
             given = (self._settings.webhook_secret, self._settings.webhook_secret_previous)
             return Endpoint(id=row.id, url=row.url, valid_secrets=tuple(filter(None, given)))
         sealed = [row.secret] + ([row.secret_previous] if (row.previous_until or 0) > now else [])
-        opened = tuple(self._seal.open(each) for each in sealed if each)
+        opened = tuple(self._cipher.decrypt(each) for each in sealed if each)
         if not all(opened):
             raise SecretUnreadable
         return Endpoint(id=row.id, url=row.url, valid_secrets=opened)
@@ -131,8 +131,8 @@ class Endpoints:
         with self._database.transaction() as session:
             rows = {row.id: row for row in session.exec(select(WebhookEndpointRow).with_for_update())}
             for endpoint_id, row in rows.items():
-                row.secret = row.secret and self._seal.renew(row.secret)
-                row.secret_previous = row.secret_previous and self._seal.renew(row.secret_previous)
+                row.secret = row.secret and self._cipher.renew(row.secret)
+                row.secret_previous = row.secret_previous and self._cipher.renew(row.secret_previous)
                 if row.by_setting and endpoint_id not in wanted:
                     _remove(session, row)
             for endpoint_id, (url, types) in wanted.items():

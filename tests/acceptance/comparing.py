@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 from sync_service.settings import Settings
 from sync_service.store.engine import connect
 from sync_service.subscription.plan import SyncPlan
+from sync_service.sync.attempt import SyncContext
 from sync_service.sync.forecast import forecast_sync
-from sync_service.sync.story import SyncContext
 from sync_service.zuora.client import ZuoraClient
 from tests.acceptance.service import Service
 from tests.acceptance.tenant import Tenant

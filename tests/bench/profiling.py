@@ -18,8 +18,8 @@ from sync_service.app import create_app
 from sync_service.queue.requests import claim
 from sync_service.settings import load_settings
 from sync_service.store.engine import connect
+from sync_service.sync.attempt import SyncContext
 from sync_service.sync.run import run_claim
-from sync_service.sync.story import SyncContext
 from sync_service.telemetry.log import set_up
 from sync_service.zuora.client import ZuoraClient
 from sync_service.zuora.preview import SharedPreviews

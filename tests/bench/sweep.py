@@ -23,8 +23,8 @@ from sync_service.store.engine import Database, Session, connect
 from sync_service.store.tables import SubscriptionRow, ZuoraLinkRow
 from sync_service.subscription.fingerprint import Fingerprint
 from sync_service.subscription.listed import ListedAccount, ListedContact, ListedSubscription
-from sync_service.zuora.changes import Listing, ListQuery, RowPage, fetch_page
 from sync_service.zuora.client import ZuoraClient
+from sync_service.zuora.listing import Listing, ListQuery, RowPage, fetch_page
 from tests.bench.figures import Bench, Figure, Figures, Part, Target
 from tests.bench.processes import Ground, Zuora, open_ground, settings
 from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET

@@ -11,13 +11,13 @@ from hashlib import md5
 from itertools import product
 from urllib.parse import urlencode
 
-from sync_service.access.sealing import TextCipher
+from sync_service.access.cipher import TextCipher
 from sync_service.queue.history import Outcome
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.charts import RANGES
 from sync_service.web.admin.filters import SHOWN, VERDICTS
 from sync_service.web.admin.finding import MATTERS, STATUSES
-from sync_service.web.admin.ordering import ORDERS
+from sync_service.web.admin.sorting import ORDERS
 from tests.bench.grown import BUSY, OF_A_PARTNER, Size, number_of
 
 
@@ -53,8 +53,8 @@ def key_of(kind: str, n: int) -> str:
 
 def visits(size: Size, secret_key: str) -> list[Visit]:
     """All of them, each filter and each kind of search, first pages, second ones and ones near the end."""
-    seal = TextCipher((secret_key,))
-    return [*_lists(seal), *_subscriptions(), *_history(size, seal), *_upkeep(), *_portal(), *_systems()]
+    cipher = TextCipher((secret_key,))
+    return [*_lists(cipher), *_subscriptions(), *_history(size, cipher), *_upkeep(), *_portal(), *_systems()]
 
 
 def main_visits(size: Size, secret_key: str) -> list[Visit]:
@@ -97,7 +97,7 @@ _MAIN = (
 )
 
 
-def _lists(seal: TextCipher) -> Iterator[Visit]:
+def _lists(cipher: TextCipher) -> Iterator[Visit]:
     yield Visit("overview", "/admin")
     for stretch in RANGES:
         yield Visit(f"overview of a {stretch}", f"/admin?range={stretch}")
@@ -126,10 +126,13 @@ def _lists(seal: TextCipher) -> Iterator[Visit]:
         "nothing that there is": "nobody at all",
     }
     for name, text in texts.items():
-        yield _list(f"search: {name}", q=seal.close(text))
-        yield Visit(f"search everything: {name}", f"/admin/search?{urlencode({'q': seal.close(text)})}")
+        yield _list(f"search: {name}", q=cipher.encrypt(text))
+        yield Visit(f"search everything: {name}", f"/admin/search?{urlencode({'q': cipher.encrypt(text)})}")
     yield _list(
-        "search: a common name, cancelled, Renewing soon", q=seal.close("Ada"), status="cancelled", matter="renewing"
+        "search: a common name, cancelled, Renewing soon",
+        q=cipher.encrypt("Ada"),
+        status="cancelled",
+        matter="renewing",
     )
     yield Visit("export", "/admin/subscriptions.csv")
     yield Visit("export, Never synced", "/admin/subscriptions.csv?matter=unsynced")
@@ -156,7 +159,7 @@ def _subscriptions() -> Iterator[Visit]:
     yield Visit("progress", f"/admin/progress/subscription/1/{number_of(BUSY)}")
 
 
-def _history(size: Size, seal: TextCipher) -> Iterator[Visit]:
+def _history(size: Size, cipher: TextCipher) -> Iterator[Visit]:
     for kind, entry_id in (("run", size.runs // 2), ("callout", size.runs // 4), ("act", size.runs // 50)):
         yield Visit(f"one {kind} by itself", f"/admin/history/{kind}/{entry_id}")
     early = int((datetime.now(UTC) - timedelta(days=95)).timestamp() * 1000)
@@ -164,7 +167,7 @@ def _history(size: Size, seal: TextCipher) -> Iterator[Visit]:
     asked += ({"outcome": outcome.value} for outcome in Outcome)
     asked += ({"verdict": verdict} for verdict in VERDICTS)
     asked += ({"trigger": trigger.value} for trigger in Trigger)
-    asked += [{"from": "2026-01-01", "to": "2027-01-01"}, {"by": seal.close("person7@example.com")}]
+    asked += [{"from": "2026-01-01", "to": "2027-01-01"}, {"by": cipher.encrypt("person7@example.com")}]
     for words in asked:
         name = ", ".join(("history", *words.values()))[:60]
         yield Visit(name, f"/admin/history?{urlencode(words)}")
@@ -176,7 +179,7 @@ def _history(size: Size, seal: TextCipher) -> Iterator[Visit]:
         "customer:ada field:amounts from:month",
         "nobody at all",
     ):
-        yield Visit(f"history of {text}", f"/admin/history?{urlencode({'q': seal.close(text)})}")
+        yield Visit(f"history of {text}", f"/admin/history?{urlencode({'q': cipher.encrypt(text)})}")
     busy = f"/admin/subscriptions/{key_of('subscription', BUSY)}"
     for words in asked[1:]:
         yield Visit(f"one subscription, {', '.join(words.values())[:40]}", f"{busy}?{urlencode(words)}")

@@ -24,7 +24,7 @@ from sync_service.queue.requests import Kind, fail
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import SubscriptionRow
-from sync_service.sync.story import SyncContext
+from sync_service.sync.attempt import SyncContext
 from sync_service.sync.worker import Worker
 from sync_service.zuora.client import ZuoraClient
 from tests.queue_world import execute, finish, retry_later, rows, take

@@ -12,10 +12,10 @@ from click.testing import CliRunner, Result
 from sync_service.cli.main import main
 from sync_service.cli.sweeping import callout_reader
 from sync_service.jobs.scheduler import Scheduler, zuora_jobs
-from sync_service.operations.check.story import check_story
-from sync_service.store.catalog import read_whole_catalog
+from sync_service.operations.check.everything import check_story
 from sync_service.store.engine import Database
-from sync_service.store.load.story import load_objects
+from sync_service.store.load.loading import load_objects
+from sync_service.store.offers import read_whole_catalog
 from tests.sweep_world import World, open_world
 from tests.unit.commerce.world import a_price, an_offer_document, months
 from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET

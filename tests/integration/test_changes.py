@@ -13,8 +13,8 @@ import pytest
 import responses
 
 from sync_service.errors import PayloadInvalid, PermissionRefused
-from sync_service.zuora.changes import Listing, ListQuery, ListSource, RowPage, fetch_newest_update, fetch_page
 from sync_service.zuora.client import ZuoraClient
+from sync_service.zuora.listing import Listing, ListQuery, ListSource, RowPage, fetch_newest_update, fetch_page
 
 HOST = "https://rest.test.zuora.com"
 SINCE = datetime(2026, 11, 20, 10, tzinfo=UTC)

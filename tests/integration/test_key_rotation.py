@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sync_service.access.sealing import TextCipher
+from sync_service.access.cipher import TextCipher
 from sync_service.access.sessions import FormTokens
 from sync_service.access.tokens import AccessTokens
 from sync_service.settings import Settings
@@ -41,12 +41,12 @@ def test_new_tokens_and_forms_are_of_the_new_key() -> None:
 
 
 def test_what_was_sealed_opens_and_is_sealed_anew_once() -> None:
-    sealed = TextCipher((OLD,)).close("text")
+    sealed = TextCipher((OLD,)).encrypt("text")
     during = TextCipher((NEW, OLD))
 
     renewed = during.renew(sealed)
 
-    assert (during.open(sealed), TextCipher((NEW,)).open(renewed), TextCipher((NEW,)).open(sealed)) == (
+    assert (during.decrypt(sealed), TextCipher((NEW,)).decrypt(renewed), TextCipher((NEW,)).decrypt(sealed)) == (
         "text",
         "text",
         "",

@@ -21,7 +21,7 @@ import pytest
 from sync_service.settings import Settings
 from sync_service.store import tables  # noqa: F401 - registers the tables
 from sync_service.store.engine import connect
-from sync_service.sync.story import SyncContext
+from sync_service.sync.attempt import SyncContext
 from tests.databases import new_sqlite
 from tests.integration.web.conftest import ZUORA, Web, build
 from tests.sweep_world import World, open_world

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sync_service.access.sealing import TextCipher
+from sync_service.access.cipher import TextCipher
 from sync_service.access.users import Role, disable_user, put_user
 from sync_service.jobs.notify import body_of, notify, subject_of, text_of
 from sync_service.queue import notifications
@@ -226,7 +226,7 @@ def test_mail_and_webhook_arrive_from_the_schedulers_job(sqlite_database: Databa
             mail_from="sync@example.com",
             webhook_allowed_networks=(ip_network("127.0.0.0/8"),),
         )
-        sealed = TextCipher(settings.secret_keys, PURPOSE, longest=LONGEST_ADDRESS).close(receiver.url)
+        sealed = TextCipher(settings.secret_keys, PURPOSE, longest=LONGEST_ADDRESS).encrypt(receiver.url)
         choose(database, webhook=sealed)
         with database.transaction() as session:
             session.add(make_run("A-S1", "held", plan=plan_of("A-S1")))
@@ -245,7 +245,9 @@ def test_mail_and_webhook_arrive_from_the_schedulers_job(sqlite_database: Databa
 
 def test_a_webhook_into_our_own_network_is_refused_and_named(sqlite_database: Database) -> None:
     database = sqlite_database
-    sealed = TextCipher(SETTINGS.secret_keys, PURPOSE, longest=LONGEST_ADDRESS).close("https://127.0.0.1/hook?token=x")
+    sealed = TextCipher(SETTINGS.secret_keys, PURPOSE, longest=LONGEST_ADDRESS).encrypt(
+        "https://127.0.0.1/hook?token=x"
+    )
     choose(database, by_mail=False, webhook=sealed)
     note(database, HELD)
 

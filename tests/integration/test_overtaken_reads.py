@@ -9,7 +9,7 @@ import pytest
 from sync_service.queue.requests import Cause, Kind, Priority, claim_one, enqueue
 from sync_service.store.engine import Database
 from sync_service.subscription.trigger import Trigger
-from sync_service.sync.story import Attempt, sync_subscription
+from sync_service.sync.attempt import Attempt, sync_subscription
 from sync_service.zuora.preview import SharedPreviews
 from tests.sweep_world import World, open_world
 

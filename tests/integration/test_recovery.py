@@ -10,9 +10,9 @@ import pytest
 from sqlmodel import select
 
 from sync_service.cli.sweeping import callout_reader
-from sync_service.jobs.failed_again import ask_failed_again
 from sync_service.jobs.recovery import recover_callouts
 from sync_service.jobs.sweep.walk import PartWay
+from sync_service.jobs.upkeep import ask_failed_again
 from sync_service.queue.jobs import JobLease, done, ensure_job, save, take
 from sync_service.queue.limit import Share
 from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, fail
@@ -20,7 +20,7 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import SyncRequestRow, SyncRunRow
 from sync_service.subscription.trigger import Trigger
-from sync_service.sync.story import SyncContext
+from sync_service.sync.attempt import SyncContext
 from tests.sweep_world import World, open_world
 from zuora_emulator.delivery import Destination
 
@@ -242,7 +242,7 @@ def test_of_several_failures_the_last_one_counts(database: Database) -> None:
 
 
 def test_killed_after_a_page_it_goes_on_behind_it(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sync_service.jobs.failed_again.BATCH", 2)
+    monkeypatch.setattr("sync_service.jobs.upkeep.FAILED_AT_ONCE", 2)
     for place in range(5):
         give_up(database, Kind.SUBSCRIPTION, f"A-S{place}", "payload invalid")
     ensure_job(database, "failed again")

@@ -17,11 +17,12 @@ from sync_service.commerce.order import Names
 from sync_service.commerce.steps import Step
 from sync_service.jobs import scheduler
 from sync_service.jobs.calendar import request_by_calendar
-from sync_service.jobs.prune import DAY_MS, prune
 from sync_service.jobs.scheduler import Periodic, Scheduler
+from sync_service.jobs.upkeep import prune
+from sync_service.queue.figures import DAY_MS
 from sync_service.queue.jobs import JobLease, take
+from sync_service.queue.order_lanes import Submission, submit_order
 from sync_service.queue.order_steps import record_sent
-from sync_service.queue.orders import Submission, submit_order
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.settings import Settings
 from sync_service.store.engine import Database

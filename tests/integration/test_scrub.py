@@ -17,7 +17,7 @@ from sync_service.operations.scrub import scrub, scrub_again
 from sync_service.queue.outbox import WebhookType, announce
 from sync_service.store import engine
 from sync_service.store.engine import Database
-from sync_service.store.load.story import load_objects
+from sync_service.store.load.loading import load_objects
 from sync_service.store.tables import CalloutRow, WebhookEndpointRow
 from sync_service.telemetry.log import set_up
 from tests.sweep_world import World, open_world

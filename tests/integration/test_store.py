@@ -36,9 +36,9 @@ from sync_service.subscription.zuora import (
     ZuoraState,
     ZuoraSubscription,
 )
+from sync_service.sync.attempt import Attempt, Comparison, SyncContext, write
 from sync_service.sync.current import Current, CurrentQuery, read_current
 from sync_service.sync.look import Look
-from sync_service.sync.story import Attempt, Comparison, SyncContext, write
 from sync_service.zuora.client import Reading, ZuoraClient
 from sync_service.zuora.preview import SharedPreviews
 from tests.integration.test_load import everything, load, load_samples

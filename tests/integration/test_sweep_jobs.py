@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from sync_service.cli.main import main
 from sync_service.cli.sweeping import callout_reader
 from sync_service.jobs.scheduler import Scheduler, zuora_jobs
-from sync_service.operations.check.story import check_story
+from sync_service.operations.check.everything import check_story
 from sync_service.queue.jobs import pause
 from sync_service.store.engine import Database
 from tests.sweep_world import World, open_world

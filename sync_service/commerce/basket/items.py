@@ -16,8 +16,8 @@ from sync_service.commerce.basket.amounts import Price, Totals, price_of, sum_up
 from sync_service.commerce.basket.choices import Choices, next_actions
 from sync_service.commerce.basket.dates import Effect, at_once, at_term_end
 from sync_service.commerce.basket.holding import HeldItem, Holding, owned_add_ons
+from sync_service.commerce.basket.on_sale import OffersOnSale, cross_sells
 from sync_service.commerce.basket.quantity import read_quantity
-from sync_service.commerce.basket.shelf import OffersOnSale, cross_sells
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.order import CannotBePlacedError, Problem, ProblemCode, Refusal, UpdateAction
 
@@ -69,7 +69,7 @@ class Basket:
 
 def apply_items(
     holding: Holding,
-    shelf: OffersOnSale,
+    on_sale: OffersOnSale,
     wanted: Sequence[WantedItem],
     today: date,
     rates: Mapping[str, Decimal] | None = None,
@@ -79,7 +79,7 @@ def apply_items(
     `rates` are Zuora's unit prices by the catalog's id, for offers with an external price. Pure and total.
     """
     try:
-        return _Change(holding, shelf, today, rates or {}).apply(wanted)
+        return _Change(holding, on_sale, today, rates or {}).apply(wanted)
     except CannotBePlacedError as error:
         return Refusal(problems=error.problems)
 
@@ -102,7 +102,7 @@ class _Change:
     """A basket while it is computed."""
 
     holding: Holding
-    shelf: OffersOnSale
+    on_sale: OffersOnSale
     today: date
     rates: Mapping[str, Decimal]
     items: list[BasketItem] = field(default_factory=list)
@@ -153,7 +153,7 @@ class _Change:
                     self.items.append(self._removal("add_on", held, held.quantity, effect))
 
     def _effect_of_switch(self, offer: Offer) -> Effect:
-        choices = next_actions(self.holding, self.shelf, self.today)
+        choices = next_actions(self.holding, self.on_sale, self.today)
         if offer in choices.upgrades or choices.select_offer:
             return at_once(self.today)
         if offer in choices.downgrades:
@@ -187,7 +187,7 @@ class _Change:
         """What the system removes itself may be sent back; the base offer goes only if another one comes."""
         held = self._held_of(wanted)
         if held is None:
-            refuse(f"The subscription does not have {self.shelf.name_of(wanted.item_id)}.")
+            refuse(f"The subscription does not have {self.on_sale.name_of(wanted.item_id)}.")
         if wanted.quantity is not None and wanted.quantity > held.quantity:
             refuse(f"The subscription has {held.quantity} of {held.offer.name}, fewer than {wanted.quantity}.")
         if self._is_removed(held):
@@ -197,17 +197,17 @@ class _Change:
         self.items.append(self._removal("add_on", held, wanted.quantity or held.quantity, self._at_term_end()))
 
     def _find(self, wanted: WantedItem) -> Offer:
-        offer = self.shelf.find(wanted.item_id)
+        offer = self.on_sale.find(wanted.item_id)
         if offer is None or offer.record_type != wanted.record_type:
-            refuse(f"{self.shelf.name_of(wanted.item_id)} is not sold to you for this subscription.")
+            refuse(f"{self.on_sale.name_of(wanted.item_id)} is not sold to you for this subscription.")
         return offer
 
     def _sold_with(self, offer: Offer) -> tuple[Offer, ...]:
-        return self.shelf.named(cross_sells(offer))
+        return self.on_sale.named(cross_sells(offer))
 
     def _current_offer(self) -> Offer | None:
         current = self.holding.current
-        return (self.shelf.newest(current.offer) or current.offer) if current else None
+        return (self.on_sale.newest(current.offer) or current.offer) if current else None
 
     def _held_add_on(self, add_on: Offer) -> HeldItem | None:
         owned = owned_add_ons(self.holding, self.today)
@@ -272,7 +272,7 @@ class _Change:
         in_basket = {
             item.offer.ref.id for item in self.items if item.record_type == "add_on" and item.action is UpdateAction.ADD
         }
-        return next_actions(self.holding, self.shelf, self.today, chosen=self.chosen, in_basket=in_basket)
+        return next_actions(self.holding, self.on_sale, self.today, chosen=self.chosen, in_basket=in_basket)
 
 
 def _is_same(offer: Offer, other: Offer) -> bool:

@@ -13,10 +13,10 @@ from sync_service.commerce.basket.choices import Choices
 from sync_service.commerce.basket.dates import Effect
 from sync_service.commerce.basket.holding import Holding
 from sync_service.commerce.basket.items import Basket, BasketItem
-from sync_service.commerce.basket.shelf import ELIGIBLE_PARTNERS
+from sync_service.commerce.basket.on_sale import ELIGIBLE_PARTNERS
 from sync_service.commerce.catalog import Offer
-from sync_service.commerce.objects import headline_of
 from sync_service.commerce.order import UpdateAction
+from sync_service.commerce.order_objects import headline_of
 from sync_service.subscription.schedule.money import as_json_number
 
 #: What the catalog says of others: whom an offer is for besides, and offers that this partner may not buy.

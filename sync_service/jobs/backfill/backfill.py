@@ -27,7 +27,7 @@ from sync_service.queue.heartbeats import ProcessRole
 from sync_service.queue.requests import BATCH, Kind
 from sync_service.store.engine import Database
 from sync_service.subscription.pace import Pace
-from sync_service.sync.story import SyncContext
+from sync_service.sync.attempt import SyncContext
 from sync_service.telemetry.log import logger
 
 #: Requests that wait for their first attempt; more would only make the queue long.

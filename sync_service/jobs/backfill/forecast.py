@@ -13,8 +13,8 @@ from sync_service.errors import BusyError, SyncServiceError, TenantError
 from sync_service.jobs.backfill.sources import Source
 from sync_service.queue.limit import hold_story_lease, note_tenant_error
 from sync_service.subscription.plan import Cancel, Change, Create, SyncPlan
+from sync_service.sync.attempt import SyncContext
 from sync_service.sync.forecast import LOOK_SECONDS, Forecast, forecast_sync
-from sync_service.sync.story import SyncContext
 
 #: How long a look waits for its place among those who call Zuora before it asks whether to stop, in seconds.
 PATIENCE = 2.0

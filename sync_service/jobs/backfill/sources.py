@@ -24,11 +24,11 @@ from sync_service.errors import (
 )
 from sync_service.jobs.backfill.ledger import Failure
 from sync_service.queue.limit import StoryLease, hold_story_lease, note_success, note_tenant_error, read_limit
-from sync_service.store.load.story import read_lines
+from sync_service.store.load.loading import read_lines
 from sync_service.subscription.keys import normalise_key, why_impossible
-from sync_service.sync.story import SyncContext
+from sync_service.sync.attempt import SyncContext
 from sync_service.telemetry.log import logger
-from sync_service.zuora.changes import Listing, ListQuery, ListSource, RowPage, fetch_page
+from sync_service.zuora.listing import Listing, ListQuery, ListSource, RowPage, fetch_page
 
 #: The time that one page, or one account's list, may take, in seconds.
 PAGE_SECONDS = 30.0

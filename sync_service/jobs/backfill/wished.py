@@ -22,7 +22,7 @@ from sync_service.queue import jobs
 from sync_service.queue.backfills import From, forget_wish, read_wishes
 from sync_service.queue.limit import note_tenant_error
 from sync_service.store.tables import BackfillWishRow
-from sync_service.sync.story import SyncContext
+from sync_service.sync.attempt import SyncContext
 from sync_service.telemetry.log import logger
 
 #: If what a backfill needs is in use, it is tried again after this, in ms.

@@ -15,9 +15,9 @@ from sync_service.jobs.sweep.marks import Report, Sweep
 from sync_service.jobs.sweep.pages import NOT_TO_BE_HAD, fetch_marked, first_page
 from sync_service.jobs.sweep.walk import Cursor, PartWay, walk
 from sync_service.queue.jobs import JobLease
-from sync_service.sync.story import SyncContext
-from sync_service.zuora.changes import Listing, ListQuery, ListSource, fetch_newest_update
+from sync_service.sync.attempt import SyncContext
 from sync_service.zuora.client import Reading
+from sync_service.zuora.listing import Listing, ListQuery, ListSource, fetch_newest_update
 
 NAME = "sweep delta"
 OVERLAP = timedelta(hours=2)

@@ -21,9 +21,9 @@ from sync_service.queue.jobs import JobLease
 from sync_service.queue.requests import Kind
 from sync_service.store.tables import ZuoraLinkRow
 from sync_service.subscription.listed import ListDifference, ListedSubscription
-from sync_service.sync.story import SyncContext
-from sync_service.zuora.changes import Listing, ListQuery, ListSource
+from sync_service.sync.attempt import SyncContext
 from sync_service.zuora.client import Reading
+from sync_service.zuora.listing import Listing, ListQuery, ListSource
 
 NAME = "sweep full"
 

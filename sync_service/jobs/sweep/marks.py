@@ -10,7 +10,7 @@ from sync_service.queue.history import FoundAs
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.subscription.listed import ListDifference
 from sync_service.subscription.trigger import Trigger
-from sync_service.sync.story import SyncContext
+from sync_service.sync.attempt import SyncContext
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from sync_service.errors import NotFoundInZuora, PermissionRefused, RequestRefused, SubscriptionError
+from sync_service.jobs.sweep.listed_people import mark_accounts, mark_contacts
+from sync_service.jobs.sweep.listed_subscriptions import mark_subscriptions
 from sync_service.jobs.sweep.marks import Sweep
-from sync_service.jobs.sweep.people import mark_accounts, mark_contacts
-from sync_service.jobs.sweep.subscriptions import mark_subscriptions
 from sync_service.jobs.sweep.walk import Cursor
-from sync_service.zuora.changes import Listing, ListQuery, ListSource, RowPage, fetch_page
 from sync_service.zuora.client import Reading
+from sync_service.zuora.listing import Listing, ListQuery, ListSource, RowPage, fetch_page
 
 #: The tenant, its edition or our user lacks what was asked with.
 NOT_TO_BE_HAD = (PermissionRefused, NotFoundInZuora, RequestRefused)

@@ -30,7 +30,7 @@ from sync_service.queue.limit import (
     note_tenant_error,
     read_limit,
 )
-from sync_service.sync.story import SyncContext
+from sync_service.sync.attempt import SyncContext
 from sync_service.zuora.client import Reading
 
 #: Pages of one stretch, and after how many seconds it ends before that: a stopping scheduler waits for it.

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sync_service.operations.provision.wishes import CalloutTerms, WantedCallout
-from sync_service.zuora.notifications import CalloutTemplate, EventTrigger, NotificationDefinition, Profile, same_id
+from sync_service.operations.provision.wanted import CalloutTerms, WantedCallout
+from sync_service.zuora.callout_definitions import (
+    CalloutTemplate,
+    EventTrigger,
+    NotificationDefinition,
+    Profile,
+    same_id,
+)
 
 
 def template_body(wish: WantedCallout, name: str, event: str, terms: CalloutTerms) -> dict[str, Any]:

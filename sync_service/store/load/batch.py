@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from sync_service.store.catalog import Outcome, write_arrival
 from sync_service.store.engine import Session
 from sync_service.store.load.erasing import erase_scrubbed
 from sync_service.store.object_rows import OBJECT_ROWS, new_row, write_document
+from sync_service.store.offers import Outcome, write_arrival
 from sync_service.store.tables import CustomerRow, LimioObject, RelationRow, SubscriptionRow, ZuoraLinkRow
 from sync_service.subscription.limio.answers import CATALOG_TYPES, Arrival, LineProblem
 from sync_service.subscription.limio.columns import derive_columns

@@ -12,7 +12,6 @@ from sync_service.store.tables.access import (
     OauthClientRow,
     ThrottleRow,
 )
-from sync_service.store.tables.catalog import CatalogItemRow, ProductRow, RatePlanRow
 from sync_service.store.tables.figures import FigureRow
 from sync_service.store.tables.limio import (
     AddOnRow,
@@ -32,7 +31,8 @@ from sync_service.store.tables.limio import (
     SubscriptionRow,
 )
 from sync_service.store.tables.notifications import InboxSeenRow, NotificationChoiceRow, NotificationRow
-from sync_service.store.tables.orders import OrderRequestRow, OrderStepRow, OrderWorkRow
+from sync_service.store.tables.offers import CatalogItemRow, ProductRow, RatePlanRow
+from sync_service.store.tables.order_work import OrderRequestRow, OrderStepRow, OrderWorkRow
 from sync_service.store.tables.partners import (
     BasketRow,
     PartnerCodeRow,

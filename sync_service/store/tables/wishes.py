@@ -16,7 +16,7 @@ from sync_service.store.tables.kinds import COUNTER, DOCUMENT
 
 
 class AskRow(SQLModel, table=True):
-    """A question to Zuora whose answer one person waits for; queue/previews.py keeps it."""
+    """A question to Zuora whose answer one person waits for; queue/questions.py keeps it."""
 
     __tablename__ = "ask"
     __table_args__ = (

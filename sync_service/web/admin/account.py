@@ -11,19 +11,19 @@ from sync_service.access.sessions import Sessions
 from sync_service.access.users import choose_password, end_sessions
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminUserRow
-from sync_service.web.admin.door import AdminLogin, who
+from sync_service.web.admin.guard import AdminGuard, who
 from sync_service.web.admin.login import PasswordCheck, say_wait
 
 
 class AccountPage:
     """`/admin/account`, for every user."""
 
-    def __init__(self, database: Database, door: AdminLogin, check: PasswordCheck, *, passwords: bool) -> None:
+    def __init__(self, database: Database, guard: AdminGuard, check: PasswordCheck, *, passwords: bool) -> None:
         self._database = database
-        self._door = door
+        self._guard = guard
         self._check = check
         self._passwords = passwords
-        self._book = Sessions(database)
+        self._sessions = Sessions(database)
 
     def attach(self, blueprint: Blueprint) -> None:
         """Add the page and what it changes."""
@@ -36,7 +36,7 @@ class AccountPage:
             user = session.get(AdminUserRow, who().email)
         page = render_template(
             "admin/account.html",
-            sessions=self._book.count().get(who().email, 0),
+            sessions=self._sessions.count().get(who().email, 0),
             has_password=self._passwords and user is not None and user.password_hash is not None,
             shortest=SHORTEST_PASSWORD,
             longest=LONGEST_PASSWORD,
@@ -60,7 +60,7 @@ class AccountPage:
         except UserInvalid as error:
             return self._show(str(error), 400)
         flash("Your password is changed, and you are logged out everywhere else.")
-        return self._door.let_in(user.email, None)
+        return self._guard.let_in(user.email, None)
 
     def _leave(self) -> AnyResponse:
         end_sessions(self._database, who().email, actor=who().email)

@@ -14,15 +14,15 @@ from flask import Blueprint, Response, flash, redirect, url_for
 from werkzeug.exceptions import NotFound, UnprocessableEntity
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.queue import previews as asks
+from sync_service.queue import questions as asks
 from sync_service.queue.fate import Stage, place
 from sync_service.queue.limit import Share
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.tables import AskRow
 from sync_service.subscription.keys import normalise_key, why_impossible
-from sync_service.web.admin.desk import PageContext
-from sync_service.web.admin.door import who
+from sync_service.web.admin.context import PageContext
+from sync_service.web.admin.guard import who
 from sync_service.web.admin.progress import READS, why_waiting
 from sync_service.web.answers import answer
 
@@ -44,9 +44,9 @@ class PreviewProgress:
         return self.step == Stage.ENDED
 
 
-def attach(blueprint: Blueprint, desk: PageContext) -> None:
+def attach(blueprint: Blueprint, context: PageContext) -> None:
     """The button's address, and where the page's script asks how it goes."""
-    database = desk.database
+    database = context.database
 
     @blueprint.post("/subscriptions/<key>/preview")
     def preview(key: str) -> AnyResponse:
@@ -68,7 +68,7 @@ def attach(blueprint: Blueprint, desk: PageContext) -> None:
     @blueprint.get("/previews/<int(max=9223372036854775807):ask_id>")
     def preview_progress(ask_id: int) -> Response:
         with database.reading() as session:
-            found = read_preview(session, desk.share, ask_id)
+            found = read_preview(session, context.share, ask_id)
         if found is None:
             raise NotFound("There is no such preview any more.")
         return answer(200, {"step": found.step, "text": found.text, "done": found.is_done})

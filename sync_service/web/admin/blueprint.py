@@ -1,42 +1,41 @@
-"""The admin pages put together: the door in front, the pages, their words, and their errors."""
+"""The admin pages put together: the guard in front, the pages, their words, and their errors."""
 
 from __future__ import annotations
 
 from flask import Blueprint
 
 from sync_service import __version__
-from sync_service.access.sealing import TextCipher
+from sync_service.access.cipher import TextCipher
 from sync_service.access.sign_on.attempts import Provider
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.admin import (
     asking,
-    customers,
+    customer_pages,
     entry_pages,
     frame,
     history_pages,
     inbox_pages,
-    invoices,
+    invoice_pages,
     job_pages,
     notification_pages,
     orders_pages,
     overview,
     partner_pages,
-    search,
-    subscriptions,
+    search_pages,
+    subscription_pages,
     upkeep,
     webhook_pages,
     words,
 )
 from sync_service.web.admin.account import AccountPage
-from sync_service.web.admin.desk import PageContext
+from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.differences import difference
-from sync_service.web.admin.door import AdminLogin
+from sync_service.web.admin.guard import AdminGuard
 from sync_service.web.admin.handover import Handover
-from sync_service.web.admin.login import LoginPage, PasswordCheck
+from sync_service.web.admin.login import AdminEntry, LoginPage, PasswordCheck
 from sync_service.web.admin.progress import STEPS
-from sync_service.web.admin.sign_on import AdminEntry
-from sync_service.web.admin.users import UsersPage
+from sync_service.web.admin.user_pages import UsersPage
 from sync_service.web.asked import Questions
 from sync_service.web.assets import attach_assets
 from sync_service.web.problems import attach_problems
@@ -51,22 +50,22 @@ def admin_blueprint(
     Browsers come here and Zuora never does, so that redirects are fine.
     """
     blueprint = Blueprint("admin", __name__, url_prefix="/admin")
-    desk = PageContext(settings=settings, database=database, seal=TextCipher(settings.secret_keys))
-    door = AdminLogin(
+    context = PageContext(settings=settings, database=database, cipher=TextCipher(settings.secret_keys))
+    guard = AdminGuard(
         database,
         settings.secret_keys,
         secure=settings.public_url.startswith("https://"),
         passwords=settings.password_login,
     )
-    door.attach(blueprint)
-    frame.attach(blueprint, settings, database, door)
-    handover = _add_people(blueprint, settings, database, door, provider)
+    guard.attach(blueprint)
+    frame.attach(blueprint, settings, database, guard)
+    handover = _add_people(blueprint, settings, database, guard, provider)
     for part in (
         overview,
-        search,
-        subscriptions,
+        search_pages,
+        subscription_pages,
         asking,
-        customers,
+        customer_pages,
         entry_pages,
         history_pages,
         inbox_pages,
@@ -76,9 +75,9 @@ def admin_blueprint(
         partner_pages,
         webhook_pages,
     ):
-        part.attach(blueprint, desk)
-    invoices.attach(blueprint, desk, questions)
-    upkeep.attach(blueprint, desk, handover)
+        part.attach(blueprint, context)
+    invoice_pages.attach(blueprint, context, questions)
+    upkeep.attach(blueprint, context, handover)
     attach_assets(blueprint)
     _add_words(blueprint)
     attach_problems(blueprint, "admin/problem.html")
@@ -86,17 +85,17 @@ def admin_blueprint(
 
 
 def _add_people(
-    blueprint: Blueprint, settings: Settings, database: Database, door: AdminLogin, provider: Provider | None
+    blueprint: Blueprint, settings: Settings, database: Database, guard: AdminGuard, provider: Provider | None
 ) -> Handover:
     """The ways in, and the pages about people; what hands them secrets."""
     passwords, name = settings.password_login, settings.oidc_name if provider else ""
     check = PasswordCheck(settings, database)
-    LoginPage(door, check, passwords=passwords, provider=name).attach(blueprint)
+    LoginPage(guard, check, passwords=passwords, provider=name).attach(blueprint)
     if provider is not None:
-        SignOn(settings, database, AdminEntry(settings, database, door), provider).attach(blueprint)
-    AccountPage(database, door, check, passwords=passwords).attach(blueprint)
+        SignOn(settings, database, AdminEntry(settings, database, guard), provider).attach(blueprint)
+    AccountPage(database, guard, check, passwords=passwords).attach(blueprint)
     decides = provider is not None and bool(settings.oidc_role_claim)
-    handover = Handover(settings.secret_keys, door)
+    handover = Handover(settings.secret_keys, guard)
     UsersPage(database, handover, passwords=passwords, provider=name, provider_decides=decides).attach(blueprint)
     return handover
 
@@ -121,4 +120,4 @@ def _add_words(blueprint: Blueprint) -> None:
         blueprint.add_app_template_filter(getattr(words, name), f"admin_{name}")
     blueprint.add_app_template_filter(difference, "admin_difference")
     known = {"version": __version__, "steps": STEPS}
-    blueprint.context_processor(lambda: {**known, "progress_address": subscriptions.progress_address})
+    blueprint.context_processor(lambda: {**known, "progress_address": subscription_pages.progress_address})

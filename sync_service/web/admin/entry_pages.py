@@ -17,7 +17,7 @@ from sync_service.store.reads import resolve_key
 from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRunRow
 from sync_service.subscription.digest import combine
 from sync_service.subscription.keys import normalise_key, why_impossible
-from sync_service.web.admin.desk import PageContext
+from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.differences import difference
 from sync_service.web.admin.telling import Told, tell
 
@@ -27,7 +27,7 @@ _LARGEST = 2**62
 _TITLES = {EntryKind.RUN: "Sync", EntryKind.CALLOUT: "Callout", EntryKind.ORDER: "Order", EntryKind.ACT: "Act"}
 
 
-def attach(blueprint: Blueprint, desk: PageContext) -> None:
+def attach(blueprint: Blueprint, context: PageContext) -> None:
     """The addresses of entries, and of the comparison."""
 
     @blueprint.get("/history/<any(run,callout,order,act):kind>/<entry_id>")
@@ -36,7 +36,7 @@ def attach(blueprint: Blueprint, desk: PageContext) -> None:
         known = entry_id.isprintable() and (
             spot.kind is EntryKind.ORDER or (entry_id.isascii() and entry_id.isdigit() and len(entry_id) < 19)
         )
-        with desk.database.reading() as session:
+        with context.database.reading() as session:
             read = read_entries(session, [spot] if known else [])
             if not read.entries:
                 raise NotFound("There is no such entry; old ones are pruned.")
@@ -57,7 +57,7 @@ def attach(blueprint: Blueprint, desk: PageContext) -> None:
         if why_impossible(key):
             raise NotFound("That is no key of a subscription.")
         moments = [_read_moment(name) for name in ("a", "b")]
-        with desk.database.reading() as session:
+        with context.database.reading() as session:
             number = resolve_key(session, key) or key
             if None in moments:
                 problem = "Choose the sync to compare from and the one to compare to, then press the button."

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
-from sync_service.access.sealing import TextCipher
+from sync_service.access.cipher import TextCipher
 from sync_service.queue.branches import EntryFilter, EntryKind, Whose
 from sync_service.queue.history import Outcome
 from sync_service.subscription.digest import Touch
@@ -50,7 +50,7 @@ class Filter:
     def __bool__(self) -> bool:
         return self != Filter()
 
-    def kept(self, seal: TextCipher, **changed: str) -> dict[str, str]:
+    def kept(self, cipher: TextCipher, **changed: str) -> dict[str, str]:
         """The parameters of an address that asks for the same, with some `changed`; who it was is sealed."""
         asked = replace(self, **changed)
         words = {
@@ -58,7 +58,7 @@ class Filter:
             "outcome": asked.outcome,
             "verdict": asked.verdict,
             "trigger": asked.trigger,
-            "by": seal.close(asked.by) if asked.by else "",
+            "by": cipher.encrypt(asked.by) if asked.by else "",
             "from": asked.since,
             "to": asked.until,
         }
@@ -80,7 +80,7 @@ class Filter:
         )
 
 
-def read_filter(args: Mapping[str, str], seal: TextCipher, zone: tzinfo) -> Filter:
+def read_filter(args: Mapping[str, str], cipher: TextCipher, zone: tzinfo) -> Filter:
     """The filter that an address names; a word that means nothing counts as none."""
     since, until = args.get("from", ""), args.get("to", "")
     by = args.get("by", "")
@@ -89,7 +89,7 @@ def read_filter(args: Mapping[str, str], seal: TextCipher, zone: tzinfo) -> Filt
         outcome=_one_of(args.get("outcome", ""), tuple(Outcome)),
         verdict=_one_of(args.get("verdict", ""), VERDICTS),
         trigger=_one_of(args.get("trigger", ""), tuple(Trigger)),
-        by=seal.open(by) if by else "",
+        by=cipher.decrypt(by) if by else "",
         since=since if _is_day(since, zone) else "",
         until=until if _is_day(until, zone) else "",
     )

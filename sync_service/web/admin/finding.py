@@ -28,7 +28,7 @@ from sync_service.store.tables import (
     ZuoraLinkRow,
 )
 from sync_service.subscription.keys import normalise_key
-from sync_service.web.admin.ordering import NEWEST, ORDERS, SortDirection, close, is_position, place, read_turn
+from sync_service.web.admin.sorting import NEWEST, ORDERS, SortDirection, close, is_position, place, read_turn
 
 PAGE = 50
 #: Customers and numbers that one search shows; more words or a longer part find the others.

@@ -21,7 +21,7 @@ from sync_service.queue.lights import MOST_COUNTED, read_lights
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.admin.clock import TENANT, ZONE_COOKIE, Clock, chosen_zone, find_zone
-from sync_service.web.admin.door import AdminLogin, safe_next
+from sync_service.web.admin.guard import AdminGuard, safe_next
 from sync_service.web.admin.menu import MENU
 
 FRESH_SECONDS = 1.0
@@ -130,8 +130,8 @@ class FrameReader:
             return Frame(session.now(), lights, counts)
 
 
-def attach(blueprint: Blueprint, settings: Settings, database: Database, door: AdminLogin) -> None:
-    """Put the frame around every page of `blueprint`; after the door, which says who it is for."""
+def attach(blueprint: Blueprint, settings: Settings, database: Database, guard: AdminGuard) -> None:
+    """Put the frame around every page of `blueprint`; after the guard, which says who it is for."""
     reader = FrameReader(database, settings)
     environment = settings.environment_name or urlsplit(settings.zuora_base_url).hostname or "No tenant"
 
@@ -174,5 +174,5 @@ def attach(blueprint: Blueprint, settings: Settings, database: Database, door: A
         if wanted != TENANT and find_zone(wanted) is None:
             raise BadRequest("Choose UTC, the tenant's zone or yours.")
         answer = redirect(safe_next(request.form.get("next")), 303)
-        door.set_cookie(answer, ZONE_COOKIE, wanted, seconds=_A_YEAR)
+        guard.set_cookie(answer, ZONE_COOKIE, wanted, seconds=_A_YEAR)
         return answer

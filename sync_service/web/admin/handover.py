@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from flask import after_this_request, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from sync_service.access.sealing import TextCipher
-from sync_service.web.admin.door import AdminLogin, who
+from sync_service.access.cipher import TextCipher
+from sync_service.web.admin.guard import AdminGuard, who
 
 COOKIE = "sync_handover"
 #: How long the browser has to follow the redirect, and how long the page remembers that it showed the secret.
@@ -31,9 +31,9 @@ class ShownSecret:
 class Handover:
     """Hands secrets to the person who made them."""
 
-    def __init__(self, secret_keys: tuple[str, ...], door: AdminLogin) -> None:
-        self._seal = TextCipher(secret_keys, "shown once", longest=1000)
-        self._door = door
+    def __init__(self, secret_keys: tuple[str, ...], guard: AdminGuard) -> None:
+        self._cipher = TextCipher(secret_keys, "shown once", longest=1000)
+        self._guard = guard
 
     def lead_to(self, page: str, name: str, secret: str) -> Response:
         """Redirect to `page`, which shows the secret of `name`."""
@@ -45,7 +45,7 @@ class Handover:
         """What `page` has to show to this person, once; afterwards that it was shown."""
         sealed = request.cookies.get(COOKIE, "")
         try:
-            kept = json.loads(self._seal.open(sealed)) if sealed else {}
+            kept = json.loads(self._cipher.decrypt(sealed)) if sealed else {}
         except ValueError:
             return None
         if kept.get("page") != page or kept.get("person") != who().email:
@@ -61,4 +61,4 @@ class Handover:
 
     def _keep(self, answer: Response, page: str, name: str, secret: str | None, seconds: int) -> None:
         text = json.dumps({"page": page, "person": who().email, "name": name, "secret": secret})
-        self._door.set_cookie(answer, COOKIE, self._seal.close(text), seconds=seconds)
+        self._guard.set_cookie(answer, COOKIE, self._cipher.encrypt(text), seconds=seconds)

@@ -15,9 +15,9 @@ from sync_service.store.engine import Session
 from sync_service.store.tables import AdminViewRow
 from sync_service.subscription.digest import Touch
 from sync_service.web.admin.changes_export import COLUMNS, MOST_RUNS, count_runs, read_changes
-from sync_service.web.admin.desk import PageContext
-from sync_service.web.admin.door import who
+from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.filters import SHOWN, Filter, read_filter
+from sync_service.web.admin.guard import who
 from sync_service.web.admin.querying import FIELDS, LONGEST, Query, QueryInvalid, find_whose, read_query
 from sync_service.web.admin.spreadsheet import send
 from sync_service.web.admin.stream import ShownEntries, read_shown
@@ -54,9 +54,9 @@ class QueryBar:
     problem: str = ""
 
 
-def attach(blueprint: Blueprint, desk: PageContext) -> None:
+def attach(blueprint: Blueprint, context: PageContext) -> None:
     """The addresses under /admin/history that are about everything."""
-    pages = _HistoryPages(desk)
+    pages = _HistoryPages(context)
     blueprint.get("/history")(pages.history)
     blueprint.post("/history")(pages.ask)
     blueprint.post("/history/views")(pages.keep)
@@ -65,15 +65,15 @@ def attach(blueprint: Blueprint, desk: PageContext) -> None:
 
 
 class _HistoryPages:
-    def __init__(self, desk: PageContext) -> None:
-        self._desk, self._database = desk, desk.database
+    def __init__(self, context: PageContext) -> None:
+        self._context, self._database = context, context.database
 
     def history(self) -> str | tuple[str, int]:
         """The stream of all that fits."""
         sealed = request.args.get("q", "")
-        text = self._desk.seal.open(sealed) if sealed else ""
+        text = self._context.cipher.decrypt(sealed) if sealed else ""
         with self._database.reading() as session:
-            today = self._desk.today(session)
+            today = self._context.today(session)
             bar = self._read(text, today)
             shown = self._shown(session, bar, today) if not bar.problem else None
             views = self._views(session)
@@ -95,7 +95,7 @@ class _HistoryPages:
     def ask(self) -> AnyResponse:
         """The query bar: to an address that tells nothing of what was typed."""
         text = request.form.get("text", "").strip()
-        return redirect(url_for("admin.history", q=self._desk.seal.close(text) if text else None), 303)
+        return redirect(url_for("admin.history", q=self._context.cipher.encrypt(text) if text else None), 303)
 
     def keep(self) -> AnyResponse:
         """Keep a query under a name; one of that name is replaced."""
@@ -127,8 +127,8 @@ class _HistoryPages:
 
     def export(self) -> AnyResponse:
         """What changed between two days, as a CSV file."""
-        zone = self._desk.settings.tenant_time_zone
-        asked = read_filter(request.form, self._desk.seal, zone)
+        zone = self._context.settings.tenant_time_zone
+        asked = read_filter(request.form, self._context.cipher, zone)
         wanted = asked.wanted(zone)
         back = redirect(url_for("admin.history") + "#export", 303)
         if wanted.since is None or wanted.until is None or wanted.since >= wanted.until:
@@ -145,17 +145,17 @@ class _HistoryPages:
 
     def _read(self, text: str, today: date) -> QueryBar:
         try:
-            return QueryBar(text, read_query(text, today, self._desk.settings.tenant_time_zone))
+            return QueryBar(text, read_query(text, today, self._context.settings.tenant_time_zone))
         except QueryInvalid as problem:
             return QueryBar(text, Query(), str(problem))
 
     def _shown(self, session: Session, bar: QueryBar, today: date) -> ShownEntries:
         """What bar and address ask for together: a chip that was pressed counts more than the words of the bar."""
-        mine = read_filter(request.args, self._desk.seal, self._desk.settings.tenant_time_zone)
+        mine = read_filter(request.args, self._context.cipher, self._context.settings.tenant_time_zone)
         theirs = bar.query.filter
         asked = Filter(**{name: getattr(mine, name) or getattr(theirs, name) for name in vars(theirs)})
         whose = find_whose(session, bar.query, today)
-        return read_shown(self._desk, session, whose=whose, asked=asked, order=bar.query.order, counted=True)
+        return read_shown(self._context, session, whose=whose, asked=asked, order=bar.query.order, counted=True)
 
     def _views(self, session: Session) -> list[View]:
         row = AdminViewRow
@@ -164,9 +164,9 @@ class _HistoryPages:
             *((name, text, False) for name, text in VIEWS),
             *((each.name, each.query, True) for each in own),
         )
-        close = self._desk.seal.close
+        close = self._context.cipher.encrypt
         return [View(name=name, query=text, sealed=close(text), is_own=is_own) for name, text, is_own in named]
 
     def _opened(self) -> str:
         sealed = request.form.get("q", "")
-        return self._desk.seal.open(sealed) if sealed else ""
+        return self._context.cipher.decrypt(sealed) if sealed else ""

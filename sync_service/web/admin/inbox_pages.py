@@ -25,14 +25,14 @@ from sync_service.queue.decisions import (
 from sync_service.queue.entries import read_customers, read_entries
 from sync_service.queue.held import list_held
 from sync_service.queue.inbox import InboxItem, ItemKind, read_inbox, title_of
-from sync_service.queue.orders import OrderState, list_work
+from sync_service.queue.order_lanes import OrderState, list_work
 from sync_service.queue.requests import Cause, Kind
 from sync_service.store.engine import Session
 from sync_service.store.tables import SyncRequestRow, SyncRunRow
 from sync_service.subscription.trigger import Trigger
-from sync_service.web.admin.desk import PAGE, PageContext, one_page
+from sync_service.web.admin.context import PAGE, PageContext, one_page
 from sync_service.web.admin.differences import lost, sentence
-from sync_service.web.admin.door import operators_only, who
+from sync_service.web.admin.guard import operators_only, who
 from sync_service.web.admin.telling import Told, tell
 
 #: Plans that one decision is about, and customers of a group of failures that are named.
@@ -59,9 +59,9 @@ class FailedGroup:
     rows: tuple[tuple[SyncRequestRow, tuple[str, str] | None], ...]
 
 
-def attach(blueprint: Blueprint, desk: PageContext) -> None:
+def attach(blueprint: Blueprint, context: PageContext) -> None:
     """The addresses under /admin/inbox."""
-    pages = _InboxPages(desk)
+    pages = _InboxPages(context)
     blueprint.get("/inbox")(pages.inbox)
     blueprint.get("/inbox/failed")(pages.failed)
     blueprint.post("/inbox/failed/<any(retry,dismiss):decision>", endpoint="decide_failed")(
@@ -73,13 +73,13 @@ def attach(blueprint: Blueprint, desk: PageContext) -> None:
 
 
 class _InboxPages:
-    def __init__(self, desk: PageContext) -> None:
-        self._desk, self._database = desk, desk.database
+    def __init__(self, context: PageContext) -> None:
+        self._context, self._database = context, context.database
 
     def inbox(self) -> str:
         """The list, with one held plan open beside it where the address names one."""
         with self._database.reading() as session:
-            items = read_inbox(session, self._desk.settings)
+            items = read_inbox(session, self._context.settings)
             held, more = one_page(list_held(session, limit=PAGE + 1, after=_after()))
             opened = _open(session, request.args.get("open", ""))
             shown = {

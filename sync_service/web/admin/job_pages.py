@@ -10,17 +10,17 @@ from sync_service.queue.backfills import MOST_CHARACTERS, From, WishInvalid, lea
 from sync_service.queue.jobs import list_jobs, pause, resume, run_soon
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
-from sync_service.web.admin.desk import PageContext
-from sync_service.web.admin.door import operators_only, who
+from sync_service.web.admin.context import PageContext
+from sync_service.web.admin.guard import operators_only, who
 from sync_service.web.admin.job_views import view_jobs
 from sync_service.web.answers import answer
 
 _SAID = {"pause": "is paused", "resume": "goes on", "run": "will run within a few seconds"}
 
 
-def attach(blueprint: Blueprint, desk: PageContext) -> None:
+def attach(blueprint: Blueprint, context: PageContext) -> None:
     """The addresses under /admin/jobs."""
-    pages = _JobPages(desk.database)
+    pages = _JobPages(context.database)
     blueprint.get("/jobs")(pages.jobs)
     blueprint.post("/jobs/backfill")(operators_only(pages.backfill))
     # A backfill of a file has the file's path in its name.

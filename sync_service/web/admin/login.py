@@ -1,14 +1,16 @@
-"""The log-in page: a password, single sign-on, or both; and the count of wrong passwords."""
+"""The log-in page: a password, single sign-on, or both; the count of wrong passwords, and who may sign in as what."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from flask import Blueprint, make_response, render_template, request
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
+from sync_service.access.admission import NotAdmitted, admit, read_email, read_rules
 from sync_service.access.passwords import is_plausible, normalise_email, prove_user
 from sync_service.access.throttle import Throttle, counter_name
 from sync_service.settings import Settings
@@ -16,7 +18,7 @@ from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminUserRow
 from sync_service.telemetry.log import logger
-from sync_service.web.admin.door import GUEST_COOKIE, AdminLogin, safe_next
+from sync_service.web.admin.guard import GUEST_COOKIE, AdminGuard, safe_next
 from sync_service.web.senders import Senders, say_place
 
 #: Wrong passwords for a person from a place within WINDOW_MS; then their log-ins from there wait, right ones too.
@@ -68,9 +70,9 @@ class PasswordCheck:
 class LoginPage:
     """`/admin/login`."""
 
-    def __init__(self, door: AdminLogin, check: PasswordCheck, *, passwords: bool, provider: str) -> None:
+    def __init__(self, guard: AdminGuard, check: PasswordCheck, *, passwords: bool, provider: str) -> None:
         """`provider`: what the identity provider is called, empty where there is none."""
-        self._door = door
+        self._guard = guard
         self._check = check
         self._passwords = passwords
         self._provider = provider
@@ -83,21 +85,21 @@ class LoginPage:
         guest = request.cookies.get(GUEST_COOKIE, "")
         if request.method == "GET" or not guest:
             return self._show(guest or secrets.token_urlsafe(24))
-        self._door.check_form(guest)
+        self._guard.check_form(guest)
         if not self._passwords:
             raise Forbidden(f"Password log-in is turned off: sign in with {self._provider}.")
         email = request.form.get("email", "")
         user, seconds = self._check.prove(email, request.form.get("password", ""))
         if user is None:
             return self._show(guest, email, seconds=seconds, problem=_WRONG)
-        return self._door.let_in(user.email, request.form.get("next"), note=say_place(self._check.find_place()))
+        return self._guard.let_in(user.email, request.form.get("next"), note=say_place(self._check.find_place()))
 
     def _show(self, guest: str, email: str = "", *, seconds: int | None = None, problem: str = "") -> AnyResponse | str:
         if seconds is not None:
             problem = say_wait(seconds)
         page = render_template(
             "admin/login.html",
-            login_token=self._door.make_token(guest),
+            login_token=self._guard.make_token(guest),
             email=email[:254],
             problem=problem,
             next=safe_next(request.values.get("next")),
@@ -107,7 +109,7 @@ class LoginPage:
         answer = make_response(page, 429 if seconds is not None else 401 if problem else 200)
         if seconds is not None:
             answer.headers["Retry-After"] = str(seconds)
-        self._door.set_cookie(answer, GUEST_COOKIE, guest)
+        self._guard.set_cookie(answer, GUEST_COOKIE, guest)
         return answer
 
 
@@ -118,3 +120,49 @@ def say_wait(seconds: int) -> str:
 
 def _longest(seconds: Iterable[int | None]) -> int | None:
     return max((each for each in seconds if each is not None), default=None)
+
+
+class AdminEntry:
+    """The admin pages, as a sign-on sees them."""
+
+    folder = "/admin"
+    template = "admin/sign_on.html"
+
+    def __init__(self, settings: Settings, database: Database, guard: AdminGuard) -> None:
+        self._database = database
+        self._guard = guard
+        self._name = settings.oidc_name
+        self._rules = read_rules(settings)
+        self._senders = Senders((), settings.trusted_proxies)
+
+    def next_page(self, wanted: str | None) -> str:
+        """A page of the admin pages."""
+        return safe_next(wanted)
+
+    def set_cookie(self, answer: AnyResponse, name: str, value: str, *, seconds: int | None = None) -> None:
+        """A cookie for the admin pages alone."""
+        self._guard.set_cookie(answer, name, value, seconds=seconds)
+
+    def let_in(self, claims: Mapping[str, Any], wanted: str) -> AnyResponse:
+        """Log in whom these proved claims are about, if they may. Raises NotAdmitted."""
+        email = None
+        try:
+            email = read_email(claims, self._rules)
+            admit(self._database, claims, email, self._rules)
+        except NotAdmitted as error:
+            self._record_refusal(email or f"{_printable(claims.get('email'))} (not vouched for)", error)
+            raise
+        return self._guard.let_in(email, wanted, signed_on=True, note=f"with {self._name}, {self._say_place()}")
+
+    def _record_refusal(self, who: str, error: NotAdmitted) -> None:
+        """Only people whom the provider knows, so that outsiders cannot fill the log."""
+        with self._database.transaction(lock_timeout_ms=2000) as session:
+            record_action(session, who, "sign-on refused", f"{error} ({self._say_place()})")
+
+    def _say_place(self) -> str:
+        return say_place(self._senders.find_place(request))
+
+
+def _printable(claim: Any) -> str:
+    text = str(claim or "unknown")[:200]
+    return text if text.isprintable() else "unknown"

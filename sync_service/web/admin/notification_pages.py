@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.access.sealing import TextCipher
+from sync_service.access.cipher import TextCipher
 from sync_service.queue.inbox import ItemKind
 from sync_service.queue.notifications import (
     LONGEST_ADDRESS,
@@ -19,8 +19,8 @@ from sync_service.queue.notifications import (
     read_latest,
 )
 from sync_service.store.tables import NotificationChoiceRow
-from sync_service.web.admin.desk import PageContext
-from sync_service.web.admin.door import who
+from sync_service.web.admin.context import PageContext
+from sync_service.web.admin.guard import who
 
 KINDS: Mapping[ItemKind, str] = {
     ItemKind.PROCESS: "A worker or scheduler does not run",
@@ -33,25 +33,25 @@ KINDS: Mapping[ItemKind, str] = {
 FORMS = {"slack": "Slack", "plain": "Plain JSON"}
 
 
-def attach(blueprint: Blueprint, desk: PageContext) -> None:
+def attach(blueprint: Blueprint, context: PageContext) -> None:
     """The addresses under /admin/account/notifications."""
-    pages = _NotificationPages(desk)
+    pages = _NotificationPages(context)
     blueprint.get("/account/notifications")(pages.notifications)
     blueprint.post("/account/notifications")(pages.choose_notifications)
     blueprint.post("/account/notifications/try")(pages.try_notifications)
 
 
 class _NotificationPages:
-    def __init__(self, desk: PageContext) -> None:
-        self._desk, self._database = desk, desk.database
-        self._seal = TextCipher(desk.settings.secret_keys, PURPOSE, longest=LONGEST_ADDRESS)
+    def __init__(self, context: PageContext) -> None:
+        self._context, self._database = context, context.database
+        self._cipher = TextCipher(context.settings.secret_keys, PURPOSE, longest=LONGEST_ADDRESS)
 
     def notifications(self, problem: str = "", typed: Mapping[str, str] | None = None) -> str:
         """What was chosen, and what was told last."""
         with self._database.reading() as session:
             choice = read_choice(session, who().email)
             latest = read_latest(session, who().email)
-        address = self._seal.open(choice.webhook) if choice.webhook else ""
+        address = self._cipher.decrypt(choice.webhook) if choice.webhook else ""
         return render_template(
             "admin/notifications.html",
             choice=choice,
@@ -59,7 +59,7 @@ class _NotificationPages:
             latest=latest,
             kinds=KINDS,
             forms=FORMS,
-            has_mail=bool(self._desk.settings.smtp_host),
+            has_mail=bool(self._context.settings.smtp_host),
             quiet_ms=QUIET_MS,
             problem=problem,
             typed=typed or {},
@@ -78,7 +78,7 @@ class _NotificationPages:
             form = request.form.get("form", "")
             choice.webhook_form = form if form in FORMS else "slack"
             if address:
-                choice.webhook = self._seal.close(address)
+                choice.webhook = self._cipher.encrypt(address)
             elif request.form.get("remove"):
                 choice.webhook = None
             session.add(choice)

@@ -10,13 +10,13 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.commerce.steps import Choice
+from sync_service.queue.order_lanes import OPEN_STATES, NotToDecide, OrderState, decide, find_work, hurry
 from sync_service.queue.order_steps import read_steps
-from sync_service.queue.orders import OPEN_STATES, NotToDecide, OrderState, decide, find_work, hurry
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.tables import OrderWorkRow
-from sync_service.web.admin.desk import PAGE, PageContext, before_id, chosen, one_page
-from sync_service.web.admin.door import operators_only, who
+from sync_service.web.admin.context import PAGE, PageContext, before_id, chosen, one_page
+from sync_service.web.admin.guard import operators_only, who
 
 STATES = tuple(state.value for state in OrderState)
 #: What a person may choose of an order that is held: the button, and what it means.
@@ -27,9 +27,9 @@ CHOICES = {
 }
 
 
-def attach(blueprint: Blueprint, desk: PageContext) -> None:
+def attach(blueprint: Blueprint, context: PageContext) -> None:
     """The addresses under /admin/orders."""
-    database = desk.database
+    database = context.database
 
     @blueprint.get("/orders")
     def orders() -> str:

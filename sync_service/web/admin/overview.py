@@ -21,7 +21,7 @@ from sync_service.store.engine import Session
 from sync_service.store.tables import JobRow
 from sync_service.web.admin.charts import RANGES, Axis, in_seconds
 from sync_service.web.admin.clock import clock
-from sync_service.web.admin.desk import PageContext
+from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.frame import TONES
 from sync_service.web.admin.job_views import view_jobs
 
@@ -54,7 +54,7 @@ class SetupStep:
     how: str
 
 
-def attach(blueprint: Blueprint, desk: PageContext) -> None:
+def attach(blueprint: Blueprint, context: PageContext) -> None:
     """The address /admin."""
 
     @blueprint.get("")
@@ -62,13 +62,13 @@ def attach(blueprint: Blueprint, desk: PageContext) -> None:
     def overview() -> str:
         chosen = RANGES.get(request.args.get("range", ""), RANGES["day"])
         axis = Axis.until(chosen, clock())
-        with desk.database.reading() as session:
+        with context.database.reading() as session:
             backlog = read_backlog(session)
-            limit = read_limit(session, desk.share)
+            limit = read_limit(session, context.share)
             held = count_held(session)
-            findings = examine(session, desk.settings)
+            findings = examine(session, context.settings)
             rows = list_jobs(session)
-            steps = tuple(_steps(session, desk.settings, limit))
+            steps = tuple(_steps(session, context.settings, limit))
             read = read_figures(session, chosen.span, axis.first, limit.now + 1)
             figures = add_up(read, chosen.step)
         check = next((row for row in rows if row.name == "check"), None)

@@ -9,15 +9,15 @@ from werkzeug.wrappers import Response as AnyResponse
 from sync_service.access.clients import PartnerUnknown
 from sync_service.partner.organisations import Organisation, PartnerRefused, Partners, list_orgs, list_users
 from sync_service.store.tables import PartnerOrgRow
-from sync_service.web.admin.desk import PAGE, PageContext, one_page
-from sync_service.web.admin.door import operators_only, who
+from sync_service.web.admin.context import PAGE, PageContext, one_page
+from sync_service.web.admin.guard import operators_only, who
 
 _BLANK = {"name": "", "account": "", "pays": ""}
 
 
-def attach(blueprint: Blueprint, desk: PageContext) -> None:
+def attach(blueprint: Blueprint, context: PageContext) -> None:
     """The addresses under /admin/partners."""
-    pages = _PartnerPages(desk)
+    pages = _PartnerPages(context)
     blueprint.get("/partners")(pages.partners)
     blueprint.post("/partners", endpoint="add_partner")(operators_only(pages.add))
     blueprint.get("/partners/<org_id>")(pages.partner)
@@ -31,8 +31,8 @@ def attach(blueprint: Blueprint, desk: PageContext) -> None:
 
 
 class _PartnerPages:
-    def __init__(self, desk: PageContext) -> None:
-        self._database = desk.database
+    def __init__(self, context: PageContext) -> None:
+        self._database = context.database
 
     @property
     def _partners(self) -> Partners:

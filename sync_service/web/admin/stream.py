@@ -11,7 +11,7 @@ from sync_service.queue.branches import EntryFilter, EntryKind, Spot, Whose, rea
 from sync_service.queue.entries import read_entries
 from sync_service.queue.stream import count, read_page
 from sync_service.store.engine import Session
-from sync_service.web.admin.desk import PageContext
+from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.filters import SHOWN, Filter, read_filter
 from sync_service.web.admin.telling import Told, tell
 
@@ -53,7 +53,7 @@ class ShownEntries:
 
 
 def read_shown(
-    desk: PageContext,
+    context: PageContext,
     session: Session,
     *,
     whose: Whose | None = None,
@@ -62,16 +62,16 @@ def read_shown(
     counted: bool = False,
 ) -> ShownEntries:
     """What the request asks for; `asked` where the page has read its filter from elsewhere than the address."""
-    zone = desk.settings.tenant_time_zone
-    wish = read_filter(request.args, desk.seal, zone) if asked is None else asked
+    zone = context.settings.tenant_time_zone
+    wish = read_filter(request.args, context.cipher, zone) if asked is None else asked
     wanted = wish.wanted(zone, whose, order)
     before = read_spot(request.args.get("before", ""))
     page = read_page(session, wanted, before)
     return ShownEntries(
         told=tuple(tell(session, read_entries(session, page.spots))),
         filter=wish,
-        kept=wish.kept(desk.seal),
-        chips=tuple(_chips(desk, wish)),
+        kept=wish.kept(context.cipher),
+        chips=tuple(_chips(context, wish)),
         before=page.before,
         looked_to=page.looked_to,
         is_first=before is None,
@@ -80,10 +80,10 @@ def read_shown(
     )
 
 
-def _chips(desk: PageContext, wish: Filter) -> list[Chip]:
-    chips = [Chip(words="Everything", kept=wish.kept(desk.seal, show=""), is_set=not wish.show)]
+def _chips(context: PageContext, wish: Filter) -> list[Chip]:
+    chips = [Chip(words="Everything", kept=wish.kept(context.cipher, show=""), is_set=not wish.show)]
     for name, (words, _) in SHOWN.items():
-        chips.append(Chip(words=words, kept=wish.kept(desk.seal, show=name), is_set=wish.show == name))
+        chips.append(Chip(words=words, kept=wish.kept(context.cipher, show=name), is_set=wish.show == name))
     return chips
 
 

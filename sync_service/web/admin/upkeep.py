@@ -26,29 +26,29 @@ from sync_service.settings import Settings
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.store.tables import JobRow
-from sync_service.web.admin.desk import PageContext
-from sync_service.web.admin.door import operators_only, who
+from sync_service.web.admin.context import PageContext
+from sync_service.web.admin.guard import operators_only, who
 from sync_service.web.admin.handover import Handover
 from sync_service.web.admin.job_views import view_job
 
 _LONGEST_NAME = 100
 
 
-def attach(blueprint: Blueprint, desk: PageContext, handover: Handover) -> None:
+def attach(blueprint: Blueprint, context: PageContext, handover: Handover) -> None:
     """The pages API clients and Settings."""
-    clients = _Clients(desk.database, handover)
+    clients = _Clients(context.database, handover)
     blueprint.get("/clients")(clients.clients)
     blueprint.post("/clients")(operators_only(clients.add))
     blueprint.post("/clients/<client_id>/<any(revoke,rotate):what>")(operators_only(clients.change))
 
     @blueprint.get("/settings")
     def settings() -> str:
-        with desk.database.reading() as session:
+        with context.database.reading() as session:
             users, tenant = list_users(session), read_tenant(session)
             job, now = session.get(JobRow, "check"), session.now()
         return render_template(
             "admin/settings.html",
-            rows=show_settings(desk.settings),
+            rows=show_settings(context.settings),
             users=users,
             tenant=tenant,
             check=view_job(job, now) if job else None,

@@ -12,8 +12,8 @@ from sync_service.queue.outbox import DeliveryState
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.tables import WebhookDeliveryRow, WebhookEndpointRow
-from sync_service.web.admin.desk import PAGE, PageContext, before_id, one_page
-from sync_service.web.admin.door import operators_only, who
+from sync_service.web.admin.context import PAGE, PageContext, before_id, one_page
+from sync_service.web.admin.guard import operators_only, who
 from sync_service.webhooks.log import MessageUnknown, replay, replay_dead
 
 #: Deliveries that are given up and counted; there may be more.
@@ -23,16 +23,16 @@ SELECT endpoint_id FROM webhook_delivery WHERE state = 'dead' ORDER BY ended_at 
 """
 
 
-def attach(blueprint: Blueprint, desk: PageContext) -> None:
+def attach(blueprint: Blueprint, context: PageContext) -> None:
     """The addresses under /admin/webhooks."""
-    pages = _WebhookPages(desk)
+    pages = _WebhookPages(context)
     blueprint.get("/webhooks")(pages.webhooks)
     blueprint.post("/webhooks/replay", endpoint="replay_webhooks")(operators_only(pages.send_again))
 
 
 class _WebhookPages:
-    def __init__(self, desk: PageContext) -> None:
-        self._database = desk.database
+    def __init__(self, context: PageContext) -> None:
+        self._database = context.database
 
     def send_again(self) -> AnyResponse:
         """What is ticked, or all that was given up."""

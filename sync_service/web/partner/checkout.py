@@ -18,8 +18,8 @@ from sync_service.commerce.order import CannotBePlacedError
 from sync_service.partner.basket_rows import LIFE_MS, BasketUnknown
 from sync_service.partner.baskets import Baskets, BasketView, Opening, SubscriptionLocked, SubscriptionUnknown
 from sync_service.web.answers import answer
+from sync_service.web.partner.auth import PartnerAuth, agent
 from sync_service.web.partner.bodies import Initiate, UpdateBody, load
-from sync_service.web.partner.gate import PartnerAuth, agent
 from sync_service.web.senders import Senders
 
 COOKIE = "limio_state"
@@ -30,11 +30,11 @@ _FORWARDED = "xForwardedFor"
 _MAX_REFERRER = 500
 
 
-def checkout_blueprint(baskets: Baskets, gate: PartnerAuth, senders: Senders) -> Blueprint:
+def checkout_blueprint(baskets: Baskets, auth: PartnerAuth, senders: Senders) -> Blueprint:
     """Both checkouts of the organisation that the token names."""
     blueprint = Blueprint("partner_checkout", __name__, url_prefix="/api/partner")
 
-    gate.guard(blueprint)
+    auth.guard(blueprint)
 
     def show() -> Response:
         return _answer(baskets.read(agent(), _find_id(None)), senders)

@@ -9,18 +9,18 @@ from sync_service.store.engine import Database
 from sync_service.store.pages import CursorInvalid
 from sync_service.web.answers import answer
 from sync_service.web.paging import read_limit
-from sync_service.web.partner.gate import PartnerAuth, partner_scope
+from sync_service.web.partner.auth import PartnerAuth, partner_scope
 
 DEFAULT_LIMIT, MAX_LIMIT = 40, 100
 #: As the specification has it; no longer id is asked of the database.
 MAX_ID = 64
 
 
-def mma_blueprint(database: Database, gate: PartnerAuth) -> Blueprint:
+def mma_blueprint(database: Database, auth: PartnerAuth) -> Blueprint:
     """The list and one subscription, of the organisation that the token names."""
     blueprint = Blueprint("partner_mma", __name__, url_prefix="/api/partner/mma")
 
-    gate.guard(blueprint)
+    auth.guard(blueprint)
 
     @blueprint.get("/subscriptions")
     def subscriptions() -> Response:

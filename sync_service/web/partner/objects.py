@@ -1,26 +1,31 @@
-"""A partner's objects beside its subscriptions: `GET /api/partner/customer` (Limio's page "Partner objects")."""
+"""A partner's customers and invoices: `GET /api/partner/customer` and `/invoices`.
+
+Source: Limio's page "Partner objects". The path of the invoices is our inference.
+"""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from sync_service.partner.reading import list_customers
+from sync_service.partner.reading import ask_for_own, ask_for_own_pdf, list_customers, more_of
+from sync_service.queue.questions import TooManyAsked
 from sync_service.store.engine import Database
 from sync_service.store.pages import CursorInvalid
-from sync_service.web.answers import answer
+from sync_service.web.answers import RETRY_SECONDS, answer
+from sync_service.web.asked import Answered, Questions, pdf_of
 from sync_service.web.paging import read_limit
-from sync_service.web.partner.gate import PartnerAuth, partner_scope
-from sync_service.web.partner.mma import DEFAULT_LIMIT, MAX_LIMIT
+from sync_service.web.partner.auth import PartnerAuth, agent, partner_scope
+from sync_service.web.partner.mma import DEFAULT_LIMIT, MAX_ID, MAX_LIMIT
 
 #: Longer than any name or email address.
 MAX_FILTER = 254
 
 
-def partner_objects_blueprint(database: Database, gate: PartnerAuth) -> Blueprint:
+def partner_objects_blueprint(database: Database, auth: PartnerAuth) -> Blueprint:
     """The customers of the organisation that the token names."""
     blueprint = Blueprint("partner_objects", __name__, url_prefix="/api/partner")
 
-    gate.guard(blueprint)
+    auth.guard(blueprint)
 
     @blueprint.get("/customer")
     def customers() -> Response:
@@ -38,3 +43,47 @@ def partner_objects_blueprint(database: Database, gate: PartnerAuth) -> Blueprin
         return answer(400, {"message": str(error)})
 
     return blueprint
+
+
+_AWAY = "Zuora has not answered in time. Please ask again."
+
+
+def partner_invoices_blueprint(questions: Questions, auth: PartnerAuth) -> Blueprint:
+    """The invoices of the organisation that the token names, read from Zuora at every call."""
+    blueprint = Blueprint("partner_invoices", __name__, url_prefix="/api/partner")
+
+    auth.guard(blueprint)
+
+    @blueprint.get("/invoices")
+    def invoices() -> Response:
+        size, cursor = read_limit(DEFAULT_LIMIT, MAX_LIMIT, "pageSize"), request.args.get("cursor") or None
+        scope, actor = partner_scope(), agent().subject
+        asked = questions.ask(lambda session: ask_for_own(session, scope, actor, size=size, query_more=cursor))
+        if asked.found is None:
+            return _missing(asked)
+        more = more_of(scope, asked.found.get("cursor"))
+        return answer(200, {"items": asked.found.get("invoices", []), **({"cursor": more} if more else {})})
+
+    @blueprint.get("/invoices/<invoice_id>/pdf")
+    def invoice_pdf(invoice_id: str) -> Response:
+        scope, actor = partner_scope(), agent().subject
+        if not (0 < len(invoice_id) <= MAX_ID and invoice_id.isprintable()):
+            return _missing(Answered(None, is_missing=True))
+        asked = questions.ask(lambda session: ask_for_own_pdf(session, scope, actor, invoice_id))
+        return pdf_of(asked) or _missing(asked)
+
+    @blueprint.errorhandler(CursorInvalid)
+    def refuse(error: CursorInvalid) -> Response:
+        return answer(400, {"message": str(error).replace("queryMore", "cursor")})
+
+    @blueprint.errorhandler(TooManyAsked)
+    def wait(error: TooManyAsked) -> Response:
+        return answer(429, {"message": str(error)}, {"Retry-After": str(RETRY_SECONDS)})
+
+    return blueprint
+
+
+def _missing(asked: Answered) -> Response:
+    if asked.is_missing:
+        return answer(404, {"message": "Invoice not found."})
+    return answer(502, {"message": _AWAY})

@@ -1,26 +1,33 @@
-"""A partner's baskets of new subscriptions: `/api/partner/checkout/initiate`, `/update` and `/validate`.
+"""A partner's new subscriptions: `/api/partner/checkout/initiate`, `/update`, `/validate` and `POST /api/partner/order`.
 
-Source: Limio's page "Partner checkout". The last one's path is our inference; it takes baskets of either kind.
+Sources: Limio's pages "Partner checkout" and "Partner orders". The last one's path and that of `/validate`, which takes
+baskets of either kind, are our inference.
 """
 
 from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
+from sync_service.commerce.order import CannotBePlacedError
 from sync_service.partner.basket_rows import BasketUnknown
+from sync_service.partner.baskets import SubscriptionLocked
 from sync_service.partner.orders import PartnerOrders
 from sync_service.partner.purchases import Purchases
-from sync_service.web.answers import answer
+from sync_service.queue.questions import TooManyAsked
+from sync_service.queue.submission import OrderRequest, OtherBody
+from sync_service.web.answers import RETRY_SECONDS, answer
+from sync_service.web.body import read_body
+from sync_service.web.orders import OrderIntake, answer_order, read_idempotency_key, read_payload, refuse
+from sync_service.web.partner.auth import PartnerAuth, agent, client_name
 from sync_service.web.partner.bodies import ChangedPurchase, Named, Purchase, load
 from sync_service.web.partner.checkout import COOKIE, answer_refusals, set_landing_cookie
-from sync_service.web.partner.gate import PartnerAuth, agent
 
 
-def purchase_blueprint(purchases: Purchases, orders: PartnerOrders, gate: PartnerAuth) -> Blueprint:
+def purchase_blueprint(purchases: Purchases, orders: PartnerOrders, auth: PartnerAuth) -> Blueprint:
     """Baskets of the organisation that the token names."""
     blueprint = Blueprint("partner_purchases", __name__, url_prefix="/api/partner/checkout")
 
-    gate.guard(blueprint)
+    auth.guard(blueprint)
 
     @blueprint.post("/initiate")
     def initiate() -> Response:
@@ -50,3 +57,38 @@ def _find_id(checkout_id: str | None) -> str:
     if not named or not named.isprintable():
         raise BasketUnknown
     return named
+
+
+def partner_orders_blueprint(orders: PartnerOrders, auth: PartnerAuth, intake: OrderIntake) -> Blueprint:
+    """Orders of the organisation that the token names."""
+    blueprint = Blueprint("partner_orders", __name__, url_prefix="/api/partner")
+
+    auth.guard(blueprint)
+
+    @blueprint.post("/order")
+    def order() -> Response:
+        payload = read_payload()
+        asked = OrderRequest(client=agent().subject, key=read_idempotency_key(), body=read_body(request))
+        return answer_order(orders.place(agent(), payload, asked, client=client_name()))
+
+    @blueprint.post("/order/preview")
+    def order_preview() -> Response:
+        return intake.wait_for_preview(orders.ask_preview(agent(), read_payload()))
+
+    @blueprint.errorhandler(TooManyAsked)
+    def too_many(error: TooManyAsked) -> Response:
+        return answer(429, {"message": str(error)}, {"Retry-After": str(RETRY_SECONDS)})
+
+    @blueprint.errorhandler(CannotBePlacedError)
+    def cannot_be_placed(error: CannotBePlacedError) -> Response:
+        return refuse(error.problems)
+
+    @blueprint.errorhandler(SubscriptionLocked)
+    def locked(error: SubscriptionLocked) -> Response:
+        return answer(423, {"status": 423, "message": str(error)})
+
+    @blueprint.errorhandler(OtherBody)
+    def other_body(error: OtherBody) -> Response:
+        return answer(422, {"message": str(error)})
+
+    return blueprint

@@ -12,7 +12,7 @@ from werkzeug import Response
 
 from sync_service.access.users import Role, put_user
 from sync_service.errors import SettingsInvalid
-from sync_service.operations.check.sign_on import check_sign_on
+from sync_service.operations.check.everything import check_sign_on
 from sync_service.settings import Settings, load_settings
 from sync_service.store.engine import Database
 from sync_service.web.sign_on import LIMIT

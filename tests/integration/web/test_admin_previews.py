@@ -9,7 +9,7 @@ import pytest
 
 from sync_service.access.users import Role
 from sync_service.errors import RateLimited
-from sync_service.queue import previews as asks
+from sync_service.queue import questions as asks
 from sync_service.queue.limit import note_tenant_error
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminActionRow, AskRow, SyncCauseRow, SyncRequestRow

@@ -24,7 +24,7 @@ from sync_service.store.tables import (
     ZuoraLinkRow,
 )
 from sync_service.web.admin.finding import PAGE, FoundPage, SubscriptionFilter, find_all, find_page
-from sync_service.web.admin.ordering import read_turn
+from sync_service.web.admin.sorting import read_turn
 from tests.integration.web.admin import (
     SHARE,
     Visitor,

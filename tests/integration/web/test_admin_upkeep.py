@@ -6,7 +6,7 @@ import re
 
 from sync_service.access.users import Role
 from sync_service.errors import RateLimited
-from sync_service.operations.check.story import check_everything
+from sync_service.operations.check.everything import check_everything
 from sync_service.queue.findings import Finding, Severity, as_progress
 from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.jobs import ensure_job

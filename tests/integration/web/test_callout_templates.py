@@ -15,12 +15,12 @@ from werkzeug.test import TestResponse
 
 from sync_service.access.clients import SYNC_SCOPE, add_client
 from sync_service.operations.provision.plan import plan_install
-from sync_service.operations.provision.wishes import CalloutTerms
+from sync_service.operations.provision.wanted import CalloutTerms
 from sync_service.settings import load_settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRequestRow
 from sync_service.web.callouts import MAX_ITEMS
-from sync_service.zuora.notifications import Definition, Profile, TenantCallouts
+from sync_service.zuora.callout_definitions import Definition, Profile, TenantCallouts
 from tests.integration.web.conftest import SYNC, ZUORA, Web, basic, build
 from zuora_emulator.conditions import holds
 

@@ -15,7 +15,7 @@ from sqlmodel import select
 from sync_service.access.users import Role
 from sync_service.errors import NotServed
 from sync_service.partner.organisations import Organisation, Partners
-from sync_service.queue import previews as asks
+from sync_service.queue import questions as asks
 from sync_service.store.engine import Database
 from sync_service.store.object_rows import find_subscription
 from sync_service.store.tables import AskRow, SubscriptionRow
@@ -198,7 +198,7 @@ def test_trouble_of_zuoras_is_never_told_to_a_partner_in_its_words(
     def fail(*_: Any, **__: Any) -> None:
         raise NotServed("account 4711 of canary")
 
-    monkeypatch.setattr("sync_service.sync.invoices.fetch_invoices", fail)
+    monkeypatch.setattr("sync_service.sync.answering.fetch_invoices", fail)
     headers = log_in(billed.database, web.client, billed.orgs["North"], "shop")
     with billed.working():
         answer = web.client.get("/api/partner/invoices", headers=headers)

@@ -20,8 +20,8 @@ from sync_service.commerce.basket.amounts import price_of
 from sync_service.commerce.basket.holding import Holding, read_holding
 from sync_service.commerce.basket.items import Basket, WantedItem, apply_items
 from sync_service.commerce.basket.lock import Lock, LockReason, pending_change
+from sync_service.commerce.basket.on_sale import Buyer, OffersOnSale
 from sync_service.commerce.basket.placement import find_changes, lines_of, to_order
-from sync_service.commerce.basket.shelf import Buyer, OffersOnSale
 from sync_service.commerce.catalog import Offer, read_offer
 from sync_service.commerce.order import Refusal, UpdateAction
 from tests.partner_catalog import catalog, item, names, sold_with
@@ -33,7 +33,7 @@ CATALOG = catalog(N, C)
 BY_NAME = {each["name"]: each for each in CATALOG}
 
 
-def shelf(
+def on_sale(
     partner: str | None = N, *changed: dict[str, Any], country: str = "GB", currency: str = "GBP"
 ) -> OffersOnSale:
     documents = {each["id"]: each for each in [*CATALOG, *changed]}
@@ -87,13 +87,13 @@ def remove(name: str, quantity: int | None = None) -> WantedItem:
 
 
 def basket(*wanted: WantedItem, of: Holding = SUB_1, on: OffersOnSale | None = None, today: date = TODAY) -> Basket:
-    made = apply_items(of, on or shelf(), wanted, today)
+    made = apply_items(of, on or on_sale(), wanted, today)
     assert isinstance(made, Basket), made
     return made
 
 
 def refused(*wanted: WantedItem, of: Holding = SUB_1, on: OffersOnSale | None = None) -> str:
-    made = apply_items(of, on or shelf(), wanted, TODAY)
+    made = apply_items(of, on or on_sale(), wanted, TODAY)
     assert isinstance(made, Refusal), made
     return " ".join(problem.message for problem in made.problems)
 
@@ -122,29 +122,29 @@ def test_the_choices_are_what_this_partner_may_buy_of_what_is_published() -> Non
 
 
 def test_another_partner_sees_its_own_upgrade() -> None:
-    assert offered(basket(of=holding([held("Team", 1)]), on=shelf(C)).choices.upgrades) == ["BusinessC"]
+    assert offered(basket(of=holding([held("Team", 1)]), on=on_sale(C)).choices.upgrades) == ["BusinessC"]
 
 
 def test_an_offer_that_names_no_partner_is_sold_to_none() -> None:
     nameless = item("Business", "18")
-    assert offered(basket(on=shelf(N, nameless)).choices.upgrades) == []
-    assert "not sold to you" in refused(add("Business", 5), on=shelf(N, nameless))
+    assert offered(basket(on=on_sale(N, nameless)).choices.upgrades) == []
+    assert "not sold to you" in refused(add("Business", 5), on=on_sale(N, nameless))
 
 
 def test_the_lists_are_those_of_the_newest_published_version() -> None:
     anew = item("Team", "12", N, C, upgrade_offers__limio=names("Elsewhere"), version="2")
-    assert offered(basket(on=shelf(N, anew)).choices.upgrades) == ["Elsewhere"]
+    assert offered(basket(on=on_sale(N, anew)).choices.upgrades) == ["Elsewhere"]
 
 
 def test_a_label_names_every_published_offer_that_carries_it() -> None:
     team = item("Team", "12", N, upgrade_offers__limio="b2b")
     elsewhere = item("Elsewhere", "9", N, label__limio=["b2b"])
-    assert offered(basket(on=shelf(N, team, elsewhere)).choices.upgrades) == ["Elsewhere"]
+    assert offered(basket(on=on_sale(N, team, elsewhere)).choices.upgrades) == ["Elsewhere"]
 
 
 def test_without_a_published_version_of_the_current_offer_any_offer_may_be_chosen() -> None:
     gone = item("Team", "12", N, status="draft")
-    made = basket(add("Elsewhere", 1), on=shelf(N, gone))
+    made = basket(add("Elsewhere", 1), on=on_sale(N, gone))
 
     assert made.choices.select_offer
     assert made.items[0].effect.at_once
@@ -153,7 +153,7 @@ def test_without_a_published_version_of_the_current_offer_any_offer_may_be_chose
 @pytest.mark.parametrize(("currency", "country"), [("EUR", "GB"), ("GBP", "FR")])
 def test_another_currency_or_country_is_not_offered(currency: str, country: str) -> None:
     here = item("Business", "18", N, allowed_countries__limio=["GB"])
-    assert offered(basket(on=shelf(N, here, country=country, currency=currency)).choices.upgrades) == []
+    assert offered(basket(on=on_sale(N, here, country=country, currency=currency)).choices.upgrades) == []
 
 
 # --- what happens ---
@@ -297,7 +297,7 @@ def test_example_37_a_flat_tier_costs_its_price_and_takes_its_last_unit() -> Non
 
 def test_an_external_price_is_unknown_and_never_zero() -> None:
     external = item("Business", None, N, price__limio=[{"use_external_price": True, "currencyCode": "GBP"}])
-    made = basket(add("Business", 5), on=shelf(N, external))
+    made = basket(add("Business", 5), on=on_sale(N, external))
 
     assert made.items[0].price.amount is None
     assert made.totals.due is None
@@ -305,7 +305,7 @@ def test_an_external_price_is_unknown_and_never_zero() -> None:
 
 def test_an_external_price_that_zuora_told_is_used() -> None:
     external = item("Business", None, N, price__limio=[{"use_external_price": True, "currencyCode": "GBP"}])
-    made = apply_items(SUB_1, shelf(N, external), [add("Business", 5)], TODAY, {"business": Decimal("18")})
+    made = apply_items(SUB_1, on_sale(N, external), [add("Business", 5)], TODAY, {"business": Decimal("18")})
 
     assert isinstance(made, Basket)
     assert made.totals.due == Decimal("2.50")
@@ -313,7 +313,7 @@ def test_an_external_price_that_zuora_told_is_used() -> None:
 
 @given(st.integers(1, 10), st.dates(date(2026, 11, 1), date(2026, 11, 30)))
 def test_due_today_never_exceeds_the_period_and_adds_up_by_lines(quantity: int, today: date) -> None:
-    made = apply_items(SUB_1, shelf(), [add("Business", quantity)], today)
+    made = apply_items(SUB_1, on_sale(), [add("Business", quantity)], today)
 
     assert isinstance(made, Basket)
     left = (TERM_END - today).days
@@ -422,7 +422,7 @@ def test_a_basket_becomes_one_order_with_dated_updates() -> None:
 
 def changes(changed: dict[str, Any], *, today: date = TODAY) -> list[str]:
     seen = lines_of(basket(add("Business", 5)))
-    now = apply_items(SUB_1, shelf(N, changed), [add("Business", 5)], today)
+    now = apply_items(SUB_1, on_sale(N, changed), [add("Business", 5)], today)
     return [problem.message for problem in find_changes(seen, now)]
 
 

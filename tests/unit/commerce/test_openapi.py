@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_service.commerce import reads
+from sync_service.commerce import state
 from sync_service.commerce.build import preview_step
 from sync_service.commerce.exact import write_json
 from sync_service.commerce.order import Order
@@ -85,7 +85,7 @@ def test_an_order_under_a_partners_account_is_allowed() -> None:
     order = an_order(
         {**EXAMPLES[0]["limio_order"], "payment": {"type": "invoice"}}, names("2AAAAAAAAAAA", "3AAAAAAAAAA0")
     )
-    answers = {reads.PAYER: world.an_account()}
+    answers = {state.PAYER: world.an_account()}
 
     [step] = checked(world.plan(replace(order, payer_account="A00000007"), zuora=answers)).steps
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from sync_service.commerce.order import CannotBePlacedError
 from sync_service.partner.basket_rows import Agent, BasketUnknown
 from sync_service.partner.baskets import SubscriptionLocked, SubscriptionUnknown
-from sync_service.queue.previews import TooManyAsked
+from sync_service.queue.questions import TooManyAsked
 from sync_service.store.pages import CursorInvalid
 from sync_service.web.partner.portal.session import person, scope
 from sync_service.web.partner.portal.subscriptions import NO_SUBSCRIPTION

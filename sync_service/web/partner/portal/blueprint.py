@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint
 
+from sync_service.access.cipher import TextCipher
 from sync_service.access.mail import Mailer
 from sync_service.access.partner_codes import CodesByMail, CodeSender, CodesInLog, LoginCodes
-from sync_service.access.sealing import TextCipher
 from sync_service.access.sign_on.attempts import Provider
 from sync_service.partner.baskets import Baskets
 from sync_service.partner.orders import PartnerOrders
@@ -15,12 +15,11 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.asked import Questions
 from sync_service.web.assets import attach_assets
-from sync_service.web.partner.portal import changes, customers, invoices, orders, subscriptions
+from sync_service.web.partner.portal import changes, customers, invoices, order_page, subscriptions
 from sync_service.web.partner.portal.acting import attach_refusals
 from sync_service.web.partner.portal.buying import NewOrders
-from sync_service.web.partner.portal.login import LoginPages
+from sync_service.web.partner.portal.login import LoginPages, PortalEntry
 from sync_service.web.partner.portal.session import PATH, PortalSessions
-from sync_service.web.partner.portal.sign_on import PortalEntry
 from sync_service.web.problems import attach_problems
 from sync_service.web.sign_on import SignOn
 
@@ -45,7 +44,7 @@ def portal_blueprint(
     options = order_options(settings)
     placing = PartnerOrders(database, settings, options)
     changes.attach(blueprint, settings, database, Baskets(database, settings, options))
-    orders.attach(blueprint, settings, database, placing)
+    order_page.attach(blueprint, settings, database, placing)
     NewOrders(settings, database, placing).attach(blueprint)
     invoices.attach(blueprint, database, questions)
     blueprint.context_processor(lambda: {"pages": _PAGES})

@@ -13,7 +13,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.commerce.basket.amounts import price_of
-from sync_service.commerce.basket.shelf import OffersOnSale, cross_sells
+from sync_service.commerce.basket.on_sale import OffersOnSale, cross_sells
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.order import CannotBePlacedError, OrderType
 from sync_service.partner.holdings import read_stock
@@ -24,7 +24,7 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.partner.portal.acting import agent
 from sync_service.web.partner.portal.customers import NO_CUSTOMER, Customer, as_customer, is_id
-from sync_service.web.partner.portal.orders import asked_by_form
+from sync_service.web.partner.portal.order_page import asked_by_form
 from sync_service.web.partner.portal.session import person, scope
 
 #: The same whether there is none or it is not sold to this partner.
@@ -82,8 +82,8 @@ class NewOrders:
         blueprint.add_url_rule("/new/<offer_id>/order", "buy", self._buy, methods=["POST"])
 
     def _choose(self) -> str:
-        shelf = self._shelf()
-        sold = [_sold(offer) for offer in shelf.published if offer.record_type == "offer" and shelf.sells(offer)]
+        on_sale = self._on_sale()
+        sold = [_sold(offer) for offer in on_sale.published if offer.record_type == "offer" and on_sale.sells(offer)]
         customer = self._customer(request.args.get("customer", ""))
         return render_template("partner/new.html", sold=sold, customer=customer)
 
@@ -95,15 +95,15 @@ class NewOrders:
         return self._form(offer_id, draft)
 
     def _review(self, offer_id: str) -> AnyResponse | str:
-        shelf, draft, key = self._shelf(), _read_draft(), secrets.token_urlsafe(16)
-        offer = _find(shelf, offer_id)
+        on_sale, draft, key = self._on_sale(), _read_draft(), secrets.token_urlsafe(16)
+        offer = _find(on_sale, offer_id)
         try:
             payload = _payload(offer, draft, self._customer(draft.customer_id), key)
             with self._database.reading() as session:
                 self._orders.check(session, agent(), payload)
         except CannotBePlacedError as error:
             return make_response(self._form(offer_id, draft, str(error)), 400)
-        add_ons = [_sold(each) for each in shelf.named(cross_sells(offer)) if each.ref.id in draft.add_ons]
+        add_ons = [_sold(each) for each in on_sale.named(cross_sells(offer)) if each.ref.id in draft.add_ons]
         price = price_of(offer, draft.quantity, offer.currency)
         amount = price.amount - price.discount if price and price.amount is not None else None
         amounts = [amount, *(each.price for each in add_ons)]
@@ -122,7 +122,7 @@ class NewOrders:
     def _buy(self, offer_id: str) -> AnyResponse | str:
         draft = _read_draft()
         customer = self._customer(draft.customer_id)
-        payload = _payload(_find(self._shelf(), offer_id), draft, customer, request.form.get("key", ""))
+        payload = _payload(_find(self._on_sale(), offer_id), draft, customer, request.form.get("key", ""))
         try:
             work = self._orders.place(agent(), payload, asked_by_form(payload), client=person().email)
         except (CannotBePlacedError, OtherBody) as error:
@@ -130,22 +130,22 @@ class NewOrders:
         return redirect(url_for("portal.order", order_id=work.order_id), 303)
 
     def _form(self, offer_id: str, draft: PurchaseForm, problem: str = "") -> str:
-        shelf = self._shelf()
-        offer = _find(shelf, offer_id)
+        on_sale = self._on_sale()
+        offer = _find(on_sale, offer_id)
         return render_template(
             "partner/new_of.html",
             sold=_sold(offer),
-            add_ons=[_sold(each) for each in shelf.named(cross_sells(offer))],
+            add_ons=[_sold(each) for each in on_sale.named(cross_sells(offer))],
             draft=draft,
             customer=self._customer(draft.customer_id),
             fields=FIELDS,
             problem=problem,
         )
 
-    def _shelf(self) -> OffersOnSale:
+    def _on_sale(self) -> OffersOnSale:
         with self._database.reading() as session:
             today = self._settings.day_at(session.now())
-            return read_stock(session, scope(), currency=None, country=None, today=today).shelf
+            return read_stock(session, scope(), currency=None, country=None, today=today).on_sale
 
     def _customer(self, customer_id: str) -> Customer | None:
         """The partner's customer; None where none is named. Raises NotFound."""
@@ -158,8 +158,8 @@ class NewOrders:
         return as_customer(document)
 
 
-def _find(shelf: OffersOnSale, offer_id: str) -> Offer:
-    offer = shelf.find(offer_id)
+def _find(on_sale: OffersOnSale, offer_id: str) -> Offer:
+    offer = on_sale.find(offer_id)
     if offer is None or offer.record_type != "offer":
         raise NotFound(NO_OFFER)
     return offer

@@ -10,7 +10,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.access.sealing import TextCipher
+from sync_service.access.cipher import TextCipher
 from sync_service.commerce.subscribed import read_day
 from sync_service.partner.reading import list_customers, list_subscriptions, read_customer
 from sync_service.store.engine import Database
@@ -44,13 +44,13 @@ class CustomerSubscription:
     is_external: bool
 
 
-def attach(blueprint: Blueprint, database: Database, seal: TextCipher) -> None:
-    """Add the pages. `seal` hides what was searched for: names and addresses do not belong into addresses of pages."""
+def attach(blueprint: Blueprint, database: Database, cipher: TextCipher) -> None:
+    """Add the pages. `cipher` hides what was searched for: URLs hold no names or addresses."""
 
     @blueprint.get("")
     def customers() -> str:
         found = request.args.get("find", "")
-        wanted, more = seal.open(found) if found else "", request.args.get("queryMore") or None
+        wanted, more = cipher.decrypt(found) if found else "", request.args.get("queryMore") or None
         with database.reading() as session:
             page, hits = list_customers(session, scope(), wanted=wanted or None, limit=PAGE, query_more=more)
         return render_template(
@@ -65,7 +65,7 @@ def attach(blueprint: Blueprint, database: Database, seal: TextCipher) -> None:
     @blueprint.post("/search")
     def search() -> AnyResponse:
         wanted = "".join(each for each in request.form.get("wanted", "") if each.isprintable()).strip()
-        return redirect(url_for("portal.customers", find=seal.close(wanted) if wanted else None), 303)
+        return redirect(url_for("portal.customers", find=cipher.encrypt(wanted) if wanted else None), 303)
 
     @blueprint.get("/customers/<customer_id>")
     def customer(customer_id: str) -> str:

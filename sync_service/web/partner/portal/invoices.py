@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.exceptions import NotFound, ServiceUnavailable
 
-from sync_service.partner.invoices import ask_for_own, ask_for_own_of, ask_for_own_pdf, more_of
+from sync_service.partner.reading import ask_for_own, ask_for_own_of, ask_for_own_pdf, more_of
 from sync_service.store.engine import Database
 from sync_service.web.asked import Questions, pdf_of
 from sync_service.web.partner.portal.customers import is_id

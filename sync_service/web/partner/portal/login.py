@@ -1,20 +1,23 @@
-"""The log-in of the portal: an email address, then the code that was sent to it."""
+"""The log-in of the portal: an email address and the code that was sent to it, or the partners' identity provider."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
+from typing import Any
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
+from sync_service.access.partner_admission import admit_partner
 from sync_service.access.partner_codes import LIFE_MS, LoginCodes
 from sync_service.access.passwords import normalise_email
 from sync_service.access.throttle import Throttle, counter_name
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.telemetry.log import logger
-from sync_service.web.partner.portal.session import GUEST_COOKIE, PortalSessions, safe_next
+from sync_service.web.partner.portal.session import GUEST_COOKIE, PATH, PortalSessions, safe_next
 from sync_service.web.senders import Senders
 
 WINDOW_MS = 15 * 60_000
@@ -141,3 +144,28 @@ def _wanted() -> str | None:
 
 def _say_wait(seconds: int) -> str:
     return f"Too many tries. Please try again in {max(1, round(seconds / 60))} minutes."
+
+
+class PortalEntry:
+    """The portal, as a sign-on sees it."""
+
+    folder = PATH
+    template = "partner/sign_on.html"
+
+    def __init__(self, database: Database, sessions: PortalSessions, name: str) -> None:
+        """`name`: what the provider is called."""
+        self._database = database
+        self._sessions = sessions
+        self._name = name
+
+    def next_page(self, wanted: str | None) -> str:
+        """A page of the portal."""
+        return safe_next(wanted)
+
+    def set_cookie(self, answer: AnyResponse, name: str, value: str, *, seconds: int | None = None) -> None:
+        """A cookie for the portal alone."""
+        self._sessions.set_cookie(answer, name, value, seconds=seconds)
+
+    def let_in(self, claims: Mapping[str, Any], wanted: str) -> AnyResponse:
+        """Log in whom these proved claims are about, if they may. Raises NotAdmitted."""
+        return self._sessions.log_in(admit_partner(self._database, claims), wanted, f"with {self._name}")

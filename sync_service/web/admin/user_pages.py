@@ -13,7 +13,7 @@ from sync_service.access.passwords import TEMPORARY_MS, UserInvalid, normalise_e
 from sync_service.access.sessions import Sessions
 from sync_service.access.users import LastOperator, Role, UserKnown, UserUnknown
 from sync_service.store.engine import Database
-from sync_service.web.admin.door import operators_only, who
+from sync_service.web.admin.guard import operators_only, who
 from sync_service.web.admin.handover import Handover
 
 Change = Callable[[Database, str, str], str]
@@ -29,7 +29,7 @@ class UsersPage:
         """`provider`: the name of the identity provider, empty if there is none; whether it decides the roles."""
         self._database = database
         self._handover = handover
-        self._book = Sessions(database)
+        self._sessions = Sessions(database)
         self._passwords = passwords
         self._provider = provider
         self._provider_decides = provider_decides
@@ -52,7 +52,7 @@ class UsersPage:
             here="admin.users",
             rows=rows,
             now=now,
-            sessions=self._book.count(),
+            sessions=self._sessions.count(),
             roles=list(Role),
             shown=self._handover.take("admin.users"),
             days=_DAYS,

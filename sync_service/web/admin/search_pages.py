@@ -12,7 +12,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from sqlmodel import col, select
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.queue.orders import find_work
+from sync_service.queue.order_lanes import find_work
 from sync_service.queue.requests import Kind
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import OBJECT_ROWS
@@ -20,7 +20,7 @@ from sync_service.store.search import find_entries
 from sync_service.store.tables import CustomerRow, SubscriptionRow, SyncRunRow, ZuoraLinkRow
 from sync_service.subscription.keys import normalise_key
 from sync_service.subscription.limio.documents import type_of
-from sync_service.web.admin.desk import PageContext
+from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.finding import FoundSubscription, complete, find_exact
 
 #: Of each kind; more of the words find the others.
@@ -63,7 +63,7 @@ class Findings:
         return not (self.customers or self.subscriptions or self.runs)
 
 
-def attach(blueprint: Blueprint, desk: PageContext) -> None:
+def attach(blueprint: Blueprint, context: PageContext) -> None:
     """The address that the box sends to, and the page of what was found."""
 
     @blueprint.post("/search")
@@ -71,17 +71,17 @@ def attach(blueprint: Blueprint, desk: PageContext) -> None:
         text = request.form.get("text", "").strip()
         if not text:
             return redirect(url_for("admin.subscriptions"), 303)
-        with desk.database.reading() as session:
+        with context.database.reading() as session:
             found = search(session, text)
-        return redirect(found.only or url_for("admin.found", q=desk.seal.close(text)), 303)
+        return redirect(found.only or url_for("admin.found", q=context.cipher.encrypt(text)), 303)
 
     @blueprint.get("/search")
     def found() -> str:
         try:
-            text = desk.seal.open(request.args.get("q", ""))
+            text = context.cipher.decrypt(request.args.get("q", ""))
         except ValueError:
             text = ""
-        with desk.database.reading() as session:
+        with context.database.reading() as session:
             findings = search(session, text)
         return render_template("admin/found.html", text=text, found=findings, most=MOST, q=request.args.get("q"))
 

@@ -13,7 +13,7 @@ from sync_service.commerce.order import CannotBePlacedError, OrderType
 from sync_service.partner.holdings import find_lock, find_own
 from sync_service.partner.orders import PartnerOrders
 from sync_service.partner.placed import PlacedOrder, read_placed
-from sync_service.queue.orders import OrderState
+from sync_service.queue.order_lanes import OrderState
 from sync_service.queue.submission import OrderRequest, OtherBody
 from sync_service.settings import Settings
 from sync_service.store.engine import Database

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sync_service.queue.limit import Share, hold_story_lease
-from sync_service.store.catalog import write_rate_plans
 from sync_service.store.engine import Database
+from sync_service.store.offers import write_rate_plans
 from sync_service.zuora.client import Reading, ZuoraClient
 from sync_service.zuora.products import fetch_rate_plans
 

@@ -1,4 +1,4 @@
-"""Questions that people at the admin pages leave for the workers, and their answers.
+"""Questions that people and partners leave for the workers, and their answers: previews, invoices and their PDFs.
 
 The web side never reaches Zuora: it leaves a row here, and a worker takes it together with a place among those who call
 Zuora, both for one lease. A worker that dies is simply late: the lease runs out and another takes the question.
@@ -6,6 +6,7 @@ Zuora, both for one lease. A worker that dies is simply late: the lease runs out
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from sync_service.store.tables import AskRow
 PLAN = "plan"
 #: What an order would cost and when; the order is the question.
 ORDER = "order"
-#: Invoices of an account, or the PDF of one; the question says which (`queue/invoices.py`).
+#: Invoices of an account, or the PDF of one; the question says which.
 INVOICES = "invoices"
 INVOICE_PDF = "invoice pdf"
 #: An answer is computed within 60 s; what is not there by then is another's.
@@ -170,3 +171,43 @@ def _lock_owned(session: Session, taken: Taken) -> AskRow:
     if row is None or row.token != taken.token or row.lease_until is None or row.answered_at is not None:
         raise LeaseLost
     return row
+
+
+@dataclass(frozen=True, kw_only=True)
+class InvoicesAsked:
+    """Invoices of one Zuora account (id or number); the caller has made sure that the asker may see them."""
+
+    account: str
+    #: Only those with a line of this subscription, all at once.
+    subscription: str | None = None
+    #: Zuora's, from the page before.
+    cursor: str | None = None
+    size: int = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class PdfAsked:
+    """The PDF of an invoice, if it is that account's."""
+
+    account: str
+    invoice: str
+
+
+def ask_for_invoices(session: Session, asked: InvoicesAsked, actor: str) -> int:
+    """Leave the question; returns its id. Raises TooManyAsked."""
+    return leave(session, INVOICES, asked.account, actor, question=json.dumps(asdict(asked)))
+
+
+def ask_for_pdf(session: Session, asked: PdfAsked, actor: str) -> int:
+    """Leave the question; returns its id. Raises TooManyAsked."""
+    return leave(session, INVOICE_PDF, asked.invoice, actor, question=json.dumps(asdict(asked)))
+
+
+def read_invoices_asked(question: str) -> InvoicesAsked:
+    """What `ask_for_invoices` left."""
+    return InvoicesAsked(**json.loads(question))
+
+
+def read_pdf_asked(question: str) -> PdfAsked:
+    """What `ask_for_pdf` left."""
+    return PdfAsked(**json.loads(question))

@@ -17,19 +17,19 @@ class TextCipher:
         self._keys = [OctKey.import_key(hashlib.sha256(f"{purpose}\0{each}".encode()).digest()) for each in secret_keys]
         self._longest = longest
 
-    def close(self, text: str) -> str:
+    def encrypt(self, text: str) -> str:
         """`text` for an address; longer ones are cut."""
         kept = text[: self._longest].encode("utf-8", "replace")
         return jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM"}, kept, self._keys[0])
 
-    def open(self, sealed: str) -> str:
+    def decrypt(self, sealed: str) -> str:
         """The text; empty where it is not one of ours."""
         return next((text for key in self._keys if (text := _open(sealed, key))), "")
 
     def renew(self, sealed: str) -> str:
         """The same text sealed under the first key; `sealed` itself where that is so, or it is not one of ours."""
-        text = self.open(sealed)
-        return self.close(text) if text and not _open(sealed, self._keys[0]) else sealed
+        text = self.decrypt(sealed)
+        return self.encrypt(text) if text and not _open(sealed, self._keys[0]) else sealed
 
 
 def _open(sealed: str, key: OctKey) -> str:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from flask import request
 
-from sync_service.access.sealing import TextCipher
+from sync_service.access.cipher import TextCipher
 from sync_service.queue.limit import Share
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session
@@ -27,7 +27,7 @@ class PageContext:
 
     settings: Settings
     database: Database
-    seal: TextCipher
+    cipher: TextCipher
 
     @property
     def zuora(self) -> ZuoraLinks:

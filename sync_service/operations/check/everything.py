@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sync_service.access.sign_on.attempts import AnswerInvalid, ProviderAway, SetUpWrong
+from sync_service.access.sign_on.provider import OpenidProvider, client_for_admins
 from sync_service.errors import SyncServiceError
 from sync_service.operations.check.callouts import check_provisioned
-from sync_service.operations.check.sign_on import check_sign_on
 from sync_service.operations.check.store import check_database, check_settings
 from sync_service.operations.check.zuora import check_zuora
 from sync_service.queue import jobs
@@ -16,8 +17,26 @@ from sync_service.queue.health import examine
 from sync_service.queue.jobs import JobLease
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.sync.story import SyncContext
+from sync_service.sync.attempt import SyncContext
 from sync_service.zuora.client import ZuoraClient
+
+_SIGN_ON = "sign-on"
+
+
+def check_sign_on(settings: Settings) -> Iterator[Finding]:
+    """One finding if an identity provider is set. Only a sign-on tries the client's secret."""
+    if not settings.oidc_issuer:
+        return
+    try:
+        OpenidProvider(client_for_admins(settings)).look()
+    except ProviderAway:
+        says = f"{settings.oidc_issuer} does not answer."
+        yield Finding(_SIGN_ON, Severity.FAILED, says, "See OIDC_ISSUER, and whether this host reaches it.")
+    except (SetUpWrong, AnswerInvalid) as error:
+        yield Finding(_SIGN_ON, Severity.FAILED, f"It is not usable: {error.detail}.", "See docs/signing-in.md.")
+    else:
+        yield Finding(_SIGN_ON, Severity.OK, f"{settings.oidc_issuer} answers and publishes its keys.")
+
 
 #: The job whose row keeps the last check, and how often it comes round.
 JOB = "check"

@@ -32,7 +32,7 @@ class PartnerAuth:
 
 
 def agent() -> Agent:
-    """Who acts, as the gate noted it for this request."""
+    """Who acts, as the auth noted it for this request."""
     acting: Agent = g.agent
     return acting
 

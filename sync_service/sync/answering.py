@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.errors import LeaseLost, SyncServiceError, TenantError
-from sync_service.queue import previews as asks
+from sync_service.queue import questions as asks
 from sync_service.queue.history import plan_as_json
 from sync_service.queue.limit import note_success, note_tenant_error
+from sync_service.queue.questions import read_invoices_asked, read_pdf_asked
+from sync_service.sync.attempt import SyncContext
 from sync_service.sync.forecast import LOOK_SECONDS, forecast_sync
-from sync_service.sync.invoices import find_invoices, find_pdf
-from sync_service.sync.story import SyncContext
 from sync_service.telemetry.log import logger
 from sync_service.zuora.client import Reading
+from sync_service.zuora.invoices import fetch_invoices, fetch_invoices_of, fetch_pdf
 
 
 def answer_ask(context: SyncContext, taken: asks.Taken) -> None:
@@ -66,3 +68,19 @@ def _find_plan(context: SyncContext, key: str, reading: Reading) -> Mapping[str,
     forecast = forecast_sync(context, key, reading)
     plan = None if forecast.plan is None else plan_as_json(forecast.plan)
     return {"plan": plan, "imports": forecast.imports, "drastic": forecast.drastic, "calls": reading.calls}
+
+
+def find_invoices(question: str, reading: Reading) -> Mapping[str, Any]:
+    """The page that is asked for: `invoices`, and `cursor` where there are more. Raises as the reading does."""
+    asked = read_invoices_asked(question)
+    if asked.subscription is not None:
+        page = fetch_invoices_of(reading, asked.account, asked.subscription)
+    else:
+        page = fetch_invoices(reading, asked.account, cursor=asked.cursor, size=asked.size)
+    return {"invoices": list(page.invoices), "cursor": page.cursor}
+
+
+def find_pdf(question: str, reading: Reading) -> Mapping[str, Any]:
+    """The PDF as base64 under `pdf`. Raises NotFoundInZuora for another account's as for none."""
+    asked = read_pdf_asked(question)
+    return {"pdf": base64.b64encode(fetch_pdf(reading, asked.account, asked.invoice)).decode()}

@@ -5,24 +5,23 @@ from __future__ import annotations
 from flask import Blueprint, Response, make_response, render_template
 from werkzeug.exceptions import NotFound, ServiceUnavailable
 
-from sync_service.queue.invoices import InvoicesAsked, PdfAsked, ask_for_invoices, ask_for_pdf
-from sync_service.queue.previews import TooManyAsked
+from sync_service.queue.questions import InvoicesAsked, PdfAsked, TooManyAsked, ask_for_invoices, ask_for_pdf
 from sync_service.store.reads import read_link, resolve_key
 from sync_service.store.tables import ZuoraLinkRow
 from sync_service.subscription.keys import normalise_key
-from sync_service.web.admin.desk import PageContext
-from sync_service.web.admin.door import who
+from sync_service.web.admin.context import PageContext
+from sync_service.web.admin.guard import who
 from sync_service.web.asked import Answered, Questions, pdf_of
 
 _UNREAD = "Zuora was never read for this subscription: sync it first."
 _AWAY = "Zuora has not answered in time. Please try again in a moment."
 
 
-def attach(blueprint: Blueprint, desk: PageContext, questions: Questions) -> None:
+def attach(blueprint: Blueprint, context: PageContext, questions: Questions) -> None:
     """Add the pages."""
 
     def find_link(key: str) -> ZuoraLinkRow:
-        with desk.database.reading() as session:
+        with context.database.reading() as session:
             number = resolve_key(session, normalise_key(key))
             link = read_link(session, number) if number else None
         if link is None or not (link.payer_id or link.account_id):

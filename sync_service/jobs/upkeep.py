@@ -1,20 +1,37 @@
-"""Forgetting what is older than the settings `keep_…_days` allow, and after a month what has no use any more."""
+"""What keeps the database in order by itself: old rows are deleted, failures asked for again, figures counted."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
+from sync_service.jobs.sweep.marks import Report
+from sync_service.jobs.sweep.memory import read_last_error_codes
+from sync_service.jobs.sweep.walk import PartWay
 from sync_service.partner.basket_rows import forget_baskets
-from sync_service.queue.backlog import forget_unknown
+from sync_service.queue.backlog import HOPELESS, forget_unknown, list_failed
+from sync_service.queue.figures import (
+    DAY_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    add_up,
+    count_minutes,
+    first_run_since,
+    forget_figures,
+    read_figures,
+    write_figures,
+)
 from sync_service.queue.heartbeats import forget_heartbeats
 from sync_service.queue.jobs import JobLease, save
-from sync_service.queue.previews import forget_answers
+from sync_service.queue.questions import forget_answers
+from sync_service.queue.requests import BATCH as FAILED_AT_ONCE
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.queue.submission import KEY_LIFE_MS
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
+from sync_service.subscription.trigger import Trigger
 
-DAY_MS = 86_400_000
 #: A key that neither system knows.
 KEEP_UNKNOWN_MS = 30 * DAY_MS
 #: A webhook that was delivered; one that was given up is kept with the rest.
@@ -92,3 +109,58 @@ def prune(database: Database, settings: Settings, lease: JobLease) -> Mapping[st
     with database.transaction() as session:
         forget_heartbeats(session)
     return gone | {"unknown_keys": forget_unknown(database, older_than_ms=KEEP_UNKNOWN_MS)}
+
+
+def ask_failed_again(database: Database, _: Settings, lease: JobLease) -> Mapping[str, Any] | PartWay:
+    """Ask again for everything that was given up, but for what no answer can change; the report. Repeatable."""
+    report = Report(lease.progress if lease.cursor else None)
+    after: tuple[str, str] = tuple(lease.cursor.get("after", ("", "")))
+    while True:
+        with database.reading() as session:
+            rows = list_failed(session, limit=FAILED_AT_ONCE, after=after)
+            codes = read_last_error_codes(session, [(row.kind, row.key) for row in rows])
+        if not rows:
+            return report.values
+        for kind in Kind:
+            keys = [row.key for row in rows if row.kind == kind and codes.get((row.kind, row.key)) not in HOPELESS]
+            cause = Cause(Trigger.SWEEP, "failed before")
+            report.add("marked", enqueue_many(database, kind, keys, cause, priority=Priority.JOB))
+        report.add("looked_at", len(rows))
+        after = (rows[-1].kind, rows[-1].key)
+        if not save(database, lease, cursor={"after": list(after)}, progress=report.values):
+            return PartWay(0, paused=True)
+
+
+#: A run may be committed so long after the moment that it ended at.
+SETTLED_MS = 2 * MINUTE_MS
+#: A history from before there were figures is counted from here on.
+LOOK_BACK_MS = 31 * DAY_MS
+#: After this much work it goes on at its next turn, in seconds.
+_ENOUGH_SECONDS = 20.0
+
+
+def count_figures(database: Database, _: Settings, lease: JobLease) -> Mapping[str, Any]:
+    """Count every minute that is over and not counted yet, an hour of them in one transaction."""
+    began = time.monotonic()
+    with database.transaction() as session:
+        now = session.now()
+        forget_figures(session, now)
+        counted = lease.progress.get("counted_to")
+        first = counted if isinstance(counted, int) else first_run_since(session, now - LOOK_BACK_MS)
+    since, until = _minute(now if first is None else first), _minute(now - SETTLED_MS)
+    while since < until and time.monotonic() - began < _ENOUGH_SECONDS:
+        end = min(until, _hour(since) + HOUR_MS)
+        with database.transaction() as session:
+            write_figures(session, "minute", since, end, count_minutes(session, since, end))
+            hour = add_up(read_figures(session, "minute", _hour(since), end), HOUR_MS)
+            write_figures(session, "hour", _hour(since), _hour(since) + HOUR_MS, hour)
+        since = end
+    return {"counted_to": since}
+
+
+def _minute(at: int) -> int:
+    return at // MINUTE_MS * MINUTE_MS
+
+
+def _hour(at: int) -> int:
+    return at // HOUR_MS * HOUR_MS

@@ -16,9 +16,8 @@ from sync_service.store.object_rows import read_addresses
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.asking import read_preview
-from sync_service.web.admin.desk import PageContext, chosen
+from sync_service.web.admin.context import PageContext, chosen
 from sync_service.web.admin.detail import read_detail
-from sync_service.web.admin.door import operators_only, who
 from sync_service.web.admin.finding import (
     MATTERS,
     STATUSES,
@@ -28,8 +27,9 @@ from sync_service.web.admin.finding import (
     find_exact,
     find_page,
 )
-from sync_service.web.admin.ordering import NEWEST, read_turn
+from sync_service.web.admin.guard import operators_only, who
 from sync_service.web.admin.progress import read_progress
+from sync_service.web.admin.sorting import NEWEST, read_turn
 from sync_service.web.admin.spreadsheet import iso, send
 from sync_service.web.admin.stream import read_shown
 from sync_service.web.answers import answer
@@ -40,9 +40,9 @@ _COLUMNS = (
 )
 
 
-def attach(blueprint: Blueprint, desk: PageContext) -> None:
+def attach(blueprint: Blueprint, context: PageContext) -> None:
     """The addresses under /admin/subscriptions."""
-    pages = _SubscriptionPages(desk)
+    pages = _SubscriptionPages(context)
     blueprint.get("/subscriptions")(pages.subscriptions)
     blueprint.post("/subscriptions")(pages.search)
     blueprint.get("/subscriptions.csv")(pages.export)
@@ -52,9 +52,9 @@ def attach(blueprint: Blueprint, desk: PageContext) -> None:
 
 
 class _SubscriptionPages:
-    def __init__(self, desk: PageContext) -> None:
-        self._desk = desk
-        self._database = desk.database
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
+        self._database = context.database
 
     def subscriptions(self) -> str:
         """The list."""
@@ -83,7 +83,7 @@ class _SubscriptionPages:
             found = find_exact(session, text)
         if found is not None and not (kept["status"] or kept["matter"]):
             return redirect(url_for("admin.subscription", key=found), 303)
-        return redirect(url_for("admin.subscriptions", q=self._desk.seal.close(text), **kept), 303)
+        return redirect(url_for("admin.subscriptions", q=self._context.cipher.encrypt(text), **kept), 303)
 
     def export(self) -> AnyResponse:
         """The list as it is filtered, whole, as CSV."""
@@ -99,25 +99,25 @@ class _SubscriptionPages:
         if why_impossible(key):
             raise NotFound("That is no key of a subscription.")
         with self._database.reading() as session:
-            detail = read_detail(session, key, self._desk.today(session))
+            detail = read_detail(session, key, self._context.today(session))
             asked = request.args.get("asked", "")
             kind, _, seq = asked.partition(".")
             progress = None
             if kind in (Kind.SUBSCRIPTION, Kind.ALIAS) and seq.isascii() and seq.isdigit() and len(seq) < 19:
                 named = normalise_key(request.args.get("of") or detail.number)
-                progress = read_progress(session, self._desk.share, Ticket(Kind(kind), named, int(seq)))
+                progress = read_progress(session, self._context.share, Ticket(Kind(kind), named, int(seq)))
             preview = None
             ask_id = request.args.get("preview", "")
             if ask_id.isascii() and ask_id.isdigit() and len(ask_id) < 19:
-                preview = read_preview(session, self._desk.share, int(ask_id), detail.number, detail.key, key)
-            stream = read_shown(self._desk, session, whose=whose(session, [detail.number]))
+                preview = read_preview(session, self._context.share, int(ask_id), detail.number, detail.key, key)
+            stream = read_shown(self._context, session, whose=whose(session, [detail.number]))
             addresses = read_addresses(session, detail.subscription.id) if detail.subscription else ()
         page = render_template(
             "admin/subscription.html",
             detail=detail,
             progress=progress,
             preview=preview,
-            zuora=self._desk.zuora,
+            zuora=self._context.zuora,
             stream=stream,
             addresses=addresses,
         )
@@ -141,7 +141,7 @@ class _SubscriptionPages:
         """For the page's script."""
         with self._database.reading() as session:
             ticket = Ticket(Kind(kind), normalise_key(key), min(seq, 2**62))
-            found = read_progress(session, self._desk.share, ticket)
+            found = read_progress(session, self._context.share, ticket)
         if found is None:
             raise NotFound("There is no such request.")
         return answer(200, {"step": found.step, "text": found.text, "done": found.is_done})
@@ -149,9 +149,9 @@ class _SubscriptionPages:
     def _question(self) -> SubscriptionFilter:
         sealed = request.args.get("q", "")
         with self._database.reading() as session:
-            today = self._desk.today(session)
+            today = self._context.today(session)
         return SubscriptionFilter(
-            text=self._desk.seal.open(sealed) if sealed else "",
+            text=self._context.cipher.decrypt(sealed) if sealed else "",
             status=chosen("status", STATUSES),
             matter=chosen("matter", tuple(MATTERS)),
             sort=read_turn(request.args.get("sort", "")),

@@ -1,4 +1,4 @@
-"""The door of the admin pages: who is it, may they, and was the form ours?"""
+"""Guards the admin pages: who is it, may they, and was the form ours?"""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _NOT_KEPT = ("admin.choose", "admin.leave", "admin.logout")
 View = Callable[..., Any]
 
 
-class AdminLogin:
-    """Stands in front of every admin page."""
+class AdminGuard:
+    """Checks every request of the admin pages."""
 
     def __init__(self, database: Database, secret_keys: tuple[str, ...], *, secure: bool, passwords: bool) -> None:
         self._has_key = any(secret_keys)
         self._secure = secure
-        self._book = Sessions(database, passwords=passwords)
+        self._sessions = Sessions(database, passwords=passwords)
         self._forms = FormTokens(secret_keys)
         self._drafts = Drafts(database, secret_keys)
 
@@ -59,10 +59,10 @@ class AdminLogin:
         logger().info("login", signed_on=signed_on)
         before = request.cookies.get(COOKIE, "")
         if before:
-            self._book.close(before)
+            self._sessions.close(before)
         has_draft = bool(request.cookies.get(DRAFT_COOKIE))
         answer = redirect(url_for("admin.draft") if has_draft else safe_next(wanted), 303)
-        self.set_cookie(answer, COOKIE, self._book.open(email, signed_on=signed_on, note=note))
+        self.set_cookie(answer, COOKIE, self._sessions.open(email, signed_on=signed_on, note=note))
         answer.delete_cookie(GUEST_COOKIE, path="/admin")
         return answer
 
@@ -91,7 +91,7 @@ class AdminLogin:
             return None
         cookie = request.cookies.get(COOKIE, "")
         # What a script asks for by itself is no sign of the person.
-        person = self._book.find(cookie, is_sign=LIVE_HEADER not in request.headers) if cookie else None
+        person = self._sessions.find(cookie, is_sign=LIVE_HEADER not in request.headers) if cookie else None
         if person is None:
             return self._send_to_login(cookie)
         g.person, g.form_token = person, self._forms.make(cookie)
@@ -118,7 +118,7 @@ class AdminLogin:
         """Keep the form at hand if it was ours and its person is known; the token that gives it back."""
         if request.endpoint in _NOT_KEPT or not self._forms.is_right(cookie, request.form.get("form_token", "")):
             return None
-        email = self._book.find_owner(cookie)
+        email = self._sessions.find_owner(cookie)
         fields = tuple((name, value) for name, value in request.form.items(multi=True) if name != "form_token")
         return self._drafts.keep(email, Draft(request.path, fields)) if email else None
 
@@ -135,7 +135,7 @@ class AdminLogin:
         return answer
 
     def _logout(self) -> AnyResponse:
-        self._book.close(request.cookies.get(COOKIE, ""))
+        self._sessions.close(request.cookies.get(COOKIE, ""))
         answer = redirect(url_for("admin.login"), 303)
         answer.delete_cookie(COOKIE, path="/admin")
         return answer

@@ -29,10 +29,10 @@ from sync_service.store.tables import (
 )
 from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.trigger import Trigger
-from sync_service.web.admin.desk import PageContext
+from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.detail import ScheduledPayment, read_coming, read_plan_name
-from sync_service.web.admin.door import operators_only, who
 from sync_service.web.admin.finding import FoundSubscription, complete
+from sync_service.web.admin.guard import operators_only, who
 from sync_service.web.admin.progress import why_waiting
 from sync_service.web.admin.stream import read_shown
 from sync_service.web.answers import answer
@@ -107,18 +107,18 @@ class SyncOfAll:
         return f"{begin}: {', '.join(filter(None, parts))}."
 
 
-def attach(blueprint: Blueprint, desk: PageContext) -> None:
+def attach(blueprint: Blueprint, context: PageContext) -> None:
     """The addresses under /admin/customers."""
-    pages = _CustomerPages(desk)
+    pages = _CustomerPages(context)
     blueprint.get("/customers/<customer_id>")(pages.customer)
     blueprint.post("/customers/<customer_id>/sync")(operators_only(pages.sync_all))
     blueprint.get("/customers/<customer_id>/progress/<int(max=9223372036854775807):first_cause>")(pages.all_progress)
 
 
 class _CustomerPages:
-    def __init__(self, desk: PageContext) -> None:
-        self._desk = desk
-        self._database, self._share = desk.database, desk.share
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
+        self._database, self._share = context.database, context.share
 
     def customer(self, customer_id: str) -> str:
         """Who, and all that they hold."""
@@ -127,9 +127,9 @@ class _CustomerPages:
             customer = _read_customer(session, customer_id)
             rows = _read_subscriptions(session, customer_id)
             found = tuple(complete(session, rows[:MOST]))
-            held = read_holdings(session, found, self._desk.today(session))
+            held = read_holdings(session, found, self._context.today(session))
             numbers = [each.number for each in found if each.number]
-            stream = read_shown(self._desk, session, whose=whose(session, numbers))
+            stream = read_shown(self._context, session, whose=whose(session, numbers))
             orders = _read_orders(session, customer, numbers)
             progress = None
             if asked.isascii() and asked.isdigit() and len(asked) < 19:
@@ -144,7 +144,7 @@ class _CustomerPages:
             accounts=tuple(accounts.values())[:MOST_SHOWN],
             orders=orders,
             stream=stream,
-            zuora=self._desk.zuora,
+            zuora=self._context.zuora,
             more=len(rows) > MOST,
             most=MOST,
             progress=progress,

@@ -18,7 +18,7 @@ EVERY_PARTNER = "*"
 
 @dataclass(frozen=True, kw_only=True)
 class Buyer:
-    """For whom the shelf is filled. No partner: the shop's own customers."""
+    """For whom the on_sale is filled. No partner: the shop's own customers."""
 
     partner_org: str | None
     currency: str | None
@@ -41,7 +41,7 @@ class OffersOnSale:
         return tuple(offer for offer in self.items if offer.is_published)
 
     def priced_in(self, currency: str | None) -> OffersOnSale:
-        """The same shelf, for a buyer who pays in `currency`."""
+        """The same on_sale, for a buyer who pays in `currency`."""
         return replace(self, buyer=replace(self.buyer, currency=currency))
 
     def name_of(self, item_id: str) -> str:
