@@ -1,4 +1,4 @@
-"""A partner's new subscriptions: `/api/partner/checkout/initiate`, `/update`, `/validate` and `POST /api/partner/order`.
+"""A partner's new subscriptions: `checkout/initiate`, `checkout/update`, `checkout/validate` and `order` of `/api/partner`.
 
 Sources: Limio's pages "Partner checkout" and "Partner orders". The last one's path and that of `/validate`, which takes
 baskets of either kind, are our inference.
