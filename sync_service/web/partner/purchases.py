@@ -1,4 +1,4 @@
-"""A partner's new subscriptions: `checkout/initiate`, `checkout/update`, `checkout/validate` and `order` of `/api/partner`.
+"""A partner's new subscriptions: baskets under `/api/partner/checkout`, and `POST /api/partner/order`.
 
 Sources: Limio's pages "Partner checkout" and "Partner orders". The last one's path and that of `/validate`, which takes
 baskets of either kind, are our inference.
