@@ -54,6 +54,8 @@ def scrub(key: str | None, again: TextIO | None, yes: bool, as_json: bool) -> No
         f"Erased: {', '.join(report.customers) or 'no customer object'}; {len(report.subscriptions)} subscriptions."
     )
     click.echo(f"{report.objects} objects, {report.runs} runs and {report.callouts} callouts were changed.")
+    if report.views:
+        click.echo(f"{report.views} kept views of the history that found them were deleted.")
     if report.webhooks:
         click.echo(f"{report.webhooks} webhooks about them were deleted, whether delivered or not.")
     if report.leftovers:

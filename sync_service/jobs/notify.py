@@ -76,7 +76,7 @@ def _try(database: Database, settings: Settings, message: Message) -> str | None
 def _send_mail(settings: Settings, message: Message) -> None:
     if not settings.smtp_host:
         raise NotSent("No mail server is set: SMTP_HOST and MAIL_FROM.")
-    send_now(settings, message.email, subject_of(message), text_of(message, settings.public_url))
+    send_now(settings, message.email, subject_of(message, settings), text_of(message, settings))
 
 
 def _send_webhook(database: Database, settings: Settings, message: Message) -> None:
@@ -87,31 +87,32 @@ def _send_webhook(database: Database, settings: Settings, message: Message) -> N
         raise NotSent("The webhook's address cannot be read: enter it again.")
     line = Connections(look_up(address, settings.webhook_allowed_networks))
     try:
-        status = line.post(body_of(message, choice.webhook_form, settings.public_url), {}, None, seconds=_SECONDS)
+        status = line.post(body_of(message, choice.webhook_form, settings), {}, None, seconds=_SECONDS)
     finally:
         line.close()
     if not 200 <= status < 300:
         raise NotSent(f"The webhook's receiver answered {status}.")
 
 
-def subject_of(message: Message) -> str:
-    """The subject of a mail: how many are new and how many over."""
+def subject_of(message: Message, settings: Settings) -> str:
+    """The subject of a mail: of which installation, how many are new and how many over."""
     fresh, over = (sum(row.recovered is state for row in message.rows) for state in (False, True))
     parts = [f"{fresh} new in the inbox" if fresh else "", f"{over} over" if over else ""]
-    return f"Subscription sync: {', '.join(filter(None, parts))}"
+    return f"{settings.environment}: {', '.join(filter(None, parts))}"
 
 
-def text_of(message: Message, public_url: str) -> str:
-    """A line for each thing, what is new first, and where to look."""
+def text_of(message: Message, settings: Settings) -> str:
+    """Of which installation, a line for each thing, what is new first, and where to look."""
     lines = [_line(row.title, row.count, recovered=row.recovered) for row in _in_order(message)]
-    return "\n".join([*lines, "", inbox_address(public_url)]).strip() + "\n"
+    head = f"Subscription sync, {settings.environment}"
+    return "\n".join([head, *lines, "", inbox_address(settings.public_url)]).strip() + "\n"
 
 
-def body_of(message: Message, form: str, public_url: str) -> str:
+def body_of(message: Message, form: str, settings: Settings) -> str:
     """The body of a webhook: Slack's (`text`), or a list of all things."""
     if form == "slack":
         # Slack reads these three as marks (its page "Formatting text for app surfaces").
-        text = text_of(message, public_url).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        text = text_of(message, settings).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         return json.dumps({"text": text})
     things = [
         {
@@ -123,7 +124,8 @@ def body_of(message: Message, form: str, public_url: str) -> str:
         }
         for row in _in_order(message)
     ]
-    return json.dumps({"type": "inbox", "items": things, "link": inbox_address(public_url)})
+    link = inbox_address(settings.public_url)
+    return json.dumps({"type": "inbox", "environment": settings.environment, "items": things, "link": link})
 
 
 def inbox_address(public_url: str) -> str:

@@ -30,6 +30,7 @@ from sync_service.store.engine import Database, Session
 from sync_service.store.erased import mark_scrubbed
 from sync_service.store.object_rows import write_document
 from sync_service.store.tables import (
+    AdminViewRow,
     AskRow,
     CalloutRow,
     CustomerRow,
@@ -44,12 +45,14 @@ from sync_service.store.tables import (
     ZuoraAccountRow,
 )
 from sync_service.subscription.limio.documents import timestamp_of
-from sync_service.subscription.limio.personal import erase_object, erase_plan, erase_text, personal_values
+from sync_service.subscription.limio.personal import erase_object, erase_plan, erase_text, is_about, personal_values
 from sync_service.subscription.trigger import Trigger
 from sync_service.telemetry.log import logger
 
 #: Ids that one statement takes.
 _AT_ONCE = 500
+#: A word of a kept view's query, with the field that it is asked of (`web/admin/querying.py`).
+_QUERY_WORD = re.compile(r'(?:([A-Za-z]+):)?("[^"]*"|[^\s"]+)')
 #: Limio's ids of customers, identities and subscriptions, as a log holds them.
 _ERASED = re.compile(r"(?<![\w-])(?:cus|id|sub)-[\w-]+")
 
@@ -67,6 +70,8 @@ class ScrubReport:
     orders: int = 0
     callouts: int = 0
     webhooks: int = 0
+    #: Queries of the history that people keep under a name.
+    views: int = 0
     #: Messages of errors, of requests, jobs and Zuora's trouble.
     messages: int = 0
     #: Bytes may be left in the database's files (docs/data-protection.md).
@@ -134,6 +139,7 @@ def scrub(database: Database, key: str, *, actor: str, trigger: Trigger = Trigge
         report.orders = erase_orders(session, orders, known)
         report.callouts = _erase_callouts(session, person)
         report.webhooks = _forget_webhooks(session, [row.id for row in rows])
+        report.views = _forget_views(session, known)
         _forget_traces(session, person)
         mark_scrubbed(session, _whom_to_mark(person), at=now, actor=actor)
         _record(session, person, now, actor, trigger)
@@ -251,6 +257,18 @@ def _forget_webhooks(session: Session, object_ids: list[str]) -> int:
             .execute(delete(WebhookDeliveryRow).where(col(WebhookDeliveryRow.object_id).in_(some)))
             .rowcount
         )
+    return count
+
+
+def _forget_views(session: Session, known: set[str]) -> int:
+    """Kept queries that find the person by words, or whose name or words hold a personal value."""
+    count = 0
+    for view in session.exec(select(AdminViewRow)):
+        words = [word.strip('"') for name, word in _QUERY_WORD.findall(view.query) if name.lower() in ("", "customer")]
+        text = f"{view.name} {view.query.replace(':', ' ')}"
+        if is_about(words, known) or erase_text(text, known) != text:
+            session.delete(view)
+            count += 1
     return count
 
 

@@ -30,6 +30,8 @@ class Finding:
     remedy: str | None = None
     #: The moment that it goes by, in ms by the database's clock: when a process was last seen, a callout came.
     at: int | None = None
+    #: The database alone tells it, so that it can be known better now than from the last check.
+    is_of_store: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """For the job's row and for machines."""
@@ -38,7 +40,7 @@ class Finding:
 
 def as_progress(findings: Iterable[Finding], at: int) -> dict[str, Any]:
     """The findings of one check as a job keeps them; `at` is the database's clock in ms."""
-    listed = [{**finding.as_json(), "at": finding.at} for finding in findings]
+    listed = [{**finding.as_json(), "at": finding.at, "is_of_store": finding.is_of_store} for finding in findings]
     worst = [verdict for verdict in (Severity.FAILED, Severity.WARNING) if any(f["verdict"] == verdict for f in listed)]
     return {"at": at, "verdict": str(worst[0]) if worst else "ok", "findings": listed}
 
@@ -46,7 +48,14 @@ def as_progress(findings: Iterable[Finding], at: int) -> dict[str, Any]:
 def from_progress(progress: Mapping[str, Any]) -> list[Finding]:
     """The findings that `as_progress` kept."""
     return [
-        Finding(each["name"], Severity(each["verdict"]), each["says"], each.get("remedy"), each.get("at"))
+        Finding(
+            each["name"],
+            Severity(each["verdict"]),
+            each["says"],
+            each.get("remedy"),
+            each.get("at"),
+            each.get("is_of_store", False),
+        )
         for each in progress.get("findings", ())
     ]
 

@@ -7,11 +7,12 @@ Well is only what was seen lately: silence is a finding of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from sqlmodel import col, select
 
 from sync_service.queue.backlog import Backlog, read_backlog
-from sync_service.queue.findings import Finding, Severity
+from sync_service.queue.findings import Finding, Severity, from_progress
 from sync_service.queue.heartbeats import GONE_MS, ProcessRole, read_last_seen
 from sync_service.queue.held import count_held
 from sync_service.queue.jobs import list_jobs
@@ -26,7 +27,8 @@ MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 MAX_WAIT_MS, LOST_WAIT_MS = MINUTE_MS, 30 * MINUTE_MS
 #: Sweeps ask Zuora every 15 minutes.
 MAX_SILENCE_MS = 60 * MINUTE_MS
-#: A check is made every hour.
+#: The job that checks, which asks Zuora too. A check is made every hour.
+CHECK = "check"
 MAX_CHECK_AGE_MS = 2 * HOUR_MS
 #: Of the callouts of a day, the part with an impossible key that is a broken template and not one slip.
 _BROKEN_SHARE = 0.1
@@ -63,7 +65,7 @@ def examine(session: Session, settings: Settings) -> list[Finding]:
     """Everything that the database tells. Nothing is asked of Zuora."""
     limit = read_limit(session, Share.of(settings))
     backlog = read_backlog(session)
-    return [
+    found = [
         describe_process(session, ProcessRole.WORKER, limit.now),
         describe_process(session, ProcessRole.SCHEDULER, limit.now),
         describe_zuora(limit, is_configured=settings.reaches_zuora),
@@ -74,6 +76,19 @@ def examine(session: Session, settings: Settings) -> list[Finding]:
         *_describe_callouts(session, settings, limit.now),
         *_describe_jobs(session, limit.now),
     ]
+    return [replace(each, is_of_store=True) for each in found]
+
+
+def read_findings(session: Session, settings: Settings) -> list[Finding]:
+    """What the database tells now, and what the last check found by asking Zuora and this machine.
+
+    Whatever the check had from the database is left out: what was put right since must not be complained of.
+    """
+    told = examine(session, settings)
+    known = {each.name for each in told}
+    check = session.get(JobRow, CHECK)
+    asked = from_progress(check.progress) if check is not None else []
+    return [*told, *(each for each in asked if not each.is_of_store and each.name not in known)]
 
 
 def describe_zuora(limit: Limit, *, is_configured: bool = True) -> Finding:

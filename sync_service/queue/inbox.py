@@ -12,8 +12,8 @@ from enum import StrEnum
 from sqlmodel import col, func, select
 
 from sync_service.queue.backlog import HOPELESS, count_failed_by_code
-from sync_service.queue.findings import Finding, Severity, from_progress
-from sync_service.queue.health import examine
+from sync_service.queue.findings import Severity
+from sync_service.queue.health import read_findings
 from sync_service.queue.heartbeats import ProcessRole
 from sync_service.queue.held import count_held
 from sync_service.queue.order_lanes import OrderState
@@ -26,8 +26,8 @@ from sync_service.store.tables import JobRow, OrderWorkRow, SyncRunRow, WebhookD
 MOST_COUNTED = 1_000
 #: Findings that only count what the inbox lists itself.
 _LISTED = frozenset({"failed syncs", "held plans", "outbox", "webhooks", "orders"})
-#: The job that asks for failures again (`jobs.failed_again`), and the one that checks.
-_AGAIN, _CHECK = "failed again", "check"
+#: The job that asks for failures again (`jobs.failed_again`).
+_AGAIN = "failed again"
 _TITLES = {
     "gone from Zuora": "Zuora no longer has it",
     "unknown key": "Neither Limio nor Zuora knows the key",
@@ -94,13 +94,9 @@ def title_of(code: str | None) -> str:
 
 
 def _findings(session: Session, settings: Settings) -> Iterator[InboxItem]:
-    """Of the database as it is now, and of the last check, which asked Zuora too."""
-    check = session.get(JobRow, _CHECK)
-    found: dict[str, Finding] = {}
-    for finding in (*(from_progress(check.progress) if check else ()), *examine(session, settings)):
-        found[finding.name] = finding
     roles = {role.value for role in ProcessRole}
-    for finding in sorted(found.values(), key=lambda each: (each.verdict is not Severity.FAILED, each.name)):
+    found = read_findings(session, settings)
+    for finding in sorted(found, key=lambda each: (each.verdict is not Severity.FAILED, each.name)):
         if finding.verdict in (Severity.FAILED, Severity.WARNING) and finding.name not in _LISTED:
             yield InboxItem(
                 kind=ItemKind.PROCESS if finding.name in roles else ItemKind.CHECK,

@@ -10,6 +10,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from marshmallow import EXCLUDE, Schema, ValidationError, post_load, validate, validates_schema
@@ -163,7 +164,7 @@ class Settings:
     worker_threads: int = _setting(12, typed.Integer(validate=validate.Range(1, 64)))
     #: Workers that `run` starts; 0: one for each processor with PostgreSQL, one with SQLite, which has one writer.
     worker_processes: int = _setting(0, typed.Integer(validate=validate.Range(0, 32)))
-    #: What every admin page calls this installation, and in which colour; empty: the host of the tenant, in grey.
+    #: What pages and notifications call this installation, and the pages' colour; empty: the tenant's host, in grey.
     environment_name: str = _setting(
         "", typed.String(validate=validate.Length(max=24, error="must have at most 24 characters"))
     )
@@ -182,6 +183,11 @@ class Settings:
     def secret_keys(self) -> tuple[str, ...]:
         """SECRET_KEY, which signs and seals, and the one before it, which still opens."""
         return (self.secret_key, *([self.secret_key_previous] if self.secret_key and self.secret_key_previous else []))
+
+    @property
+    def environment(self) -> str:
+        """What this installation is called, on pages and in notifications."""
+        return self.environment_name or urlsplit(self.zuora_base_url).hostname or "No tenant"
 
     @property
     def reaches_zuora(self) -> bool:

@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from sync_service.operations.check.callouts import judge
-from sync_service.operations.check.everything import JOB, check_everything, check_story, keep_findings
+from sync_service.operations.check.everything import check_everything, check_story, keep_findings
 from sync_service.operations.check.store import check_database, check_settings, compare_clocks
 from sync_service.queue import jobs
 from sync_service.queue.findings import Finding, Severity, as_progress, from_progress, has_failed
-from sync_service.queue.health import examine
-from sync_service.queue.heartbeats import Heartbeat, ProcessRole
+from sync_service.queue.health import CHECK, examine
+from sync_service.queue.heartbeats import Heartbeat
 from sync_service.queue.limit import Share, note_success
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, connect
@@ -389,7 +389,7 @@ def test_the_last_check_is_kept_for_those_who_show_it(world: World) -> None:
     keep_findings(world.database, findings)
 
     with world.database.reading() as session:
-        row = session.get(JobRow, JOB)
+        row = session.get(JobRow, CHECK)
         assert row is not None
         assert from_progress(row.progress) == findings
         assert row.progress["verdict"] == "ok"
@@ -397,8 +397,8 @@ def test_the_last_check_is_kept_for_those_who_show_it(world: World) -> None:
 
 
 def test_as_a_job_it_gives_the_same(world: World) -> None:
-    jobs.ensure_job(world.database, JOB)
-    lease = jobs.take(world.database, JOB)
+    jobs.ensure_job(world.database, CHECK)
+    lease = jobs.take(world.database, CHECK)
     assert lease is not None
 
     progress = check_story(world.context, lease)

@@ -28,7 +28,7 @@ HELD = InboxItem(kind=ItemKind.HELD, name="held", title="Changes that the safety
 FAILED = InboxItem(kind=ItemKind.FAILED, name="zuora failed", title="Zuora had a problem of its own", count=2)
 WORKER = InboxItem(kind=ItemKind.PROCESS, name="worker", title="Worker")
 MINUTE = 60_000
-SETTINGS = Settings(secret_key="k" * 40, public_url="https://sync.example.com")
+SETTINGS = Settings(secret_key="k" * 40, public_url="https://sync.example.com", environment_name="Production")
 
 
 @pytest.fixture
@@ -191,12 +191,15 @@ def test_a_message_says_titles_and_counts_and_where_to_look() -> None:
     )
     message = Message(email=ADA, way=Way.MAIL, rows=rows)
 
-    assert subject_of(message) == "Subscription sync: 1 new in the inbox, 1 over"
-    text = text_of(message, "https://sync.example.com/")
-    assert text == ("New: Changes are held (30)\nOver: It & <that> ended\n\nhttps://sync.example.com/admin/inbox\n")
-    assert text_of(message, "").endswith("ended\n")
-    assert "It &amp; &lt;that&gt; ended" in json.loads(body_of(message, "slack", ""))["text"]
-    plain = json.loads(body_of(message, "plain", "https://sync.example.com"))
+    assert subject_of(message, SETTINGS) == "Production: 1 new in the inbox, 1 over"
+    assert text_of(message, SETTINGS) == (
+        "Subscription sync, Production\nNew: Changes are held (30)\nOver: It & <that> ended\n\n"
+        "https://sync.example.com/admin/inbox\n"
+    )
+    assert text_of(message, replace(SETTINGS, public_url="")).endswith("ended\n")
+    assert "It &amp; &lt;that&gt; ended" in json.loads(body_of(message, "slack", SETTINGS))["text"]
+    plain = json.loads(body_of(message, "plain", SETTINGS))
+    assert plain["environment"] == "Production"
     assert plain["link"] == "https://sync.example.com/admin/inbox"
     assert plain["items"][0] == {
         "kind": "held",

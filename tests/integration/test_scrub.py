@@ -18,7 +18,7 @@ from sync_service.queue.outbox import WebhookType, announce
 from sync_service.store import engine
 from sync_service.store.engine import Database
 from sync_service.store.load.loading import load_objects
-from sync_service.store.tables import CalloutRow, WebhookEndpointRow
+from sync_service.store.tables import AdminViewRow, CalloutRow, WebhookEndpointRow
 from sync_service.telemetry.log import set_up
 from tests.sweep_world import World, open_world
 
@@ -54,6 +54,7 @@ def world(database: Database) -> Iterator[World]:
         world.sync("A-S1", "A-S2", "A-S3")
         for name in ("Ada", "Grace"):
             tell_of_customer(world, name)
+        keep_views(world)
         yield world
 
 
@@ -66,6 +67,22 @@ def tell_of_customer(world: World, first_name: str) -> None:
         session.flush()
         body = json.loads(document) if isinstance(document, str) else document
         announce(session, WebhookType.CUSTOMER_CREATED, customer_id, body)
+
+
+VIEWS = {
+    "Hers": "customer:byron field:dates",
+    "Her mail": "ada@example.com from:month",
+    "Written to ada@example.com": "outcome:changed",
+    "Hoppers": 'customer:"grace hopper"',
+    "Payments": "field:amounts from:month",
+    "Two people": "ada hopper",
+}
+
+
+def keep_views(world: World) -> None:
+    """Queries of the history that an operator keeps: three name Ada, one names Grace, two name no one there is."""
+    with world.database.transaction() as session:
+        session.add_all(AdminViewRow(email="olga@x.org", name=name, query=q, made_at=1) for name, q in VIEWS.items())
 
 
 def everything(world: World) -> dict[str, list[str]]:
@@ -100,7 +117,8 @@ def subscription_id(world: World, number: str) -> str:
 
 def test_before_it_she_is_in_many_places(world: World) -> None:
     """Else the next test would prove nothing."""
-    assert places_of(world, *TELLING) >= {"limio_customer", "limio_address", "sync_run", "webhook_delivery"}
+    places = {"limio_customer", "limio_address", "sync_run", "webhook_delivery", "admin_view"}
+    assert places_of(world, *TELLING) >= places
 
 
 def test_nothing_that_names_her_is_left_and_others_are_untouched(world: World) -> None:
@@ -118,6 +136,8 @@ def test_nothing_that_names_her_is_left_and_others_are_untouched(world: World) -
         world, "limio_address", "subscription_id IN (SELECT id FROM limio_subscription WHERE reference='A-S3')"
     )
     assert after == before
+    assert report.views == 3
+    assert world.rows("SELECT name FROM admin_view ORDER BY name") == [("Hoppers",), ("Payments",), ("Two people",)]
 
 
 def files_of(world: World) -> bytes:

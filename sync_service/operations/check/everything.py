@@ -13,36 +13,18 @@ from sync_service.operations.check.store import check_database, check_settings
 from sync_service.operations.check.zuora import check_zuora
 from sync_service.queue import jobs
 from sync_service.queue.findings import Finding, Severity, as_progress
-from sync_service.queue.health import examine
+from sync_service.queue.health import CHECK, examine
 from sync_service.queue.jobs import JobLease
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.sync.attempt import SyncContext
 from sync_service.zuora.client import ZuoraClient
 
-_SIGN_ON = "sign-on"
-
-
-def check_sign_on(settings: Settings) -> Iterator[Finding]:
-    """One finding if an identity provider is set. Only a sign-on tries the client's secret."""
-    if not settings.oidc_issuer:
-        return
-    try:
-        OpenidProvider(client_for_admins(settings)).look()
-    except ProviderAway:
-        says = f"{settings.oidc_issuer} does not answer."
-        yield Finding(_SIGN_ON, Severity.FAILED, says, "See OIDC_ISSUER, and whether this host reaches it.")
-    except (SetUpWrong, AnswerInvalid) as error:
-        yield Finding(_SIGN_ON, Severity.FAILED, f"It is not usable: {error.detail}.", "See docs/signing-in.md.")
-    else:
-        yield Finding(_SIGN_ON, Severity.OK, f"{settings.oidc_issuer} answers and publishes its keys.")
-
-
-#: The job whose row keeps the last check, and how often it comes round.
-JOB = "check"
+#: How often the job that checks comes round.
 EVERY_MS = 3_600_000
 #: Without these nothing else can be looked at.
 _FIRST = ("database", "migrations")
+_SIGN_ON = "sign-on"
 
 
 def check_everything(database: Database, settings: Settings, zuora: ZuoraClient | None) -> Iterator[Finding]:
@@ -60,6 +42,21 @@ def check_everything(database: Database, settings: Settings, zuora: ZuoraClient 
         yield from examine(session, settings)
 
 
+def check_sign_on(settings: Settings) -> Iterator[Finding]:
+    """One finding if an identity provider is set. Only a sign-on tries the client's secret."""
+    if not settings.oidc_issuer:
+        return
+    try:
+        OpenidProvider(client_for_admins(settings)).look()
+    except ProviderAway:
+        says = f"{settings.oidc_issuer} does not answer."
+        yield Finding(_SIGN_ON, Severity.FAILED, says, "See OIDC_ISSUER, and whether this host reaches it.")
+    except (SetUpWrong, AnswerInvalid) as error:
+        yield Finding(_SIGN_ON, Severity.FAILED, f"It is not usable: {error.detail}.", "See docs/signing-in.md.")
+    else:
+        yield Finding(_SIGN_ON, Severity.OK, f"{settings.oidc_issuer} answers and publishes its keys.")
+
+
 def check_story(context: SyncContext, lease: JobLease) -> Mapping[str, Any]:
     """The story of the periodic job: check, and keep the findings as the job's progress, `findings.from_progress`."""
     return as_progress(check_everything(context.database, context.settings, context.zuora), lease.taken_at)
@@ -67,10 +64,10 @@ def check_story(context: SyncContext, lease: JobLease) -> Mapping[str, Any]:
 
 def keep_findings(database: Database, findings: list[Finding]) -> None:
     """Keep what a person's check found as the last one; where the job itself is at work, its result will do."""
-    jobs.ensure_job(database, JOB)
+    jobs.ensure_job(database, CHECK)
     with database.transaction() as session:
-        jobs.run_soon(session, JOB)
-    lease = jobs.take(database, JOB)
+        jobs.run_soon(session, CHECK)
+    lease = jobs.take(database, CHECK)
     if lease is not None:
         progress = as_progress(findings, lease.taken_at)
         jobs.done(database, lease, next_due_in_ms=EVERY_MS, progress=progress)

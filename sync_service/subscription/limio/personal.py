@@ -71,6 +71,16 @@ def personal_values(record_type: str, document: Mapping[str, Any]) -> set[str]:
     return found
 
 
+def is_about(words: Iterable[str], known: Iterable[str]) -> bool:
+    """Whether a search for all of `words` would find the person whose personal values are `known`.
+
+    A word counts that stands anywhere in one of the values, whatever its case, as the search does it.
+    """
+    wanted = [_fold(word) for word in words]
+    values = [_fold(value) for value in known]
+    return bool(wanted) and all(any(word in value for value in values) for word in wanted)
+
+
 def _erase_change(eraser: _Eraser, change: Mapping[str, Any]) -> dict[str, Any]:
     record_type = str(change.get("record_type"))
     erased = {key: eraser.erase(value) for key, value in change.items() if key not in ("document", "fields", "id")}

@@ -18,6 +18,7 @@ from sync_service.web.admin import (
     inbox_pages,
     invoice_pages,
     job_pages,
+    manual,
     notification_pages,
     orders_pages,
     overview,
@@ -78,6 +79,7 @@ def admin_blueprint(
         part.attach(blueprint, context)
     invoice_pages.attach(blueprint, context, questions)
     upkeep.attach(blueprint, context, handover)
+    manual.attach(blueprint)
     attach_assets(blueprint)
     _add_words(blueprint)
     attach_problems(blueprint, "admin/problem.html")

@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
 from werkzeug.exceptions import BadRequest
@@ -133,7 +132,6 @@ class FrameReader:
 def attach(blueprint: Blueprint, settings: Settings, database: Database, guard: AdminGuard) -> None:
     """Put the frame around every page of `blueprint`; after the guard, which says who it is for."""
     reader = FrameReader(database, settings)
-    environment = settings.environment_name or urlsplit(settings.zuora_base_url).hostname or "No tenant"
 
     @blueprint.before_request
     def read_frame() -> None:
@@ -157,7 +155,7 @@ def attach(blueprint: Blueprint, settings: Settings, database: Database, guard: 
             "zone": g.get("zone"),
             "tenant_zone": settings.tenant_time_zone.key,
             "menu": MENU,
-            "environment": environment,
+            "environment": settings.environment,
             "environment_colour": settings.environment_colour,
         }
 

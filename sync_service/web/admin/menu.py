@@ -37,6 +37,7 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
             MenuEntry("admin.webhooks", "Webhooks"),
             MenuEntry("admin.users", "People", for_operators=True),
             MenuEntry("admin.settings", "Settings"),
+            MenuEntry("admin.manual", "Documentation"),
         ),
     ),
 )

@@ -10,8 +10,8 @@ from flask import Blueprint, render_template, request
 
 from sync_service.queue.backlog import Backlog, read_backlog
 from sync_service.queue.figures import Figures, add_up, read_figures
-from sync_service.queue.findings import Finding, Severity, from_progress, worst
-from sync_service.queue.health import describe_check, examine, has_loaded
+from sync_service.queue.findings import Finding, Severity, worst
+from sync_service.queue.health import CHECK, describe_check, has_loaded, read_findings
 from sync_service.queue.heartbeats import ProcessRole, read_last_seen
 from sync_service.queue.held import count_held
 from sync_service.queue.jobs import list_jobs
@@ -66,14 +66,14 @@ def attach(blueprint: Blueprint, context: PageContext) -> None:
             backlog = read_backlog(session)
             limit = read_limit(session, context.share)
             held = count_held(session)
-            findings = examine(session, context.settings)
+            findings = read_findings(session, context.settings)
             rows = list_jobs(session)
             steps = tuple(_steps(session, context.settings, limit))
             read = read_figures(session, chosen.span, axis.first, limit.now + 1)
             figures = add_up(read, chosen.step)
-        check = next((row for row in rows if row.name == "check"), None)
+        check = next((row for row in rows if row.name == CHECK), None)
         checked = describe_check(check, limit.now)
-        complaints = [*findings, checked, *_found_elsewhere(findings, check)]
+        complaints = [*findings, checked]
         zuora = next(each for each in findings if each.name == "zuora")
         jobs = view_jobs(rows, limit.now)
         return render_template(
@@ -143,12 +143,6 @@ def _steps(session: Session, settings: Settings, limit: Limit) -> Iterator[Setup
     yield SetupStep(credentials, "Callouts can show who they are", "Set CALLOUT_USERNAME and CALLOUT_PASSWORD.")
     came = session.run("SELECT 1 FROM callout WHERE verdict = 'accepted' LIMIT 1").first() is not None
     yield SetupStep(came, "The first callout has come", "“sync-service callouts install” sets Zuora up to send them.")
-
-
-def _found_elsewhere(findings: Sequence[Finding], check: JobRow | None) -> list[Finding]:
-    """What the last check found out by asking Zuora and this machine; what the database tells is known better now."""
-    known = {each.name for each in findings}
-    return [each for each in from_progress(check.progress if check else {}) if each.name not in known]
 
 
 def summarise(findings: Sequence[Finding], backlog: Backlog) -> Headline:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -20,7 +20,8 @@ from sync_service.access.clients import (
     rotate_secret,
 )
 from sync_service.access.users import list_users
-from sync_service.queue.findings import Finding, Severity, from_progress
+from sync_service.queue.findings import Finding, Severity
+from sync_service.queue.health import CHECK, describe_check, read_findings
 from sync_service.queue.limit import read_tenant
 from sync_service.settings import Settings
 from sync_service.store.audit import record_action
@@ -30,6 +31,7 @@ from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.guard import operators_only, who
 from sync_service.web.admin.handover import Handover
 from sync_service.web.admin.job_views import view_job
+from sync_service.web.admin.manual import section_of
 
 _LONGEST_NAME = 100
 
@@ -44,16 +46,35 @@ def attach(blueprint: Blueprint, context: PageContext, handover: Handover) -> No
     @blueprint.get("/settings")
     def settings() -> str:
         with context.database.reading() as session:
-            users, tenant = list_users(session), read_tenant(session)
-            job, now = session.get(JobRow, "check"), session.now()
+            people = sum(user.disabled_at is None for user in list_users(session))
+            tenant = read_tenant(session)
+            job, now = session.get(JobRow, CHECK), session.now()
+            findings = sorted([*read_findings(session, context.settings), describe_check(job, now)], key=_worst_first)
         return render_template(
             "admin/settings.html",
             rows=show_settings(context.settings),
-            users=users,
+            people=people,
+            clients=sum(row.revoked_at is None for row in list_clients(context.database)),
             tenant=tenant,
             check=view_job(job, now) if job else None,
-            findings=sorted(from_progress(job.progress), key=_worst_first) if job else (),
+            looks=[_look(each, job) for each in findings],
+            worst=findings[0].verdict,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """A finding, how old it is, and where the runbook says more."""
+
+    finding: Finding
+    #: When it was found, in ms; None where the database tells it now.
+    at: int | None
+    section: str | None
+
+
+def _look(finding: Finding, job: JobRow | None) -> Look:
+    at = None if finding.is_of_store or job is None else job.progress.get("at") or job.last_ended
+    return Look(finding=finding, at=at, section=section_of(finding))
 
 
 def _worst_first(finding: Finding) -> int:

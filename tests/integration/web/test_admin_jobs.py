@@ -181,7 +181,7 @@ def test_a_backfill_of_a_file_is_paused_whatever_its_path(sqlite_database: Datab
 def test_checks_are_shown_with_remedies_worst_first_and_run_when_somebody_asks(database: Database) -> None:
     findings = [
         Finding("clock", Severity.OK, "This machine and the database agree."),
-        Finding("queue", Severity.WARNING, "200 <wait>.", "Start more workers."),
+        Finding("time zone", Severity.WARNING, "200 <wait>.", "Start more workers."),
         Finding("credentials", Severity.FAILED, "Zuora refused our OAuth client.", "Check ZUORA_CLIENT_SECRET."),
     ]
     put_job(database, "check", progress=as_progress(findings, 1_790_000_000_000), last_ended=1_790_000_000_000)

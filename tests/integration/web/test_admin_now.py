@@ -7,11 +7,14 @@ import pytest
 
 from sync_service.access.users import Role
 from sync_service.queue.figures import HOUR_MS, MINUTE_MS, Figures, write_figures
+from sync_service.queue.findings import Finding, Severity, as_progress
+from sync_service.queue.health import examine
 from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.limit import Share, note_success
 from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow, JobRow
 from tests.integration.web.admin import put_rows, put_subscription, visit
+from tests.integration.web.conftest import SETTINGS
 
 ZUORA = {"zuora_base_url": "https://rest.eu.zuora.com", "zuora_client_id": "id", "zuora_client_secret": "secret"}
 #: No callout can show who it is.
@@ -108,6 +111,22 @@ def test_a_new_service_says_what_is_to_be_set_up_until_all_of_it_is_done(databas
     assert to_do(left) == ["The first callout has come"], "a callout that was refused is none"
     put_rows(database, CalloutRow(received_at=1, key="A-S1", verdict="accepted"))
     assert "To be set up" not in visit(database, Role.VIEWER, **ZUORA).get("").text
+
+
+def test_what_was_put_right_since_the_last_check_is_complained_of_nowhere(sqlite_database: Database) -> None:
+    visitor = visit(sqlite_database, Role.VIEWER, **ZUORA)
+    with sqlite_database.reading() as session:
+        found = [*examine(session, SETTINGS), Finding("clock", Severity.FAILED, "The clocks differ by 40 s.")]
+        now = session.now()
+    put_rows(sqlite_database, JobRow(name="check", due_at=now + 9_000_000, progress=as_progress(found, now)))
+    missing = "Nothing of Limio&#39;s was loaded"
+    pages = ("/inbox", "/settings")
+    assert all(missing in visitor.get(page).text for page in pages)
+
+    put_subscription(sqlite_database, "A-S1")
+
+    assert [page for page in ("", *pages) if missing in visitor.get(page).text] == []
+    assert all("The clocks differ by 40 s." in visitor.get(page).text for page in pages)
 
 
 def test_the_calls_of_the_day_stand_against_the_budget(sqlite_database: Database) -> None:

@@ -23,6 +23,7 @@ SMALL = 500
 #: Addresses that read nothing that grows.
 OF_NO_SIZE = {
     *("admin.asset", "admin.draft", "admin.nowhere", "health.healthz", "static"),
+    *("admin.manual", "admin.manual_page"),
     *("openapi.docs", "openapi.openapi", "openapi.start"),
     *("portal.asset", "portal.nowhere", "portal.code"),
 }
