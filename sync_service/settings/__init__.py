@@ -165,9 +165,7 @@ class Settings:
     #: Workers that `run` starts; 0: one for each processor with PostgreSQL, one with SQLite, which has one writer.
     worker_processes: int = _setting(0, typed.Integer(validate=validate.Range(0, 32)))
     #: What pages and notifications call this installation, and the pages' colour; empty: the tenant's host, in grey.
-    environment_name: str = _setting(
-        "", typed.String(validate=validate.Length(max=24, error="must have at most 24 characters"))
-    )
+    environment_name: str = _setting("", typed.String(validate=forms.NAME))
     environment_colour: str = _setting(
         "grey", typed.String(validate=forms.one_of("grey", "green", "blue", "violet", "amber", "red"))
     )

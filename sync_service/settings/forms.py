@@ -104,6 +104,7 @@ SIGNED = validate.Regexp(
 DATABASE = validate.Regexp(
     r"^(sqlite:///.+|postgresql(\+psycopg)?://.+)$", error="must begin with sqlite:/// or postgresql://"
 )
+NAME = validate.Length(max=24, error="must have at most 24 characters")
 HOST = validate.Regexp(r"^[0-9A-Za-z.:-]+$", error="must be an address or a name of this machine, such as 127.0.0.1")
 ISSUER = validate.Regexp(
     ADDRESS.regex.pattern,
