@@ -16,7 +16,7 @@ from sync_service.operations.check.store import check_database, check_settings, 
 from sync_service.queue import jobs
 from sync_service.queue.findings import Finding, Severity, as_progress, from_progress, has_failed
 from sync_service.queue.health import CHECK, examine
-from sync_service.queue.heartbeats import Heartbeat
+from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.limit import Share, note_success
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, connect

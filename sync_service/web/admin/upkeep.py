@@ -63,7 +63,7 @@ def attach(blueprint: Blueprint, context: PageContext, handover: Handover) -> No
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class SettingsCheck:
     """A finding, how old it is, and where the runbook says more."""
 
     finding: Finding
@@ -72,9 +72,9 @@ class Look:
     section: str | None
 
 
-def _look(finding: Finding, job: JobRow | None) -> Look:
+def _look(finding: Finding, job: JobRow | None) -> SettingsCheck:
     at = None if finding.is_of_store or job is None else job.progress.get("at") or job.last_ended
-    return Look(finding=finding, at=at, section=section_of(finding))
+    return SettingsCheck(finding=finding, at=at, section=section_of(finding))
 
 
 def _worst_first(finding: Finding) -> int:
