@@ -16,7 +16,6 @@ from sync_service.access.tokens import AccessTokens
 from sync_service.errors import SchemaOutdated, SettingsInvalid
 from sync_service.partner.baskets import Baskets
 from sync_service.partner.orders import PartnerOrders
-from sync_service.partner.purchases import Purchases
 from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.limit import Share
 from sync_service.queue.submission import order_options
@@ -91,12 +90,13 @@ def create_app(
     app.register_blueprint(objects_blueprint(database, bearer))
     app.register_blueprint(mma_blueprint(database, auth))
     app.register_blueprint(partner_objects_blueprint(database, auth))
-    app.register_blueprint(checkout_blueprint(Baskets(database, settings, options), auth, senders))
-    app.register_blueprint(purchase_blueprint(Purchases(database, settings), partner_orders, auth))
+    baskets = Baskets(database, settings)
+    app.register_blueprint(checkout_blueprint(baskets, auth, senders))
+    app.register_blueprint(purchase_blueprint(baskets, partner_orders, auth))
     app.register_blueprint(partner_orders_blueprint(partner_orders, auth, intake))
     app.register_blueprint(management_blueprint(database, bearer))
     questions = Questions(database, waiter, most_seconds=settings.wait_limit_seconds)
-    app.register_blueprint(partner_invoices_blueprint(questions, PartnerAuth(bearer)))
+    app.register_blueprint(partner_invoices_blueprint(database, questions, auth))
     provider = OpenidProvider(client_for_partners(settings)) if settings.partner_oidc_issuer else None
     app.register_blueprint(portal_blueprint(settings, database, questions, provider))
     app.register_blueprint(health_blueprint(database, share, check, metrics_token=settings.metrics_token))

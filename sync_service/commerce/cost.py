@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -35,6 +35,15 @@ _PERIODS = {
 _UNSUPPORTED = Refusal(
     problems=(Problem(field="order_type", code=ProblemCode.UNSUPPORTED, message="Such an order has no preview."),)
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Due:
+    """What is charged up to a day; negative where it is a credit."""
+
+    #: With tax.
+    amount: Decimal
+    tax: Decimal
 
 
 def question_of(plan: Plan, today: date) -> Step | Refusal | None:
@@ -66,6 +75,15 @@ def schedule_of(answer: Mapping[str, Any], currency: str | None) -> list[dict[st
         if day is not None:
             days[day].append(_line(item, currency))
     return [_entry(day, lines, currency) for day, lines in sorted(days.items())]
+
+
+def due_until(schedule: Iterable[Mapping[str, Any]], day: date) -> Due:
+    """What a preview's schedule charges on `day` and before."""
+    entries = [entry for entry in schedule if (read_day(get_value(entry, "data.date")) or date.max) <= day]
+    return Due(
+        amount=sum((_amount(get_value(entry, "data.amount")) for entry in entries), Decimal(0)),
+        tax=sum((_amount(get_value(entry, "data.taxAmount")) for entry in entries), Decimal(0)),
+    )
 
 
 def _through(body: Mapping[str, Any], today: date) -> date:

@@ -14,8 +14,9 @@ from sync_service.commerce.basket.items import Basket, WantedItem, refuse
 from sync_service.commerce.basket.placement import SeenItem, find_changes, lines_of
 from sync_service.commerce.order import CannotBePlacedError, Refusal, UpdateAction
 from sync_service.errors import SyncServiceError
+from sync_service.partner.reading import is_id
 from sync_service.store.engine import Database, Session
-from sync_service.store.tables import BasketRow, OrderWorkRow
+from sync_service.store.tables import BasketRow
 
 #: How long a basket lives after it was last written.
 LIFE_MS = 24 * 3_600_000
@@ -40,23 +41,26 @@ class Agent:
 
 
 def find_basket(
-    session: Session, agent: Agent, basket_id: str | None, *, buys: bool = False, lock: bool = False
+    session: Session, agent: Agent, basket_id: str | None, *, buys: bool | None = None, lock: bool = False
 ) -> BasketRow:
     """The basket of that id, made by any agent of the organisation; without an id the agent's newest active one.
 
-    One that changes a subscription, or with `buys` one that buys a new one. Raises BasketUnknown, also for what is
-    another organisation's or expired.
+    With `buys` one that buys a new subscription, or that does not. Raises BasketUnknown, also for what is another
+    organisation's or expired.
     """
     own = select(BasketRow).where(
         BasketRow.partner_org == agent.scope.partner_org,
         BasketRow.expires_at > session.now(),
         BasketRow.state != "superseded",
-        col(BasketRow.subscription_id).is_(None) if buys else col(BasketRow.subscription_id).is_not(None),
     )
+    if buys is not None:
+        own = own.where(col(BasketRow.subscription_id).is_(None) == buys)
     if basket_id is None:
         own = own.where(BasketRow.subject == agent.subject, BasketRow.state == "active")
-    else:
+    elif is_id(basket_id):
         own = own.where(BasketRow.id == basket_id)
+    else:
+        raise BasketUnknown
     if lock:
         own = own.with_for_update()
     newest = own.order_by(col(BasketRow.updated_at).desc(), col(BasketRow.id)).limit(1)
@@ -129,9 +133,7 @@ def forget_baskets(database: Database) -> int:
         return session.run(_FORGET).rowcount
 
 
-def read_ordered(session: Session, row: BasketRow) -> OrderWorkRow:
-    """The order that a basket became. Raises BasketUnknown where it was forgotten since."""
-    work = session.get(OrderWorkRow, row.order_id)
-    if work is None:
-        raise BasketUnknown
-    return work
+def tracking_of(row: BasketRow) -> dict[str, Any]:
+    """What its maker wants to find again in the order, in Limio and in Zuora."""
+    tracking = row.document.get("journey", {}).get("tracking")
+    return tracking if isinstance(tracking, dict) else {}

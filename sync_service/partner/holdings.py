@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, tzinfo
 from decimal import Decimal
+from typing import Any
 
 from sqlmodel import and_, col, or_, select
 
 from sync_service.access.partner_scope import PartnerScope
-from sync_service.commerce.basket.holding import Holding, read_holding
+from sync_service.commerce.basket.holding import Holding, nothing_yet, read_holding
+from sync_service.commerce.basket.items import Basket, WantedItem, apply_items
 from sync_service.commerce.basket.lock import Lock, pending_change
 from sync_service.commerce.basket.on_sale import Buyer, OffersOnSale
 from sync_service.commerce.catalog import Catalog, Offer, resolve
-from sync_service.commerce.order import CannotBePlacedError, OrderType
-from sync_service.partner.reading import read_belongings, scoped
+from sync_service.commerce.order import CannotBePlacedError, OrderType, Refusal
+from sync_service.errors import SyncServiceError
+from sync_service.partner.reading import is_id, read_belongings, scoped
 from sync_service.queue.order_lanes import OPEN_STATES, OrderState
 from sync_service.store.engine import Session
 from sync_service.store.offers import newest_items, read_whole_catalog
@@ -30,13 +33,42 @@ from sync_service.store.tables import (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stock:
-    """What a partner may buy, and what Zuora asks for it where the catalog leaves the price to Zuora."""
+class SubscriptionUnknown(SyncServiceError):
+    """Subscription not found"""
 
+    code = "subscription unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnSubscription:
+    """One of the partner's subscriptions, with what keeps it from being changed today."""
+
+    document: Mapping[str, Any]
+    holding: Holding
+    schedule: Sequence[Mapping[str, Any]]
+    lock: Lock | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What a basket is computed from: what is held, and what this partner may buy."""
+
+    holding: Holding
     on_sale: OffersOnSale
-    #: By the catalog's id, a unit for a period.
+    #: By the catalog's id, a unit for a period, where the catalog leaves the price to Zuora.
     rates: Mapping[str, Decimal]
+    today: date
+
+    def apply(self, wanted: Sequence[WantedItem]) -> Basket | Refusal:
+        """The basket of all that is wanted, or why it cannot be."""
+        return apply_items(self.holding, self.on_sale, wanted, self.today, self.rates)
+
+    def paid_for(self, wanted: Sequence[WantedItem]) -> Ground:
+        """The same for a new subscription, whose currency is that of the first item wanted."""
+        first = self.on_sale.find(wanted[0].item_id) if wanted else None
+        currency = first.currency if first else None
+        holding = replace(self.holding, currency=currency)
+        return replace(self, holding=holding, on_sale=self.on_sale.priced_in(currency))
 
 
 def find_own(
@@ -46,12 +78,28 @@ def find_own(
 
     With `lock`, in a transaction, it stays as it is until that ends.
     """
+    if id is not None and not is_id(id):
+        return None
     named = scoped(scope, SubscriptionRow).where(
         SubscriptionRow.id == id if id is not None else SubscriptionRow.reference == name
     )
     if lock:
         named = named.with_for_update()
     return session.exec(named.limit(1), execution_options={"populate_existing": True}).first()
+
+
+def look_at(session: Session, scope: PartnerScope, subscription_id: str, today: date, zone: tzinfo) -> OwnSubscription:
+    """The partner's subscription on `today`, in the tenant's `zone`. Raises SubscriptionUnknown."""
+    row = find_own(session, scope, id=subscription_id)
+    if row is None:
+        raise SubscriptionUnknown
+    holding = read_own(session, row, today, zone)
+    return OwnSubscription(
+        document=row.document,
+        holding=holding,
+        schedule=read_belongings(session, row, ScheduleRow),
+        lock=find_lock(session, row, holding, today),
+    )
 
 
 def read_own(session: Session, subscription: SubscriptionRow, today: date, zone: tzinfo) -> Holding:
@@ -66,14 +114,24 @@ def read_own(session: Session, subscription: SubscriptionRow, today: date, zone:
     )
 
 
-def read_stock(
-    session: Session, scope: PartnerScope, *, currency: str | None, country: str | None, today: date
-) -> Stock:
-    """What the partner may buy in that currency and country; None: in any."""
+def read_ground(
+    session: Session, scope: PartnerScope, subscription: SubscriptionRow, today: date, zone: tzinfo
+) -> Ground:
+    """For a change of a subscription that was found in scope, on `today` in the tenant's `zone`."""
+    return _stock(session, scope, read_own(session, subscription, today, zone), today)
+
+
+def read_new_ground(session: Session, scope: PartnerScope, today: date, country: str | None = None) -> Ground:
+    """For a new subscription in that country; None: in any."""
+    return _stock(session, scope, nothing_yet(currency=None, country=country), today)
+
+
+def _stock(session: Session, scope: PartnerScope, holding: Holding, today: date) -> Ground:
     catalog = read_whole_catalog(session)
-    buyer = Buyer(partner_org=scope.partner_org, currency=currency, country=country)
+    buyer = Buyer(partner_org=scope.partner_org, currency=holding.currency, country=holding.country)
     items = _shelved(catalog)
-    return Stock(on_sale=OffersOnSale(items, buyer), rates=dict(_rates(catalog, items, currency, today)))
+    rates = dict(_rates(catalog, items, holding.currency, today))
+    return Ground(holding=holding, on_sale=OffersOnSale(items, buyer), rates=rates, today=today)
 
 
 def _shelved(catalog: Catalog) -> tuple[Offer, ...]:

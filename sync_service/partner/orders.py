@@ -7,21 +7,30 @@ from the store.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from sync_service.access.partner_scope import PartnerScope
-from sync_service.commerce.basket.on_sale import OffersOnSale, cross_sells
-from sync_service.commerce.basket.quantity import read_quantity
-from sync_service.commerce.catalog import Offer
+from sync_service.commerce.basket.items import ITEMS, WantedItem
+from sync_service.commerce.basket.on_sale import OffersOnSale
 from sync_service.commerce.exact import write_json
 from sync_service.commerce.options import Options
-from sync_service.commerce.order import CannotBePlacedError, CatalogRef, Order, OrderType, Problem, ProblemCode, Refusal
+from sync_service.commerce.order import (
+    CannotBePlacedError,
+    CatalogRef,
+    Order,
+    OrderItem,
+    OrderType,
+    Problem,
+    ProblemCode,
+    Refusal,
+    UpdateAction,
+)
 from sync_service.commerce.payload import read_order
-from sync_service.partner.basket_rows import Agent, BasketUnknown, find_basket, read_ordered
+from sync_service.partner.basket_rows import Agent, BasketUnknown, find_basket, tracking_of
 from sync_service.partner.baskets import Baskets, SubscriptionLocked
-from sync_service.partner.holdings import find_own, read_stock
-from sync_service.partner.purchases import Purchases
+from sync_service.partner.holdings import Ground, find_own, read_new_ground
 from sync_service.partner.reading import scoped
 from sync_service.queue import questions as asks
 from sync_service.queue.submission import LOCK_TIMEOUT_MS, OrderRequest, claim_request, place_order
@@ -45,6 +54,8 @@ _NEW = (
     "orderDate",
     "autoRenew",
 )
+#: Of a new order that buys a basket: what the order says, else the basket.
+_TOLD = ("external_id", "tracking", "country")
 _CANCELLED = ("forSubscription", "subscriptionId", "subscriptionRef", "cancelDate", "data", "reason")
 #: What would change such an order if it were read: better said than left out.
 _NOT_TAKEN = ("orderDiscount", "isGift", "isRedeem", "giftCode", "redeemCode")
@@ -59,35 +70,28 @@ class PartnerOrders:
         self._database = database
         self._settings = settings
         self._options = options
-        self._baskets = Baskets(database, settings, options)
-        self._purchases = Purchases(database, settings)
+        self._baskets = Baskets(database, settings)
 
     def place(self, agent: Agent, payload: Mapping[str, Any], asked: OrderRequest, *, client: str) -> OrderWorkRow:
-        """Make the order durable; the same request again gives the same order.
+        """Make the order durable for `client`; the same request, or the same basket, again gives the same order.
 
         An `update_subscription` order is its basket, named by `checkoutId`: whatever else it says is not read. A `new`
-        order whose `checkoutId` is a basket buys what that holds. Raises CannotBePlacedError with everything that is
-        wrong, OtherBody, SubscriptionLocked.
+        order whose `checkoutId` is a basket buys what that holds. One transaction: everything is checked again and one
+        order placed, or nothing is. Raises CannotBePlacedError with everything that is wrong, OtherBody,
+        SubscriptionLocked.
         """
-        if payload.get("order_type") == OrderType.UPDATE_SUBSCRIPTION:
-            with _basket_named():
-                return self._baskets.submit(agent, _basket_id(payload), client=client)
         with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
-            row = _find_purchase(session, agent, payload, lock=True)
-            if row is not None and row.order_id is not None:
-                return read_ordered(session, row)
+            row = _find_basket(session, agent, payload, lock=True)
             order_id = new_id("order")
-            known = claim_request(session, asked, order_id)
+            known = row.order_id if row is not None else None
+            known = known or claim_request(session, asked, order_id)
             if known != order_id:
-                work = session.get(OrderWorkRow, known)
-                assert work is not None  # noqa: S101 - it is kept longer than its request
-                return work
-            order = self._check(session, agent, payload, row)
+                return _read_ordered(session, known)
             work = place_order(
                 session,
                 self._settings,
                 self._options,
-                order,
+                self._read_order(session, agent, payload, row, lock=True),
                 order_id=order_id,
                 client=client,
                 partner_org=agent.scope.partner_org,
@@ -97,7 +101,7 @@ class PartnerOrders:
                 session.add(row)
             return work
 
-    def ask_preview(self, agent: Agent, payload: Mapping[str, Any]) -> int:
+    def ask_preview(self, agent: Agent, payload: Mapping[str, Any], *, most: int = asks.MOST_OPEN_OF_A_CLIENT) -> int:
         """Leave the question what the order would cost for a worker; returns its id.
 
         Raises CannotBePlacedError, SubscriptionLocked, TooManyAsked.
@@ -106,24 +110,16 @@ class PartnerOrders:
             order = self.check(session, agent, payload)
             payer = find_paying_account(session, agent.scope.partner_org) if order.type is OrderType.NEW else None
             question = write_json({"order": order.document, "payer_account": payer})
-            return asks.leave(
-                session, asks.ORDER, "", agent.subject, question=question, most=asks.MOST_OPEN_OF_A_CLIENT
-            )
+            return asks.leave(session, asks.ORDER, "", agent.subject, question=question, most=most)
 
     def find_faults(self, agent: Agent, basket_id: str | None) -> tuple[Problem, ...]:
         """Why a basket of either kind cannot be ordered as it was seen; empty if it can. Raises BasketUnknown."""
         with self._database.reading() as session:
-            try:
-                row = find_basket(session, agent, basket_id)
-            except BasketUnknown:
-                row = find_basket(session, agent, basket_id, buys=True)
+            row = find_basket(session, agent, basket_id)
             if row.state != "active":
                 return (Problem(field="checkoutId", code=ProblemCode.NOT_ALLOWED, message="This basket was ordered."),)
             try:
-                if row.subscription_id is None:
-                    self._purchases.check(session, agent, row)
-                else:
-                    self._baskets.check(session, agent, row.id)
+                self._baskets.to_order(session, agent, row)
             except CannotBePlacedError as error:
                 return error.problems
             except SubscriptionLocked as error:
@@ -132,19 +128,20 @@ class PartnerOrders:
 
     def check(self, session: Session, agent: Agent, payload: Mapping[str, Any]) -> Order:
         """The order of a payload, if this partner may place it now. Raises as `place` does."""
-        if payload.get("order_type") == OrderType.UPDATE_SUBSCRIPTION:
-            with _basket_named():
-                return self._baskets.check(session, agent, _basket_id(payload))
-        return self._check(session, agent, payload, _find_purchase(session, agent, payload))
+        return self._read_order(session, agent, payload, _find_basket(session, agent, payload))
 
-    def _check(self, session: Session, agent: Agent, payload: Mapping[str, Any], row: BasketRow | None) -> Order:
+    def _read_order(
+        self, session: Session, agent: Agent, payload: Mapping[str, Any], row: BasketRow | None, *, lock: bool = False
+    ) -> Order:
         taken = [name for name in _NOT_TAKEN if payload.get(name)]
         if taken:
             _refuse(taken[0], ProblemCode.NOT_ALLOWED, f"{taken[0]}: a partner's order takes none; leave it out.")
+        basket = {} if row is None else self._read_basket(session, agent, row, lock)
         match payload.get("order_type"):
+            case OrderType.UPDATE_SUBSCRIPTION:
+                order = self._read({"order_type": OrderType.UPDATE_SUBSCRIPTION.value}, (), basket)
             case OrderType.NEW:
-                bought = {} if row is None else {"orderItems": self._purchases.check(session, agent, row)}
-                order = self._read(payload, _NEW, **bought)
+                order = self._read(payload, _NEW, basket)
                 self._check_purchase(session, agent.scope, order)
             case OrderType.CANCEL_SUBSCRIPTION:
                 order = self._read_cancellation(session, agent.scope, payload)
@@ -153,51 +150,41 @@ class PartnerOrders:
                 _refuse("order_type", ProblemCode.UNSUPPORTED, f"order_type must be {words}.")
         return order
 
-    def _read(self, payload: Mapping[str, Any], names: tuple[str, ...], **more: Any) -> Order:
-        """The order of what a partner may say. Raises CannotBePlacedError."""
+    def _read_basket(self, session: Session, agent: Agent, row: BasketRow, lock: bool) -> dict[str, Any]:
+        """What the basket says of its order. Raises as `Baskets.to_order` does."""
+        named = {"checkoutId": row.id, **({"external_id": row.external_id} if row.external_id else {})}
+        tracking = tracking_of(row)
+        with _basket_named():
+            said = self._baskets.to_order(session, agent, row, lock=lock)
+        return {**named, **({"tracking": tracking} if tracking else {}), **said}
+
+    def _read(self, payload: Mapping[str, Any], names: tuple[str, ...], basket: Mapping[str, Any]) -> Order:
+        """The order of what a partner may say, and of its basket. Raises CannotBePlacedError."""
         said = {name: payload[name] for name in (*_COMMON, *names) if name in payload}
-        order = read_order({**said, **more, **_SHOP}, self._options.zone)
+        told = {name: said[name] for name in _TOLD if said.get(name)}
+        order = read_order({**said, **basket, **told, **_SHOP}, self._options.zone)
         if isinstance(order, Refusal):
             raise CannotBePlacedError(*order.problems)
         return order
 
     def _read_cancellation(self, session: Session, scope: PartnerScope, payload: Mapping[str, Any]) -> Order:
-        named = self._read(payload, _CANCELLED).subscription_key or ""
+        named = self._read(payload, _CANCELLED, {}).subscription_key or ""
         own = find_own(session, scope, id=named) or find_own(session, scope, name=named)
         if own is None:
             _refuse("forSubscription", ProblemCode.UNKNOWN, f"There is no subscription {named}.")
         rest = tuple(name for name in _CANCELLED if not name.startswith("subscription"))
-        return self._read(payload, rest, forSubscription={"id": own.id, "name": own.reference})
+        return self._read(payload, rest, {"forSubscription": {"id": own.id, "name": own.reference}})
 
     def _check_purchase(self, session: Session, scope: PartnerScope, order: Order) -> None:
         """Everything is sold to this partner, now, in that quantity, and to a customer of its own."""
-        now = session.now()
-        today = self._settings.day_at(now)
+        today = self._settings.day_at(session.now())
         if order.owner is not None and not _is_own_customer(session, scope, order.owner):
             _refuse("owner", ProblemCode.UNKNOWN, f"There is no customer {order.owner}.")
         if order.start is not None and order.start < today:
             _refuse("orderDate", ProblemCode.INVALID, "orderDate must not lie in the past.")
-        on_sale = read_stock(session, scope, currency=None, country=None, today=today).on_sale
+        ground = read_new_ground(session, scope, today)
         for index, item in enumerate(order.items):
-            at = f"orderItems[{index}]"
-            offer = _find_sold(on_sale, item.offer, "offer", f"{at}.offer")
-            if item.quantity != item.quantity.to_integral_value():
-                _refuse(f"{at}.quantity", ProblemCode.INVALID, "quantity must be a whole number.")
-            read_quantity(offer, int(item.quantity), field=f"{at}.quantity")
-            fitting = on_sale.named(cross_sells(offer))
-            for position, ref in enumerate(item.add_ons):
-                add_on = _find_sold(on_sale, ref, "add_on", f"{at}.addOns[{position}]")
-                if add_on not in fitting:
-                    message = f"{add_on.name} is not sold with {offer.name}."
-                    _refuse(f"{at}.addOns[{position}]", ProblemCode.NOT_ALLOWED, message)
-
-
-def _basket_id(payload: Mapping[str, Any]) -> str:
-    """Raises CannotBePlacedError."""
-    basket_id = payload.get("checkoutId")
-    if not isinstance(basket_id, str) or not basket_id.isprintable():
-        _refuse("checkoutId", ProblemCode.MISSING, "checkoutId is required: the id of the basket to order.")
-    return basket_id
+            _check_item(ground, item, f"orderItems[{index}]")
 
 
 @contextmanager
@@ -209,28 +196,54 @@ def _basket_named() -> Iterator[None]:
         _refuse("checkoutId", ProblemCode.UNKNOWN, str(error))
 
 
-def _find_purchase(
-    session: Session, agent: Agent, payload: Mapping[str, Any], *, lock: bool = False
-) -> BasketRow | None:
-    """The basket that a new order buys, where its `checkoutId` is one of the partner's; else the order says it all."""
-    basket_id = payload.get("checkoutId")
-    if payload.get("order_type") != OrderType.NEW or not isinstance(basket_id, str) or not basket_id.isprintable():
-        return None
-    try:
-        return find_basket(session, agent, basket_id, buys=True, lock=lock)
-    except BasketUnknown:
-        return None
+def _find_basket(session: Session, agent: Agent, payload: Mapping[str, Any], *, lock: bool = False) -> BasketRow | None:
+    """The basket that the order is; None where a new order says it all, and for a cancellation.
+
+    Raises CannotBePlacedError where a change names none of the partner's.
+    """
+    basket_id, order_type = payload.get("checkoutId"), payload.get("order_type")
+    if order_type == OrderType.UPDATE_SUBSCRIPTION:
+        if not isinstance(basket_id, str):
+            _refuse("checkoutId", ProblemCode.MISSING, "checkoutId is required: the id of the basket to order.")
+        with _basket_named():
+            return find_basket(session, agent, basket_id, buys=False, lock=lock)
+    if order_type == OrderType.NEW and isinstance(basket_id, str):
+        with suppress(BasketUnknown):
+            return find_basket(session, agent, basket_id, buys=True, lock=lock)
+    return None
 
 
-def _find_sold(on_sale: OffersOnSale, ref: CatalogRef, record_type: str, field: str) -> Offer:
-    """The item in its published version. Raises CannotBePlacedError."""
-    known = next((each for each in on_sale.items if each.ref.id == ref.id), None)
-    if known is None or not known.is_published or ref.version not in (None, known.ref.version):
+def _read_ordered(session: Session, order_id: str) -> OrderWorkRow:
+    """The order that the same request or basket became before. Raises CannotBePlacedError if it was forgotten since."""
+    work = session.get(OrderWorkRow, order_id)
+    if work is None:
+        with _basket_named():
+            raise BasketUnknown
+    return work
+
+
+def _check_item(ground: Ground, item: OrderItem, at: str) -> None:
+    """The rules of baskets hold for what an order says by itself. Raises CannotBePlacedError."""
+    _check_published(ground.on_sale, item.offer, f"{at}.offer")
+    for position, ref in enumerate(item.add_ons):
+        _check_published(ground.on_sale, ref, f"{at}.addOns[{position}]")
+    if item.quantity != item.quantity.to_integral_value():
+        _refuse(f"{at}.quantity", ProblemCode.INVALID, "quantity must be a whole number.")
+    wanted = [_add("offer", item.offer, int(item.quantity)), *(_add("add_on", ref, 1) for ref in item.add_ons)]
+    found = ground.paid_for(wanted).apply(wanted)
+    if isinstance(found, Refusal):
+        raise CannotBePlacedError(*(replace(each, field=each.field.replace(ITEMS, at)) for each in found.problems))
+
+
+def _add(record_type: str, ref: CatalogRef, quantity: int) -> WantedItem:
+    return WantedItem(action=UpdateAction.ADD, record_type=record_type, item_id=ref.id, quantity=quantity)
+
+
+def _check_published(on_sale: OffersOnSale, ref: CatalogRef, field: str) -> None:
+    known = next((each for each in on_sale.published if each.ref.id == ref.id), None)
+    if known is None or ref.version not in (None, known.ref.version):
         version = f" in version {ref.version}" if ref.version else ""
         _refuse(field, ProblemCode.UNKNOWN, f"No offer or add-on {ref.id} is published{version}.")
-    if not on_sale.sells(known) or known.record_type != record_type:
-        _refuse(field, ProblemCode.NOT_ALLOWED, f"{on_sale.name_of(ref.id)} is not sold to you.")
-    return known
 
 
 def _is_own_customer(session: Session, scope: PartnerScope, owner: str) -> bool:

@@ -30,6 +30,15 @@ from sync_service.subscription.limio.columns import fold
 
 Row = TypeVar("Row", bound=AttributedObject)
 
+#: As long as any id of Limio's (its partner API): no longer one is asked of the database.
+MAX_ID = 64
+#: Invoices on a page: as many as Object Query gives at most.
+MAX_PAGE = 99
+#: Of a customer's subscriptions the newest that are asked about: each is a call of its own.
+MOST_SUBSCRIPTIONS = 25
+#: Longer than any name or email address.
+_MAX_WANTED = 254
+
 
 class NotThePartners(SyncServiceError):
     """Partner does not have access to this subscription."""
@@ -52,6 +61,11 @@ def scoped(scope: PartnerScope, row_class: type[Row]) -> SelectOfScalar[Row]:
     return select(row_class).where(row_class.partner_org == scope.partner_org)
 
 
+def is_id(text: str) -> bool:
+    """Whether this can be an id, so that the database may be asked for it."""
+    return 0 < len(text) <= MAX_ID and text.isprintable()
+
+
 def list_subscriptions(
     session: Session, scope: PartnerScope, *, owner: str | None, limit: int, query_more: str | None = None
 ) -> ObjectPage:
@@ -62,6 +76,8 @@ def list_subscriptions(
     what = f"subscription {scope.partner_org} {owner or ''}"
     found = scoped(scope, SubscriptionRow)
     if owner is not None:
+        if not is_id(owner):
+            return ObjectPage(items=(), query_more=None)
         found = found.where(SubscriptionRow.owner == owner)
     if query_more is not None:
         found = found.where(SubscriptionRow.id > open_cursor(what, query_more))
@@ -81,6 +97,8 @@ def list_customers(
     what = f"customer {scope.partner_org} {wanted or ''}"
     found = scoped(scope, CustomerRow)
     if wanted:
+        if len(wanted) > _MAX_WANTED or not wanted.isprintable():
+            return ObjectPage(items=(), query_more=None), 0
         folded = fold(wanted)
         places = (col(CustomerRow.name_folded), col(CustomerRow.email_folded))
         found = found.where(or_(*(place.contains(folded, autoescape=True) for place in places)))
@@ -94,6 +112,8 @@ def list_customers(
 
 def read_customer(session: Session, scope: PartnerScope, customer_id: str) -> dict[str, Any] | None:
     """The partner's customer (`cus-…`); None where the partner has none of this id, even if another has."""
+    if not is_id(customer_id):
+        return None
     row = session.exec(scoped(scope, CustomerRow).where(CustomerRow.id == customer_id)).one_or_none()
     return _without_payment(row.document) if row else None
 
@@ -111,6 +131,8 @@ def read_subscription(session: Session, scope: PartnerScope, subscription_id: st
 
     Raises NotThePartners where there is one that is another partner's, or no partner's.
     """
+    if not is_id(subscription_id):
+        return None
     row = session.exec(scoped(scope, SubscriptionRow).where(SubscriptionRow.id == subscription_id)).one_or_none()
     if row is None:
         if session.get(SubscriptionRow, subscription_id) is not None:
@@ -132,24 +154,42 @@ def read_belongings(
     return [dict(row.document) for row in session.exec(own)] + read_shared(session, row_class, subscription.id)
 
 
-#: Invoices on a page: as many as Object Query gives at most.
-MAX_PAGE = 99
+def find_numbers(
+    session: Session, scope: PartnerScope, *, owner: str | None = None, subscription: str | None = None
+) -> tuple[str, ...]:
+    """Zuora's numbers of the partner's subscriptions of that owner (`id-…`), or of that id; none of anyone else's."""
+    if not all(is_id(each) for each in (owner, subscription) if each is not None):
+        return ()
+    found = scoped(scope, SubscriptionRow).where(col(SubscriptionRow.reference).is_not(None))
+    if owner is not None:
+        found = found.where(SubscriptionRow.owner == owner)
+    if subscription is not None:
+        found = found.where(SubscriptionRow.id == subscription)
+    newest = found.order_by(col(SubscriptionRow.created).desc(), col(SubscriptionRow.id)).limit(MOST_SUBSCRIPTIONS)
+    return tuple(row.reference for row in session.exec(newest) if row.reference)
 
 
-def ask_for_own(session: Session, scope: PartnerScope, actor: str, *, size: int, query_more: str | None = None) -> int:
-    """Leave the question for a page of the organisation's invoices. Raises TooManyAsked, CursorInvalid, NoPartner."""
+def ask_for_own(
+    session: Session,
+    scope: PartnerScope,
+    actor: str,
+    *,
+    size: int = MAX_PAGE,
+    query_more: str | None = None,
+    numbers: tuple[str, ...] = (),
+) -> int:
+    """Leave the question for a page of the organisation's invoices; those of the subscriptions `numbers` all at once.
+
+    Raises TooManyAsked, CursorInvalid, NoPartner.
+    """
     cursor = open_cursor(_list_of(scope), query_more) if query_more else None
-    asked = InvoicesAsked(account=_account_of(session, scope), cursor=cursor, size=min(size, MAX_PAGE))
+    account = _account_of(session, scope)
+    asked = InvoicesAsked(account=account, subscriptions=numbers, cursor=cursor, size=min(size, MAX_PAGE))
     return ask_for_invoices(session, asked, actor)
 
 
-def ask_for_own_of(session: Session, scope: PartnerScope, actor: str, number: str) -> int:
-    """Leave the question for the organisation's invoices with a line of the subscription of that Zuora number."""
-    return ask_for_invoices(session, InvoicesAsked(account=_account_of(session, scope), subscription=number), actor)
-
-
 def ask_for_own_pdf(session: Session, scope: PartnerScope, actor: str, invoice_id: str) -> int:
-    """Leave the question for the PDF of an invoice of the organisation's."""
+    """Leave the question for the PDF of an invoice of the organisation's. Raises TooManyAsked, NoPartner."""
     return ask_for_pdf(session, PdfAsked(account=_account_of(session, scope), invoice=invoice_id), actor)
 
 

@@ -178,8 +178,8 @@ class InvoicesAsked:
     """Invoices of one Zuora account (id or number); the caller has made sure that the asker may see them."""
 
     account: str
-    #: Only those with a line of this subscription, all at once.
-    subscription: str | None = None
+    #: Only those with a line of one of these subscriptions, by number, all at once; empty: of any.
+    subscriptions: tuple[str, ...] = ()
     #: Zuora's, from the page before.
     cursor: str | None = None
     size: int = 40
@@ -205,7 +205,8 @@ def ask_for_pdf(session: Session, asked: PdfAsked, actor: str) -> int:
 
 def read_invoices_asked(question: str) -> InvoicesAsked:
     """What `ask_for_invoices` left."""
-    return InvoicesAsked(**json.loads(question))
+    asked = json.loads(question)
+    return InvoicesAsked(**{**asked, "subscriptions": tuple(asked["subscriptions"])})
 
 
 def read_pdf_asked(question: str) -> PdfAsked:

@@ -73,8 +73,8 @@ def _find_plan(context: SyncContext, key: str, reading: Reading) -> Mapping[str,
 def find_invoices(question: str, reading: Reading) -> Mapping[str, Any]:
     """The page that is asked for: `invoices`, and `cursor` where there are more. Raises as the reading does."""
     asked = read_invoices_asked(question)
-    if asked.subscription is not None:
-        page = fetch_invoices_of(reading, asked.account, asked.subscription)
+    if asked.subscriptions:
+        page = fetch_invoices_of(reading, asked.account, asked.subscriptions)
     else:
         page = fetch_invoices(reading, asked.account, cursor=asked.cursor, size=asked.size)
     return {"invoices": list(page.invoices), "cursor": page.cursor}

@@ -41,7 +41,11 @@ class Questions:
         """The answer to what `leave` leaves. Raises TooManyAsked."""
         with self._database.transaction(lock_timeout_ms=5000) as session:
             ask_id = leave(session)
-        row = self._waiter.wait_for(lambda session: asks.read_answer(session, ask_id), self._seconds)
+        return self.wait(ask_id)
+
+    def wait(self, ask_id: int, seconds: float = PATIENCE_SECONDS) -> Answered:
+        """The answer to a question that was left, as soon as it is there."""
+        row = self._waiter.wait_for(lambda session: asks.read_answer(session, ask_id), min(seconds, self._seconds))
         if row is None:
             return Answered(None)
         self._forget(ask_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -52,12 +52,15 @@ def fetch_invoices(reading: Reading, account_key: str, *, cursor: str | None = N
     return InvoicePage(invoices=tuple(_read(row) for row in page.rows), cursor=page.cursor)
 
 
-def fetch_invoices_of(reading: Reading, account_key: str, number: str) -> InvoicePage:
-    """The account's invoices that have a line of this subscription, of its newest thousand."""
-    items = reading.query(
-        "invoice-items", filters=[f"subscriptionnumber.EQ:{number}"], fields=["id", "invoiceid"], sort="id.ASC"
-    )
-    wanted = {row.get("invoiceId") for row in items}
+def fetch_invoices_of(reading: Reading, account_key: str, numbers: Iterable[str]) -> InvoicePage:
+    """The account's invoices that have a line of one of these subscriptions, of its newest thousand."""
+    wanted = {
+        row.get("invoiceId")
+        for number in numbers
+        for row in reading.query(
+            "invoice-items", filters=[f"subscriptionnumber.EQ:{number}"], fields=["id", "invoiceid"], sort="id.ASC"
+        )
+    }
     found: list[dict[str, str]] = []
     cursor: str | None = None
     for _ in range(_MOST_PAGES):

@@ -164,6 +164,8 @@ class _Change:
     def _add(self, wanted: WantedItem) -> None:
         add_on = self._find(wanted)
         quantity = read_quantity(add_on, wanted.quantity)
+        if not self.holding.id and quantity != 1:
+            refuse("Of an add-on one is bought with a new subscription; more can be added to it afterwards.")
         base = self.chosen or self._current_offer()
         if base is None or add_on not in self._sold_with(base):
             refuse(f"{add_on.name} is not sold with {base.name if base else 'this subscription'}.")

@@ -55,19 +55,31 @@ def find_changes(seen: Sequence[SeenItem], now: Basket | Refusal) -> tuple[Probl
     return tuple(Problem(field=ITEMS, code=ProblemCode.NOT_ALLOWED, message=message) for message in messages)
 
 
-def to_order(holding: Holding, basket: Basket, *, checkout_id: str, external_id: str | None) -> dict[str, Any]:
-    """The update_subscription order of a basket, as Limio's Send Order API takes it."""
+def to_order(holding: Holding, basket: Basket) -> dict[str, Any]:
+    """What the basket says of its order, as Limio's Send Order API takes it: a change, or a new subscription."""
+    country = {"country": holding.country} if holding.country else {}
+    if not holding.id:
+        return {**country, "orderItems": _bought(basket)}
     return {
-        "order_type": "update_subscription",
         "forSubscription": {"id": holding.id, "name": holding.reference},
-        "checkoutId": checkout_id,
-        "initiated_source": "shop",
-        "source": "shop",
-        **({"external_id": external_id} if external_id else {}),
         **({"owner": holding.owner} if holding.owner else {}),
-        **({"country": holding.country} if holding.country else {}),
+        **country,
         "updates": [_update(item) for item in basket.items],
     }
+
+
+def _bought(basket: Basket) -> list[dict[str, Any]]:
+    """The one offer that a basket holds, with its add-ons."""
+    add_ons = [_ref(item) for item in basket.items if item.record_type == "add_on"]
+    return [
+        {"offer": _ref(item), "quantity": item.quantity, **({"addOns": add_ons} if add_ons else {})}
+        for item in basket.items
+        if item.record_type == "offer"
+    ]
+
+
+def _ref(item: BasketItem) -> dict[str, Any]:
+    return {"id": item.offer.ref.id, "version": item.offer.ref.version}
 
 
 def _update(item: BasketItem) -> dict[str, Any]:
@@ -75,7 +87,7 @@ def _update(item: BasketItem) -> dict[str, Any]:
     named = {"type": item.action.value, "record_type": item.record_type}
     if item.action is UpdateAction.REMOVE:
         return {**named, "id": item.held_id, **dated}
-    return {**named, "id": item.offer.ref.id, "version": item.offer.ref.version, **dated}
+    return {**named, **_ref(item), **dated}
 
 
 def _difference(seen: SeenItem, now: SeenItem) -> str:

@@ -37,40 +37,29 @@ def show_checkout(
 ) -> dict[str, Any]:
     """`order` and `nextActions`; `at` is now as a timestamp, `today` the day of it in the tenant's zone.
 
-    Amounts that only Zuora knows are left out: they are never 0.
+    What holds nothing yet is bought anew. Amounts that only Zuora knows are left out: they are never 0.
     """
-    return {
-        "order": {
-            "checkoutId": basket_id,
-            **({"external_id": external_id} if external_id else {}),
-            "order_type": "update_subscription",
-            "forSubscription": {"id": holding.id, "name": holding.reference},
-            **({"forSubscriptionOffer": {"offerId": holding.current.offer.ref.id}} if holding.current else {}),
-            **_show_content(holding, basket, basket_id, today, at),
-        },
-        "nextActions": show_choices(basket.choices, holding.currency),
-    }
-
-
-def show_purchase(
-    holding: Holding, basket: Basket, *, basket_id: str, external_id: str | None, today: date, at: str
-) -> dict[str, Any]:
-    """The same `order` of a basket that buys a new subscription, whose `holding` is empty."""
-    named = {"external_id": external_id} if external_id else {}
-    shown = _show_content(holding, basket, basket_id, today, at)
-    return {"order": {"checkoutId": basket_id, **named, "order_type": "new", **shown}}
-
-
-def _show_content(holding: Holding, basket: Basket, basket_id: str, today: date, at: str) -> dict[str, Any]:
     effective = basket.effective
     last = next((item.effect for item in basket.items if item.effect.day == effective), None)
-    return {
+    order = {
+        "checkoutId": basket_id,
+        **({"external_id": external_id} if external_id else {}),
+        **_show_kind(holding),
         "orderItems": [_show_item(item, holding, basket_id, today, at) for item in basket.items],
         **({"country": holding.country} if holding.country else {}),
         "source": "shop",
         **({"effectiveDate": _instant(last, at)} if last else {}),
         "total": _show_totals(basket, holding.currency),
     }
+    return {"order": order, "nextActions": show_choices(basket.choices, holding.currency)}
+
+
+def _show_kind(holding: Holding) -> dict[str, Any]:
+    if not holding.id:
+        return {"order_type": "new"}
+    current = {"forSubscriptionOffer": {"offerId": holding.current.offer.ref.id}} if holding.current else {}
+    named = {"id": holding.id, "name": holding.reference}
+    return {"order_type": "update_subscription", "forSubscription": named, **current}
 
 
 def show_choices(choices: Choices, currency: str | None) -> dict[str, Any]:

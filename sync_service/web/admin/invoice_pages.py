@@ -31,7 +31,7 @@ def attach(blueprint: Blueprint, context: PageContext, questions: Questions) -> 
     @blueprint.get("/subscriptions/<key>/invoices")
     def invoices(key: str) -> Response:
         link, actor = find_link(key), who().email
-        question = InvoicesAsked(account=link.payer_id or link.account_id or "", subscription=link.number)
+        question = InvoicesAsked(account=link.payer_id or link.account_id or "", subscriptions=(link.number,))
         try:
             asked = questions.ask(lambda session: ask_for_invoices(session, question, actor))
         except TooManyAsked:

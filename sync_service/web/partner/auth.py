@@ -7,6 +7,11 @@ from flask import Blueprint, Response, g, request
 from sync_service.access.clients import PARTNER_SCOPE
 from sync_service.access.partner_scope import NoPartner, PartnerScope, scope_of_client
 from sync_service.partner.basket_rows import Agent
+from sync_service.partner.baskets import SubscriptionLocked
+from sync_service.queue.questions import TooManyAsked
+from sync_service.queue.submission import OtherBody
+from sync_service.store.pages import CursorInvalid
+from sync_service.web.answers import RETRY_SECONDS, answer
 from sync_service.web.auth import BearerAuth, NotLetIn
 
 
@@ -20,6 +25,7 @@ class PartnerAuth:
         """Admit only partners at the addresses of `blueprint`, and let no cache on the way keep an answer."""
         blueprint.before_request(self._admit)
         blueprint.after_request(_keep_private)
+        _answer_refusals(blueprint)
 
     def _admit(self) -> None:
         client = self._bearer.admit(request, PARTNER_SCOPE)
@@ -46,6 +52,26 @@ def client_name() -> str:
     """What the operators call the client of this request."""
     name: str = g.client_name
     return name
+
+
+def _answer_refusals(blueprint: Blueprint) -> None:
+    """What may keep any of these addresses from being served."""
+
+    @blueprint.errorhandler(CursorInvalid)
+    def no_cursor(error: CursorInvalid) -> Response:
+        return answer(400, {"message": str(error)})
+
+    @blueprint.errorhandler(OtherBody)
+    def other_body(error: OtherBody) -> Response:
+        return answer(422, {"message": str(error)})
+
+    @blueprint.errorhandler(SubscriptionLocked)
+    def locked(error: SubscriptionLocked) -> Response:
+        return answer(423, {"status": 423, "message": str(error)})
+
+    @blueprint.errorhandler(TooManyAsked)
+    def too_many(error: TooManyAsked) -> Response:
+        return answer(429, {"message": str(error)}, {"Retry-After": str(RETRY_SECONDS)})
 
 
 def _keep_private(response: Response) -> Response:

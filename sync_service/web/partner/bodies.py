@@ -152,6 +152,7 @@ class _Purchase(_Part):
     order_type = typed.String(load_default="new", validate=validate.Equal("new"))
     external_id = typed.String(validate=_EXTERNAL)
     country = typed.String(allow_none=True, load_default=None, validate=_SHORT)
+    tracking = typed.Dict(load_default=dict)
     items = typed.List(
         typed.Nested(BoughtItem), required=True, data_key="orderItems", validate=validate.Length(max=MAX_ENTRIES)
     )

@@ -16,7 +16,8 @@ from werkzeug.exceptions import BadRequest
 
 from sync_service.commerce.order import CannotBePlacedError
 from sync_service.partner.basket_rows import LIFE_MS, BasketUnknown
-from sync_service.partner.baskets import Baskets, BasketView, Opening, SubscriptionLocked, SubscriptionUnknown
+from sync_service.partner.baskets import Baskets, BasketView, Opening
+from sync_service.partner.holdings import SubscriptionUnknown
 from sync_service.web.answers import answer
 from sync_service.web.partner.auth import PartnerAuth, agent
 from sync_service.web.partner.bodies import Initiate, UpdateBody, load
@@ -57,7 +58,8 @@ def checkout_blueprint(baskets: Baskets, auth: PartnerAuth, senders: Senders) ->
 
     def update() -> Response:
         _want_captcha()
-        order = load(UpdateBody())["order"]
+        body = load(UpdateBody())
+        order = body["order"]
         named = order["subscription"]
         view = baskets.change(
             agent(),
@@ -65,6 +67,7 @@ def checkout_blueprint(baskets: Baskets, auth: PartnerAuth, senders: Senders) ->
             order["items"],
             external_id=order.get("external_id"),
             of=Opening(id=named.get("id"), name=named.get("name")) if named else None,
+            tracking=body["tracking"],
         )
         return _answer(view, senders)
 
@@ -97,10 +100,6 @@ def answer_refusals(blueprint: Blueprint) -> None:
         found = "No basket found" if request.method == "GET" else "Basket not found"
         return answer(404, {"error": f"{found} in landing state"})
 
-    @blueprint.errorhandler(SubscriptionLocked)
-    def locked(error: SubscriptionLocked) -> Response:
-        return answer(423, {"status": 423, "message": str(error)})
-
 
 def set_landing_cookie(made: Response, basket_id: str) -> Response:
     """`made`, with the cookie that finds the basket again."""
@@ -123,13 +122,10 @@ def _find_id(checkout_id: str | None) -> str | None:
     """Which basket is meant; None: the newest one. Raises BasketUnknown."""
     cookie = request.cookies.get(COOKIE)
     if _is_landing():
-        if not cookie or not cookie.isprintable():
+        if not cookie:
             raise BasketUnknown
         return cookie
-    named = request.args.get("basket") or checkout_id or cookie or None
-    if named is not None and not named.isprintable():
-        raise BasketUnknown
-    return named
+    return request.args.get("basket") or checkout_id or cookie or None
 
 
 def _answer(view: BasketView, senders: Senders) -> Response:

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from sync_service.partner.reading import ask_for_own, ask_for_own_pdf, list_customers, more_of
-from sync_service.queue.questions import TooManyAsked
+from sync_service.partner.reading import ask_for_own, ask_for_own_pdf, find_numbers, is_id, list_customers, more_of
 from sync_service.store.engine import Database
 from sync_service.store.pages import CursorInvalid
-from sync_service.web.answers import RETRY_SECONDS, answer
+from sync_service.web.answers import answer
 from sync_service.web.asked import Answered, Questions, pdf_of
 from sync_service.web.paging import read_limit
 from sync_service.web.partner.auth import PartnerAuth, agent, partner_scope
-from sync_service.web.partner.mma import DEFAULT_LIMIT, MAX_ID, MAX_LIMIT
-
-#: Longer than any name or email address.
-MAX_FILTER = 254
+from sync_service.web.partner.mma import DEFAULT_LIMIT, MAX_LIMIT
 
 
 def partner_objects_blueprint(database: Database, auth: PartnerAuth) -> Blueprint:
@@ -31,16 +27,10 @@ def partner_objects_blueprint(database: Database, auth: PartnerAuth) -> Blueprin
     def customers() -> Response:
         wanted, query_more = request.args.get("filter"), request.args.get("queryMore") or None
         limit = read_limit(DEFAULT_LIMIT, MAX_LIMIT)
-        if wanted and (len(wanted) > MAX_FILTER or not wanted.isprintable()):
-            return answer(200, {"items": [], "hits": 0})
         with database.reading() as session:
             page, hits = list_customers(session, partner_scope(), wanted=wanted, limit=limit, query_more=query_more)
         more = {} if page.query_more is None else {"queryMore": page.query_more}
         return answer(200, {"items": list(page.items), "hits": hits, **more})
-
-    @blueprint.errorhandler(CursorInvalid)
-    def refuse(error: CursorInvalid) -> Response:
-        return answer(400, {"message": str(error)})
 
     return blueprint
 
@@ -48,7 +38,7 @@ def partner_objects_blueprint(database: Database, auth: PartnerAuth) -> Blueprin
 _AWAY = "Zuora has not answered in time. Please ask again."
 
 
-def partner_invoices_blueprint(questions: Questions, auth: PartnerAuth) -> Blueprint:
+def partner_invoices_blueprint(database: Database, questions: Questions, auth: PartnerAuth) -> Blueprint:
     """The invoices of the organisation that the token names, read from Zuora at every call."""
     blueprint = Blueprint("partner_invoices", __name__, url_prefix="/api/partner")
 
@@ -57,8 +47,17 @@ def partner_invoices_blueprint(questions: Questions, auth: PartnerAuth) -> Bluep
     @blueprint.get("/invoices")
     def invoices() -> Response:
         size, cursor = read_limit(DEFAULT_LIMIT, MAX_LIMIT, "pageSize"), request.args.get("cursor") or None
+        owner, subscription = request.args.get("ownerId"), request.args.get("subscriptionId")
         scope, actor = partner_scope(), agent().subject
-        asked = questions.ask(lambda session: ask_for_own(session, scope, actor, size=size, query_more=cursor))
+        numbers: tuple[str, ...] = ()
+        if owner is not None or subscription is not None:
+            with database.reading() as session:
+                numbers = find_numbers(session, scope, owner=owner, subscription=subscription)
+            if not numbers:
+                return answer(200, {"items": []})
+        asked = questions.ask(
+            lambda session: ask_for_own(session, scope, actor, size=size, query_more=cursor, numbers=numbers)
+        )
         if asked.found is None:
             return _missing(asked)
         more = more_of(scope, asked.found.get("cursor"))
@@ -67,7 +66,7 @@ def partner_invoices_blueprint(questions: Questions, auth: PartnerAuth) -> Bluep
     @blueprint.get("/invoices/<invoice_id>/pdf")
     def invoice_pdf(invoice_id: str) -> Response:
         scope, actor = partner_scope(), agent().subject
-        if not (0 < len(invoice_id) <= MAX_ID and invoice_id.isprintable()):
+        if not is_id(invoice_id):
             return _missing(Answered(None, is_missing=True))
         asked = questions.ask(lambda session: ask_for_own_pdf(session, scope, actor, invoice_id))
         return pdf_of(asked) or _missing(asked)
@@ -75,10 +74,6 @@ def partner_invoices_blueprint(questions: Questions, auth: PartnerAuth) -> Bluep
     @blueprint.errorhandler(CursorInvalid)
     def refuse(error: CursorInvalid) -> Response:
         return answer(400, {"message": str(error).replace("queryMore", "cursor")})
-
-    @blueprint.errorhandler(TooManyAsked)
-    def wait(error: TooManyAsked) -> Response:
-        return answer(429, {"message": str(error)}, {"Retry-After": str(RETRY_SECONDS)})
 
     return blueprint
 

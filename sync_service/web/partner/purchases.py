@@ -10,12 +10,10 @@ from flask import Blueprint, Response, request
 
 from sync_service.commerce.order import CannotBePlacedError
 from sync_service.partner.basket_rows import BasketUnknown
-from sync_service.partner.baskets import SubscriptionLocked
+from sync_service.partner.baskets import Baskets, Opening
 from sync_service.partner.orders import PartnerOrders
-from sync_service.partner.purchases import Purchases
-from sync_service.queue.questions import TooManyAsked
-from sync_service.queue.submission import OrderRequest, OtherBody
-from sync_service.web.answers import RETRY_SECONDS, answer
+from sync_service.queue.submission import OrderRequest
+from sync_service.web.answers import answer
 from sync_service.web.body import read_body
 from sync_service.web.orders import OrderIntake, answer_order, read_idempotency_key, read_payload, refuse
 from sync_service.web.partner.auth import PartnerAuth, agent, client_name
@@ -23,7 +21,7 @@ from sync_service.web.partner.bodies import ChangedPurchase, Named, Purchase, lo
 from sync_service.web.partner.checkout import COOKIE, answer_refusals, set_landing_cookie
 
 
-def purchase_blueprint(purchases: Purchases, orders: PartnerOrders, auth: PartnerAuth) -> Blueprint:
+def purchase_blueprint(baskets: Baskets, orders: PartnerOrders, auth: PartnerAuth) -> Blueprint:
     """Baskets of the organisation that the token names."""
     blueprint = Blueprint("partner_purchases", __name__, url_prefix="/api/partner/checkout")
 
@@ -32,14 +30,27 @@ def purchase_blueprint(purchases: Purchases, orders: PartnerOrders, auth: Partne
     @blueprint.post("/initiate")
     def initiate() -> Response:
         order = load(Purchase())["order"]
-        row = purchases.open(agent(), order["items"], country=order["country"], external_id=order.get("external_id"))
-        return set_landing_cookie(answer(200, {"id": row.id}), row.id)
+        opening = Opening(
+            country=order["country"],
+            external_id=order.get("external_id"),
+            wanted=tuple(order["items"]),
+            journey={"tracking": order["tracking"]},
+        )
+        view = baskets.open(agent(), opening)
+        return set_landing_cookie(answer(200, {"id": view.id}), view.id)
 
     @blueprint.put("/update")
     def update() -> Response:
         order = load(ChangedPurchase())["order"]
-        row = purchases.change(agent(), _find_id(order.get("checkout_id")), order["items"])
-        return answer(200, {"id": row.id, **row.document})
+        view = baskets.change(
+            agent(),
+            _find_id(order.get("checkout_id")),
+            order["items"],
+            buys=True,
+            external_id=order.get("external_id"),
+            tracking=order["tracking"],
+        )
+        return answer(200, {"id": view.id, **view.document})
 
     @blueprint.post("/validate")
     def validate() -> Response:
@@ -54,7 +65,7 @@ def purchase_blueprint(purchases: Purchases, orders: PartnerOrders, auth: Partne
 def _find_id(checkout_id: str | None) -> str:
     """The basket that the body names, else the cookie. Raises BasketUnknown."""
     named = checkout_id or request.cookies.get(COOKIE)
-    if not named or not named.isprintable():
+    if not named:
         raise BasketUnknown
     return named
 
@@ -75,20 +86,8 @@ def partner_orders_blueprint(orders: PartnerOrders, auth: PartnerAuth, intake: O
     def order_preview() -> Response:
         return intake.wait_for_preview(orders.ask_preview(agent(), read_payload()))
 
-    @blueprint.errorhandler(TooManyAsked)
-    def too_many(error: TooManyAsked) -> Response:
-        return answer(429, {"message": str(error)}, {"Retry-After": str(RETRY_SECONDS)})
-
     @blueprint.errorhandler(CannotBePlacedError)
     def cannot_be_placed(error: CannotBePlacedError) -> Response:
         return refuse(error.problems)
-
-    @blueprint.errorhandler(SubscriptionLocked)
-    def locked(error: SubscriptionLocked) -> Response:
-        return answer(423, {"status": 423, "message": str(error)})
-
-    @blueprint.errorhandler(OtherBody)
-    def other_body(error: OtherBody) -> Response:
-        return answer(422, {"message": str(error)})
 
     return blueprint

@@ -71,7 +71,7 @@ class Portal:
 
 def open_portal(database: Database, **changed: Any) -> Portal:
     """The world of two partners with a user each; codes stand in the log."""
-    web = build(database, **{"partner_code_in_log": True, **changed})
+    web = build(database, **{"partner_code_in_log": True, "wait_limit_seconds": 0, **changed})
     world = open_partner_world(database, web.client)
     partners = Partners(database, "test")
     users = {name: partners.add_user(world.orgs[name], email).id for name, email in USERS.items()}

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sync_service.ordering.rate_plans import refresh_catalog
-from sync_service.partner import baskets
+from sync_service.partner import orders
 from sync_service.queue.submission import place_order
 from sync_service.store.engine import Database
 from sync_service.store.tables import (
@@ -342,7 +342,7 @@ def test_a_death_in_the_middle_of_a_submission_leaves_the_basket_as_it_was(
         raise SystemExit
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(baskets, "place_order", die)
+        patch.setattr(orders, "place_order", die)
         reselling.submit(shop)
     assert reselling.rows(OrderWorkRow) == []
     assert shop.ask("GET").json["completed"] is False

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from sync_service.commerce.order import CannotBePlacedError
 from sync_service.partner.basket_rows import Agent, BasketUnknown
-from sync_service.partner.baskets import SubscriptionLocked, SubscriptionUnknown
+from sync_service.partner.baskets import SubscriptionLocked
+from sync_service.partner.holdings import SubscriptionUnknown
 from sync_service.queue.questions import TooManyAsked
+from sync_service.queue.submission import OrderRequest
 from sync_service.store.pages import CursorInvalid
 from sync_service.web.partner.portal.session import person, scope
-from sync_service.web.partner.portal.subscriptions import NO_SUBSCRIPTION
 
 #: The same whether there was none or it is another's.
+NO_SUBSCRIPTION = "You have no subscription by this id."
 NO_BASKET = "There is no such basket, or it has expired. Open the subscription and begin again."
 
 
 def agent() -> Agent:
     """The person who is logged in, as who acts for the organisation."""
     return Agent(scope(), person().user_id)
+
+
+def asked_by_form(payload: object) -> OrderRequest:
+    """A form is one order however often it is sent: it names a basket, or carries a key of its own."""
+    key = request.form.get("key", "")[:60]
+    body = json.dumps(payload, sort_keys=True).encode()
+    return OrderRequest(client=person().user_id, key=f"portal {key}" if key else None, body=body)
 
 
 def attach_refusals(blueprint: Blueprint, say: Callable[[int, str, str], Response]) -> None:

@@ -15,10 +15,13 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.asked import Questions
 from sync_service.web.assets import attach_assets
-from sync_service.web.partner.portal import changes, customers, invoices, order_page, subscriptions
+from sync_service.web.partner.portal import customers, order_page, subscriptions
 from sync_service.web.partner.portal.acting import attach_refusals
 from sync_service.web.partner.portal.buying import NewOrders
+from sync_service.web.partner.portal.changes import Changes
+from sync_service.web.partner.portal.invoices import Invoices
 from sync_service.web.partner.portal.login import LoginPages, PortalEntry
+from sync_service.web.partner.portal.review import Review
 from sync_service.web.partner.portal.session import PATH, PortalSessions
 from sync_service.web.problems import attach_problems
 from sync_service.web.sign_on import SignOn
@@ -41,12 +44,12 @@ def portal_blueprint(
         SignOn(settings, database, PortalEntry(database, sessions, name), provider).attach(blueprint)
     customers.attach(blueprint, database, TextCipher(settings.secret_keys, "portal search"))
     subscriptions.attach(blueprint, settings, database)
-    options = order_options(settings)
-    placing = PartnerOrders(database, settings, options)
-    changes.attach(blueprint, settings, database, Baskets(database, settings, options))
+    baskets, placing = Baskets(database, settings), PartnerOrders(database, settings, order_options(settings))
+    review = Review(settings, database, questions, placing)
+    Changes(settings, database, baskets, placing, review).attach(blueprint)
     order_page.attach(blueprint, settings, database, placing)
-    NewOrders(settings, database, placing).attach(blueprint)
-    invoices.attach(blueprint, database, questions)
+    NewOrders(settings, database, baskets, placing, review).attach(blueprint)
+    Invoices(database, questions).attach(blueprint)
     blueprint.context_processor(lambda: {"pages": _PAGES})
     attach_assets(blueprint)
     attach_refusals(blueprint, attach_problems(blueprint, "partner/problem.html"))

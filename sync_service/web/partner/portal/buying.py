@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,18 +12,19 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.commerce.basket.amounts import price_of
+from sync_service.commerce.basket.items import WantedItem
 from sync_service.commerce.basket.on_sale import OffersOnSale, cross_sells
 from sync_service.commerce.catalog import Offer
-from sync_service.commerce.order import CannotBePlacedError, OrderType
-from sync_service.partner.holdings import read_stock
+from sync_service.commerce.order import CannotBePlacedError, OrderType, UpdateAction
+from sync_service.partner.baskets import Baskets, Opening
+from sync_service.partner.holdings import read_new_ground
 from sync_service.partner.orders import PartnerOrders
-from sync_service.partner.reading import read_customer
 from sync_service.queue.submission import OtherBody
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.web.partner.portal.acting import agent
-from sync_service.web.partner.portal.customers import NO_CUSTOMER, Customer, as_customer, is_id
-from sync_service.web.partner.portal.order_page import asked_by_form
+from sync_service.web.partner.portal.acting import agent, asked_by_form
+from sync_service.web.partner.portal.customers import Customer, find_customer
+from sync_service.web.partner.portal.review import Review
 from sync_service.web.partner.portal.session import person, scope
 
 #: The same whether there is none or it is not sold to this partner.
@@ -65,24 +65,42 @@ class PurchaseForm:
     fields: dict[str, str]
     customer_id: str
 
+    @property
+    def country(self) -> str | None:
+        """As a code of two letters."""
+        return self.fields.get("country", "").upper() or None
+
+    def wanted(self, offer_id: str) -> tuple[WantedItem, ...]:
+        """What goes into the basket."""
+        items = [("offer", offer_id, self.quantity), *(("add_on", each, 1) for each in self.add_ons)]
+        return tuple(
+            WantedItem(action=UpdateAction.ADD, record_type=kind, item_id=id, quantity=count)
+            for kind, id, count in items
+        )
+
 
 class NewOrders:
     """`/partner/new…`: choose, fill in, look, order."""
 
-    def __init__(self, settings: Settings, database: Database, orders: PartnerOrders) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, baskets: Baskets, orders: PartnerOrders, review: Review
+    ) -> None:
         self._settings = settings
         self._database = database
+        self._baskets = baskets
         self._orders = orders
+        self._review = review
 
     def attach(self, blueprint: Blueprint) -> None:
         """Add the pages."""
         blueprint.add_url_rule("/new", "new", self._choose)
         blueprint.add_url_rule("/new/<offer_id>", "new_of", self._begin)
-        blueprint.add_url_rule("/new/<offer_id>", "review", self._review, methods=["POST"])
+        blueprint.add_url_rule("/new/<offer_id>", "review_new", self._look, methods=["POST"])
+        blueprint.add_url_rule("/new/<offer_id>/again", "new_again", self._again, methods=["POST"])
         blueprint.add_url_rule("/new/<offer_id>/order", "buy", self._buy, methods=["POST"])
 
     def _choose(self) -> str:
-        on_sale = self._on_sale()
+        on_sale = self._shelf()
         sold = [_sold(offer) for offer in on_sale.published if offer.record_type == "offer" and on_sale.sells(offer)]
         customer = self._customer(request.args.get("customer", ""))
         return render_template("partner/new.html", sold=sold, customer=customer)
@@ -94,43 +112,36 @@ class NewOrders:
         draft = PurchaseForm(quantity=1, add_ons=(), fields=known, customer_id=customer.id if customer else "")
         return self._form(offer_id, draft)
 
-    def _review(self, offer_id: str) -> AnyResponse | str:
-        on_sale, draft, key = self._on_sale(), _read_draft(), secrets.token_urlsafe(16)
-        offer = _find(on_sale, offer_id)
+    def _look(self, offer_id: str) -> AnyResponse | str:
+        draft = _read_draft()
+        customer = self._customer(draft.customer_id)
+        _find(self._shelf(), offer_id)
         try:
-            payload = _payload(offer, draft, self._customer(draft.customer_id), key)
+            view = self._baskets.open(agent(), Opening(country=draft.country, wanted=draft.wanted(offer_id)))
+            payload = _payload(view.id, draft, customer)
             with self._database.reading() as session:
                 self._orders.check(session, agent(), payload)
         except CannotBePlacedError as error:
             return make_response(self._form(offer_id, draft, str(error)), 400)
-        add_ons = [_sold(each) for each in on_sale.named(cross_sells(offer)) if each.ref.id in draft.add_ons]
-        price = price_of(offer, draft.quantity, offer.currency)
-        amount = price.amount - price.discount if price and price.amount is not None else None
-        amounts = [amount, *(each.price for each in add_ons)]
-        known = [each for each in amounts if each is not None]
-        return render_template(
-            "partner/review.html",
-            offer=offer,
-            draft=draft,
-            amount=amount,
-            add_ons=add_ons,
-            total=sum(known) if len(known) == len(amounts) else None,
-            fields=FIELDS,
-            key=key,
-        )
+        return self._review.show(view, payload, offer_id=offer_id, draft=draft, fields=FIELDS, basket_id=view.id)
+
+    def _again(self, offer_id: str) -> str:
+        return self._form(offer_id, _read_draft())
 
     def _buy(self, offer_id: str) -> AnyResponse | str:
         draft = _read_draft()
         customer = self._customer(draft.customer_id)
-        payload = _payload(_find(self._on_sale(), offer_id), draft, customer, request.form.get("key", ""))
+        _find(self._shelf(), offer_id)
+        view = self._baskets.read(agent(), request.form.get("basket", ""), buys=True)
+        payload = _payload(view.id, draft, customer)
         try:
             work = self._orders.place(agent(), payload, asked_by_form(payload), client=person().email)
         except (CannotBePlacedError, OtherBody) as error:
-            return make_response(self._form(offer_id, draft, str(error)), 400)
+            return make_response(self._form(offer_id, draft, f"Nothing was ordered. {error}"), 400)
         return redirect(url_for("portal.order", order_id=work.order_id), 303)
 
     def _form(self, offer_id: str, draft: PurchaseForm, problem: str = "") -> str:
-        on_sale = self._on_sale()
+        on_sale = self._shelf()
         offer = _find(on_sale, offer_id)
         return render_template(
             "partner/new_of.html",
@@ -142,20 +153,16 @@ class NewOrders:
             problem=problem,
         )
 
-    def _on_sale(self) -> OffersOnSale:
+    def _shelf(self) -> OffersOnSale:
         with self._database.reading() as session:
-            today = self._settings.day_at(session.now())
-            return read_stock(session, scope(), currency=None, country=None, today=today).on_sale
+            return read_new_ground(session, scope(), self._settings.day_at(session.now())).on_sale
 
     def _customer(self, customer_id: str) -> Customer | None:
         """The partner's customer; None where none is named. Raises NotFound."""
         if not customer_id:
             return None
         with self._database.reading() as session:
-            document = read_customer(session, scope(), customer_id) if is_id(customer_id) else None
-        if document is None:
-            raise NotFound(NO_CUSTOMER)
-        return as_customer(document)
+            return find_customer(session, scope(), customer_id)
 
 
 def _find(on_sale: OffersOnSale, offer_id: str) -> Offer:
@@ -179,22 +186,15 @@ def _read_draft() -> PurchaseForm:
     return PurchaseForm(quantity=number, add_ons=add_ons, fields=fields, customer_id=form.get("customer", "")[:100])
 
 
-def _payload(offer: Offer, draft: PurchaseForm, customer: Customer | None, key: str) -> Mapping[str, Any]:
-    """The order, as Limio's API takes it; the version is the one that the page showed."""
+def _payload(basket_id: str, draft: PurchaseForm, customer: Customer | None) -> Mapping[str, Any]:
+    """The order of the basket, as Limio's API takes it."""
     said = {name: value for name, value in draft.fields.items() if value}
     return {
         "order_type": OrderType.NEW.value,
-        "checkoutId": f"portal-{key[:60]}",
-        "orderItems": [
-            {
-                "offer": {"id": offer.ref.id, "version": offer.ref.version},
-                "quantity": draft.quantity,
-                **({"addOns": [{"id": each} for each in draft.add_ons]} if draft.add_ons else {}),
-            }
-        ],
+        "checkoutId": basket_id,
         "customerDetails": {name: said[name] for name in _PERSON if name in said},
         "billingDetails": {name: value for name, value in said.items() if name != "companyName"},
         "payment": {"type": "invoice"},
-        "country": said.get("country", "").upper(),
+        "country": draft.country or "",
         **({"owner": customer.owner} if customer and customer.owner else {}),
     }

@@ -11,20 +11,20 @@ from datetime import date
 from typing import Any
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
-from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.commerce.basket.holding import Holding, owned_add_ons, read_holding
+from sync_service.commerce.basket.holding import Holding, owned_add_ons
 from sync_service.commerce.basket.items import WantedItem
-from sync_service.commerce.order import CannotBePlacedError, UpdateAction
-from sync_service.commerce.subscribed import read_day
+from sync_service.commerce.order import CannotBePlacedError, OrderType, UpdateAction
 from sync_service.partner.baskets import Baskets, BasketView, Opening
+from sync_service.partner.holdings import look_at
+from sync_service.partner.orders import PartnerOrders
+from sync_service.queue.submission import OtherBody
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.web.partner.portal.acting import NO_BASKET, agent
-from sync_service.web.partner.portal.customers import is_id
+from sync_service.web.partner.portal.acting import agent, asked_by_form
+from sync_service.web.partner.portal.review import Review
 from sync_service.web.partner.portal.session import person, scope
-from sync_service.web.partner.portal.subscriptions import find_subscription
 
 #: In the form: the offer stays.
 KEEP = "keep"
@@ -51,25 +51,10 @@ class OfferChoice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BasketLine:
-    """An item of the basket as a row."""
-
-    #: Add or Remove.
-    action: str
-    name: str
-    quantity: int
-    amount: Any
-    #: None: at once.
-    day: date | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class ShownBasket:
     """All that the page shows of a basket."""
 
     id: str
-    rows: tuple[BasketLine, ...]
-    total: Mapping[str, Any]
     current: OfferChoice | None
     upgrades: tuple[OfferChoice, ...]
     downgrades: tuple[OfferChoice, ...]
@@ -77,54 +62,83 @@ class ShownBasket:
     offered: tuple[OfferChoice, ...]
 
 
-def attach(blueprint: Blueprint, settings: Settings, database: Database, baskets: Baskets) -> None:
-    """Add the pages."""
+class Changes:
+    """`/partner/baskets/…`: choose, look, order."""
 
-    @blueprint.post("/subscriptions/<subscription_id>/change")
-    def change(subscription_id: str) -> AnyResponse:
-        view = baskets.open(agent(), Opening(id=subscription_id if is_id(subscription_id) else ""))
+    def __init__(
+        self, settings: Settings, database: Database, baskets: Baskets, orders: PartnerOrders, review: Review
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._baskets = baskets
+        self._orders = orders
+        self._review = review
+
+    def attach(self, blueprint: Blueprint) -> None:
+        """Add the pages."""
+        blueprint.add_url_rule("/subscriptions/<subscription_id>/change", "change", self._open, methods=["POST"])
+        blueprint.add_url_rule("/baskets/<basket_id>", "basket", self._choose)
+        blueprint.add_url_rule("/baskets/<basket_id>", "fill", self._fill, methods=["POST"])
+        blueprint.add_url_rule("/baskets/<basket_id>/review", "review", self._look)
+        blueprint.add_url_rule("/baskets/<basket_id>/order", "place", self._place, methods=["POST"])
+
+    def _open(self, subscription_id: str) -> AnyResponse:
+        view = self._baskets.open(agent(), Opening(id=subscription_id))
         return redirect(url_for("portal.basket", basket_id=view.id), 303)
 
-    @blueprint.get("/baskets/<basket_id>")
-    def basket(basket_id: str) -> AnyResponse | str:
-        view = baskets.read(agent(), _checked(basket_id))
-        if view.order_id is not None:
-            return redirect(url_for("portal.order", order_id=view.order_id), 303)
-        return _page(view, *_read(view))
+    def _choose(self, basket_id: str) -> AnyResponse | str:
+        view = self._baskets.read(agent(), basket_id)
+        return _ordered(view) or self._page(view)
 
-    @blueprint.post("/baskets/<basket_id>")
-    def fill(basket_id: str) -> AnyResponse | str:
-        view = baskets.read(agent(), _checked(basket_id))
-        held, today = _read(view)
+    def _fill(self, basket_id: str) -> AnyResponse | str:
+        view = self._baskets.read(agent(), basket_id)
         try:
-            baskets.change(agent(), view.id, read_wanted(request.form, held, today))
+            view = self._baskets.change(agent(), view.id, read_wanted(request.form, *self._read(view)))
         except (CannotBePlacedError, NoNumber) as error:
-            return make_response(_page(view, held, today, problem=str(error)), 400)
-        return redirect(url_for("portal.basket", basket_id=view.id), 303)
+            return self._refuse(view, str(error))
+        if not view.document["order"]["orderItems"]:
+            return self._refuse(view, "Nothing is chosen yet that differs from what there is.")
+        return redirect(url_for("portal.review", basket_id=view.id), 303)
 
-    @blueprint.post("/baskets/<basket_id>/order")
-    def place(basket_id: str) -> AnyResponse | str:
-        view = baskets.read(agent(), _checked(basket_id))
+    def _look(self, basket_id: str) -> AnyResponse | str:
+        view = self._baskets.read(agent(), basket_id)
+        if not view.document["order"]["orderItems"]:
+            return redirect(url_for("portal.basket", basket_id=view.id), 303)
+        subscription = view.document["order"]["forSubscription"]
+        return _ordered(view) or self._review.show(view, _payload(view), subscription=subscription, basket_id=view.id)
+
+    def _place(self, basket_id: str) -> AnyResponse | str:
+        view = self._baskets.read(agent(), basket_id)
+        payload = _payload(view)
         try:
-            work = baskets.submit(agent(), view.id, client=person().email)
-        except CannotBePlacedError as error:
-            problem = f"Nothing was ordered. {error} Look at the new basket and order again."
-            return make_response(_page(view, *_read(view), problem=problem), 400)
+            work = self._orders.place(agent(), payload, asked_by_form(payload), client=person().email)
+        except (CannotBePlacedError, OtherBody) as error:
+            return self._refuse(view, f"Nothing was ordered. {error} Choose again and look at what it costs now.")
         return redirect(url_for("portal.order", order_id=work.order_id), 303)
 
-    def _read(view: BasketView) -> tuple[Holding, date]:
-        with database.reading() as session:
-            today = settings.day_at(session.now())
-            detail = find_subscription(session, scope(), view.subscription_id or "")
-        held = read_holding(
-            detail.subscription, detail.offers, detail.add_ons, detail.schedule, today, settings.tenant_time_zone
-        )
-        return held, today
+    def _read(self, view: BasketView) -> tuple[Holding, date]:
+        with self._database.reading() as session:
+            today = self._settings.day_at(session.now())
+            held = look_at(session, scope(), view.subscription_id or "", today, self._settings.tenant_time_zone)
+        return held.holding, today
 
-    def _page(view: BasketView, held: Holding, today: date, problem: str = "") -> str:
-        return render_template(
-            "partner/basket.html", basket=show(view, held, today), held=held, today=today, problem=problem
-        )
+    def _refuse(self, view: BasketView, problem: str) -> AnyResponse:
+        return make_response(self._page(view, problem), 400)
+
+    def _page(self, view: BasketView, problem: str = "") -> str:
+        held, today = self._read(view)
+        typed = request.form if problem and _OFFER in request.form else {}
+        basket = show(view, held, today)
+        return render_template("partner/basket.html", basket=basket, held=held, problem=problem, typed=typed)
+
+
+def _ordered(view: BasketView) -> AnyResponse | None:
+    """Where a basket leads that was ordered."""
+    return redirect(url_for("portal.order", order_id=view.order_id), 303) if view.order_id is not None else None
+
+
+def _payload(view: BasketView) -> dict[str, Any]:
+    return {"order_type": OrderType.UPDATE_SUBSCRIPTION.value, "checkoutId": view.id}
 
 
 def read_wanted(form: Mapping[str, str], held: Holding, today: date) -> list[WantedItem]:
@@ -179,8 +193,6 @@ def show(view: BasketView, held: Holding, today: date) -> ShownBasket:
     gone = {each["offerId"] for each in items if each["orderItemActionType"] == "remove"}
     return ShownBasket(
         id=view.id,
-        rows=tuple(_row(each, today) for each in items),
-        total=order["total"],
         current=_current(held, added, is_chosen=new_offer in (None, current.offer.ref.id if current else None)),
         upgrades=tuple(plan(each) for each in following["upgrades"]),
         downgrades=tuple(plan(each) for each in following["downgrades"]),
@@ -225,17 +237,6 @@ def _added(item: Mapping[str, Any]) -> OfferChoice:
     )
 
 
-def _row(item: Mapping[str, Any], today: date) -> BasketLine:
-    day = read_day(item["effective_date"])
-    return BasketLine(
-        action=item["orderItemActionType"].capitalize(),
-        name=item["name"],
-        quantity=item["quantity"],
-        amount=item["price"].get("amount") if item["orderItemActionType"] == "add" else None,
-        day=day if day and day > today else None,
-    )
-
-
 def _add(record_type: str, item_id: str, quantity: int | None) -> WantedItem:
     return WantedItem(action=UpdateAction.ADD, record_type=record_type, item_id=item_id[:200], quantity=quantity)
 
@@ -247,9 +248,3 @@ def _number(text: str | None) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise NoNumber("A quantity must be a whole number.")
     return int(text)
-
-
-def _checked(basket_id: str) -> str:
-    if not is_id(basket_id):
-        raise NotFound(NO_BASKET)
-    return basket_id

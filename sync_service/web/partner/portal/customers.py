@@ -11,16 +11,15 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.cipher import TextCipher
+from sync_service.access.partner_scope import PartnerScope
 from sync_service.commerce.subscribed import read_day
 from sync_service.partner.reading import list_customers, list_subscriptions, read_customer
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.subscription.limio.documents import get_value
 from sync_service.web.partner.portal.session import scope
 
 #: Rows of a list.
 PAGE = 50
-#: As long as any id of Limio's; no longer one is asked of the database.
-MAX_ID = 64
 
 
 @dataclass(frozen=True)
@@ -71,10 +70,7 @@ def attach(blueprint: Blueprint, database: Database, cipher: TextCipher) -> None
     def customer(customer_id: str) -> str:
         more = request.args.get("queryMore") or None
         with database.reading() as session:
-            document = read_customer(session, scope(), customer_id) if is_id(customer_id) else None
-            if document is None:
-                raise NotFound(NO_CUSTOMER)
-            shown = as_customer(document)
+            shown = find_customer(session, scope(), customer_id)
             held, following = [], None
             if shown.owner:
                 page = list_subscriptions(session, scope(), owner=shown.owner, limit=PAGE, query_more=more)
@@ -86,9 +82,12 @@ def attach(blueprint: Blueprint, database: Database, cipher: TextCipher) -> None
 NO_CUSTOMER = "You have no customer by this id."
 
 
-def is_id(text: str) -> bool:
-    """Whether the database may be asked for it."""
-    return 0 < len(text) <= MAX_ID and text.isprintable()
+def find_customer(session: Session, scope: PartnerScope, customer_id: str) -> Customer:
+    """The partner's customer. Raises NotFound."""
+    document = read_customer(session, scope, customer_id)
+    if document is None:
+        raise NotFound(NO_CUSTOMER)
+    return as_customer(document)
 
 
 def as_customer(document: Mapping[str, Any]) -> Customer:

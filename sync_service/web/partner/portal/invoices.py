@@ -1,16 +1,22 @@
-"""Invoices of the organisation's Zuora account, of all or of one subscription, and their PDFs: read at every look."""
+"""Invoices of the organisation's Zuora account, all or one customer's or subscription's, and their PDFs.
+
+They are read at every look.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.exceptions import NotFound, ServiceUnavailable
 
-from sync_service.partner.reading import ask_for_own, ask_for_own_of, ask_for_own_pdf, more_of
+from sync_service.partner.holdings import SubscriptionUnknown
+from sync_service.partner.reading import ask_for_own, ask_for_own_pdf, find_numbers, is_id, more_of
 from sync_service.store.engine import Database
 from sync_service.web.asked import Questions, pdf_of
-from sync_service.web.partner.portal.customers import is_id
+from sync_service.web.partner.portal.customers import find_customer
 from sync_service.web.partner.portal.session import person, scope
-from sync_service.web.partner.portal.subscriptions import find_subscription
 
 PAGE = 40
 #: The same whether there is none or it is another's.
@@ -18,34 +24,51 @@ NO_INVOICE = "You have no invoice by this id."
 _AWAY = "Zuora has not answered in time, so the invoice cannot be shown just now. Please try again in a moment."
 
 
-def attach(blueprint: Blueprint, database: Database, questions: Questions) -> None:
-    """Add the pages."""
+class Invoices:
+    """`/partner/invoices…`, and those of a customer and of a subscription."""
 
-    @blueprint.get("/invoices")
-    def invoices() -> Response:
-        whose, actor, cursor = scope(), person().user_id, request.args.get("queryMore") or None
-        asked = questions.ask(lambda session: ask_for_own(session, whose, actor, size=PAGE, query_more=cursor))
-        found = asked.found
-        more = more_of(whose, found.get("cursor")) if found else None
-        return _page(None if found is None else found["invoices"], more=more, held=None)
+    def __init__(self, database: Database, questions: Questions) -> None:
+        self._database = database
+        self._questions = questions
 
-    @blueprint.get("/subscriptions/<subscription_id>/invoices")
-    def invoices_of(subscription_id: str) -> Response:
+    def attach(self, blueprint: Blueprint) -> None:
+        """Add the pages."""
+        blueprint.add_url_rule("/invoices", "invoices", self._all)
+        blueprint.add_url_rule("/invoices/<invoice_id>/pdf", "invoice_pdf", self._pdf)
+        blueprint.add_url_rule("/customers/<customer_id>/invoices", "invoices_of_customer", self._of_customer)
+        blueprint.add_url_rule("/subscriptions/<subscription_id>/invoices", "invoices_of", self._of_subscription)
+
+    def _all(self) -> Response:
+        return self._list(query_more=request.args.get("queryMore") or None)
+
+    def _of_customer(self, customer_id: str) -> Response:
+        with self._database.reading() as session:
+            customer = find_customer(session, scope(), customer_id)
+            numbers = find_numbers(session, scope(), owner=customer.owner or "")
+        return self._list(numbers, customer=customer) if numbers else _page((), customer=customer)
+
+    def _of_subscription(self, subscription_id: str) -> Response:
+        with self._database.reading() as session:
+            numbers = find_numbers(session, scope(), subscription=subscription_id)
+        if not numbers:
+            raise SubscriptionUnknown
+        return self._list(numbers, held={"id": subscription_id, "reference": numbers[0]})
+
+    def _list(self, numbers: tuple[str, ...] = (), *, query_more: str | None = None, **of: Any) -> Response:
+        """The account's invoices, or those of the subscriptions `numbers`."""
         whose, actor = scope(), person().user_id
-        with database.reading() as session:
-            document = find_subscription(session, whose, subscription_id).subscription
-        number = str(document.get("reference") or "")
-        asked = questions.ask(lambda session: ask_for_own_of(session, whose, actor, number))
-        found = asked.found
-        held = {"id": subscription_id, "reference": number}
-        return _page(None if found is None else found["invoices"], more=None, held=held)
+        found = self._questions.ask(
+            lambda session: ask_for_own(session, whose, actor, size=PAGE, query_more=query_more, numbers=numbers)
+        ).found
+        if found is None:
+            return _page(None, **of)
+        return _page(found.get("invoices", ()), more=more_of(whose, found.get("cursor")), **of)
 
-    @blueprint.get("/invoices/<invoice_id>/pdf")
-    def invoice_pdf(invoice_id: str) -> Response:
+    def _pdf(self, invoice_id: str) -> Response:
         if not is_id(invoice_id):
             raise NotFound(NO_INVOICE)
         whose, actor = scope(), person().user_id
-        asked = questions.ask(lambda session: ask_for_own_pdf(session, whose, actor, invoice_id))
+        asked = self._questions.ask(lambda session: ask_for_own_pdf(session, whose, actor, invoice_id))
         if asked.is_missing:
             raise NotFound(NO_INVOICE)
         pdf = pdf_of(asked)
@@ -54,7 +77,6 @@ def attach(blueprint: Blueprint, database: Database, questions: Questions) -> No
         return pdf
 
 
-def _page(rows: list[dict[str, str]] | None, *, more: str | None, held: dict[str, str] | None) -> Response:
+def _page(rows: Sequence[Mapping[str, str]] | None, **page: Any) -> Response:
     """The list; None: Zuora has not answered, and the page says so."""
-    page = render_template("partner/invoices.html", rows=rows, more=more, held=held)
-    return make_response(page, 503 if rows is None else 200)
+    return make_response(render_template("partner/invoices.html", rows=rows, **page), 503 if rows is None else 200)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
@@ -10,18 +9,17 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.commerce.order import CannotBePlacedError, OrderType
-from sync_service.partner.holdings import find_lock, find_own
+from sync_service.partner.holdings import SubscriptionUnknown, find_own, look_at
 from sync_service.partner.orders import PartnerOrders
 from sync_service.partner.placed import PlacedOrder, read_placed
 from sync_service.queue.order_lanes import OrderState
-from sync_service.queue.submission import OrderRequest, OtherBody
+from sync_service.queue.submission import OtherBody
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.answers import answer
-from sync_service.web.partner.portal.acting import agent
-from sync_service.web.partner.portal.customers import is_id
+from sync_service.web.partner.portal.acting import agent, asked_by_form
 from sync_service.web.partner.portal.session import person, scope
-from sync_service.web.partner.portal.subscriptions import find_subscription, show_subscription
+from sync_service.web.partner.portal.subscriptions import find_customer_of
 
 NO_ORDER = "You have no order by this id."
 
@@ -32,7 +30,7 @@ def attach(blueprint: Blueprint, settings: Settings, database: Database, orders:
     @blueprint.get("/orders/<order_id>")
     def order(order_id: str) -> Response | str:
         with database.reading() as session:
-            placed = read_placed(session, scope(), settings, order_id) if is_id(order_id) else None
+            placed = read_placed(session, scope(), settings, order_id)
         if placed is None:
             raise NotFound(NO_ORDER)
         if request.headers.get("Accept", "").startswith("application/json"):
@@ -48,7 +46,8 @@ def attach(blueprint: Blueprint, settings: Settings, database: Database, orders:
         payload = {"order_type": OrderType.CANCEL_SUBSCRIPTION.value, "forSubscription": {"id": subscription_id}}
         try:
             with database.reading() as session:
-                find_subscription(session, scope(), subscription_id)
+                if find_own(session, scope(), id=subscription_id) is None:
+                    raise SubscriptionUnknown
             work = orders.place(agent(), payload, asked_by_form(payload), client=person().email)
         except (CannotBePlacedError, OtherBody) as error:
             return make_response(_cancel_page(subscription_id, str(error)), 400)
@@ -57,24 +56,16 @@ def attach(blueprint: Blueprint, settings: Settings, database: Database, orders:
     def _cancel_page(subscription_id: str, problem: str = "") -> str:
         with database.reading() as session:
             today = settings.day_at(session.now())
-            detail = find_subscription(session, scope(), subscription_id)
-            shown = show_subscription(session, detail, today, settings.tenant_time_zone)
-            own = find_own(session, scope(), id=subscription_id)
-            lock = find_lock(session, own, shown.holding, today) if own is not None else None
+            held = look_at(session, scope(), subscription_id, today, settings.tenant_time_zone)
+            customer = find_customer_of(session, held)
         return render_template(
             "partner/cancel.html",
-            held=shown.holding,
-            customer=shown.customer,
-            lock=lock,
+            held=held.holding,
+            customer=customer,
+            lock=held.lock,
             key=secrets.token_urlsafe(16),
             problem=problem,
         )
-
-
-def asked_by_form(payload: object) -> OrderRequest:
-    """One page of a form is one order, however often it is sent: it carries a key of its own."""
-    key = f"portal {request.form.get('key', '')[:60]}"
-    return OrderRequest(client=person().user_id, key=key, body=json.dumps(payload, sort_keys=True).encode())
 
 
 def is_over(order: PlacedOrder) -> bool:

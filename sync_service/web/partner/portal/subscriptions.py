@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, tzinfo
+from datetime import date
 from typing import Any
 
 from flask import Blueprint, render_template
-from werkzeug.exceptions import NotFound
 
-from sync_service.access.partner_scope import PartnerScope
-from sync_service.commerce.basket.holding import HeldItem, Holding, owned_add_ons, read_holding
+from sync_service.commerce.basket.holding import HeldItem, owned_add_ons
 from sync_service.commerce.subscribed import read_day
-from sync_service.partner.holdings import find_lock, find_own
-from sync_service.partner.reading import NotThePartners, SubscriptionDetail, read_customer, read_subscription
+from sync_service.partner.holdings import OwnSubscription, look_at
+from sync_service.partner.reading import read_customer
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session
 from sync_service.subscription.limio.documents import get_value
-from sync_service.web.partner.portal.customers import Customer, as_customer, is_id
+from sync_service.web.partner.portal.customers import Customer, as_customer
 from sync_service.web.partner.portal.session import scope
-
-#: The same whether there is none or it is another's.
-NO_SUBSCRIPTION = "You have no subscription by this id."
 
 
 @dataclass(frozen=True)
@@ -48,9 +43,8 @@ class PortalPayment:
 
 @dataclass(frozen=True, kw_only=True)
 class PortalSubscription:
-    """All that the page shows of a subscription."""
+    """All that the page shows of a subscription, beside what is held."""
 
-    holding: Holding
     customer: Customer | None
     term_start: date | None
     renews: bool | None
@@ -66,39 +60,30 @@ def attach(blueprint: Blueprint, settings: Settings, database: Database) -> None
     def subscription(subscription_id: str) -> str:
         with database.reading() as session:
             today = settings.day_at(session.now())
-            detail = find_subscription(session, scope(), subscription_id)
-            shown = show_subscription(session, detail, today, settings.tenant_time_zone)
-            own = find_own(session, scope(), id=subscription_id)
-            lock = find_lock(session, own, shown.holding, today) if own is not None else None
-        return render_template("partner/subscription.html", shown=shown, held=shown.holding, lock=lock)
+            held = look_at(session, scope(), subscription_id, today, settings.tenant_time_zone)
+            shown = show_subscription(session, held, today)
+        return render_template("partner/subscription.html", shown=shown, held=held.holding, lock=held.lock)
 
 
-def find_subscription(session: Session, scope: PartnerScope, subscription_id: str) -> SubscriptionDetail:
-    """The partner's subscription. Raises NotFound, in the same words for none and for another's."""
-    try:
-        detail = read_subscription(session, scope, subscription_id) if is_id(subscription_id) else None
-    except NotThePartners:
-        detail = None
-    if detail is None:
-        raise NotFound(NO_SUBSCRIPTION)
-    return detail
-
-
-def show_subscription(session: Session, detail: SubscriptionDetail, today: date, zone: tzinfo) -> PortalSubscription:
+def show_subscription(session: Session, held: OwnSubscription, today: date) -> PortalSubscription:
     """What the page shows of a subscription that was found in scope."""
-    held = read_holding(detail.subscription, detail.offers, detail.add_ons, detail.schedule, today, zone)
-    customer_id = detail.subscription.get("customer")
-    customer = read_customer(session, scope(), customer_id) if isinstance(customer_id, str) else None
-    renews = get_value(detail.subscription, "data.attributes.autoRenew")
+    holding = held.holding
+    renews = get_value(held.document, "data.attributes.autoRenew")
     return PortalSubscription(
-        holding=held,
-        customer=as_customer(customer) if customer else None,
-        term_start=read_day(get_value(detail.subscription, "data.termStartDate")),
+        customer=find_customer_of(session, held),
+        term_start=read_day(get_value(held.document, "data.termStartDate")),
         renews=renews if isinstance(renews, bool) else None,
-        offers=tuple(_item(each, today) for each in held.offers if each.end is None or each.end > today),
-        add_ons=tuple(_item(each, today) for each in owned_add_ons(held, today)),
-        payments=tuple(sorted((_payment(each) for each in detail.schedule), key=lambda each: each.due or date.max)),
+        offers=tuple(_item(each, today) for each in holding.offers if each.end is None or each.end > today),
+        add_ons=tuple(_item(each, today) for each in owned_add_ons(holding, today)),
+        payments=tuple(sorted((_payment(each) for each in held.schedule), key=lambda each: each.due or date.max)),
     )
+
+
+def find_customer_of(session: Session, held: OwnSubscription) -> Customer | None:
+    """The partner's customer whose the subscription is."""
+    customer_id = held.document.get("customer")
+    document = read_customer(session, scope(), customer_id) if isinstance(customer_id, str) else None
+    return as_customer(document) if document else None
 
 
 def _item(held: HeldItem, today: date) -> PortalItem:
