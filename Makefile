@@ -13,7 +13,7 @@ apt = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installin
 	|| { echo "Missing here: $(1). On Debian: sudo apt-get install $(1)"; false; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-long coverage audit screenshots bench soak check migration format clean
+.PHONY: help docs demo run test test-long coverage audit screenshots bench soak check migration format clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -68,6 +68,10 @@ bench: $(VENV)/test.stamp ## Measure the service and write docs/benchmarks.md (Q
 
 soak: $(VENV)/test.stamp ## Kill, overtake and take away for an hour; write docs/reliability.md (SEED=, ONLY=part, KILLS=)
 	@SEED="$(or $(SEED),1)" ONLY="$(ONLY)" $(BIN)/python -m tests.soak
+
+docs: $(VENV)/test.stamp ## Write docs/reference from the code, and the documentation as a site into build/site
+	@$(BIN)/python -m tests.reference_pages
+	$(BIN)/mkdocs build --strict
 
 check: $(VENV)/test.stamp ## Format, lint, spelling, types, import contracts, module sizes and names
 	$(BIN)/ruff format --check .

@@ -32,6 +32,16 @@ class Postgres:
         """Start it again where it was."""
         self._server.ensure_postgres_running()
 
+    def move_into(self, network: str, address: str) -> None:
+        """Start it anew in a network namespace, where it listens on `address` too."""
+        self.stop()
+        start = [str(self._server.bin_path / "pg_ctl"), "-w", "-D", str(self.folder), "-l", str(self.folder / "log")]
+        start += ["-o", f"-k {self.folder} -h {address}", "start"]
+        user = self._server.system_user
+        changed = ["setpriv", f"--reuid={user}", "--clear-groups", *start] if user else start
+        command = ["ip", "netns", "exec", network, *changed]
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=True)
+
     def run(self, statement: str) -> list[Any]:
         """Run one statement as its administrator, whatever the server's defaults."""
         with psycopg.connect(self.url, autocommit=True, options="-c default_transaction_read_only=off") as connection:

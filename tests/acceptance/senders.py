@@ -43,7 +43,7 @@ class Senders:
 
     def __init__(self, port: int, threads: int = 8) -> None:
         self.sent = Sent()
-        self._port = port
+        self._ports = [port]
         self._lock = Lock()
         self._mine = local()
         self._opened: list[HTTPConnection] = []
@@ -61,6 +61,10 @@ class Senders:
         done = wait([self.send(key, kind=kind) for key in keys for _ in range(times)], timeout=seconds)
         assert not done.not_done, f"{len(done.not_done)} callouts were not taken; answers: {self.sent.statuses}"
         assert {future.result() for future in done.done} <= {200}
+
+    def turn_to(self, *ports: int) -> None:
+        """Send what comes from now on to these ports in turn, as a load balancer does whose list has changed."""
+        self._ports = list(ports)
 
     def stop(self) -> None:
         """Send no more."""
@@ -87,9 +91,11 @@ class Senders:
         }
         begun = time.monotonic()
         connection: HTTPConnection | None = getattr(self._mine, "connection", None)
+        ports = self._ports
+        port = ports[len(self.sent.acknowledged) % len(ports)]
         try:
-            if connection is None:
-                connection = self._mine.connection = HTTPConnection("127.0.0.1", self._port, timeout=TRANSFER_SECONDS)
+            if connection is None or connection.port != port:
+                connection = self._mine.connection = HTTPConnection("127.0.0.1", port, timeout=TRANSFER_SECONDS)
                 self._opened.append(connection)
             connection.request("POST", path, b"{}", headers)
             response = connection.getresponse()

@@ -26,7 +26,9 @@ from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 class Service:
     """One installation. Its time can be made to pass: see `expire_leases` and `pass_time`."""
 
-    def __init__(self, folder: Path, database_url: str, tenant: Tenant, **settings: object) -> None:
+    def __init__(
+        self, folder: Path, database_url: str, tenant: Tenant, *, migrated: bool = True, **settings: object
+    ) -> None:
         self.folder = folder
         self.tenant = tenant
         self.port = free_port()
@@ -47,7 +49,8 @@ class Service:
         }
         self.clock_ahead_ms = 0
         self.database = connect(database_url)
-        upgrade(self.database)
+        if migrated:
+            upgrade(self.database)
         self.children: list[Child] = []
         self._taken = folder / "hold.taken"
         #: Processes that were found at a point; their output still says so after their end.

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect
 from sqlmodel import SQLModel
 
 from sync_service.errors import SchemaOutdated
@@ -94,3 +98,50 @@ def test_what_was_read_from_sentences_is_kept_in_columns_after_the_upgrade(empty
         assert found == ["drift", "echo", "first_read", None, "import"]
         assert session.run("SELECT listed FROM sync_run").scalars().all() == [17]
     database.engine.dispose()
+
+
+#: The schema of 0.2.0. Every release after it runs beside the next one.
+_FIRST_BESIDE = "0019"
+
+
+def test_what_a_release_reads_and_writes_the_next_migration_leaves_as_it_is(tmp_path: Path) -> None:
+    """Hosts follow one after another: the old code works on the new schema until the last of them has changed."""
+    database = connect(f"sqlite:///{tmp_path / 'store.db'}")
+    steps = [each for each in _steps() if each >= _FIRST_BESIDE]
+    described = []
+    for step in steps:
+        with database.transaction() as session:
+            command.upgrade(alembic_config(session.connection()), step)
+        with database.reading() as session:
+            described.append(_describe(session.connection()))
+    database.engine.dispose()
+
+    for step, before, after in zip(steps[1:], described, described[1:], strict=False):
+        for table, columns in before.items():
+            assert table in after, f"{step} takes away {table}"
+            for name, form in columns.items():
+                assert after[table].get(name) == form, f"{step} changes {table}.{name}"
+            for name in set(after[table]) - set(columns):
+                assert after[table][name].may_be_left_out, f"{step}: {table}.{name} needs a server_default or NULL"
+
+
+@dataclass(frozen=True)
+class _Form:
+    kind: str
+    may_be_left_out: bool
+
+
+def _describe(connection: Connection) -> dict[str, dict[str, _Form]]:
+    found = inspect(connection)
+    return {
+        table: {
+            each["name"]: _Form(str(each["type"]), each["nullable"] or each["default"] is not None)
+            for each in found.get_columns(table)
+        }
+        for table in found.get_table_names()
+    }
+
+
+def _steps() -> list[str]:
+    script = ScriptDirectory.from_config(alembic_config(None))
+    return [each.revision for each in reversed(list(script.walk_revisions()))]

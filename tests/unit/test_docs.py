@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import re
+import shlex
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from sync_service.cli.main import COMMANDS, main
 from sync_service.settings import Settings
 from sync_service.store import tables  # noqa: F401 - registers the tables
 from sync_service.web.openapi import describe
+from tests import reference_pages
 
 TOP = Path(__file__).parents[2]
 STEPS = sorted(set(re.findall(r"`(sync_service(?:\.\w+)+)`", (TOP / "docs/how-a-sync-works.md").read_text())))
@@ -93,3 +97,42 @@ def test_the_architecture_page_names_every_package_and_every_table() -> None:
     listed = page.partition("## Tables")[2].partition("Migrations are")[0]
     first_cells = " ".join(re.findall(r"^\| (`.*?) \|", listed, re.MULTILINE))
     assert set(SQLModel.metadata.tables) == set(re.findall(r"\w+", first_cells))
+
+
+@pytest.mark.parametrize("name", reference_pages.PAGES)
+def test_the_reference_is_what_the_code_says(name: str) -> None:
+    assert (reference_pages.FOLDER / name).read_text(encoding="utf-8") == reference_pages.PAGES[name](), "make docs"
+
+
+def test_the_site_is_built_and_no_link_in_it_is_dead(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+
+    built = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=60, check=False)
+
+    assert built.returncode == 0, built.stderr
+    pages = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.html")}
+    assert {"index.html", "top/index.html", "runbook.html", "reference/errors.html"} <= pages
+    outside = re.compile(r'<(?:script|link|img)[^>]+(?:src|href)="(?:https?:)?//')
+    assert [page for page in sorted(pages) if outside.search((tmp_path / page).read_text())] == []
+
+
+#: A command in a console, in a code span or in an indented block, without its comment.
+SHOWN = re.compile(r"(?:\$ |`|^ {4,})sync-service ([a-z][^`\n|#;&>]*)", re.MULTILINE)
+
+
+def test_every_command_that_a_document_shows_exists_with_its_options() -> None:
+    shown = [(page.name, line.strip()) for page in PAGES for line in SHOWN.findall(page.read_text())]
+
+    assert len(shown) > 60
+    for page, line in shown:
+        command: click.Command | None = main
+        words = shlex.split(line.replace("'", ""))
+        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+            group, word = command, words.pop(0)
+            command = group.get_command(click.Context(group), word)
+            assert command is not None or word.isupper(), f"{page}: sync-service {line}"
+        if isinstance(command, click.Group) and words:  # the emulator serves where no other word is said
+            command = command.get_command(click.Context(command), "serve")
+        known = {"--help", *(opt for each in (command.params if command else ()) for opt in each.opts)}
+        asked = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert asked <= known, f"{page}: sync-service {line}"
