@@ -250,7 +250,7 @@ class World:
             self._show(session, customer, run.values[customer], max(until, self.memory.tick))
 
     def _show(self, session: Session, name: str, value: int, until: int) -> None:
-        before = session.run(_BEFORE, {"name": name}).scalar() or 0
+        before = session.run(_BEFORE, {"name": name}).scalar_one_or_none() or 0
         assert value >= before, f"{name} went back from {before} to {value}"
         session.run(_SHOW, {"name": name, "value": value, "until": until})
 

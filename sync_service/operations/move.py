@@ -112,15 +112,15 @@ def _move_table(old: Session, new: Session, table: Table) -> Moved:
 def _copy(old: Session, new: Session, table: Table, columns: list[Column[Any]]) -> None:
     names = ", ".join(f'"{each.name}"' for each in columns)
     with (
-        new.database.driver(new.connection()) as driver,
-        driver.cursor() as cursor,
+        new.database.translating(),
+        new.driver.cursor() as cursor,
         cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy,
     ):
         for row in _rows(old, columns):
             copy.write_row(row)
     for column in columns:
         counter = {"table": table.name, "column": column.name}
-        if sequence := new.run("SELECT pg_get_serial_sequence(:table, :column)", counter).scalar():
+        if sequence := new.run("SELECT pg_get_serial_sequence(:table, :column)", counter).scalar_one():
             new.run(f"SELECT setval('{sequence}', max({column.name})) FROM {table.name} HAVING count(*) > 0")  # noqa: S608
 
 

@@ -65,8 +65,7 @@ def place(session: Session, key: str, kind: Kind = Kind.SUBSCRIPTION) -> tuple[K
     """The row that serves `key` of `kind`: a subscription's is the number's if the store knows it, else the alias'."""
     if kind is not Kind.SUBSCRIPTION:
         return kind, key
-    with session.database.driver(session.connection()) as driver:
-        (number,) = driver.execute(session.database.driver_sql(_RESOLVE), {"key": key}).fetchone()
+    number = session.run(_RESOLVE, {"key": key}).scalar_one()
     return (Kind.ALIAS, key) if number is None else (Kind.SUBSCRIPTION, number)
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import select as _select
 from sqlmodel import col, func, select
 
 from sync_service.store.engine import Session
+from sync_service.store.statement import table_of
 from sync_service.store.tables import SyncCauseRow, SyncRequestRow, SyncRunRow
 from sync_service.subscription.digest import touches
 from sync_service.subscription.limio.documents import as_json
@@ -133,7 +134,7 @@ _COVERED_CAUSES = (
     .where(SyncCauseRow.seq > bindparam("done_before"), SyncCauseRow.seq <= bindparam("seen"))
     .order_by(col(SyncCauseRow.seq), col(SyncCauseRow.id))
 )
-_INSERT_RUN = insert(SyncRunRow)
+_INSERT_RUN = insert(table_of(SyncRunRow)).returning(col(SyncRunRow.id))
 _COPY_CAUSES = """
 INSERT INTO sync_cause (kind, key, seq, trigger, actor, callout_id, found_as, trace, at)
 SELECT CAST(:own_kind AS TEXT), CAST(:own_key AS TEXT), CAST(:own_seq AS BIGINT),
@@ -190,16 +191,14 @@ def record_run(session: Session, run: SyncRunRow, *, outcome: Outcome, plan: Syn
     if plan is not None:
         run.plan, run.change_count = plan_as_json(plan), len(plan.changes)
         run.touched = f" {' '.join(sorted(touches(plan.changes)))} " if plan.changes else None
-    made = session.connection().execute(_INSERT_RUN, run.model_dump(exclude={"id"})).inserted_primary_key
-    assert made is not None  # noqa: S101 - the database gave it one
-    run.id = int(made[0])
+    run.id = int(session.run(_INSERT_RUN, run.model_dump(exclude={"id"})).scalar_one())
     return run.id
 
 
 def read_covered_causes(session: Session, claim: Covered) -> list[CoveredCause]:
     """The causes that a run of `claim` covers, oldest first."""
     values = {"kind": str(claim.kind), "key": claim.key, "done_before": claim.done_before, "seen": claim.seen}
-    return [CoveredCause(*row) for row in session.connection().execute(_COVERED_CAUSES, values)]
+    return [CoveredCause(*row) for row in session.run(_COVERED_CAUSES, values)]
 
 
 def read_traces(session: Session, claim: Covered) -> list[str]:

@@ -194,16 +194,17 @@ def is_all_well(dialect: str) -> Exists:
     )
 
 
+_ALL_WELL = {dialect: _select(is_all_well(dialect)) for dialect in ("sqlite", "postgresql")}
+
+
 def note_success(database: Database, share: Share) -> None:
     """A run ended well: end the trouble, and after QUIET_RUNS of them permit one more.
 
-    While all is well it only notes that Zuora answers, every ANSWER_NOTED_MS.
-
-    During a pause a success is that of a run from before the pause and says nothing.
+    While all is well it only notes that Zuora answers, every ANSWER_NOTED_MS. During a pause a success is that of a
+    run from before the pause and says nothing.
     """
     with database.reading() as session:
-        well = session.connection().execute(_select(is_all_well(database.dialect)), {"most": share.max_concurrency})
-        if well.scalar_one():
+        if session.run(_ALL_WELL[database.dialect], {"most": share.max_concurrency}).scalar_one():
             return
     with database.transaction() as session:
         limit = lock_limit(session, share)

@@ -11,8 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-
-from sqlalchemy import Row
+from typing import Any
 
 from sync_service.errors import LeaseLost, RateLimited
 from sync_service.queue import statements as sql
@@ -101,10 +100,8 @@ def enqueue(session: Session, kind: Kind, key: str, cause: Cause, *, priority: P
     """
     values = {"kind": kind, "key": key, "priority": int(priority), "full": int(full)}
     named = vars(cause)
-    database = session.database
-    with database.driver(session.connection()) as driver:
-        _, _, seq, at = driver.execute(database.driver_sql(sql.ENQUEUE_ONE), values).fetchone()
-        driver.execute(database.driver_sql(sql.ADD_CAUSE), {"kind": kind, "key": key, "seq": seq, "at": at, **named})
+    _, _, seq, at = session.run(sql.ENQUEUE_ONE, values).one()
+    session.run(sql.ADD_CAUSE, {"kind": kind, "key": key, "seq": seq, "at": at, **named})
     return int(seq)
 
 
@@ -309,7 +306,7 @@ def _claim_due(
     return [_as_claim(row, limit.now) for row in session.run(statement, named).all()]
 
 
-def _as_claim(row: Row[tuple[object, ...]], claimed_at: int) -> Claim:
+def _as_claim(row: Any, claimed_at: int) -> Claim:
     return Claim(
         kind=Kind(row.kind),
         key=row.key,

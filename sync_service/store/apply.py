@@ -16,11 +16,11 @@ from uuid import uuid4
 
 from sqlalchemy import Insert, bindparam, insert, update
 from sqlalchemy import Update as UpdateRows
-from sqlmodel import col
 
 from sync_service.errors import ConflictInStore
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import OBJECT_ROWS, column_values
+from sync_service.store.statement import table_of
 from sync_service.subscription.limio.documents import (
     REFERENCE_BITS,
     Birth,
@@ -166,8 +166,7 @@ def write_rows(session: Session, rows: Iterable[RowChange]) -> None:
     """Write `rows` in the caller's transaction, in their order."""
     for (record_type, is_new, _), some in groupby(rows, key=_kind_of):
         values = [{"id" if is_new else "row_id": row.id, **row.values} for row in some]
-        # One as itself: several at once take the driver's slower way.
-        session.connection().execute(_statement(record_type, is_new), values if len(values) > 1 else values[0])
+        session.run(_statement(record_type, is_new), values)
 
 
 def _kind_of(row: RowChange) -> tuple[str, bool, tuple[str, ...]]:
@@ -177,8 +176,8 @@ def _kind_of(row: RowChange) -> tuple[str, bool, tuple[str, ...]]:
 @cache
 def _statement(record_type: str, is_new: bool) -> Insert | UpdateRows:
     """Of the columns that the values name."""
-    table = OBJECT_ROWS[record_type]
-    return insert(table) if is_new else update(table).where(col(table.id) == bindparam("row_id"))
+    table = table_of(OBJECT_ROWS[record_type])
+    return insert(table) if is_new else update(table).where(table.c.id == bindparam("row_id"))
 
 
 def _take_new_owner(draft: _Draft, plan: SyncPlan) -> None:

@@ -6,7 +6,6 @@ Every time that a decision hangs on is the database's (`now`), never a host's.
 from __future__ import annotations
 
 import os
-import random
 import select
 import sqlite3
 import threading
@@ -20,23 +19,22 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    CursorResult,
     Engine,
-    TextClause,
+    Executable,
+    Insert,
+    PoolProxiedConnection,
+    Update,
     create_engine,
     event,
     literal_column,
-    text,
 )
 from sqlalchemy.exc import DatabaseError, DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session as OrmSession
 
-#: How long a SQLite writer waits for another before it gives up, in seconds.
-SQLITE_BUSY_SECONDS = 20
-#: A SQLite writer's pauses while another process writes, in seconds. SQLite's own grow to 100 ms, and a waiting writer
-#: that long between two looks finds the next one writing.
-_FIRST_LOOK, _LONGEST_LOOK = 0.0005, 0.001
+from sync_service.store.statement import Found, Statement, Values
+from sync_service.store.transactions import SQLITE_BUSY_SECONDS, begin, begin_core, execute_when_free
+
 #: How long a process leaves the file to others between two writes that waited for each other, in seconds: more than
 #: their longest pause, so that a callout never waits for all that a worker has to write.
 _GIVE_WAY = 0.0012
@@ -49,28 +47,58 @@ _NOW = {
 }
 
 
-Values = Mapping[str, object]
-
-
 def clock(dialect: str) -> ColumnElement[int]:
     """The database's clock as a part of a statement: milliseconds since 1970 in UTC."""
     return literal_column(_NOW[dialect], BigInteger())
 
 
 class Session(OrmSession):
-    """What a transaction reads and writes with; knows the database that it belongs to."""
+    """What a transaction reads and writes with; knows the database that it belongs to.
 
-    def __init__(self, database: Database, connection: Connection) -> None:
-        super().__init__(bind=connection, expire_on_commit=False)
+    `run` goes to the driver itself; the ORM and `connection` join the same transaction where they are used.
+    """
+
+    def __init__(self, database: Database, pooled: PoolProxiedConnection) -> None:
+        super().__init__(expire_on_commit=False)
         self.database = database
+        #: The driver's own connection.
+        self.driver: Any = pooled.driver_connection
+        #: The same with its place in the pool.
+        self.pooled = pooled
+        self.cursor = database.open_cursor(self.driver)
+        self._core: Connection | None = None
 
-    def run(self, statement: str, values: Values | Sequence[Values] = ()) -> CursorResult[*tuple[Any, ...]]:
-        """Execute a text as `Database.sql` completes it, once for each of several `values`."""
-        return self.connection().execute(self.database.sql(statement), values or None)
+    def run(self, statement: str | Executable, values: Values | Sequence[Values] = ()) -> Found:
+        """Execute a statement, once for each of several `values`.
+
+        In texts {now} is the database's clock in ms, {lock} and {for_update} its words for locking rows. For texts of a
+        small number and for statements that are kept: what is made of each is kept too. Raises sqlalchemy's errors.
+        """
+        several = [values] if isinstance(values, Mapping) else values or [{}]
+        made = self.database.make(statement, several[0])
+        with self.database.translating():
+            if len(several) > 1:
+                self.cursor.executemany(made.text, [made.arrange(each) for each in several])
+                return Found([], self.cursor.rowcount)
+            self.cursor.execute(made.text, made.arrange(several[0]))
+            return Found(made.read(self.cursor), self.cursor.rowcount)
+
+    def get_bind(self, *_: Any, **__: Any) -> Connection:
+        """For the ORM: a connection of sqlalchemy's in this transaction."""
+        if self._core is None:
+            self._core = Connection(self.database.engine, self.pooled)
+            self._core.begin()
+        return self._core
+
+    def commit(self) -> None:
+        """Make all durable: the last thing that `Database.transaction` does."""
+        self.flush()
+        with self.database.translating():
+            self.driver.commit()
 
     def now(self) -> int:
         """The database's clock: milliseconds since 1970 in UTC."""
-        return int(self.connection().exec_driver_sql(self.database.driver_sql("SELECT {now}")).scalar_one())
+        return int(self.run("SELECT {now}").scalar_one())
 
 
 class Database:
@@ -79,12 +107,11 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.dialect: str = engine.dialect.name
+        #: What the driver raises.
+        self.driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         # SQLite has one writer; waiting in line here keeps the tail short.
         self._writer = threading.Lock()
-        # Kept, because making a statement takes longer than running it.
-        self._statements: dict[str, TextClause] = {}
-        self._driver_statements: dict[str, str] = {}
-        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
+        self._statements: dict[Any, Statement] = {}
 
     @contextmanager
     def transaction(self, *, lock_timeout_ms: int | None = None) -> Iterator[Session]:
@@ -93,71 +120,77 @@ class Database:
         SQLite: BEGIN IMMEDIATE. PostgreSQL: READ COMMITTED. Waiting for a lock longer than `lock_timeout_ms` raises
         sqlalchemy's OperationalError; on SQLite TimeoutError where the other writer is in this process.
         """
-        wait = {"lock_timeout_ms": lock_timeout_ms}
-        with (
-            self._turn(lock_timeout_ms),
-            self.engine.connect().execution_options(**wait) as connection,
-            connection.begin(),
-        ):
-            if lock_timeout_ms is not None and self.dialect == "postgresql":
-                connection.execute(text(f"SET LOCAL lock_timeout = {int(lock_timeout_ms)}"))
-            session = Session(self, connection)
-            yield session
-            session.flush()
+        with self._turn(lock_timeout_ms), self._session() as session:
+            with self.translating():
+                begin(session.cursor, self.dialect, lock_timeout_ms)
+            try:
+                yield session
+                session.commit()
+            except BaseException:
+                with suppress(self.driver_error):  # it is gone, and the transaction with it
+                    session.driver.rollback()
+                raise
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """One read-only look; on SQLite it neither waits for writers nor makes them wait."""
-        with self.engine.connect().execution_options(read_only=True) as connection, connection.begin():
-            yield Session(self, connection)
+        """One read-only look; on SQLite it neither waits for writers nor makes them wait.
 
-    @contextmanager
-    def driver(self, connection: Connection) -> Iterator[Any]:
-        """The driver's own connection, for what callouts do by the thousand: `execute` at a third of the cost.
-
-        Goes with `driver_sql`. Errors are sqlalchemy's, as everywhere.
+        On PostgreSQL each statement sees what is committed when it begins, with no transaction around them.
         """
-        driver: Any = connection.connection.driver_connection
-        try:
-            yield driver
-        except self._driver_error as error:
-            if self.dialect == "postgresql" and driver.closed:
-                connection.invalidate(error)
-            raise DBAPIError.instance(None, None, error, self._driver_error, hide_parameters=True) from error
+        with self._session() as session:
+            if self.dialect == "sqlite":
+                session.cursor.execute("BEGIN")
+            try:
+                yield session
+            finally:
+                with suppress(self.driver_error):  # nothing was written
+                    session.driver.rollback()
 
-    def run_alone(self, statement: str, values: Mapping[str, object]) -> Any:
+    def run_alone(self, statement: str, values: Values) -> Any:
         """Run one writing statement as a transaction of its own, in one round trip, and give its row.
 
         For PostgreSQL, where one statement may write several tables and bound its own wait for locks.
         """
-        with self.engine.connect() as connection, self.driver(connection) as driver:
-            driver.autocommit = True
-            try:
-                return driver.execute(self.driver_sql(statement), values).fetchone()
-            finally:
-                if not driver.closed:
-                    driver.autocommit = False
+        with self._session() as session:
+            return session.run(statement, values).first()
 
-    def sql(self, statement: str) -> TextClause:
-        """`statement` with {now} (the database's clock in ms) and {lock} filled in for this database.
-
-        For texts of a small number: each is kept.
-        """
-        made = self._statements.get(statement)
+    def make(self, statement: str | Executable, values: Values) -> Statement:
+        """What the driver is handed for it; made at the first use."""
+        key: Any = (statement, *values) if isinstance(statement, Insert | Update) else statement
+        made = self._statements.get(key)
         if made is None:
-            made = self._statements[statement] = text(self._fill(statement))
+            filled = self._fill(statement) if isinstance(statement, str) else statement
+            made = self._statements[key] = Statement(filled, self.engine.dialect, list(values))
         return made
 
-    def driver_sql(self, statement: str) -> str:
-        """The same as the driver itself takes it, for `exec_driver_sql` and `driver`: for what runs by the thousand."""
-        made = self._driver_statements.get(statement)
-        if made is None:
-            # SQLite's driver knows :names itself; the other's are made by the dialect.
-            made = self._fill(statement)
-            if self.dialect != "sqlite":
-                made = str(text(made).compile(dialect=self.engine.dialect))
-            self._driver_statements[statement] = made
-        return made
+    def open_cursor(self, driver: Any) -> Any:
+        """One that takes statements as they are."""
+        if self.dialect == "sqlite":
+            return driver.cursor()
+        import psycopg
+
+        return psycopg.RawCursor(driver)
+
+    @contextmanager
+    def translating(self) -> Iterator[None]:
+        """A driver's errors become sqlalchemy's, as everywhere, without the values."""
+        try:
+            yield
+        except self.driver_error as error:
+            raise DBAPIError.instance(None, None, error, self.driver_error, hide_parameters=True) from error
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        with self.translating():
+            pooled = self.engine.raw_connection()
+        session = Session(self, pooled)
+        try:
+            yield session
+        finally:
+            session.cursor.close()
+            if self.dialect == "postgresql" and getattr(pooled.driver_connection, "closed", False):
+                pooled.invalidate()
+            pooled.close()
 
     def _fill(self, statement: str) -> str:
         lock = "FOR UPDATE SKIP LOCKED" if self.dialect == "postgresql" else ""
@@ -226,7 +259,7 @@ def connect(url: str, *, pool_size: int = 10) -> Database:
         )
         event.listen(engine, "do_connect", _make_private_file)
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "begin", begin_core)
         return Database(engine)
     engine = create_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1),
@@ -236,6 +269,8 @@ def connect(url: str, *, pool_size: int = 10) -> Database:
         hide_parameters=True,
         connect_args={"connect_timeout": 5},
     )
+    event.listen(engine, "connect", _prepare_postgresql)
+    event.listen(engine, "begin", begin_core)
     event.listen(engine, "checkin", _note_rest)
     event.listen(engine, "checkout", _ask_before_use)
     return Database(engine)
@@ -276,36 +311,11 @@ def _ask_before_use(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None
 def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # transactions begin where we say
     # Of several that open a new file at once SQLite refuses all but one without waiting.
-    if not _execute_when_free(connection, "PRAGMA journal_mode=WAL", time.monotonic() + SQLITE_BUSY_SECONDS):
+    if not execute_when_free(connection, "PRAGMA journal_mode=WAL", time.monotonic() + SQLITE_BUSY_SECONDS):
         connection.execute("PRAGMA journal_mode=WAL")  # fails, with the error that callers expect
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    driver: Any = connection.connection.driver_connection
-    if options.get("read_only", False):
-        driver.execute("BEGIN")
-        return
-    wait_ms = options.get("lock_timeout_ms") or SQLITE_BUSY_SECONDS * 1000
-    driver.execute("PRAGMA busy_timeout = 0")
-    try:
-        if not _execute_when_free(driver, "BEGIN IMMEDIATE", time.monotonic() + wait_ms / 1000):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")  # fails, with the error that callers expect
-    finally:
-        driver.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}")
-
-
-def _execute_when_free(driver: sqlite3.Connection, statement: str, deadline: float) -> bool:
-    """Execute `statement` as soon as no other process is in its way; whether that was before `deadline` (monotonic)."""
-    pause = _FIRST_LOOK
-    while True:
-        try:
-            driver.execute(statement)
-            return True
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
-                return False
-        time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - keeps processes out of step
-        pause = min(pause * 1.2, _LONGEST_LOOK)
+def _prepare_postgresql(connection: Any, _: ConnectionPoolEntry) -> None:
+    connection.autocommit = True  # transactions begin where we say

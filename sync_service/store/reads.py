@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, insert, text, update
+from sqlalchemy import bindparam, insert, update
 from sqlmodel import col
 
 from sync_service.store.engine import Session
+from sync_service.store.statement import table_of
 from sync_service.store.tables import SubscriptionRow, ZuoraLinkRow
 
 #: The number that `:key` stands for, as an expression; NULL where the store cannot tell. What comes first ends it.
@@ -22,25 +23,23 @@ NUMBER_OF_KEY = """COALESCE(
    FROM limio_subscription AS named LEFT JOIN zuora_link AS link ON link.subscription_id = named.id
    WHERE named.id = :key OR named.reference = :key ORDER BY named.id LIMIT 1),
   (SELECT number FROM subscription_alias WHERE alias = :key))"""
-_RESOLVE = text(f"SELECT {NUMBER_OF_KEY}")
-_ADD_ALIAS = text(
+_RESOLVE = f"SELECT {NUMBER_OF_KEY}"
+_ADD_ALIAS = (
     "INSERT INTO subscription_alias (alias, number) VALUES (:alias, :number) ON CONFLICT (alias) DO UPDATE"
     " SET number = excluded.number WHERE subscription_alias.number <> excluded.number"
 )
 # The update changes nothing: it waits for others who hold the row, and holds it until the transaction ends.
-_LOCK_ACCOUNT = text(
+_LOCK_ACCOUNT = (
     "INSERT INTO zuora_account (account_id) VALUES (:account_id)"
     " ON CONFLICT (account_id) DO UPDATE SET account_id = excluded.account_id"
 )
-_KEEP_OWNER = text(
+_KEEP_OWNER = (
     "INSERT INTO zuora_account (account_id, owner, customer) VALUES (:account_id, :owner, :customer)"
     " ON CONFLICT (account_id) DO UPDATE SET owner = excluded.owner, customer = excluded.customer"
 )
-_NOTE_COMPARISON = text(
-    "UPDATE limio_customer SET compared_until = :at WHERE id = :id AND COALESCE(compared_until, 0) < :at"
-)
-_INSERT_LINK = insert(ZuoraLinkRow)
-_UPDATE_LINK = update(ZuoraLinkRow).where(col(ZuoraLinkRow.number) == bindparam("of_number"))
+_NOTE_COMPARISON = "UPDATE limio_customer SET compared_until = :at WHERE id = :id AND COALESCE(compared_until, 0) < :at"
+_INSERT_LINK = insert(table_of(ZuoraLinkRow))
+_UPDATE_LINK = update(table_of(ZuoraLinkRow)).where(col(ZuoraLinkRow.number) == bindparam("of_number"))
 
 
 def resolve_key(session: Session, key: str) -> str | None:
@@ -48,7 +47,7 @@ def resolve_key(session: Session, key: str) -> str | None:
 
     None where the store cannot tell.
     """
-    number: str | None = session.connection().execute(_RESOLVE, {"key": key}).scalar_one()
+    number: str | None = session.run(_RESOLVE, {"key": key}).scalar_one()
     return number
 
 
@@ -68,14 +67,14 @@ def read_link(session: Session, number: str) -> ZuoraLinkRow | None:
 def record_link(session: Session, number: str, values: Mapping[str, Any], *, is_new: bool) -> None:
     """Remember what a run read of `number`: the columns of its link. A trigger keeps the version's id as an alias."""
     if is_new:
-        session.connection().execute(_INSERT_LINK, {"number": number, **values})
+        session.run(_INSERT_LINK, {"number": number, **values})
     else:
-        session.connection().execute(_UPDATE_LINK, {"of_number": number, **values})
+        session.run(_UPDATE_LINK, {"of_number": number, **values})
 
 
 def record_alias(session: Session, alias: str, number: str) -> None:
     """From now on `alias`, an id of one version in Zuora, stands for `number`. Doing it again changes nothing."""
-    session.connection().execute(_ADD_ALIAS, {"alias": alias, "number": number})
+    session.run(_ADD_ALIAS, {"alias": alias, "number": number})
 
 
 def lock_account(session: Session, account_id: str) -> None:
@@ -83,14 +82,14 @@ def lock_account(session: Session, account_id: str) -> None:
 
     Two runs that import two numbers of one account meet here: the second one sees the owner that the first one made.
     """
-    session.connection().execute(_LOCK_ACCOUNT, {"account_id": account_id})
+    session.run(_LOCK_ACCOUNT, {"account_id": account_id})
 
 
 def keep_owner(session: Session, account_id: str, *, owner: str | None, customer: str | None) -> None:
     """Remember whose the account is: for a number of it that is imported when no other subscription can tell."""
-    session.connection().execute(_KEEP_OWNER, {"account_id": account_id, "owner": owner, "customer": customer})
+    session.run(_KEEP_OWNER, {"account_id": account_id, "owner": owner, "customer": customer})
 
 
 def note_comparison(session: Session, customer_id: str, at: int) -> None:
     """Note on the customer itself that a read which ended at `at` was compared with it: its subscription leaves it."""
-    session.connection().execute(_NOTE_COMPARISON, {"id": customer_id, "at": at})
+    session.run(_NOTE_COMPARISON, {"id": customer_id, "at": at})

@@ -162,7 +162,7 @@ def look_closer(
 def _last_read(current: Current) -> LastRead | None:
     if current.row.link_number is None:
         return None
-    return LastRead(version=current.row.link_version, fingerprint=Fingerprint.from_json(current.row.link_fingerprint))
+    return LastRead(version=current.row.link_version, fingerprint=Fingerprint.from_json(current.fingerprint))
 
 
 def compare(context: SyncContext, claim: Claim, look: Look, current: Current) -> Comparison:
@@ -303,7 +303,7 @@ def _remember(
         "look_again_on": look_again_on,
         "schedule_left_alone": look.state.no_preview,
     }
-    if all(getattr(row, f"link_{name}") == value for name, value in values.items()) and row.link_number is not None:
+    if all(current.linked(name) == value for name, value in values.items()) and row.link_number is not None:
         return
     times = {"read_began": claim.claimed_at, "read_ended": now}
     record_link(session, read.number, {**values, **times}, is_new=row.link_number is None)

@@ -7,13 +7,11 @@ moved to another account.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from typing import Any
-
-from sqlalchemy import Row
 
 from sync_service.queue.held import OpenHeld
 from sync_service.queue.history import Covered, CoveredCause
@@ -66,8 +64,8 @@ class Current:
 
     asked: CurrentQuery
     #: As the two statements gave it. All but the last two columns must still be so when the difference is written.
-    row: Row[Any]
-    holder: Row[Any] | None
+    row: Any
+    holder: Any | None
 
     @property
     def is_known(self) -> bool:
@@ -139,6 +137,16 @@ class Current:
         held += [("schedule", each) for each in self.schedule]
         return (*held, *(("address", each) for each in self.own_addresses))
 
+    @cached_property
+    def fingerprint(self) -> Mapping[str, Any] | None:
+        """What the last good run kept of Zuora's answer."""
+        text = self.row.link_fingerprint
+        return json.loads(text) if text is not None else None
+
+    def linked(self, name: str) -> Any:
+        """A column of the number's link."""
+        return self.fingerprint if name == "fingerprint" else getattr(self.row, f"link_{name}")
+
     @property
     def before(self) -> Claimant | None:
         """How the last good run made the subscription take part in who writes the customer."""
@@ -173,11 +181,11 @@ class Current:
         """What the comparison needs."""
         row, holder, scrubbed = self.row, self.holder, self.is_scrubbed
         customers = holder if self.asks_who_holds else row
-        customer = customers.customer_document if customers is not None else None
+        customer = json.loads(customers.customer_document) if customers and customers.customer_document else None
         ours = Claimant.of(self.asked.subscription)
         writer = Claimant.first(self.other_writer, ours)
         return LimioState(
-            subscription=row.document,
+            subscription=json.loads(row.document) if row.document is not None else None,
             schedule=self.schedule,
             addresses=self._addresses,
             customer=customer,
@@ -214,7 +222,7 @@ class Current:
         return json.loads(text) if text is not None else []
 
     @staticmethod
-    def _claimant(row: Row[Any] | None) -> Claimant | None:
+    def _claimant(row: Any | None) -> Claimant | None:
         if row is None or row.other_writer is None:
             return None
         number, account_id, started_on, cancelled = json.loads(row.other_writer)
@@ -223,11 +231,11 @@ class Current:
 
 def read_current(session: Session, asked: CurrentQuery) -> Current:
     """What stands in the store now. Writes nothing and locks nothing."""
-    execute, dialect, values = session.connection().execute, session.database.dialect, asked.values
-    current = Current(asked, execute(by_number(dialect), values).one(), None)
+    run, dialect, values = session.run, session.database.dialect, asked.values
+    current = Current(asked, run(by_number(dialect), values).one(), None)
     if not current.asks_who_holds or asked.subscription.account_id is None:
         return current
-    holder = execute(by_account(dialect), {**values, "siblings": list(asked.siblings)}).one_or_none()
+    holder = run(by_account(dialect), {**values, "siblings": json.dumps(asked.siblings)}).one_or_none()
     return Current(asked, current.row, holder)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    FromClause,
     Select,
-    Table,
     Text,
     and_,
     bindparam,
@@ -24,12 +24,15 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    type_coerce,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import SQLModel
 
 from sync_service.queue.limit import is_all_well
 from sync_service.store.engine import clock
+from sync_service.store.statement import table_of
 from sync_service.store.tables import (
     AddOnRow,
     AddressRow,
@@ -63,10 +66,20 @@ class _Json:
         one = values[0] if len(values) == 1 else self._several(values)
         return func.json_group_array(one, type_=Text) if self._is_sqlite else cast(func.jsonb_agg(one), Text)
 
+    def each(self, texts: ColumnElement[str]) -> FromClause:
+        """The texts of a JSON list as rows."""
+        if self._is_sqlite:
+            return func.json_each(texts).table_valued("value")
+        return func.jsonb_array_elements_text(cast(texts, JSONB)).table_valued("value")
+
     def one(self, *values: ColumnElement[Any]) -> ColumnElement[str]:
         """The values of one row as a list."""
         several = self._several(values)
         return several if self._is_sqlite else cast(several, Text)
+
+    def text(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        """A stored document as its text: read only where it is needed, and compared as it stands."""
+        return type_coerce(column, Text) if self._is_sqlite else cast(column, Text)
 
     def document(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """A stored document as a part of such a list."""
@@ -76,16 +89,16 @@ class _Json:
         return func.json_array(*values, type_=Text) if self._is_sqlite else func.jsonb_build_array(*values)
 
 
-def _table(row_class: type[SQLModel]) -> Table:
-    return SQLModel.metadata.tables[str(row_class.__tablename__)]
-
-
 #: As they stand, so that the database knows them when it plans.
 _A_SUBSCRIPTION: ColumnElement[str] = literal_column("'subscription'")
 _HELD: ColumnElement[str] = literal_column("'held'")
 _ONE: ColumnElement[int] = literal_column("1")
 _NUMBER, _ACCOUNT = bindparam("number", type_=Text), bindparam("account", type_=Text)
-_LINK, _SUBSCRIPTION, _CUSTOMER = _table(ZuoraLinkRow), _table(SubscriptionRow), _table(CustomerRow)
+_LINK, _SUBSCRIPTION, _CUSTOMER = table_of(ZuoraLinkRow), table_of(SubscriptionRow), table_of(CustomerRow)
+
+
+#: Columns of a link that a sync does not read as they stand.
+_OF_A_LINK_ALONE = ("read_began", "read_ended", "fingerprint")
 
 
 @cache
@@ -103,12 +116,12 @@ def by_number(dialect: str) -> Select[Any]:
     moves = and_(link.account_id.is_not(None), _ACCOUNT.is_not(None), link.account_id != _ACCOUNT)
 
     def documents(row_class: type[SQLModel], only: ColumnElement[bool] | None = None) -> ColumnElement[str]:
-        table = _table(row_class).c
+        table = table_of(row_class).c
         listed = select(json_of.all(json_of.document(table.document))).where(table.subscription_id == held.id)
         whole = listed.correlate(_SUBSCRIPTION).scalar_subquery()
         return whole if only is None else case((only, whole))
 
-    address, relation = _table(AddressRow), _table(RelationRow)
+    address, relation = table_of(AddressRow), table_of(RelationRow)
     used = (
         select(
             json_of.all(json_of.document(address.c.document), relation.c.relationship_type, relation.c.relationship_id)
@@ -117,7 +130,7 @@ def by_number(dialect: str) -> Select[Any]:
         .where(relation.c.subscription_id == held.id, relation.c.record_type == AddressRow.record_type_name)
         .correlate(_SUBSCRIPTION)
     )
-    cause, run = _table(SyncCauseRow).c, _table(SyncRunRow).c
+    cause, run = table_of(SyncCauseRow).c, table_of(SyncRunRow).c
     causes = select(
         json_of.all(cause.trigger, cause.actor, cause.callout_id, cause.found_as, cause.at, cause.seq, cause.id)
     ).where(
@@ -131,7 +144,7 @@ def by_number(dialect: str) -> Select[Any]:
         run.key == _NUMBER,
         run.outcome == _HELD,
     )
-    org = _table(PartnerOrgRow).c
+    org = table_of(PartnerOrgRow).c
     paying = (
         select(func.min(org.id))
         .where(
@@ -142,14 +155,15 @@ def by_number(dialect: str) -> Select[Any]:
     )
     unknown = held.id.is_(None)
     return select(
-        *(column.label(f"link_{column.name}") for column in link if column.name not in ("read_began", "read_ended")),
+        *(column.label(f"link_{column.name}") for column in link if column.name not in _OF_A_LINK_ALONE),
+        json_of.text(link.fingerprint).label("link_fingerprint"),
         held.id.label("subscription_id"),
-        held.document,
+        json_of.text(held.document).label("document"),
         held.owner.label("subscription_owner"),
         held.customer.label("subscription_customer"),
         held.partner_org,
         held.never_synced,
-        _CUSTOMER.c.document.label("customer_document"),
+        json_of.text(_CUSTOMER.c.document).label("customer_document"),
         _is_newer(held.customer).label("is_newer"),
         _other_writer(json_of, dialect, held.customer).label("other_writer"),
         _is_marked(held.owner, held.customer).label("is_scrubbed"),
@@ -162,7 +176,7 @@ def by_number(dialect: str) -> Select[Any]:
         causes.scalar_subquery().label("causes"),
         open_held.scalar_subquery().label("open_held"),
         case((held.partner_org.is_(None), paying.scalar_subquery())).label("paying_partner"),
-        exists(select(_ONE).select_from(_table(WebhookEndpointRow))).label("tells_others"),
+        exists(select(_ONE).select_from(table_of(WebhookEndpointRow))).label("tells_others"),
         case((unknown, _is_account_held())).label("is_account_held"),
         case((unknown, _is_echoed())).label("is_echoed"),
         # What follows may change at any time without harm.
@@ -174,7 +188,7 @@ def by_number(dialect: str) -> Select[Any]:
 @cache
 def by_account(dialect: str) -> Select[Any]:
     """The owner of the account's other subscriptions, else of a loaded sibling, else the one that it had before."""
-    json_of, link, held, account = _Json(dialect), _LINK.c, _SUBSCRIPTION.c, _table(ZuoraAccountRow).c
+    json_of, link, held, account = _Json(dialect), _LINK.c, _SUBSCRIPTION.c, table_of(ZuoraAccountRow).c
     linked = (
         select(_ONE.label("rank"), held.owner, held.customer)
         .select_from(_SUBSCRIPTION.join(_LINK, link.subscription_id == held.id))
@@ -183,7 +197,7 @@ def by_account(dialect: str) -> Select[Any]:
         .limit(1)
         .subquery()
     )
-    siblings = bindparam("siblings", expanding=True, type_=Text)
+    siblings = select(json_of.each(bindparam("siblings", type_=Text)).c.value)
     loaded = (
         select(literal_column("2").label("rank"), held.owner, held.customer)
         .where(held.reference.in_(siblings), held.owner.is_not(None))
@@ -199,7 +213,7 @@ def by_account(dialect: str) -> Select[Any]:
     return select(
         holder.c.owner,
         holder.c.customer,
-        _CUSTOMER.c.document.label("customer_document"),
+        json_of.text(_CUSTOMER.c.document).label("customer_document"),
         _is_newer(holder.c.customer).label("is_newer"),
         _other_writer(json_of, dialect, holder.c.customer).label("other_writer"),
         _is_marked(holder.c.owner, holder.c.customer).label("is_scrubbed"),
@@ -208,7 +222,7 @@ def by_account(dialect: str) -> Select[Any]:
 
 def _is_newer(customer_id: ColumnElement[Any]) -> ColumnElement[bool]:
     """Whether the customer was compared with a read that ended after ours began: for another of its subscriptions."""
-    held, link, request = _SUBSCRIPTION.alias(), _LINK.alias(), _table(SyncRequestRow).alias()
+    held, link, request = _SUBSCRIPTION.alias(), _LINK.alias(), table_of(SyncRequestRow).alias()
     began: BindParameter[int] = bindparam("read_began")
     # A scalar: joined, SQLite would begin with the requests and read them all.
     compared_at = (
@@ -239,13 +253,13 @@ def _other_writer(json_of: _Json, dialect: str, customer_id: ColumnElement[Any])
 
 
 def _is_marked(*object_ids: ColumnElement[Any]) -> ColumnElement[bool]:
-    mark = _table(ScrubMarkRow).c
+    mark = table_of(ScrubMarkRow).c
     return exists(select(mark.object_id).where(mark.object_id.in_(object_ids)))
 
 
 def _is_account_held() -> ColumnElement[bool]:
     """Whether the store knows an owner for the account, so that Zuora need not be asked for its other numbers."""
-    held, link, account = _SUBSCRIPTION.alias(), _LINK.alias(), _table(ZuoraAccountRow).c
+    held, link, account = _SUBSCRIPTION.alias(), _LINK.alias(), table_of(ZuoraAccountRow).c
     linked = (
         select(_ONE)
         .select_from(held.join(link, link.c.subscription_id == held.c.id))
@@ -260,12 +274,12 @@ def _is_echoed() -> ColumnElement[bool]:
 
     Two looks, each by its index: one with OR reads the callouts from end to end.
     """
-    callout, alias = _table(CalloutRow).c, _table(SubscriptionAliasRow).c
-    other, echo = _table(CalloutRow).alias(), ReasonCode.ECHO.value
+    callout, alias = table_of(CalloutRow).c, table_of(SubscriptionAliasRow).c
+    other, echo = table_of(CalloutRow).alias(), ReasonCode.ECHO.value
     by_number = select(callout.id).where(callout.key == _NUMBER, callout.reason_code == echo)
     by_alias = (
         select(other.c.id)
-        .select_from(_table(SubscriptionAliasRow).join(other, other.c.key == alias.alias))
+        .select_from(table_of(SubscriptionAliasRow).join(other, other.c.key == alias.alias))
         .where(alias.number == _NUMBER, other.c.reason_code == echo)
     )
     return or_(exists(by_number), exists(by_alias))

@@ -181,8 +181,7 @@ class Inbox:
 
 def _record(session: Session, callout: Callout, key: str, verdict: str, reason: Reason | None) -> int:
     values = _values_of(callout, key, verdict, reason)
-    with session.database.driver(session.connection()) as driver:
-        return int(driver.execute(session.database.driver_sql(_KEEP), values).fetchone()[0])
+    return int(session.run(_KEEP, values).scalar_one())
 
 
 def _values_of(callout: Callout, key: str, verdict: str, reason: Reason | None) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Runs the service's own code in this process and stops it for good at a point that the harness names.
 
-The package has no test hook. This wrapper listens to what every program can listen to: the statements that SQLAlchemy
-sends, its commits, and the lines of the log. The harness writes a point into the file `$HOLD_AT`; whichever thread of
+The package has no test hook. This wrapper listens from outside: to the statements, the commits, and the lines of the
+log. The harness writes a point into the file `$HOLD_AT`; whichever thread of
 whichever process comes there first takes the file away, says `held` with its process id, and never goes on. What
 follows is a real kill -9 by the harness, at exactly this point.
 
@@ -16,15 +16,12 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from typing import Any, TextIO
 
-from sqlalchemy import Connection, event
-from sqlalchemy.engine import Engine
+from tests.listening import listening
 
-from sync_service.store.engine import Database
-
+_FOR_EVER = ExitStack()
 _SAID = "statements of this transaction"
 
 
@@ -68,63 +65,28 @@ class _ToldLog:
         return getattr(self._stream, name)
 
 
-class _ToldDriver:
-    """The driver's own connection, whose statements SQLAlchemy does not see."""
-
-    def __init__(self, driver: Any, connection: Connection, holder: Holder) -> None:
-        self._driver, self._connection, self._holder = driver, connection, holder
-
-    def execute(self, statement: str, parameters: Any = ()) -> Any:
-        text = f"{statement} {parameters}"
-        self._holder.come_by("before", text)
-        done = self._driver.execute(statement, parameters)
-        self._connection.info.setdefault(_SAID, []).append(text)
-        self._holder.come_by("after", text)
-        return done
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._driver, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name.startswith("_"):
-            super().__setattr__(name, value)
-        else:
-            setattr(self._driver, name, value)
-
-
-def _tell_of_drivers(holder: Holder) -> None:
-    plain = Database.driver
-
-    @contextmanager
-    def told(database: Database, connection: Connection) -> Iterator[Any]:
-        with plain(database, connection) as driver:
-            yield _ToldDriver(driver, connection, holder)
-
-    Database.driver = told  # type: ignore[method-assign, assignment]
-
-
 def listen(holder: Holder) -> None:
-    """Tell `holder` of everything that happens in this process."""
-    _tell_of_drivers(holder)
+    """Tell `holder` of everything that happens in this process, from now on."""
 
-    @event.listens_for(Engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.info[_SAID] = []
+    def begin(notes: dict[Any, Any]) -> None:
+        notes[_SAID] = []
 
-    @event.listens_for(Engine, "before_cursor_execute")
-    def before(_: Connection, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        holder.come_by("before", f"{statement} {parameters}")
+    def before(_: Any, statement: str | bytes, values: Any) -> None:
+        holder.come_by("before", _line(statement, values))
 
-    @event.listens_for(Engine, "after_cursor_execute")
-    def after(connection: Connection, _: Any, statement: str, parameters: Any, *__: Any) -> None:
-        connection.info.setdefault(_SAID, []).append(f"{statement} {parameters}")
-        holder.come_by("after", f"{statement} {parameters}")
+    def after(notes: dict[Any, Any], statement: str | bytes, values: Any) -> None:
+        notes.setdefault(_SAID, []).append(_line(statement, values))
+        holder.come_by("after", _line(statement, values))
 
-    @event.listens_for(Engine, "commit")
-    def commit(connection: Connection) -> None:
-        holder.come_by("commit", "\n".join(connection.info.get(_SAID, ())))
+    def commit(notes: dict[Any, Any]) -> None:
+        holder.come_by("commit", "\n".join(notes.get(_SAID, ())))
 
+    _FOR_EVER.enter_context(listening(before=before, after=after, begin=begin, commit=commit))
     sys.stderr = _ToldLog(sys.stderr, holder)
+
+
+def _line(statement: str | bytes, values: Any) -> str:
+    return f"{statement if isinstance(statement, str) else statement.decode()} {values}"
 
 
 def create_wsgi() -> Any:

@@ -157,7 +157,7 @@ def _work_off(place: _Place, worker: Child, kind: str, keys: Sequence[str], seed
     took = time.perf_counter() - began
     calls = place.zuora.tell("traffic")
     with place.database.reading() as session:
-        ended = dict(session.run(_ENDED).tuples().all())
+        ended = dict(session.run(_ENDED).all())
     if ended.keys() != {"complete"}:
         raise RuntimeError(f"the orders ended as {ended}")
     others = calls["total"] - calls["calls"].get(_CREATE, 0)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from sqlalchemy import event
 
 from sync_service.store.engine import Database
+from tests.listening import listening
 
 #: Steps of SQLite's machine between two looks at the count.
 _STEPS = 1000
@@ -25,8 +25,13 @@ _STEPS = 1000
 class Asked:
     """A statement as it went to the driver."""
 
-    statement: str
+    statement: str | bytes
     values: Any
+
+    @property
+    def text(self) -> str:
+        """The statement as a text."""
+        return self.statement if isinstance(self.statement, str) else self.statement.decode()
 
 
 @dataclass
@@ -52,25 +57,23 @@ class Work:
 
 
 @contextmanager
-def watching(database: Database) -> Iterator[Watched]:
+def watching() -> Iterator[Watched]:
     """Writes down each reading statement once."""
     watched = Watched()
 
-    def note(_connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, many: bool) -> None:
-        known = {asked.statement for asked in watched.asked}
-        if not many and statement.lstrip()[:6].upper() in ("SELECT", "WITH R") and statement not in known:
-            watched.asked.append(Asked(statement, values))
+    def note(_: Any, statement: str | bytes, values: Any) -> None:
+        asked = Asked(statement, values)
+        known = {each.statement for each in watched.asked}
+        if asked.text.lstrip()[:6].upper() in ("SELECT", "WITH R") and statement not in known:
+            watched.asked.append(asked)
 
-    event.listen(database.engine, "before_cursor_execute", note)
-    try:
+    with listening(before=note):
         yield watched
-    finally:
-        event.remove(database.engine, "before_cursor_execute", note)
 
 
 def work_of(database: Database, asked: Asked, *, prefer_indexes: bool = False) -> Work:
     """Ask again and see; `prefer_indexes`: a small table is scanned only where no index fits."""
-    with database.engine.connect() as connection:
+    with database.engine.connect() as connection, connection.begin():
         driver: Any = connection.connection.driver_connection
         if database.dialect == "sqlite":
             return _steps_of(driver, asked)
@@ -80,10 +83,12 @@ def work_of(database: Database, asked: Asked, *, prefer_indexes: bool = False) -
 
 
 def _explain(driver: psycopg.Connection[Any], asked: Asked, prefer_indexes: bool) -> Work:
-    with psycopg.ClientCursor(driver) as cursor:
-        cursor.execute(f"SET LOCAL enable_seqscan = {'off' if prefer_indexes else 'on'}")
-        cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {asked.statement}".encode(), asked.values or None)
-        row = cursor.fetchone()
+    driver.execute(f"SET LOCAL enable_seqscan = {'off' if prefer_indexes else 'on'}")
+    # Bytes are a session's own, whose values have places; texts are the ORM's, with names.
+    kind: Any = psycopg.RawCursor if isinstance(asked.statement, bytes) else psycopg.ClientCursor
+    with kind(driver) as cursor:
+        explained = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {asked.text}".encode()
+        row = cursor.execute(explained, asked.values or None, prepare=False).fetchone()
     assert row
     plan = row[0][0]["Plan"]
     rows, scanned = 0, {}
@@ -111,10 +116,10 @@ def _steps_of(driver: Any, asked: Asked) -> Work:
         looks += 1
         return 0
 
-    plan = driver.execute(f"EXPLAIN QUERY PLAN {asked.statement}", asked.values or ()).fetchall()
+    plan = driver.execute(f"EXPLAIN QUERY PLAN {asked.text}", asked.values or ()).fetchall()
     driver.set_progress_handler(count, _STEPS)
     try:
-        driver.execute(asked.statement, asked.values or ()).fetchall()
+        driver.execute(asked.text, asked.values or ()).fetchall()
     finally:
         driver.set_progress_handler(None, 0)
     return Work(rows=looks, scanned={}, plan="\n".join(row[3] for row in plan))

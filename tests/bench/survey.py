@@ -32,7 +32,7 @@ class Seen:
 
     def __str__(self) -> str:
         scanned = ", ".join(f"{table} from end to end" for table in self.work.scanned)
-        return f"{self.visit.name}: {self.work.rows} rows {scanned}\n{self.asked.statement}\n{self.work.plan}"
+        return f"{self.visit.name}: {self.work.rows} rows {scanned}\n{self.asked.text}\n{self.work.plan}"
 
 
 def survey(
@@ -43,7 +43,7 @@ def survey(
     token = person.web.token(SYNC_SCOPE, OBJECTS_SCOPE, PARTNERS_SCOPE, name=uuid4().hex)
     partner = _log_in_as_partner(database, person)
     for visit in visits:
-        with watching(database) as watched:
+        with watching() as watched:
             mine = partner if visit.is_of_a_partner else token if visit.needs_token else MONITORING
             answer = person.client.get(visit.path, headers=mine, buffered=False)
             if visit.name.startswith("export"):

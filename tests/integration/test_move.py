@@ -47,9 +47,9 @@ def test_every_table_is_there_with_the_same_rows(file: Path, postgres: Database)
     with old.connect() as before, postgres.reading() as after:
         for name in moved:
             count = f"SELECT count(*) FROM {name}"
-            assert before.exec_driver_sql(count).scalar() == after.run(count).scalar() == moved[name], name
+            assert before.exec_driver_sql(count).scalar() == after.run(count).scalar_one() == moved[name], name
         nothing = "SELECT plan IS NULL FROM sync_run ORDER BY id"
-        assert after.run(nothing).scalars().all() == [bool(row[0]) for row in before.exec_driver_sql(nothing)]
+        assert after.run(nothing).scalars() == [bool(row[0]) for row in before.exec_driver_sql(nothing)]
     old.dispose()
 
 
@@ -95,7 +95,7 @@ def test_a_row_that_arrives_otherwise_than_it_left_moves_nothing(file: Path, pos
         move_store(file, postgres)
 
     with postgres.transaction() as session:
-        assert session.run("SELECT count(*) FROM sync_cause").scalar() == 0
+        assert session.run("SELECT count(*) FROM sync_cause").scalar_one() == 0
         session.run("DROP FUNCTION blot() CASCADE")  # the next test gets this database
 
 

@@ -92,11 +92,11 @@ def test_what_was_read_from_sentences_is_kept_in_columns_after_the_upgrade(empty
     upgrade(database)
 
     with database.reading() as session:
-        codes = session.run("SELECT reason_code FROM callout ORDER BY key").scalars().all()
-        found = session.run("SELECT found_as FROM sync_cause ORDER BY key").scalars().all()
+        codes = session.run("SELECT reason_code FROM callout ORDER BY key").scalars()
+        found = session.run("SELECT found_as FROM sync_cause ORDER BY key").scalars()
         assert codes == ["echo", "impossible key", None]
         assert found == ["drift", "echo", "first_read", None, "import"]
-        assert session.run("SELECT listed FROM sync_run").scalars().all() == [17]
+        assert session.run("SELECT listed FROM sync_run").scalars() == [17]
     database.engine.dispose()
 
 

@@ -1,0 +1,138 @@
+"""A statement that is made once, from a text or from the tables, and then handed to the driver as it is.
+
+Half of what a short statement costs would otherwise go into putting it together anew each time.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Dialect, Executable, Insert, Table, Update, text
+from sqlmodel import SQLModel
+
+Values = Mapping[str, object]
+_Process = Callable[[Any], Any]
+
+#: How each driver takes values without a look into the statement.
+_PARAMETER_STYLES = {"sqlite": "qmark", "postgresql": "numeric_dollar"}
+
+
+def table_of(row_class: type[SQLModel]) -> Table:
+    """The table itself, for statements that no session of the ORM runs."""
+    return SQLModel.metadata.tables[str(row_class.__tablename__)]
+
+
+class Statement:
+    """A statement in the words of one database. Its rows are named tuples of what the tables' types make of them."""
+
+    __slots__ = ("_binders", "_fixed", "_gives_rows", "_names", "_readers", "_row", "text")
+
+    def __init__(self, statement: str | Executable, dialect: Dialect, names: Sequence[str] = ()) -> None:
+        """`names` are the columns that an INSERT or UPDATE of a table gives values to."""
+        executable: Any = text(statement) if isinstance(statement, str) else statement
+        dialect_class: Any = type(dialect)
+        spoken: Dialect = dialect_class(paramstyle=_PARAMETER_STYLES[dialect.name])
+        keys = list(names) if isinstance(executable, Insert | Update) else None
+        made = executable.compile(dialect=spoken, column_keys=keys)
+        #: As the driver takes it: PostgreSQL's wants bytes, and would make them anew each time.
+        self.text: str | bytes = str(made) if dialect.name == "sqlite" else str(made).encode()
+        #: Which value stands in which place.
+        self._names: list[str] = made.positiontup or []
+        #: What stands in the statement itself, such as a constant.
+        self._fixed = {name: made.params[name] for bind, name in made.bind_names.items() if not bind.required}
+        for column in getattr(made, "insert_prefetch", ()):
+            self._fixed[column.key] = column.default.arg
+        self._binders = {
+            name: process for bind, name in made.bind_names.items() if (process := _binder(bind.type, spoken))
+        }
+        columns = () if isinstance(statement, str) else getattr(executable, "exported_columns", ())
+        readers = [(place, _reader(column.type, spoken)) for place, column in enumerate(columns)]
+        self._readers = [(place, process) for place, process in readers if process]
+        #: Makes a row; None before the first answer, and where there are none.
+        self._row: Callable[[Any], Any] | None = None
+        self._gives_rows: bool | None = None
+
+    def arrange(self, values: Values) -> list[object]:
+        """The values in their places."""
+        if self._fixed or self._binders:
+            given = {**self._fixed, **values}
+            for name, process in self._binders.items():
+                given[name] = process(given[name])
+            values = given
+        return [values[name] for name in self._names]
+
+    def read(self, cursor: Any) -> list[Any]:
+        """All rows that it gave."""
+        if self._gives_rows is None:
+            self._gives_rows = cursor.description is not None
+            if self._gives_rows:
+                self._row = _row_maker([column[0] for column in cursor.description])
+        if self._row is None:
+            return []
+        rows = cursor.fetchall()
+        if self._readers:
+            rows = [self._process(row) for row in rows]
+        return list(map(self._row, rows))
+
+    def _process(self, row: Sequence[Any]) -> list[Any]:
+        values = list(row)
+        for place, process in self._readers:
+            values[place] = process(values[place])
+        return values
+
+
+class Found:
+    """What a statement gave: its rows, and how many it touched."""
+
+    __slots__ = ("_rows", "rowcount")
+
+    def __init__(self, rows: list[Any], rowcount: int) -> None:
+        self._rows = rows
+        self.rowcount = rowcount
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._rows)
+
+    def all(self) -> list[Any]:
+        """Every row."""
+        return self._rows
+
+    def first(self) -> Any:
+        """The first row, None where there is none."""
+        return self._rows[0] if self._rows else None
+
+    def one(self) -> Any:
+        """The only row."""
+        (row,) = self._rows
+        return row
+
+    def one_or_none(self) -> Any:
+        """The only row, None where there is none."""
+        return self.one() if self._rows else None
+
+    def scalars(self) -> list[Any]:
+        """The first value of every row."""
+        return [row[0] for row in self._rows]
+
+    def scalar_one(self) -> Any:
+        """The first value of the only row."""
+        return self.one()[0]
+
+    def scalar_one_or_none(self) -> Any:
+        """The first value of the only row, None where there is none."""
+        return self.one()[0] if self._rows else None
+
+
+def _row_maker(names: Sequence[str]) -> _Process:
+    made: Any = namedtuple
+    return made("Row", names, rename=True)._make  # type: ignore[no-any-return]
+
+
+def _binder(kind: Any, dialect: Dialect) -> _Process | None:
+    return kind.dialect_impl(dialect).bind_processor(dialect)  # type: ignore[no-any-return]
+
+
+def _reader(kind: Any, dialect: Dialect) -> _Process | None:
+    return kind.dialect_impl(dialect).result_processor(dialect, None)  # type: ignore[no-any-return]
