@@ -8,8 +8,8 @@ from collections.abc import Callable
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
+from sync_service.access.cipher import keep_secret_key
 from sync_service.access.clients import ClientDirectory
-from sync_service.access.secret_key import keep_secret_key
 from sync_service.access.sign_on.provider import OpenidProvider, client_for_admins, client_for_partners
 from sync_service.access.throttle import Throttle
 from sync_service.access.tokens import AccessTokens

@@ -15,7 +15,7 @@ import structlog
 from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 
-from sync_service.access import hashing
+from sync_service.access import passwords
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, connect
 from tests.databases import SERVER, PostgresDatabases, new_sqlite
@@ -52,8 +52,8 @@ def costly_hasher() -> Iterator[PasswordHasher]:
     """The service's own way to hash. Tests hash with the least effort that argon2 permits."""
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:
-        costly = hashing._hasher()
-        patch.setattr(hashing, "_hasher", lambda: cheap)
+        costly = passwords._hasher()
+        patch.setattr(passwords, "_hasher", lambda: cheap)
         yield costly
 
 

@@ -23,7 +23,7 @@ from sync_service.queue.order_lanes import find_work
 from sync_service.queue.submission import OrderRequest, order_options, take_order
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.store.load.loading import load_objects
+from sync_service.store.load_lines import load_objects
 from sync_service.store.tables import OrderWorkRow
 from sync_service.sync.attempt import SyncContext
 from sync_service.sync.worker import Ordering, Worker

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
-from sync_service.access.hashing import fits, hash_secret
+from sync_service.access.passwords import fits, hash_secret
 from sync_service.errors import SyncServiceError
 from sync_service.store.engine import Database
 from sync_service.store.tables import OauthClientRow, PartnerOrgRow

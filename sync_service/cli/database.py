@@ -10,9 +10,8 @@ import click
 
 from sync_service.cli.output import fail, say, with_json
 from sync_service.cli.wiring import open_database, read_settings
-from sync_service.operations.backup import back_up
-from sync_service.operations.move import move_store
-from sync_service.store.load.loading import LoadReport, load_objects, read_lines
+from sync_service.operations.copies import back_up, move_store
+from sync_service.store.load_lines import LoadReport, load_objects, read_lines
 from sync_service.store.schema import upgrade
 
 

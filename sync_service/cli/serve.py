@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sync_service.access.secret_key import keep_secret_key
+from sync_service.access.cipher import keep_secret_key
 from sync_service.cli.supervise import supervise
 from sync_service.cli.wiring import open_database, read_settings
 from sync_service.settings import Settings

@@ -10,7 +10,7 @@ from uuid import uuid4
 import click
 from sqlmodel import col, select
 
-from sync_service.access.secret_key import keep_secret_key
+from sync_service.access.cipher import keep_secret_key
 from sync_service.cli.output import fail, iso, moment, print_json, print_table, project, say, with_json
 from sync_service.cli.wiring import open_database, read_settings
 from sync_service.queue.outbox import DeliveryState, WebhookType

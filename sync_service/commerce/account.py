@@ -10,7 +10,7 @@ from sync_service.commerce.build import Json, contact, segment
 from sync_service.commerce.case import Case, refuse
 from sync_service.commerce.order import OrderContact, ProblemCode
 from sync_service.commerce.steps import Evidence, Judge, Need, Plan, Silence, Step, Take
-from sync_service.subscription.contacts.countries import is_same_country, is_same_state
+from sync_service.subscription.contacts import is_same_country, is_same_state
 
 #: A role of a contact and the field of the account that names it.
 _ROLES = {"billing": "billToContactId", "delivery": "soldToContactId"}

@@ -8,13 +8,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sync_service.commerce import state
 from sync_service.commerce.build import NO_BILLING, Json, bill, segment
 from sync_service.commerce.catalog import Catalog, Offer, find_item, resolve
 from sync_service.commerce.options import Options
 from sync_service.commerce.order import CannotBePlacedError, Names, Order, Problem, ProblemCode
 from sync_service.commerce.pricing import plans_of
-from sync_service.commerce.state import State, data_of
+from sync_service.commerce.state import ACCOUNT, GATEWAYS, PAYER, SUBSCRIPTION, State, data_of
 from sync_service.commerce.steps import Step
 from sync_service.commerce.subscribed import OrderAccount, Subscribed, read_account, read_day, read_subscribed
 
@@ -47,7 +46,7 @@ class Case:
     @property
     def subscription(self) -> Subscribed:
         """The subscription in Zuora. Raises CannotBePlacedError where Zuora knows none."""
-        answer = self.state.zuora.get(state.SUBSCRIPTION)
+        answer = self.state.zuora.get(SUBSCRIPTION)
         if not answer:
             raise refuse("forSubscription", ProblemCode.UNKNOWN, "Zuora knows no such subscription.")
         return read_subscribed(answer)
@@ -55,7 +54,7 @@ class Case:
     @property
     def account(self) -> OrderAccount:
         """The account in Zuora. Raises CannotBePlacedError where Zuora knows none."""
-        answer = self.state.zuora.get(state.ACCOUNT)
+        answer = self.state.zuora.get(ACCOUNT)
         if not answer:
             raise refuse("", ProblemCode.UNKNOWN, "Zuora knows no account for this order.")
         return read_account(answer)
@@ -63,7 +62,7 @@ class Case:
     @property
     def payer(self) -> OrderAccount:
         """The account of the partner that pays. Raises CannotBePlacedError where Zuora knows none."""
-        answer = self.state.zuora.get(state.PAYER)
+        answer = self.state.zuora.get(PAYER)
         if not answer:
             message = f"Zuora knows no account {self.order.payer_account} of the partner."
             raise refuse("forPartner", ProblemCode.NOT_ALLOWED, message)
@@ -112,7 +111,7 @@ class Case:
             return None
         if not payment.gateway:
             return {"paymentMethodId": payment.method_id}
-        answer = self.state.zuora.get(state.GATEWAYS) or {}
+        answer = self.state.zuora.get(GATEWAYS) or {}
         found = [each for each in answer.get("paymentgateways") or () if each.get("name") == payment.gateway]
         if not found:
             message = f"Zuora has no payment gateway “{payment.gateway}”."

@@ -7,7 +7,6 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sync_service.commerce import state
 from sync_service.commerce.account import move_contacts
 from sync_service.commerce.build import (
     NO_BILLING,
@@ -29,7 +28,7 @@ from sync_service.commerce.held import base_plans, current_offers, held_item, pl
 from sync_service.commerce.order import ItemUpdate, Problem, ProblemCode, UpdateAction
 from sync_service.commerce.pricing import discount_of, discount_plan
 from sync_service.commerce.purchase import buy_again
-from sync_service.commerce.state import data_of
+from sync_service.commerce.state import ORDERS, data_of
 from sync_service.commerce.steps import Evidence, Plan, Silence, Step, StepKind
 from sync_service.commerce.subscribed import Subscribed, SubscribedPlan
 from sync_service.commerce.terms import terms_from, terms_of
@@ -165,7 +164,7 @@ def _reactivate(case: Case, subscription: Subscribed, day: date, actions: list[J
 
 def _cancelling_order(case: Case, subscription: Subscribed) -> str:
     """The order that cancelled: it must have made the latest version, or more than the cancel would be taken back."""
-    orders = (case.state.zuora.get(state.ORDERS) or {}).get("orders") or ()
+    orders = (case.state.zuora.get(ORDERS) or {}).get("orders") or ()
     for order in orders:
         if order.get("orderNumber") == subscription.order_number and _cancels(order, subscription.number):
             return str(order["orderNumber"])

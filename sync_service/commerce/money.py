@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sync_service.commerce import state
 from sync_service.commerce.build import Json, segment
 from sync_service.commerce.case import Case, refuse
 from sync_service.commerce.catalog import Offer, ProductCharge, resolve
 from sync_service.commerce.held import current_offers
 from sync_service.commerce.order import ProblemCode
 from sync_service.commerce.pricing import unit_price
+from sync_service.commerce.state import GIFT_MEMO, INVOICE, gift_memo_number
 from sync_service.commerce.steps import Evidence, Judge, Plan, Silence, Step
 
 
@@ -45,8 +45,8 @@ def credit_memo(case: Case) -> Plan:
 
 def refund_gift(case: Case) -> Plan:
     """A gift that was not redeemed, taken back: its debit memo is credited, and refunded where it was paid."""
-    number = state.gift_memo_number(case.state)
-    answer = case.state.zuora.get(state.GIFT_MEMO)
+    number = gift_memo_number(case.state)
+    answer = case.state.zuora.get(GIFT_MEMO)
     if not number or not answer:
         raise refuse("subscriptionId", ProblemCode.UNKNOWN, "Zuora knows no debit memo of this gift.")
     amount, balance = Decimal(str(answer.get("amount") or 0)), Decimal(str(answer.get("balance") or 0))
@@ -64,7 +64,7 @@ def refund_gift(case: Case) -> Plan:
 
 def pay_invoice(case: Case) -> Plan:
     """A payment of an invoice, whole or in part. Gateways refuse a second one under the same `gatewayOrderId`."""
-    invoice = case.state.zuora.get(state.INVOICE)
+    invoice = case.state.zuora.get(INVOICE)
     if not invoice:
         raise refuse("invoice.id", ProblemCode.UNKNOWN, "Zuora knows no such invoice.")
     amount, balance = case.order.amount or Decimal(0), Decimal(str(invoice.get("balance") or 0))

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from sync_service.commerce import state
 from sync_service.commerce.build import (
     NO_BILLING,
     Json,
@@ -21,6 +20,7 @@ from sync_service.commerce.catalog import Offer, find_item, find_plan
 from sync_service.commerce.order import OrderContact, ProblemCode
 from sync_service.commerce.people import payer_of, receiver_of
 from sync_service.commerce.pricing import discount_plan
+from sync_service.commerce.state import ACCOUNT
 from sync_service.commerce.steps import Plan
 from sync_service.commerce.terms import OfferTerms, initial_terms, terms_of
 
@@ -192,7 +192,7 @@ def _discount(case: Case, day: date) -> list[Json]:
 
 
 def _uses_owners_account(case: Case, currency: str) -> bool:
-    known = case.options.one_account_per_owner and case.state.zuora.get(state.ACCOUNT)
+    known = case.options.one_account_per_owner and case.state.zuora.get(ACCOUNT)
     return bool(known) and case.account.currency == currency
 
 

@@ -11,9 +11,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from sync_service.errors import NotFoundInZuora, PermissionRefused, RequestRefused
-from sync_service.jobs.sweep.marks import Report
 from sync_service.jobs.sweep.memory import forget_sights, read_sights, remember
-from sync_service.jobs.sweep.walk import Cursor, PartWay, walk
+from sync_service.jobs.sweep.walk import Cursor, PartWay, Report, walk
 from sync_service.queue.fate import place
 from sync_service.queue.jobs import JobLease
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many

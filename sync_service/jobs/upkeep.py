@@ -6,9 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from sync_service.jobs.sweep.marks import Report
 from sync_service.jobs.sweep.memory import read_last_error_codes
-from sync_service.jobs.sweep.walk import PartWay
+from sync_service.jobs.sweep.walk import PartWay, Report
 from sync_service.partner.basket_rows import forget_baskets
 from sync_service.queue.backlog import HOPELESS, forget_unknown, list_failed
 from sync_service.queue.figures import (

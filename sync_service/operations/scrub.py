@@ -16,7 +16,7 @@ from sqlalchemy import delete, update
 from sqlmodel import col, or_, select
 
 from sync_service.errors import UnknownKey
-from sync_service.operations.belongings import (
+from sync_service.operations.export import (
     Belongings,
     aliases_of,
     find_belongings,
@@ -24,11 +24,10 @@ from sync_service.operations.belongings import (
     read_objects,
     read_runs,
 )
-from sync_service.queue.message_erasing import erase_messages
-from sync_service.queue.order_erasing import erase_orders, lock_orders, values_of_orders
+from sync_service.queue.erasing import erase_messages, erase_orders, lock_orders, values_of_orders
 from sync_service.store.engine import Database, Session
-from sync_service.store.erased import mark_scrubbed
 from sync_service.store.object_rows import write_document
+from sync_service.store.reads import mark_scrubbed
 from sync_service.store.tables import (
     AdminViewRow,
     AskRow,

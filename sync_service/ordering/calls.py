@@ -31,14 +31,15 @@ from sync_service.errors import BusyError, PermissionRefused, TenantError
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.looks import Looks
 from sync_service.queue.order_lanes import read_work
-from sync_service.queue.order_places import leave_place, take_place
 from sync_service.queue.order_steps import (
     StepState,
     answer_of,
+    leave_place,
     read_steps,
     record_answer,
     record_sent,
     record_sent_again,
+    take_place,
 )
 from sync_service.queue.requests import Claim, renew
 from sync_service.store.tables import OrderStepRow

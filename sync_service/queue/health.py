@@ -1,7 +1,7 @@
-"""How the whole service does, from the database alone: the same facts in the same words on the pages, in `status`, in
-`check`, and for an API caller whose request waits.
+"""How the whole service does, from the database alone: the same facts in the same words wherever they are told.
 
-Well is only what was seen lately: silence is a finding of its own.
+The pages, `status`, `check` and an API caller whose request waits are told at length; five lights on every page say it
+by a few bounded reads. Well is only what was seen lately: silence is a finding of its own, and never a green light.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 from sqlmodel import col, select
 
 from sync_service.queue.backlog import Backlog, read_backlog
-from sync_service.queue.findings import Finding, Severity, from_progress
+from sync_service.queue.findings import Finding, Severity, from_progress, worst
 from sync_service.queue.heartbeats import GONE_MS, ProcessRole, read_last_seen
 from sync_service.queue.held import count_held
 from sync_service.queue.jobs import list_jobs
@@ -260,3 +260,69 @@ def _ago(now: int, at: int) -> str:
 def _sentence(text: str | None) -> str:
     """`text` with one full stop at its end."""
     return f"{(text or '').rstrip().rstrip('.')}."
+
+
+#: More rows than this are not counted.
+MOST_COUNTED = 1000
+_SWEEPS = ("sweep delta", "sweep full")
+# Each verdict by itself: an index has its callouts by their time.
+_LAST_CALLOUT = """
+SELECT max(last.received_at) FROM (
+  SELECT * FROM (
+    SELECT received_at FROM callout WHERE verdict = 'accepted' ORDER BY received_at DESC LIMIT 1) AS accepted
+  UNION ALL
+  SELECT * FROM (
+    SELECT received_at FROM callout WHERE verdict = 'ignored' ORDER BY received_at DESC LIMIT 1) AS ignored
+) AS last
+"""
+_QUEUE = """
+SELECT
+  (SELECT count(*) FROM (SELECT 1 FROM sync_request WHERE due_at IS NOT NULL LIMIT :most) AS open) AS open,
+  (SELECT waiting_since FROM sync_request
+   WHERE due_at IS NOT NULL AND due_at <= {now} AND (lease_until IS NULL OR lease_until <= {now})
+   ORDER BY waiting_since LIMIT 1) AS oldest
+"""
+
+
+def read_lights(session: Session, settings: Settings) -> tuple[Finding, ...]:
+    """Callouts, the queue, workers, Zuora and sweeps, in this order. Nothing is asked of Zuora."""
+    limit = read_limit(session, Share.of(settings))
+    now = limit.now
+    return (
+        replace(describe_arriving(session.run(_LAST_CALLOUT).scalar_one(), now), name="callouts"),
+        _describe_queue(session, now),
+        replace(describe_process(session, ProcessRole.WORKER, now), name="workers"),
+        describe_zuora(limit, is_configured=settings.reaches_zuora),
+        _describe_sweeps(session, now),
+    )
+
+
+def _describe_queue(session: Session, now: int) -> Finding:
+    row = session.run(_QUEUE, {"most": MOST_COUNTED}).one()
+    if not row.open:
+        return Finding("queue", Severity.OK, "Nothing waits.")
+    counted = f"{row.open:,} waiting or running" if row.open < MOST_COUNTED else f"{MOST_COUNTED:,} and more waiting"
+    if row.oldest is None:
+        return Finding("queue", Severity.OK, f"{counted}; nothing is due.")
+    age = max(0, now - row.oldest)
+    verdict = Severity.FAILED if age > LOST_WAIT_MS else Severity.WARNING if age > MAX_WAIT_MS else Severity.OK
+    return Finding(
+        "queue", verdict, f"{counted}; the oldest has waited {duration_in_words(age / 1000)}.", at=row.oldest
+    )
+
+
+def _describe_sweeps(session: Session, now: int) -> Finding:
+    """The scheduler that makes them, and how they go."""
+    jobs = list(session.exec(select(JobRow).where(col(JobRow.name).in_(_SWEEPS)).order_by(col(JobRow.name))))
+    ended = max((job.last_ended for job in jobs if job.last_ended is not None), default=None)
+    found = [
+        describe_process(session, ProcessRole.SCHEDULER, now),
+        *filter(None, (describe_job(job, now) for job in jobs)),
+    ]
+    bad = worst(found)
+    if bad.verdict is not Severity.OK:
+        of = f"{bad.name.removeprefix('job ').capitalize()}: " if bad.name.startswith("job ") else ""
+        return replace(bad, name="sweeps", says=f"{of}{bad.says}", at=ended)
+    if ended is None:
+        return Finding("sweeps", Severity.NOT_CHECKED, "A scheduler runs; no sweep has ended yet.")
+    return Finding("sweeps", Severity.OK, f"A sweep ended {duration_in_words((now - ended) / 1000)} ago.", at=ended)

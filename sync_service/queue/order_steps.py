@@ -1,6 +1,11 @@
-"""What was sent to Zuora for an order: each call committed before its bytes go, its answer before the next one is made.
+"""What was sent to Zuora for an order, and the class of calls that it is counted in.
 
-The functions write with the session of a caller who holds the order's lane (`queue.orders`).
+Each call is committed before its bytes go, its answer before the next one is made. The functions write with the session
+of a caller who holds the order's lane (`queue.order_lanes`).
+
+Zuora counts calls that create or preview an order, or create an account, in a class of 200, all others in one of 40
+("Rate and concurrency limits"). A lane that is claimed holds a place in the class of 40; it leaves it to others for
+such a call, and needs it again before it calls anything else.
 """
 
 from __future__ import annotations
@@ -13,6 +18,8 @@ from sqlmodel import col, select
 
 from sync_service.commerce.exact import read_json, write_json
 from sync_service.commerce.steps import Step
+from sync_service.queue.limit import Share, is_room_for_orders, lock_limit
+from sync_service.queue.requests import Claim
 from sync_service.store.engine import Session
 from sync_service.store.tables import OrderStepRow, OrderWorkRow
 
@@ -89,3 +96,27 @@ def _read(session: Session, order_id: str, n: int) -> OrderStepRow:
     row = session.get(OrderStepRow, (order_id, n), populate_existing=True)
     assert row is not None  # noqa: S101 - steps are never deleted while their order runs
     return row
+
+
+_LEAVE = "UPDATE sync_request SET ordering_token = token WHERE kind = :kind AND key = :key AND token = :token"
+_COME_BACK = "UPDATE sync_request SET ordering_token = NULL WHERE kind = :kind AND key = :key AND token = :token"
+
+
+def leave_place(session: Session, claim: Claim, share: Share) -> bool:
+    """Leave the claim's place to others for a call that creates or previews an order. FIRST in its transaction.
+
+    False where we make as many of those as we may: then the place is kept, and the call may be made all the same.
+    """
+    lock_limit(session, share)
+    if not is_room_for_orders(session, share):
+        return False
+    session.run(_LEAVE, {"kind": claim.kind, "key": claim.key, "token": claim.token})
+    return True
+
+
+def take_place(session: Session, claim: Claim, share: Share) -> bool:
+    """Have a place again for any other call; False where none is free now. FIRST in its transaction."""
+    if lock_limit(session, share).room < 1:
+        return False
+    session.run(_COME_BACK, {"kind": claim.kind, "key": claim.key, "token": claim.token})
+    return True

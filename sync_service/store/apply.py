@@ -26,13 +26,13 @@ from sync_service.subscription.limio.documents import (
     Birth,
     as_json,
     complete,
+    describe_event,
     id_of,
     moment_of,
     reference_of,
     set_value,
     timestamp_of,
 )
-from sync_service.subscription.limio.events import describe_event
 from sync_service.subscription.plan import Cancel, Change, Create, Document, LimioState, SyncPlan, Update
 
 #: People first, so that the subscription has an owner; then it, so that the rest has a subscription.

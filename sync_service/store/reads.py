@@ -6,15 +6,15 @@ then what belongs to the subscription.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import bindparam, insert, update
-from sqlmodel import col
+from sqlmodel import col, select
 
 from sync_service.store.engine import Session
 from sync_service.store.statement import table_of
-from sync_service.store.tables import SubscriptionRow, ZuoraLinkRow
+from sync_service.store.tables import ScrubMarkRow, SubscriptionRow, ZuoraLinkRow
 
 #: The number that `:key` stands for, as an expression; NULL where the store cannot tell. What comes first ends it.
 NUMBER_OF_KEY = """COALESCE(
@@ -93,3 +93,25 @@ def keep_owner(session: Session, account_id: str, *, owner: str | None, customer
 def note_comparison(session: Session, customer_id: str, at: int) -> None:
     """Note on the customer itself that a read which ended at `at` was compared with it: its subscription leaves it."""
     session.run(_NOTE_COMPARISON, {"id": customer_id, "at": at})
+    session.connection().execute(_NOTE_COMPARISON, {"id": customer_id, "at": at})
+
+
+_ANY_MARK = (
+    select(ScrubMarkRow.object_id)
+    .where(col(ScrubMarkRow.object_id).in_((bindparam("owner"), bindparam("customer"), bindparam("subscription_id"))))
+    .limit(1)
+)
+
+
+def mark_scrubbed(session: Session, object_ids: Collection[str], *, at: int, actor: str) -> None:
+    """Mark customers, identities or subscriptions by their Limio ids. Repeatable: the first mark stays."""
+    for object_id in sorted(object_ids):
+        if session.get(ScrubMarkRow, object_id) is None:
+            session.add(ScrubMarkRow(object_id=object_id, at=at, actor=actor))
+    session.flush()
+
+
+def is_scrubbed(session: Session, *, owner: str | None, customer: str | None, subscription_id: str | None) -> bool:
+    """Whether any of these objects belongs to a customer who was erased. Ask after the locks are taken."""
+    ids = {"owner": owner, "customer": customer, "subscription_id": subscription_id}
+    return session.exec(_ANY_MARK, params=ids).first() is not None

@@ -12,7 +12,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-from sync_service.subscription.contacts.countries import country_code, state_code
+from sync_service.subscription.contacts import country_code, state_code
 from sync_service.subscription.zuora import Contact, ZuoraAccount, ZuoraSubscription
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from sync_service.subscription.contacts.addresses import compare_addresses
-from sync_service.subscription.contacts.customer import compare_customer, values_for_import
+from sync_service.subscription.contacts import compare_addresses, compare_customer, values_for_import
 from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.plan import Cancel, Change, Create, Document, FieldChange, LimioState, SyncPlan, Update
-from sync_service.subscription.rules import Rules
 from sync_service.subscription.schedule.due import due_schedule
 from sync_service.subscription.schedule.entries import coming_payments, compare_schedule
 from sync_service.subscription.terms import (
+    Rules,
     as_timestamp,
     compare_terms,
     end_of_term,

@@ -5,11 +5,12 @@ The dates and words are those of Zuora's "Retrieve a subscription by key"; Limio
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.plan import Document, FieldChange
-from sync_service.subscription.rules import Rules
 from sync_service.subscription.schedule.periods import add_months
 from sync_service.subscription.zuora import StatusPeriod, ZuoraSubscription
 
@@ -193,3 +194,12 @@ def next_look(subscription: ZuoraSubscription, today: date, rules: Rules, *, cut
     if cut_short:
         days.append(today + _CUT_SHORT)
     return min((day for day in days if day is not None and day > today), default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What a tenant decides about its comparisons: TENANT_TIME_ZONE and EVERGREEN_HORIZON_MONTHS."""
+
+    tenant_zone: ZoneInfo
+    #: How many months of coming payments a subscription without an end has.
+    horizon_months: int

@@ -1,9 +1,18 @@
-"""What asks for a sync, and what follows from it. Pure."""
+"""What asks for a sync, and what follows from it: whose word it is, and whether it may import. Pure.
+
+A callout, an API caller, a person or a given list asks for one subscription by name; a sweep comes upon it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from sync_service.subscription.zuora import ZuoraSubscription
 
 
 class Trigger(StrEnum):
@@ -56,3 +65,51 @@ def read_triggers(words: Iterable[str | None]) -> frozenset[Trigger]:
     """The triggers among stored words; one that only a newer release knows is left out."""
     known = set(words)
     return frozenset(trigger for trigger in Trigger if trigger in known)
+
+
+_OVER = frozenset({"Cancelled", "Expired"})
+#: A sweep leaves a new subscription to Limio's own order, which may still be on its way here.
+_YOUNG = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportRules:
+    """The settings that decide: IMPORT_UNKNOWN is `all`, and LIMIO_REFERENCE_FORMAT."""
+
+    import_all: bool
+    #: A regular expression that every reference made by Limio matches; empty is off.
+    limio_reference_format: str
+    tenant_zone: ZoneInfo
+
+
+def refuse_import(
+    subscription: ZuoraSubscription, triggers: Collection[Trigger], rules: ImportRules, *, echoed: bool, now: datetime
+) -> str | None:
+    """Why this unknown subscription stays out, in words for people; None imports it. `now` has a zone."""
+    if subscription.status == "Draft":
+        return "It is a draft in Zuora."
+    made_by_limio = bool(
+        rules.limio_reference_format and re.fullmatch(rules.limio_reference_format, subscription.number)
+    )
+    if made_by_limio and not any(each.chose_the_number for each in triggers):
+        return "Its number is a Limio reference, so it is missing from what was loaded: load it, or sync it by hand."
+    if any(each.named_the_number for each in triggers):
+        return None
+    if not rules.import_all:
+        return "No person or list asked for this import, and IMPORT_UNKNOWN is not `all`."
+    if subscription.status in _OVER:
+        return f"It is {subscription.status.lower()} in Zuora."
+    if echoed:
+        return "An order of Limio's own is behind it."
+    if _is_young(subscription, rules, now):
+        return "It is less than an hour old: Limio's own order may still arrive."
+    return None
+
+
+def _is_young(subscription: ZuoraSubscription, rules: ImportRules, now: datetime) -> bool:
+    """Zuora prints createTime in the tenant's zone without an offset; one that we cannot read is not young."""
+    try:
+        created = datetime.fromisoformat(subscription.create_time or "").replace(tzinfo=rules.tenant_zone)
+    except ValueError:
+        return False
+    return subscription.version == 1 and now - created < _YOUNG

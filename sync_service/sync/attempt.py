@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from sync_service.errors import ConflictInStore, NotFoundInZuora, RequestRefused
-from sync_service.queue.aliases import serve_itself
+from sync_service.queue.fate import serve_itself
 from sync_service.queue.held import Overtaken, Verdict, decide_hold
 from sync_service.queue.history import Outcome, open_run, record_run
 from sync_service.queue.limit import Share, note_success
@@ -32,15 +32,13 @@ from sync_service.store.apply import Applied, RowChange, draw_up, write_rows
 from sync_service.store.attribution import attribute_first
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import keep_owner, lock_account, note_comparison, record_link
-from sync_service.subscription.contacts.customer import Claimant
+from sync_service.subscription.contacts import Claimant
 from sync_service.subscription.fingerprint import Fingerprint
-from sync_service.subscription.imports import ImportRules, refuse_import
-from sync_service.subscription.limio.documents import timestamp_of
-from sync_service.subscription.limio.events import describe_webhook
+from sync_service.subscription.limio.documents import describe_webhook, timestamp_of
 from sync_service.subscription.plan import SyncPlan
 from sync_service.subscription.reconcile import Rules, is_drastic, reconcile
 from sync_service.subscription.terms import is_cancel_set
-from sync_service.subscription.trigger import Trigger, read_triggers
+from sync_service.subscription.trigger import ImportRules, Trigger, read_triggers, refuse_import
 from sync_service.subscription.zuora import ZuoraSubscription
 from sync_service.sync.current import Current, CurrentQuery, read_current
 from sync_service.sync.look import LastRead, Look, fetch_look

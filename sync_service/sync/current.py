@@ -19,7 +19,7 @@ from sync_service.queue.limit import Share
 from sync_service.queue.requests import Shared
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import age_of_address, as_used
-from sync_service.subscription.contacts.customer import Claimant
+from sync_service.subscription.contacts import Claimant
 from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.plan import Document, LimioState
 from sync_service.subscription.zuora import ZuoraSubscription

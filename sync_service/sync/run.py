@@ -19,8 +19,8 @@ from sync_service.errors import (
     UnknownKey,
     ZuoraUnavailable,
 )
-from sync_service.queue.aliases import queue_number
 from sync_service.queue.doubt import count_doubt, find_whose
+from sync_service.queue.fate import queue_number
 from sync_service.queue.history import CoveredCause, Outcome, open_run, read_covered_causes, record_run
 from sync_service.queue.limit import note_success, note_tenant_error
 from sync_service.queue.requests import (

@@ -11,7 +11,7 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
-from sync_service.access.hashing import HashingBusy
+from sync_service.access.passwords import HashingBusy
 from sync_service.telemetry.log import logger
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, make_response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound
 
-from sync_service.access.hashing import HashingBusy
+from sync_service.access.passwords import HashingBusy
 from sync_service.telemetry.log import logger
 
 _AWAY = "The database does not answer just now. Nothing was changed; please try again in a moment."

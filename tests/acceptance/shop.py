@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from sync_service.access.clients import ORDER_PREVIEW_SCOPE, ORDER_SCOPE, REFUND_SCOPE, add_client
-from sync_service.store.load.loading import load_objects
+from sync_service.store.load_lines import load_objects
 from tests.acceptance.processes import wait_until
 from tests.acceptance.service import Service
 from zuora_emulator.shop import limio_catalog, offer_ref

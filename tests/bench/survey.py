@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from sync_service.access.clients import OBJECTS_SCOPE, PARTNERS_SCOPE, SYNC_SCOPE
-from sync_service.access.partner_codes import as_user
-from sync_service.access.partner_sessions import PartnerSessions
+from sync_service.access.partner_sessions import PartnerSessions, as_user
 from sync_service.access.users import Role
 from sync_service.partner.organisations import Organisation, Partners
 from sync_service.store.engine import Database

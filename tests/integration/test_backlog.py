@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sync_service.queue.aliases import resolve
 from sync_service.queue.backlog import Backlog, forget_unknown, list_failed, read_backlog, read_request
+from sync_service.queue.fate import resolve
 from sync_service.queue.requests import Kind, finish
 from sync_service.store.engine import Database
 from tests.queue_world import (

@@ -12,7 +12,7 @@ from sync_service.commerce.catalog import ProductCharge, RatePlan, find_item
 from sync_service.commerce.order import CatalogRef
 from sync_service.commerce.state import InStore
 from sync_service.store.engine import Database
-from sync_service.store.load.loading import LoadReport, load_objects
+from sync_service.store.load_lines import LoadReport, load_objects
 from sync_service.store.offers import newest_items, read_catalog, read_whole_catalog, write_rate_plans
 from tests.unit.commerce.world import AUDIO, MONTHLY, a_subscription_offer, an_order, names, ref
 

@@ -14,7 +14,7 @@ from sync_service.cli.sweeping import callout_reader
 from sync_service.jobs.scheduler import Scheduler, zuora_jobs
 from sync_service.operations.check.everything import check_story
 from sync_service.store.engine import Database
-from sync_service.store.load.loading import load_objects
+from sync_service.store.load_lines import load_objects
 from sync_service.store.offers import read_whole_catalog
 from tests.sweep_world import World, open_world
 from tests.unit.commerce.world import a_price, an_offer_document, months

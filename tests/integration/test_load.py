@@ -11,7 +11,7 @@ import pytest
 from sqlmodel import col, select
 
 from sync_service.store.engine import Database
-from sync_service.store.load.loading import LONGEST_LINE, LoadReport, load_objects, read_lines
+from sync_service.store.load_lines import LONGEST_LINE, LoadReport, load_objects, read_lines
 from sync_service.store.object_rows import OBJECT_ROWS, read_addresses
 from sync_service.store.tables import (
     AddOnRow,

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine
 from sqlmodel import SQLModel
 
 from sync_service.cli.main import main
-from sync_service.operations.move import MoveRefused, move_store
+from sync_service.operations.copies import MoveRefused, move_store
 from sync_service.queue.limit import check_tenant
 from sync_service.store.engine import Database, connect
 from sync_service.store.reads import resolve_key

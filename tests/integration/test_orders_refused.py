@@ -7,7 +7,7 @@ from typing import Any
 
 from sync_service.access.clients import ORDER_SCOPE
 from sync_service.store.engine import Database
-from sync_service.store.load.loading import load_objects
+from sync_service.store.load_lines import load_objects
 from sync_service.store.tables import GiftCodeRow, SubscriptionRow
 from sync_service.subscription.limio.documents import set_value
 from tests.integration.web.conftest import build

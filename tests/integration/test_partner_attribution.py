@@ -12,7 +12,7 @@ from sync_service.commerce.order import CannotBePlacedError
 from sync_service.partner.organisations import Organisation, Partners
 from sync_service.queue.history import read_runs
 from sync_service.store.engine import Database
-from sync_service.store.load.loading import load_objects
+from sync_service.store.load_lines import load_objects
 from sync_service.store.tables import OrderWorkRow, SubscriptionRow
 from tests.shop_world import new_order, of_subscription, open_shop_world
 from tests.sweep_world import World, open_world

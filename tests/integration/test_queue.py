@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from sync_service.errors import LeaseLost
 from sync_service.queue import requests as queue
-from sync_service.queue.aliases import queue_number, serve_itself
+from sync_service.queue.fate import queue_number, serve_itself
 from sync_service.queue.limit import Share
 from sync_service.queue.requests import Cause, Claim, Kind, Priority
 from sync_service.store.engine import Database

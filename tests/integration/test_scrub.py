@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import text
 
 from sync_service.errors import UnknownKey
-from sync_service.operations.backup import back_up
+from sync_service.operations.copies import back_up
 from sync_service.operations.scrub import scrub, scrub_again
 from sync_service.queue.outbox import WebhookType, announce
 from sync_service.store import engine
 from sync_service.store.engine import Database
-from sync_service.store.load.loading import load_objects
+from sync_service.store.load_lines import load_objects
 from sync_service.store.tables import AdminViewRow, CalloutRow, WebhookEndpointRow
 from sync_service.telemetry.log import set_up
 from tests.sweep_world import World, open_world

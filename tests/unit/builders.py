@@ -12,8 +12,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sync_service.subscription.plan import LimioState
-from sync_service.subscription.rules import Rules
 from sync_service.subscription.schedule.periods import add_months
+from sync_service.subscription.terms import Rules
 from sync_service.subscription.zuora import (
     ChargeSegment,
     Contact,

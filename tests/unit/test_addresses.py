@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sync_service.subscription.contacts.addresses import compare_addresses
+from sync_service.subscription.contacts import compare_addresses
 from sync_service.subscription.plan import Create
 from sync_service.subscription.zuora import Contact, ZuoraAccount
 from tests.unit.builders import a_contact, a_subscription, an_account, an_address

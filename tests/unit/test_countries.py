@@ -8,9 +8,9 @@ from importlib.resources import files
 import iso3166
 import pytest
 
-from sync_service.subscription.contacts.countries import country_code, is_same_country, is_same_state, state_code
+from sync_service.subscription.contacts import country_code, is_same_country, is_same_state, state_code
 
-_DATA = json.loads(files("sync_service.subscription.contacts").joinpath("countries.json").read_text(encoding="utf-8"))
+_DATA = json.loads(files("sync_service.subscription").joinpath("countries.json").read_text(encoding="utf-8"))
 STATES: dict[str, dict[str, list[str]]] = _DATA["states"]
 
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from sync_service.subscription.plan import Create, LimioState
 from sync_service.subscription.reconcile import reconcile
-from sync_service.subscription.rules import Rules
-from sync_service.subscription.terms import compare_terms
+from sync_service.subscription.terms import Rules, compare_terms
 from sync_service.subscription.zuora import Preview, ZuoraState
 from tests.unit.builders import (
     TERM_END,

@@ -15,8 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from sync_service.access.sign_on.attempts import AnswerInvalid
-from sync_service.access.sign_on.id_token import KeyUnknown, read_id_token, read_keys
+from sync_service.access.sign_on.attempts import AnswerInvalid, KeyUnknown, read_id_token, read_keys
 
 Claims = dict[str, Any]
 NOW = 1_790_000_000

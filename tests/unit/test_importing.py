@@ -8,8 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sync_service.subscription.imports import ImportRules, refuse_import
-from sync_service.subscription.trigger import Trigger
+from sync_service.subscription.trigger import ImportRules, Trigger, refuse_import
 from sync_service.subscription.zuora import ZuoraSubscription
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

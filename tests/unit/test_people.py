@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sync_service.subscription.contacts.customer import compare_customer, customer_values
+from sync_service.subscription.contacts import compare_customer, customer_values
 from tests.unit.builders import a_contact, a_customer, an_account
 
 

@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 from sync_service.errors import PreviewIncomplete
 from sync_service.subscription.plan import Cancel, Create, LimioState, SyncPlan, Update
 from sync_service.subscription.reconcile import reconcile
-from sync_service.subscription.rules import Rules
 from sync_service.subscription.schedule.entries import coming_payments
 from sync_service.subscription.schedule.periods import add_months
-from sync_service.subscription.terms import end_of_schedule
+from sync_service.subscription.terms import Rules, end_of_schedule
 from sync_service.subscription.zuora import (
     ChargeSegment,
     Contact,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sync_service.subscription.limio.events import describe_event
+from sync_service.subscription.limio.documents import describe_event
 from sync_service.subscription.plan import Cancel, Change, Create, FieldChange, SyncPlan, Update
 
 

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sync_service.subscription.rules import Rules
 from sync_service.subscription.terms import (
+    Rules,
     cancel_date,
     compare_terms,
     end_of_schedule,

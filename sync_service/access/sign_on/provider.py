@@ -17,8 +17,16 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 
 from joserfc.jwk import KeySet
 
-from sync_service.access.sign_on.attempts import AnswerInvalid, CodeRefused, ProviderAway, SetUpWrong, SignOnAttempt
-from sync_service.access.sign_on.id_token import KeyUnknown, read_id_token, read_keys
+from sync_service.access.sign_on.attempts import (
+    AnswerInvalid,
+    CodeRefused,
+    KeyUnknown,
+    ProviderAway,
+    SetUpWrong,
+    SignOnAttempt,
+    read_id_token,
+    read_keys,
+)
 from sync_service.access.tokens import PARTNER_CLAIM
 from sync_service.errors import PayloadInvalid, ZuoraUnavailable
 from sync_service.settings import Settings

@@ -24,7 +24,7 @@ from sync_service.errors import (
 )
 from sync_service.jobs.backfill.ledger import Failure
 from sync_service.queue.limit import StoryLease, hold_story_lease, note_success, note_tenant_error, read_limit
-from sync_service.store.load.loading import read_lines
+from sync_service.store.load_lines import read_lines
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.sync.attempt import SyncContext
 from sync_service.telemetry.log import logger

@@ -11,9 +11,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sync_service.jobs.sweep.marks import Report, Sweep
-from sync_service.jobs.sweep.pages import NOT_TO_BE_HAD, fetch_marked, first_page
-from sync_service.jobs.sweep.walk import Cursor, PartWay, walk
+from sync_service.jobs.sweep.comparison import NOT_TO_BE_HAD, fetch_marked, first_page
+from sync_service.jobs.sweep.walk import Cursor, PartWay, Report, Sweep, walk
 from sync_service.queue.jobs import JobLease
 from sync_service.sync.attempt import SyncContext
 from sync_service.zuora.client import Reading

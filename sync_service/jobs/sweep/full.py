@@ -12,9 +12,8 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from sync_service.jobs.sweep.marks import Marks, Report, Sweep, ask_for
-from sync_service.jobs.sweep.pages import fetch_marked, first_page
-from sync_service.jobs.sweep.walk import Cursor, PartWay, walk
+from sync_service.jobs.sweep.comparison import fetch_marked, first_page
+from sync_service.jobs.sweep.walk import Cursor, Marks, PartWay, Report, Sweep, ask_for, walk
 from sync_service.queue.backlog import read_request
 from sync_service.queue.history import FoundAs
 from sync_service.queue.jobs import JobLease

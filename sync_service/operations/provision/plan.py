@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sync_service.operations.provision.compare import (
+from sync_service.operations.provision.wanted import (
+    CalloutTerms,
+    WantedCallout,
     definition_body,
     definition_differences,
     is_in,
@@ -21,8 +23,8 @@ from sync_service.operations.provision.compare import (
     template_body,
     template_differences,
     why_anew,
+    wish_list,
 )
-from sync_service.operations.provision.wanted import CalloutTerms, WantedCallout, wish_list
 from sync_service.zuora import callout_definitions
 from sync_service.zuora.callout_definitions import (
     Definition,

@@ -12,7 +12,6 @@ from sync_service.store.tables.access import (
     OauthClientRow,
     ThrottleRow,
 )
-from sync_service.store.tables.figures import FigureRow
 from sync_service.store.tables.limio import (
     AddOnRow,
     AddressRow,
@@ -30,9 +29,23 @@ from sync_service.store.tables.limio import (
     SubscriptionOfferRow,
     SubscriptionRow,
 )
-from sync_service.store.tables.notifications import InboxSeenRow, NotificationChoiceRow, NotificationRow
-from sync_service.store.tables.offers import CatalogItemRow, ProductRow, RatePlanRow
-from sync_service.store.tables.order_work import OrderRequestRow, OrderStepRow, OrderWorkRow
+from sync_service.store.tables.order_work import (
+    CatalogItemRow,
+    OrderRequestRow,
+    OrderStepRow,
+    OrderWorkRow,
+    ProductRow,
+    RatePlanRow,
+)
+from sync_service.store.tables.pages import (
+    AskRow,
+    BackfillWishRow,
+    FigureRow,
+    InboxSeenRow,
+    NotificationChoiceRow,
+    NotificationRow,
+    SearchEntryRow,
+)
 from sync_service.store.tables.partners import (
     BasketRow,
     PartnerCodeRow,
@@ -58,9 +71,7 @@ from sync_service.store.tables.requests import (
     ZuoraLeaseRow,
     ZuoraLimitRow,
 )
-from sync_service.store.tables.search import SearchEntryRow
 from sync_service.store.tables.webhooks import WebhookDeliveryRow, WebhookEndpointRow
-from sync_service.store.tables.wishes import AskRow, BackfillWishRow
 
 __all__ = [
     "AddOnRow",

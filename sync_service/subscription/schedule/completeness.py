@@ -6,9 +6,8 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from sync_service.errors import PreviewIncomplete
-from sync_service.subscription.rules import Rules
 from sync_service.subscription.schedule.charges import Charge, charges_of, costs_something, is_in_arrears
-from sync_service.subscription.terms import PENDING, end_of_schedule, status_on
+from sync_service.subscription.terms import PENDING, Rules, end_of_schedule, status_on
 from sync_service.subscription.zuora import ChargeSegment, Preview, ZuoraSubscription
 
 _ONE_DAY = timedelta(days=1)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 
-from sync_service.subscription.rules import Rules
 from sync_service.subscription.schedule.charges import (
     MOST_PERIODS,
     BilledPeriod,
@@ -21,7 +20,7 @@ from sync_service.subscription.schedule.charges import (
 )
 from sync_service.subscription.schedule.completeness import preview_target_date
 from sync_service.subscription.schedule.periods import Grid
-from sync_service.subscription.terms import end_of_schedule
+from sync_service.subscription.terms import Rules, end_of_schedule
 from sync_service.subscription.zuora import ChargeSegment, Preview, PreviewItem, PreviewSource, ZuoraSubscription
 
 _ONE_DAY = timedelta(days=1)

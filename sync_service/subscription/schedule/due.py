@@ -12,7 +12,6 @@ from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
 
-from sync_service.subscription.rules import Rules
 from sync_service.subscription.schedule.charges import (
     Charge,
     billed_and_not_over,
@@ -34,7 +33,7 @@ from sync_service.subscription.schedule.computed import (
     compute_renewal,
 )
 from sync_service.subscription.schedule.money import round_amount
-from sync_service.subscription.terms import PENDING, end_of_schedule, status_on, will_go_on
+from sync_service.subscription.terms import PENDING, Rules, end_of_schedule, status_on, will_go_on
 from sync_service.subscription.zuora import Preview, PreviewItem, ZuoraSubscription
 
 __all__ = [

@@ -16,7 +16,7 @@ from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.queue.findings import Finding, Severity, worst
-from sync_service.queue.lights import MOST_COUNTED, read_lights
+from sync_service.queue.health import MOST_COUNTED, read_lights
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.admin.clock import TENANT, ZONE_COOKIE, Clock, chosen_zone, find_zone

@@ -10,8 +10,7 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.access.drafts import Draft, Drafts
-from sync_service.access.sessions import FormTokens, Person, Sessions
+from sync_service.access.sessions import Draft, Drafts, FormTokens, Person, Sessions
 from sync_service.store.engine import Database
 from sync_service.telemetry.log import logger
 from sync_service.web.next_page import next_page

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from sqlalchemy import update
 from sqlmodel import select
 
-from sync_service.access import hashing
+from sync_service.access import passwords
 from sync_service.access.passwords import UserInvalid
 from sync_service.access.sessions import IDLE_MS, LIFETIME_MS
 from sync_service.access.users import Role, disable_user, put_user
@@ -146,7 +146,7 @@ def test_behind_a_proxy_that_is_not_named_nobody_is_locked_out_for_others(sqlite
 
 def test_who_finds_no_turn_to_have_a_password_checked_is_told_at_once(sqlite_database: Database) -> None:
     put_user(sqlite_database, "ada@example.com", Role.VIEWER, PASSWORD, actor="test")
-    with hashing._turns:
+    with passwords._turns:
         busy = visit(sqlite_database).log_in("ada@example.com")
 
     assert (busy.status_code, busy.headers["Retry-After"]) == (503, "1")

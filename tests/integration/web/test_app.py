@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sync_service.access.secret_key import keep_secret_key
+from sync_service.access.cipher import keep_secret_key
 from sync_service.errors import SettingsInvalid
 from sync_service.settings import Settings, load_settings
 from sync_service.settings.environment import read_environment

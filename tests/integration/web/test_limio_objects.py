@@ -1,6 +1,6 @@
 import pytest
 
-from sync_service.store.load.loading import load_objects
+from sync_service.store.load_lines import load_objects
 from tests.integration.web.conftest import Web
 
 OBJECTS = "/api/objects/limio"

@@ -19,7 +19,7 @@ from werkzeug.serving import make_server
 
 from sync_service.cli.main import main
 from sync_service.store.engine import connect
-from sync_service.store.load.loading import load_objects
+from sync_service.store.load_lines import load_objects
 from tests.integration.web.conftest import build
 from tests.integration.web.test_openapi_exact import QuietHandler
 from zuora_emulator.limio_objects import limio_objects

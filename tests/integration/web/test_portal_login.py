@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import SQLModel, select
 from structlog.testing import capture_logs
 
-from sync_service.access.partner_codes import LIFE_MS, MOST_TRIES
+from sync_service.access.partner_sessions import LIFE_MS, MOST_TRIES
 from sync_service.errors import SettingsInvalid
 from sync_service.partner.organisations import Organisation, Partners
 from sync_service.settings import load_settings

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from sync_service.commerce import state
 from sync_service.commerce.options import Options
 from sync_service.commerce.order import ProblemCode, Refusal
 from sync_service.commerce.outcome import adopt, complete, outcome
-from sync_service.commerce.state import InStore, State
+from sync_service.commerce.state import InStore, State, missing
 from sync_service.commerce.steps import Answer, Ask, Done, Heard, Plan, Step
 from tests.unit.commerce import world
 from tests.unit.commerce.world import (
@@ -589,7 +588,7 @@ class TestReads:
 
     def names(self, payload: Mapping[str, Any], state: State, options: Options = OPTIONS) -> list[str]:
         order = an_order(payload, names("2C50V1J7K3C0", NUMBER))
-        return [read.name for read in state.missing(order, state, options, TODAY)]
+        return [read.name for read in missing(order, state, options, TODAY)]
 
     def test_a_new_order_of_a_new_account_asks_nothing(self) -> None:
         assert self.names(E1, State()) == []
@@ -610,7 +609,7 @@ class TestReads:
         state = self.state(subscription=subscription)
         order = an_order(SWITCH, names("2C50V1J7K3C0"))
 
-        [read] = state.missing(order, state, OPTIONS, TODAY)
+        [read] = missing(order, state, OPTIONS, TODAY)
 
         assert read.path == "/v1/accounts/A-PARTNER"
         [body] = bodies(place(SWITCH, zuora={"subscription": subscription}))
@@ -629,7 +628,7 @@ class TestReads:
         state = self.state(subscription=PAID_BY_A_PARTNER)
         order = an_order(payload, names("2C50V1J7K3C0"))
 
-        [read] = state.missing(order, state, OPTIONS, TODAY)
+        [read] = missing(order, state, OPTIONS, TODAY)
 
         assert read.path == "/v1/accounts/A00000007"
 
@@ -663,7 +662,7 @@ class TestReads:
         payload = {**CANCEL, "forSubscription": {"name": "A/S 1?"}}
         order = an_order(payload, names("2C50V1J7K3C0"))
 
-        [read] = state.missing(order, State(), OPTIONS, TODAY)
+        [read] = missing(order, State(), OPTIONS, TODAY)
 
         assert read.path.startswith("/v1/subscriptions/A%2FS%201%3F?")
 

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_service.commerce import state
 from sync_service.commerce.build import preview_step
 from sync_service.commerce.exact import write_json
 from sync_service.commerce.order import Order
 from sync_service.commerce.payload import read_order
+from sync_service.commerce.state import PAYER
 from sync_service.commerce.steps import Judge, Plan, Step
 from tests.unit.commerce import world
 from tests.unit.commerce.test_examples import CASES, checked, sent
@@ -85,7 +85,7 @@ def test_an_order_under_a_partners_account_is_allowed() -> None:
     order = an_order(
         {**EXAMPLES[0]["limio_order"], "payment": {"type": "invoice"}}, names("2AAAAAAAAAAA", "3AAAAAAAAAA0")
     )
-    answers = {state.PAYER: world.an_account()}
+    answers = {PAYER: world.an_account()}
 
     [step] = checked(world.plan(replace(order, payer_account="A00000007"), zuora=answers)).steps
 

@@ -15,13 +15,13 @@ from hashlib import md5
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sync_service.commerce import state
+from sync_service.commerce import state as placing
 from sync_service.commerce.catalog import Catalog, Offer, ProductCharge, RatePlan, read_offer
 from sync_service.commerce.journeys import journeys
 from sync_service.commerce.options import Options
 from sync_service.commerce.order import CatalogRef, Names, NewSubscription, Order, Refusal
 from sync_service.commerce.payload import read_order
-from sync_service.commerce.state import InStore, State
+from sync_service.commerce.state import InStore, State, missing
 from sync_service.commerce.steps import Plan
 from tests.order_bodies.bodies import BODIES
 
@@ -301,11 +301,11 @@ def in_store(base: Mapping[str, Any] = MONTHLY, **values: Any) -> InStore:
 
 #: What Zuora answers to each read; a test that needs another one says so.
 ZUORA: dict[str, Mapping[str, Any] | None] = {
-    state.SUBSCRIPTION: a_subscription(),
-    state.ACCOUNT: an_account(),
-    state.GATEWAYS: GATEWAYS,
-    state.INVOICE: INVOICE,
-    state.ORDERS: {"success": True, "orders": [CANCEL_ORDER]},
+    placing.SUBSCRIPTION: a_subscription(),
+    placing.ACCOUNT: an_account(),
+    placing.GATEWAYS: GATEWAYS,
+    placing.INVOICE: INVOICE,
+    placing.ORDERS: {"success": True, "orders": [CANCEL_ORDER]},
 }
 
 
@@ -328,10 +328,10 @@ def plan(
     """What `journeys` says once everything that it misses was read."""
     answers = {**ZUORA, **(zuora or {})}
     state = State(store=in_store() if store is None else store)
-    for _ in range(state.MAX_ROUNDS):
-        wanted = state.missing(order, state, options, today)
+    for _ in range(placing.MAX_ROUNDS):
+        wanted = missing(order, state, options, today)
         state = replace(state, zuora={**state.zuora, **{each.name: answers.get(each.name) for each in wanted}})
-    assert not state.missing(order, state, options, today)
+    assert not missing(order, state, options, today)
     return journeys(order, state, catalog or a_catalog(), options, today)
 
 

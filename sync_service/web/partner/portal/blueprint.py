@@ -6,7 +6,7 @@ from flask import Blueprint
 
 from sync_service.access.cipher import TextCipher
 from sync_service.access.mail import Mailer
-from sync_service.access.partner_codes import CodesByMail, CodeSender, CodesInLog, LoginCodes
+from sync_service.access.partner_sessions import CodesByMail, CodeSender, CodesInLog, LoginCodes
 from sync_service.access.sign_on.attempts import Provider
 from sync_service.partner.baskets import Baskets
 from sync_service.partner.orders import PartnerOrders

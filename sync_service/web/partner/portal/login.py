@@ -10,8 +10,8 @@ from flask import Blueprint, make_response, redirect, render_template, request, 
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.access.partner_admission import admit_partner
-from sync_service.access.partner_codes import LIFE_MS, LoginCodes
+from sync_service.access.admission import admit_partner
+from sync_service.access.partner_sessions import LIFE_MS, LoginCodes
 from sync_service.access.passwords import normalise_email
 from sync_service.access.throttle import Throttle, counter_name
 from sync_service.settings import Settings

@@ -8,9 +8,8 @@ from flask import Blueprint, Response, g, redirect, render_template, request, ur
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.access.partner_codes import PartnerUser
 from sync_service.access.partner_scope import PartnerScope, scope_of_person
-from sync_service.access.partner_sessions import PartnerPerson, PartnerSessions
+from sync_service.access.partner_sessions import PartnerPerson, PartnerSessions, PartnerUser
 from sync_service.access.sessions import FormTokens
 from sync_service.store.engine import Database
 from sync_service.telemetry.log import logger

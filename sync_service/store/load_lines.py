@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from sync_service.store.engine import Database
-from sync_service.store.load.batch import LoadedBatch, load_batch
+from sync_service.store.load_batch import LoadedBatch, load_batch
 from sync_service.store.offers import Outcome
 from sync_service.subscription.limio.answers import Arrival, LineProblem, read_answer
 

@@ -1,12 +1,16 @@
-"""Moving the embedded store into PostgreSQL: every row, compared by counts and hashes before it is committed."""
+"""Copies of the embedded store: a backup while the service goes on, and the move into PostgreSQL.
+
+The move takes every row, compared by counts and hashes before it is committed. PostgreSQL has backup tools of its own.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,35 @@ from sync_service.errors import SyncServiceError
 from sync_service.store import tables  # noqa: F401 - registers the tables
 from sync_service.store.engine import Database, Session, connect
 from sync_service.store.schema import check_schema, upgrade
+
+
+class BackupRefused(SyncServiceError):
+    """The copy cannot be made."""
+
+    code = "backup refused"
+
+
+def back_up(store: Path, copy: Path) -> int:
+    """Write the store as it is at one moment to the new file `copy`, readable by our user only; its size in bytes.
+
+    Raises BackupRefused if `copy` exists or the copy is damaged.
+    """
+    draft = copy.with_name(f"{copy.name}.part")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    try:
+        with closing(sqlite3.connect(store, isolation_level=None)) as source:
+            source.execute("VACUUM INTO ?", [str(draft)])  # one look at the store: no writer waits for it
+        with closing(sqlite3.connect(draft)) as made:
+            if (found := made.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
+                raise BackupRefused(f"The copy is damaged: {found}")
+        os.link(draft, copy)  # never over another backup
+    except FileExistsError as error:
+        raise BackupRefused(f"{copy} is there already: name a new file.") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return copy.stat().st_size
+
 
 #: PostgreSQL fills it by triggers, with numbers of its own.
 _DERIVED = "search_entry"

@@ -1,4 +1,4 @@
-"""Erasing what orders say of a person: their payloads, their steps, and what was sent and answered for them."""
+"""Erasing what orders and errors say of a person: payloads, steps, answers, and messages that quote the person."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from sync_service.errors import BusyError
 from sync_service.queue import questions as asks
 from sync_service.queue.order_lanes import OPEN_STATES, OrderState
 from sync_service.queue.order_steps import read_steps
+from sync_service.queue.requests import BATCH
 from sync_service.store.engine import Session
-from sync_service.store.tables import AskRow, OrderWorkRow
+from sync_service.store.tables import AskRow, JobRow, OrderWorkRow, SyncRequestRow, ZuoraLimitRow
 from sync_service.subscription.limio.personal import erase_object, erase_text, personal_values
 
 
@@ -69,3 +70,24 @@ def _erase_json(text: str, known: Collection[str]) -> str:
 
 def _holds(text: str, known: Collection[str]) -> bool:
     return erase_text(text, known) != text
+
+
+def erase_messages(session: Session, keys: Collection[str], known: Collection[str]) -> int:
+    """Erase messages that hold something known of a person, of the requests for `keys` and of what concerns all.
+
+    Returns how many. Locks rows in the order in which claims do.
+    """
+    count = 0
+    for limit in session.exec(select(ZuoraLimitRow).with_for_update()):
+        limit.trouble_text = erase_text(limit.trouble_text, known)
+        count += session.is_modified(limit)
+    row, ordered = SyncRequestRow, sorted(keys)
+    for start in range(0, len(ordered), BATCH):
+        theirs = select(row).where(col(row.key).in_(ordered[start : start + BATCH]), col(row.last_error).is_not(None))
+        for request in session.exec(theirs.order_by(col(row.kind), col(row.key)).with_for_update()):
+            request.last_error = erase_text(request.last_error, known)
+            count += session.is_modified(request)
+    for job in session.exec(select(JobRow).order_by(col(JobRow.name)).with_for_update()):
+        job.last_error = erase_text(job.last_error, known)
+        count += session.is_modified(job)
+    return count

@@ -1,22 +1,25 @@
-"""Subscriptions of Zuora's list against the store: what differs is asked for, what is equal leaves no trace.
+"""Zuora's lists against the store, page by page: subscriptions, and the accounts and contacts that belong to them.
 
-What was asked for is remembered with what was seen, so that the overlap of two sweeps, or a bill run that touches every
-subscription, asks once.
+What differs is asked for, what is equal leaves no trace. What was asked for is remembered with what was seen, so that
+the overlap of two sweeps, or a bill run that touches every subscription, asks once. An edit of an account or a contact
+touches no subscription in Zuora: remembered is a hash of each one that belongs to a subscription of ours.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
-from sync_service.jobs.sweep.marks import Marks, Sweep, ask_for
+from sync_service.errors import NotFoundInZuora, PermissionRefused, RequestRefused, SubscriptionError
 from sync_service.jobs.sweep.memory import (
     News,
     OpenRequest,
     Sight,
     read_echoes,
+    read_fingerprints,
     read_last,
     read_news,
     read_references,
@@ -24,12 +27,24 @@ from sync_service.jobs.sweep.memory import (
     read_waiting,
     remember,
 )
+from sync_service.jobs.sweep.walk import Cursor, Marks, Sweep, ask_for
 from sync_service.queue.history import FoundAs
 from sync_service.queue.requests import BATCH
 from sync_service.store.engine import Session
-from sync_service.subscription.imports import refuse_import
-from sync_service.subscription.listed import LastSeen, ListDifference, ListedSubscription, compare_subscription
-from sync_service.subscription.trigger import Trigger
+from sync_service.subscription.fingerprint import Fingerprint
+from sync_service.subscription.listed import (
+    LastSeen,
+    ListDifference,
+    ListedAccount,
+    ListedContact,
+    ListedSubscription,
+    compare_subscription,
+    is_account_changed,
+    is_contact_changed,
+)
+from sync_service.subscription.trigger import Trigger, refuse_import
+from sync_service.zuora.client import Reading
+from sync_service.zuora.listing import Listing, ListQuery, ListSource, RowPage, fetch_page
 
 #: A difference in one of these that is still there after a run asks for another one.
 _CERTAIN = frozenset({ListDifference.VERSION, ListDifference.NEVER_READ, ListDifference.UNKNOWN})
@@ -172,3 +187,113 @@ def _latest(rows: Sequence[ListedSubscription]) -> dict[str, ListedSubscription]
         if row.number not in latest or row.version > latest[row.number].version:
             latest[row.number] = row
     return latest
+
+
+_Holder = TypeVar("_Holder", ListedAccount, ListedContact)
+
+
+def mark_accounts(sweep: Sweep, rows: Sequence[ListedAccount]) -> None:
+    """Ask for all subscriptions of accounts that changed in what matters to them. Repeatable."""
+    sweep.report.add("looked_at", len(rows), of="accounts")
+    for begin in range(0, len(rows), BATCH):
+        _mark_holders(sweep, rows[begin : begin + BATCH], "account", lambda row: row.id, _is_account_news)
+
+
+def mark_contacts(sweep: Sweep, rows: Sequence[ListedContact]) -> None:
+    """Ask for the subscriptions of an account that were last read with other values of a contact. Repeatable."""
+    sweep.report.add("looked_at", len(rows), of="contacts")
+    for begin in range(0, len(rows), BATCH):
+        _mark_holders(sweep, rows[begin : begin + BATCH], "contact", lambda row: row.account_id, _is_contact_news)
+
+
+def _mark_holders(
+    sweep: Sweep,
+    rows: Sequence[_Holder],
+    kind: str,
+    account_of: Callable[[_Holder], str],
+    is_news: Callable[[_Holder, Sight | None, Fingerprint | None], bool],
+) -> None:
+    """Everything of an account is read for it: the short way would not look at the account."""
+    database, marks, facts = sweep.context.database, Marks(), {}
+    difference = ListDifference.ACCOUNT_CHANGED if kind == "account" else ListDifference.CONTACT
+    with database.reading() as session:
+        sights = read_sights(session, kind, [row.id for row in rows])
+        changed = [row for row in rows if row.id not in sights or sights[row.id].facts != row.facts]
+        if not changed:
+            return
+        numbers = read_fingerprints(session, sorted({account_of(row) for row in changed}))
+        wanted = set()
+        for row in changed:
+            ours = numbers.get(account_of(row), {})
+            if ours:  # nothing is remembered of people who are not ours
+                facts[row.id] = row.facts
+            wanted |= {number for number, read in ours.items() if is_news(row, sights.get(row.id), read)}
+        waiting = read_waiting(session, sorted(wanted))
+        last = read_last(session, sorted(wanted))
+        ids = {number: seen.zuora_id for number, (seen, _) in last.items()}
+        news = read_news(session, ids, {number: began for number, (_, began) in last.items()})
+    for number in wanted:
+        if number in waiting and waiting[number].covers(full=True):
+            sweep.report.add("waiting")
+        else:
+            marks.add(number, news.classify(number), difference)
+    ask_for(sweep, marks, full=True)
+    remember(database, kind, facts)
+
+
+def _is_account_news(row: ListedAccount, sight: Sight | None, read: Fingerprint | None) -> bool:
+    return sight is not None or is_account_changed(row, read)
+
+
+def _is_contact_news(row: ListedContact, _: Sight | None, read: Fingerprint | None) -> bool:
+    return is_contact_changed(row, read)
+
+
+#: The tenant, its edition or our user lacks what was asked with.
+NOT_TO_BE_HAD = (PermissionRefused, NotFoundInZuora, RequestRefused)
+#: How often a listing is begun anew in one sweep because Zuora does not know its own cursor any more.
+_MOST_RESTARTS = 3
+#: Subscriptions first: what is asked for there with the account's news is then already waiting.
+_ORDER = (Listing.SUBSCRIPTIONS, Listing.ACCOUNTS, Listing.CONTACTS)
+
+
+def first_page(source: ListSource) -> dict[str, Any]:
+    """The cursor of the first listing's first page."""
+    return {"source": source.value, "listing": _ORDER[0].value, "place": None}
+
+
+def fetch_marked(sweep: Sweep, reading: Reading, question: ListQuery, cursor: Cursor) -> tuple[RowPage, Cursor | None]:
+    """Fetch the page at `cursor`, mark what differs; the page, and the next cursor or None after the last.
+
+    Where this way of asking is refused, the page is empty and the next cursor asks the other way. Raises what refuses
+    that one too.
+    """
+    place = cursor.get("place")
+    try:
+        page = fetch_page(reading, question, place)
+    except NOT_TO_BE_HAD as refusal:
+        return RowPage(), _other_way(sweep, cursor, refusal)
+    mark_subscriptions(sweep, page.subscriptions)
+    mark_accounts(sweep, page.accounts)
+    mark_contacts(sweep, page.contacts)
+    sweep.report.add("unreadable", page.unreadable)
+    if page.following is not None:
+        return page, {**cursor, "place": page.following}
+    return page, _next_listing(cursor, with_people=question.with_people)
+
+
+def _next_listing(cursor: Cursor, *, with_people: bool) -> Cursor | None:
+    following = _ORDER[_ORDER.index(Listing(cursor["listing"])) + 1 :]
+    return {**cursor, "listing": following[0].value, "place": None} if following and not with_people else None
+
+
+def _other_way(sweep: Sweep, cursor: Mapping[str, Any], refusal: Exception) -> Cursor:
+    restarts = cursor.get("restarts", 0) + 1
+    if cursor.get("place") is not None:
+        if restarts > _MOST_RESTARTS:
+            raise SubscriptionError(f"Zuora keeps refusing the next page of its list: {refusal}") from refusal
+        return {**cursor, "place": None, "restarts": restarts}
+    if cursor["source"] == ListSource.ZOQL.value:
+        raise SubscriptionError(f"Neither Object Query nor ZOQL is to be had for a sweep: {refusal}") from refusal
+    sweep.report.values["source"] = ListSource.ZOQL.value
+    return {**cursor, "source": ListSource.ZOQL.value, "restarts": restarts}
