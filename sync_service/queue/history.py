@@ -264,7 +264,7 @@ def count_drift(session: Session, since: int) -> int:
 
 
 def why(session: Session, key: str, *, kind: str = "subscription", limit: int = 20) -> Why:
-    """What happened to `key`, which `store.resolve_key` gave where it is a subscription's, and what comes next."""
+    """What happened to `key`, which `resolve_key` gave where it is a subscription's, and what comes next."""
     request = session.get(SyncRequestRow, (kind, key))
     return Why(
         kind=kind,

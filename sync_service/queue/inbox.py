@@ -26,7 +26,7 @@ from sync_service.store.tables import JobRow, OrderWorkRow, SyncRunRow, WebhookD
 MOST_COUNTED = 1_000
 #: Findings that only count what the inbox lists itself.
 _LISTED = frozenset({"failed syncs", "held plans", "outbox", "webhooks", "orders"})
-#: The job that asks for failures again (`jobs.failed_again`).
+#: The job that asks for failures again (`jobs.upkeep`).
 _AGAIN = "failed again"
 _TITLES = {
     "gone from Zuora": "Zuora no longer has it",

@@ -1,6 +1,6 @@
 """The sync plan: what the Limio store holds, and its computed difference from Zuora as a value that prints as JSON.
 
-Pure. A plan names no random ids: `store.apply_plan` gives new objects theirs.
+Pure. A plan names no random ids: `store.apply.apply_plan` gives new objects theirs.
 """
 
 from __future__ import annotations
