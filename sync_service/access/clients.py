@@ -7,14 +7,15 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlmodel import col, select
 
 from sync_service.access.passwords import fits, hash_secret
 from sync_service.errors import SyncServiceError
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.store.tables import OauthClientRow, PartnerOrgRow
 
 SYNC_SCOPE = "api/subscription:sync"
@@ -32,6 +33,11 @@ PARTNER_SCOPE = "partner"
 
 #: How long a process may go on trusting a client that was revoked elsewhere, in seconds.
 TRUST_SECONDS = 30.0
+
+#: How long a secret that was replaced is right too, so that the other system may change its own in the meantime.
+ROTATION_MS = 24 * 3_600_000
+#: The last use of a client is written again after so long.
+USE_MS = 5 * 60_000
 
 #: Verdicts that one process remembers.
 _MOST_VERDICTS = 256
@@ -129,14 +135,31 @@ def revoke_client(database: Database, client_id: str) -> None:
 
 
 def rotate_secret(database: Database, client_id: str) -> str:
-    """Give the client a new secret and return it; the old one ends now, tokens already given live on for their hour."""
+    """Give the client a new secret and return it; the one before is right too for ROTATION_MS, an older one no more.
+
+    Raises ClientUnknown.
+    """
     secret = secrets.token_urlsafe(32)
+    hashed = hash_secret(secret)
     with database.transaction() as session:
-        row = session.get(OauthClientRow, client_id)
-        if row is None or row.revoked_at is not None:
-            raise ClientUnknown
-        row.secret_hash = hash_secret(secret)
+        row = _find_valid(session, client_id)
+        row.secret_hash, row.secret_previous_hash = hashed, row.secret_hash
+        row.previous_until = session.now() + ROTATION_MS
     return secret
+
+
+def end_previous_secret(database: Database, client_id: str) -> None:
+    """Refuse the secret before the last rotation from now on. Idempotent. Raises ClientUnknown."""
+    with database.transaction() as session:
+        row = _find_valid(session, client_id)
+        row.secret_previous_hash = row.previous_until = None
+
+
+def _find_valid(session: Session, client_id: str) -> OauthClientRow:
+    row = session.get(OauthClientRow, client_id, with_for_update=True)
+    if row is None or row.revoked_at is not None:
+        raise ClientUnknown
+    return row
 
 
 class ClientDirectory:
@@ -154,6 +177,8 @@ class ClientDirectory:
         if until > self._clock():
             return client
         row = self._read(client_id)
+        if row is not None:
+            self._note_use(row)
         client = _as_client(row) if row else None
         self._known[client_id] = (client, self._clock() + TRUST_SECONDS)
         return client
@@ -164,13 +189,27 @@ class ClientDirectory:
         With `known_only` a secret that this process has not seen before counts as wrong. Raises HashingBusy.
         """
         row = self._read(client_id)
-        if row is None or not self._verdicts.is_right(row.secret_hash, secret, known_only=known_only):
+        if row is None or not self._is_right(row, secret, known_only=known_only):
             return None
+        self._note_use(row)
         return _as_client(row)
 
     def exists(self, client_id: str) -> bool:
         """Whether this is a client's id at all, so that failures may be counted under it."""
         return self._read(client_id) is not None
+
+    def _is_right(self, row: OauthClientRow, secret: str, *, known_only: bool) -> bool:
+        """Whether it is the client's secret, or the one before while that is still right."""
+        hashes = (row.secret_hash, row.secret_previous_hash)
+        return any(each and self._verdicts.is_right(each, secret, known_only=known_only) for each in hashes)
+
+    def _note_use(self, row: OauthClientRow) -> None:
+        """Write when the client was used, now and then: what it wants must not fail or wait because of that."""
+        with suppress(SQLAlchemyError, TimeoutError), self._database.reading() as session:
+            if session.now() - (row.used_at or 0) < USE_MS:
+                return
+        with suppress(SQLAlchemyError, TimeoutError), self._database.transaction(lock_timeout_ms=200) as session:
+            session.run("UPDATE oauth_client SET used_at = {now} WHERE client_id = :id", {"id": row.client_id})
 
     def _read(self, client_id: str) -> OauthClientRow | None:
         if not client_id.isprintable():  # no database takes every character
@@ -179,6 +218,9 @@ class ClientDirectory:
             row = session.get(OauthClientRow, client_id)
             if row is None or row.revoked_at is not None:
                 return None
+            if (row.previous_until or 0) <= session.now():
+                session.expunge(row)
+                row.secret_previous_hash = None
             partner = session.get(PartnerOrgRow, row.partner_org) if row.partner_org else None
         return None if row.partner_org and (partner is None or partner.disabled_at is not None) else row
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
-from uuid import uuid4
 
 import click
 from sqlmodel import col, select
@@ -17,8 +15,8 @@ from sync_service.queue.outbox import DeliveryState, WebhookType
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import WebhookEndpointRow
-from sync_service.subscription.limio.documents import timestamp_of
 from sync_service.webhooks.caller import EndpointCaller
+from sync_service.webhooks.destination import look_up
 from sync_service.webhooks.endpoints import Endpoints
 from sync_service.webhooks.log import count_deliveries, list_deliveries, replay, replay_dead
 
@@ -52,7 +50,8 @@ def webhooks_add(url: str, types: tuple[str, ...], as_json: bool) -> None:
 
     The secret is shown this once.
     """
-    endpoints, _, _ = _open()
+    endpoints, settings, _ = _open()
+    look_up(url, settings.webhook_allowed_networks)
     endpoint_id, secret = endpoints.add(url, [WebhookType(each) for each in types])
     _print_secret(endpoint_id, secret, as_json)
 
@@ -84,10 +83,8 @@ def webhooks_test(endpoint_id: str, as_json: bool) -> None:
     """
     endpoints, settings, _ = _open()
     endpoints.read(endpoint_id)
-    now = int(time.time() * 1000)
-    body = json.dumps({"type": "webhook.test", "timestamp": timestamp_of(now), "data": {}}, separators=(",", ":"))
     caller, began = EndpointCaller(endpoints, settings, endpoint_id), time.monotonic()
-    attempt = caller.call(f"msg_{uuid4().hex}", "webhook.test", body)
+    attempt = caller.test()
     caller.close()
     took = round((time.monotonic() - began) * 1000)
     if not attempt.delivered:
@@ -180,11 +177,20 @@ def _print_secret(endpoint_id: str, secret: str, as_json: bool) -> None:
 def _in_columns(found: dict[str, Any]) -> tuple[object, ...]:
     """An endpoint as the list shows it."""
     types, counts = ", ".join(found["types"]) or "all", (found[state] for state in DeliveryState)
-    remark = "fails, paused" if found["paused"] else "from the settings" if found["by_setting"] else None
+    remarks = {"disabled": "disabled", "paused": "fails, paused", "by_setting": "from the settings"}
+    remark = next((words for name, words in remarks.items() if found[name]), None)
     return (found["endpoint"], found["url"], types, *counts, remark)
 
 
 def _as_json(row: WebhookEndpointRow, counts: dict[str, int], now: int) -> dict[str, Any]:
     kept = {"endpoint": row.id, "url": row.url, "types": row.types, "by_setting": row.by_setting}
     states = {state.value: counts.get(state, 0) for state in DeliveryState}
-    return kept | {"created_at": iso(row.created_at)} | states | {"paused": (row.paused_until or 0) > now}
+    return (
+        kept
+        | {"created_at": iso(row.created_at)}
+        | states
+        | {
+            "paused": (row.paused_until or 0) > now,
+            "disabled": row.disabled_at is not None,
+        }
+    )

@@ -18,10 +18,13 @@ from sync_service.store.engine import Database, Session
 from sync_service.store.tables import BackfillWishRow, JobRow
 from sync_service.subscription.keys import normalise_key, why_impossible
 
+#: What the names of jobs begin with: of a backfill, and of one that only looks.
+BACKFILL, DRY_RUN = "backfill", "dry run"
 #: What a form holds; longer lists are for the command line.
 MOST_CHARACTERS = 40_000
 _KEEP = """
-INSERT INTO backfill_wish (name, source, value, actor, asked_at) VALUES (:name, :source, :value, :actor, {now})
+INSERT INTO backfill_wish (name, source, value, is_dry_run, actor, asked_at)
+VALUES (:name, :source, :value, :is_dry_run, :actor, {now})
 ON CONFLICT (name) DO UPDATE SET value = excluded.value, actor = excluded.actor, asked_at = excluded.asked_at
 """
 
@@ -41,18 +44,22 @@ class From(StrEnum):
     SINCE = "since"
 
 
-def leave_wish(database: Database, source: From, value: str, actor: str) -> str:
-    """Want a backfill run, durable when this returns; the name of its job. Raises WishInvalid.
+def leave_wish(database: Database, source: From, value: str, actor: str, *, is_dry_run: bool = False) -> str:
+    """Want a backfill run, or only a look at what it would change, durable when this returns; the name of its job.
+
+    Raises WishInvalid.
 
     The same wish again is the same backfill: what was interrupted goes on, what had ended begins anew.
     """
     kept = _check(source, value)
     name = name_of(source, kept)
+    if is_dry_run:
+        name = f"{DRY_RUN}{name.removeprefix(BACKFILL)}"
     jobs.ensure_job(database, name)
     with database.transaction(lock_timeout_ms=5000) as session:
         jobs.resume(session, name)
         jobs.run_soon(session, name)
-        values = {"name": name, "source": source.value, "value": kept, "actor": actor}
+        values = {"name": name, "source": source.value, "value": kept, "is_dry_run": is_dry_run, "actor": actor}
         session.run(_KEEP, values)
     return name
 
@@ -61,11 +68,11 @@ def name_of(source: From, value: str) -> str:
     """The job's name: that of the same backfill from the command line, but for a list."""
     match source:
         case From.TENANT:
-            return "backfill"
+            return BACKFILL
         case From.LIST:
-            return f"backfill list {hashlib.sha256(value.encode()).hexdigest()[:8]}"
+            return f"{BACKFILL} list {hashlib.sha256(value.encode()).hexdigest()[:8]}"
         case _:
-            return f"backfill {source} {value}"
+            return f"{BACKFILL} {source} {value}"
 
 
 def read_wishes(session: Session) -> list[BackfillWishRow]:
@@ -87,7 +94,7 @@ def needs_consent(session: Session) -> bool:
 
     What syncs import is marked as external and counts for nothing here. A backfill that was begun had its consent.
     """
-    begun = select(JobRow.name).where(col(JobRow.name).startswith("backfill")).limit(1)
+    begun = select(JobRow.name).where(col(JobRow.name).startswith(BACKFILL)).limit(1)
     return not has_loaded(session) and session.exec(begun).first() is None
 
 

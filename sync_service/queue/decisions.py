@@ -19,17 +19,37 @@ from sync_service.queue.requests import BATCH, Cause, Kind, Priority, enqueue, e
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import resolve_key
-from sync_service.store.tables import SyncRequestRow, SyncRunRow
+from sync_service.store.tables import AdminActionRow, SyncRequestRow, SyncRunRow
 from sync_service.subscription.keys import normalise_key
 from sync_service.subscription.trigger import Trigger, read_triggers
 
 _LOCK_TIMEOUT_MS = 5_000
 
 
+#: What people decide about what waits for them, as `record_action` notes it.
+DECISIONS = frozenset(
+    {
+        *("retry", "retry all", "dismiss", "release held", "drop held"),
+        *("order retry", "order count_as_done", "order fail"),
+        *("webhooks replayed", "webhooks dismissed"),
+    }
+)
+#: Acts among which the latest decisions are looked for.
+_LATELY = 500
+
+
 class DecisionRefused(SyncServiceError):
     """Nothing is left to decide."""
 
     code = "decision refused"
+
+
+def list_decisions(session: Session, limit: int = 10) -> list[AdminActionRow]:
+    """The latest decisions of people, newest first, among the last acts of all."""
+    act = AdminActionRow
+    latest = select(act.id).order_by(col(act.at).desc(), col(act.id).desc()).limit(_LATELY)
+    found = select(act).where(col(act.id).in_(latest), col(act.action).in_(sorted(DECISIONS)))
+    return list(session.exec(found.order_by(col(act.at).desc(), col(act.id).desc()).limit(limit)))
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,9 @@ MOST_COUNTED = 2_000
 _PENDING = """
 SELECT count(*) AS pending, {now} - min(made_at) AS oldest
 FROM (
-  SELECT made_at FROM webhook_delivery WHERE state = 'pending' ORDER BY endpoint_id, due_at LIMIT :most) AS pending
+  SELECT made_at FROM webhook_delivery
+  WHERE state = 'pending' AND endpoint_id IN (SELECT id FROM webhook_endpoint WHERE disabled_at IS NULL)
+  ORDER BY endpoint_id, due_at LIMIT :most) AS pending
 """
 _DEAD = "SELECT count(*) FROM (SELECT 1 FROM webhook_delivery WHERE state = 'dead' LIMIT :most) AS dead"
 
@@ -79,13 +81,14 @@ class OutboxState:
 
 
 def announce(session: Session, webhook_type: WebhookType, object_id: str, body: Mapping[str, Any]) -> None:
-    """Have every endpoint that gets `webhook_type` told, once the caller's transaction commits; else nothing happens.
+    """Have every enabled endpoint of `webhook_type` told, once the caller's transaction commits; else nothing happens.
 
     `object_id` is the Limio object that it is about: each endpoint hears of one object in the order of these calls, so
     call it with that object's row, or its request, locked. Dates and decimals in `body` become text.
     """
     endpoints = session.exec(select(WebhookEndpointRow).order_by(col(WebhookEndpointRow.id))).all()
-    wanted = [each.id for each in endpoints if not each.types or webhook_type in each.types]
+    enabled = (each for each in endpoints if each.disabled_at is None)
+    wanted = [each.id for each in enabled if not each.types or webhook_type in each.types]
     if not wanted:
         return
     now, message_id = session.now(), f"msg_{uuid4().hex}"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
+from uuid import uuid4
 
 from sync_service.errors import SyncServiceError
 from sync_service.settings import Settings
+from sync_service.subscription.limio.documents import timestamp_of
 from sync_service.webhooks.destination import Connections, look_up
 from sync_service.webhooks.endpoints import Endpoint, Endpoints
 from sync_service.webhooks.signing import sign
 
 #: After so long an endpoint's name is looked up again and its secrets are read anew, in seconds.
 FRESH_SECONDS = 30.0
+#: The type of a message that only tries whether the endpoint takes it.
+TEST = "webhook.test"
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,12 @@ class EndpointCaller:
             self.close()
             return CallResult(None, str(error))
         return CallResult(status, None if 200 <= status < 300 else f"The endpoint answered {status}.")
+
+    def test(self) -> CallResult:
+        """Send one message of the type `webhook.test`, which is about nothing and is in no log."""
+        now = timestamp_of(int(time.time() * 1000))
+        body = json.dumps({"type": TEST, "timestamp": now, "data": {}}, separators=(",", ":"))
+        return self.call(f"msg_{uuid4().hex}", TEST, body)
 
     def _open(self) -> tuple[Endpoint, Connections]:
         if self._opened is None or time.monotonic() >= self._fresh_until:

@@ -13,7 +13,15 @@ from sync_service.telemetry.log import logger
 from sync_service.telemetry.measures import WEBHOOKS
 from sync_service.webhooks.caller import EndpointCaller
 from sync_service.webhooks.endpoints import MAX_ENDPOINTS, Endpoints
-from sync_service.webhooks.turn import DeliveryTurn, give_back, list_due_endpoints, next_delivery, settle, take
+from sync_service.webhooks.turn import (
+    DeliveryTurn,
+    give_back,
+    list_due_endpoints,
+    next_delivery,
+    note_test,
+    settle,
+    take,
+)
 
 #: How often an idle process looks, in seconds, and at most how rarely while the database is away.
 LOOK_SECONDS = 0.5
@@ -83,6 +91,8 @@ class Deliverer:
     def _deliver(self, turn: DeliveryTurn) -> None:
         caller = EndpointCaller(self._endpoints, self._settings, turn.endpoint_id)
         try:
+            if turn.is_test_wanted:
+                note_test(self._database, turn, caller.test())
             while not self._stop.is_set():
                 delivery = next_delivery(self._database, turn)
                 if delivery is None or delivery.id is None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from requests.models import PreparedRequest
@@ -23,6 +22,7 @@ from urllib3.util import Timeout
 from sync_service import __version__
 from sync_service.errors import SyncServiceError
 from sync_service.settings.forms import Network
+from sync_service.webhooks.address import Address, Destination, DestinationRefused, read_url
 from sync_service.zuora.transport import DeadlineAdapter
 
 #: For one delivery with its whole answer, in seconds; a name server that does not answer comes on top.
@@ -33,64 +33,17 @@ _CONNECT_SECONDS = 5.0
 MAX_ADDRESSES = 3
 #: Of an answer only the status counts; what is longer than this is not read.
 MAX_ANSWER = 64 * 1024
-MAX_URL = 2000
 #: Of IETF protocols (RFC 6890), also one provider's metadata service; Python calls most of it global.
 _PROTOCOLS = IPv4Network("192.0.0.0/24")
 #: What IPv6 addresses of the internet begin with (RFC 4291), a translator's for an IPv4 address (RFC 6052), and those
 #: of deprecated relays (RFC 7526).
 _GLOBAL_UNICAST, _NAT64, _SIX_TO_FOUR = map(IPv6Network, ("2000::/3", "64:ff9b::/96", "2002::/16"))
 
-Address = IPv4Address | IPv6Address
-
-
-class DestinationRefused(SyncServiceError):
-    """Webhooks may not go to this address."""
-
-    code = "destination refused"
-
 
 class NoAnswer(SyncServiceError):
     """The destination gave no whole answer in time."""
 
     code = "no answer"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Destination:
-    """An address as its parts, checked to be one that we may send to."""
-
-    scheme: str
-    host: str
-    port: int
-    #: As in the address: host, and the port where one is named.
-    netloc: str
-    #: Path and query.
-    path: str
-    #: What the host's name stands for.
-    addresses: tuple[Address, ...] = ()
-
-
-def read_url(url: str) -> Destination:
-    """The parts of `url`, not looked up yet. Raises DestinationRefused where it is no address for a webhook."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise DestinationRefused("The address cannot be read: give one such as https://example.com/webhooks.") from None
-    plain = url.isascii() and url.isprintable() and " " not in url and len(url) <= MAX_URL
-    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
-        raise DestinationRefused("The address must be like https://example.com/webhooks.")
-    if "@" in parts.netloc:
-        raise DestinationRefused("The address may hold no user name: WEBHOOK_CREDENTIALS says who we are to a host.")
-    if parts.fragment:
-        raise DestinationRefused("The address may hold no fragment (#…): it is never sent.")
-    return Destination(
-        scheme=parts.scheme,
-        host=parts.hostname,
-        port=port or (443 if parts.scheme == "https" else 80),
-        netloc=parts.netloc,
-        path=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
-    )
 
 
 def look_up(url: str, allowed: Sequence[Network]) -> Destination:

@@ -1,4 +1,4 @@
-"""Where webhooks go: endpoints made by command, with secrets of their own, and those of the settings."""
+"""Where webhooks go: endpoints made by people, with secrets of their own, and those of the settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sync_service.queue.outbox import DeliveryState, WebhookType
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import WebhookDeliveryRow, WebhookEndpointRow
-from sync_service.webhooks.destination import DestinationRefused, look_up, read_url
+from sync_service.webhooks.address import DestinationRefused, read_url
 from sync_service.webhooks.signing import SecretInvalid, make_secret, read_secret
 
 #: Each has a thread in the process that delivers.
@@ -63,16 +63,15 @@ class Endpoints:
     def add(self, url: str, types: Collection[WebhookType]) -> tuple[str, str]:
         """Make an endpoint for `types` (none: all) and return its id and its secret, which is shown this once.
 
-        Raises EndpointRefused, DestinationRefused where nothing may be sent there, NoAnswer for an unknown name.
+        Where its host leads is looked up at each delivery. Raises EndpointRefused, DestinationRefused.
         """
         if not self._settings.secret_key:
             raise EndpointRefused("SECRET_KEY must be set: the endpoint's secret is sealed under it.")
-        look_up(url, self._settings.webhook_allowed_networks)
+        read_url(url)
         endpoint_id, secret = f"ep_{secrets.token_hex(12)}", make_secret()
         with self._database.transaction() as session:
-            known = session.exec(select(WebhookEndpointRow)).all()
-            if any(each.url == url for each in known):
-                raise EndpointRefused("There is an endpoint with this address: remove it first, or give another.")
+            known = session.exec(select(WebhookEndpointRow.id)).all()
+            _refuse_known(session, url)
             if len(known) >= MAX_ENDPOINTS:
                 raise EndpointRefused(f"There are {MAX_ENDPOINTS} endpoints, and more are not delivered to.")
             session.add(
@@ -85,6 +84,36 @@ class Endpoints:
                 )
             )
         return endpoint_id, secret
+
+    def change(self, endpoint_id: str, url: str, types: Collection[WebhookType]) -> None:
+        """Another address or other types (none: all); what waits goes to the new address.
+
+        Raises EndpointUnknown, EndpointRefused, DestinationRefused.
+        """
+        read_url(url)
+        with self._database.transaction() as session:
+            row = _find_own(session, endpoint_id)
+            if row.url != url:
+                _refuse_known(session, url)
+                row.failures, row.paused_until = 0, None
+            row.url, row.types = url, sorted(types)
+
+    def set_disabled(self, endpoint_id: str, *, disabled: bool) -> None:
+        """Send nothing there until it is enabled: what waits is kept, what happens meanwhile is never told to it.
+
+        Idempotent. Raises EndpointUnknown, EndpointRefused.
+        """
+        with self._database.transaction() as session:
+            row = _find_own(session, endpoint_id)
+            row.disabled_at = (row.disabled_at or session.now()) if disabled else None
+
+    def want_test(self, endpoint_id: str) -> None:
+        """Have the process that delivers send a test message, once. Raises EndpointUnknown."""
+        with self._database.transaction() as session:
+            row = session.get(WebhookEndpointRow, endpoint_id, with_for_update=True)
+            if row is None:
+                raise EndpointUnknown
+            row.test_wanted_at = session.now()
 
     def rotate(self, endpoint_id: str) -> str:
         """Give the endpoint a new secret and return it; the old one signs too for ROTATION_MS, an older one no more.
@@ -176,13 +205,18 @@ def read_wanted(settings: Settings) -> dict[str, tuple[str, list[str]]]:
 
 
 def _find_own(session: Session, endpoint_id: str) -> WebhookEndpointRow:
-    """An endpoint made by command, locked."""
+    """An endpoint that a person made, locked."""
     row = session.get(WebhookEndpointRow, endpoint_id, with_for_update=True)
     if row is None:
         raise EndpointUnknown
     if row.by_setting:
         raise EndpointRefused("The setting WEBHOOKS makes this endpoint: change it there, and restart the scheduler.")
     return row
+
+
+def _refuse_known(session: Session, url: str) -> None:
+    if session.exec(select(WebhookEndpointRow.id).where(WebhookEndpointRow.url == url)).first() is not None:
+        raise EndpointRefused("There is an endpoint with this address: remove it first, or give another.")
 
 
 def _remove(session: Session, row: WebhookEndpointRow) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from sqlalchemy import ColumnElement
-from sqlmodel import col, func, select, update
+from sqlmodel import col, delete, func, select, update
 
 from sync_service.errors import SyncServiceError
 from sync_service.queue.outbox import DeliveryState
@@ -66,6 +66,14 @@ def replay_dead(database: Database, *, endpoint_id: str | None = None) -> int:
         dead &= col(WebhookDeliveryRow.endpoint_id) == endpoint_id
     with database.transaction() as session:
         return _make_due(session, dead)
+
+
+def forget_dead(database: Database, *, endpoint_id: str) -> int:
+    """Delete what was given up for one endpoint, so that it is never sent; returns how many deliveries. Repeatable."""
+    row = WebhookDeliveryRow
+    theirs = (col(row.state) == DeliveryState.DEAD) & (col(row.endpoint_id) == endpoint_id)
+    with database.transaction() as session:
+        return session.connection().execute(delete(row).where(theirs)).rowcount
 
 
 def _make_due(session: Session, which: ColumnElement[bool]) -> int:

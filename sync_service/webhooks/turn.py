@@ -40,8 +40,10 @@ WHERE delivery.endpoint_id = {endpoint} AND delivery.state = 'pending' AND deliv
 _ENDPOINTS = f"""
 SELECT endpoint.id FROM webhook_endpoint AS endpoint
 WHERE (endpoint.lease_until IS NULL OR endpoint.lease_until <= :now)
-  AND (endpoint.paused_until IS NULL OR endpoint.paused_until <= :now)
-  AND EXISTS (SELECT 1 {_NEXT.replace("{endpoint}", "endpoint.id")})
+  AND (endpoint.test_wanted_at IS NOT NULL
+    OR endpoint.disabled_at IS NULL
+    AND (endpoint.paused_until IS NULL OR endpoint.paused_until <= :now)
+    AND EXISTS (SELECT 1 {_NEXT.replace("{endpoint}", "endpoint.id")}))
 ORDER BY endpoint.id
 """  # noqa: S608 - constant SQL, no user input
 _DELIVERY = f"""
@@ -55,6 +57,8 @@ class DeliveryTurn:
 
     endpoint_id: str
     token: int
+    #: A person wants a test message sent first.
+    is_test_wanted: bool = False
 
 
 def list_due_endpoints(database: Database) -> list[str]:
@@ -66,21 +70,21 @@ def list_due_endpoints(database: Database) -> list[str]:
 
 
 def take(database: Database, endpoint_id: str, *, lease_ms: int = LEASE_MS) -> DeliveryTurn | None:
-    """Take the endpoint's turn for `lease_ms`; None where another has it, or it is paused or gone."""
+    """Take the endpoint's turn for `lease_ms`; None where another has it, or it is paused, disabled or gone."""
     with database.transaction() as session:
         row, now = _lock(session, endpoint_id), session.now()
-        if row is None or (row.lease_until or 0) > now or (row.paused_until or 0) > now:
+        if row is None or (row.lease_until or 0) > now or not (row.test_wanted_at or _is_open(row, now)):
             return None
         row.token += 1
         row.lease_until = now + lease_ms
-        return DeliveryTurn(row.id, row.token)
+        return DeliveryTurn(row.id, row.token, row.test_wanted_at is not None)
 
 
 def next_delivery(database: Database, turn: DeliveryTurn) -> WebhookDeliveryRow | None:
-    """What to deliver now, the longest due first; None where nothing is due, or the endpoint is paused."""
+    """What to deliver now, the longest due first; None where nothing is due, or the endpoint is paused or disabled."""
     with database.reading() as session:
         endpoint, now = session.get(WebhookEndpointRow, turn.endpoint_id), session.now()
-        if endpoint is None or (endpoint.paused_until or 0) > now:
+        if endpoint is None or not _is_open(endpoint, now):
             return None
         values = {"endpoint": turn.endpoint_id, "now": now}
         found = session.run(_DELIVERY, values).scalar_one_or_none()
@@ -114,10 +118,24 @@ def settle(
         return row.state
 
 
+def note_test(database: Database, turn: DeliveryTurn, result: CallResult) -> None:
+    """Note how a test message ended; one that was taken lets deliveries go on. Raises LeaseLost."""
+    with database.transaction() as session:
+        endpoint = _lock_owned(session, turn)
+        endpoint.test_wanted_at, endpoint.tested_at = None, session.now()
+        endpoint.test_status, endpoint.test_error = result.status, result.error
+        if result.delivered:
+            endpoint.failures, endpoint.paused_until = 0, None
+
+
 def give_back(database: Database, turn: DeliveryTurn) -> None:
     """Let another process have the endpoint at once. Raises LeaseLost where one has it already."""
     with database.transaction() as session:
         _lock_owned(session, turn).lease_until = None
+
+
+def _is_open(row: WebhookEndpointRow, now: int) -> bool:
+    return row.disabled_at is None and (row.paused_until or 0) <= now
 
 
 def _lock(session: Session, endpoint_id: str) -> WebhookEndpointRow | None:

@@ -199,6 +199,7 @@ def _upkeep() -> Iterator[Visit]:
         yield Visit(page, f"/admin/{page}")
     yield Visit("an order that nobody knows", "/admin/orders/none")
     yield Visit("a partner that nobody knows", "/admin/partners/none")
+    yield Visit("a webhook endpoint that nobody knows", "/admin/webhooks/none")
     for page in ("frame", "jobs", "clients", "users", "account", "settings", "login"):
         yield Visit(page, f"/admin/{page}")
 

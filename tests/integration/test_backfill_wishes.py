@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from sync_service.jobs.backfill.wished import serve_wishes
+from sync_service.jobs.backfill.wished import _look, serve_wishes
 from sync_service.jobs.scheduler import Scheduler
 from sync_service.queue import jobs
 from sync_service.queue.backfills import From, WishInvalid, leave_wish, name_of, read_wishes
 from sync_service.store.engine import Database
-from sync_service.store.tables import JobRow
+from sync_service.store.tables import BackfillWishRow, JobRow
 from tests.integration.test_backfill import working
 from tests.sweep_world import World, open_world
 
@@ -167,3 +167,78 @@ def test_a_wish_that_names_nothing_is_refused_with_the_field(
     with pytest.raises(WishInvalid, match=says):
         leave_wish(sqlite_database, source, value, ADA)
     assert wishes(sqlite_database) == []
+
+
+def test_a_dry_run_says_what_would_change_and_writes_nothing_else(world: World) -> None:
+    world.sync("A-S1", "A-S2")
+    world.do("renew", key="A-S1")
+    before = world.rows("SELECT * FROM sync_request"), world.rows("SELECT * FROM sync_run")
+    name = leave_wish(world.database, From.LIST, "A-S1\nA-S2\nA-S3\nNOBODYS", ADA, is_dry_run=True)
+    assert name.startswith("dry run list ")
+
+    serve_wishes(world.context, threading.Event())
+
+    told = job(world.database, name).progress
+    assert (told["looked"], told["changed"], told["imported"], told["up_to_date"], told["failed"]) == (4, 1, 1, 1, 1)
+    assert told["complete"] is True
+    assert told["changes"]["term end dates changed"] == 1
+    assert [key for key, _ in told["would_change"]] == ["A-S1", "A-S3"]
+    assert "1 term end dates changed" in told["would_change"][0][1]
+    assert [each["key"] for each in told["failures"]] == ["NOBODYS"]
+    assert (told["source"], told["value"]) == ("list", "A-S1\nA-S2\nA-S3\nNOBODYS")
+    assert (world.rows("SELECT * FROM sync_request"), world.rows("SELECT * FROM sync_run")) == before
+    assert wishes(world.database) == []
+    assert job(world.database, name).lease_until is None
+
+
+def test_a_dry_run_of_very_many_looks_at_a_part_and_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sync_service.jobs.backfill.dry_run.MOST_LOOKED", 2)
+    name = leave_wish(world.database, From.TENANT, "", ADA, is_dry_run=True)
+
+    serve_wishes(world.context, threading.Event())
+
+    told = job(world.database, name).progress
+    assert (told["looked"], told["complete"]) == (2, False)
+
+
+def test_a_dry_run_that_is_stopped_begins_anew_and_one_that_is_paused_waits(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync_service.jobs.backfill.dry_run.SAVE_SECONDS", 0.0)
+    name = leave_wish(world.database, From.TENANT, "", ADA, is_dry_run=True)
+    stop = threading.Event()
+    stop.set()
+    lease = jobs.take(world.database, name)
+    assert lease is not None
+    (wish,) = [each for each in _read(world) if each.name == name]
+    assert _look(world.context, wish, lease, stop) is False
+    assert wishes(world.database)[0][0] == name
+
+    lease = jobs.take(world.database, name)
+    assert lease is not None
+    with world.database.transaction() as session:
+        jobs.pause(session, name)
+    assert _look(world.context, wish, lease, threading.Event()) is False
+    assert job(world.database, name).lease_until is None
+    with world.database.transaction() as session:
+        jobs.resume(session, name)
+    serve_wishes(world.context, threading.Event())
+    assert job(world.database, name).progress["complete"] is True
+
+
+def test_a_backfill_tells_how_many_it_changed_and_by_which_name_its_runs_are_found(world: World) -> None:
+    world.sync("A-S1", "A-S2")
+    world.do("renew", key="A-S1")
+    name = leave_wish(world.database, From.ACCOUNT, "A1", ADA)
+
+    serve(world)
+
+    told = job(world.database, name).progress
+    assert (told["done"], told["changed"]) == (2, 1)
+    found = world.rows("SELECT key FROM sync_run WHERE actor = :actor AND outcome = 'changed'", actor=told["actor"])
+    assert found == [("A-S1",)]
+
+
+def _read(world: World) -> list[BackfillWishRow]:
+    with world.database.reading() as session:
+        return read_wishes(session)

@@ -10,12 +10,15 @@ from threading import Event
 
 import pytest
 from sqlalchemy import text
+from sqlmodel import select
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from sync_service.queue.outbox import WebhookType
+from sync_service.queue.outbox import WebhookType, read_outbox
 from sync_service.store.engine import Database
+from sync_service.store.tables import WebhookEndpointRow
+from sync_service.webhooks.address import DestinationRefused
 from sync_service.webhooks.delivery import Deliverer
-from sync_service.webhooks.endpoints import ROTATION_MS, Endpoints
+from sync_service.webhooks.endpoints import ROTATION_MS, EndpointRefused, Endpoints, EndpointUnknown
 from sync_service.webhooks.log import MessageUnknown, replay, replay_dead
 from sync_service.webhooks.turn import MAX_ATTEMPTS, MAX_FAILURES
 from tests.integration.callout_receivers import Received, Receiver, Reply
@@ -345,3 +348,87 @@ def test_the_endpoints_of_the_settings_come_and_go_with_them(sqlite_database: Da
 
 def _take_over(database: Database, given: dict[str, object]) -> None:
     Endpoints(database, replace(SETTINGS, **given)).take_over_settings()  # type: ignore[arg-type]
+
+
+def test_a_test_that_a_person_wants_is_sent_once_and_ends_a_pause(
+    sqlite_database: Database, receiver: Receiver
+) -> None:
+    endpoint_id, secret = add_endpoint(sqlite_database, f"{receiver.url}/hook")
+    endpoints = Endpoints(sqlite_database, SETTINGS)
+    receiver.reply = refuse
+    endpoints.want_test(endpoint_id)
+    deliver(sqlite_database)
+    deliver(sqlite_database)
+    [tried] = receiver.received
+    assert Webhook(secret).verify(tried.raw.decode(), dict(tried.headers))["type"] == "webhook.test"
+    row = endpoint_row(sqlite_database)
+    assert (row.test_wanted_at, row.test_status, row.test_error) == (None, 500, "The endpoint answered 500.")
+    assert deliveries(sqlite_database) == [], "it is in no log"
+
+    with sqlite_database.transaction() as session:
+        session.run("UPDATE webhook_endpoint SET failures = 9, paused_until = {now} + 99999999", {})
+    tell(sqlite_database, "sub-1")
+    receiver.reply = lambda _: Reply()
+    endpoints.want_test(endpoint_id)
+    deliver(sqlite_database)
+
+    assert [each.body.get("type", each.body.get("about")) for each in receiver.received[1:]] == [
+        "webhook.test",
+        "sub-1",
+    ]
+    row = endpoint_row(sqlite_database)
+    assert (row.test_status, row.test_error, row.failures, row.paused_until) == (200, None, 0, None)
+
+
+def test_a_disabled_endpoint_keeps_what_waits_and_hears_nothing_of_what_happens_meanwhile(
+    sqlite_database: Database, receiver: Receiver
+) -> None:
+    endpoint_id, _ = add_endpoint(sqlite_database, f"{receiver.url}/hook")
+    endpoints = Endpoints(sqlite_database, SETTINGS)
+    tell(sqlite_database, "before")
+    endpoints.set_disabled(endpoint_id, disabled=True)
+    endpoints.set_disabled(endpoint_id, disabled=True)
+    tell(sqlite_database, "meanwhile")
+    deliver(sqlite_database)
+    assert receiver.received == []
+    with sqlite_database.reading() as session:
+        assert read_outbox(session).pending == 0, "nothing waits for us"
+    endpoints.want_test(endpoint_id)
+    deliver(sqlite_database)
+    assert [each.body["type"] for each in receiver.received] == ["webhook.test"]
+
+    endpoints.set_disabled(endpoint_id, disabled=False)
+    tell(sqlite_database, "after")
+    deliver(sqlite_database)
+
+    assert abouts_of(receiver.received[1:]) == ["before", "after"]
+
+
+def test_what_waits_goes_to_the_new_address_of_a_changed_endpoint(
+    sqlite_database: Database, receiver: Receiver, other_receiver: Receiver
+) -> None:
+    endpoint_id, _ = add_endpoint(sqlite_database, f"{receiver.url}/hook")
+    add_endpoint(sqlite_database, f"{receiver.url}/other")
+    endpoints = Endpoints(sqlite_database, SETTINGS)
+    tell(sqlite_database, "sub-1")
+
+    endpoints.change(endpoint_id, f"{other_receiver.url}/new", [WebhookType.SYNC_CHANGED])
+    with pytest.raises(EndpointRefused):
+        endpoints.change(endpoint_id, f"{receiver.url}/other", [])
+    with pytest.raises(DestinationRefused):
+        endpoints.change(endpoint_id, "ftp://example.com", [])
+    with pytest.raises(EndpointUnknown):
+        endpoints.change("ep_none", "https://example.com", [])
+    deliver(sqlite_database)
+
+    assert [each.path for each in other_receiver.received] == ["/new"]
+    assert [each.path for each in receiver.received] == ["/other"]
+
+
+def abouts_of(received: list[Received]) -> list[str]:
+    return [each.body["about"] for each in received]
+
+
+def endpoint_row(database: Database) -> WebhookEndpointRow:
+    with database.reading() as session:
+        return session.exec(select(WebhookEndpointRow)).one()

@@ -58,10 +58,14 @@ class Standing:
     #: Of those asked for: ended well, and given up.
     done: int
     failed: int
+    #: Of the done ones: something was written.
+    changed: int = 0
     #: Open because an attempt failed; they are tried again.
     backing_off: int = 0
     #: When the first of those is tried again, in ms by the database's clock.
     next_try_at: int | None = None
+    #: When the last of those is.
+    last_try_at: int | None = None
     running: int = 0
     #: Keys in all; None while the list is still being read.
     total: int | None = None
@@ -146,7 +150,7 @@ class Backfill:
         tell: Callable[[Standing], None],
         stop: threading.Event,
     ) -> Ending:
-        walk = _Walk(self._context, ledger.tally())
+        walk = _Walk(self._context, ledger.tally(), ledger.count_changed())
         try:
             while not (stop.is_set() or walk.paused):
                 asked = self._survive(lambda: self._ask(ledger, source, cursor, walk))
@@ -155,7 +159,7 @@ class Backfill:
                 walk.save(lease, cursor)
                 if self._listed and not self._open:
                     final = walk.recount(ledger)
-                    report = final.as_json() | _report(ledger, source)
+                    report = final.as_json() | _report(ledger, source) | {"actor": cursor["actor"]}
                     jobs.done(self._database, lease, next_due_in_ms=NEVER_MS, progress=report)
                     return Ending(final, ledger, complete=True, problems=tuple(source.problems))
                 if not asked:
@@ -212,11 +216,12 @@ class Backfill:
 class _Walk:
     """The numbers of a backfill under way, and what stands in its way."""
 
-    def __init__(self, context: SyncContext, tally: Tally) -> None:
+    def __init__(self, context: SyncContext, tally: Tally, changed: int) -> None:
         self._context = context
-        self.asked, self._done, self._failed = tally.asked, tally.done, tally.failed
+        self.asked, self._done, self._failed, self._changed = tally.asked, tally.done, tally.failed, changed
         self.backing_off = self._running = 0
         self._next_try_at: int | None = None
+        self._last_try_at: int | None = None
         self.total: int | None = None
         self.paused = False
         self._saved_at = self._moved_at = time.monotonic()
@@ -229,8 +234,10 @@ class _Walk:
             asked=self.asked,
             done=self._done,
             failed=self._failed,
+            changed=self._changed,
             backing_off=self.backing_off,
             next_try_at=self._next_try_at,
+            last_try_at=self._last_try_at,
             running=self._running,
             total=self.total,
             obstacle=self._obstacle,
@@ -239,6 +246,8 @@ class _Walk:
     def note(self, change: RequestProgress, *, open_now: int) -> None:
         self._done += change.done
         self._failed += change.failed
+        self._changed += change.changed
+        self._last_try_at = change.last_try_at
         self.backing_off, self._next_try_at, self._running = change.backing_off, change.next_try_at, change.running
         now = time.monotonic()
         self._pace.note(now, self._done + self._failed)
@@ -250,7 +259,8 @@ class _Walk:
         """Keep the cursor and renew the lease every few seconds; learn whether the job was paused."""
         if not now and time.monotonic() - self._saved_at < SAVE_SECONDS:
             return
-        progress = self.standing.as_json() | {"per_second": round(self._pace.per_second, 2)}
+        told = {"per_second": round(self._pace.per_second, 2), "actor": cursor["actor"]}
+        progress = self.standing.as_json() | told
         try:
             going_on = jobs.save(self._context.database, lease, cursor=cursor, progress=progress, lease_ms=LEASE_MS)
         except OperationalError:
@@ -261,7 +271,8 @@ class _Walk:
     def recount(self, ledger: Ledger) -> Standing:
         """The end result, counted from the rows themselves."""
         tally = ledger.tally()
-        return Standing(asked=tally.asked, done=tally.done, failed=tally.failed, total=tally.asked)
+        changed = ledger.count_changed()
+        return Standing(asked=tally.asked, done=tally.done, failed=tally.failed, changed=changed, total=tally.asked)
 
     def _find_obstacle(self, still_for: float) -> str | None:
         database, share = self._context.database, self._context.share

@@ -113,7 +113,8 @@ def forecast_backfill(
             tell(summary, source.rest)
     finally:
         forecasts.close()
-    summary.complete = exhausted and not pending and (source.rest or 0) == 0
+    is_cut = limit is not None and taken >= limit and source.rest != 0
+    summary.complete = exhausted and not pending and not is_cut
     return summary
 
 

@@ -45,6 +45,16 @@ _COUNT = f"""
 SELECT count(*) AS asked, count(CASE WHEN ours.seq <= request.done_seq THEN 1 END) AS done,
   count(CASE WHEN ours.seq > request.done_seq AND ours.seq <= request.failed_seq THEN 1 END) AS failed {_OURS}
 """
+# Found by the keys: this backfill's runs that wrote something.
+_CHANGED = """
+SELECT count(*) FROM sync_run
+WHERE kind = :kind AND key IN ({keys}) AND actor = :actor AND outcome IN ('changed', 'imported')
+"""
+_ALL_CHANGED = f"""
+SELECT count(*) FROM (SELECT DISTINCT ours.kind, ours.key {_OURS}) AS asked
+JOIN sync_run AS run ON run.kind = asked.kind AND run.key = asked.key
+WHERE run.actor = :actor AND run.outcome IN ('changed', 'imported')
+"""  # noqa: S608 - constant SQL, no user input
 _OPEN = f"""
 SELECT ours.kind, ours.key, ours.seq {_OURS} AND ours.seq > request.done_seq AND ours.seq > request.failed_seq
 """
@@ -83,10 +93,14 @@ class RequestProgress:
 
     done: int = 0
     failed: int = 0
+    #: Of the done ones: something was written.
+    changed: int = 0
     #: Open, and tried before without success.
     backing_off: int = 0
     #: When the first of those is tried again, in ms by the database's clock.
     next_try_at: int | None = None
+    #: When the last of them is.
+    last_try_at: int | None = None
     #: Open, and in a worker's hands.
     running: int = 0
     closed: list[Place] = field(default_factory=list)
@@ -139,6 +153,10 @@ class Ledger:
         """Count everything anew; takes seconds for a million."""
         return Tally(*self._read(_COUNT)[0])
 
+    def count_changed(self) -> int:
+        """How many of the done ones were changed or imported; takes seconds for a million."""
+        return int(self._read(_ALL_CHANGED)[0][0])
+
     def read_open(self) -> dict[Place, int]:
         """What is neither done nor given up."""
         return {(kind, key): seq for kind, key, seq in self._read(_OPEN)}
@@ -159,6 +177,7 @@ class Ledger:
             kind, key, _ = rows[-1]
 
     def _look(self, kind: str, keys: list[str], waiting: Mapping[Place, int], change: RequestProgress) -> None:
+        before = len(change.closed)
         for key, done, failed, attempts, number, number_seq, running, due_at in self._read_keys(_ROWS, kind, keys):
             place, seq = (kind, key), waiting[kind, key]
             if done >= seq:
@@ -175,6 +194,10 @@ class Ledger:
                 if attempts and not running:
                     change.backing_off += 1
                     change.next_try_at = min(due_at, change.next_try_at or due_at)
+                    change.last_try_at = max(due_at, change.last_try_at or due_at)
+        ended = [key for _, key in change.closed[before:]]
+        if ended:
+            change.changed += int(self._read_keys(_CHANGED, kind, ended)[0][0])
 
     def _asked(self, kind: Kind, keys: Collection[str]) -> dict[str, int]:
         return dict(self._read_keys(_ASKED, kind.value, keys)) if keys else {}

@@ -17,6 +17,7 @@ from sync_service.errors import (
     WrongTenant,
 )
 from sync_service.jobs.backfill.backfill import LEASE_MS, NEVER_MS, Backfill
+from sync_service.jobs.backfill.dry_run import DryRun
 from sync_service.jobs.backfill.sources import AccountKeys, FileKeys, Source, TenantKeys
 from sync_service.queue import jobs
 from sync_service.queue.backfills import From, forget_wish, read_wishes
@@ -46,13 +47,12 @@ def serve_wishes(context: SyncContext, stop: threading.Event) -> None:
 
 def _serve(context: SyncContext, wish: BackfillWishRow, lease: jobs.JobLease, stop: threading.Event) -> None:
     log = logger().bind(job=wish.name)
-    log.info("backfill_began")
-    work = Backfill(context, wish.name, lambda position: _open(context, wish, position), wish.actor)
+    log.info("backfill_began", dry_run=wish.is_dry_run)
     try:
-        ending = work.run(lambda _: None, stop, lease)
-        if ending.complete:
+        run = _look if wish.is_dry_run else _sync
+        if run(context, wish, lease, stop):
             _forget(context, wish)
-        log.info("backfill_ended", complete=ending.complete, **vars(ending.standing))
+        log.info("backfill_ended")
     except BusyError as error:
         _put_off(context, wish, str(error), _BUSY_MS)
     except (PermissionRefused, WrongTenant) as error:  # not the tenant's trouble: syncs go on
@@ -65,6 +65,17 @@ def _serve(context: SyncContext, wish: BackfillWishRow, lease: jobs.JobLease, st
         _give_up(context, wish, error)
     except SQLAlchemyError as error:  # the lease expires, and another process continues
         log.error("backfill_interrupted", error=type(error).__name__)
+
+
+def _sync(context: SyncContext, wish: BackfillWishRow, lease: jobs.JobLease, stop: threading.Event) -> bool:
+    """Sync them all; whether it came to its end."""
+    work = Backfill(context, wish.name, lambda position: _open(context, wish, position), wish.actor)
+    return work.run(lambda _: None, stop, lease).complete
+
+
+def _look(context: SyncContext, wish: BackfillWishRow, lease: jobs.JobLease, stop: threading.Event) -> bool:
+    """Say what syncing them all would change; whether it came to its end."""
+    return DryRun(context, wish).run(lease, _open(context, wish, None), stop)
 
 
 def _open(context: SyncContext, wish: BackfillWishRow, position: str | None) -> Source:

@@ -23,6 +23,9 @@ class OauthClientRow(SQLModel, table=True):
     name: str = Field(sa_type=Text)
     #: argon2 hash; the secret itself is shown once and kept nowhere.
     secret_hash: str = Field(sa_type=Text)
+    #: The hash of the secret before, which is right too until `previous_until`.
+    secret_previous_hash: str | None = Field(default=None, sa_type=Text)
+    previous_until: int | None = Field(default=None, sa_type=BigInteger)
     #: Space-delimited.
     scope: str = Field(sa_type=Text)
     #: Zuora itself uses this client: answers are those for callouts.
@@ -31,6 +34,8 @@ class OauthClientRow(SQLModel, table=True):
     partner_org: str | None = Field(default=None, sa_type=Text)
     created_at: int = Field(sa_type=BigInteger)
     revoked_at: int | None = Field(default=None, sa_type=BigInteger)
+    #: When it last showed its secret or a token, give or take five minutes.
+    used_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class ThrottleRow(SQLModel, table=True):

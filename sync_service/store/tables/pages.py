@@ -65,6 +65,8 @@ class BackfillWishRow(SQLModel, table=True):
     source: str = Field(sa_type=Text)
     #: The account, the keys one a line, or the day as YYYY-MM-DD; empty for the tenant.
     value: str = Field(sa_type=Text)
+    #: Only to say what it would change.
+    is_dry_run: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     actor: str = Field(sa_type=Text)
     asked_at: int = Field(sa_type=BigInteger)
 

@@ -31,6 +31,14 @@ class WebhookEndpointRow(SQLModel, table=True):
     secret_previous: str | None = Field(default=None, sa_type=Text)
     previous_until: int | None = Field(default=None, sa_type=BigInteger)
     created_at: int = Field(sa_type=BigInteger)
+    #: Since then nothing is sent to it, and what happens meanwhile is never told to it.
+    disabled_at: int | None = Field(default=None, sa_type=BigInteger)
+    #: A person wants a test message sent; the process that delivers sends it, once, and notes how that ended.
+    test_wanted_at: int | None = Field(default=None, sa_type=BigInteger)
+    tested_at: int | None = Field(default=None, sa_type=BigInteger)
+    #: The HTTP status that answered the test; None where there was none, and the reason in words.
+    test_status: int | None = None
+    test_error: str | None = Field(default=None, sa_type=Text)
     #: Grows with each process that takes the endpoint: the fence.
     token: int = Field(default=0, sa_type=BigInteger)
     lease_until: int | None = Field(default=None, sa_type=BigInteger)

@@ -11,6 +11,7 @@ from sync_service.access.sessions import Sessions
 from sync_service.access.users import choose_password, end_sessions
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminUserRow
+from sync_service.web.admin.confirming import ask_first
 from sync_service.web.admin.guard import AdminGuard, who
 from sync_service.web.admin.login import PasswordCheck, say_wait
 
@@ -62,6 +63,9 @@ class AccountPage:
         flash("Your password is changed, and you are logged out everywhere else.")
         return self._guard.let_in(user.email, None)
 
-    def _leave(self) -> AnyResponse:
+    def _leave(self) -> AnyResponse | str:
+        text = "Every browser that is logged in as you is logged out, this one too."
+        if page := ask_first("Log out everywhere?", text, "Log out everywhere", back=url_for("admin.account")):
+            return page
         end_sessions(self._database, who().email, actor=who().email)
         return redirect(url_for("admin.login"), 303)

@@ -74,11 +74,11 @@ def admin_blueprint(
         job_pages,
         orders_pages,
         partner_pages,
-        webhook_pages,
     ):
         part.attach(blueprint, context)
     invoice_pages.attach(blueprint, context, questions)
     upkeep.attach(blueprint, context, handover)
+    webhook_pages.attach(blueprint, context, handover)
     manual.attach(blueprint)
     attach_assets(blueprint)
     _add_words(blueprint)

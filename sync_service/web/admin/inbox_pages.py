@@ -8,9 +8,10 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from sqlmodel import col, select
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
+from sync_service.commerce.steps import Choice
 from sync_service.errors import UnknownKey
 from sync_service.queue.backlog import list_failed
 from sync_service.queue.branches import EntryKind, Spot
@@ -18,6 +19,7 @@ from sync_service.queue.decisions import (
     DecisionRefused,
     decide_held,
     dismiss_failed,
+    list_decisions,
     list_released,
     retry_all,
     retry_some,
@@ -25,15 +27,19 @@ from sync_service.queue.decisions import (
 from sync_service.queue.entries import read_customers, read_entries
 from sync_service.queue.held import list_held
 from sync_service.queue.inbox import InboxItem, ItemKind, read_inbox, title_of
-from sync_service.queue.order_lanes import OrderState, list_work
+from sync_service.queue.order_lanes import NotToDecide, OrderState, decide, find_work, list_work
 from sync_service.queue.requests import Cause, Kind
+from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
-from sync_service.store.tables import SyncRequestRow, SyncRunRow
+from sync_service.store.tables import SyncRequestRow, SyncRunRow, WebhookEndpointRow
 from sync_service.subscription.trigger import Trigger
+from sync_service.web.admin.confirming import ask_first
 from sync_service.web.admin.context import PAGE, PageContext, one_page
 from sync_service.web.admin.differences import lost, sentence
 from sync_service.web.admin.guard import operators_only, who
-from sync_service.web.admin.telling import Told, tell
+from sync_service.web.admin.orders_pages import CHOICES
+from sync_service.web.admin.telling import Told, tell, words_of
+from sync_service.webhooks.log import forget_dead, replay_dead
 
 #: Plans that one decision is about, and customers of a group of failures that are named.
 MOST_DECIDED, MOST_NAMED = 500, 5
@@ -67,6 +73,13 @@ def attach(blueprint: Blueprint, context: PageContext) -> None:
     blueprint.post("/inbox/failed/<any(retry,dismiss):decision>", endpoint="decide_failed")(
         operators_only(pages.decide_failed)
     )
+    choices = ",".join(CHOICES)
+    blueprint.post(f"/inbox/orders/<any({choices}):choice>", endpoint="decide_orders")(
+        operators_only(pages.decide_orders)
+    )
+    blueprint.post("/inbox/webhooks/<any(replay,dismiss):decision>", endpoint="decide_webhooks")(
+        operators_only(pages.decide_webhooks)
+    )
     blueprint.post("/inbox/held/<any(release,drop):decision>", endpoint="decide_held")(
         operators_only(pages.decide_held)
     )
@@ -91,8 +104,9 @@ class _InboxPages:
                 "groups": [_group(session, item) for item in items if item.kind is ItemKind.FAILED],
                 "orders": list_work(session, limit=PAGE, states=[OrderState.HELD]),
                 "opened": opened,
+                "decided": [(act, words_of(act.action)) for act in list_decisions(session)],
             }
-        return render_template("admin/inbox.html", **shown, kinds=ItemKind, most=MOST_DECIDED)
+        return render_template("admin/inbox.html", **shown, kinds=ItemKind, most=MOST_DECIDED, choices=CHOICES)
 
     def failed(self) -> str:
         """One group of failures, or all of them."""
@@ -111,12 +125,15 @@ class _InboxPages:
             title=title_of(code) if code else "All failures",
         )
 
-    def decide_failed(self, decision: str) -> AnyResponse:
+    def decide_failed(self, decision: str) -> str | AnyResponse:
         """Try those again that are ticked, or all of a cause; or forget one that was never synced."""
         chosen = [_read_choice(word) for word in request.form.getlist("chosen")[:MOST_DECIDED]]
         if decision == "dismiss":
             return self._dismiss(chosen)
         if request.form.get("all"):
+            text = "Each is queued again, behind callouts, and may be given up again for the same reason."
+            if page := ask_first("Retry all of them?", text, "Retry all", back=_back("admin.inbox")):
+                return page
             count = retry_all(self._database, _person(), code=request.form.get("code") or None)
         elif chosen:
             count = retry_some(self._database, chosen, _person())
@@ -126,6 +143,61 @@ class _InboxPages:
         noun = "request is" if count == 1 else "requests are"
         flash(f"{count} {noun} queued for another try." if count else "None of them was given up any more.")
         return redirect(_back("admin.inbox"), 303)
+
+    def decide_orders(self, choice: str) -> str | AnyResponse:
+        """Choose how the orders that are ticked go on; several, or more than another try, only after a question."""
+        keys = [key for key in request.form.getlist("chosen") if key.isprintable()][:PAGE]
+        if not keys:
+            flash("Tick the orders that you decide about.")
+            return redirect(url_for("admin.inbox"), 303)
+        if len(keys) > 1 or choice != Choice.RETRY:
+            name, about = CHOICES[Choice(choice)]
+            many = "1 order" if len(keys) == 1 else f"{len(keys)} orders"
+            if page := ask_first(f"{name}: {many}?", about, name, back=url_for("admin.inbox")):
+                return page
+        done, refused = list[str](), list[str]()
+        for key in keys:
+            with self._database.transaction(lock_timeout_ms=5000) as session:
+                row = find_work(session, key)
+                if row is None:
+                    continue
+                try:
+                    decide(session, row, Choice(choice), actor=who().email)
+                except NotToDecide:
+                    refused.append(row.number)
+                    continue
+                record_action(session, who().email, f"order {choice}", row.number)
+                done.append(row.number)
+        if done:
+            flash(f"{_name(done, 'orders')} {'goes' if len(done) == 1 else 'go'} on: {CHOICES[Choice(choice)][0]}.")
+        if refused:
+            flash(
+                f"{_name(refused, 'orders')} left as {'it was' if len(refused) == 1 else 'they were'}: no such choice."
+            )
+        return redirect(url_for("admin.inbox"), 303)
+
+    def decide_webhooks(self, decision: str) -> str | AnyResponse:
+        """Send what one endpoint did not take again, or forget it."""
+        endpoint_id = request.form.get("endpoint", "")
+        with self._database.reading() as session:
+            endpoint = session.get(WebhookEndpointRow, endpoint_id) if endpoint_id.isprintable() else None
+        if endpoint is None:
+            raise NotFound("There is no such endpoint.")
+        if decision == "dismiss":
+            text = "What was given up for this endpoint is deleted, and never sent to it."
+            if page := ask_first(
+                f"Dismiss what {endpoint.url} did not take?", text, "Dismiss", back=url_for("admin.inbox")
+            ):
+                return page
+            count = forget_dead(self._database, endpoint_id=endpoint.id)
+        else:
+            count = replay_dead(self._database, endpoint_id=endpoint.id)
+        action = "webhooks replayed" if decision == "replay" else "webhooks dismissed"
+        with self._database.transaction() as session:
+            record_action(session, who().email, action, f"{count} of {endpoint.id}")
+        noun = "delivery is" if count == 1 else "deliveries are"
+        flash(f"{count} {noun} {'sent again' if decision == 'replay' else 'dismissed'}.")
+        return redirect(url_for("admin.inbox"), 303)
 
     def decide_held(self, decision: str) -> str | AnyResponse:
         """Release or drop what is ticked, or all; several only after they were shown with what they come to."""
@@ -170,6 +242,10 @@ class _InboxPages:
         elif not chosen:
             flash("Tick what is to be dismissed.")
         return redirect(_back("admin.inbox"), 303)
+
+
+def _name(numbers: Sequence[str], noun: str) -> str:
+    return numbers[0] if len(numbers) == 1 else f"{len(numbers)} {noun}"
 
 
 def _after() -> tuple[int, int]:

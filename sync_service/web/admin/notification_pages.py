@@ -21,6 +21,7 @@ from sync_service.queue.notifications import (
 from sync_service.store.tables import NotificationChoiceRow
 from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.guard import who
+from sync_service.webhooks.address import DestinationRefused, read_url
 
 KINDS: Mapping[ItemKind, str] = {
     ItemKind.PROCESS: "A worker or scheduler does not run",
@@ -68,9 +69,10 @@ class _NotificationPages:
     def choose_notifications(self) -> AnyResponse | tuple[str, int]:
         """Keep the choices. A webhook's address stays where none is given and none is to be removed."""
         address = request.form.get("webhook", "").strip()
-        problem = _problem(address)
-        if problem:
-            return self.notifications(problem, {"webhook": address}), 422
+        try:
+            read_url(address) if address else None
+        except DestinationRefused as error:
+            return self.notifications(str(error), {"webhook": address}), 422
         with self._database.transaction() as session:
             choice = session.get(NotificationChoiceRow, who().email) or NotificationChoiceRow(email=who().email)
             choice.kinds = [kind.value for kind in KINDS if kind.value in request.form.getlist("kinds")]
@@ -91,17 +93,3 @@ class _NotificationPages:
             ways = queue_trial(session, read_choice(session, who().email))
         flash("It goes out within a minute, when a scheduler runs." if ways else "Choose email or a webhook first.")
         return redirect(url_for("admin.notifications"), 303)
-
-
-def _problem(address: str) -> str:
-    """Why this is no address for a webhook; empty where it may be one, or none is given."""
-    if not address:
-        return ""
-    try:
-        parts = urlsplit(address)
-        is_fine = parts.scheme in ("https", "http") and bool(parts.hostname) and "@" not in parts.netloc
-    except ValueError:
-        is_fine = False
-    if not (is_fine and address.isascii() and address.isprintable() and len(address) <= LONGEST_ADDRESS):
-        return "The address must be like https://hooks.slack.com/services/…, without a user name."
-    return ""

@@ -15,6 +15,7 @@ from sync_service.queue.order_steps import read_steps
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.tables import OrderWorkRow
+from sync_service.web.admin.confirming import ask_first
 from sync_service.web.admin.context import PAGE, PageContext, before_id, chosen, one_page
 from sync_service.web.admin.guard import operators_only, who
 
@@ -55,8 +56,13 @@ def attach(blueprint: Blueprint, context: PageContext) -> None:
 
     @blueprint.post("/orders/<key>/decide")
     @operators_only
-    def decide_order(key: str) -> AnyResponse:
+    def decide_order(key: str) -> AnyResponse | str:
         wanted = request.form.get("choice", "")
+        if wanted in CHOICES and wanted != Choice.RETRY:
+            name, text = CHOICES[Choice(wanted)]
+            back = url_for("admin.order", key=key)
+            if page := ask_first(f"{name}?", text, name, back=back):
+                return page
         with database.transaction(lock_timeout_ms=5000) as session:
             row = find_work(session, key) if key.isprintable() else None
             if row is None:

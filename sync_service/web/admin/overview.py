@@ -85,7 +85,7 @@ def attach(blueprint: Blueprint, context: PageContext) -> None:
             zuora_tone=TONES[zuora.verdict],
             zuora_word=_ZUORA_WORDS[zuora.verdict],
             sweeps=[job for job in jobs if job.kind == "sweep"],
-            backfills=[job for job in jobs if job.kind == "backfill" and job.is_underway],
+            backfills=[job for job in jobs if job.is_wished and job.is_underway],
             troubled=[job for job in jobs if job.error and job.kind == "other"],
             processes=[(each, TONES[each.verdict]) for each in findings if each.name in set(ProcessRole)],
             checked=checked,

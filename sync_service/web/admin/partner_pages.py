@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from sync_service.access.clients import PartnerUnknown
 from sync_service.partner.organisations import Organisation, PartnerRefused, Partners, list_orgs, list_users
 from sync_service.store.tables import PartnerOrgRow
+from sync_service.web.admin.confirming import ask_first
 from sync_service.web.admin.context import PAGE, PageContext, one_page
 from sync_service.web.admin.guard import operators_only, who
 
@@ -59,8 +60,12 @@ class _PartnerPages:
         """One organisation."""
         return self._one(org_id)
 
-    def change(self, org_id: str, what: str) -> AnyResponse:
+    def change(self, org_id: str, what: str) -> AnyResponse | str:
         """Let all of its people in no more, or again."""
+        text = "Its people are logged out at once, and its API clients are refused, until it is enabled again."
+        back = url_for("admin.partner", org_id=org_id)
+        if what == "disable" and (page := ask_first("Disable this partner?", text, "Disable", back=back)):
+            return page
         try:
             row = self._partners.set_disabled(org_id, disabled=what == "disable")
         except PartnerUnknown as error:

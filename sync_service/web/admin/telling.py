@@ -26,6 +26,25 @@ _ACTS = {
     "dismiss": "dismissed the failed request",
     "release held": "released the held change",
     "drop held": "dropped the held change",
+    "order retry": "had the order's step tried again",
+    "order count_as_done": "counted the order's step as done",
+    "order fail": "gave up the order",
+    "order now": "had the order tried at once",
+    "webhooks replayed": "had webhooks sent again",
+    "webhooks dismissed": "dismissed webhooks that were given up",
+    "webhook added": "made a webhook endpoint",
+    "webhook changed": "changed a webhook endpoint",
+    "webhook tested": "tested a webhook endpoint",
+    "webhook disabled": "disabled a webhook endpoint",
+    "webhook enabled": "enabled a webhook endpoint",
+    "webhook removed": "removed a webhook endpoint",
+    "webhook secret rotated": "gave a webhook endpoint a new secret",
+    "client added": "made an API client",
+    "client revoked": "revoked an API client",
+    "client secret rotated": "gave an API client a new secret",
+    "client secret ended": "ended an API client's old secret",
+    "backfill": "started a backfill",
+    "dry run": "started a dry run",
     "export": "exported",
     "log in": "logged in",
     "log in refused": "was refused",
@@ -233,8 +252,13 @@ def _tell_order(entry: HistoryEntry, order: OrderWorkRow) -> Told:
     )
 
 
+def words_of(action: str) -> str:
+    """What a person did, as the words after the name."""
+    return _ACTS.get(action, cut(action, 60))
+
+
 def _tell_act(entry: HistoryEntry, act: AdminActionRow) -> Told:
-    words = _ACTS.get(act.action, cut(act.action, 60))
+    words = words_of(act.action)
     return Told(
         entry=entry, badge="decision" if "held" in act.action else "person", sentence=words, who=cut(act.actor, 120)
     )

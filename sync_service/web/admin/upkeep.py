@@ -11,10 +11,12 @@ from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.clients import (
+    ROTATION_MS,
     SCOPES,
     ClientNameTaken,
     ClientUnknown,
     add_client,
+    end_previous_secret,
     list_clients,
     revoke_client,
     rotate_secret,
@@ -27,6 +29,7 @@ from sync_service.settings import Settings
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.store.tables import JobRow
+from sync_service.web.admin.confirming import ask_first
 from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.guard import operators_only, who
 from sync_service.web.admin.handover import Handover
@@ -41,7 +44,7 @@ def attach(blueprint: Blueprint, context: PageContext, handover: Handover) -> No
     clients = _Clients(context.database, handover)
     blueprint.get("/clients")(clients.clients)
     blueprint.post("/clients")(operators_only(clients.add))
-    blueprint.post("/clients/<client_id>/<any(revoke,rotate):what>")(operators_only(clients.change))
+    blueprint.post("/clients/<client_id>/<any(revoke,rotate,end):what>")(operators_only(clients.change))
 
     @blueprint.get("/settings")
     def settings() -> str:
@@ -81,6 +84,28 @@ def _worst_first(finding: Finding) -> int:
     return (Severity.FAILED, Severity.WARNING, Severity.NOT_CHECKED, Severity.OK).index(finding.verdict)
 
 
+_HOURS = ROTATION_MS // 3_600_000
+#: What is asked before a client is changed: the question, what it comes to, and the button.
+_QUESTIONS = {
+    "rotate": (
+        "A new secret for {}?",
+        f"The secret of now works for {_HOURS} hours more, so that the other system can be given the new one.",
+        "Make a secret",
+    ),
+    "end": ("End the old secret of {}?", "Only the new secret works from then on.", "End the old secret"),
+    "revoke": (
+        "Revoke {}?",
+        "It is refused from then on, for good; tokens that it holds end within half a minute.",
+        "Revoke",
+    ),
+}
+#: What is noted and said afterwards.
+_DONE = {
+    "end": ("client secret ended", "the old secret is refused from now on."),
+    "revoke": ("client revoked", "revoked; tokens that it holds end within half a minute."),
+}
+
+
 class _Clients:
     def __init__(self, database: Database, handover: Handover) -> None:
         self._database = database
@@ -94,6 +119,7 @@ class _Clients:
         return render_template(
             "admin/clients.html",
             rows=list_clients(self._database),
+            hours=_HOURS,
             scopes=sorted(SCOPES),
             shown=self._handover.take("admin.clients"),
             problems=problems or {},
@@ -120,18 +146,25 @@ class _Clients:
         self._record("client added", f"{name} ({pair[0]})")
         return self._handover.lead_to("admin.clients", *pair)
 
-    def change(self, client_id: str, what: str) -> AnyResponse:
-        """Refuse it from now on, or give it a new secret."""
+    def change(self, client_id: str, what: str) -> AnyResponse | str:
+        """Refuse it from now on, give it a new secret, or end the one before."""
+        name = next((row.name for row in list_clients(self._database) if row.client_id == client_id), None)
+        if name is None:
+            raise NotFound("There is no such OAuth client.")
+        question, text, button = _QUESTIONS[what]
+        if page := ask_first(question.format(name), text, button, back=url_for("admin.clients")):
+            return page
         try:
             if what == "rotate":
                 secret = rotate_secret(self._database, client_id)
                 self._record("client secret rotated", client_id)
                 return self._handover.lead_to("admin.clients", client_id, secret)
-            revoke_client(self._database, client_id)
+            (revoke_client if what == "revoke" else end_previous_secret)(self._database, client_id)
         except ClientUnknown as error:
             raise NotFound(str(error)) from None
-        self._record("client revoked", client_id)
-        flash(f"{client_id} is revoked; tokens that it holds end within half a minute.")
+        action, said = _DONE[what]
+        self._record(action, client_id)
+        flash(f"{name}: {said}")
         return redirect(url_for("admin.clients"), 303)
 
     def _record(self, action: str, target: str) -> None:

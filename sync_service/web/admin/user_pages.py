@@ -13,6 +13,7 @@ from sync_service.access.passwords import TEMPORARY_MS, UserInvalid, normalise_e
 from sync_service.access.sessions import Sessions
 from sync_service.access.users import LastOperator, Role, UserKnown, UserUnknown
 from sync_service.store.engine import Database
+from sync_service.web.admin.confirming import ask_first
 from sync_service.web.admin.guard import operators_only, who
 from sync_service.web.admin.handover import Handover
 
@@ -75,18 +76,25 @@ class UsersPage:
         flash(f"{normalise_email(email)} can sign in with {self._provider}.")
         return redirect(url_for("admin.users"), 303)
 
-    def _reset(self) -> AnyResponse:
+    def _reset(self) -> AnyResponse | str:
         if not self._passwords:
             raise BadRequest("Password log-in is turned off.")
         email = normalise_email(request.form.get("email", ""))
+        text = "The password of before ends now, and this person is logged out everywhere. The new one is shown once."
+        if page := ask_first(f"A new password for {email}?", text, "Make a password", back=url_for("admin.users")):
+            return page
         try:
             password = people.reset_password(self._database, email, actor=who().email)
             return self._handover.lead_to("admin.users", email, password)
         except UserUnknown as error:
             raise NotFound(str(error)) from None
 
-    def _change(self, what: str) -> AnyResponse:
+    def _change(self, what: str) -> AnyResponse | str:
         email = normalise_email(request.form.get("email", ""))
+        if what in _QUESTIONS:
+            question, text, button = _QUESTIONS[what]
+            if page := ask_first(question.format(email), text, button, back=url_for("admin.users")):
+                return page
         try:
             said = _CHANGES[what](self._database, email, who().email)
         except UserUnknown as error:
@@ -129,6 +137,18 @@ _CHANGES: dict[str, Change] = {
     "enable": _enable,
     "logout": _end_sessions,
     "forget": _forget_account,
+}
+
+
+#: What is asked first: the question, what it comes to, and the button.
+_QUESTIONS = {
+    "disable": ("Disable {}?", "This person is logged out at once and cannot log in until enabled again.", "Disable"),
+    "logout": ("Log {} out everywhere?", "What this person typed and has not sent is lost.", "Log out"),
+    "forget": (
+        "Forget the sign-on account of {}?",
+        "The next account of the identity provider that shows this email address is taken for this person.",
+        "Forget",
+    ),
 }
 
 

@@ -38,6 +38,10 @@ class Visitor:
         """Send a form with the token of a page that this browser just saw."""
         return self.client.post(f"/admin{path}", data={"form_token": form_token(self.get(page)), **(form or {})})
 
+    def decide(self, path: str, form: Mapping[str, Any] | None = None, *, page: str = "/clients") -> TestResponse:
+        """The same, and yes to the question that is asked first."""
+        return self.post(path, {**(form or {}), "confirmed": "yes"}, page=page)
+
     def log_in(self, email: str, password: str = PASSWORD, **form: str) -> TestResponse:
         token = form_token(self.get("/login"))
         return self.client.post(

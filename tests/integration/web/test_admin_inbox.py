@@ -23,6 +23,7 @@ from sync_service.store.tables import (
 )
 from tests.integration.web.admin import Visitor, make_run, plan_of, put_failure, put_rows, put_subscription, visit
 from tests.integration.web.conftest import SETTINGS
+from tests.integration.web.test_admin_orders import put_deliveries, put_order
 
 
 def actions(visitor: Visitor) -> list[tuple[str, str | None]]:
@@ -162,7 +163,7 @@ def test_all_failures_of_a_cause_are_tried_again_for_the_reason_of_before(
         put_failure(database, number)
     visitor = visit(database, Role.OPERATOR)
 
-    visitor.post("/inbox/failed/retry", {"code": code, "all": "yes"}, page="/inbox")
+    visitor.decide("/inbox/failed/retry", {"code": code, "all": "yes"}, page="/inbox")
 
     waiting = [row.key for row in visitor.web.rows(SyncRequestRow) if row.due_at is not None]
     assert sorted(waiting) == retried
@@ -302,3 +303,48 @@ def test_held_orders_and_webhooks_that_were_given_up_are_in_the_inbox(sqlite_dat
     assert "Webhooks that shop.example did not take" in shown
     assert "1 delivery was given up" in shown
     assert "secret" not in shown
+
+
+def test_orders_that_are_held_are_decided_in_the_inbox_each_where_that_is_a_choice(sqlite_database: Database) -> None:
+    put_order(sqlite_database, "O-1", "held", choices=["retry", "fail"], error="Zuora did not answer.")
+    put_order(sqlite_database, "O-2", "held", choices=["fail"])
+    put_order(sqlite_database, "O-3", "complete")
+    visitor = visit(sqlite_database, Role.OPERATOR)
+    shown = visitor.get("/inbox").text
+    assert "2 orders need a decision" in shown
+    assert re.findall(r'formaction="/admin/inbox/orders/(\w+)"', shown) == ["retry", "fail"]
+    ids = {"chosen": ["order-O-1", "order-O-2", "order-O-3", "order-none"]}
+
+    visitor.post("/inbox/orders/fail", ids, page="/inbox")
+    assert {row.state for row in visitor.web.rows(OrderWorkRow)} == {"held", "complete"}, "it asks first"
+    visitor.post("/inbox/orders/retry", {"chosen": "order-O-1"}, page="/inbox")
+    visitor.decide("/inbox/orders/fail", ids, page="/inbox")
+
+    states = {row.number: (row.state, row.given_up_by) for row in visitor.web.rows(OrderWorkRow)}
+    assert states["O-1"] == ("submitted", None)
+    assert states["O-2"] == ("submitted", "operator@example.com")
+    assert states["O-3"][0] == "complete"
+    assert actions(visitor) == [("order retry", "O-1"), ("order fail", "O-2")]
+    shown = visitor.get("/inbox").text
+    assert "2 orders left as they were: no such choice." in shown
+    decided = re.findall(r"operator@example.com</bdi> ([^<]+) <span class=\"key\"><bdi>([^<]+)", shown)
+    assert decided == [("gave up the order", "O-2"), ("had the order&#39;s step tried again", "O-1")]
+
+
+@pytest.mark.parametrize(
+    ("decision", "left"), [("replay", ["delivered", "pending", "pending"]), ("dismiss", ["delivered"])]
+)
+def test_webhooks_that_were_given_up_are_sent_again_or_dismissed_in_the_inbox(
+    database: Database, decision: str, left: list[str]
+) -> None:
+    put_deliveries(database)
+    visitor = visit(database, Role.OPERATOR)
+    assert "Webhooks that hooks.example.com did not take" in visitor.get("/inbox").text
+
+    visitor.decide(f"/inbox/webhooks/{decision}", {"endpoint": "ep_1"}, page="/inbox")
+
+    assert sorted(row.state for row in visitor.web.rows(WebhookDeliveryRow)) == left
+    word = "webhooks replayed" if decision == "replay" else "webhooks dismissed"
+    assert actions(visitor) == [(word, "2 of ep_1")]
+    assert "did not take" not in visitor.get("/inbox").text
+    assert visitor.decide(f"/inbox/webhooks/{decision}", {"endpoint": "none"}, page="/inbox").status_code == 404

@@ -11,7 +11,7 @@ from sync_service.queue.backfills import read_wishes
 from sync_service.queue.findings import Finding, Severity, as_progress
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminActionRow, JobRow
-from tests.integration.web.admin import Visitor, put_rows, put_subscription, visit
+from tests.integration.web.admin import Visitor, make_run, plan_of, put_rows, put_subscription, visit
 
 REPORT = {
     "looked_at": {"subscriptions": 1200},
@@ -161,7 +161,7 @@ def test_a_backfill_whose_rest_is_retried_promises_no_end(sqlite_database: Datab
     shown = visit(sqlite_database, Role.VIEWER).get("/jobs").text
 
     assert re.search(
-        r"359 of 363 done, none failed, 4 to be tried again, the next in (10 min|9 min \d+ s), 7.6 a second\.", shown
+        r"359 of 363 done, 4 to be tried again, the next in (10 min|9 min \d+ s), none failed, 7.6 a second\.", shown
     )
 
 
@@ -213,3 +213,80 @@ def test_the_overview_tells_the_last_sweeps_drift_and_echo_apart(sqlite_database
     assert re.search(r'Delta sweep</th>.*?<td class="right"[^>]*>3</td><td class="right"[^>]*>2</td>', shown, re.DOTALL)
     assert "Checks</dt><dd><a" in shown
     assert "Nothing was checked yet." in shown
+
+
+def test_the_estimate_of_a_backfill_waits_for_the_tries_that_are_known_of(sqlite_database: Database) -> None:
+    with sqlite_database.reading() as session:
+        now = session.now()
+    progress = {"asked": 400, "done": 396, "failed": 0, "changed": 12, "total": 400, "per_second": 8.0}
+    retried = {"backing_off": 4, "next_try_at": now + 60_500, "last_try_at": now + 600_500}
+    put_job(sqlite_database, "backfill", due_in=-9, lease=60_000, progress=progress | retried)
+
+    shown = visit(sqlite_database, Role.VIEWER).get("/jobs").text
+
+    assert "396 of 400 done, 12 changed, 4 to be tried again, the next in" in shown
+    assert re.search(r"8\.0 a second, about (10 min|9 min \d+ s) left if the next tries succeed\.", shown)
+
+
+def test_a_dry_run_is_wanted_shown_and_started_for_real(sqlite_database: Database) -> None:
+    put_subscription(sqlite_database, "A-S1")
+    visitor = visit(sqlite_database, Role.OPERATOR)
+    visitor.post("/jobs/backfill", {"source": "account", "account": "A1", "dry": "yes"}, page="/jobs")
+    (row,) = visitor.web.rows(JobRow)
+    assert row.name == "dry run account A1"
+    assert "A scheduler takes it up within a few seconds." in visitor.get("/jobs").text
+    told = {
+        "looked": 1000,
+        "changed": 41,
+        "imported": 0,
+        "failed": 1,
+        "drastic": 3,
+        "up_to_date": 958,
+        "complete": False,
+    }
+    told |= {
+        "changes": {"payments added": 80},
+        "would_change": [["A-S1", "2 payments added"]],
+        "most": 1000,
+        "total": 9000,
+    }
+    told |= {"source": "account", "value": "A1", "failures": [{"key": "A-S7", "reason": "payload <invalid>"}]}
+    with sqlite_database.transaction() as session:
+        kept = session.get(JobRow, row.name)
+        assert kept is not None
+        kept.due_at, kept.progress, kept.last_ended = session.now() + 10**13, told, session.now()
+
+    shown = visitor.get("/jobs").text
+
+    assert (
+        "The first 1,000 were looked at, there are more: 41 would change, 1 cannot be told. Nothing was written."
+        in shown
+    )
+    assert "2 payments added" in shown
+    assert "payload &lt;invalid&gt;" in shown
+    assert "lose all coming payments" in shown
+    form = shown.split("Start this backfill")[0].rsplit("<form", 1)[1]
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
+    visitor.client.post("/admin/jobs/backfill", data=fields)
+    assert {("account", "A1", "operator@example.com")} <= set(wishes(visitor))
+    assert {row.name for row in visitor.web.rows(JobRow)} == {"dry run account A1", "backfill account A1"}
+
+
+def test_what_a_job_changed_is_one_link_away(sqlite_database: Database) -> None:
+    actor = "ada@example.com (backfill account A1 12ab34cd)"
+    put_job(sqlite_database, "backfill account A1", due_in=10**13, progress={"asked": 1, "done": 1, "actor": actor})
+    put_job(sqlite_database, "sweep delta", progress=REPORT)
+    with sqlite_database.reading() as session:
+        now = session.now()
+    rows = [("A-S1", actor, "backfill"), ("A-S2", "other@example.com", "backfill"), ("A-S3", None, "sweep")]
+    for number, by, why in rows:
+        run = make_run(number, "changed", actor=by, trigger=why, began_at=now, ended_at=now + 5, plan=plan_of(number))
+        put_rows(sqlite_database, run)
+    visitor = visit(sqlite_database, Role.VIEWER)
+    links = re.findall(r'<a href="/admin(/history[^"]+)">What it changed', visitor.get("/jobs").text)
+
+    shown = [visitor.get(link.replace("&amp;", "&")).text for link in links]
+
+    found = [re.findall(r'class="key" href="/admin/subscriptions/([^"]+)"', text) for text in shown]
+    assert sorted(found) == [["A-S1"], ["A-S3"]]
+    assert "ada@example.com" not in "".join(links)

@@ -89,7 +89,7 @@ def test_what_an_operator_chooses_is_done_once_and_noted(sqlite_database: Databa
     operator = visit(sqlite_database, Role.OPERATOR)
 
     for choice, state in (("retry", "held"), ("rubbish", "held"), ("fail", "submitted"), ("fail", "submitted")):
-        operator.post(f"/orders/{place}/decide", {"choice": choice}, page="/orders")
+        operator.decide(f"/orders/{place}/decide", {"choice": choice}, page="/orders")
         (row,) = operator.web.rows(OrderWorkRow)
         assert row.state == state, choice
     assert row.given_up_by == "operator@example.com"
@@ -135,7 +135,7 @@ def test_what_was_given_up_is_sent_again(database: Database, form: dict[str, str
     assert set(re.findall(r'name="message" value="(\w+)"', dead)) == {"msg_2", "msg_3"}
     assert "It answered 500." in dead
 
-    operator.post("/webhooks/replay", form, page="/webhooks")
+    operator.decide("/webhooks/replay", form, page="/webhooks")
 
     rows = operator.web.rows(WebhookDeliveryRow)
     assert {row.message_id for row in rows if row.state == "pending"} == pending
@@ -149,7 +149,7 @@ def test_a_partner_is_made_with_its_people_and_disabled(sqlite_database: Databas
     (user,) = operator.web.rows(PartnerUserRow)
 
     operator.post(f"{place}/users/{user.id}/disable", page=place)
-    operator.post(f"{place}/disable", page=place)
+    operator.decide(f"{place}/disable", page=place)
 
     (org,) = operator.web.rows(PartnerOrgRow)
     assert (org.name, org.zuora_account_id, org.is_invoice_owner) == ("Reseller <Ltd>", "A00000042", True)

@@ -134,14 +134,20 @@ def test_a_client_is_made_with_a_secret_shown_once_and_revoked(database: Databas
     assert "was shown once and is not shown again" in reloaded
     assert visitor.post("/clients", form).status_code == 422
     assert visitor.post("/clients", {"name": "x", "scope": "everything"}).status_code == 400
-    visitor.post(f"/clients/{client.client_id}/rotate")
+    visitor.decide(f"/clients/{client.client_id}/rotate")
     rotated = visitor.get("/clients").text
-    assert visitor.client.post("/oauth2/token", data=login).status_code == 401
+    assert visitor.client.post("/oauth2/token", data=login).status_code == 200
     assert "client_secret" in rotated
-    assert visitor.post(f"/clients/{client.client_id}/revoke").status_code == 303
+    assert "The old one works too, until" in rotated
+    visitor.decide(f"/clients/{client.client_id}/end")
+    assert visitor.client.post("/oauth2/token", data=login).status_code == 401
+    assert "The old one works too" not in visitor.get("/clients").text
+    assert visitor.decide(f"/clients/{client.client_id}/revoke").status_code == 303
     assert "Revoked" in visitor.get("/clients").text
     assert visitor.post("/clients/client-none/revoke").status_code == 404
-    assert [action for action, _ in actions(visitor)] == ["client added", "client secret rotated", "client revoked"]
+    assert [action for action, _ in actions(visitor)] == [
+        *("client added", "client secret rotated", "client secret ended", "client revoked")
+    ]
 
 
 def test_jobs_are_paused_resumed_and_started(database: Database) -> None:

@@ -88,7 +88,7 @@ def test_a_temporary_password_is_good_for_a_week(sqlite_database: Database) -> N
 def test_a_new_password_ends_the_sessions_and_the_old_password(sqlite_database: Database) -> None:
     olga, vera = visit(sqlite_database, Role.OPERATOR), visit(sqlite_database, Role.VIEWER)
 
-    olga.post("/users/password", {"email": "viewer@example.com"}, page="/users")
+    olga.decide("/users/password", {"email": "viewer@example.com"}, page="/users")
     shown = olga.get("/users").text
 
     password = re.findall(r'<dt>Password</dt><dd class="key">([^<]+)', shown)[0]
@@ -107,10 +107,10 @@ def test_another_role_and_a_farewell_count_from_the_next_request_on(sqlite_datab
     assert vera.get("/users").status_code == 200
     olga.post("/users/role", {**person, "role": "viewer"}, page="/users")
     assert vera.get("/users").status_code == 403
-    olga.post("/users/logout", person, page="/users")
+    olga.decide("/users/logout", person, page="/users")
     assert vera.get("").status_code == 303
     assert vera.log_in(person["email"]).status_code == 303
-    olga.post("/users/disable", person, page="/users")
+    olga.decide("/users/disable", person, page="/users")
     assert vera.get("").status_code == 303
     assert vera.log_in(person["email"]).status_code == 401
     olga.post("/users/enable", person, page="/users")
@@ -132,7 +132,7 @@ def test_the_last_operator_can_be_neither_demoted_nor_disabled(database: Databas
     me = {"email": "operator@example.com"}
 
     for what, form in (("role", {"role": "viewer"}), ("disable", {})):
-        refused = olga.post(f"/users/{what}", {**me, **form}, page="/users")
+        refused = olga.decide(f"/users/{what}", {**me, **form}, page="/users")
         assert refused.status_code == 409
         assert "This is the last operator" in refused.text
     with pytest.raises(LastOperator):
@@ -194,7 +194,7 @@ def test_nobody_is_changed_who_is_not_there(sqlite_database: Database, what: str
     olga = visit(sqlite_database, Role.OPERATOR)
 
     for email in ("nobody@example.com", "\0", ""):
-        assert olga.post(f"/users/{what}", {"email": email, "role": "viewer"}, page="/users").status_code == 404
+        assert olga.decide(f"/users/{what}", {"email": email, "role": "viewer"}, page="/users").status_code == 404
 
 
 def test_changing_ones_password_ends_all_other_sessions_and_keeps_this_one(sqlite_database: Database) -> None:
@@ -233,7 +233,7 @@ def test_one_can_log_out_everywhere(sqlite_database: Database) -> None:
     elsewhere.log_in("viewer@example.com")
     assert "2 times" in here.get("/account").text
 
-    assert here.post("/account/log-out", page="/account").location == "/admin/login"
+    assert here.decide("/account/log-out", page="/account").location == "/admin/login"
 
     assert elsewhere.get("").status_code == 303
     assert here.web.rows(AdminSessionRow) == []

@@ -13,6 +13,7 @@ from sync_service.access.clients import (
     ClientNameTaken,
     ClientUnknown,
     add_client,
+    end_previous_secret,
     list_clients,
     revoke_client,
     rotate_secret,
@@ -221,17 +222,48 @@ def test_a_token_of_a_revoked_client_is_no_good(web: Web) -> None:
     assert web.client.get(OBJECTS, headers=headers).status_code == 401
 
 
-def test_a_rotated_secret_replaces_the_old_one_at_once(web: Web) -> None:
-    client_id, old = add_client(web.database, "salesforce", [SYNC_SCOPE])
+def test_a_rotated_secret_works_beside_the_new_one_for_a_day_and_can_be_ended(web: Web) -> None:
+    client_id, first = add_client(web.database, "salesforce", [SYNC_SCOPE])
     form = {**GRANT, "client_id": client_id}
-    assert web.client.post("/oauth2/token", data={**form, "client_secret": old}).status_code == 200
 
-    new = rotate_secret(web.database, client_id)
+    def statuses(*tried: str) -> list[int]:
+        return [web.client.post("/oauth2/token", data={**form, "client_secret": each}).status_code for each in tried]
 
-    statuses = [
-        web.client.post("/oauth2/token", data={**form, "client_secret": each}).status_code for each in (old, new)
-    ]
-    assert statuses == [401, 200]
+    second = rotate_secret(web.database, client_id)
+    assert statuses(first, second) == [200, 200]
+    third = rotate_secret(web.database, client_id)
+    assert statuses(first, second, third) == [401, 200, 200], "of two that were replaced the older ends at once"
+
+    with web.database.transaction() as session:
+        session.run("UPDATE oauth_client SET previous_until = {now} - 1", {})
+    assert statuses(second, third) == [401, 200]
+
+    fourth = rotate_secret(web.database, client_id)
+    end_previous_secret(web.database, client_id)
+    assert statuses(third, fourth) == [401, 200]
+
+
+def test_when_a_client_was_last_used_is_noted_now_and_then(sqlite_database: Database) -> None:
+    client_id, secret = add_client(sqlite_database, "salesforce", [SYNC_SCOPE])
+    directory = ClientDirectory(sqlite_database)
+
+    def used_at() -> int | None:
+        return list_clients(sqlite_database)[0].used_at
+
+    assert directory.prove(client_id, "wrong") is None
+    assert used_at() is None
+    assert directory.prove(client_id, secret) is not None
+    first = used_at()
+    assert first is not None
+    directory.prove(client_id, secret)
+    assert used_at() == first, "not at every use"
+    with sqlite_database.transaction() as session:
+        session.run("UPDATE oauth_client SET used_at = used_at - 400000", {})
+    assert ClientDirectory(sqlite_database).find(client_id) is not None
+    assert (used_at() or 0) >= first, "a token is a use too"
+    with sqlite_database.transaction(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sync_service.access.clients.USE_MS", 0)
+        assert directory.prove(client_id, secret) is not None, "a writer at work is not waited for long"
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])

@@ -1,7 +1,6 @@
 "use strict";
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
-  if (button && button.dataset.confirm && !window.confirm(button.dataset.confirm)) { event.preventDefault(); return; }
   if (button && "once" in button.dataset) button.disabled = true;
 });
 window.addEventListener("pageshow", () => {
