@@ -8,8 +8,10 @@ from collections.abc import Callable
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
+from sync_service.access.captcha import CaptchaVerifier
 from sync_service.access.cipher import keep_secret_key
 from sync_service.access.clients import ClientDirectory
+from sync_service.access.partner_login import PartnerLogin
 from sync_service.access.sign_on.provider import OpenidProvider, client_for_admins, client_for_partners
 from sync_service.access.throttle import Throttle
 from sync_service.access.tokens import AccessTokens
@@ -44,6 +46,7 @@ from sync_service.web.partner.mma import mma_blueprint
 from sync_service.web.partner.objects import partner_invoices_blueprint, partner_objects_blueprint
 from sync_service.web.partner.portal.blueprint import portal_blueprint
 from sync_service.web.partner.purchases import partner_orders_blueprint, purchase_blueprint
+from sync_service.web.partner.tokens import PersonTokens, partner_tokens_blueprint
 from sync_service.web.senders import Senders
 from sync_service.web.traced import trace_requests
 from sync_service.web.waiting import ResultWaiter
@@ -91,14 +94,17 @@ def create_app(
     app.register_blueprint(mma_blueprint(database, auth))
     app.register_blueprint(partner_objects_blueprint(database, auth))
     baskets = Baskets(database, settings)
-    app.register_blueprint(checkout_blueprint(baskets, auth, senders))
+    captcha = CaptchaVerifier(settings) if settings.captcha_secret else None
+    app.register_blueprint(checkout_blueprint(baskets, auth, senders, captcha))
     app.register_blueprint(purchase_blueprint(baskets, partner_orders, auth))
     app.register_blueprint(partner_orders_blueprint(partner_orders, auth, intake))
     app.register_blueprint(management_blueprint(database, bearer))
     questions = Questions(database, waiter, most_seconds=settings.wait_limit_seconds)
     app.register_blueprint(partner_invoices_blueprint(database, questions, auth))
     provider = OpenidProvider(client_for_partners(settings)) if settings.partner_oidc_issuer else None
-    app.register_blueprint(portal_blueprint(settings, database, questions, provider))
+    login = PartnerLogin(settings, database)
+    app.register_blueprint(partner_tokens_blueprint(PersonTokens(database, tokens, login, provider, senders)))
+    app.register_blueprint(portal_blueprint(settings, database, questions, login, provider))
     app.register_blueprint(health_blueprint(database, share, check, metrics_token=settings.metrics_token))
     app.register_blueprint(openapi_blueprint(settings.public_url))
     app.register_blueprint(

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlmodel import col, select
 
+from sync_service.access.partner_sessions import is_admitted
 from sync_service.access.passwords import fits, hash_secret
 from sync_service.errors import SyncServiceError
 from sync_service.store.engine import Database, Session
-from sync_service.store.tables import OauthClientRow, PartnerOrgRow
+from sync_service.store.tables import OauthClientRow, PartnerOrgRow, PartnerUserRow
 
 SYNC_SCOPE = "api/subscription:sync"
 OBJECTS_SCOPE = "api/objects:read"
@@ -28,8 +29,10 @@ REFUND_SCOPE = "api/order:update_refund"
 PARTNERS_SCOPE = "api/partner-organisation:manage"
 #: Of these each sees all customers.
 SCOPES = frozenset({SYNC_SCOPE, OBJECTS_SCOPE, ORDER_SCOPE, ORDER_PREVIEW_SCOPE, REFUND_SCOPE, PARTNERS_SCOPE})
-#: The one scope of a partner's clients (Limio's partner API).
+#: The one scope of a partner's clients and people (Limio's partner API).
 PARTNER_SCOPE = "partner"
+#: With this begin the ids of a partner's people, which their tokens name in place of a client's.
+PERSON = "partner_user-"
 
 #: How long a process may go on trusting a client that was revoked elsewhere, in seconds.
 TRUST_SECONDS = 30.0
@@ -172,14 +175,11 @@ class ClientDirectory:
         self._verdicts = _SecretVerdicts()
 
     def find(self, client_id: str) -> Client | None:
-        """The client unless it is unknown or revoked, or its partner disabled; up to TRUST_SECONDS old."""
+        """The client, or the partner's person, unless unknown, revoked or disabled; up to TRUST_SECONDS old."""
         client, until = self._known.get(client_id, (None, 0.0))
         if until > self._clock():
             return client
-        row = self._read(client_id)
-        if row is not None:
-            self._note_use(row)
-        client = _as_client(row) if row else None
+        client = self._read_person(client_id) if client_id.startswith(PERSON) else self._read_client(client_id)
         self._known[client_id] = (client, self._clock() + TRUST_SECONDS)
         return client
 
@@ -210,6 +210,21 @@ class ClientDirectory:
                 return
         with suppress(SQLAlchemyError, TimeoutError), self._database.transaction(lock_timeout_ms=200) as session:
             session.run("UPDATE oauth_client SET used_at = {now} WHERE client_id = :id", {"id": row.client_id})
+
+    def _read_client(self, client_id: str) -> Client | None:
+        row = self._read(client_id)
+        if row is not None:
+            self._note_use(row)
+        return _as_client(row) if row else None
+
+    def _read_person(self, user_id: str) -> Client | None:
+        """A partner's person, whose tokens the log-in gave; none has a secret, so none is proved here."""
+        with self._database.reading() as session:
+            user = session.get(PartnerUserRow, user_id) if user_id.isprintable() else None
+            if user is None or not is_admitted(session, user):
+                return None
+        scopes = frozenset({PARTNER_SCOPE})
+        return Client(client_id=user.id, name=user.email, scopes=scopes, callout=False, partner_org=user.partner_org)
 
     def _read(self, client_id: str) -> OauthClientRow | None:
         if not client_id.isprintable():  # no database takes every character

@@ -91,9 +91,7 @@ class Settings:
     oidc_client_id: str = ""
     oidc_client_secret: str = _secret()
     #: What people call it.
-    oidc_name: str = _setting(
-        "single sign-on", typed.String(validate=validate.Length(max=40, error="must have at most 40 characters"))
-    )
+    oidc_name: str = _setting("single sign-on", typed.String(validate=forms.LABEL))
     oidc_scopes: tuple[str, ...] = _setting(("openid", "email", "profile"), forms.Scopes())
     #: The claim that says that the email address is the person's.
     oidc_verified_claim: str = "email_verified"
@@ -107,10 +105,11 @@ class Settings:
     partner_oidc_issuer: str = _setting("", typed.String(validate=forms.ISSUER))
     partner_oidc_client_id: str = ""
     partner_oidc_client_secret: str = _secret()
-    partner_oidc_name: str = _setting(
-        "single sign-on", typed.String(validate=validate.Length(max=40, error="must have at most 40 characters"))
-    )
+    partner_oidc_name: str = _setting("single sign-on", typed.String(validate=forms.LABEL))
     partner_oidc_scopes: tuple[str, ...] = _setting(("openid", "email", "profile"), forms.Scopes())
+    #: Verifies the captcha of partners' shops; empty: that there is a token is all that is asked.
+    captcha_secret: str = _secret()
+    captcha_verify_url: str = _setting("", typed.String(validate=forms.ADDRESS))
     #: Partners' users log in with a code by email, which this mail server sends; none: they cannot.
     smtp_host: str = _setting("", typed.String(validate=forms.HOST))
     smtp_port: int = _setting(587, typed.Integer(validate=validate.Range(1, 65535)))
@@ -201,6 +200,7 @@ class Settings:
 
 #: Settings that mean something only together.
 _PAIRS = (
+    ("CAPTCHA_SECRET", "CAPTCHA_VERIFY_URL"),
     ("CALLOUT_USERNAME", "CALLOUT_PASSWORD"),
     ("CALLOUT_HMAC_HEADER", "CALLOUT_HMAC_SECRET"),
     ("CALLOUT_SECRET_HEADER", "CALLOUT_SECRET"),

@@ -104,6 +104,7 @@ SIGNED = validate.Regexp(
 DATABASE = validate.Regexp(
     r"^(sqlite:///.+|postgresql(\+psycopg)?://.+)$", error="must begin with sqlite:/// or postgresql://"
 )
+LABEL = validate.Length(max=40, error="must have at most 40 characters")
 NAME = validate.Length(max=24, error="must have at most 24 characters")
 HOST = validate.Regexp(r"^[0-9A-Za-z.:-]+$", error="must be an address or a name of this machine, such as 127.0.0.1")
 ISSUER = validate.Regexp(

@@ -111,11 +111,19 @@ class Provider(Protocol):
         Raises SignOnFailed.
         """
 
+    def prove(self, id_token: str, now: float) -> Mapping[str, Any]:
+        """The claims of an ID token that another application of the same client was given, fresh `now`.
+
+        Raises SignOnFailed.
+        """
+
 
 #: Only what a public key can prove: neither `none` nor the HMACs, whose key would be public.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 #: How far the provider's clock may differ from the database's, in seconds.
 LEEWAY_SECONDS = 60
+#: How old a token may be that was not made for an attempt of ours, in seconds.
+MOST_AGE_SECONDS = 600
 _LONGEST_SUBJECT = 255
 
 
@@ -140,10 +148,11 @@ def read_keys(document: Mapping[str, Any]) -> KeySet:
 
 
 def read_id_token(
-    token: str, keys: KeySet, *, issuer: str, client_id: str, nonce: str, now: float
+    token: str, keys: KeySet, *, issuer: str, client_id: str, nonce: str | None, now: float
 ) -> Mapping[str, Any]:
     """The claims of a token that `issuer` signed, for `client_id` and this `nonce`, valid `now` (seconds since 1970).
 
+    Without a nonce the attempt was another application's: such a token must have been issued within MOST_AGE_SECONDS.
     Raises AnswerInvalid; KeyUnknown where newer keys may help.
     """
     rules = jwt.JWTClaimsRegistry(
@@ -154,7 +163,7 @@ def read_id_token(
         exp={"essential": True},
         iat={"essential": True},
         sub={"essential": True},
-        nonce={"essential": True, "value": nonce},
+        nonce={"essential": False} if nonce is None else {"essential": True, "value": nonce},
     )
     try:
         claims: dict[str, Any] = jwt.decode(token, keys, algorithms=ALGORITHMS).claims
@@ -165,6 +174,8 @@ def read_id_token(
         # The error's own text may quote claims.
         raise AnswerInvalid(f"ID token: {type(error).__name__} {getattr(error, 'claim', '')}".strip()) from None
     _check_party(claims, client_id)
+    if nonce is None and not now - claims["iat"] <= MOST_AGE_SECONDS:
+        raise AnswerInvalid("ID token: it was issued too long ago")
     subject = claims["sub"]
     if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or not subject.isprintable():
         raise AnswerInvalid("ID token: sub is no plain text of at most 255 characters")

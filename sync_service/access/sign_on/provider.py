@@ -129,8 +129,13 @@ class OpenidProvider:
             ):
                 raise AnswerInvalid("the redirect comes from another issuer (RFC 9207)")
             tokens = self._redeem(document, attempt, answer.get("code", ""), deadline)
-            claims = self._read(str(tokens.get("id_token", "")), attempt, now, document, deadline)
+            claims = self._read(str(tokens.get("id_token", "")), attempt.nonce, now, document, deadline)
             return self._complete(claims, tokens, document, deadline)
+
+    def prove(self, id_token: str, now: float) -> Mapping[str, Any]:
+        """The claims of an ID token that another application of the same client was given. Raises SignOnFailed."""
+        with self._turn() as deadline:
+            return self._read(id_token, None, now, self._discover(deadline), deadline)
 
     def look(self) -> None:
         """Check the provider as far as possible without a sign-on. Raises SignOnFailed."""
@@ -187,12 +192,12 @@ class OpenidProvider:
         return self._ask("POST", document["token_endpoint"], deadline, form=form, headers=headers)
 
     def _read(
-        self, token: str, attempt: SignOnAttempt, now: float, document: Mapping[str, Any], deadline: Deadline
+        self, token: str, nonce: str | None, now: float, document: Mapping[str, Any], deadline: Deadline
     ) -> Mapping[str, Any]:
         def fetch() -> KeySet:
             return self._fetch_keys(document, deadline)
 
-        expected: dict[str, Any] = {"issuer": self._issuer, "client_id": self._client_id, "nonce": attempt.nonce}
+        expected: dict[str, Any] = {"issuer": self._issuer, "client_id": self._client_id, "nonce": nonce}
         try:
             return read_id_token(token, self._keys.get(fetch), now=now, **expected)
         except KeyUnknown:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sync_service.access.captcha import CaptchaVerifier
 from sync_service.access.sign_on.attempts import AnswerInvalid, ProviderAway, SetUpWrong
-from sync_service.access.sign_on.provider import OpenidProvider, client_for_admins
+from sync_service.access.sign_on.provider import OpenidClient, OpenidProvider, client_for_admins, client_for_partners
 from sync_service.errors import SyncServiceError
 from sync_service.operations.check.callouts import check_provisioned
 from sync_service.operations.check.store import check_database, check_settings
 from sync_service.operations.check.zuora import check_zuora
+from sync_service.partner.organisations import list_orgs
 from sync_service.queue import jobs
 from sync_service.queue.findings import Finding, Severity, as_progress
 from sync_service.queue.health import CHECK, examine
 from sync_service.queue.jobs import JobLease
 from sync_service.settings import Settings
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, Session
 from sync_service.sync.attempt import SyncContext
 from sync_service.zuora.client import ZuoraClient
 
@@ -24,7 +26,7 @@ from sync_service.zuora.client import ZuoraClient
 EVERY_MS = 3_600_000
 #: Without these nothing else can be looked at.
 _FIRST = ("database", "migrations")
-_SIGN_ON = "sign-on"
+_CAPTCHA = "captcha"
 
 
 def check_everything(database: Database, settings: Settings, zuora: ZuoraClient | None) -> Iterator[Finding]:
@@ -39,22 +41,43 @@ def check_everything(database: Database, settings: Settings, zuora: ZuoraClient 
     yield from check_sign_on(settings)
     yield from check_settings(settings)
     with database.reading() as session:
+        yield from check_captcha(session, settings)
         yield from examine(session, settings)
 
 
 def check_sign_on(settings: Settings) -> Iterator[Finding]:
-    """One finding if an identity provider is set. Only a sign-on tries the client's secret."""
-    if not settings.oidc_issuer:
-        return
+    """One finding for each identity provider that is set. Only a sign-on tries the client's secret."""
+    if settings.oidc_issuer:
+        yield _check_provider("sign-on", client_for_admins(settings), "OIDC_ISSUER", "docs/signing-in.md")
+    if settings.partner_oidc_issuer:
+        client = client_for_partners(settings)
+        yield _check_provider("partner sign-on", client, "PARTNER_OIDC_ISSUER", "docs/partner-portal.md")
+
+
+def _check_provider(name: str, client: OpenidClient, setting: str, page: str) -> Finding:
     try:
-        OpenidProvider(client_for_admins(settings)).look()
+        OpenidProvider(client).look()
     except ProviderAway:
-        says = f"{settings.oidc_issuer} does not answer."
-        yield Finding(_SIGN_ON, Severity.FAILED, says, "See OIDC_ISSUER, and whether this host reaches it.")
+        remedy = f"See {setting}, and whether this host reaches it."
+        return Finding(name, Severity.FAILED, f"{client.issuer} does not answer.", remedy)
     except (SetUpWrong, AnswerInvalid) as error:
-        yield Finding(_SIGN_ON, Severity.FAILED, f"It is not usable: {error.detail}.", "See docs/signing-in.md.")
-    else:
-        yield Finding(_SIGN_ON, Severity.OK, f"{settings.oidc_issuer} answers and publishes its keys.")
+        return Finding(name, Severity.FAILED, f"It is not usable: {error.detail}.", f"See {page}.")
+    return Finding(name, Severity.OK, f"{client.issuer} answers and publishes its keys.")
+
+
+def check_captcha(session: Session, settings: Settings) -> Iterator[Finding]:
+    """Whether the captcha of partners' shops is verified; nothing where there are no partners."""
+    if settings.captcha_secret:
+        wrong = CaptchaVerifier(settings).look()
+        remedy = "See CAPTCHA_SECRET and CAPTCHA_VERIFY_URL: meanwhile no shop of a partner can open a basket."
+        yield (
+            Finding(_CAPTCHA, Severity.FAILED, wrong, remedy)
+            if wrong
+            else Finding(_CAPTCHA, Severity.OK, "The captcha of partners' shops is verified.")
+        )
+    elif list_orgs(session, limit=1):
+        says = "The captcha of partners' shops is not verified: that there is a token is all that is asked."
+        yield Finding(_CAPTCHA, Severity.WARNING, says, "Set CAPTCHA_SECRET and CAPTCHA_VERIFY_URL.")
 
 
 def check_story(context: SyncContext, lease: JobLease) -> Mapping[str, Any]:

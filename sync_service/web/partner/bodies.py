@@ -38,18 +38,18 @@ class _Quantity(typed.Integer):
         return value
 
 
-class _Part(Schema):
+class BodyPart(Schema):
     """Fields that we do not know are left alone."""
 
     class Meta:
         unknown = EXCLUDE
 
 
-class _CatalogItem(_Part):
+class _CatalogItem(BodyPart):
     id = typed.String(required=True, validate=_SHORT)
 
 
-class ItemBody(_Part):
+class ItemBody(BodyPart):
     """One item: `offerId`, or the whole offer as Limio's SDK sends it. Read-only fields count for nothing."""
 
     action = typed.String(
@@ -78,7 +78,7 @@ class ItemBody(_Part):
         )
 
 
-class BoughtItem(_Part):
+class BoughtItem(BodyPart):
     """An offer or add-on of a new subscription; the published version is bought."""
 
     offer = typed.Nested(_CatalogItem, required=True)
@@ -99,7 +99,7 @@ class BoughtItem(_Part):
         )
 
 
-class _Subscription(_Part):
+class _Subscription(BodyPart):
     id = typed.String(validate=_SHORT)
     name = typed.String(validate=_SHORT)
 
@@ -112,11 +112,11 @@ class _NamedSubscription(_Subscription):
             raise ValidationError("is required, or name", "id")
 
 
-class _Target(_Part):
+class _Target(BodyPart):
     offer_id = typed.String(data_key="offerId", validate=_SHORT)
 
 
-class _Order(_Part):
+class _Order(BodyPart):
     order_type = typed.String(required=True, validate=validate.Equal("update_subscription"))
     external_id = typed.String(validate=_EXTERNAL)
     checkout_id = typed.String(data_key="checkoutId", validate=_SHORT)
@@ -134,21 +134,21 @@ class _Updated(_Order):
     subscription = typed.Nested(_Subscription, required=True, data_key="forSubscription")
 
 
-class Initiate(_Part):
+class Initiate(BodyPart):
     """The body that opens a basket."""
 
     order = typed.Nested(_Initiated, required=True)
     tracking = typed.Dict(load_default=dict)
 
 
-class UpdateBody(_Part):
+class UpdateBody(BodyPart):
     """The body that changes one."""
 
     order = typed.Nested(_Updated, required=True)
     tracking = typed.Dict(load_default=dict)
 
 
-class _Purchase(_Part):
+class _Purchase(BodyPart):
     order_type = typed.String(load_default="new", validate=validate.Equal("new"))
     external_id = typed.String(validate=_EXTERNAL)
     country = typed.String(allow_none=True, load_default=None, validate=_SHORT)
@@ -158,7 +158,7 @@ class _Purchase(_Part):
     )
 
 
-class Purchase(_Part):
+class Purchase(BodyPart):
     """The body of a basket that buys a new subscription."""
 
     order = typed.Nested(_Purchase, required=True)
@@ -168,17 +168,17 @@ class _ChangedPurchase(_Purchase):
     checkout_id = typed.String(data_key="checkoutId", validate=_SHORT)
 
 
-class ChangedPurchase(_Part):
+class ChangedPurchase(BodyPart):
     """The body that changes one."""
 
     order = typed.Nested(_ChangedPurchase, required=True)
 
 
-class _Checkout(_Part):
+class _Checkout(BodyPart):
     checkout_id = typed.String(data_key="checkoutId", validate=_SHORT)
 
 
-class Named(_Part):
+class Named(BodyPart):
     """A body that names a basket, or leaves that to the cookie."""
 
     order = typed.Nested(_Checkout, load_default=dict)

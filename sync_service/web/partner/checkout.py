@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadGateway, BadRequest
 
 from sync_service.commerce.order import CannotBePlacedError
 from sync_service.partner.basket_rows import LIFE_MS, BasketUnknown
@@ -27,12 +27,23 @@ COOKIE = "limio_state"
 #: Limio's pages send the first, its specification names the second.
 _CAPTCHA = ("X-Limio-Recaptcha", "xLimioRecaptcha")
 _FORWARDED = "xForwardedFor"
+#: No captcha's token is longer.
+_MAX_TOKEN = 8000
 #: More of a referrer is not kept.
 _MAX_REFERRER = 500
 
 
-def checkout_blueprint(baskets: Baskets, auth: PartnerAuth, senders: Senders) -> Blueprint:
-    """Both checkouts of the organisation that the token names."""
+class Captcha(Protocol):
+    """The service that gave out captcha tokens."""
+
+    def verify(self, token: str, address: str) -> bool | None:
+        """Whether the token is a person's at `address`; None where the service does not say."""
+
+
+def checkout_blueprint(
+    baskets: Baskets, auth: PartnerAuth, senders: Senders, captcha: Captcha | None = None
+) -> Blueprint:
+    """Both checkouts of the organisation that the token names. Without `captcha` any token of one will do."""
     blueprint = Blueprint("partner_checkout", __name__, url_prefix="/api/partner")
 
     auth.guard(blueprint)
@@ -41,7 +52,7 @@ def checkout_blueprint(baskets: Baskets, auth: PartnerAuth, senders: Senders) ->
         return _answer(baskets.read(agent(), _find_id(None)), senders)
 
     def initiate() -> Response:
-        _want_captcha()
+        _want_captcha(captcha, senders)
         body = load(Initiate())
         order = body["order"]
         referrer = request.headers.get("Referer", "")[:_MAX_REFERRER]
@@ -57,7 +68,7 @@ def checkout_blueprint(baskets: Baskets, auth: PartnerAuth, senders: Senders) ->
         return set_landing_cookie(_answer(view, senders), view.id)
 
     def update() -> Response:
-        _want_captcha()
+        _want_captcha(captcha, senders)
         body = load(UpdateBody())
         order = body["order"]
         named = order["subscription"]
@@ -112,10 +123,18 @@ def _is_landing() -> bool:
     return request.path.rstrip("/").endswith("/checkout/subscription")
 
 
-def _want_captcha() -> None:
-    """Raises BadRequest. That there is a token is all that is asked: whose it is, the shop's own page verifies."""
-    if _is_landing() and not any(request.headers.get(name, "").strip() for name in _CAPTCHA):
+def _want_captcha(captcha: Captcha | None, senders: Senders) -> None:
+    """Raises BadRequest without a right token, and BadGateway where nothing can tell: closed, not open."""
+    if not _is_landing():
+        return
+    token = next((text for name in _CAPTCHA if (text := request.headers.get(name, "").strip())), "")
+    if not token:
         raise BadRequest(f"The header {_CAPTCHA[0]} is required.")
+    verdict = True if captcha is None else captcha.verify(token[:_MAX_TOKEN], _client_ip(senders))
+    if verdict is None:
+        raise BadGateway("The captcha cannot be verified just now. Please try again.")
+    if not verdict:
+        raise BadRequest(f"The captcha's token in {_CAPTCHA[0]} is not right, or was used before: get another.")
 
 
 def _find_id(checkout_id: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from sync_service.partner.organisations import Organisation, Partners
 from sync_service.store.engine import Database
 from sync_service.store.tables import PartnerSessionRow, PartnerUserRow
 from tests.integration.signon.conftest import PUBLIC_URL
-from tests.integration.signon.forger import CLIENT_ID, CLIENT_SECRET, Forger
+from tests.integration.signon.forger import CLIENT_ID, CLIENT_SECRET, Forger, honest_key, sign_with, unsigned
 from tests.integration.web.conftest import build
 from tests.integration.web.portal import PortalVisitor
 
@@ -116,3 +117,61 @@ def test_who_is_disabled_does_not_come_in_by_the_provider_either(portal: Portal,
 
     assert portal.sign_in().status_code == 403
     assert portal.visitor.get().status_code == 303
+
+
+def exchange(portal: Portal, id_token: str) -> TestResponse:
+    return portal.visitor.client.post("/api/partner/token", json={"id_token": id_token})
+
+
+def make_id_token(portal: Portal, **changed: Any) -> str:
+    """What the partners' own application was given by the provider for the same client."""
+    now = int(time.time())
+    claims = {"iss": portal.provider.issuer, "aud": CLIENT_ID, "sub": "u-1", "iat": now, "exp": now + 3600}
+    person = {"email": ANN, "email_verified": True, "lmo:partner_org": portal.orgs["North"], "nonce": "theirs"}
+    return sign_with(portal.provider.key)({**claims, **person, **changed})
+
+
+def test_an_id_token_is_exchanged_for_a_token_of_ours(portal: Portal) -> None:
+    answer = exchange(portal, make_id_token(portal))
+
+    assert answer.status_code == 200, answer.text
+    headers = {"Authorization": f"Bearer {answer.json['access_token']}"}
+    assert portal.visitor.client.get("/api/partner/customer", headers=headers).json == {"items": [], "hits": 0}
+    assert [(user.partner_org, user.email) for user in portal.users()] == [(portal.orgs["North"], ANN)]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"aud": "another client"},
+        {"iss": "https://elsewhere.example"},
+        {"azp": "another client"},
+        {"exp": 1},
+        {"iat": 1_700_000_000},
+        {"email_verified": False},
+        {"lmo:partner_org": "partner_org-none"},
+        {"email": "mallory@coast.example"},
+    ],
+    ids=str,
+)
+def test_an_id_token_that_is_not_for_us_fresh_and_of_ones_own_is_none(portal: Portal, forged: dict[str, Any]) -> None:
+    Partners(portal.database, "test").add_user(portal.orgs["Coast"], "mallory@coast.example")
+
+    refused = exchange(portal, make_id_token(portal, **forged))
+
+    assert refused.status_code == 401
+    assert len(portal.users()) == 1
+
+
+def test_a_token_that_the_provider_did_not_sign_is_none(portal: Portal) -> None:
+    honest = make_id_token(portal)
+    claims = {"iss": portal.provider.issuer, "aud": CLIENT_ID, "sub": "u-1", "iat": time.time(), "exp": time.time() + 9}
+    for token in ("x", honest[:-4], unsigned(claims), sign_with(honest_key("two"))(claims)):
+        assert exchange(portal, token).status_code == 401
+    assert portal.users() == []
+
+
+def test_while_the_provider_is_away_the_caller_is_told_to_come_again(portal: Portal) -> None:
+    portal.provider.document["issuer"] = "https://elsewhere.example"
+
+    assert exchange(portal, make_id_token(portal)).status_code == 502

@@ -227,6 +227,17 @@ def test_the_check_tells_whether_people_can_sign_in(
     assert (finding.remedy is None) == (verdict == "ok")
 
 
+def test_the_check_looks_at_the_partners_provider_apart(provider: Forger) -> None:
+    settings = Settings(public_url=PUBLIC_URL, partner_oidc_issuer=provider.issuer, partner_oidc_client_id=CLIENT_ID)
+
+    (well,) = check_sign_on(settings)
+    (away,) = check_sign_on(replace(settings, partner_oidc_issuer="http://127.0.0.1:1"))
+
+    assert (well.name, well.verdict) == ("partner sign-on", "ok")
+    assert (away.name, away.verdict) == ("partner sign-on", "failed")
+    assert "PARTNER_OIDC_ISSUER" in str(away.remedy)
+
+
 def test_the_check_says_nothing_of_a_sign_on_that_is_not_set_up() -> None:
     assert list(check_sign_on(Settings())) == []
 

@@ -8,13 +8,13 @@ import pytest
 from sqlmodel import SQLModel, select
 from structlog.testing import capture_logs
 
+from sync_service.access.partner_login import MOST_CODES
 from sync_service.access.partner_sessions import LIFE_MS, MOST_TRIES
 from sync_service.errors import SettingsInvalid
 from sync_service.partner.organisations import Organisation, Partners
 from sync_service.settings import load_settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminActionRow, PartnerCodeRow, PartnerSessionRow
-from sync_service.web.partner.portal.login import MOST_CODES
 from tests.integration.web.admin import form_token, visit
 from tests.integration.web.conftest import build
 from tests.integration.web.portal import USERS, Portal, PortalVisitor, open_portal

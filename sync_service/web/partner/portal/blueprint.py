@@ -5,8 +5,7 @@ from __future__ import annotations
 from flask import Blueprint
 
 from sync_service.access.cipher import TextCipher
-from sync_service.access.mail import Mailer
-from sync_service.access.partner_sessions import CodesByMail, CodeSender, CodesInLog, LoginCodes
+from sync_service.access.partner_login import PartnerLogin
 from sync_service.access.sign_on.attempts import Provider
 from sync_service.partner.baskets import Baskets
 from sync_service.partner.orders import PartnerOrders
@@ -30,16 +29,14 @@ _PAGES = (("portal.customers", "Customers"), ("portal.new", "New order"), ("port
 
 
 def portal_blueprint(
-    settings: Settings, database: Database, questions: Questions, provider: Provider | None
+    settings: Settings, database: Database, questions: Questions, login: PartnerLogin, provider: Provider | None
 ) -> Blueprint:
     """Everything under /partner, for partners' people at a browser."""
     blueprint = Blueprint("portal", __name__, url_prefix=PATH)
     sessions = PortalSessions(database, settings.secret_keys, secure=settings.public_url.startswith("https://"))
     sessions.attach(blueprint)
-    sender = _sender(settings)
-    codes = LoginCodes(database, settings.secret_key, sender) if sender else None
     name = settings.partner_oidc_name if provider else ""
-    LoginPages(settings, database, sessions, codes=codes, provider=name).attach(blueprint)
+    LoginPages(settings, sessions, login, provider=name).attach(blueprint)
     if provider is not None:
         SignOn(settings, database, PortalEntry(database, sessions, name), provider).attach(blueprint)
     customers.attach(blueprint, database, TextCipher(settings.secret_keys, "portal search"))
@@ -54,12 +51,3 @@ def portal_blueprint(
     attach_assets(blueprint)
     attach_refusals(blueprint, attach_problems(blueprint, "partner/problem.html"))
     return blueprint
-
-
-def _sender(settings: Settings) -> CodeSender | None:
-    """How codes reach people; None where neither a mail server nor the log is set."""
-    if settings.partner_code_in_log:
-        return CodesInLog()
-    if settings.smtp_host:
-        return CodesByMail(Mailer(settings), f"{settings.public_url.rstrip('/')}{PATH}" if settings.public_url else "")
-    return None
