@@ -29,7 +29,6 @@ from sync_service.telemetry.log import logger, set_up
 from sync_service.telemetry.traces import start_tracing
 from sync_service.web.admin.blueprint import admin_blueprint
 from sync_service.web.answers import set_up_answers
-from sync_service.web.asked import Questions
 from sync_service.web.auth import BearerAuth, SyncAuth
 from sync_service.web.body import FLASK_LIMIT
 from sync_service.web.callouts import KeyConverter, SyncEndpoint, sync_blueprint
@@ -49,7 +48,7 @@ from sync_service.web.partner.purchases import partner_orders_blueprint, purchas
 from sync_service.web.partner.tokens import PersonTokens, partner_tokens_blueprint
 from sync_service.web.senders import Senders
 from sync_service.web.traced import trace_requests
-from sync_service.web.waiting import ResultWaiter
+from sync_service.web.waiting import Questions, ResultWaiter
 
 #: gunicorn's "worker failed to boot": it stops instead of trying again.
 _BOOT_ERROR = 3

@@ -12,9 +12,9 @@ from sync_service.cli.contexts import open_context
 from sync_service.cli.output import say, with_json
 from sync_service.cli.wiring import open_database, read_settings
 from sync_service.commerce.catalog import Offer
-from sync_service.commerce.faults import faults_of
 from sync_service.commerce.order import Problem
-from sync_service.ordering.rate_plans import refresh_catalog
+from sync_service.commerce.pricing import faults_of
+from sync_service.ordering.previews import refresh_catalog
 from sync_service.queue.limit import Share
 from sync_service.store.offers import newest_items, read_whole_catalog
 

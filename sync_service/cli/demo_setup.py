@@ -17,7 +17,7 @@ from typing import IO
 import click
 import requests
 
-from sync_service.cli.supervise import ending_with_us
+from sync_service.cli.serve import ending_with_us
 from sync_service.store.engine import Database, connect
 from zuora_emulator.control import control
 from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET

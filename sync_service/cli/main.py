@@ -35,7 +35,7 @@ COMMANDS = {
     "status": ("sync_service.cli.operating:status", "Show the queue, failures, Zuora's health, budget and jobs."),
     "sweep": ("sync_service.cli.sweeping:sweep", "Find changes that no callout reported, and sync them."),
     "sync": ("sync_service.cli.syncing:sync", "Sync KEY now and show what changed."),
-    "user": ("sync_service.cli.users:user", "People who may log in to the admin pages."),
+    "user": ("sync_service.cli.access:user", "People who may log in to the admin pages."),
     "web": ("sync_service.cli.serve:web", "Accept callouts and serve the API, with gunicorn."),
     "webhooks": (
         "sync_service.cli.webhooks:webhooks",

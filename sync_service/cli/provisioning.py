@@ -16,8 +16,8 @@ from sync_service.operations.provision.plan import ProvisionPlan, apply_plan, li
 from sync_service.operations.provision.wanted import PREFIX, SOURCE_FIELDS, CalloutTerms, check_terms, is_this_machine
 from sync_service.queue.limit import Share, check_tenant, hold_story_lease
 from sync_service.settings import Settings
-from sync_service.zuora.callout_definitions import TenantCallouts, fetch_found
-from sync_service.zuora.client import Reading
+from sync_service.zuora.notifications import TenantCallouts, fetch_found
+from sync_service.zuora.reading import Reading
 
 #: For all calls together: three notifications for each communication profile are made one after another.
 _SECONDS = 600.0

@@ -9,8 +9,8 @@ from typing import Any
 
 from sync_service.commerce import order_objects
 from sync_service.commerce.catalog import Catalog, Offer, find_item, read_offer
-from sync_service.commerce.effects import Effect, NewObject, ObjectChange
 from sync_service.commerce.order import ItemUpdate, Order, OrderContact, OrderType, UpdateAction
+from sync_service.commerce.order_objects import Effect, NewObject, ObjectChange
 from sync_service.commerce.state import InStore, data_of, goes_on, is_discount
 from sync_service.commerce.steps import Step
 from sync_service.commerce.submission import FREE, REDEEMED, VOID, change_gift_code, new_subscriptions

@@ -7,8 +7,7 @@ from dataclasses import replace
 from sync_service.commerce.build import NO_BILLING, Json, create_subscription, order_body, order_step, segment
 from sync_service.commerce.case import Case, refuse
 from sync_service.commerce.catalog import resolve
-from sync_service.commerce.order import OrderContact, ProblemCode
-from sync_service.commerce.people import payer_of, redeemer_of
+from sync_service.commerce.order import OrderContact, ProblemCode, payer_of, redeemer_of
 from sync_service.commerce.pricing import unit_price
 from sync_service.commerce.purchase import (
     account_name,

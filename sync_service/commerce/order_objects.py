@@ -1,9 +1,15 @@
-"""Limio's objects as an order makes them. Shapes are those that Limio's objects API answers with."""
+"""Limio's objects as an order makes and changes them: values that placing writes with its submit or its finish.
+
+Shapes are those that Limio's objects API answers with. Decided in `submission` and `completion`. Terms and schedule of
+a subscription that Zuora has are never here, nor its status once it has been active: the sync that follows an order
+brings them.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -19,6 +25,32 @@ from sync_service.commerce.steps import Step
 from sync_service.commerce.subscribed import read_day
 from sync_service.subscription.plan import Document
 from sync_service.subscription.schedule.money import as_json_number, format_amount
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewObject:
+    """A new object. Without an `id` the store gives one, and always the rest of the envelope."""
+
+    record_type: str
+    document: Document
+    id: str | None = None
+    #: The subscription that it belongs to.
+    subscription_id: str | None = None
+    #: Nothing happens where the id is there already (an owner who bought before).
+    unless_there: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectChange:
+    """Other values in an object that exists: dotted path (`data.end`, `status`) to the new value."""
+
+    record_type: str
+    id: str
+    values: Mapping[str, Any]
+
+
+Effect = NewObject | ObjectChange
+
 
 _ADDRESS = {
     "firstName": "first_name",

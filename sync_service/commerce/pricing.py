@@ -1,13 +1,16 @@
-"""What an offer costs, told to Zuora: which price goes to which charge, in the words of the charge's model."""
+"""What an offer costs, told to Zuora in the words of each charge's model, and why an offer could not be ordered."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 
-from sync_service.commerce.catalog import Bundle, Offer, ProductCharge, RatePlan, Sale, unsellable
-from sync_service.commerce.order import OrderDiscount
+from sync_service.commerce.catalog import Bundle, Catalog, Offer, ProductCharge, RatePlan, Sale, resolve, unsellable
+from sync_service.commerce.order import CannotBePlacedError, OrderDiscount, Problem
+from sync_service.commerce.terms import terms_of
 from sync_service.subscription.plan import Document
 from sync_service.subscription.schedule.money import round_amount
 
@@ -183,3 +186,34 @@ def _number(value: Any, of: str) -> Decimal:
     if not number.is_finite() or number < 0:
         raise unsellable(f"{of} is no number of 0 or more.")
     return number
+
+
+def faults_of(offer: Offer, catalog: Catalog, day: date) -> tuple[Problem, ...]:
+    """All that is wrong with `offer` on `day`; empty where it can be ordered."""
+    sales: tuple[Sale, ...] = ()
+    found: list[Problem] = []
+    try:
+        sales = resolve(offer, catalog, day)
+    except CannotBePlacedError as error:
+        found += error.problems
+    for step in _steps(offer, sales):
+        try:
+            step()
+        except CannotBePlacedError as error:
+            found += error.problems
+    return tuple(dict.fromkeys(found))
+
+
+def _steps(offer: Offer, sales: tuple[Sale, ...]) -> Iterator[Callable[[], object]]:
+    if offer.is_discount:
+        for sale in sales:
+            yield partial(_discount, offer, sale)
+        return
+    if sales:
+        yield partial(plans_of, offer, sales, Decimal(1))
+    if offer.record_type == "offer" and not offer.is_one_time:
+        yield partial(terms_of, offer)
+
+
+def _discount(offer: Offer, sale: Sale) -> object:
+    return discount_plan(sale.plan, discount_of(offer, sale.bundle), offer.label)

@@ -17,8 +17,7 @@ from sync_service.commerce.build import (
 )
 from sync_service.commerce.case import Case, refuse
 from sync_service.commerce.catalog import Offer, find_item, find_plan
-from sync_service.commerce.order import OrderContact, ProblemCode
-from sync_service.commerce.people import payer_of, receiver_of
+from sync_service.commerce.order import OrderContact, ProblemCode, payer_of, receiver_of
 from sync_service.commerce.pricing import discount_plan
 from sync_service.commerce.state import ACCOUNT
 from sync_service.commerce.steps import Plan

@@ -21,8 +21,8 @@ from sync_service.subscription.hints import Reason
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.subscription.trigger import Trigger
 from sync_service.sync.attempt import SyncContext
-from sync_service.zuora.callout_history import FailedCallout, fetch_failed_callouts
-from sync_service.zuora.client import Reading
+from sync_service.zuora.notifications import FailedCallout, fetch_failed_callouts
+from sync_service.zuora.reading import Reading
 
 NAME = "failed callouts"
 OVERLAP = timedelta(hours=2)

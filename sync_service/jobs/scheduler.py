@@ -23,7 +23,7 @@ from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
 from sync_service.jobs.sweep.walk import PartWay
 from sync_service.jobs.upkeep import ask_failed_again, count_figures, prune
-from sync_service.ordering.rate_plans import refresh_catalog
+from sync_service.ordering.previews import refresh_catalog
 from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.jobs import JobLease, done, ensure_job, put_back, take
 from sync_service.queue.limit import Share

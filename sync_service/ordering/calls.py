@@ -28,8 +28,7 @@ from sync_service.commerce.steps import (
     Step,
 )
 from sync_service.errors import BusyError, PermissionRefused, TenantError
-from sync_service.ordering.context import OrderContext
-from sync_service.ordering.looks import Looks
+from sync_service.ordering.context import Looks, OrderContext
 from sync_service.queue.order_lanes import read_work
 from sync_service.queue.order_steps import (
     StepState,

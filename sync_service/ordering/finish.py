@@ -12,13 +12,11 @@ from typing import Any
 
 from sync_service.commerce.case import Case
 from sync_service.commerce.completion import completed, failed
-from sync_service.commerce.effects import Effect, NewObject
 from sync_service.commerce.order import Problem
-from sync_service.commerce.order_objects import event_id
+from sync_service.commerce.order_objects import Effect, NewObject, event_id
 from sync_service.commerce.steps import Choice
 from sync_service.ordering.calls import LaneTurn
-from sync_service.ordering.looks import look_as_callout
-from sync_service.ordering.meeting import order_of
+from sync_service.ordering.context import look_as_callout, order_of
 from sync_service.queue.order_lanes import OrderState, end_turn, read_names
 from sync_service.queue.order_steps import StepState, read_steps
 from sync_service.queue.outbox import WebhookType, announce

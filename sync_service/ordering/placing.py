@@ -36,10 +36,9 @@ from sync_service.errors import (
     ZuoraUnavailable,
 )
 from sync_service.ordering.calls import LaneTurn, NoPlace, carry_out, has_happened
-from sync_service.ordering.context import OrderContext
+from sync_service.ordering.context import OrderContext, meet, order_of
 from sync_service.ordering.finish import complete_order, fail_order, hold_order
-from sync_service.ordering.meeting import meet, order_of
-from sync_service.ordering.rate_plans import refresh_rate_plans
+from sync_service.ordering.previews import refresh_rate_plans
 from sync_service.queue.doubt import MAX_UNSERVED, count_doubt, find_whose
 from sync_service.queue.limit import note_success, note_tenant_error
 from sync_service.queue.order_lanes import begin_turn, postpone_turn, read_work
@@ -48,7 +47,7 @@ from sync_service.queue.retry import decide_retry
 from sync_service.queue.submission import read_case
 from sync_service.store.tables import OrderWorkRow
 from sync_service.telemetry.log import logger
-from sync_service.zuora.client import Reading
+from sync_service.zuora.reading import Reading
 
 #: The time for everything that is read of Zuora before a plan is made, in seconds.
 READ_SECONDS = 60.0

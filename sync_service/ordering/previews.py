@@ -1,4 +1,8 @@
-"""What an order would cost, asked of Zuora with the bodies that would place it; nothing is placed or stored."""
+"""What is read from Zuora for orders without placing one: what an order would cost, and the rate plans on sale.
+
+A preview has the bodies that would place the order; nothing is placed or stored. Rate plans are read anew by the day,
+by command, and where an order finds none that fits.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +29,18 @@ from sync_service.errors import (
     SyncServiceError,
     TenantError,
 )
-from sync_service.ordering.context import OrderContext
-from sync_service.ordering.looks import Looks
-from sync_service.ordering.meeting import meet
+from sync_service.ordering.context import Looks, OrderContext, meet
 from sync_service.queue import questions as asks
 from sync_service.queue.doubt import find_whose
-from sync_service.queue.limit import StoryLease, note_success, note_tenant_error
+from sync_service.queue.limit import Share, StoryLease, hold_story_lease, note_success, note_tenant_error
 from sync_service.queue.submission import check_order, name_order
+from sync_service.store.engine import Database
+from sync_service.store.offers import write_rate_plans
 from sync_service.telemetry.log import logger
-from sync_service.zuora.client import Reading
+from sync_service.zuora.client import ZuoraClient
 from sync_service.zuora.ordering import hear
+from sync_service.zuora.products import fetch_rate_plans
+from sync_service.zuora.reading import Reading
 
 #: The time for everything that a preview asks of Zuora, in seconds.
 PREVIEW_SECONDS = 60.0
@@ -126,3 +132,28 @@ def _shown(answer: Mapping[str, Any], schedule: list[dict[str, Any]]) -> dict[st
     """In Limio's form; Zuora's exact numbers become those of JSON."""
     plain = json.loads(write_json(answer))
     return {"preview": {"success": True, "previewResult": plain.get("previewResult", {})}, "schedule": schedule}
+
+
+#: The time for all pages, in seconds.
+REFRESH_SECONDS = 120.0
+
+
+def refresh_catalog(database: Database, zuora: ZuoraClient, share: Share, *, wait_seconds: float = 0.0) -> int:
+    """Let the store hold every rate plan that Zuora has; how many. Repeatable; read whole before anything is written.
+
+    Raises BusyError where no place is free within `wait_seconds`, and what `fetch_rate_plans` raises.
+    """
+    with hold_story_lease(database, "catalog", share, wait_seconds=wait_seconds) as lease:
+        reading = zuora.reading(REFRESH_SECONDS)
+        try:
+            return refresh_rate_plans(database, reading)
+        finally:
+            lease.calls = reading.calls
+
+
+def refresh_rate_plans(database: Database, reading: Reading, product_id: str | None = None) -> int:
+    """The same under a call slot that the caller holds; only the product `product_id` if it is given."""
+    plans = fetch_rate_plans(reading, product_id)
+    with database.transaction() as session:
+        write_rate_plans(session, plans, product_id=product_id)
+    return len(plans)

@@ -1,4 +1,4 @@
-"""Writing what an order does to Limio's objects: what `commerce.effects` decided, in the caller's transaction."""
+"""Writing what an order does to Limio's objects: what `commerce.order_objects` decided, in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from sync_service.commerce.effects import Effect, NewObject, ObjectChange
+from sync_service.commerce.order_objects import Effect, NewObject, ObjectChange
 from sync_service.errors import ConflictInStore
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import OBJECT_ROWS, new_row, write_document

@@ -93,7 +93,6 @@ def keep_owner(session: Session, account_id: str, *, owner: str | None, customer
 def note_comparison(session: Session, customer_id: str, at: int) -> None:
     """Note on the customer itself that a read which ended at `at` was compared with it: its subscription leaves it."""
     session.run(_NOTE_COMPARISON, {"id": customer_id, "at": at})
-    session.run(_NOTE_COMPARISON, {"id": customer_id, "at": at})
 
 
 _ANY_MARK = (

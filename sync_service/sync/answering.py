@@ -16,8 +16,8 @@ from sync_service.queue.questions import read_invoices_asked, read_pdf_asked
 from sync_service.sync.attempt import SyncContext
 from sync_service.sync.forecast import LOOK_SECONDS, forecast_sync
 from sync_service.telemetry.log import logger
-from sync_service.zuora.client import Reading
 from sync_service.zuora.invoices import fetch_invoices, fetch_invoices_of, fetch_pdf
+from sync_service.zuora.reading import Reading
 
 
 def answer_ask(context: SyncContext, taken: asks.Taken) -> None:

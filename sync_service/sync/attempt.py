@@ -42,8 +42,9 @@ from sync_service.subscription.trigger import ImportRules, Trigger, read_trigger
 from sync_service.subscription.zuora import ZuoraSubscription
 from sync_service.sync.current import Current, CurrentQuery, read_current
 from sync_service.sync.look import LastRead, Look, fetch_look
-from sync_service.zuora.client import Reading, ZuoraClient
+from sync_service.zuora.client import ZuoraClient
 from sync_service.zuora.preview import SharedPreviews
+from sync_service.zuora.reading import Reading
 
 #: How often a run compares anew because others wrote what it had compared; then it comes again later.
 MAX_COMPARISONS = 5

@@ -10,8 +10,8 @@ from sync_service.subscription.plan import LimioState, SyncPlan
 from sync_service.subscription.reconcile import is_drastic, reconcile
 from sync_service.sync.attempt import SyncContext, look_closer
 from sync_service.sync.current import CurrentQuery
-from sync_service.zuora.client import Reading
 from sync_service.zuora.preview import SharedPreviews
+from sync_service.zuora.reading import Reading
 
 #: The time for all calls of one number, in seconds.
 LOOK_SECONDS = 60.0

@@ -18,8 +18,8 @@ from sync_service.subscription.reconcile import Rules
 from sync_service.subscription.schedule.computed import CannotCompute, compute_preview
 from sync_service.subscription.schedule.due import preview_target_date
 from sync_service.subscription.zuora import Preview, ZuoraAccount, ZuoraState, ZuoraSubscription
-from sync_service.zuora.client import Reading
 from sync_service.zuora.preview import SharedPreviews
+from sync_service.zuora.reading import Reading
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,8 +40,8 @@ from sync_service.sync.attempt import Attempt, SyncContext, sync_subscription
 from sync_service.telemetry.log import logger
 from sync_service.telemetry.measures import RUNS, WRITTEN
 from sync_service.telemetry.traces import tell
-from sync_service.zuora.client import Reading
 from sync_service.zuora.preview import SharedPreviews
+from sync_service.zuora.reading import Reading
 
 #: The store says what Zuora said.
 _SYNCED = frozenset({Outcome.CHANGED, Outcome.IMPORTED, Outcome.UNCHANGED})

@@ -16,6 +16,7 @@ from sync_service.telemetry.log import logger
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+from werkzeug.exceptions import BadRequest
 
 #: After how many seconds to try again when the database could not commit.
 RETRY_SECONDS = 5
@@ -118,3 +119,11 @@ def _say_crash(error: Exception) -> Response:
     where = "".join(traceback.format_tb(error.__traceback__)[-6:])
     logger().error("request_crashed", path=request.path, error=type(error).__name__, where=where)
     return answer(500, {"message": "Something went wrong on our side; it is in the log."})
+
+
+def read_limit(default: int, most: int, name: str = "limit") -> int:
+    """How many items the caller wants by the parameter `name`, from 1 to `most`. Raises BadRequest."""
+    text = request.args.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= most):
+        raise BadRequest(f"{name} must be a number from 1 to {most}.")
+    return int(text)

@@ -17,9 +17,8 @@ from sync_service.store.objects import (
     read_related,
 )
 from sync_service.store.pages import CursorInvalid, ObjectPage
-from sync_service.web.answers import answer
+from sync_service.web.answers import answer, read_limit
 from sync_service.web.auth import BearerAuth
-from sync_service.web.paging import read_limit
 
 DEFAULT_LIMIT = 50
 Found = TypeVar("Found")

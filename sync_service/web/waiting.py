@@ -1,26 +1,29 @@
-"""API callers who wait for the result of their sync, and what they are told when it is there.
+"""Waiting for a worker, for a few seconds: API callers for the result of their sync, pages for an answer of Zuora.
 
 Waiting is looking: a short read now and then, no connection held in between. Only a part of a process's threads may
-wait, so that callouts always find one.
+wait, so that callouts always find one. The web side itself never reaches Zuora.
 """
 
 from __future__ import annotations
 
+import base64
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from flask import Response
 from sqlalchemy.exc import SQLAlchemyError
 
-from sync_service.errors import UnknownKey
+from sync_service.errors import NotFoundInZuora, UnknownKey
+from sync_service.queue import questions as asks
 from sync_service.queue.fate import Ticket, fate
 from sync_service.queue.history import Outcome
 from sync_service.store.engine import Database, Session
 from sync_service.store.object_rows import find_subscription
-from sync_service.store.tables import SyncRunRow
+from sync_service.store.tables import AskRow, SyncRunRow
 
 #: How long a caller waits who does not say, in seconds.
 PATIENCE_SECONDS = 8
@@ -136,3 +139,58 @@ def _identity(session: Session, number: str, run: SyncRunRow | None) -> dict[str
         return {"id": run.subscription_id, "owner": run.owner}
     row = find_subscription(session, number)
     return {"id": row.id if row else None, "owner": row.owner if row else None}
+
+
+#: How long a page waits for an answer of Zuora's, in seconds.
+QUESTION_SECONDS = 8.0
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a worker found; `found` is None where it could not, or not yet."""
+
+    found: Mapping[str, Any] | None
+    #: Zuora says that there is no such thing.
+    is_missing: bool = False
+
+
+class Questions:
+    """Leaves questions and waits. An answer is forgotten as soon as it was read: it may be personal."""
+
+    def __init__(self, database: Database, waiter: ResultWaiter, *, most_seconds: float) -> None:
+        """`most_seconds`: a request waits no longer in this process."""
+        self._database = database
+        self._seconds = min(QUESTION_SECONDS, most_seconds)
+        self._waiter = waiter
+
+    def ask(self, leave: Callable[[Session], int]) -> Answered:
+        """The answer to what `leave` leaves. Raises TooManyAsked."""
+        with self._database.transaction(lock_timeout_ms=5000) as session:
+            ask_id = leave(session)
+        return self.wait(ask_id)
+
+    def wait(self, ask_id: int, seconds: float = QUESTION_SECONDS) -> Answered:
+        """The answer to a question that was left, as soon as it is there."""
+        row = self._waiter.wait_for(lambda session: asks.read_answer(session, ask_id), min(seconds, self._seconds))
+        if row is None:
+            return Answered(None)
+        self._forget(ask_id)
+        if row.error is not None:
+            return Answered(None, is_missing=row.error_code == NotFoundInZuora.code)
+        return Answered(row.answer or {})
+
+    def _forget(self, ask_id: int) -> None:
+        with self._database.transaction(lock_timeout_ms=2000) as session:
+            row = session.get(AskRow, ask_id)
+            if row is not None:
+                session.delete(row)
+
+
+def pdf_of(asked: Answered) -> Response | None:
+    """The PDF that a worker found, to be looked at or kept; None where there is none."""
+    if asked.found is None:
+        return None
+    response = Response(base64.b64decode(asked.found["pdf"]), content_type="application/pdf")
+    response.headers["Content-Disposition"] = "inline; filename=invoice.pdf"
+    response.headers["Cache-Control"] = "private, no-store"
+    return response

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from sync_service.zuora.connection import Connection
 from sync_service.zuora.reading import Reading
 
-__all__ = ["Reading", "ZuoraClient"]
-
 
 class ZuoraClient:
     """The connections and the token of one process towards one Zuora tenant; safe to share between threads."""

@@ -18,7 +18,6 @@ from sync_service.subscription.zuora import (
     ZuoraAccount,
     ZuoraSubscription,
 )
-from sync_service.zuora.parts import Part
 from sync_service.zuora.schemas import (
     AccountSchema,
     BillingAndPaymentSchema,
@@ -26,6 +25,7 @@ from sync_service.zuora.schemas import (
     ContactSchema,
     CreditMemoItemSchema,
     InvoiceItemSchema,
+    Part,
     RatePlanSchema,
     StatusPeriodSchema,
     SubscriptionSchema,

@@ -27,7 +27,8 @@ from sync_service.errors import (
     TokenRefused,
     ZuoraUnavailable,
 )
-from sync_service.zuora.client import Reading, ZuoraClient
+from sync_service.zuora.client import ZuoraClient
+from sync_service.zuora.reading import Reading
 
 ZUORA = "https://rest.test.zuora.com"
 PAYLOADS = Path(__file__).parents[1] / "zuora_payloads"

@@ -16,8 +16,9 @@ import responses
 
 from sync_service.errors import LockedInZuora, PayloadInvalid, ZuoraUnavailable
 from sync_service.subscription.zuora import Preview
-from sync_service.zuora.client import Reading, ZuoraClient
+from sync_service.zuora.client import ZuoraClient
 from sync_service.zuora.preview import SharedPreviews
+from sync_service.zuora.reading import Reading
 
 ZUORA = "https://rest.test.zuora.com"
 PARTNER = "8ad083f0961a05fc019620184f8722ec"

@@ -39,8 +39,9 @@ from sync_service.subscription.zuora import (
 from sync_service.sync.attempt import Attempt, Comparison, SyncContext, write
 from sync_service.sync.current import Current, CurrentQuery, read_current
 from sync_service.sync.look import Look
-from sync_service.zuora.client import Reading, ZuoraClient
+from sync_service.zuora.client import ZuoraClient
 from sync_service.zuora.preview import SharedPreviews
+from sync_service.zuora.reading import Reading
 from tests.integration.test_load import everything, load, load_samples
 from tests.queue_world import SHARE, execute, rows, want
 

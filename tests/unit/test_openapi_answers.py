@@ -24,7 +24,7 @@ from sync_service.subscription.schedule.computed import CannotCompute, compute_p
 from sync_service.subscription.terms import Rules
 from sync_service.subscription.zuora import Preview, ZuoraState, ZuoraSubscription
 from sync_service.zuora import schemas
-from sync_service.zuora.listed_rows import (
+from sync_service.zuora.listing import (
     ACCOUNT_FIELDS,
     CONTACT_FIELDS,
     SUBSCRIPTION_FIELDS,

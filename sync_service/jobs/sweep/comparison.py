@@ -43,8 +43,8 @@ from sync_service.subscription.listed import (
     is_contact_changed,
 )
 from sync_service.subscription.trigger import Trigger, refuse_import
-from sync_service.zuora.client import Reading
 from sync_service.zuora.listing import Listing, ListQuery, ListSource, RowPage, fetch_page
+from sync_service.zuora.reading import Reading
 
 #: A difference in one of these that is still there after a run asks for another one.
 _CERTAIN = frozenset({ListDifference.VERSION, ListDifference.NEVER_READ, ListDifference.UNKNOWN})

@@ -15,8 +15,8 @@ from sync_service.jobs.sweep.comparison import NOT_TO_BE_HAD, fetch_marked, firs
 from sync_service.jobs.sweep.walk import Cursor, PartWay, Report, Sweep, walk
 from sync_service.queue.jobs import JobLease
 from sync_service.sync.attempt import SyncContext
-from sync_service.zuora.client import Reading
 from sync_service.zuora.listing import Listing, ListQuery, ListSource, fetch_newest_update
+from sync_service.zuora.reading import Reading
 
 NAME = "sweep delta"
 OVERLAP = timedelta(hours=2)

@@ -21,8 +21,8 @@ from sync_service.queue.requests import Kind
 from sync_service.store.tables import ZuoraLinkRow
 from sync_service.subscription.listed import ListDifference, ListedSubscription
 from sync_service.sync.attempt import SyncContext
-from sync_service.zuora.client import Reading
 from sync_service.zuora.listing import Listing, ListQuery, ListSource
+from sync_service.zuora.reading import Reading
 
 NAME = "sweep full"
 

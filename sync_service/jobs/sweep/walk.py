@@ -34,7 +34,7 @@ from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.subscription.listed import ListDifference
 from sync_service.subscription.trigger import Trigger
 from sync_service.sync.attempt import SyncContext
-from sync_service.zuora.client import Reading
+from sync_service.zuora.reading import Reading
 
 
 @dataclass(frozen=True, kw_only=True)

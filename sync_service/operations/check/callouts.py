@@ -13,7 +13,8 @@ from sync_service.queue.findings import Finding, Severity
 from sync_service.queue.limit import Share, hold_story_lease
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.zuora.callout_definitions import (
+from sync_service.zuora.client import ZuoraClient
+from sync_service.zuora.notifications import (
     Definition,
     Profile,
     fetch_profiles,
@@ -21,7 +22,6 @@ from sync_service.zuora.callout_definitions import (
     read_definition,
     same_id,
 )
-from sync_service.zuora.client import ZuoraClient
 
 _SECONDS = 30.0
 _SET_UP = "Set it up: `callouts install`, or by hand as docs/callout-templates.md says."

@@ -23,7 +23,8 @@ from sync_service.queue.limit import Share, check_tenant, hold_story_lease
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.subscription.zuora import ZuoraSubscription
-from sync_service.zuora.client import Reading, ZuoraClient
+from sync_service.zuora.client import ZuoraClient
+from sync_service.zuora.reading import Reading
 
 #: The time for all calls of a check, in seconds.
 CHECK_SECONDS = 60.0

@@ -10,37 +10,33 @@ from sync_service.access.sign_on.attempts import Provider
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.admin import (
-    asking,
     customer_pages,
     entry_pages,
     frame,
     history_pages,
     inbox_pages,
-    invoice_pages,
     job_pages,
     manual,
     notification_pages,
     orders_pages,
     overview,
     partner_pages,
+    progress,
     search_pages,
     subscription_pages,
     upkeep,
     webhook_pages,
     words,
 )
-from sync_service.web.admin.account import AccountPage
 from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.differences import difference
-from sync_service.web.admin.guard import AdminGuard
-from sync_service.web.admin.handover import Handover
-from sync_service.web.admin.login import AdminEntry, LoginPage, PasswordCheck
+from sync_service.web.admin.guard import AdminGuard, Handover
+from sync_service.web.admin.login import AccountPage, AdminEntry, LoginPage, PasswordCheck
 from sync_service.web.admin.progress import STEPS
 from sync_service.web.admin.user_pages import UsersPage
-from sync_service.web.asked import Questions
-from sync_service.web.assets import attach_assets
-from sync_service.web.problems import attach_problems
+from sync_service.web.page_parts import attach_assets, attach_problems
 from sync_service.web.sign_on import SignOn
+from sync_service.web.waiting import Questions
 
 
 def admin_blueprint(
@@ -65,7 +61,7 @@ def admin_blueprint(
         overview,
         search_pages,
         subscription_pages,
-        asking,
+        progress,
         customer_pages,
         entry_pages,
         history_pages,
@@ -76,7 +72,7 @@ def admin_blueprint(
         partner_pages,
     ):
         part.attach(blueprint, context)
-    invoice_pages.attach(blueprint, context, questions)
+    subscription_pages.attach_invoices(blueprint, context, questions)
     upkeep.attach(blueprint, context, handover)
     webhook_pages.attach(blueprint, context, handover)
     manual.attach(blueprint)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from sync_service.queue.figures import DAY_MS, HOUR_MS, MINUTE_MS, Figures
 from sync_service.subscription.pace import duration_in_words
-from sync_service.web.admin.clock import Clock
+from sync_service.web.admin.words import Clock
 
 #: The sizes of a bar's parts by their kind, from the bottom up, and what a bar says.
 Parts = Callable[[Figures], Sequence[tuple[str, float]]]

@@ -31,10 +31,10 @@ from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.detail import ScheduledPayment, read_coming, read_plan_name
+from sync_service.web.admin.filters import read_shown
 from sync_service.web.admin.finding import FoundSubscription, complete
 from sync_service.web.admin.guard import operators_only, who
 from sync_service.web.admin.progress import why_waiting
-from sync_service.web.admin.stream import read_shown
 from sync_service.web.answers import answer
 
 #: Subscriptions that the page shows and the button syncs; a business that holds more is backfilled by its account.

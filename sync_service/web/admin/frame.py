@@ -1,4 +1,4 @@
-"""What stands around every page: the environment, five lights, the menu's counts, the search box and the zone.
+"""What stands around every page: the environment, five lights, the menu and its counts, the search box and the zone.
 
 It is read for a person who is logged in, at most once in FRESH_SECONDS by each process, and by few bounded reads.
 """
@@ -19,9 +19,47 @@ from sync_service.queue.findings import Finding, Severity, worst
 from sync_service.queue.health import MOST_COUNTED, read_lights
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.web.admin.clock import TENANT, ZONE_COOKIE, Clock, chosen_zone, find_zone
 from sync_service.web.admin.guard import AdminGuard, safe_next
-from sync_service.web.admin.menu import MENU
+from sync_service.web.admin.words import TENANT, ZONE_COOKIE, Clock, chosen_zone, find_zone
+
+
+@dataclass(frozen=True)
+class MenuEntry:
+    """A page of the menu."""
+
+    endpoint: str
+    name: str
+    #: Which of the frame's counts stands beside it; empty for none.
+    count: str = ""
+    for_operators: bool = False
+
+
+#: Groups with their entries. The name of an endpoint is also what a page below it calls `here`.
+MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
+    (
+        "Work",
+        (
+            MenuEntry("admin.overview", "Now"),
+            MenuEntry("admin.inbox", "Inbox", "inbox"),
+            MenuEntry("admin.subscriptions", "Subscriptions"),
+            MenuEntry("admin.orders", "Orders"),
+        ),
+    ),
+    ("Look back", (MenuEntry("admin.history", "History"),)),
+    ("Run", (MenuEntry("admin.jobs", "Jobs", "jobs"),)),
+    (
+        "Manage",
+        (
+            MenuEntry("admin.partners", "Partners"),
+            MenuEntry("admin.clients", "API clients"),
+            MenuEntry("admin.webhooks", "Webhooks"),
+            MenuEntry("admin.users", "People", for_operators=True),
+            MenuEntry("admin.settings", "Settings"),
+            MenuEntry("admin.manual", "Documentation"),
+        ),
+    ),
+)
+
 
 FRESH_SECONDS = 1.0
 _A_YEAR = 365 * 86_400

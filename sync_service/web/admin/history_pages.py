@@ -16,11 +16,10 @@ from sync_service.store.tables import AdminViewRow
 from sync_service.subscription.digest import Touch
 from sync_service.web.admin.changes_export import COLUMNS, MOST_RUNS, count_runs, read_changes
 from sync_service.web.admin.context import PageContext
-from sync_service.web.admin.filters import SHOWN, Filter, read_filter
+from sync_service.web.admin.filters import SHOWN, Filter, ShownEntries, read_filter, read_shown
 from sync_service.web.admin.guard import who
 from sync_service.web.admin.querying import FIELDS, LONGEST, Query, QueryInvalid, find_whose, read_query
 from sync_service.web.admin.spreadsheet import send
-from sync_service.web.admin.stream import ShownEntries, read_shown
 
 #: Views that one person keeps, and the length of a name.
 MOST_VIEWS, LONGEST_NAME = 30, 60

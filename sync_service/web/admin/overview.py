@@ -20,10 +20,10 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Session
 from sync_service.store.tables import JobRow
 from sync_service.web.admin.charts import RANGES, Axis, in_seconds
-from sync_service.web.admin.clock import clock
 from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.frame import TONES
 from sync_service.web.admin.job_views import view_jobs
+from sync_service.web.admin.words import clock
 
 #: Complaints that the headline names.
 _MAX_NAMED = 3

@@ -31,8 +31,7 @@ from sync_service.store.engine import Database
 from sync_service.store.tables import JobRow
 from sync_service.web.admin.confirming import ask_first
 from sync_service.web.admin.context import PageContext
-from sync_service.web.admin.guard import operators_only, who
-from sync_service.web.admin.handover import Handover
+from sync_service.web.admin.guard import Handover, operators_only, who
 from sync_service.web.admin.job_views import view_job
 from sync_service.web.admin.manual import section_of
 

@@ -14,8 +14,7 @@ from sync_service.access.sessions import Sessions
 from sync_service.access.users import LastOperator, Role, UserKnown, UserUnknown
 from sync_service.store.engine import Database
 from sync_service.web.admin.confirming import ask_first
-from sync_service.web.admin.guard import operators_only, who
-from sync_service.web.admin.handover import Handover
+from sync_service.web.admin.guard import Handover, operators_only, who
 
 Change = Callable[[Database, str, str], str]
 _DAYS = TEMPORARY_MS // 86_400_000

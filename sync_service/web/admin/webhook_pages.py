@@ -16,8 +16,7 @@ from sync_service.store.engine import Session
 from sync_service.store.tables import WebhookDeliveryRow, WebhookEndpointRow
 from sync_service.web.admin.confirming import ask_first
 from sync_service.web.admin.context import PAGE, PageContext, before_id, one_page
-from sync_service.web.admin.guard import operators_only, who
-from sync_service.web.admin.handover import Handover
+from sync_service.web.admin.guard import Handover, operators_only, who
 from sync_service.webhooks.address import DestinationRefused
 from sync_service.webhooks.endpoints import ROTATION_MS, EndpointRefused, Endpoints, EndpointUnknown
 from sync_service.webhooks.log import MessageUnknown, replay, replay_dead

@@ -6,8 +6,7 @@ from flask import Blueprint, Response, request
 
 from sync_service.partner.reading import NotThePartners, list_subscriptions, read_subscription
 from sync_service.store.engine import Database
-from sync_service.web.answers import answer
-from sync_service.web.paging import read_limit
+from sync_service.web.answers import answer, read_limit
 from sync_service.web.partner.auth import PartnerAuth, partner_scope
 
 DEFAULT_LIMIT, MAX_LIMIT = 40, 100

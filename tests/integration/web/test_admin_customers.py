@@ -11,7 +11,7 @@ from sync_service.access.users import Role
 from sync_service.queue.requests import claim, fail, finish
 from sync_service.store.engine import Database
 from sync_service.store.tables import SyncCauseRow, SyncRequestRow
-from sync_service.web.admin.zuora_links import ZuoraLinks
+from sync_service.web.admin.context import ZuoraLinks
 from tests.integration.web.admin import SHARE, Visitor, make_run, put_done, put_rows, put_subscription, visit
 
 THEIRS = ("A-S1", "A-S2", "A-S3", "A-S4")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sync_service.ordering.rate_plans import refresh_catalog
+from sync_service.ordering.previews import refresh_catalog
 from sync_service.partner import orders
 from sync_service.queue.submission import place_order
 from sync_service.store.engine import Database

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from sync_service.commerce.completion import completed, failed
-from sync_service.commerce.effects import Effect, NewObject, ObjectChange
 from sync_service.commerce.order import Order, Refusal
+from sync_service.commerce.order_objects import Effect, NewObject, ObjectChange
 from sync_service.commerce.state import InStore
 from sync_service.commerce.submission import submitted, wanted_names
 from tests.unit.commerce import world

@@ -12,8 +12,7 @@ from sync_service.partner.orders import PartnerOrders
 from sync_service.queue.submission import order_options
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.web.asked import Questions
-from sync_service.web.assets import attach_assets
+from sync_service.web.page_parts import attach_assets, attach_problems
 from sync_service.web.partner.portal import customers, order_page, subscriptions
 from sync_service.web.partner.portal.acting import attach_refusals
 from sync_service.web.partner.portal.buying import NewOrders
@@ -22,8 +21,8 @@ from sync_service.web.partner.portal.invoices import Invoices
 from sync_service.web.partner.portal.login import LoginPages, PortalEntry
 from sync_service.web.partner.portal.review import Review
 from sync_service.web.partner.portal.session import PATH, PortalSessions
-from sync_service.web.problems import attach_problems
 from sync_service.web.sign_on import SignOn
+from sync_service.web.waiting import Questions
 
 _PAGES = (("portal.customers", "Customers"), ("portal.new", "New order"), ("portal.invoices", "Invoices"))
 

@@ -14,9 +14,9 @@ from werkzeug.exceptions import NotFound, ServiceUnavailable
 from sync_service.partner.holdings import SubscriptionUnknown
 from sync_service.partner.reading import ask_for_own, ask_for_own_pdf, find_numbers, is_id, more_of
 from sync_service.store.engine import Database
-from sync_service.web.asked import Questions, pdf_of
 from sync_service.web.partner.portal.customers import find_customer
 from sync_service.web.partner.portal.session import person, scope
+from sync_service.web.waiting import Questions, pdf_of
 
 PAGE = 40
 #: The same whether there is none or it is another's.

@@ -21,8 +21,8 @@ from sync_service.partner.placed import is_zuora_away
 from sync_service.queue.questions import MOST_OPEN, TooManyAsked
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.web.asked import Questions
 from sync_service.web.partner.portal.acting import agent
+from sync_service.web.waiting import Questions
 
 #: How long the page waits for Zuora's preview, in seconds.
 _PATIENCE = 4.0

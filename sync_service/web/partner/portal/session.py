@@ -14,7 +14,7 @@ from sync_service.access.sessions import FormTokens
 from sync_service.store.engine import Database
 from sync_service.telemetry.log import logger
 from sync_service.web.answers import POLICY
-from sync_service.web.next_page import next_page
+from sync_service.web.page_parts import next_page
 
 PATH = "/partner"
 COOKIE = "sync_partner"

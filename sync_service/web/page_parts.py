@@ -1,11 +1,17 @@
-"""What people at a browser are told where something is wrong, and JSON for the scripts of the same pages."""
+"""What the admin pages and the portal share: styles and scripts, error pages, the page to go on with after a log-in.
+
+Scripts of the pages get errors as JSON. Styles and scripts stand under an address that changes with what is in them.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import traceback
 from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, make_response, render_template, request
+from flask import Blueprint, Response, make_response, render_template, request, send_from_directory, url_for
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound
 
@@ -55,3 +61,31 @@ def attach_problems(blueprint: Blueprint, template: str) -> Callable[[int, str, 
         return say(500, "Something went wrong", "The fault is on our side; it is in the log.")
 
     return say
+
+
+def next_page(wanted: str | None, folder: str, home: str) -> str:
+    """`wanted` where it is an address in `folder`, such as `/admin`; else `home`. Never one elsewhere."""
+    if not wanted or "\\" in wanted or not wanted.isprintable() or wanted.startswith("//"):
+        return home
+    parts = urlsplit(wanted)
+    inside = not parts.scheme and not parts.netloc and (parts.path == folder or parts.path.startswith(f"{folder}/"))
+    return wanted if inside else home
+
+
+_FOLDER = Path(__file__).parent / "static" / "admin"
+_FOREVER = "public, max-age=31536000, immutable"
+
+
+def attach_assets(blueprint: Blueprint) -> None:
+    """Serve them under `blueprint`, and give its templates `asset(name)`."""
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_FOLDER.iterdir()))).hexdigest()[:12]
+
+    @blueprint.get("/assets/<version>/<path:name>")
+    def asset(version: str, name: str) -> Response:
+        answer = send_from_directory(_FOLDER, name)
+        answer.headers["Cache-Control"] = _FOREVER if version == digest else "no-cache"
+        return answer
+
+    blueprint.context_processor(
+        lambda: {"asset": lambda name: url_for(f"{blueprint.name}.asset", version=digest, name=name)}
+    )
