@@ -40,6 +40,8 @@ class Fingerprint:
     payer_bill_to: str | None = None
     #: A hash of each contact that was read, by its id: the subscription's two, the account's own two and the payer's.
     contact_hashes: Mapping[str, str] = field(default_factory=dict)
+    #: A hash of all that the coming lines follow from in the answer itself.
+    billing: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For the `zuora_link` row."""
@@ -84,6 +86,7 @@ def take_fingerprint(
         payer_id=subscription.payer_id,
         payer_bill_to=billed.bill_to,
         contact_hashes={**own.hashes, **billed.hashes, **_hashes_of(subscription.bill_to, subscription.sold_to)},
+        billing=last.billing if last is not None and _is_same(subscription, last) else subscription.billing_hash,
     )
 
 
@@ -131,17 +134,24 @@ def may_skip_payer(subscription: ZuoraSubscription, last: Fingerprint | None) ->
 
 
 def may_skip_preview(subscription: ZuoraSubscription, last: Fingerprint | None, today: date) -> bool:
-    """Whether nothing moved since a complete preview was read on this same day of the tenant.
+    """Whether nothing that it follows from moved since a complete preview was read on this same day of the tenant.
 
-    The update time takes part because a bill run moves it and nothing else; the id because the version after an order
-    that was deleted has a number that was there before.
+    An order makes a new version, and what it changes stands in the answer: where all that is billed reads as before,
+    such as after a change of auto-renew, the lines are as before. An update time that moved alone is a bill run's,
+    which says no more than that. An id that is another's at the same version is one of after a deleted order.
     """
-    return (
-        last is not None
-        and may_skip_account(subscription, last)
-        and (last.zuora_id, last.version) == (subscription.id, subscription.version)
-        and last.update_time == subscription.update_time
-        and last.preview_day == today.isoformat()
+    if last is None or last.preview_day != today.isoformat() or not may_skip_account(subscription, last):
+        return False
+    if last.version < subscription.version:
+        return last.billing is not None and last.billing == subscription.billing_hash
+    return _is_same(subscription, last)
+
+
+def _is_same(subscription: ZuoraSubscription, last: Fingerprint) -> bool:
+    return (last.zuora_id, last.version, last.update_time) == (
+        subscription.id,
+        subscription.version,
+        subscription.update_time,
     )
 
 

@@ -5,10 +5,26 @@ Pure. Dates are dates in the tenant's calendar; every end date is exclusive but 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+#: What every object inside an answer gets anew with each version.
+_NEW_IN_EACH_VERSION = frozenset({"id", "version", "amendedByOrderOn"})
+#: Of a subscription's answer what no coming line follows from: which version it is, who changed it and when, whether
+#: and how it renews (previews assume no renewal), and the contacts, which are compared by themselves.
+_BILLS_NOTHING = frozenset(
+    {
+        *("id", "version", "revision", "isLatestVersion", "createTime", "updateTime", "orderNumber", "lastBookingDate"),
+        *("autoRenew", "renewalSetting", "renewalTerm", "renewalTermPeriodType", "notes", "success", "processId"),
+        *("requestId", "accountName", "invoiceOwnerAccountName", "billToContact", "soldToContact", "shipToContact"),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,11 +153,31 @@ class ZuoraSubscription:
     segments: tuple[ChargeSegment, ...] = ()
     #: Whether the answer had rate plans at all, be it an empty list: without, nothing is known of payments.
     names_rate_plans: bool = True
+    #: The answer itself, for a hash of all that it says.
+    answer: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def payer_id(self) -> str | None:
         """The invoice owner's account, where another account than the subscription's own pays."""
         return self.invoice_owner_id if self.invoice_owner_id != self.account_id else None
+
+    @cached_property
+    def billing_hash(self) -> str | None:
+        """A hash of everything in the answer but what makes no coming line; None where the answer is not at hand.
+
+        Named is what does not count, so that a field which we do not know does.
+        """
+        if not self.answer:
+            return None
+        billed = {key: value for key, value in self.answer.items() if key not in _BILLS_NOTHING}
+        return sha256(repr(_without_ids(billed)).encode()).hexdigest()
+
+
+def _without_ids(value: Any) -> Any:
+    """A copy without what is new in each version, whatever it changed."""
+    if isinstance(value, dict):
+        return [(key, _without_ids(each)) for key, each in value.items() if key not in _NEW_IN_EACH_VERSION]
+    return [_without_ids(each) for each in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, kw_only=True)

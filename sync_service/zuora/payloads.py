@@ -58,6 +58,7 @@ def read_subscription(payload: Mapping[str, Any]) -> ZuoraSubscription:
         sold_to=_read_contact(whole, "soldToContact"),
         segments=tuple(segment for plan in whole.parts("ratePlans") for segment in _read_segments(plan)),
         names_rate_plans=payload.get("ratePlans") is not None,
+        answer=payload,
     )
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from sync_service.subscription.fingerprint import Fingerprint, may_skip_preview, take_fingerprint
 from sync_service.subscription.plan import LimioState
 from sync_service.subscription.reconcile import reconcile
 from sync_service.subscription.schedule.computed import CannotCompute, compute_preview
@@ -83,6 +85,8 @@ class Life:
     #: Whether everything that was due is billed to begin with.
     billed: bool = False
     stores: dict[str, LimioState] = field(default_factory=lambda: {number: LimioState() for number in NUMBERS})
+    #: What the last sync of each number read.
+    last: dict[str, Fingerprint] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tenant = a_tenant(TODAY)
@@ -126,6 +130,16 @@ class Life:
         plan = reconcile(self.stores[number], zuora, self.tenant.today, LONDON)
         self.stores[number] = apply_on_paper(self.stores[number], plan, zuora.subscription)
         return zuora
+
+    def sync_the_short_way(self, number: str) -> bool:
+        """The same, but for a preview that may be skipped; whether it was."""
+        zuora, today = self.look(number), self.tenant.today
+        skips = may_skip_preview(zuora.subscription, self.last.get(number), today)
+        read = replace(zuora, preview=None) if skips else zuora
+        plan = reconcile(self.stores[number], read, today, LONDON)
+        self.stores[number] = apply_on_paper(self.stores[number], plan, zuora.subscription)
+        self.last[number] = take_fingerprint(zuora.subscription, preview_day=today, account=zuora.account)
+        return skips
 
 
 def _sent(answer: Any) -> Any:
@@ -178,6 +192,40 @@ def test_after_a_sync_every_coming_day_that_is_not_billed_costs_what_zuora_previ
             if not due.must_keep(day) and day != renewal:
                 stored[day] += Decimal(entry["data"]["amount"])
         assert stored == previewed
+
+
+@LIVES
+@given(lives(st.booleans()), steps)
+@example(CANCELLED_IN_ARREARS, [("A-S2", ("cancel", {}))])
+def test_a_preview_that_is_skipped_would_have_changed_nothing(
+    life: Life, happened: list[tuple[str, tuple[str, Any]]]
+) -> None:
+    for number, event in [(number, ("wait", 0)) for number in NUMBERS] + happened:
+        life.live(number, event)
+
+        life.sync_the_short_way(number)
+
+        whole = reconcile(life.stores[number], life.look(number), life.tenant.today, LONDON)
+        assert whole.changes == ()
+
+
+@pytest.mark.parametrize(
+    ("event", "skips"),
+    [
+        (("change_terms", {"auto_renew": False}), True),
+        (("change_price", {"price": "11.50"}), False),
+        (("add_product", ADDED[1]), False),
+        (("cancel", {"on": "+40"}), False),
+        (("wait", 1), False),
+    ],
+)
+def test_a_preview_is_skipped_only_after_what_bills_nothing(event: tuple[str, Any], skips: bool) -> None:
+    life = Life(plans=(PLANS[0], PLANS[1]), starts=(STARTS[0], STARTS[0]), evergreen=False)
+    assert not life.sync_the_short_way("A-S1")
+
+    life.live("A-S1", event)
+
+    assert life.sync_the_short_way("A-S1") is skips
 
 
 OFF = {plan["name"] for plan in ADDED if "percent" in plan or "amount" in plan}
