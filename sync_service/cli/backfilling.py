@@ -27,7 +27,7 @@ from sync_service.jobs.backfill.forecast import Summary, forecast_backfill
 from sync_service.jobs.backfill.ledger import Failure
 from sync_service.jobs.backfill.sources import AccountKeys, FileKeys, Source, TenantKeys
 from sync_service.queue.backfills import needs_consent
-from sync_service.queue.history import plan_as_json
+from sync_service.subscription.stored_plan import plan_as_json
 from sync_service.sync.attempt import SyncContext
 from sync_service.sync.forecast import Forecast
 from sync_service.telemetry.log import set_up

@@ -22,9 +22,9 @@ from sync_service.cli.reselling import resell
 from sync_service.cli.selling import SETTINGS, sell
 from sync_service.cli.show import plan_lines
 from sync_service.queue.backlog import read_backlog
-from sync_service.queue.history import plan_from_json
 from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow, SyncRunRow
+from sync_service.subscription.stored_plan import plan_from_json
 from zuora_emulator.control import control, show
 
 #: Where the demo keeps its store and its logs.

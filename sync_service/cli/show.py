@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sync_service.cli.output import moment, project
-from sync_service.queue.history import Why, plan_from_json
+from sync_service.queue.history import Why
 from sync_service.store.tables import SubscriptionRow, SyncCauseRow, SyncRunRow, ZuoraLinkRow
 from sync_service.subscription.plan import Cancel, Change, Create, Document, FieldChange, SyncPlan, Update
+from sync_service.subscription.stored_plan import plan_from_json
 
 _RUN = (
     *("id", "kind", "key", "outcome", "trigger", "actor", "began_at", "ended_at", "calls", "error_code", "error"),

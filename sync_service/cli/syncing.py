@@ -16,7 +16,7 @@ from sync_service.cli.wiring import KEY, open_database, read_settings
 from sync_service.errors import RateLimited, TokenRefused, ZuoraUnavailable
 from sync_service.queue.fate import Ticket, fate, place
 from sync_service.queue.health import tell_obstacle
-from sync_service.queue.history import Why, plan_as_json
+from sync_service.queue.history import Why
 from sync_service.queue.history import why as why_known
 from sync_service.queue.limit import Share, hold_story_lease, remember_tenant
 from sync_service.queue.order_lanes import list_work
@@ -26,6 +26,7 @@ from sync_service.store.object_rows import find_subscription
 from sync_service.store.reads import read_link, resolve_key, tell_unknown
 from sync_service.store.tables import SyncRunRow
 from sync_service.subscription.plan import SyncPlan
+from sync_service.subscription.stored_plan import plan_as_json
 from sync_service.subscription.trigger import Trigger
 from sync_service.sync.attempt import SyncContext
 from sync_service.sync.forecast import compute_plan

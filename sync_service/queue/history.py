@@ -5,11 +5,10 @@ A run covers the causes after `seq_from` up to and with `seq_to`. Rows are only 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import date
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy import ColumnElement, and_, bindparam, insert, text
 from sqlalchemy import select as _select
@@ -19,8 +18,8 @@ from sync_service.store.engine import Session
 from sync_service.store.statement import table_of
 from sync_service.store.tables import SyncCauseRow, SyncRequestRow, SyncRunRow
 from sync_service.subscription.digest import touches
-from sync_service.subscription.limio.documents import as_json
-from sync_service.subscription.plan import Cancel, Change, Create, FieldChange, SyncPlan, Update
+from sync_service.subscription.plan import SyncPlan
+from sync_service.subscription.stored_plan import plan_as_json
 from sync_service.subscription.trigger import Trigger, read_triggers
 
 
@@ -168,31 +167,54 @@ class Why:
     checked_at: int | None
 
 
-def open_run(claim: Timed, causes: Sequence[CoveredCause], *, calls: int) -> SyncRunRow:
+@dataclass(kw_only=True)
+class OpenRun:
+    """A run that has not ended: the columns of its row as far as they are known."""
+
+    kind: str
+    key: str
+    seq_from: int
+    seq_to: int
+    trigger: str | None
+    actor: str | None
+    began_at: int
+    calls: int
+    subscription_id: str | None = None
+    owner: str | None = None
+    listed: int | None = None
+    drastic: bool = False
+    plan_hash: str | None = None
+    error_code: str | None = None
+    error: str | None = None
+
+
+def open_run(claim: Timed, causes: Sequence[CoveredCause], *, calls: int) -> OpenRun:
     """A run of `claim`, which `causes` asked for; kept only when `record_run` gets it."""
     cause = min(causes, key=_weakness, default=None)
-    return SyncRunRow(
+    return OpenRun(
         kind=str(claim.kind),
         key=claim.key,
         seq_from=claim.done_before,
         seq_to=claim.seen,
         trigger=cause.trigger if cause else None,
         actor=cause.actor if cause else None,
-        outcome="",
         began_at=claim.claimed_at,
-        ended_at=claim.claimed_at,
         calls=calls,
     )
 
 
-def record_run(session: Session, run: SyncRunRow, *, outcome: Outcome, plan: SyncPlan | None, ended_at: int) -> int:
+def record_run(session: Session, run: OpenRun, *, outcome: Outcome, plan: SyncPlan | None, ended_at: int) -> int:
     """Keep `run` with how it ended, in the caller's transaction; returns its id."""
-    run.outcome, run.ended_at = outcome, ended_at
-    if plan is not None:
-        run.plan, run.change_count = plan_as_json(plan), len(plan.changes)
-        run.touched = f" {' '.join(sorted(touches(plan.changes)))} " if plan.changes else None
-    run.id = int(session.run(_INSERT_RUN, run.model_dump(exclude={"id"})).scalar_one())
-    return run.id
+    changes = plan.changes if plan is not None else ()
+    values = {
+        **vars(run),
+        "outcome": outcome,
+        "ended_at": ended_at,
+        "plan": plan_as_json(plan) if plan is not None else None,
+        "change_count": len(changes),
+        "touched": f" {' '.join(sorted(touches(changes)))} " if changes else None,
+    }
+    return int(session.run(_INSERT_RUN, values).scalar_one())
 
 
 def read_covered_causes(session: Session, claim: Covered) -> list[CoveredCause]:
@@ -279,55 +301,6 @@ def why(session: Session, key: str, *, kind: str = "subscription", limit: int = 
         next_try_at=request.due_at if request else None,
         checked_at=request.checked_at if request else None,
     )
-
-
-def plan_as_json(plan: SyncPlan) -> dict[str, Any]:
-    """The plan as JSON: each change with its values before and after; dates and decimals are text."""
-    return {
-        "number": plan.number,
-        "changes": [_change_as_json(change) for change in plan.changes],
-        "notes": list(plan.notes),
-        "look_again_on": plan.look_again_on and plan.look_again_on.isoformat(),
-        "again": plan.again,
-        "empties_schedule": plan.empties_schedule,
-    }
-
-
-def plan_from_json(stored: Mapping[str, Any]) -> SyncPlan:
-    """The plan that `plan_as_json` wrote; inside documents, dates and decimals stay the text that they became."""
-    day = stored.get("look_again_on")
-    return SyncPlan(
-        number=stored["number"],
-        changes=tuple(_change_from_json(change) for change in stored.get("changes", ())),
-        notes=tuple(stored.get("notes", ())),
-        look_again_on=date.fromisoformat(day) if day else None,
-        again=bool(stored.get("again", False)),
-        empties_schedule=bool(stored.get("empties_schedule", False)),
-    )
-
-
-def _change_as_json(change: Change) -> dict[str, Any]:
-    written: dict[str, Any] = {"change": type(change).__name__.lower(), "record_type": change.record_type}
-    if not isinstance(change, Create):
-        written["id"] = change.id
-    if isinstance(change, Update):
-        written["fields"] = [
-            {"path": field.path, "before": as_json(field.before), "after": as_json(field.after)}
-            for field in change.fields
-        ]
-    else:
-        written["document"] = as_json(change.document)
-    return {**written, "reason": change.reason}
-
-
-def _change_from_json(stored: Mapping[str, Any]) -> Change:
-    record_type, reason = stored["record_type"], stored["reason"]
-    if stored["change"] == "create":
-        return Create(record_type=record_type, document=stored["document"], reason=reason)
-    if stored["change"] == "cancel":
-        return Cancel(record_type=record_type, id=stored["id"], document=stored["document"], reason=reason)
-    fields = tuple(FieldChange(**field) for field in stored["fields"])
-    return Update(record_type=record_type, id=stored["id"], fields=fields, reason=reason)
 
 
 def _weakness(cause: CoveredCause) -> tuple[int, int, int]:

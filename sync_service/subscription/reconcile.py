@@ -209,8 +209,10 @@ def _compare_schedule(
 
 def _empties_schedule(current: LimioState, payments: list[Change], today: date) -> bool:
     """Whether every coming payment goes and none takes its place."""
-    coming = {str(entry["id"]) for entry in coming_payments(current.schedule, today)}
     gone = {change.id for change in payments if isinstance(change, Cancel)}
+    if not gone:
+        return False
+    coming = {str(entry["id"]) for entry in coming_payments(current.schedule, today)}
     created = any(
         isinstance(change, Create) and str(get_value(change.document, "data.date"))[:10] >= today.isoformat()
         for change in payments

@@ -10,9 +10,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.errors import LeaseLost, SyncServiceError, TenantError
 from sync_service.queue import questions as asks
-from sync_service.queue.history import plan_as_json
 from sync_service.queue.limit import note_success, note_tenant_error
 from sync_service.queue.questions import read_invoices_asked, read_pdf_asked
+from sync_service.subscription.stored_plan import plan_as_json
 from sync_service.sync.attempt import SyncContext
 from sync_service.sync.forecast import LOOK_SECONDS, forecast_sync
 from sync_service.telemetry.log import logger

@@ -166,7 +166,8 @@ def _last_read(current: Current) -> LastRead | None:
 
 def compare(context: SyncContext, claim: Claim, look: Look, current: Current) -> Comparison:
     """The difference between Zuora and the store, and the rows that it changes. Asks nothing and writes nothing."""
-    triggers, limio = read_triggers(cause.trigger for cause in current.causes), current.limio
+    triggers = read_triggers(cause.trigger for cause in current.causes)
+    limio = current.limio if look.state.preview is not None else current.limio_unscheduled
     refusal = None
     if not current.is_known:
         refusal = refuse_import(
@@ -211,7 +212,7 @@ def write(attempt: Attempt, look: Look, current: Current, found: Comparison) -> 
     Raises LeaseLost where another run has the number by now, and Overtaken where it has to be compared again.
     """
     context, claim, plan = attempt.context, attempt.claim, found.plan
-    compares = not found.is_left_out and look.state.account is not None and current.limio.writes_customer
+    compares = not found.is_left_out and look.state.account is not None and current.writes_customer
     is_equal = plan.is_empty and not found.is_left_out
     remembered = Remembered(equal_from=claim.claimed_at if is_equal else None, compared=compares)
     with context.database.transaction() as session:

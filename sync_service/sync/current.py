@@ -67,18 +67,18 @@ class Current:
     row: Any
     holder: Any | None
 
-    @property
+    @cached_property
     def is_known(self) -> bool:
         """Whether Limio has the subscription."""
         return self.row.subscription_id is not None
 
-    @property
+    @cached_property
     def moves(self) -> bool:
         """Whether the subscription has come to another account since the last good run."""
         account, linked = self.asked.subscription.account_id, self.row.link_account_id
         return linked is not None and account not in (None, linked)
 
-    @property
+    @cached_property
     def asks_who_holds(self) -> bool:
         """Whether the account's owner decides whose the subscription is."""
         return not self.is_known or self.moves
@@ -179,17 +179,31 @@ class Current:
     @cached_property
     def limio(self) -> LimioState:
         """What the comparison needs."""
+        return self._as_limio(self.schedule)
+
+    @cached_property
+    def limio_unscheduled(self) -> LimioState:
+        """The same without the payments, for a comparison that has no preview to compare them with."""
+        return self._as_limio(())
+
+    @cached_property
+    def writes_customer(self) -> bool:
+        """Whether this subscription's account writes name and email."""
+        ours, customers = Claimant.of(self.asked.subscription), self.holder if self.asks_who_holds else self.row
+        is_new = customers is None or customers.customer_document is None
+        writer = Claimant.first(self.other_writer, ours)
+        return not self.is_scrubbed and (is_new or writer.account_id == ours.account_id)
+
+    def _as_limio(self, schedule: tuple[Document, ...]) -> LimioState:
         row, holder, scrubbed = self.row, self.holder, self.is_scrubbed
         customers = holder if self.asks_who_holds else row
         customer = json.loads(customers.customer_document) if customers and customers.customer_document else None
-        ours = Claimant.of(self.asked.subscription)
-        writer = Claimant.first(self.other_writer, ours)
         return LimioState(
             subscription=json.loads(row.document) if row.document is not None else None,
-            schedule=self.schedule,
+            schedule=schedule,
             addresses=self._addresses,
             customer=customer,
-            writes_customer=not scrubbed and (customer is None or writer.account_id == ours.account_id),
+            writes_customer=self.writes_customer,
             customer_is_newer=customer is not None and bool(customers and customers.is_newer),
             is_scrubbed=scrubbed,
             linked_account_id=row.link_account_id,

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from http.client import HTTPResponse
 from threading import BoundedSemaphore
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
 from requests.utils import default_headers
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -64,7 +63,7 @@ class Transport:
     def __init__(self, pool_size: int, headers: Mapping[str, str]) -> None:
         self._free = BoundedSemaphore(pool_size)
         self._session = requests.Session()
-        self._of_hosts: dict[tuple[str, str], dict[str, Any]] = {}
+        self._of_hosts: dict[str, dict[str, Any]] = {}
         self._headers = {**default_headers(), **headers}
         adapter = DeadlineAdapter(pool_connections=2, pool_maxsize=pool_size, pool_block=True)
         self._session.mount("https://", adapter)
@@ -123,7 +122,8 @@ class Transport:
         request = requests.PreparedRequest()
         request.method, request.body = method, body
         request.url = f"{url}?{urlencode(params, doseq=True)}" if params else url
-        request.headers = CaseInsensitiveDict({**self._headers, **(headers or {})})
+        # A plain one: all names are ours, and written in one way.
+        request.headers = {**self._headers, **(headers or {})}  # type: ignore[assignment]
         if method not in ("GET", "HEAD"):
             request.headers["Content-Length"] = str(len(body or b""))
         return request
@@ -150,11 +150,12 @@ class Transport:
 
     def _environment_of(self, url: str) -> dict[str, Any]:
         """Proxies and certificates, asked of the environment once for each host: each time is a tenth of a request."""
-        parts = urlsplit(url)
-        host = parts.scheme, parts.netloc
-        if host not in self._of_hosts:
-            self._of_hosts[host] = dict(self._session.merge_environment_settings(url, {}, True, None, None))
-        return self._of_hosts[host]
+        host = _host_of(url)
+        found = self._of_hosts.get(host)
+        if found is None:
+            found = dict(self._session.merge_environment_settings(url, {}, True, None, None))
+            self._of_hosts[host] = found
+        return found
 
 
 class AnswerCut(NotServed):
@@ -213,7 +214,49 @@ class _TimedTlsPool(HTTPSConnectionPool):
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """Makes connections that count a timeout once, directly or through a proxy. It repeats nothing by itself."""
+    """Makes connections that count a timeout once, directly or through a proxy. It repeats nothing by itself.
+
+    How a host is reached is decided once, by the settings of its first request: a third of a call went into deciding
+    it again each time.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._pools: dict[str, Any] = {}
+        #: The hosts that a proxy has to be told of in each request.
+        self._told: dict[str, bool] = {}
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        url = str(request.url)
+        host = _host_of(url)
+        pool = self._pools.get(host)
+        if pool is None:
+            pool = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+            super().cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
+            self._told[host] = super().request_url(request, proxies).startswith("http")
+            self._pools[host] = pool
+        return pool
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Done when the connections of the host were made."""
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        url = str(request.url)
+        host = _host_of(url)
+        return url if self._told[host] else url[len(host) :] or "/"
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """What we read of it: no cookies, no guess of its encoding."""
+        response = requests.Response()
+        response.status_code, response.raw, response.request, response.url = resp.status, resp, req, str(req.url)
+        response.headers = resp.headers
+        return response
+
+    def close(self) -> None:
+        self._pools.clear()
+        super().close()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -223,6 +266,12 @@ class DeadlineAdapter(HTTPAdapter):
         manager = super().proxy_manager_for(*args, **kwargs)
         _use_timed_pools(manager)
         return manager
+
+
+def _host_of(url: str) -> str:
+    """The beginning of an address, up to its path."""
+    end = url.find("/", url.index("//") + 2)
+    return url if end < 0 else url[:end]
 
 
 def _use_timed_pools(manager: Any) -> None:

@@ -13,8 +13,6 @@ from sync_service.queue.history import (
     copy_causes,
     first_attempt_covering,
     open_run,
-    plan_as_json,
-    plan_from_json,
     read_causes,
     read_covered_causes,
     read_covered_triggers,
@@ -26,6 +24,7 @@ from sync_service.queue.history import (
 from sync_service.store.engine import Database
 from sync_service.store.tables import SyncCauseRow, SyncRequestRow
 from sync_service.subscription.plan import Cancel, Create, FieldChange, SyncPlan, Update
+from sync_service.subscription.stored_plan import plan_as_json, plan_from_json
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync_service.errors import PayloadInvalid, PreviewIncomplete
-from sync_service.queue.history import plan_as_json
 from sync_service.subscription.plan import LimioState
 from sync_service.subscription.reconcile import reconcile
 from sync_service.subscription.schedule.computed import CannotCompute, compute_preview
+from sync_service.subscription.stored_plan import plan_as_json
 from sync_service.subscription.terms import Rules
 from sync_service.subscription.zuora import Preview, ZuoraState, ZuoraSubscription
 from sync_service.zuora import schemas

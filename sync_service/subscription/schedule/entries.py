@@ -18,6 +18,7 @@ from sync_service.subscription.schedule.due import CannotCompute, DueSchedule, L
 from sync_service.subscription.schedule.lines import (
     agrees,
     amount_of,
+    data_of,
     entry_data,
     merge_lines,
     own_changes,
@@ -72,9 +73,10 @@ def _by_day(entries: Iterable[Document]) -> tuple[dict[date, list[Document]], in
     live: dict[date, list[Document]] = defaultdict(list)
     undated = 0
     for entry in entries:
-        if entry.get("status") not in _LIVE or get_value(entry, "data.type") != "payment":
+        data = data_of(entry)
+        if entry.get("status") not in _LIVE or data.get("type") != "payment":
             continue
-        day = _day_of(entry)
+        day = _day_of(data)
         if day is None:
             undated += 1
         else:
@@ -84,10 +86,10 @@ def _by_day(entries: Iterable[Document]) -> tuple[dict[date, list[Document]], in
     return dict(live), undated
 
 
-def _day_of(entry: Document) -> date | None:
+def _day_of(data: Mapping[str, Any]) -> date | None:
     """The entry's date as written: Limio's schedule names days of the calendar, not moments."""
-    for path in ("data.date", "data.schedule_date"):
-        value = get_value(entry, path)
+    for name in ("date", "schedule_date"):
+        value = data.get(name)
         if isinstance(value, str):
             try:
                 return date.fromisoformat(value.strip()[:10])
@@ -107,10 +109,11 @@ def _compare_day(
     if not lines:
         gone = [] if keep or day < today else [entry for entry in found if _is_ours(entry)]
         return [_cancel(entry, f"Nothing is due on {day} any more.") for entry in gone], None
-    if _sum_agrees(found, lines) and (len(found) > 1 or agrees(found[0], lines, due.currency)):
+    sum_agrees = _sum_agrees(found, lines)
+    if sum_agrees and (len(found) > 1 or agrees(found[0], lines, due.currency)):
         return [], None
     if day < today:
-        return [], None if _sum_agrees(found, lines) else f"{_what(day, found, lines, due)}: it is past and stays."
+        return [], None if sum_agrees else f"{_what(day, found, lines, due)}: it is past and stays."
     if not all(_is_ours(entry) for entry in found):
         return [], f"{_what(day, found, lines, due)}: it is not billed by Zuora and stays."
     if len(found) == 1:

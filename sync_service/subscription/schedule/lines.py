@@ -18,7 +18,7 @@ from sync_service.subscription.schedule.due import Line
 from sync_service.subscription.schedule.money import as_json_number, format_amount, parse_amount, round_amount
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Stored:
     """A line item as it stands in an entry."""
 
@@ -27,6 +27,12 @@ class _Stored:
     tax: Decimal | None
     quantity: Decimal | None
     raw: Mapping[str, Any]
+
+
+def data_of(entry: Document) -> Mapping[str, Any]:
+    """What the entry says of its payment."""
+    data = entry.get("data")
+    return data if isinstance(data, dict | Mapping) else {}
 
 
 def total_of(lines: Sequence[Line]) -> Decimal:
@@ -41,10 +47,11 @@ def _is_tax_known(lines: Sequence[Line]) -> bool:
 
 def amount_of(entry: Document, lines: Sequence[Line]) -> Decimal | None:
     """The entry's amount as it compares with `total_of(lines)`; None where it has none that we can read."""
-    amount, tax = parse_amount(get_value(entry, "data.amount")), parse_amount(get_value(entry, "data.taxAmount"))
-    without = parse_amount(get_value(entry, "data.amountWithoutTax"))
+    data = data_of(entry)
+    amount = parse_amount(data.get("amount"))
     if _is_tax_known(lines):
         return amount
+    tax, without = parse_amount(data.get("taxAmount")), parse_amount(data.get("amountWithoutTax"))
     if without is not None:
         return without
     return amount - tax if amount is not None and tax is not None else amount
@@ -52,7 +59,8 @@ def amount_of(entry: Document, lines: Sequence[Line]) -> Decimal | None:
 
 def agrees(entry: Document, lines: Sequence[Line], currency: str | None) -> bool:
     """Whether an entry whose amount agrees says the same as `lines` in everything else that is ours."""
-    tax, told = parse_amount(get_value(entry, "data.taxAmount")), get_value(entry, "data.currency")
+    data = data_of(entry)
+    tax, told = parse_amount(data.get("taxAmount")), data.get("currency")
     if tax is not None and _is_tax_known(lines) and tax != sum(line.tax for line in lines):
         return False
     if told and currency and told != currency:
@@ -81,7 +89,7 @@ def _is_same(stored: _Stored, line: Line) -> bool:
 
 def _stored_lines(entry: Document) -> list[_Stored] | None:
     """The entry's line items; None where it has none or they are no objects."""
-    items = get_value(entry, "data.lineItems")
+    items = data_of(entry).get("lineItems")
     if not isinstance(items, list) or not items or not all(isinstance(item, Mapping) for item in items):
         return None
     return [

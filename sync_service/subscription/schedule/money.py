@@ -65,7 +65,7 @@ def parse_amount(value: Any) -> Decimal | None:
     if value is None or isinstance(value, bool):
         return None
     try:
-        amount = Decimal(str(value).strip())
+        amount = Decimal(value if type(value) is str else str(value))  # blanks around it do not matter
     except InvalidOperation:
         return None
     return amount if amount.is_finite() else None

@@ -10,11 +10,12 @@ from sqlmodel import col, func, select
 
 from sync_service.queue.branches import EntryKind, Spot
 from sync_service.queue.entries import Entries, HistoryEntry, read_entries
-from sync_service.queue.history import Outcome, plan_from_json
+from sync_service.queue.history import Outcome
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import CustomerRow, SyncRunRow
 from sync_service.subscription.digest import Payment, Touch, digest, touches
 from sync_service.subscription.schedule.money import format_amount
+from sync_service.subscription.stored_plan import plan_from_json
 from sync_service.web.admin.differences import name_of
 from sync_service.web.admin.spreadsheet import TrustedNumber, iso
 

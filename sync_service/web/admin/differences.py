@@ -11,9 +11,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sync_service.queue.history import plan_from_json
 from sync_service.subscription.digest import Digest, DigestObject, Payment, Payments, Value, digest
 from sync_service.subscription.plan import Document
+from sync_service.subscription.stored_plan import plan_from_json
 from sync_service.web.admin.words import cut, day, money
 
 #: Payments of a group that are named one by one; the others are counted.

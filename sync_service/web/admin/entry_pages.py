@@ -10,13 +10,14 @@ from werkzeug.exceptions import NotFound
 
 from sync_service.queue.branches import EntryKind, Spot
 from sync_service.queue.entries import HistoryEntry, read_entries, read_payments
-from sync_service.queue.history import Outcome, plan_as_json, plan_from_json
+from sync_service.queue.history import Outcome
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import find_subscription, read_addresses
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRunRow
 from sync_service.subscription.digest import combine
 from sync_service.subscription.keys import normalise_key, why_impossible
+from sync_service.subscription.stored_plan import plan_as_json, plan_from_json
 from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.differences import difference
 from sync_service.web.admin.telling import Told, tell
