@@ -63,8 +63,8 @@ audit: ## Look for known weaknesses in what constraints.txt names; packages that
 screenshots: $(VENV)/test.stamp ## Take the pictures of the documentation anew, in a real browser
 	SCREENSHOTS=docs/screenshots $(PYTEST) tests/browser/test_pictures.py
 
-bench: $(VENV)/test.stamp ## Measure the service and write docs/benchmarks.md (QUICK=1 for a look, ONLY=part)
-	@QUICK="$(QUICK)" ONLY="$(ONLY)" $(BIN)/python -m tests.bench
+bench: $(VENV)/test.stamp ## Measure the service and write docs/benchmarks.md (QUICK=1 for a look, ONLY=part; SUBSCRIPTIONS= for pages-large)
+	@QUICK="$(QUICK)" ONLY="$(ONLY)" SUBSCRIPTIONS="$(SUBSCRIPTIONS)" $(BIN)/python -m tests.bench
 
 soak: $(VENV)/test.stamp ## Kill, overtake and take away for an hour; write docs/reliability.md (SEED=, ONLY=part, KILLS=)
 	@SEED="$(or $(SEED),1)" ONLY="$(ONLY)" $(BIN)/python -m tests.soak

@@ -225,7 +225,8 @@ def describe_arriving(last: int | None, now: int, *, received: int | None = None
         return Finding(name, Severity.WARNING, f"The last callout came {ago}.", remedy, last)
     if received is None:
         return Finding(name, Severity.OK, f"The last callout came {ago}.", at=last)
-    return Finding(name, Severity.OK, f"{received} callouts in the last day, the last one {ago}.", at=last)
+    noun = "callout" if received == 1 else "callouts"
+    return Finding(name, Severity.OK, f"{received} {noun} in the last day, the last one {ago}.", at=last)
 
 
 def _broken(session: Session) -> str:

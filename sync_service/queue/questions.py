@@ -26,6 +26,8 @@ ORDER = "order"
 #: Invoices of an account, or the PDF of one; the question says which.
 INVOICES = "invoices"
 INVOICE_PDF = "invoice pdf"
+#: One invoice by its number or id.
+INVOICE = "invoice"
 #: An answer is computed within 60 s; what is not there by then is another's.
 LEASE_MS = 90_000
 #: Questions of one person that wait at the same time; more are refused.
@@ -201,6 +203,11 @@ def ask_for_invoices(session: Session, asked: InvoicesAsked, actor: str) -> int:
 def ask_for_pdf(session: Session, asked: PdfAsked, actor: str) -> int:
     """Leave the question; returns its id. Raises TooManyAsked."""
     return leave(session, INVOICE_PDF, asked.invoice, actor, question=json.dumps(asdict(asked)))
+
+
+def ask_for_invoice(session: Session, key: str, actor: str) -> int:
+    """Leave the question what the invoice of this number or id is; returns its id. Raises TooManyAsked."""
+    return leave(session, INVOICE, key, actor)
 
 
 def read_invoices_asked(question: str) -> InvoicesAsked:

@@ -16,7 +16,7 @@ from sync_service.subscription.stored_plan import plan_as_json
 from sync_service.sync.attempt import SyncContext
 from sync_service.sync.forecast import LOOK_SECONDS, forecast_sync
 from sync_service.telemetry.log import logger
-from sync_service.zuora.invoices import fetch_invoices, fetch_invoices_of, fetch_pdf
+from sync_service.zuora.invoices import fetch_invoice, fetch_invoices, fetch_invoices_of, fetch_pdf
 from sync_service.zuora.reading import Reading
 
 
@@ -57,6 +57,8 @@ def _find(context: SyncContext, taken: asks.Taken, reading: Reading) -> Mapping[
     match taken.what:
         case asks.INVOICES:
             return find_invoices(taken.question or "", reading)
+        case asks.INVOICE:
+            return {"invoice": fetch_invoice(reading, taken.key)}
         case asks.INVOICE_PDF:
             return find_pdf(taken.question or "", reading)
         case _:

@@ -72,6 +72,17 @@ def fetch_invoices_of(reading: Reading, account_key: str, numbers: Iterable[str]
     return InvoicePage(invoices=tuple(found))
 
 
+def fetch_invoice(reading: Reading, key: str) -> dict[str, str]:
+    """A posted invoice by its number or id ("Retrieve an invoice"): our names of fields, and `account`, Zuora's id.
+
+    Raises NotFoundInZuora, for a draft too, and TenantErrors.
+    """
+    row = reading.call("GET", f"/v1/invoices/{quote(key, safe='')}")
+    if row.get("status") != "Posted":
+        raise NotFoundInZuora
+    return {**_read(row), "account": str(row.get("accountId") or "")}
+
+
 def fetch_pdf(reading: Reading, account_key: str, invoice_id: str) -> bytes:
     """The newest PDF of an invoice, if the invoice is this account's.
 

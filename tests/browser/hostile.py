@@ -20,9 +20,13 @@ from sync_service.store.tables import (
     CalloutRow,
     JobRow,
     OauthClientRow,
+    OrderWorkRow,
+    PartnerOrgRow,
     SyncCauseRow,
     SyncRequestRow,
     SyncRunRow,
+    WebhookDeliveryRow,
+    WebhookEndpointRow,
     ZuoraLinkRow,
 )
 from tests.databases import new_sqlite
@@ -108,13 +112,41 @@ def _put(database: Database, name: str, text: str) -> list[str]:
             OauthClientRow(client_id=f"client-{name}", name=f"{name} {cut}", secret_hash="-", scope=cut, created_at=now)
         )
         session.add(AdminActionRow(at=now, actor=cut, action=cut or "sync", target=cut))
+        session.add_all(_waiting(name, text, cut, now))
         session.flush()
         run_id = failed.id
     if text.isprintable():
         put_user(
             database, f"{name}{cut.replace(' ', '').replace('@', '')}@example.com"[-250:], Role.VIEWER, actor="test"
         )
-    return [f"/subscriptions/sub-{name}", f"/customers/cus-{name}", f"/history/run/{run_id}"]
+    pages = ("subscriptions/sub", "customers/cus", "webhooks/ep", "orders/order", "partners/org")
+    return [*(f"/{page}-{name}" for page in pages), f"/history/run/{run_id}"]
+
+
+def _waiting(name: str, text: str, cut: str, now: int) -> list[Any]:
+    """What is decided or looked after by page: endpoints, an order, a partner, a dry run."""
+    order: dict[str, Any] = {"order_id": f"order-{name}", "number": f"{name} {cut}"[:100], "order_type": cut or "none"}
+    order |= {"state": "held", "choices": ["retry", "fail"], "error": text, "notes": [text], "lane": name, "seq": 1}
+    delivery: dict[str, Any] = {"message_id": f"msg_{name}", "endpoint_id": f"ep-{name}", "type": cut, "body": "{}"}
+    delivery |= {"object_id": name, "state": "dead", "ended_at": now, "made_at": now, "last_error": text}
+    told: dict[str, Any] = {"looked": 2, "changed": 1, "changes": {cut or "none": 2}, "would_change": [[cut, text]]}
+    told |= {"source": "list", "value": cut, "failures": [{"key": cut, "reason": text}], "complete": True}
+    return [
+        OrderWorkRow(**order, names={}, payload="{}", client=cut, submitted_at=now, ended_at=now),
+        WebhookEndpointRow(
+            id=f"ep-{name}", url=f"https://{cut}", types=[cut], created_at=now, tested_at=now, test_error=text
+        ),
+        WebhookDeliveryRow(**delivery),
+        PartnerOrgRow(
+            id=f"org-{name}",
+            name=cut,
+            zuora_account_id=f"{name} {cut}",
+            is_invoice_owner=True,
+            created_at=now,
+            modified_at=now,
+        ),
+        JobRow(name=f"dry run {name} {cut}"[:100], due_at=now + 10**13, last_ended=now, progress=told),
+    ]
 
 
 def _limio(name: str, text: str, cut: str) -> list[Any]:

@@ -25,7 +25,10 @@ PAGES = (
     "/clients",
     "/users",
     "/account",
+    "/account/notifications",
     "/settings",
+    "/manual",
+    "/manual/runbook.md",
 )
 Visit = Callable[..., Visitor]
 
@@ -91,7 +94,7 @@ def test_a_preview_shows_what_a_sync_would_change_and_writes_nothing(visit: Visi
     assert page.get_by_role("link", name="A1M8S4GU7F3D").count() == 0
 
 
-def test_an_operator_backfills_a_list_and_watches_it_to_its_end(visit: Visit) -> None:
+def test_an_operator_looks_what_a_list_would_change_and_backfills_it(visit: Visit) -> None:
     visitor = visit()
     visitor.log_in()
     page = visitor.page
@@ -99,11 +102,16 @@ def test_an_operator_backfills_a_list_and_watches_it_to_its_end(visit: Visit) ->
     page.get_by_label("Keys").fill("4F7K2M9QH0B1\nNOBODYS")
     assert page.locator("input[value=list]").is_checked()
 
-    page.get_by_role("button", name="Start").click()
+    page.get_by_role("button", name="Dry run first").click()
+    page.get_by_text("2 looked at: 1 would be imported, 1 cannot be told. Nothing was written.").or_(
+        page.get_by_text("2 looked at: 1 cannot be told. Nothing was written.")
+    ).wait_for(timeout=60_000)
+    page.get_by_role("button", name="Start this backfill").click()
 
     page.get_by_text("Done, with failures").wait_for(timeout=60_000)
-    assert page.get_by_text("2 of 2 done, 1 failed.").count() == 1
-    failed = page.get_by_role("region", name=re.compile("^Failed of"))
+    assert re.search(r"2 of 2 done, \d changed, 1 failed\.", page.locator("main").inner_text())
+    assert page.get_by_role("link", name=re.compile("^What it changed: Backfill list")).count() == 1
+    failed = page.get_by_role("region", name=re.compile("^Failed of Backfill"))
     assert failed.get_by_role("link").all_inner_texts() == ["NOBODYS"]
 
 

@@ -58,7 +58,7 @@ def sign_in(page: Page, wanted: str, email: str) -> None:
 def test_an_operator_arrives_at_the_page_that_was_asked_for(page: Page, home: str) -> None:
     sign_in(page, f"{home}/users", "olga@example.com")
 
-    page.get_by_role("heading", name="Users").wait_for()
+    page.get_by_role("heading", name="People").wait_for()
     assert page.url == f"{home}/users"
     assert page.locator(".me").inner_text().split() == ["olga@example.com", "operator", "Log", "out"]
     page.get_by_role("button", name="Log out").click()

@@ -15,6 +15,7 @@ from sync_service.web.admin import (
     frame,
     history_pages,
     inbox_pages,
+    invoice_pages,
     job_pages,
     manual,
     notification_pages,
@@ -72,7 +73,7 @@ def admin_blueprint(
         partner_pages,
     ):
         part.attach(blueprint, context)
-    subscription_pages.attach_invoices(blueprint, context, questions)
+    invoice_pages.attach(blueprint, context, questions)
     upkeep.attach(blueprint, context, handover)
     webhook_pages.attach(blueprint, context, handover)
     manual.attach(blueprint)

@@ -30,7 +30,13 @@ from sync_service.store.tables import (
 from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.context import PageContext
-from sync_service.web.admin.detail import ScheduledPayment, read_coming, read_plan_name
+from sync_service.web.admin.detail import (
+    DrawnPayment,
+    ScheduledPayment,
+    draw_timeline,
+    read_coming,
+    read_plan_name,
+)
 from sync_service.web.admin.filters import read_shown
 from sync_service.web.admin.finding import FoundSubscription, complete
 from sync_service.web.admin.guard import operators_only, who
@@ -129,6 +135,7 @@ class _CustomerPages:
             found = tuple(complete(session, rows[:MOST]))
             held = read_holdings(session, found, self._context.today(session))
             numbers = [each.number for each in found if each.number]
+            today = self._context.today(session)
             stream = read_shown(self._context, session, whose=whose(session, numbers))
             orders = _read_orders(session, customer, numbers)
             progress = None
@@ -140,6 +147,8 @@ class _CustomerPages:
             customer=customer,
             rows=found,
             held=held,
+            timeline=draw_timeline(_drawn(held), today=today, term_start=None, term_end=None) if _drawn(held) else None,
+            to_come=len(_drawn(held)),
             next_payment=min((each.coming[0] for each in held if each.coming), key=_due, default=None),
             accounts=tuple(accounts.values())[:MOST_SHOWN],
             orders=orders,
@@ -222,6 +231,16 @@ def read_holdings(session: Session, rows: tuple[FoundSubscription, ...], today: 
         )
         for found in rows[:MOST_SHOWN]
     )
+
+
+def _drawn(held: Sequence[CustomerHolding]) -> list[DrawnPayment]:
+    """All payments to come, each with the plan that it is for."""
+    return [
+        DrawnPayment(entry.due, f"{entry.amount}, {each.plan or each.found.number}", "coming")
+        for each in held
+        for entry in each.coming
+        if entry.due
+    ]
 
 
 def _due(entry: ScheduledPayment) -> date:

@@ -66,12 +66,14 @@ _A_YEAR = 365 * 86_400
 # What waits for a person, as the inbox lists it, and the jobs that run; no table is counted far.
 _COUNTS = """
 SELECT
-  (SELECT count(*) FROM (SELECT 1 FROM sync_request WHERE failed_seq = requested_seq LIMIT :most) AS found)
-  + (SELECT count(*) FROM (SELECT 1 FROM sync_run WHERE outcome = 'held' LIMIT :most) AS found)
-  + (SELECT count(*) FROM (SELECT 1 FROM order_work WHERE state = 'held' LIMIT :most) AS found)
-  + (SELECT count(*) FROM (SELECT 1 FROM webhook_delivery WHERE state = 'dead' LIMIT :most) AS found) AS inbox,
+  (SELECT count(*) FROM (SELECT 1 FROM sync_request WHERE failed_seq = requested_seq LIMIT :most) AS found) AS failed,
+  (SELECT count(*) FROM (SELECT 1 FROM sync_run WHERE outcome = 'held' LIMIT :most) AS found) AS held,
+  (SELECT count(*) FROM (SELECT 1 FROM order_work WHERE state = 'held' LIMIT :most) AS found) AS orders,
+  (SELECT count(*) FROM (SELECT 1 FROM webhook_delivery WHERE state = 'dead' LIMIT :most) AS found) AS webhooks,
   (SELECT count(*) FROM job WHERE lease_until > {now}) AS jobs
 """
+#: What of that waits for people, and how it is called.
+WAITING = {"failed": "failed", "held": "held", "orders": "orders", "webhooks": "webhooks given up"}
 #: The page that a light leads to.
 _PAGES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "callouts": ("admin.history", {"show": "callouts"}),
@@ -131,9 +133,15 @@ class Frame:
         """That of the worst light."""
         return TONES[worst(light.finding for light in self.lights).verdict]
 
+    @property
+    def waiting(self) -> str:
+        """What waits for people, by kind; the same as the inbox's count."""
+        found = [f"{self.counts[each]:,} {words}" for each, words in WAITING.items() if self.counts[each]]
+        return ", ".join(found) or "Nothing waits"
+
     def count(self, name: str) -> str:
         """A count as the menu shows it; empty for nothing."""
-        count = self.counts.get(name, 0)
+        count = sum(self.counts[each] for each in WAITING) if name == "inbox" else self.counts.get(name, 0)
         return f"{MOST_COUNTED:,}+" if count >= MOST_COUNTED else f"{count:,}" if count else ""
 
 

@@ -13,6 +13,8 @@ from sync_service.subscription.pace import duration_in_words
 from sync_service.web.admin.progress import PATIENCE_MS
 from sync_service.web.admin.words import span
 
+#: What a sweep found is told of these also where it is nothing.
+_ALWAYS_SHOWN = (FoundAs.DRIFT, FoundAs.ECHO)
 _TAKEN_UP = "A scheduler takes it up within a few seconds."
 #: A job due that far ahead runs only on request.
 _NEVER_MS = 10 * 365 * 86_400_000
@@ -155,10 +157,10 @@ def _state(row: JobRow, kind: str, now: int, *, running: bool) -> tuple[str, str
     if row.last_error:
         return "bad", "Ended with an error"
     if kind == "dry run":
-        return "good", "Looked"
+        return "good", "Done"
     if kind == "backfill":
         return ("bad", "Done, with failures") if _whole(row.progress.get("failed")) else ("good", "Done")
-    return "calm", "Waiting"
+    return "calm", "Idle"
 
 
 def _is_running(row: JobRow, now: int) -> bool:
@@ -253,7 +255,8 @@ def _until(at: int, now: int) -> str:
 
 def _counts(progress: Mapping[str, Any], kind: str) -> tuple[tuple[str, int, str], ...]:
     if kind == "sweep" and "pages" in progress:
-        return tuple((each.replace("_", " "), _whole(progress.get(each)), each.about) for each in FoundAs)
+        swept = ((each, _whole(progress.get(each))) for each in FoundAs)
+        return tuple((each.replace("_", " "), n, each.about) for each, n in swept if n or each in _ALWAYS_SHOWN)
     if kind == "dry run" and "looked" in progress:
         drastic = _whole(progress.get("drastic"))
         about = "would be cancelled or lose all coming payments: the safety stop counts these"

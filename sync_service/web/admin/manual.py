@@ -105,7 +105,9 @@ def _title(path: Path) -> str:
 def _render(name: str) -> tuple[str, Markup]:
     """The title and the text of a page: sections with anchors, links between pages, no pictures, no HTML of its own."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    markdown.add_render_rule("table_open", lambda *_: '<div class="scroll" tabindex="0" role="region"><table>')
+    markdown.add_render_rule(
+        "table_open", lambda *_: '<div class="scroll" tabindex="0" role="group" aria-label="Table"><table>'
+    )
     markdown.add_render_rule("table_close", lambda *_: "</table></div>")
     markdown.add_render_rule("th_open", lambda *_: '<th scope="col">')
     markdown.add_render_rule("image", lambda *_: "")

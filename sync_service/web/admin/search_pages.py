@@ -1,10 +1,11 @@
-"""The search box of every page: customers, subscriptions, accounts, orders and runs, by words, numbers or ids.
+"""The search box of every page: customers, subscriptions, accounts, orders, runs and invoices, by words or numbers.
 
 The address of a page with findings holds the words sealed: they may be a person's name.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,8 @@ from sync_service.web.admin.finding import FoundSubscription, complete, find_exa
 #: Of each kind; more of the words find the others.
 MOST = 20
 _LARGEST = 2**63 - 1
+#: The beginning of an invoice's number in a tenant that has not chosen another.
+_INVOICE = re.compile(r"INV[-_]?[\w-]*\d[\w-]*", re.IGNORECASE)
 _KINDS = (Kind.SUBSCRIPTION, Kind.ALIAS, Kind.ACCOUNT)
 
 
@@ -73,6 +76,8 @@ def attach(blueprint: Blueprint, context: PageContext) -> None:
             return redirect(url_for("admin.subscriptions"), 303)
         with context.database.reading() as session:
             found = search(session, text)
+        if found.is_empty and found.exact is None and _INVOICE.fullmatch(text):
+            return redirect(url_for("admin.invoice", key=text), 303)
         return redirect(found.only or url_for("admin.found", q=context.cipher.encrypt(text)), 303)
 
     @blueprint.get("/search")

@@ -1,24 +1,18 @@
-"""The pages of subscriptions: the list with its export, one subscription with its Sync button, and its invoices.
-
-Invoices and their PDFs, those of imported subscriptions too, are read from Zuora by a worker at every look.
-"""
+"""The pages of subscriptions: the list with its export, and one subscription with its Sync button."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
-from werkzeug.exceptions import NotFound, ServiceUnavailable, UnprocessableEntity
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.exceptions import NotFound, UnprocessableEntity
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.queue.fate import Ticket, place
-from sync_service.queue.questions import InvoicesAsked, PdfAsked, TooManyAsked, ask_for_invoices, ask_for_pdf
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.queue.stream import whose
 from sync_service.store.audit import record_action
 from sync_service.store.object_rows import read_addresses
-from sync_service.store.reads import read_link, resolve_key
-from sync_service.store.tables import ZuoraLinkRow
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.context import PageContext, chosen
@@ -38,7 +32,6 @@ from sync_service.web.admin.progress import read_preview, read_progress
 from sync_service.web.admin.sorting import NEWEST, read_turn
 from sync_service.web.admin.spreadsheet import iso, send
 from sync_service.web.answers import answer
-from sync_service.web.waiting import Answered, Questions, pdf_of
 
 _COLUMNS = (
     *("limio_id", "reference", "zuora_number", "status", "customer", "email"),
@@ -186,46 +179,3 @@ def _values(found: FoundSubscription) -> tuple[object, ...]:
         found.state,
         iso(found.request.checked_at if found.request else None),
     )
-
-
-_UNREAD = "Zuora was never read for this subscription: sync it first."
-_AWAY = "Zuora has not answered in time. Please try again in a moment."
-
-
-def attach_invoices(blueprint: Blueprint, context: PageContext, questions: Questions) -> None:
-    """Add the pages."""
-
-    def find_link(key: str) -> ZuoraLinkRow:
-        with context.database.reading() as session:
-            number = resolve_key(session, normalise_key(key))
-            link = read_link(session, number) if number else None
-        if link is None or not (link.payer_id or link.account_id):
-            raise NotFound(_UNREAD)
-        return link
-
-    @blueprint.get("/subscriptions/<key>/invoices")
-    def invoices(key: str) -> Response:
-        link, actor = find_link(key), who().email
-        question = InvoicesAsked(account=link.payer_id or link.account_id or "", subscriptions=(link.number,))
-        try:
-            asked = questions.ask(lambda session: ask_for_invoices(session, question, actor))
-        except TooManyAsked:
-            asked = Answered(None)
-        rows = asked.found["invoices"] if asked.found is not None else None
-        page = render_template("admin/invoices.html", key=key, number=link.number, rows=rows)
-        return make_response(page, 503 if rows is None else 200)
-
-    @blueprint.get("/subscriptions/<key>/invoices/<invoice_id>/pdf")
-    def invoice_pdf(key: str, invoice_id: str) -> Response:
-        link, actor = find_link(key), who().email
-        question = PdfAsked(account=link.payer_id or link.account_id or "", invoice=invoice_id)
-        try:
-            asked = questions.ask(lambda session: ask_for_pdf(session, question, actor))
-        except TooManyAsked:
-            asked = Answered(None)
-        if asked.is_missing:
-            raise NotFound("This subscription's account has no such invoice, or the invoice has no PDF.")
-        pdf = pdf_of(asked)
-        if pdf is None:
-            raise ServiceUnavailable(_AWAY)
-        return pdf

@@ -244,7 +244,7 @@ def _tell_order(entry: HistoryEntry, order: OrderWorkRow) -> Told:
     return Told(
         entry=entry,
         badge=order.state,
-        sentence=f"Order {cut(order.number, 60)} ({cut(order.order_type, 60)}) {words}{error}",
+        sentence=f"Order {cut(order.number, 60)} ({cut(order.order_type, 60).replace('_', ' ')}) {words}{error}",
         who=cut(order.client or "unknown", 120),
         why="placed in Limio",
         took=span(max(0, (order.ended_at or 0) - order.submitted_at)) if is_over else "",
@@ -259,6 +259,7 @@ def words_of(action: str) -> str:
 
 def _tell_act(entry: HistoryEntry, act: AdminActionRow) -> Told:
     words = words_of(act.action)
+    words = f"{words[:1].upper()}{words[1:]}"
     return Told(
         entry=entry, badge="decision" if "held" in act.action else "person", sentence=words, who=cut(act.actor, 120)
     )

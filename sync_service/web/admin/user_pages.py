@@ -1,4 +1,4 @@
-"""The page Users: people and their roles. No URL holds an email address."""
+"""The page People: people and their roles. No URL holds an email address."""
 
 from __future__ import annotations
 

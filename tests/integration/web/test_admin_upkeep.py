@@ -138,10 +138,10 @@ def test_a_client_is_made_with_a_secret_shown_once_and_revoked(database: Databas
     rotated = visitor.get("/clients").text
     assert visitor.client.post("/oauth2/token", data=login).status_code == 200
     assert "client_secret" in rotated
-    assert "The old one works too, until" in rotated
+    assert "The old secret works too, until" in rotated
     visitor.decide(f"/clients/{client.client_id}/end")
     assert visitor.client.post("/oauth2/token", data=login).status_code == 401
-    assert "The old one works too" not in visitor.get("/clients").text
+    assert "The old secret works too" not in visitor.get("/clients").text
     assert visitor.decide(f"/clients/{client.client_id}/revoke").status_code == 303
     assert "Revoked" in visitor.get("/clients").text
     assert visitor.post("/clients/client-none/revoke").status_code == 404

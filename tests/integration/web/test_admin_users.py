@@ -1,4 +1,4 @@
-"""The people of the admin pages: made, changed and let go on the page Users, and one's own account."""
+"""The people of the admin pages: made, changed and let go on the page People, and one's own account."""
 
 from __future__ import annotations
 

@@ -204,3 +204,37 @@ def test_trouble_of_zuoras_is_never_told_to_a_partner_in_its_words(
         answer = web.client.get("/api/partner/invoices", headers=headers)
 
     assert (answer.status_code, answer.json) == (502, {"message": "Zuora has not answered in time. Please ask again."})
+
+
+def test_operators_find_an_invoice_by_its_number_and_those_of_a_customer(billed: Billed) -> None:
+    ledger = billed.world.zuora.emulator.tenant.ledger
+    known = ledger.of_account(COAST, "Invoice")[0]
+    viewer: Visitor = visit(billed.database, Role.VIEWER)
+    with billed.database.reading() as session:
+        row = find_subscription(session, "C1")
+    assert row is not None
+
+    found = viewer.post("/search", {"text": known.number}, page="/history")
+    assert found.location == f"/admin/invoices/{known.number}"
+    with billed.working():
+        page = viewer.get(f"/invoices/{known.number}")
+        missing = viewer.get("/invoices/INV99999999")
+        theirs = viewer.get(f"/customers/{row.customer}/invoices")
+
+    assert f"Invoice <bdi>{known.number}</bdi>" in page.text
+    assert f'href="/admin/subscriptions/{row.id}"' in page.text
+    assert missing.status_code == 404
+    assert known.id in theirs.text
+    customer = viewer.get(f"/customers/{row.customer}").text
+    assert f'href="/admin/customers/{row.customer}/invoices"' in customer
+    assert "Payments to come" in customer
+    assert viewer.get("/customers/none/invoices").status_code == 404
+
+
+def test_a_page_of_an_invoice_says_when_no_worker_answers(sqlite_database: Database) -> None:
+    viewer = visit(sqlite_database, Role.VIEWER, wait_limit_seconds=0)
+
+    page = viewer.get("/invoices/INV00000001")
+
+    assert page.status_code == 503
+    assert "Zuora has not answered in time" in page.text
