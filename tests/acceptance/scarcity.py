@@ -15,8 +15,6 @@ from tests.acceptance.processes import Child, wait_until
 from tests.acceptance.senders import NO_ANSWER, Sent
 from tests.acceptance.service import Service
 
-#: Open files that a process gets beyond those that it has: fewer than the connections that come in at once.
-_FILES = 3
 #: Memory that a worker gets beyond what it has, in bytes: less than the threads of its pool need.
 _MEMORY = 8 << 20
 
@@ -52,7 +50,7 @@ def take_files_away(url: str, folder: Path, seed: int) -> Sent:
     with service_on(url, folder) as service, under_load(service, seed) as load:
         limits = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in _pids(service.children)}
         for pid, (_, hard) in limits.items():
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (_open_files(pid) + _FILES, hard))
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (_lowest_free_file(pid), hard))
         _wait_until_short(service, load)
         for pid, before in limits.items():
             resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
@@ -62,20 +60,22 @@ def take_files_away(url: str, folder: Path, seed: int) -> Sent:
     return sent
 
 
-def take_memory_away(url: str, folder: Path, seed: int) -> tuple[Sent, int]:
-    """A worker may have no more memory, for a while; what it sent, and how many syncs crashed for want of it."""
-    with service_on(url, folder) as service, under_load(service, seed) as load:
-        (worker, _) = service.running("worker")
+def take_memory_away(url: str, folder: Path, seed: int) -> tuple[Sent, bool]:
+    """A worker gets no more memory, for a while; whether it ended of it, so that another one was started."""
+    with service_on(url, folder) as service, under_load(service, seed, lasting=False) as load:
+        worker, _ = service.running("worker")
         _, hard = resource.prlimit(worker.pid, resource.RLIMIT_AS)
         resource.prlimit(worker.pid, resource.RLIMIT_AS, (_virtual_bytes(worker.pid) + _MEMORY, hard))
-        service.tenant.do("fault", kind="latency", seconds=1, path="GET /v1/subscriptions/")
         load.wait_for_more(100)
-        resource.prlimit(worker.pid, resource.RLIMIT_AS, (hard, hard))
-        service.tenant.do("clear_faults")
+        ended = not worker.is_running
+        if ended:
+            service.start("worker")
+        else:
+            resource.prlimit(worker.pid, resource.RLIMIT_AS, (hard, hard))
         load.wait_for_more()
         sent = load.senders.sent
     assert set(sent.statuses) == {200}
-    return sent, len(worker.events("sync_crashed")) + len(worker.events("sync_abandoned"))
+    return sent, ended
 
 
 @contextmanager
@@ -117,8 +117,9 @@ def _pids(children: list[Child]) -> list[int]:
     return [pid for child in children if child.is_running for pid in child.pids()]
 
 
-def _open_files(pid: int) -> int:
-    return max(int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()) + 1
+def _lowest_free_file(pid: int) -> int:
+    taken = {int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    return next(number for number in range(len(taken) + 1) if number not in taken)
 
 
 def _virtual_bytes(pid: int) -> int:

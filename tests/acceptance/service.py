@@ -48,6 +48,8 @@ class Service:
             **{name.upper(): str(value) for name, value in settings.items()},
         }
         self.clock_ahead_ms = 0
+        #: A module of ours under which everything runs; see `start`.
+        self.wrapper: str | None = None
         self.database = connect(database_url)
         if migrated:
             upgrade(self.database)
@@ -60,7 +62,7 @@ class Service:
 
     def start(self, *words: str, held: bool = False) -> Child:
         """Start `web`, `worker` or any other command; `held` under the wrapper that can stop it at any point."""
-        wrapper = "holding" if held else "ahead" if self.clock_ahead_ms else None
+        wrapper = "holding" if held else "ahead" if self.clock_ahead_ms else self.wrapper
         if wrapper is None:
             command = [sys.executable, "-m", "sync_service.cli.main", *words]
         elif words == ("web",):

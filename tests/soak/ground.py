@@ -35,7 +35,7 @@ class Ground:
     @contextmanager
     def service(self, *, subscriptions: int, accounts: int, seed: int, **settings: object) -> Iterator[Service]:
         """A service with nothing started yet, on an empty database, with an emulated tenant of its own."""
-        with self.folder() as folder, self._database(folder) as url:
+        with self.folder() as folder, self.database() as url:
             tenant = Tenant(folder, subscriptions=subscriptions, accounts=accounts, seed=seed)
             service = Service(folder, url, tenant, **settings)
             try:
@@ -45,9 +45,11 @@ class Ground:
                 tenant.stop()
 
     @contextmanager
-    def _database(self, folder: Path) -> Iterator[str]:
+    def database(self) -> Iterator[str]:
+        """The address of an empty database without tables, which is gone afterwards."""
         if self.postgres is None:
-            yield f"sqlite:///{folder / 'store.db'}"
+            with self.folder() as folder:
+                yield f"sqlite:///{folder / 'store.db'}"
             return
         name = f"s{uuid4().hex}"
         self.postgres.run(f'CREATE DATABASE "{name}"')

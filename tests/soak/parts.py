@@ -8,6 +8,7 @@ from random import Random
 
 from tests.acceptance.backfilling import run_killed_backfill
 from tests.acceptance.bursting import COMPARED, THREADS, TIMES, WORKERS, BurstReport, run_burst
+from tests.acceptance.clocks import jump
 from tests.acceptance.database_away import take_postgres_away, take_writing_away
 from tests.acceptance.day import DROPPED, run_day, run_outage
 from tests.acceptance.failover import fail_over
@@ -16,9 +17,12 @@ from tests.acceptance.killing import POINTS, KillReport, choose_points, run_kill
 from tests.acceptance.order_kills import OF_CALLS, OF_ORDERS, OrderKills, every_kill, share_of_kills
 from tests.acceptance.order_storm import run_storm
 from tests.acceptance.overlapping import OverlapReport, run_overlap
+from tests.acceptance.partition import cut_a_worker_off
 from tests.acceptance.postgres import Postgres
-from tests.acceptance.senders import TRANSFER_SECONDS
+from tests.acceptance.scarcity import fill_the_disk, take_files_away, take_memory_away
+from tests.acceptance.senders import TRANSFER_SECONDS, Sent
 from tests.acceptance.shop import SETTINGS
+from tests.acceptance.upgrading import judge, upgrade_and_go_back
 from tests.soak.ground import Ground
 
 #: Steps of orders in one piece: the next seed goes on with the next ones, so that all come once.
@@ -182,6 +186,72 @@ def _failover(ground: Ground, seed: int, rounds: int) -> Outcome:
     return Outcome(counts)
 
 
+def _upgrade(ground: Ground, seed: int, rounds: int) -> Outcome:
+    outcome = Outcome({"upgrades and ways back": 0, "callouts acknowledged": 0, "lost": 0, "stale": 0})
+    for place in range(rounds):
+        with ground.database() as url, ground.folder() as folder:
+            upgraded = upgrade_and_go_back(url, folder, seed + place)
+        outcome.wrong += judge(upgraded)
+        outcome.counts["upgrades and ways back"] += 1
+        outcome.counts["callouts acknowledged"] += len(upgraded.sent.acknowledged)
+        outcome.counts["most seconds for an acknowledgement"] = round(upgraded.sent.slowest, 2)
+    return outcome
+
+
+def _partition(ground: Ground, seed: int, rounds: int) -> Outcome:
+    """Raises AssertionError at the first thing that is lost, stale or given up. SQLite has no network."""
+    counts: dict[str, float] = {"partitions": 0, "callouts acknowledged": 0}
+    for place in range(rounds if ground.kind == "postgresql" else 0):
+        with ground.folder() as folder:
+            cut = cut_a_worker_off(folder, seed + place)
+        counts["partitions"] += 1
+        counts |= _answers(counts, cut.sent)
+        counts["most seconds until the worker noticed"] = round(cut.noticed, 1)
+        counts["most seconds until it worked again"] = round(cut.mended, 1)
+    return Outcome(counts | _NOTHING_WRONG)
+
+
+def _clock(ground: Ground, seed: int, rounds: int) -> Outcome:
+    """Raises AssertionError at the first thing that is lost, stale or given up."""
+    counts: dict[str, float] = {"jumps": 0, "callouts acknowledged": 0, "left waiting for the old time": 0}
+    for place in range(rounds):
+        with ground.database() as url, ground.folder() as folder:
+            jumped = jump(url, folder, seed + place)
+        counts["jumps"] += 4
+        counts["left waiting for the old time"] += jumped.late
+        counts |= _answers(counts, jumped.sent)
+    return Outcome(counts | _NOTHING_WRONG)
+
+
+def _short(ground: Ground, seed: int, rounds: int) -> Outcome:
+    """Raises AssertionError at the first thing that is lost, stale or given up."""
+    counts: dict[str, float] = {"rounds": 0, "callouts acknowledged": 0, "workers that ended for want of memory": 0}
+    for place in range(rounds):
+        with ground.folder() as folder:
+            counts |= _answers(counts, fill_the_disk(ground.kind, folder, seed + place))
+        with ground.database() as url, ground.folder() as folder:
+            counts |= _answers(counts, take_files_away(url, folder, seed + place))
+        with ground.database() as url, ground.folder() as folder:
+            sent, ended = take_memory_away(url, folder, seed + place)
+        counts |= _answers(counts, sent)
+        counts["workers that ended for want of memory"] += ended
+        counts["rounds"] += 1
+    return Outcome(counts | _NOTHING_WRONG)
+
+
+_NOTHING_WRONG = {"lost": 0, "stale": 0, "given up": 0}
+
+
+def _answers(counts: dict[str, float], sent: Sent) -> dict[str, float]:
+    """The sums of answers with those of one more play."""
+    refused = sent.statuses.total() - sent.statuses[200]
+    return {
+        "callouts acknowledged": counts.get("callouts acknowledged", 0) + sent.statuses[200],
+        "answered 503 or not at all, and told again": counts.get("answered 503 or not at all, and told again", 0)
+        + refused,
+    }
+
+
 def _day(ground: Ground, seed: int, count: int) -> Outcome:
     with ground.service(subscriptions=count, accounts=count // 4, seed=seed) as service:
         service.start_all(workers=1)
@@ -307,6 +377,55 @@ counted from the promotion to the next callout that is acknowledged.""",
         size=20,
         piece=5,
         play=_failover,
+    ),
+    Part(
+        name="upgrade",
+        title="A release replaces the one before, and is taken back",
+        about="""\
+The release before is the commit before the newest migration. Under load: the schema is migrated under the old
+processes, which go on and are replaced where one dies; new processes start beside them and take callouts too; the
+old ones are stopped. Then the same way back, with the old code on the new schema. A process is stopped after the
+load balancer has turned away from it. Every callout is answered 200.""",
+        unit="rounds",
+        size=1,
+        piece=1,
+        play=_upgrade,
+    ),
+    Part(
+        name="partition",
+        title="A worker is cut off from its database",
+        about="""\
+PostgreSQL stands in a network of its own and the cable to it is pulled under load; the web process and another
+worker reach it by another way. The cut off worker notices by itself, the server lets go of what it had locked, the
+other worker takes over; when the cable is plugged in again, the first one works on. Nothing is restarted.""",
+        unit="rounds",
+        size=1,
+        piece=1,
+        play=_partition,
+    ),
+    Part(
+        name="clock",
+        title="Clocks jump by an hour, there and back",
+        about="""\
+Under load the clocks of the database and of our processes jump an hour ahead, back, an hour behind and back.
+Callouts are answered 200 throughout. After a jump back, what was *left waiting for the old time* would wait until
+the clock comes to where it was, unless a person asks for it; here it is made to pass.""",
+        unit="rounds",
+        size=1,
+        piece=1,
+        play=_clock,
+    ),
+    Part(
+        name="short",
+        title="The machine runs short of disk, of files, of memory",
+        about="""\
+Under load, one after another: the disk under the database is full; no process can open another file or take another
+connection; a worker gets no more memory (where it ends of that, another one is started). Afterwards all goes on by
+itself.""",
+        unit="rounds",
+        size=1,
+        piece=1,
+        play=_short,
     ),
     Part(
         name="day",
