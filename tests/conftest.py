@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 import structlog
 from argon2 import PasswordHasher
+from flask import Flask
 from hypothesis import HealthCheck, settings
+from jinja2 import FileSystemBytecodeCache
 
 from sync_service.access import passwords
 from sync_service.settings import Settings
@@ -45,6 +47,16 @@ def log_of_its_own() -> Iterator[None]:
     """A command run in this process sends its log to where it was run, which is gone for the test after it."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def templates_compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each test has an app of its own; compiling its templates anew would be half of the time of the pages' tests."""
+    compiled = tmp_path_factory.getbasetemp().parent / "templates"
+    compiled.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flask, "jinja_options", {"bytecode_cache": FileSystemBytecodeCache(str(compiled))})
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
