@@ -28,9 +28,8 @@ from sync_service.store.schema import check_schema
 from sync_service.telemetry.log import logger, set_up
 from sync_service.telemetry.traces import start_tracing
 from sync_service.web.admin.blueprint import admin_blueprint
-from sync_service.web.answers import set_up_answers
+from sync_service.web.answers import FLASK_LIMIT, set_up_answers
 from sync_service.web.auth import BearerAuth, SyncAuth
-from sync_service.web.body import FLASK_LIMIT
 from sync_service.web.callouts import KeyConverter, SyncEndpoint, sync_blueprint
 from sync_service.web.gunicorn_conf import threads as web_threads
 from sync_service.web.health import health_blueprint

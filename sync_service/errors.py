@@ -4,7 +4,7 @@ SyncServiceError
 ├── TenantError          Zuora as a whole: no number is at fault, all of them wait
 │   ├── NotConfigured, TokenRefused, PermissionRefused, RateLimited, CallBudgetSpent
 │   ├── ZuoraUnavailable     no connection, an HTML page
-│   │   └── NotServed        a timeout, a 5xx, a broken answer: the tenant's, or one number's (queue/doubt.py)
+│   │   └── NotServed        a timeout, a 5xx, a broken answer: the tenant's, or one number's (queue/retry.py)
 │   └── WrongTenant          the store was filled from another tenant
 ├── SubscriptionError    this one subscription: tried again, then final
 │   ├── NotFoundInZuora, UnknownKey, GoneFromZuora

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlmodel import select
 
-from sync_service.commerce.options import Options
+from sync_service.commerce.state import Options
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.placing import run_claim
 from sync_service.queue.requests import Kind, claim

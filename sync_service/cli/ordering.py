@@ -12,7 +12,7 @@ import click
 from sync_service.cli.contexts import open_context, open_order_context
 from sync_service.cli.output import fail, iso, moment, print_json, print_table, project, say, shorten, with_json
 from sync_service.cli.wiring import open_database, read_settings
-from sync_service.commerce.exact import read_json
+from sync_service.commerce.fields import read_json
 from sync_service.commerce.order import CannotBePlacedError, Order, Refusal
 from sync_service.commerce.payload import read_order
 from sync_service.commerce.steps import Choice

@@ -10,8 +10,8 @@ from datetime import date
 from typing import Any
 from urllib.parse import quote
 
-from sync_service.commerce.options import Options
 from sync_service.commerce.order import OrderContact
+from sync_service.commerce.state import Options
 from sync_service.commerce.steps import CallClass, Evidence, Judge, Need, Silence, Step, StepKind
 
 Json = dict[str, Any]

@@ -10,10 +10,9 @@ from typing import Any
 
 from sync_service.commerce.build import NO_BILLING, Json, bill, segment
 from sync_service.commerce.catalog import Catalog, Offer, find_item, resolve
-from sync_service.commerce.options import Options
 from sync_service.commerce.order import CannotBePlacedError, Names, Order, Problem, ProblemCode
 from sync_service.commerce.pricing import plans_of
-from sync_service.commerce.state import ACCOUNT, GATEWAYS, PAYER, SUBSCRIPTION, State, data_of
+from sync_service.commerce.state import ACCOUNT, GATEWAYS, PAYER, SUBSCRIPTION, Options, State, data_of
 from sync_service.commerce.steps import Step
 from sync_service.commerce.subscribed import OrderAccount, Subscribed, read_account, read_day, read_subscribed
 

@@ -1,7 +1,11 @@
-"""The fields of a JSON payload, read by paths such as `orderItems[0].offer.id`, with every wrong one remembered."""
+"""The fields of a JSON payload, read by paths such as `orderItems[0].offer.id`, with every wrong one remembered.
+
+And JSON with exact numbers: what we tell Zuora of money never passes through a float.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +14,29 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 from sync_service.commerce.order import Problem, ProblemCode
+
+
+def write_json(value: Any) -> str:
+    """`value` as compact JSON text; a Decimal becomes the number with its digits, without trailing zeros."""
+    match value:
+        case Mapping():
+            return "{" + ",".join(f"{json.dumps(str(key))}:{write_json(inner)}" for key, inner in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ",".join(map(write_json, value)) + "]"
+        case Decimal():
+            return _digits(value)
+    return json.dumps(value, allow_nan=False)
+
+
+def read_json(text: str) -> Any:
+    """What `write_json` wrote, with exact numbers."""
+    return json.loads(text, parse_float=Decimal)
+
+
+def _digits(number: Decimal) -> str:
+    plain = format(number, "f")
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
+
 
 #: No field of Limio's or Zuora's that an order fills is longer.
 MAX_TEXT = 500

@@ -8,9 +8,8 @@ from datetime import date
 from sync_service.commerce import account, cancellation, changes, gift, money, purchase
 from sync_service.commerce.case import Case
 from sync_service.commerce.catalog import Catalog
-from sync_service.commerce.options import Options
 from sync_service.commerce.order import CannotBePlacedError, Order, OrderType, Refusal
-from sync_service.commerce.state import State
+from sync_service.commerce.state import Options, State
 from sync_service.commerce.steps import Plan
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from dateutil.relativedelta import relativedelta
 
 from sync_service.commerce.catalog import Offer
-from sync_service.commerce.exact import write_json
+from sync_service.commerce.fields import write_json
 from sync_service.commerce.order import Names, NewSubscription, Order, OrderContact
 from sync_service.commerce.pricing import unit_price
 from sync_service.commerce.state import InStore, data_of

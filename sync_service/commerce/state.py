@@ -1,7 +1,7 @@
-"""What an order meets: what our store holds of its subscription, and what Zuora says now.
+"""What an order meets: how the tenant wants orders placed, what our store holds, and what Zuora says now.
 
-Placing reads the store's part before it accepts an order and again before it plans it. Zuora's part is what
-`missing` names, read round by round until nothing is missing.
+Placing reads the store's part before it accepts an order and again before it plans it. Zuora's part is what `missing`
+names, read round by round until nothing is missing.
 """
 
 from __future__ import annotations
@@ -11,12 +11,48 @@ from dataclasses import dataclass, field
 from datetime import date, time, tzinfo
 from typing import Any
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
-from sync_service.commerce.options import Options
 from sync_service.commerce.order import Order, OrderType
 from sync_service.commerce.subscribed import read_day, read_subscribed
 from sync_service.subscription.limio.documents import moment_of
 from sync_service.subscription.plan import Document
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Names in brackets are those of Limio's settings page."""
+
+    #: The zone of Zuora's dates.
+    zone: tzinfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    #: 1-N: new subscriptions go on the owner's account where its currency is theirs; else every one gets its own.
+    one_account_per_owner: bool = False
+    #: New, Switch and Renew bill and collect at once ("Collect payment on order (if payment method specified)").
+    collect_payment: bool = False
+    #: New and Change Payment write payment profiles ("Enable Zuora Payment Profiles").
+    payment_profiles: bool = False
+    #: Payment method and gateway go into custom fields of the subscription (Advanced Payment Manager; 1-N only).
+    advanced_payment_manager: bool = False
+    #: A new default payment method does not switch auto pay on ("Disable Auto Pay for Payment Method Updates").
+    disable_auto_pay: bool = False
+    #: "Automatically refund cancelled subscriptions".
+    refund_cancelled: bool = False
+    #: "Zuora Payment Method ID for Invoice Payments".
+    invoice_payment_method_id: str | None = None
+    #: Subscriptions of one account may share an invoice ("Combine invoices").
+    combine_invoices: bool = False
+    #: All offers of an order in one subscription.
+    one_subscription_per_order: bool = False
+    #: Renewing with another offer also removes the old rate plan, as Zuora's own tutorial does; Limio names Add and
+    #: Renew only.
+    renewal_removes_old_plan: bool = True
+    #: The reason code of the debit memo that a gift makes.
+    gift_reason_code: str = "Gifting"
+    #: The debit memo's custom field that holds the gift code.
+    gift_code_field: str = "GiftCode__c"
+    #: The custom fields that the tenant has, as `Order.Source__c`; what is not there is not sent.
+    custom_fields: frozenset[str] = frozenset()
+
 
 #: The names in `State.zuora`.
 SUBSCRIPTION = "subscription"

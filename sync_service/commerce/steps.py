@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from sync_service.commerce.exact import read_json, write_json
+from sync_service.commerce.fields import read_json, write_json
 from sync_service.commerce.order import Problem
 
 

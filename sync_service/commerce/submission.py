@@ -8,10 +8,9 @@ from typing import Any
 
 from sync_service.commerce import order_objects
 from sync_service.commerce.catalog import Catalog, Offer, find_item
-from sync_service.commerce.options import Options
 from sync_service.commerce.order import NewSubscription, Order, OrderPayment, OrderType, payer_of, receiver_of
 from sync_service.commerce.order_objects import Effect, NewObject, ObjectChange
-from sync_service.commerce.state import InStore
+from sync_service.commerce.state import InStore, Options
 
 #: The states of a gift code: not to be redeemed yet or just now, to be redeemed, redeemed, never to be redeemed.
 RESERVED, FREE, REDEEMED, VOID = "reserved", "free", "redeemed", "void"

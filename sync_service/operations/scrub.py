@@ -50,7 +50,7 @@ from sync_service.telemetry.log import logger
 
 #: Ids that one statement takes.
 _AT_ONCE = 500
-#: A word of a kept view's query, with the field that it is asked of (`web/admin/querying.py`).
+#: A word of a kept view's query, with the field that it is asked of (`web/admin/history_pages.py`).
 _QUERY_WORD = re.compile(r'(?:([A-Za-z]+):)?("[^"]*"|[^\s"]+)')
 #: Limio's ids of customers, identities and subscriptions, as a log holds them.
 _ERASED = re.compile(r"(?<![\w-])(?:cus|id|sub)-[\w-]+")

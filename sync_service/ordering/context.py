@@ -12,11 +12,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sync_service.commerce.case import Case
-from sync_service.commerce.exact import read_json
-from sync_service.commerce.options import Options
+from sync_service.commerce.fields import read_json
 from sync_service.commerce.order import Order
 from sync_service.commerce.payload import read_order
-from sync_service.commerce.state import MAX_ROUNDS, missing
+from sync_service.commerce.state import MAX_ROUNDS, Options, missing
 from sync_service.errors import NotFoundInZuora, PayloadInvalid, SyncServiceError
 from sync_service.queue.limit import Share
 from sync_service.queue.order_lanes import read_names

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.commerce.case import Case
 from sync_service.commerce.cost import cost_of_memos, question_of, schedule_of
-from sync_service.commerce.exact import read_json, write_json
+from sync_service.commerce.fields import read_json, write_json
 from sync_service.commerce.journeys import journeys
 from sync_service.commerce.order import CannotBePlacedError, Order, Refusal
 from sync_service.commerce.payload import read_order
@@ -31,8 +31,8 @@ from sync_service.errors import (
 )
 from sync_service.ordering.context import Looks, OrderContext, meet
 from sync_service.queue import questions as asks
-from sync_service.queue.doubt import find_whose
 from sync_service.queue.limit import Share, StoryLease, hold_story_lease, note_success, note_tenant_error
+from sync_service.queue.retry import find_whose
 from sync_service.queue.submission import check_order, name_order
 from sync_service.store.engine import Database
 from sync_service.store.offers import write_rate_plans

@@ -14,8 +14,7 @@ from typing import Any, NoReturn
 from sync_service.access.partner_scope import PartnerScope
 from sync_service.commerce.basket.items import ITEMS, WantedItem
 from sync_service.commerce.basket.on_sale import OffersOnSale
-from sync_service.commerce.exact import write_json
-from sync_service.commerce.options import Options
+from sync_service.commerce.fields import write_json
 from sync_service.commerce.order import (
     CannotBePlacedError,
     CatalogRef,
@@ -28,6 +27,7 @@ from sync_service.commerce.order import (
     UpdateAction,
 )
 from sync_service.commerce.payload import read_order
+from sync_service.commerce.state import Options
 from sync_service.partner.basket_rows import Agent, BasketUnknown, find_basket, tracking_of
 from sync_service.partner.baskets import Baskets, SubscriptionLocked
 from sync_service.partner.holdings import Ground, find_own, read_new_ground
@@ -35,8 +35,7 @@ from sync_service.partner.reading import scoped
 from sync_service.queue import questions as asks
 from sync_service.queue.submission import LOCK_TIMEOUT_MS, OrderRequest, claim_request, place_order
 from sync_service.settings import Settings
-from sync_service.store.attribution import find_paying_account
-from sync_service.store.effects import new_id
+from sync_service.store.effects import find_paying_account, new_id
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import BasketRow, IdentityRow, OrderWorkRow
 

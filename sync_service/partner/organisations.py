@@ -15,8 +15,8 @@ from sync_service.access.clients import PartnerUnknown
 from sync_service.access.partner_sessions import end_sessions
 from sync_service.access.passwords import is_plausible, normalise_email
 from sync_service.errors import SyncServiceError, UnknownKey
-from sync_service.store.attribution import attribute
 from sync_service.store.audit import record_action
+from sync_service.store.effects import attribute
 from sync_service.store.engine import Database, Session
 from sync_service.store.object_rows import find_subscription
 from sync_service.store.reads import resolve_key

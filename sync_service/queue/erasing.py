@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlmodel import col, or_, select
 
-from sync_service.commerce.exact import read_json, write_json
+from sync_service.commerce.fields import read_json, write_json
 from sync_service.errors import BusyError
 from sync_service.queue import questions as asks
 from sync_service.queue.order_lanes import OPEN_STATES, OrderState

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from sync_service.commerce.exact import write_json
+from sync_service.commerce.fields import write_json
 from sync_service.commerce.order import Names, NewSubscription
 from sync_service.commerce.steps import Choice
 from sync_service.errors import SyncServiceError

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from sync_service.commerce.exact import read_json, write_json
+from sync_service.commerce.fields import read_json, write_json
 from sync_service.commerce.steps import Step
 from sync_service.queue.limit import Share, is_room_for_orders, lock_limit
 from sync_service.queue.requests import Claim

@@ -11,7 +11,6 @@ from uuid import uuid4
 
 from sync_service.commerce.case import Case
 from sync_service.commerce.checks import check
-from sync_service.commerce.options import Options
 from sync_service.commerce.order import (
     CannotBePlacedError,
     Names,
@@ -21,14 +20,21 @@ from sync_service.commerce.order import (
     Problem,
     ProblemCode,
 )
-from sync_service.commerce.state import State
+from sync_service.commerce.state import Options, State
 from sync_service.commerce.submission import submitted, wanted_names
 from sync_service.errors import SyncServiceError
 from sync_service.queue.order_lanes import Submission, hold_lane, submit_order
 from sync_service.queue.outbox import WebhookType, announce
 from sync_service.settings import Settings
-from sync_service.store.attribution import attribute_order, find_paying_account, why_not_for
-from sync_service.store.effects import Written, apply_effects, new_id, new_reference
+from sync_service.store.effects import (
+    Written,
+    apply_effects,
+    attribute_order,
+    find_paying_account,
+    new_id,
+    new_reference,
+    why_not_for,
+)
 from sync_service.store.engine import Database, Session
 from sync_service.store.offers import read_catalog
 from sync_service.store.order_state import read_in_store

@@ -29,7 +29,7 @@ from sync_service.queue.requests import (
 )
 from sync_service.settings import Settings
 from sync_service.store.apply import Applied, RowChange, draw_up, write_rows
-from sync_service.store.attribution import attribute_first
+from sync_service.store.effects import attribute_first
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import keep_owner, lock_account, note_comparison, record_link
 from sync_service.subscription.contacts import Claimant

@@ -23,8 +23,8 @@ from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.history import read_traces
 from sync_service.queue.limit import note_success, remember_tenant
 from sync_service.queue.requests import Claim, Kind, claim, release
-from sync_service.sync.answering import answer_ask
 from sync_service.sync.attempt import SyncContext
+from sync_service.sync.forecast import answer_ask
 from sync_service.sync.run import run_claim
 from sync_service.telemetry.log import logger
 from sync_service.telemetry.traces import Side, span

@@ -22,7 +22,7 @@ from sync_service.access.clients import SYNC_SCOPE, Client, ClientDirectory
 from sync_service.access.tokens import AccessTokens
 from sync_service.settings import Settings
 from sync_service.subscription.keys import normalise_key
-from sync_service.web.body import read_body
+from sync_service.web.answers import read_body
 from sync_service.web.senders import Senders
 
 REALM = "sync-service"

@@ -40,9 +40,8 @@ from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.subscription.trigger import Trigger
 from sync_service.telemetry.log import logger
 from sync_service.telemetry.measures import CALLOUTS
-from sync_service.web.answers import answer
+from sync_service.web.answers import answer, read_body
 from sync_service.web.auth import BearerAuth, Caller, SyncAuth, WrongCredentials
-from sync_service.web.body import read_body
 from sync_service.web.connections import HOLD_SECONDS, hold_answer
 from sync_service.web.inbox import Callout, Inbox, IncomingCallout
 from sync_service.web.senders import Senders

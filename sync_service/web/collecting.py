@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-from sync_service.web.body import FLASK_LIMIT
+from sync_service.web.answers import FLASK_LIMIT
 
 #: The longest head that is waited for, in bytes; gunicorn's parser refuses a longer one.
 MAX_HEAD = 64 * 1024

@@ -13,10 +13,10 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest
 
 from sync_service.access.clients import ORDER_PREVIEW_SCOPE, ORDER_SCOPE, REFUND_SCOPE, Client
-from sync_service.commerce.exact import read_json, write_json
-from sync_service.commerce.options import Options
+from sync_service.commerce.fields import read_json, write_json
 from sync_service.commerce.order import CannotBePlacedError, Order, Problem, ProblemCode, Refusal
 from sync_service.commerce.payload import read_order
+from sync_service.commerce.state import Options
 from sync_service.queue import questions as asks
 from sync_service.queue.order_lanes import OrderState, find_work, read_names
 from sync_service.queue.submission import LOCK_TIMEOUT_MS, Accepted, OrderRequest, OtherBody, check_order, take_order
@@ -24,9 +24,8 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import AskRow, OrderWorkRow
 from sync_service.telemetry.log import logger
-from sync_service.web.answers import RETRY_SECONDS, answer
+from sync_service.web.answers import RETRY_SECONDS, answer, read_body
 from sync_service.web.auth import BearerAuth
-from sync_service.web.body import read_body
 from sync_service.web.waiting import ResultWaiter, wanted_seconds
 
 #: No client makes longer ones, and Zuora's own limit is the same.

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from sync_service.queue.doubt import MAX_UNSERVED
+from sync_service.queue.retry import MAX_UNSERVED
 from tests.acceptance.changes import Changes
 from tests.acceptance.comparing import find_stale
 from tests.acceptance.processes import wait_until

@@ -11,7 +11,7 @@ from sync_service.queue import questions as asks
 from sync_service.queue.limit import Share, note_tenant_error, read_limit
 from sync_service.store.engine import Database
 from sync_service.store.tables import AskRow, ZuoraLeaseRow
-from sync_service.sync.answering import answer_ask
+from sync_service.sync.forecast import answer_ask
 from tests.sweep_world import World, open_world
 
 ADA = "ada@example.com"

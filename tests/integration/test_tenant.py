@@ -16,7 +16,6 @@ from sync_service.errors import (
     WrongTenant,
     ZuoraUnavailable,
 )
-from sync_service.queue.doubt import count_doubt, find_whose
 from sync_service.queue.limit import (
     QUIET_RUNS,
     Limit,
@@ -30,6 +29,7 @@ from sync_service.queue.limit import (
     remember_tenant,
 )
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
+from sync_service.queue.retry import count_doubt, find_whose
 from sync_service.store.engine import Database
 from sync_service.subscription.trigger import Trigger
 from tests.queue_world import at_once, execute, expire_leases, finish, rows, take, take_one, want

@@ -12,7 +12,7 @@ import yaml
 from sync_service.queue.limit import Share
 from sync_service.store.engine import Database
 from sync_service.telemetry.measures import as_families
-from sync_service.web.metrics import Numbers
+from sync_service.web.health import Numbers
 
 TOP = Path(__file__).parents[2]
 ALERTS = yaml.safe_load((TOP / "deploy/prometheus/alerts.yaml").read_text())["groups"][0]["rules"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_service.web.body import FLASK_LIMIT
+from sync_service.web.answers import FLASK_LIMIT
 from sync_service.web.collecting import MAX_HEAD, Collector, RequestState
 
 HEAD = b"POST /x HTTP/1.1\r\nHost: a\r\n"

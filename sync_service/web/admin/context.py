@@ -1,4 +1,4 @@
-"""What the admin views work with, how their lists turn pages, and where Zuora shows the same objects."""
+"""What the admin views work with, how their lists turn pages, where Zuora shows the same, and asking before an act."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
-from flask import request
+from flask import render_template, request
 
 from sync_service.access.cipher import TextCipher
 from sync_service.queue.limit import Share
@@ -100,3 +100,19 @@ def chosen(name: str, words: Sequence[str]) -> str:
     """The query's `name` where it is one of `words`, else empty."""
     word = request.args.get(name, "")
     return word if word in words else ""
+
+
+_ANSWERED = "confirmed"
+
+
+def ask_first(question: str, text: str, button: str, *, back: str) -> str | None:
+    """The page that asks, with the form that was sent kept in it; None where the person has said yes.
+
+    `button` says what pressing it does; `back` is the address of the page to return to.
+    """
+    if request.form.get(_ANSWERED):
+        return None
+    fields = [(name, value) for name, value in request.form.items(multi=True) if name != "form_token"]
+    return render_template(
+        "admin/confirm.html", question=question, text=text, button=button, back=back, fields=fields, answer=_ANSWERED
+    )

@@ -33,8 +33,7 @@ from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.tables import SyncRequestRow, SyncRunRow, WebhookEndpointRow
 from sync_service.subscription.trigger import Trigger
-from sync_service.web.admin.confirming import ask_first
-from sync_service.web.admin.context import PAGE, PageContext, one_page
+from sync_service.web.admin.context import PAGE, PageContext, ask_first, one_page
 from sync_service.web.admin.differences import lost, sentence
 from sync_service.web.admin.guard import operators_only, who
 from sync_service.web.admin.orders_pages import CHOICES

@@ -11,8 +11,7 @@ from sync_service.queue.jobs import list_jobs, pause, resume, run_soon
 from sync_service.store.audit import record_action
 from sync_service.subscription.limio.documents import timestamp_of as as_moment
 from sync_service.subscription.trigger import Trigger
-from sync_service.web.admin.confirming import ask_first
-from sync_service.web.admin.context import PageContext
+from sync_service.web.admin.context import PageContext, ask_first
 from sync_service.web.admin.filters import Filter
 from sync_service.web.admin.guard import operators_only, who
 from sync_service.web.admin.job_views import JobView, view_jobs

@@ -30,7 +30,7 @@ from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminUserRow
 from sync_service.telemetry.log import logger
-from sync_service.web.admin.confirming import ask_first
+from sync_service.web.admin.context import ask_first
 from sync_service.web.admin.guard import GUEST_COOKIE, AdminGuard, safe_next, who
 from sync_service.web.senders import Senders, say_place
 

@@ -15,8 +15,7 @@ from sync_service.queue.order_steps import read_steps
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.tables import OrderWorkRow
-from sync_service.web.admin.confirming import ask_first
-from sync_service.web.admin.context import PAGE, PageContext, before_id, chosen, one_page
+from sync_service.web.admin.context import PAGE, PageContext, ask_first, before_id, chosen, one_page
 from sync_service.web.admin.guard import operators_only, who
 
 STATES = tuple(state.value for state in OrderState)

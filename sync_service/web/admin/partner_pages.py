@@ -9,8 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from sync_service.access.clients import PartnerUnknown
 from sync_service.partner.organisations import Organisation, PartnerRefused, Partners, list_orgs, list_users
 from sync_service.store.tables import PartnerOrgRow
-from sync_service.web.admin.confirming import ask_first
-from sync_service.web.admin.context import PAGE, PageContext, one_page
+from sync_service.web.admin.context import PAGE, PageContext, ask_first, one_page
 from sync_service.web.admin.guard import operators_only, who
 
 _BLANK = {"name": "", "account": "", "pays": ""}

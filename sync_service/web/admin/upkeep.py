@@ -29,8 +29,7 @@ from sync_service.settings import Settings
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.store.tables import JobRow
-from sync_service.web.admin.confirming import ask_first
-from sync_service.web.admin.context import PageContext
+from sync_service.web.admin.context import PageContext, ask_first
 from sync_service.web.admin.guard import Handover, operators_only, who
 from sync_service.web.admin.job_views import view_job
 from sync_service.web.admin.manual import section_of

@@ -13,7 +13,7 @@ from sync_service.access.passwords import TEMPORARY_MS, UserInvalid, normalise_e
 from sync_service.access.sessions import Sessions
 from sync_service.access.users import LastOperator, Role, UserKnown, UserUnknown
 from sync_service.store.engine import Database
-from sync_service.web.admin.confirming import ask_first
+from sync_service.web.admin.context import ask_first
 from sync_service.web.admin.guard import Handover, operators_only, who
 
 Change = Callable[[Database, str, str], str]

@@ -14,8 +14,7 @@ from sync_service.queue.outbox import DeliveryState, WebhookType
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.tables import WebhookDeliveryRow, WebhookEndpointRow
-from sync_service.web.admin.confirming import ask_first
-from sync_service.web.admin.context import PAGE, PageContext, before_id, one_page
+from sync_service.web.admin.context import PAGE, PageContext, ask_first, before_id, one_page
 from sync_service.web.admin.guard import Handover, operators_only, who
 from sync_service.webhooks.address import DestinationRefused
 from sync_service.webhooks.endpoints import ROTATION_MS, EndpointRefused, Endpoints, EndpointUnknown

@@ -16,7 +16,7 @@ from werkzeug.exceptions import BadRequest
 from sync_service.commerce.basket.items import WantedItem
 from sync_service.commerce.fields import MAX_ENTRIES, MAX_TEXT, find_unkeepable
 from sync_service.commerce.order import UpdateAction
-from sync_service.web.body import read_body
+from sync_service.web.answers import read_body
 
 #: Of external_id (Limio's partner API).
 _EXTERNAL = validate.Regexp(

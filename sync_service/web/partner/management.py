@@ -22,9 +22,8 @@ from sync_service.partner.organisations import (
 )
 from sync_service.store.engine import Database
 from sync_service.store.pages import CursorInvalid, make_cursor, open_cursor
-from sync_service.web.answers import answer, read_limit
+from sync_service.web.answers import answer, read_body, read_limit
 from sync_service.web.auth import BearerAuth
-from sync_service.web.body import read_body
 
 DEFAULT_LIMIT = 20
 

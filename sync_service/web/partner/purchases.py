@@ -13,8 +13,7 @@ from sync_service.partner.basket_rows import BasketUnknown
 from sync_service.partner.baskets import Baskets, Opening
 from sync_service.partner.orders import PartnerOrders
 from sync_service.queue.submission import OrderRequest
-from sync_service.web.answers import answer
-from sync_service.web.body import read_body
+from sync_service.web.answers import answer, read_body
 from sync_service.web.orders import OrderIntake, answer_order, read_idempotency_key, read_payload, refuse
 from sync_service.web.partner.auth import PartnerAuth, agent, client_name
 from sync_service.web.partner.bodies import ChangedPurchase, Named, Purchase, load

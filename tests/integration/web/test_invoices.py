@@ -198,7 +198,7 @@ def test_trouble_of_zuoras_is_never_told_to_a_partner_in_its_words(
     def fail(*_: Any, **__: Any) -> None:
         raise NotServed("account 4711 of canary")
 
-    monkeypatch.setattr("sync_service.sync.answering.fetch_invoices", fail)
+    monkeypatch.setattr("sync_service.sync.forecast.fetch_invoices", fail)
     headers = log_in(billed.database, web.client, billed.orgs["North"], "shop")
     with billed.working():
         answer = web.client.get("/api/partner/invoices", headers=headers)

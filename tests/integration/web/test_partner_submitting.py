@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from sync_service.commerce.exact import read_json
+from sync_service.commerce.fields import read_json
 from sync_service.store.tables import BasketRow, OrderRow, OrderWorkRow
 from tests.integration.web.conftest import Web
 from tests.integration.web.partner_shop import Shop, add, shown

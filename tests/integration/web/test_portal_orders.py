@@ -9,7 +9,7 @@ import pytest
 from sqlmodel import select
 from werkzeug.test import TestResponse
 
-from sync_service.commerce.exact import read_json
+from sync_service.commerce.fields import read_json
 from sync_service.queue.limit import Share, lock_limit
 from sync_service.store.engine import Database
 from sync_service.store.tables import BasketRow, OrderWorkRow

@@ -18,7 +18,7 @@ from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, f
 from sync_service.store.engine import Database, connect
 from sync_service.subscription.keys import LONGEST_KEY
 from sync_service.subscription.trigger import Trigger
-from sync_service.web.metrics import Scrapes
+from sync_service.web.health import Scrapes
 from sync_service.web.openapi import describe
 from tests.integration.web.conftest import MONITORING, SETTINGS, SYNC, ZUORA, Web, basic, build
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sync_service.commerce.exact import write_json
+from sync_service.commerce.fields import write_json
 from sync_service.commerce.order import Refusal
 from sync_service.commerce.outcome import complete
 from sync_service.commerce.steps import Plan, Step, StepKind

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from sync_service.commerce.options import Options
 from sync_service.commerce.order import ProblemCode, Refusal
 from sync_service.commerce.outcome import adopt, complete, outcome
-from sync_service.commerce.state import InStore, State, missing
+from sync_service.commerce.state import InStore, Options, State, missing
 from sync_service.commerce.steps import Answer, Ask, Done, Heard, Plan, Step
 from tests.unit.commerce import world
 from tests.unit.commerce.world import (

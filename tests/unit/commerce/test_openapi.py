@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_service.commerce.build import preview_step
-from sync_service.commerce.exact import write_json
+from sync_service.commerce.fields import write_json
 from sync_service.commerce.order import Order
 from sync_service.commerce.payload import read_order
 from sync_service.commerce.state import PAYER

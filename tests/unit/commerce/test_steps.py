@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_service.commerce.exact import read_json, write_json
+from sync_service.commerce.fields import read_json, write_json
 from sync_service.commerce.steps import Evidence, Judge, Need, Silence, Step, StepKind, Take, read_step
 
 _VALUES = st.recursive(

@@ -18,10 +18,9 @@ from zoneinfo import ZoneInfo
 from sync_service.commerce import state as placing
 from sync_service.commerce.catalog import Catalog, Offer, ProductCharge, RatePlan, read_offer
 from sync_service.commerce.journeys import journeys
-from sync_service.commerce.options import Options
 from sync_service.commerce.order import CatalogRef, Names, NewSubscription, Order, Refusal
 from sync_service.commerce.payload import read_order
-from sync_service.commerce.state import InStore, State, missing
+from sync_service.commerce.state import InStore, Options, State, missing
 from sync_service.commerce.steps import Plan
 from tests.order_bodies.bodies import BODIES
 
