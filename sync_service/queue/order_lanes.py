@@ -38,6 +38,8 @@ class OrderState(StrEnum):
     FAILED = "failed"
 
 
+#: Asked for every callout that names an order.
+_OURS = "SELECT 1 FROM order_work WHERE number IN (:number, :undone) LIMIT 1"
 #: What is still to be done without a person.
 OPEN_STATES = frozenset({OrderState.SUBMITTED, OrderState.RUNNING, OrderState.WAITING})
 
@@ -202,8 +204,7 @@ def find_work(session: Session, key: str) -> OrderWorkRow | None:
 
 def is_our_order(session: Session, number: str) -> bool:
     """Whether the order of that number in Zuora is one that we placed, or that we placed to undo one of ours."""
-    ours = select(OrderWorkRow.order_id).where(col(OrderWorkRow.number).in_({number, number.partition("-")[0]}))
-    return session.exec(ours).first() is not None
+    return session.run(_OURS, {"number": number, "undone": number.partition("-")[0]}).first() is not None
 
 
 def list_work(

@@ -12,9 +12,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
-from sqlmodel import col, select
+from sqlalchemy import select
 
 from sync_service.store.engine import Session
+from sync_service.store.statement import table_of
 from sync_service.store.tables import WebhookDeliveryRow, WebhookEndpointRow
 from sync_service.subscription.limio.documents import as_json
 
@@ -58,6 +59,11 @@ class WebhookType(StrEnum):
     SYNC_IMPORTED = "subscription.imported"
 
 
+_ENDPOINT = table_of(WebhookEndpointRow).c
+#: Asked for every object that is written.
+_ENABLED = select(_ENDPOINT.id, _ENDPOINT.types).where(_ENDPOINT.disabled_at.is_(None)).order_by(_ENDPOINT.id)
+
+
 class DeliveryState(StrEnum):
     """What becomes of one message for one endpoint; in the column `state`."""
 
@@ -86,9 +92,7 @@ def announce(session: Session, webhook_type: WebhookType, object_id: str, body: 
     `object_id` is the Limio object that it is about: each endpoint hears of one object in the order of these calls, so
     call it with that object's row, or its request, locked. Dates and decimals in `body` become text.
     """
-    endpoints = session.exec(select(WebhookEndpointRow).order_by(col(WebhookEndpointRow.id))).all()
-    enabled = (each for each in endpoints if each.disabled_at is None)
-    wanted = [each.id for each in enabled if not each.types or webhook_type in each.types]
+    wanted = [id_ for id_, types in session.run(_ENABLED) if not types or webhook_type in types]
     if not wanted:
         return
     now, message_id = session.now(), f"msg_{uuid4().hex}"

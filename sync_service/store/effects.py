@@ -17,8 +17,10 @@ from sqlmodel import select
 
 from sync_service.commerce.order_objects import Effect, NewObject, ObjectChange
 from sync_service.errors import ConflictInStore
+from sync_service.store.apply import RowChange, write_rows
 from sync_service.store.engine import Session
-from sync_service.store.object_rows import OBJECT_ROWS, new_row, write_document
+from sync_service.store.object_rows import OBJECT_ROWS, column_values, write_document
+from sync_service.store.statement import table_of
 from sync_service.store.tables import (
     AttributedObject,
     CustomerRow,
@@ -72,26 +74,18 @@ def apply_effects(
         if isinstance(effect, NewObject):
             if effect.unless_there and session.get(OBJECT_ROWS[effect.record_type], effect.id) is not None:
                 continue
-            row = _create(effect, at=at, owner=owner, customer=customer)
-            session.add(row)
+            made = _create(session, effect, at=at, owner=owner, customer=customer)
+            written.append(Written(record_type=effect.record_type, id=made["id"], created=True, document=made))
         else:
-            changed = _change(session, effect, at=at)
-            if changed is None:
-                continue
-            row = changed
-        written.append(
-            Written(
-                record_type=row.record_type_name,
-                id=row.id,
-                created=isinstance(effect, NewObject),
-                document=dict(row.document),
-            )
-        )
+            row = _change(session, effect, at=at)
+            if row is not None:
+                changed = dict(row.document)
+                written.append(Written(record_type=row.record_type_name, id=row.id, created=False, document=changed))
     session.flush()
     return written
 
 
-def _create(effect: NewObject, *, at: int, owner: str | None, customer: str | None) -> LimioObject:
+def _create(session: Session, effect: NewObject, *, at: int, owner: str | None, customer: str | None) -> dict[str, Any]:
     birth = Birth(
         id=effect.id or new_id(effect.record_type),
         reference=new_reference(),
@@ -102,7 +96,11 @@ def _create(effect: NewObject, *, at: int, owner: str | None, customer: str | No
         subscription_id=effect.subscription_id,
     )
     document = complete(effect.record_type, effect.document, birth)
-    return new_row(effect.record_type, document, subscription_id=effect.subscription_id, synced_at=at)
+    values = column_values(effect.record_type, document, synced_at=at)
+    if "subscription_id" in table_of(OBJECT_ROWS[effect.record_type]).columns:
+        values.setdefault("subscription_id", effect.subscription_id)
+    write_rows(session, [RowChange(record_type=effect.record_type, id=birth.id, values=values, is_new=True)])
+    return document
 
 
 def _change(session: Session, effect: ObjectChange, *, at: int) -> LimioObject | None:

@@ -43,7 +43,8 @@ class Statement:
         #: What stands in the statement itself, such as a constant.
         self._fixed = {name: made.params[name] for bind, name in made.bind_names.items() if not bind.required}
         for column in getattr(made, "insert_prefetch", ()):
-            self._fixed[column.key] = column.default.arg
+            default = column.default
+            self._fixed[column.key] = default.arg(None) if default.is_callable else default.arg
         self._binders = {
             name: process for bind, name in made.bind_names.items() if (process := _binder(bind.type, spoken))
         }
