@@ -65,7 +65,7 @@ def test_axe_finds_nothing_and_no_page_is_wider_than_the_window(
     for path in (
         *("", "/customers/cus-ada", "/subscriptions/sub-1", "/subscriptions/sub-4", "/subscriptions/sub-6"),
         *("/subscriptions/sub-1/cancel", "/subscriptions/sub-4/cancel", "/new", "/new/team?customer=cus-ada"),
-        *("/invoices", "/subscriptions/sub-1/invoices", "/nowhere"),
+        *("/invoices", "/subscriptions/sub-1/invoices", "/customers/cus-ada/invoices", "/nowhere"),
     ):
         page.goto(f"{portal.home}/partner{path}")
         look()
@@ -99,7 +99,7 @@ def test_a_partner_upgrades_a_customer_and_the_order_stands_in_zuora(windows: Wi
     assert (account, [kind for kind, _ in actions]) == ("A-N", _SWAP)
     page.get_by_role("link", name="N1TEAM000001").click()
     expect(page.get_by_role("main")).to_contain_text("Business × 5")
-    page.get_by_role("link", name="Invoices of this subscription").click()
+    page.get_by_role("main").get_by_role("link", name="Invoices").click()
     page.get_by_role("heading", name="Invoices of N1TEAM000001").wait_for()
     with page.expect_response(lambda answer: answer.url.endswith("/pdf")) as pdf:
         page.evaluate("fetch(document.querySelector('main table a').href)")
@@ -121,7 +121,7 @@ def test_on_a_phone_without_javascript_a_downgrade_locks_until_its_day(windows: 
     _, actions = portal.reselling.in_zuora(number)
     assert ("AddProduct", date(2026, 12, 1).isoformat()) in actions
     page.goto(f"{portal.home}/partner/subscriptions/sub-2")
-    expect(page.get_by_role("main")).to_contain_text("It can be changed again from 2026-12-01.")
+    expect(page.get_by_role("main")).to_contain_text("It can be changed again from 01 Dec 2026.")
     assert page.get_by_role("button", name="Change plan or add-ons").count() == 0
 
 
@@ -141,9 +141,9 @@ def test_a_partner_sells_to_somebody_new_and_finds_her_among_its_customers(
         ("Address", "1 Harbour Way"),
         ("City", "London"),
         ("Postal code", "SE1 3ER"),
-        ("Country", "GB"),
     ):
         page.get_by_label(label, exact=label == "Address").fill(value)
+    page.get_by_label("Country").select_option("GB")
     page.get_by_role("button", name="Show what it costs").click()
     expect(page.get_by_role("region", name="Items of the order")).to_contain_text("£36.00")
 

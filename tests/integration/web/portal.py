@@ -80,4 +80,4 @@ def open_portal(database: Database, **changed: Any) -> Portal:
 
 def text_of(page: TestResponse) -> str:
     """What a page says, without its markup."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.text))
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.text.replace("&nbsp;", " ")))

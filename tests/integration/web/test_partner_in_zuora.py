@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from sync_service.commerce.exact import read_json
 from sync_service.ordering.previews import refresh_catalog
 from sync_service.partner import orders
+from sync_service.partner.organisations import Partners
+from sync_service.queue.limit import Share, lock_limit
 from sync_service.queue.submission import place_order
 from sync_service.store.engine import Database
 from sync_service.store.tables import (
@@ -27,7 +30,8 @@ from sync_service.store.tables import (
     SubscriptionRow,
 )
 from tests.integration.web.conftest import ZUORA, Web, build
-from tests.integration.web.partner_shop import Shop, add
+from tests.integration.web.partner_shop import Shop, add, opening
+from tests.integration.web.portal import PortalVisitor, text_of
 from tests.partner_catalog import PRODUCT
 from tests.partner_world import TODAY, PartnerWorld, open_partner_world, stop_clock
 from tests.shop_world import ShopWorld, open_shop_world
@@ -369,3 +373,74 @@ def test_a_preview_tells_what_an_order_would_cost_and_places_nothing(reselling: 
         assert answer.status_code == 200, answer.text
         assert answer.json["schedule"]
     assert reselling.rows(OrderWorkRow) == []
+
+
+def test_the_page_before_an_order_says_whether_the_amount_is_zuoras_or_our_estimate(
+    reselling: Reselling, sqlite_database: Database
+) -> None:
+    web = build(sqlite_database, partner_code_in_log=True)
+    Partners(sqlite_database, "test").add_user(reselling.world.orgs["N"], "ann@north.example")
+    ann = PortalVisitor(web.client)
+    ann.log_in("ann@north.example")
+    basket = ann.post("/subscriptions/sub-1/change").headers["Location"].removeprefix("/partner")
+    ann.post(basket, {"offer": "business", "quantity-business": "5"})
+
+    with ThreadPoolExecutor(1) as threads:
+        asking = threads.submit(ann.get, f"{basket}/review")
+        while not asking.done():
+            reselling.zuora.take_what_is_due()
+    known = text_of(asking.result())
+    with sqlite_database.transaction() as session:
+        lock_limit(session, Share(8)).row.open_until = session.now() + 30 * 86_400_000
+    away = text_of(ann.get(f"{basket}/review"))
+    with sqlite_database.transaction() as session:
+        lock_limit(session, Share(8)).row.open_until = None
+    impatient = PortalVisitor(build(sqlite_database, wait_limit_seconds=0).client)
+    cookie = ann.client.get_cookie("sync_partner", path="/partner")
+    assert cookie
+    impatient.client.set_cookie("sync_partner", cookie.value, path="/partner")
+    silent = text_of(impatient.get(f"{basket}/review"))
+
+    assert "Due today is what Zuora says it will bill for this order." in known
+    assert "Due today £2.50" not in known
+    assert "Due today £2.50" in away
+    assert "our estimate by days, without tax: Zuora cannot be reached just now" in away
+    assert "our estimate by days, without tax: Zuora has not answered yet" in silent
+    assert reselling.rows(OrderWorkRow) == []
+
+
+def test_tracking_of_a_basket_reaches_the_order_the_subscription_and_the_account_in_zuora(reselling: Reselling) -> None:
+    client, headers = reselling.web.client, reselling.world.headers["N"]
+    tracking = {"accountId": "0017x00000ABCDE", "campaign": "autumn"}
+    items = [{"offer": {"id": "team"}, "quantity": 3}]
+    opened = client.post(
+        "/api/partner/checkout/initiate",
+        json={"order": {"orderItems": items, "tracking": {"campaign": "summer"}}},
+        headers=headers,
+    ).json
+    named = {"orderItems": items, "checkoutId": opened["id"], "tracking": tracking}
+    assert client.put("/api/partner/checkout/update", json={"order": named}, headers=headers).status_code == 200
+
+    submitted = reselling.order({**bought(checkoutId=opened["id"]), "orderItems": []})
+    reselling.zuora.work()
+
+    [work] = reselling.rows(OrderWorkRow)
+    assert read_json(work.payload)["tracking"] == tracking
+    assert reselling.zuora.ask(f"/v1/subscriptions/{submitted['subscriptionReference']}")
+    account = reselling.zuora.ask(f"/v1/subscriptions/{submitted['subscriptionReference']}")["accountNumber"]
+    assert reselling.zuora.ask(f"/v1/accounts/{account}")["basicInfo"]["crmId"] == tracking["accountId"]
+
+
+def test_tracking_of_a_change_is_that_of_its_basket_whatever_the_order_says(
+    reselling: Reselling,
+) -> None:
+    shop = reselling.shop()
+    opened = shop.ask("POST", {**opening("sub-1"), "tracking": {"ltm_channel": "partner"}})
+    shop.cookie = opened.json["order"]["checkoutId"]
+    assert opened.json["journey"]["tracking"] == {"ltm_channel": "partner"}
+    shop.order(add("Business", 5))
+
+    reselling.order({"order_type": "update_subscription", "checkoutId": shop.cookie, "tracking": {"ltm_channel": "x"}})
+
+    [work] = reselling.rows(OrderWorkRow)
+    assert read_json(work.payload)["tracking"] == {"ltm_channel": "partner"}

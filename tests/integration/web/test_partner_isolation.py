@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from sync_service.access.clients import SCOPES, Client
 from sync_service.access.partner_scope import NoPartner, PartnerScope, scope_of_client
-from sync_service.partner.reading import list_subscriptions
+from sync_service.partner.reading import list_subscriptions, read_customer
 from sync_service.store.engine import Database, Session
 from sync_service.store.pages import make_cursor
 from sync_service.store.tables import BasketRow, CustomerRow, IdentityRow, OrderRow, SubscriptionRow
 from tests.integration.web.conftest import Web
+from tests.listening import listening
 from tests.partner_world import CANARY, SUBSCRIPTIONS, PartnerWorld, open_partner_world, stop_clock
 
 #: A request of N's that names an id in one place.
@@ -227,6 +228,30 @@ def test_an_id_that_is_not_the_partners_leads_nowhere(
     assert everything(sqlite_web) == before
 
 
+@pytest.mark.parametrize(("method", "rule"), [each for each in ROUTES if ROUTES[each]])
+def test_another_partners_id_costs_the_same_statements_as_one_of_nobodys(
+    sqlite_web: Web, world: PartnerWorld, method: str, rule: str
+) -> None:
+    """So that no clock tells the two apart: the same statements, in number and in kind, in every place of an id."""
+    client = sqlite_web.client.application.test_client(use_cookies=False)
+    said: list[str] = []
+
+    def cost(way: Way, id: str) -> list[str]:
+        asked = way.request(id)
+        headers = {**world.headers["N"], **asked.pop("headers", {})}
+        said.clear()
+        with listening(before=lambda _, statement, __: said.append(str(statement))):
+            client.open(asked.pop("path", rule), method=method, headers=headers, **asked)
+        return list(said)
+
+    client.get("/api/partner/customer", headers=world.headers["N"])  # who asks is known from now on
+    for way in ROUTES[method, rule]:
+        cost(way, "sub-none")  # what a basket of before costs, if there is one
+        nobody = cost(way, "sub-none")
+        for id in FOREIGN:
+            assert cost(way, id) == nobody, id
+
+
 def test_what_a_partner_sees_of_its_own_tells_nothing_of_others(sqlite_web: Web, world: PartnerWorld) -> None:
     """An offer that two partners may buy names both of them, and what only the other one may change to."""
     headers, client = world.headers["N"], sqlite_web.client
@@ -315,28 +340,58 @@ def test_a_scope_is_made_in_one_place() -> None:
     assert makers == ["access/partner_scope.py"]
 
 
-def test_in_any_world_a_partner_lists_exactly_what_is_its_own(sqlite_database: Database) -> None:
+def test_in_any_world_a_partner_lists_exactly_what_is_its_own(sqlite_web: Web, world: PartnerWorld) -> None:
+    """Customers and subscriptions, from the store and over the API, page by page, narrowed or not."""
     owned = st.tuples(st.sampled_from(["N", "C", None]), st.sampled_from(["id-1", "id-2"]))
+    database = sqlite_web.database
 
-    @given(st.lists(owned, max_size=12), st.integers(1, 5))
-    def check(world: list[tuple[str | None, str]], limit: int) -> None:
-        with sqlite_database.transaction() as session:
-            session.run("DELETE FROM limio_subscription")
-            for number, (partner, owner) in enumerate(world):
-                session.add(
-                    SubscriptionRow(id=f"sub-{number:02}", owner=owner, partner_org=partner, document={"id": number})
-                )
-        with sqlite_database.reading() as session:
-            for partner in ("N", "C"):
-                for owner in (None, "id-1"):
-                    expected = [
-                        number
-                        for number, (theirs, whose) in enumerate(world)
-                        if theirs == partner and owner in (None, whose)
-                    ]
-                    assert list_all(session, PartnerScope(partner), owner, limit) == expected
+    @settings(max_examples=40)
+    @given(st.lists(owned, max_size=9), st.integers(1, 4))
+    def check(objects: list[tuple[str | None, str]], limit: int) -> None:
+        fill_store(database, world, objects)
+        for partner, headers in world.headers.items():
+            scope = PartnerScope(world.orgs[partner])
+            own = [number for number, (theirs, _) in enumerate(objects) if theirs == partner]
+            first = [number for number in own if objects[number][1] == "id-1"]
+            with database.reading() as session:
+                assert list_all(session, scope, None, limit) == own
+                assert list_all(session, scope, "id-1", limit) == first
+                assert [read_customer(session, scope, f"cus-{each}") is not None for each in range(len(objects))] == [
+                    each in own for each in range(len(objects))
+                ]
+            subscriptions, customers = "mma/subscriptions", "customer"
+            assert fetch_all(sqlite_web, headers, subscriptions, limit=limit) == own
+            assert fetch_all(sqlite_web, headers, subscriptions, limit=limit, ownerId="id-1") == first
+            assert fetch_all(sqlite_web, headers, customers, limit=limit) == own
+            assert fetch_all(sqlite_web, headers, customers, limit=limit, filter="ID-1") == first
 
     check()
+
+
+def fill_store(database: Database, world: PartnerWorld, objects: list[tuple[str | None, str]]) -> None:
+    """These subscriptions, each with a customer of its own, and no others."""
+    with database.transaction() as session:
+        session.run("DELETE FROM limio_subscription")
+        session.run("DELETE FROM limio_customer")
+        for number, (partner, owner) in enumerate(objects):
+            org = world.orgs.get(partner or "")
+            document = {"id": number}
+            session.add(SubscriptionRow(id=f"sub-{number:02}", owner=owner, partner_org=org, document=document))
+            name = f"{owner} of {number}"
+            session.add(CustomerRow(id=f"cus-{number}", name_folded=name, partner_org=org, document=document))
+
+
+def fetch_all(web: Web, headers: dict[str, str], kind: str, **query: object) -> list[object]:
+    """What the API lists, page after page."""
+    seen: list[object] = []
+    more: dict[str, object] = {}
+    while True:
+        page = web.client.get(f"/api/partner/{kind}", query_string={**query, **more}, headers=headers).json
+        seen += [each["id"] for each in page["items"]]
+        if "queryMore" not in page:
+            assert page.get("hits", len(seen)) == len(seen)
+            return seen
+        more = {"queryMore": page["queryMore"]}
 
 
 def list_all(session: Session, scope: PartnerScope, owner: str | None, limit: int) -> list[object]:

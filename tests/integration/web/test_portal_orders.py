@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
@@ -70,9 +71,9 @@ def test_an_upgrade_shows_what_it_costs_and_from_when_and_becomes_one_order(port
 
     page = text_of(choose(ann, basket, offer="business", quantity_business=5, add_on_pr=5, add_on_au=0))
 
-    assert "Add Business 5 At once £90.00" in page
-    assert "Remove Team 5 At once" in page
-    assert "Remove PR 5 At once" in page
+    assert "Add Business × 5 At once £90.00" in page
+    assert "Remove Team × 5 At once" in page
+    assert "Remove PR × 5 At once" in page
     assert "Total a period £90.00" in page
     assert "Due today £2.50" in page
     first = ann.post(f"{basket}/order", page=basket)
@@ -105,8 +106,8 @@ def test_a_downgrade_waits_for_the_end_of_the_term_and_costs_nothing_today(ann: 
 
     page = text_of(choose(ann, basket, offer="team", quantity_team=2, add_on_au=2))
 
-    assert "Add Team 2 01 Dec 2026 £24.00" in page
-    assert "Remove Business 2 01 Dec 2026" in page
+    assert "Add Team × 2 01 Dec 2026 £24.00" in page
+    assert "Remove Business × 2 01 Dec 2026" in page
     assert "Due today £0.00" in page
 
 
@@ -114,13 +115,13 @@ def test_seats_and_add_ons_change_by_their_numbers_and_what_is_left_alone_stays(
     basket = open_basket(ann)
 
     more = text_of(choose(ann, basket, offer="keep", quantity_team=7, add_on_pr=5, add_on_au=0))
-    assert "Add Team 7 At once £84.00" in more
+    assert "Add Team × 7 At once £84.00" in more
     bought = text_of(choose(ann, basket, offer="keep", quantity_team=5, add_on_pr=5, add_on_au=5))
-    assert "Add AU 5 At once £10.00" in bought
+    assert "Add AU × 5 At once £10.00" in bought
     assert "Due today £1.67" in bought
     assert "Add Team" not in bought
     dropped = text_of(choose(ann, basket, offer="keep", quantity_team=5, add_on_pr=0))
-    assert "Remove PR 5" in dropped
+    assert "Remove PR × 5" in dropped
     again = ann.get(basket).text
     assert 'name="add-on-pr" value="0"' in again
     nothing = choose(ann, basket, offer="keep", quantity_team=5, add_on_pr=5)
@@ -148,7 +149,7 @@ def test_what_cannot_be_bought_is_refused_in_words_and_the_basket_is_as_before(
 
     assert refused.status_code == 400
     assert said.lower() in text_of(refused).lower()
-    assert "Add Business 5" in text_of(ann.get(f"{basket}/review"))
+    assert "Add Business × 5" in text_of(ann.get(f"{basket}/review"))
 
 
 def test_a_locked_subscription_says_until_when_and_offers_no_change(
@@ -156,7 +157,7 @@ def test_a_locked_subscription_says_until_when_and_offers_no_change(
 ) -> None:
     """Example 11: sub-4 becomes Team on 10 December."""
     page = ann.get("/subscriptions/sub-4")
-    assert "It can be changed again from 2026-12-10." in text_of(page)
+    assert "It can be changed again from 10 Dec 2026." in text_of(page)
     assert "Change plan" not in page.text
     locked = ann.post("/subscriptions/sub-4/change", page="")
     assert locked.status_code == 423
@@ -259,8 +260,8 @@ def test_a_new_order_is_looked_at_before_it_is_placed(portal: Portal, ann: Porta
 
     review = ann.post("/new/team", {**GRACE, "quantity": "3", "add-on": "au"}, page="/new/team")
     said = text_of(review)
-    assert "Team 3 At once £36.00" in said
-    assert "AU 1 At once £2.00" in said
+    assert "Team × 3 At once £36.00" in said
+    assert "AU × 1 At once £2.00" in said
     assert "Total a period £38.00 without tax" in said
     assert "grace@example.com" in said
     assert works(portal) == []
@@ -318,3 +319,40 @@ def test_a_basket_is_the_organisations_and_expires(portal: Portal, ann: PortalVi
 
     assert gone.status_code == 404
     assert "has expired" in gone.text
+
+
+def test_buttons_that_are_pressed_twice_at_once_place_one_order_each(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change, a cancellation and a new order, each sent by four windows of one browser in the same moment."""
+    stop_clock(monkeypatch)
+    portal = open_portal(database)
+    ann = portal.visit("N")
+    basket = open_basket(ann)
+    choose(ann, basket, offer="business", quantity_business=5)
+    bought = hidden_of(ann.post("/new/team", {**GRACE, "quantity": "3"}, page="/new/team"))
+    cancelled = hidden_of(ann.get("/subscriptions/sub-2/cancel"))
+    forms = [
+        (f"{basket}/order", {"form_token": form_token_of(ann)}),
+        ("/new/team/order", bought),
+        ("/subscriptions/sub-2/cancel", cancelled),
+    ]
+    cookie = ann.client.get_cookie("sync_partner", path="/partner")
+    assert cookie
+
+    def press(place: str, form: dict[str, str]) -> TestResponse:
+        window = ann.client.application.test_client()
+        window.set_cookie("sync_partner", cookie.value, path="/partner")
+        return window.post(f"/partner{place}", data=form)
+
+    for number, (place, form) in enumerate(forms, start=1):
+        with ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(lambda _, at=place, sent=form: press(at, sent), range(4)))
+        assert [each.status_code for each in answers] == [303] * 4, answers[0].text
+        assert len({each.headers["Location"] for each in answers}) == 1
+        assert len(works(portal)) == number
+
+
+def hidden_of(page: TestResponse) -> dict[str, str]:
+    """The hidden fields of the first form of a page that has a key or a basket, as a browser sends them."""
+    return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page.text))

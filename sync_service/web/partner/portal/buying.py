@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import iso3166
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
@@ -38,8 +39,10 @@ FIELDS = (
     ("address1", "Address", "address-line1", True),
     ("city", "City", "address-level2", True),
     ("postalCode", "Postal code", "postal-code", True),
-    ("country", "Country, as a code of two letters such as GB", "country", True),
+    ("country", "Country", "country", True),
 )
+#: Names by code, in the order of the names.
+COUNTRIES = {each.alpha2: each.apolitical_name for each in sorted(iso3166.countries, key=lambda it: it.apolitical_name)}
 _PERSON = ("firstName", "lastName", "email", "companyName")
 
 
@@ -123,7 +126,8 @@ class NewOrders:
                 self._orders.check(session, agent(), payload)
         except CannotBePlacedError as error:
             return make_response(self._form(offer_id, draft, str(error)), 400)
-        return self._review.show(view, payload, offer_id=offer_id, draft=draft, fields=FIELDS, basket_id=view.id)
+        page = {"offer_id": offer_id, "draft": draft, "fields": FIELDS, "countries": COUNTRIES}
+        return self._review.show(view, payload, basket_id=view.id, **page)
 
     def _again(self, offer_id: str) -> str:
         return self._form(offer_id, _read_draft())
@@ -150,6 +154,7 @@ class NewOrders:
             draft=draft,
             customer=self._customer(draft.customer_id),
             fields=FIELDS,
+            countries=COUNTRIES,
             problem=problem,
         )
 
