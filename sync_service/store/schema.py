@@ -25,7 +25,12 @@ _UPGRADE_LOCK = 7_261_493
 def upgrade(database: Database) -> str:
     """Bring the schema to this release's newest step and return its name. Idempotent; waits for another host's."""
     from alembic import command
+    from alembic.script import ScriptDirectory
 
+    from sync_service.store import tables  # noqa: F401 - the migrations import it
+
+    # All is loaded before the lock is taken: on SQLite no callout can be written meanwhile.
+    list(ScriptDirectory.from_config(alembic_config(None)).walk_revisions())
     with database.transaction() as session:  # SQLite: one writer; PostgreSQL: the advisory lock
         connection = session.connection()
         if database.dialect == "postgresql":
