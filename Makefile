@@ -61,7 +61,7 @@ audit: ## Look for known weaknesses in what constraints.txt names; packages that
 	$(VENV)/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 screenshots: $(VENV)/test.stamp ## Take the pictures of the documentation anew, in a real browser
-	SCREENSHOTS=docs/screenshots $(PYTEST) tests/browser/test_pictures.py
+	SCREENSHOTS=docs/screenshots $(PYTEST) tests/browser/test_pictures.py tests/browser/test_stream_pages.py
 
 bench: $(VENV)/test.stamp ## Measure the service and write docs/benchmarks.md (QUICK=1 for a look, ONLY=part; SUBSCRIPTIONS= for pages-large)
 	@QUICK="$(QUICK)" ONLY="$(ONLY)" SUBSCRIPTIONS="$(SUBSCRIPTIONS)" $(BIN)/python -m tests.bench

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from unittest.mock import patch
 from uuid import uuid4
 
 from sync_service.access.clients import OBJECTS_SCOPE, PARTNERS_SCOPE, SYNC_SCOPE
@@ -46,7 +48,7 @@ def survey(
     partner = _log_in_as_partner(database, person)
     known: dict[str, Work] = {}
     for visit in visits:
-        with watching() as watched:
+        with watching() as watched, _without_drawing():
             mine = partner if visit.is_of_a_partner else token if visit.needs_token else MONITORING
             answer = person.client.get(visit.path, headers=mine, buffered=False)
             if visit.name.startswith("export"):
@@ -61,6 +63,13 @@ def survey(
             if question not in known:
                 known[question] = work_of(database, asked, prefer_indexes=prefer_indexes)
             yield Seen(visit, asked, known[question])
+
+
+@contextmanager
+def _without_drawing() -> Iterator[None]:
+    """Pages are asked for and not drawn: templates read nothing of the store, and take half of the time."""
+    with patch("flask.templating._render", lambda *_: ""):
+        yield
 
 
 def _name(asked: Asked) -> str:

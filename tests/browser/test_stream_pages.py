@@ -14,10 +14,12 @@ from werkzeug.serving import make_server
 
 from sync_service.access.users import Role, put_user
 from sync_service.app import create_app
+from sync_service.queue.findings import Finding, Severity, as_progress
+from sync_service.queue.heartbeats import GONE_MS, Heartbeat, ProcessRole
 from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, finish
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, connect
-from sync_service.store.tables import CalloutRow
+from sync_service.store.tables import CalloutRow, JobRow, OauthClientRow, WebhookEndpointRow
 from sync_service.subscription.trigger import Trigger
 from tests.browser.conftest import EMAIL, PASSWORD, Visitor
 from tests.databases import new_sqlite
@@ -27,6 +29,18 @@ Windows = Callable[..., Visitor]
 FOLDER = os.environ.get("SCREENSHOTS", "")
 _MONTHS = ("2026-12", "2027-01", "2027-02")
 _ENTRIES = tuple((f"{month}-21", "9.99", "pending-external") for month in _MONTHS)
+
+
+SETTINGS = Settings(
+    secret_key="k" * 40,
+    environment_name="Production",
+    environment_colour="green",
+    zuora_base_url="https://rest.eu.zuora.com",
+    zuora_client_id="id",
+    zuora_client_secret="secret",
+    callout_username="zuora",
+    callout_password="correct horse battery",
+)
 
 
 def take(visitor: Visitor, name: str) -> None:
@@ -85,13 +99,69 @@ def _put_story(database: Database) -> None:
     put_failure(database, "A-S2")
 
 
+def _put_upkeep(database: Database) -> None:
+    """A backfill under way after its dry run, a check that complains, a webhook endpoint that was tested, a client."""
+    for role in ProcessRole:
+        Heartbeat(database, role).beat()
+    looked = {"looked": 363, "changed": 41, "imported": 2, "failed": 1, "up_to_date": 319, "complete": True}
+    looked |= {"changes": {"payments added": 80, "term end dates changed": 12}, "source": "account", "most": 1000}
+    looked |= {"would_change": [["A-S1", "2 payments added"]], "value": "A00000001", "total": 363}
+    running = {"asked": 400, "done": 300, "changed": 12, "failed": 1, "total": 900, "per_second": 5.0, "backing_off": 4}
+    found = [
+        Finding("time zone", Severity.FAILED, "Zuora's times fit Europe/London and not UTC.", "Set TENANT_TIME_ZONE."),
+        Finding("credentials", Severity.OK, "Zuora accepts our OAuth client; the tenant is 1234."),
+    ]
+    with database.transaction() as session:
+        now = session.now()
+        running |= {
+            "next_try_at": now + 60_000,
+            "last_try_at": now + 600_000,
+            "actor": "ada (backfill account A00000001)",
+        }
+        times = {"last_began": now - 90_000, "last_ended": now - 30_000}
+        session.add_all(
+            [
+                JobRow(name="dry run account A00000001", due_at=now + 10**13, progress=looked, **times),
+                JobRow(
+                    name="backfill account A00000001",
+                    due_at=now - 1_000,
+                    lease_until=now + 600_000,
+                    last_began=now - 60_000,
+                    progress=running,
+                ),
+                JobRow(name="backfill since 2026-11-01", due_at=now - 500),
+                JobRow(name="check", due_at=now + 3_000_000, progress=as_progress(found, now - 600_000), **times),
+                WebhookEndpointRow(
+                    id="ep_1", url="https://crm.example.com/limio", created_at=now, tested_at=now, test_status=200
+                ),
+                OauthClientRow(
+                    client_id="client-0123456789abcdef01234567",
+                    name="Salesforce",
+                    secret_hash="-",
+                    scope="api/subscription:sync",
+                    created_at=now - 10**9,
+                    used_at=now - 120_000,
+                ),
+            ]
+        )
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[str]:
-    """The pages in a thread, on a store of its own."""
+def store(tmp_path: Path) -> Iterator[Database]:
+    """A store with the story."""
     database = connect(new_sqlite(tmp_path / "story.db"))
     put_user(database, EMAIL, Role.OPERATOR, PASSWORD, actor="test")
     _put_story(database)
-    app = create_app(Settings(secret_key="k" * 40), database, check=lambda _: None)
+    _put_upkeep(database)
+    yield database
+    database.engine.dispose()
+
+
+@pytest.fixture
+def home(store: Database) -> Iterator[str]:
+    """The pages in a thread."""
+    database = store
+    app = create_app(SETTINGS, database, check=lambda _: None)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -99,7 +169,6 @@ def home(tmp_path: Path) -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
-    database.engine.dispose()
 
 
 @pytest.mark.timeout(300)
@@ -189,17 +258,56 @@ def test_the_history_is_asked_kept_under_a_name_and_exported(windows: Windows, h
 
 
 @pytest.mark.timeout(300)
+def test_that_a_worker_died_a_scheduler_stopped_and_no_callout_came_is_seen_while_the_page_is_open(
+    windows: Windows, home: str, store: Database
+) -> None:
+    visitor = windows(home)
+    visitor.log_in()
+    page = visitor.page
+    visitor.open("")
+    assert page.locator("#lights .good", has_text="Workers").count() == 1
+    with store.transaction() as session:  # the last sign of life is as old as 6 s before they count as gone
+        session.run("UPDATE heartbeat SET seen_at = seen_at - :ago", {"ago": GONE_MS - 6_000})
+        session.run("UPDATE callout SET received_at = received_at - 90000000", {})
+
+    page.locator("#lights .bad", has_text="Workers").wait_for()
+
+    state = page.get_by_role("region", name="State")
+    state.get_by_text("No worker runs: the last one was seen").wait_for()
+    state.get_by_text("No scheduler runs: the last one was seen").wait_for()
+    page.locator("#lights .warn", has_text="Callouts").wait_for()
+    take(visitor, "now-trouble")
+
+
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("script", [True, False])
 def test_the_pages_fit_a_phone_and_work_without_script(windows: Windows, home: str, script: bool) -> None:
     visitor = windows(home, 390, 844, script=script)
     visitor.log_in()
     pages = ("/subscriptions/A-S1", "/customers/cus-A-S1", "/inbox?open=2", "/history", "/account/notifications")
-    for path in pages:
+    upkeep = ("/subscriptions", "/jobs", "/webhooks", "/webhooks/ep_1", "/clients", "/settings", "/users")
+    for path in (*pages, *upkeep):
         visitor.open(path)
         visitor.page.locator("h1").wait_for()
         if script:
             assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 390, path
+            assert visitor.page.evaluate(_WIDE_TABLES) == [], path
+            assert visitor.page.locator("nav [aria-current=page]").first.is_visible() or path.startswith("/account")
     visitor.open("/history?show=syncs")
     visitor.page.locator("ol.stream li").first.wait_for()
     if script:
         take(visitor, "history-phone")
+        visitor.open("/jobs")
+        take(visitor, "jobs-phone")
+        visitor.page.set_viewport_size({"width": 1280, "height": 900})
+        for name in ("jobs", "settings", "webhooks"):
+            visitor.open(f"/{name}")
+            take(visitor, name)
+
+
+#: Tables that are wider than their place, or whose values have no column's name beside them.
+_WIDE_TABLES = """() => [...document.querySelectorAll('main table.cards')].filter((table) =>
+  table.scrollWidth > table.parentElement.clientWidth + 1 ||
+  [...table.querySelectorAll('tbody td')].some((cell) => !cell.dataset.label && cell.textContent.trim() &&
+    !cell.querySelector('form, label') && table.querySelectorAll('thead th').length > 2)
+).map((table) => table.parentElement.getAttribute('aria-label'))"""
