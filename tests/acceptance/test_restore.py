@@ -11,10 +11,12 @@ import pytest
 
 from tests.acceptance.changes import Changes
 from tests.acceptance.comparing import find_stale
+from tests.acceptance.first import sqlite_first
 from tests.acceptance.senders import Senders
 from tests.acceptance.service import Service
 
 
+@sqlite_first
 @pytest.mark.timeout(300)
 def test_a_store_that_is_restored_from_a_backup_taken_under_load_agrees_with_zuora_again(
     open_service: Callable[..., Service], tmp_path: Path

@@ -47,6 +47,7 @@ def services(tmp_path: Path, postgres_url: str) -> Iterator[list[Service]]:
         yield [first, second]
 
 
+@pytest.mark.long  # its short brothers: test_worker.py and test_scheduler.py
 @pytest.mark.timeout(240)
 def test_who_is_stopped_while_zuora_does_not_answer_leaves_in_time_and_gives_back_what_it_had(
     services: list[Service],

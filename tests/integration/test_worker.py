@@ -64,3 +64,30 @@ def test_after_its_last_call_a_run_makes_no_other(sqlite_database: Database) -> 
 
         with pytest.raises(RuntimeError, match="after the last one"):
             reading.fetch_subscription("A-S1")
+
+
+def test_a_worker_that_is_stopped_while_zuora_does_not_answer_gives_back_what_it_had(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync_service.sync.worker.GRACE_SECONDS", 0.2)
+    with open_world(sqlite_database) as world:
+        world.subscribe("A-S1")
+        world.do("fault", kind="latency", seconds=5, path="GET /v1/subscriptions/")
+        cause = Cause(Trigger.CALLOUT)
+        enqueue_many(sqlite_database, Kind.SUBSCRIPTION, ["A-S1"], cause, priority=Priority.EVENT)
+        worker = Worker(world.context, 2, open_ordering(world.context))
+        ended: list[bool] = []
+        thread = threading.Thread(target=lambda: ended.append(worker.run()))
+        thread.start()
+        leased = "SELECT count(*) FROM sync_request WHERE lease_until IS NOT NULL"
+        deadline = time.monotonic() + 30
+        while world.rows(leased) != [(1,)]:
+            assert time.monotonic() < deadline, "nothing was claimed"
+            time.sleep(0.01)
+
+        worker.stop()
+        thread.join(30)
+
+        assert ended == [False]  # a thread still waits for Zuora
+        assert world.rows(leased) == [(0,)]
+        assert world.rows("SELECT attempts FROM sync_request WHERE due_at IS NOT NULL") == [(0,)]
