@@ -14,7 +14,8 @@ from sync_service.cli.wiring import open_database, read_settings
 from sync_service.errors import NotConfigured, PermissionRefused, SyncServiceError
 from sync_service.operations.provision.plan import ProvisionPlan, apply_plan, list_ours, plan_install, plan_remove
 from sync_service.operations.provision.wanted import PREFIX, SOURCE_FIELDS, CalloutTerms, check_terms, is_this_machine
-from sync_service.queue.limit import Share, check_tenant, hold_story_lease
+from sync_service.queue.limit import Share, check_tenant
+from sync_service.queue.story_lease import hold_story_lease
 from sync_service.settings import Settings
 from sync_service.zuora.notifications import TenantCallouts, fetch_found
 from sync_service.zuora.reading import Reading

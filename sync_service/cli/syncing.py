@@ -18,9 +18,10 @@ from sync_service.queue.fate import Ticket, fate, place
 from sync_service.queue.health import tell_obstacle
 from sync_service.queue.history import Why
 from sync_service.queue.history import why as why_known
-from sync_service.queue.limit import Share, hold_story_lease, remember_tenant
+from sync_service.queue.limit import Share, remember_tenant
 from sync_service.queue.order_lanes import list_work
 from sync_service.queue.requests import Cause, Kind, Priority, claim_one, enqueue
+from sync_service.queue.story_lease import hold_story_lease
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import find_subscription
 from sync_service.store.reads import read_link, resolve_key, tell_unknown

@@ -7,21 +7,19 @@ create or preview an order in a class of their own ("High-volume transactions"):
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cache
 
-from sqlalchemy import Exists, Text, bindparam, cast, exists
+from sqlalchemy import Exists, Integer, Text, bindparam, case, cast, exists, func
 from sqlalchemy import select as _select
 from sqlmodel import col, select
 
-from sync_service.errors import BusyError, LeaseLost, RateLimited, TenantError, WrongTenant
+from sync_service.errors import RateLimited, TenantError, WrongTenant
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session, clock
-from sync_service.store.tables import StoreTenantRow, ZuoraLeaseRow, ZuoraLimitRow
+from sync_service.store.tables import StoreTenantRow, ZuoraLimitRow
 
 #: The first pause after a tenant error; it doubles with each failed probe.
 FIRST_PAUSE_MS = 5_000
@@ -30,11 +28,11 @@ LONGEST_PAUSE_MS = 300_000
 LONGEST_ASKED_MS = 3_600_000
 #: So many runs must end well before one more is permitted at the same time.
 QUIET_RUNS = 20
+#: How much of what Zuora permits the whole tenant is ours where no setting says, and how many calls at the same time
+#: until the first answer has reported it.
+MOST_OF_REPORTED, UNTIL_REPORTED = 0.75, 8
 #: The part of the day's calls that is kept for people.
 RESERVE = 0.10
-STORY_LEASE_MS = 120_000
-#: How often a story that waits for its turn looks again, in seconds.
-_LOOK_AGAIN = 0.2
 
 _CREATE_LIMIT = """
 INSERT INTO zuora_limit (id, permitted, trouble, quiet, calls_today, claims) VALUES (1, :permitted, 0, 0, 0, 0)
@@ -75,7 +73,7 @@ Lease = tuple[str, str, int]
 class Share:
     """What the settings allow us of the tenant."""
 
-    #: Runs and stories at the same time, over all hosts.
+    #: Runs and stories at the same time, over all hosts; 0: MOST_OF_REPORTED of what Zuora reports.
     max_concurrency: int
     #: Calls in one UTC day; 0 means no limit.
     daily_calls: int = 0
@@ -86,6 +84,13 @@ class Share:
     def of(cls, settings: Settings) -> Share:
         """What `settings` allow."""
         return cls(settings.zuora_max_concurrency, settings.zuora_daily_calls, settings.zuora_max_orders)
+
+    def as_reported(self, reported: int | None) -> Share:
+        """The same with a number in the place of 0: by the concurrency that Zuora's answers report for the tenant."""
+        if self.max_concurrency:
+            return self
+        most = UNTIL_REPORTED if reported is None else max(1, int(reported * MOST_OF_REPORTED))
+        return replace(self, max_concurrency=most)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +144,7 @@ def lock_limit(session: Session, share: Share, ended: Sequence[Lease] = ()) -> L
     """
     row = session.exec(_LOCKED).one_or_none()
     if row is None:
-        session.run(_CREATE_LIMIT, {"permitted": share.max_concurrency})
+        session.run(_CREATE_LIMIT, {"permitted": share.as_reported(None).max_concurrency})
         row = session.exec(_LOCKED).one()
     # A statement of its own: it must see what others committed while we waited for the lock, and their time.
     return _limit(session, row, share, ended)
@@ -152,7 +157,7 @@ def is_room_for_orders(session: Session, share: Share) -> bool:
 
 def read_limit(session: Session, share: Share) -> Limit:
     """The limit for display, without a lock."""
-    row = session.get(ZuoraLimitRow, 1) or ZuoraLimitRow(permitted=share.max_concurrency)
+    row = session.get(ZuoraLimitRow, 1) or ZuoraLimitRow(permitted=share.as_reported(None).max_concurrency)
     return _limit(session, row, share)
 
 
@@ -173,7 +178,7 @@ def note_tenant_error(database: Database, error: TenantError, share: Share, *, b
             row.open_until = now + max(asked, _pause(row.trouble))
             row.paused_by = by
             if isinstance(error, RateLimited):
-                row.permitted = max(1, min(row.permitted, share.max_concurrency) // 2)
+                row.permitted = max(1, min(row.permitted, limit.share.max_concurrency) // 2)
         row.quiet = 0
         row.trouble_text = str(error)
         row.trouble_code = error.code
@@ -183,18 +188,31 @@ def note_tenant_error(database: Database, error: TenantError, share: Share, *, b
 @cache
 def is_all_well(dialect: str) -> Exists:
     """Whether one more good answer is no news, as a part of a statement; its `:most` is Share.max_concurrency."""
-    row = ZuoraLimitRow
+    row, most = ZuoraLimitRow, bindparam("most", type_=Integer)
     return exists(
         select(row.id).where(
             row.trouble == 0,
             cast(row.doubtful, Text) == "[]",
-            row.permitted >= bindparam("most"),
+            row.permitted >= case((most > 0, most), else_=func.coalesce(col(row.reported) * 3 // 4, UNTIL_REPORTED)),
             col(row.answered_at) > clock(dialect) - ANSWER_NOTED_MS,
         )
     )
 
 
 _ALL_WELL = {dialect: _select(is_all_well(dialect)) for dialect in ("sqlite", "postgresql")}
+
+
+def note_reported(database: Database, reported: int, share: Share) -> None:
+    """Remember how many calls at the same time Zuora permits the whole tenant: the header `Concurrency-Limit-Limit`.
+
+    What a 429 has made of `permitted` stays. Repeatable.
+    """
+    with database.transaction() as session:
+        limit = lock_limit(session, share)
+        was_open = limit.row.permitted >= limit.share.max_concurrency
+        limit.row.reported = reported
+        if was_open:
+            limit.row.permitted = share.as_reported(reported).max_concurrency
 
 
 def note_success(database: Database, share: Share) -> None:
@@ -217,92 +235,9 @@ def note_success(database: Database, share: Share) -> None:
         row.trouble, row.open_until, row.trouble_text, row.trouble_code = 0, None, None, None
         row.doubtful = []
         row.quiet += 1
-        if row.quiet >= QUIET_RUNS and row.permitted < share.max_concurrency:
+        if row.quiet >= QUIET_RUNS and row.permitted < limit.share.max_concurrency:
             row.permitted += 1
             row.quiet = 0
-
-
-class StoryLease:
-    """A story's place among those that call Zuora. Count its calls in `calls`; keep it with `renew`."""
-
-    def __init__(self, database: Database, share: Share, lease_id: int, lease_ms: int) -> None:
-        self.calls = 0
-        self._database, self._share, self._id, self._lease_ms = database, share, lease_id, lease_ms
-
-    def renew(self) -> None:
-        """Keep the place for another lease and report the calls; raises LeaseLost when it was given away meanwhile."""
-        with self._database.transaction() as session:
-            limit = self._report(session)
-            row = session.get(ZuoraLeaseRow, self._id)
-            if row is None:
-                raise LeaseLost
-            row.lease_until = limit.now + self._lease_ms
-
-    def leave(self) -> None:
-        """Count the calls from now on as previews of orders, where there is room for one, and let others call."""
-        with self._database.transaction() as session:
-            self._report(session)
-            row = session.get(ZuoraLeaseRow, self._id)
-            if row is not None and is_room_for_orders(session, self._share):
-                row.ordering = True
-
-    def give_back(self) -> None:
-        """Free the place and report the calls."""
-        with self._database.transaction() as session:
-            self._report(session)
-            row = session.get(ZuoraLeaseRow, self._id)
-            if row is not None:
-                session.delete(row)
-
-    def _report(self, session: Session) -> Limit:
-        limit = lock_limit(session, self._share)
-        limit.count_calls(self.calls)
-        self.calls = 0
-        return limit
-
-
-@contextmanager
-def hold_story_lease(
-    database: Database,
-    story: str,
-    share: Share,
-    *,
-    wait_seconds: float = 0.0,
-    probe: bool = False,
-    lease_ms: int = STORY_LEASE_MS,
-) -> Iterator[StoryLease]:
-    """A place for a story that calls Zuora outside a sync, counted with the live leases.
-
-    Waits up to `wait_seconds` for one, then raises BusyError. `probe` ignores a pause and the limit: a person looks
-    for what is wrong.
-    """
-    deadline = time.monotonic() + wait_seconds
-    while (lease := take_story_lease(database, story, share, lease_ms=lease_ms, probe=probe)) is None:
-        if time.monotonic() >= deadline:
-            raise BusyError(
-                "All calls to Zuora that we allow ourselves are in use, or Zuora is paused: try again soon."
-            )
-        time.sleep(_LOOK_AGAIN)
-    try:
-        yield lease
-    finally:
-        lease.give_back()
-
-
-def take_story_lease(
-    database: Database, story: str, share: Share, *, lease_ms: int = STORY_LEASE_MS, probe: bool = False
-) -> StoryLease | None:
-    """What `hold_story_lease` holds, to be given back in another thread; None if none is free now."""
-    with database.transaction() as session:
-        limit = lock_limit(session, share)
-        if limit.room < 1 and not probe:
-            return None
-        session.run("DELETE FROM zuora_lease WHERE lease_until <= {now}")
-        row = ZuoraLeaseRow(story=story, lease_until=limit.now + lease_ms)
-        session.add(row)
-        session.flush()
-        assert row.id is not None  # noqa: S101 - the database gave it
-        return StoryLease(database, share, row.id, lease_ms)
 
 
 def remember_tenant(session: Session, tenant: str) -> None:
@@ -332,7 +267,7 @@ def _limit(session: Session, row: ZuoraLimitRow, share: Share, ended: Sequence[L
     statement = _LIVE.replace("{ended}", _ENDED[dialect]).replace("{doubtful}", _KEYS[dialect])
     values = {"ended": json.dumps(ended), "doubtful": json.dumps(row.doubtful or [])}
     now, live, aside = session.run(statement, values).one()
-    return Limit(row=row, share=share, now=int(now), live=int(live), aside=int(aside))
+    return Limit(row=row, share=share.as_reported(row.reported), now=int(now), live=int(live), aside=int(aside))
 
 
 def _pause(trouble: int) -> int:

@@ -15,7 +15,8 @@ from sqlmodel import col, select
 
 from sync_service.commerce.order import Problem, ProblemCode
 from sync_service.errors import BusyError, LeaseLost
-from sync_service.queue.limit import Share, StoryLease, take_story_lease
+from sync_service.queue.limit import Share
+from sync_service.queue.story_lease import StoryLease, take_story_lease
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import AskRow
 

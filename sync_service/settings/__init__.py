@@ -43,8 +43,9 @@ class Settings:
     zuora_client_secret: str = _secret()
     zuora_entity_id: str = ""
     zuora_org_ids: str = ""
-    #: Calls at the same time that we allow ourselves of the tenant's 40, over all hosts.
-    zuora_max_concurrency: int = _setting(8, typed.Integer(validate=validate.Range(1, 40)))
+    #: Calls at the same time that we allow ourselves, over all hosts; 0: three quarters of what Zuora's answers report
+    #: for the tenant, and 8 until the first.
+    zuora_max_concurrency: int = _setting(0, typed.Integer(validate=validate.Range(0, 400)))
     #: The same of its 200 for calls that create or preview orders.
     zuora_max_orders: int = _setting(40, typed.Integer(validate=validate.Range(1, 200)))
     #: Calls in a day that we allow ourselves (an API sandbox has 10,000 for all its users); 0 means no limit.

@@ -21,7 +21,7 @@ from sync_service.errors import LeaseLost, TenantError, WrongTenant
 from sync_service.queue import questions as asks
 from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.history import read_traces
-from sync_service.queue.limit import note_success, remember_tenant
+from sync_service.queue.limit import note_reported, note_success, remember_tenant
 from sync_service.queue.requests import Claim, Kind, claim, release
 from sync_service.sync.attempt import SyncContext
 from sync_service.sync.forecast import answer_ask
@@ -72,6 +72,8 @@ class Worker:
         self._answering: dict[Future[None], asks.Taken] = {}
         self._asks_looked_at = 0.0
         self._calls_made = 0
+        #: What Zuora reports of the tenant's concurrency, as last written down.
+        self._reported: int | None = None
         self._heartbeat = Heartbeat(context.database, ProcessRole.WORKER)
 
     def stop(self) -> None:
@@ -140,6 +142,10 @@ class Worker:
         free = self.threads - len(self._underway())
         if free <= 0:
             return False
+        reported = self.context.zuora.reported_concurrency
+        if reported is not None and reported != self._reported:
+            note_reported(self.context.database, reported, self.context.share)
+            self._reported = reported
         calls, self._calls_made = self._calls_made, 0
         try:
             claims = claim(self.context.database, free, self.context.share, calls_made=calls, ended=self._read.copy())

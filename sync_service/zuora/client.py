@@ -42,6 +42,11 @@ class ZuoraClient:
         """A look at Zuora whose calls have `seconds` in all, counted from now."""
         return Reading(self._connection, seconds)
 
+    @property
+    def reported_concurrency(self) -> int | None:
+        """Calls at the same time that Zuora permits the whole tenant; None until an answer has said so."""
+        return self._connection.reported_concurrency
+
     def tenant(self, reading: Reading) -> str:
         """Which tenant this is: `tenant.N` from the token's scope, else the configured entity, else an empty text.
 

@@ -13,6 +13,8 @@ from sync_service.zuora.transport import Deadline, RawAnswer, Transport
 
 #: The minor version whose errors and shapes we read; the tenant's default may be years older.
 ZUORA_VERSION = "2025-08-12"
+#: A longer number of calls at the same time is none.
+_MOST_DIGITS = 5
 
 
 class Connection:
@@ -29,6 +31,8 @@ class Connection:
         pool_size: int,
         check_tenant: Callable[[str], None],
     ) -> None:
+        #: How many calls at the same time Zuora permits the whole tenant; None until an answer has said so.
+        self.reported_concurrency: int | None = None
         self._base_url = base_url.rstrip("/")
         self._credentials = (client_id, client_secret)
         headers = {
@@ -44,6 +48,13 @@ class Connection:
             headers["Zuora-Org-Ids"] = org_ids
         self._transport = Transport(pool_size, headers)
         self._tokens = TokenKeeper(self._ask_for_token, accept=lambda token: check_tenant(token.tenant or entity_id))
+
+    def note_limits(self, headers: Mapping[str, str]) -> None:
+        """Remember what an answer says of the tenant's limits; calls of other classes have limits of their own."""
+        if headers.get("Concurrency-Limit-Type") == "Default":
+            most = headers.get("Concurrency-Limit-Limit", "")
+            if most.isdecimal() and len(most) <= _MOST_DIGITS:
+                self.reported_concurrency = int(most) or None
 
     def get_token(self, deadline: Deadline) -> Token:
         """The token of all threads. Raises NotConfigured and what `TokenKeeper.get` raises."""

@@ -249,6 +249,7 @@ class Reading:
                     )
                     tell({"http.response.status_code": answer.status})
                     self.server_date = answer.headers.get("Date")
+                    self._connection.note_limits(answer.headers)
                     ZUORA.labels(call).observe(time.monotonic() - begun)
                     opened = open_answer(answer.status, answer.headers, answer.body)
                     self.answered = True

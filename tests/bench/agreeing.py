@@ -33,7 +33,7 @@ def _measure(bench: Bench, subscriptions: int) -> Figures:
         ground = bench.ground
         url, wanted = loaded_store(ground, dialect, count), numbers(count)
         database, zuora = connect(url), ground.zuora(count=count, limios=True)
-        environ = settings(url, zuora.url)
+        environ = settings(url, zuora.url, ZUORA_MAX_CONCURRENCY=str(_THREADS))
         web, worker = ground.web(environ), ground.worker(environ)
         ask(database, wanted)
         wait_until_served(database, [worker])
@@ -44,7 +44,7 @@ def _measure(bench: Bench, subscriptions: int) -> Figures:
             plain: list[float] = []
             for each in range(bench.rounds):
                 zuora.tell("delay", seconds=0)
-                zuora.tell("change", count=count, auto_renew=version % 2 == 0)
+                zuora.tell("reprice", count=count, price=f"{10 + version}.50")
                 version += 1
                 zuora.tell("delay", seconds=seconds)
                 began = time.perf_counter()

@@ -53,13 +53,14 @@ class _Place:
     url: str
     zuora: Zuora
     wanted: list[str]
-    auto_renew: bool = False
+    #: What the subscriptions cost last.
+    price: int = 10
 
     def drain(self, workers: list[Child], permitted: int, seconds: float, count: int, seen: _Seen) -> None:
         """One round: change them all, ask for them all, and see how long it takes."""
         self.zuora.tell("delay", seconds=0)
-        self.zuora.tell("change", count=count, auto_renew=self.auto_renew)
-        self.auto_renew = not self.auto_renew
+        self.price += 1
+        self.zuora.tell("reprice", count=count, price=f"{self.price}.50")
         self.zuora.tell("delay", seconds=seconds)
         self.zuora.tell("traffic")
         cpu = sum(worker.cpu_seconds() for worker in workers)
@@ -124,8 +125,8 @@ def _where_it_goes(seen: _Seen, permitted: int, seconds: float) -> str:
 
 def _profile(place: _Place, count: int) -> str:
     place.zuora.tell("delay", seconds=0)
-    place.zuora.tell("change", count=count, auto_renew=place.auto_renew)
-    place.auto_renew = not place.auto_renew
+    place.price += 1
+    place.zuora.tell("reprice", count=count, price=f"{place.price}.50")
     return profile_syncs(settings(place.url, place.zuora.url), place.wanted[:count])
 
 

@@ -17,7 +17,8 @@ _DIALECTS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 ABOUT = """
 What one sync takes. *New*: Limio does not have the subscription, and it is imported with its customer. *First*: Limio
-has it and Zuora agrees, but no sync has read it before. *Changed*: a new version in Zuora. *Unchanged*: nothing moved
+has it and Zuora agrees, but no sync has read it before. *Changed*: a new version in Zuora that renews or no longer
+does, so that what is billed stays. *Repriced*: a new version that costs something else. *Unchanged*: nothing moved
 since the last sync, as after an echo or a repeated callout. Calls are counted by the emulated Zuora. CPU is that of the
 worker with everything in it (claim, HTTP, comparing, the database's driver), not of the database server; beside it
 stands a process that makes two such calls in plain threads with `requests` and throws the answers away. Memory is what
@@ -67,7 +68,7 @@ def _measure_on(bench: Bench, dialect: str, name: str) -> list[Figure]:
     database = connect(url)
     zuora = ground.zuora(count=len(every), limios=True)
     place = _Place(database, zuora, ground.worker(settings(url, zuora.url)))
-    seen = {what: _Seen() for what in ("new", "first", "changed", "unchanged")}
+    seen = {what: _Seen() for what in ("new", "first", "changed", "repriced", "unchanged")}
     place.sync(known, _Seen())
     for each in range(bench.rounds):
         first, new = (count * (each + 1), count * (bench.rounds + each + 1))
@@ -75,6 +76,8 @@ def _measure_on(bench: Bench, dialect: str, name: str) -> list[Figure]:
         place.sync(every[new : new + count], seen["new"])
         zuora.tell("change", count=count, auto_renew=bool(each % 2))
         place.sync(known, seen["changed"])
+        zuora.tell("reprice", count=count, price=f"{10 + each}.50")
+        place.sync(known, seen["repriced"])
         place.sync(known, seen["unchanged"])
     rows = [
         Figure(

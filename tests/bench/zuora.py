@@ -44,6 +44,14 @@ def _change(running: Running, bulk: Bulk, count: int, auto_renew: bool) -> Any:
     return None
 
 
+def _reprice(running: Running, bulk: Bulk, count: int, price: str) -> Any:
+    """The same, of one that costs something else from now on."""
+    for place in range(count):
+        values = {"key": bulk.number(place), "price": price, "callout": False}
+        running.emulator.actions.do("change_price", values)
+    return None
+
+
 def _delay(running: Running, _: Bulk, seconds: float) -> Any:
     """Every answer but the token's takes so much longer."""
     running.emulator.faults.clear()
@@ -74,6 +82,7 @@ _DO = {
     "numbers": _numbers,
     "warm": _warm,
     "change": _change,
+    "reprice": _reprice,
     "delay": _delay,
     "shop": _shop,
     "cards": _cards,

@@ -18,10 +18,12 @@ from sync_service.errors import (
 )
 from sync_service.queue.limit import (
     QUIET_RUNS,
+    UNTIL_REPORTED,
     Limit,
     Share,
     check_tenant,
-    hold_story_lease,
+    lock_limit,
+    note_reported,
     note_success,
     note_tenant_error,
     read_limit,
@@ -30,6 +32,7 @@ from sync_service.queue.limit import (
 )
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.queue.retry import count_doubt, find_whose
+from sync_service.queue.story_lease import hold_story_lease
 from sync_service.store.engine import Database
 from sync_service.subscription.trigger import Trigger
 from tests.queue_world import at_once, execute, expire_leases, finish, rows, take, take_one, want
@@ -420,3 +423,25 @@ def test_an_empty_store_belongs_to_nobody_yet(database: Database) -> None:
     with database.reading() as session:
         check_tenant(session, "tenant.19")
         assert read_tenant(session) is None
+
+
+def test_without_a_setting_three_quarters_of_what_zuora_reports_are_ours(sqlite_database: Database) -> None:
+    unset = Share(max_concurrency=0)
+    with sqlite_database.transaction() as session:
+        assert lock_limit(session, unset).room == UNTIL_REPORTED
+
+    note_reported(sqlite_database, 40, unset)
+
+    with sqlite_database.transaction() as session:
+        assert lock_limit(session, unset).room == 30
+        assert lock_limit(session, Share(max_concurrency=5)).room == 5
+
+
+def test_a_report_of_the_tenants_limit_does_not_undo_a_slowing_down(sqlite_database: Database) -> None:
+    unset = Share(max_concurrency=0)
+    note_reported(sqlite_database, 40, unset)
+    note_tenant_error(sqlite_database, RateLimited(), unset)
+
+    note_reported(sqlite_database, 80, unset)
+
+    assert limit(sqlite_database).row.permitted == 15

@@ -11,7 +11,8 @@ from typing import Any
 
 from sync_service.errors import BusyError, SyncServiceError, TenantError
 from sync_service.jobs.backfill.sources import Source
-from sync_service.queue.limit import hold_story_lease, note_tenant_error
+from sync_service.queue.limit import note_tenant_error
+from sync_service.queue.story_lease import hold_story_lease
 from sync_service.subscription.plan import Cancel, Change, Create, SyncPlan
 from sync_service.sync.attempt import SyncContext
 from sync_service.sync.forecast import LOOK_SECONDS, Forecast, forecast_sync

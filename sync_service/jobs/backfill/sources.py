@@ -23,7 +23,8 @@ from sync_service.errors import (
     WrongTenant,
 )
 from sync_service.jobs.backfill.ledger import Failure
-from sync_service.queue.limit import StoryLease, hold_story_lease, note_success, note_tenant_error, read_limit
+from sync_service.queue.limit import note_success, note_tenant_error, read_limit
+from sync_service.queue.story_lease import StoryLease, hold_story_lease
 from sync_service.store.load_lines import read_lines
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.sync.attempt import SyncContext

@@ -22,15 +22,9 @@ from sync_service.errors import (
 )
 from sync_service.queue.history import FoundAs
 from sync_service.queue.jobs import JobLease, save
-from sync_service.queue.limit import (
-    StoryLease,
-    check_tenant,
-    hold_story_lease,
-    note_success,
-    note_tenant_error,
-    read_limit,
-)
+from sync_service.queue.limit import check_tenant, note_success, note_tenant_error, read_limit
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
+from sync_service.queue.story_lease import StoryLease, hold_story_lease
 from sync_service.subscription.listed import ListDifference
 from sync_service.subscription.trigger import Trigger
 from sync_service.sync.attempt import SyncContext

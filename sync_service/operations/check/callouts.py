@@ -10,7 +10,8 @@ from typing import Any
 
 from sync_service.errors import NotFoundInZuora, PermissionRefused, RequestRefused
 from sync_service.queue.findings import Finding, Severity
-from sync_service.queue.limit import Share, hold_story_lease
+from sync_service.queue.limit import Share
+from sync_service.queue.story_lease import hold_story_lease
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.zuora.client import ZuoraClient

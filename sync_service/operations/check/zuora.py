@@ -19,7 +19,8 @@ from sync_service.errors import (
 )
 from sync_service.operations.check.store import compare_clocks
 from sync_service.queue.findings import Finding, Severity
-from sync_service.queue.limit import Share, check_tenant, hold_story_lease
+from sync_service.queue.limit import Share, check_tenant
+from sync_service.queue.story_lease import hold_story_lease
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.subscription.zuora import ZuoraSubscription

@@ -242,6 +242,8 @@ class ZuoraLimitRow(SQLModel, table=True):
     id: int = Field(default=1, primary_key=True)
     #: Runs at the same time; halves on a 429, recovers with quiet success.
     permitted: int
+    #: Calls at the same time that Zuora permits the whole tenant, as its answers say; None before the first.
+    reported: int | None = None
     #: No claim before this moment.
     open_until: int | None = Field(default=None, sa_type=BigInteger)
     #: Tenant errors in a row; while above zero one run probes.
