@@ -184,7 +184,7 @@ class Named(BodyPart):
     order = typed.Nested(_Checkout, load_default=dict)
 
 
-def load(schema: Schema) -> dict[str, Any]:
+def load(schema: Schema) -> Any:
     """The body as `schema` reads it. Raises BadRequest with every field that is wrong."""
     try:
         body = json.loads(read_body(request))
@@ -196,10 +196,9 @@ def load(schema: Schema) -> dict[str, Any]:
     if unkeepable:
         raise BadRequest(" ".join(problem.message for problem in unkeepable))
     try:
-        loaded: dict[str, Any] = schema.load(body)
+        return schema.load(body)
     except ValidationError as error:
         raise BadRequest(" ".join(_sentences(error.messages, ""))) from None
-    return loaded
 
 
 def _sentences(messages: Any, path: str) -> Iterator[str]:

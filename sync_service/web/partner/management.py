@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from flask import Blueprint, Response, g, request
-from marshmallow import EXCLUDE, Schema, ValidationError, post_load
 from marshmallow import fields as typed
-from werkzeug.exceptions import BadRequest
+from marshmallow import post_load
 
 from sync_service.access.clients import PARTNERS_SCOPE, PartnerUnknown
 from sync_service.partner.organisations import (
@@ -22,8 +20,9 @@ from sync_service.partner.organisations import (
 )
 from sync_service.store.engine import Database
 from sync_service.store.pages import CursorInvalid, make_cursor, open_cursor
-from sync_service.web.answers import answer, read_body, read_limit
+from sync_service.web.answers import answer, read_limit
 from sync_service.web.auth import BearerAuth
+from sync_service.web.partner.bodies import BodyPart, load
 
 DEFAULT_LIMIT = 20
 
@@ -37,11 +36,8 @@ class _Bool(typed.Boolean):
         return value
 
 
-class OrganisationSchema(Schema):
+class OrganisationSchema(BodyPart):
     """The body of an organisation; what we do not know is left alone."""
-
-    class Meta:
-        unknown = EXCLUDE
 
     name = typed.String(required=True)
     zuora_account_id = typed.String(required=True, data_key="zuoraAccountId")
@@ -55,11 +51,8 @@ class OrganisationSchema(Schema):
         return Organisation(**data)
 
 
-class UserSchema(Schema):
+class UserSchema(BodyPart):
     """The body of a partner's user."""
-
-    class Meta:
-        unknown = EXCLUDE
 
     email = typed.String(required=True)
     name = typed.String(allow_none=True, load_default=None)
@@ -84,11 +77,11 @@ def management_blueprint(database: Database, bearer: BearerAuth) -> Blueprint:
 
     @blueprint.post("/partner-organisation")
     def add() -> Response:
-        return answer(200, org_document(_partners().add(_load(OrganisationSchema()))))
+        return answer(200, org_document(_partners().add(load(OrganisationSchema()))))
 
     @blueprint.put("/partner-organisation/<org_id>")
     def change(org_id: str) -> Response:
-        return answer(200, org_document(_partners().change(org_id, _load(OrganisationSchema()))))
+        return answer(200, org_document(_partners().change(org_id, load(OrganisationSchema()))))
 
     @blueprint.delete("/partner-organisation/<org_id>")
     def disable(org_id: str) -> Response:
@@ -96,7 +89,7 @@ def management_blueprint(database: Database, bearer: BearerAuth) -> Blueprint:
 
     @blueprint.post("/partner-organisation/<org_id>")
     def add_user(org_id: str) -> Response:
-        given = _load(UserSchema())
+        given = load(UserSchema())
         return answer(200, user_document(_partners().add_user(org_id, given["email"], given["name"])))
 
     @blueprint.delete("/partner-organisation/<org_id>/<user_id>")
@@ -118,16 +111,3 @@ def management_blueprint(database: Database, bearer: BearerAuth) -> Blueprint:
 def _partners() -> Partners:
     partners: Partners = g.partners
     return partners
-
-
-def _load(schema: Schema) -> Any:
-    """The body as `schema` reads it. Raises BadRequest with every field that is wrong."""
-    try:
-        body = json.loads(read_body(request))
-        if not isinstance(body, dict):
-            raise ValueError
-        return schema.load(body)
-    except ValidationError as error:
-        raise BadRequest(" ".join(f"{name}: {' '.join(said)}" for name, said in error.messages_dict.items())) from None
-    except (ValueError, RecursionError):
-        raise BadRequest("The body must be a JSON object.") from None

@@ -158,6 +158,46 @@ def test_the_portal_shows_invoices_of_all_and_of_one_subscription(billed: Billed
     assert (foreign.status_code, foreign.text) == (404, nothing.text)
 
 
+def test_invoices_of_one_customer_or_subscription_are_the_partners_own_imported_or_not(
+    billed: Billed, web: Any
+) -> None:
+    """N1 and N2 were imported; C1 is Coast's, whose ids narrow North's list to nothing."""
+    north = log_in(billed.database, web.client, billed.orgs["North"], "shop")
+    ann = PortalVisitor(web.client.application.test_client())
+    ann.log_in("ann@north.example")
+    with billed.database.reading() as session:
+        one, foreign = find_subscription(session, "N2"), find_subscription(session, "C1")
+        assert one is not None
+        assert foreign is not None
+        assert one.external
+    lines = billed.world.zuora.emulator.tenant.ledger.documents
+
+    def of(*numbers: str) -> set[str]:
+        own = billed.invoices(NORTH)
+        return {id for id in own if any(line.subscription in numbers for line in lines[id].lines)}
+
+    def ids(**narrowed: str | None) -> set[str]:
+        answer = web.client.get("/api/partner/invoices", query_string=narrowed, headers=north)
+        assert answer.status_code == 200, answer.text
+        return {each["id"] for each in answer.json["items"]}
+
+    with billed.working():
+        by_subscription, by_owner = ids(subscriptionId=one.id), ids(ownerId=one.owner)
+        page = ann.get(f"/customers/{one.customer}/invoices")
+        nothing = [ids(subscriptionId=foreign.id), ids(ownerId=foreign.owner), ids(ownerId="id-none"), ids(ownerId="")]
+        both = ids(subscriptionId=one.id, ownerId=foreign.owner)
+
+    with billed.database.reading() as session:
+        theirs = session.exec(select(SubscriptionRow.reference).where(SubscriptionRow.owner == one.owner)).all()
+    assert by_subscription == of("N2") != set()
+    assert by_owner == of(*(str(each) for each in theirs))
+    assert nothing == [set()] * 4
+    assert both == set()
+    assert page.status_code == 200
+    assert {id for id in billed.invoices(NORTH) if id in page.text} == by_owner
+    assert ann.get(f"/customers/{foreign.customer}/invoices").status_code == 404
+
+
 def test_operators_see_invoices_of_imported_subscriptions_and_no_other_accounts_pdf(billed: Billed) -> None:
     with billed.database.reading() as session:
         row = find_subscription(session, "C1")

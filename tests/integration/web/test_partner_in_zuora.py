@@ -12,8 +12,8 @@ from datetime import date
 from typing import Any
 
 import pytest
-from sync_service.commerce.exact import read_json
 
+from sync_service.commerce.fields import read_json
 from sync_service.ordering.previews import refresh_catalog
 from sync_service.partner import orders
 from sync_service.partner.organisations import Partners
