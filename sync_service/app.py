@@ -45,6 +45,7 @@ from sync_service.web.partner.objects import partner_invoices_blueprint, partner
 from sync_service.web.partner.portal.blueprint import portal_blueprint
 from sync_service.web.partner.purchases import partner_orders_blueprint, purchase_blueprint
 from sync_service.web.partner.tokens import PersonTokens, partner_tokens_blueprint
+from sync_service.web.rate import Rate, tell_rates
 from sync_service.web.senders import Senders
 from sync_service.web.traced import trace_requests
 from sync_service.web.waiting import Questions, ResultWaiter
@@ -74,7 +75,7 @@ def create_app(
 
     tokens = AccessTokens(settings.secret_keys, settings.public_url)
     clients = ClientDirectory(database)
-    bearer = BearerAuth(tokens, clients)
+    bearer = BearerAuth(tokens, clients, Rate())
     waiter = ResultWaiter(database, threads=threads)
     endpoint = SyncEndpoint(settings, database, SyncAuth(settings, bearer), waiter)
     options = order_options(settings)
@@ -84,6 +85,7 @@ def create_app(
     senders = Senders((), settings.trusted_proxies)
     share = Share.of(settings)
 
+    tell_rates(app)
     set_up_answers(app, secure=settings.public_url.startswith("https://"))
     app.register_blueprint(sync_blueprint(endpoint, bearer))
     app.register_blueprint(orders_blueprint(intake, bearer))

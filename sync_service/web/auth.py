@@ -23,6 +23,7 @@ from sync_service.access.tokens import AccessTokens
 from sync_service.settings import Settings
 from sync_service.subscription.keys import normalise_key
 from sync_service.web.answers import read_body
+from sync_service.web.rate import Rate
 from sync_service.web.senders import Senders
 
 REALM = "sync-service"
@@ -69,8 +70,9 @@ class NotLetIn(HTTPException):
 class BearerAuth:
     """Lets in who holds a token of ours with the right scope (RFC 6750)."""
 
-    def __init__(self, tokens: AccessTokens, clients: ClientDirectory) -> None:
+    def __init__(self, tokens: AccessTokens, clients: ClientDirectory, rate: Rate) -> None:
         self._tokens = tokens
+        self._rate = rate
         self._clients = clients
 
     def admit(self, request: Request, scope: str) -> Client:
@@ -81,7 +83,7 @@ class BearerAuth:
         return self.admit_token(token, scope)
 
     def admit_token(self, token: str, scope: str) -> Client:
-        """The client of `token`; raises like `admit`."""
+        """The client of `token`; raises like `admit`, and TooManyRequests where it asks too often."""
         grant = self._tokens.read(token)
         client = self._clients.find(grant.client_id) if grant else None
         if grant is None or client is None or grant.partner_org != client.partner_org:
@@ -90,6 +92,8 @@ class BearerAuth:
         if scope not in grant.scopes & client.scopes:
             text = f"The access token lacks the scope {scope}."
             raise NotLetIn(403, text, "Bearer", error="insufficient_scope", error_description=text, scope=scope)
+        if not client.callout:
+            self._rate.count(client.client_id)
         return replace(client, scopes=grant.scopes & client.scopes)
 
 

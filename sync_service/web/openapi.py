@@ -14,14 +14,27 @@ from flask import Blueprint, Response, render_template, request
 
 from sync_service import __version__
 from sync_service.web.answers import answer
+from sync_service.web.rate import MOST_A_MINUTE
 
 _DOCUMENT = Path(__file__).with_name("openapi.json")
+
+
+#: What every address may answer that takes an API client's token.
+_TOO_OFTEN = {
+    "description": f"An API client: more than {MOST_A_MINUTE} requests a minute; `Retry-After` says when to come back.",
+    "headers": {"Retry-After": {"schema": {"type": "string"}, "description": "Seconds."}},
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Message"}}},
+}
 
 
 def describe(public_url: str) -> dict[str, Any]:
     """The OpenAPI document of this release, served at `public_url`, which may be empty."""
     document: dict[str, Any] = json.loads(_DOCUMENT.read_text(encoding="utf-8"))
     info = {**document["info"], "version": __version__}
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            if any("bearer" in way for way in operation.get("security", ())):
+                operation["responses"].setdefault("429", _TOO_OFTEN)
     return {**document, "info": info, "servers": [{"url": public_url.rstrip("/") or "/"}]}
 
 
