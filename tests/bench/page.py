@@ -26,6 +26,20 @@ QUICK_PAGE = _ROOT / "build" / "benchmarks.md"
 _LIBRARIES = ("flask", "gunicorn", "sqlalchemy", "psycopg", "requests")
 _HEAD = """# Benchmarks
 """
+#: What a decision maker reads first: in words, and the row of each database that says it.
+_SUMMARY = (
+    ("Callouts acknowledged", "{}, alone: acknowledged"),
+    ("The same while Zuora is down", "{}, Zuora is down: acknowledged"),
+    ("One acknowledgement in a hundred takes longer, at 200/s", "{}, alone: p99 at 200/s"),
+    ("Subscriptions brought in step, where Zuora takes 50 ms a call", "{}, 50 ms a call: rows"),
+    ("Processor time of a sync that changes what is billed", "{}: CPU of a sync, repriced"),
+    ("The same of one that changes nothing", "{}: CPU of a sync, unchanged"),
+    ("The same of one that imports a subscription", "{}: CPU of a sync, new"),
+    ("Calls to Zuora of a sync that changes nothing", "{}: calls of a sync, unchanged"),
+    ("Orders accepted", "{}: orders accepted"),
+    ("Memory of a worker", "{}: memory of worker"),
+)
+_DATABASES = ("SQLite", "PostgreSQL")
 
 
 def start_page(bench: Bench) -> Path:
@@ -43,12 +57,32 @@ def write_section(page: Path, part: Part, figures: Figures, conditions: str) -> 
         [f"## {part.title}", part.about.strip(), as_table(figures.rows), *figures.notes, f"*{conditions}*"]
     )
     begin, end = f"<!-- {part.name}: written by make bench -->", f"<!-- end of {part.name} -->"
-    text = page.read_text()
+    text = _replace(page.read_text(), begin, section, end, or_after="")
+    begin, end = "<!-- summary: written by make bench -->", "<!-- end of summary -->"
+    page.write_text(_replace(text, begin, summarise(text), end, or_after=_HEAD))
+    return section
+
+
+def _replace(text: str, begin: str, section: str, end: str, *, or_after: str) -> str:
+    """`text` with the section between its marks; where it has no such marks, behind its first words or at the end."""
     marked = f"{begin}\n{section}\n{end}"
     place = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    found = place.search(text)
-    page.write_text(place.sub(lambda _: marked, text) if found else f"{text.rstrip()}\n\n{marked}\n")
-    return section
+    if place.search(text):
+        return place.sub(lambda _: marked, text)
+    if or_after:
+        return text.replace(or_after, f"{or_after}\n{marked}\n", 1)
+    return f"{text.rstrip()}\n\n{marked}\n"
+
+
+def summarise(text: str) -> str:
+    """The figures of the sections below that matter most, as they say them; a dash where none was measured."""
+    rows = [" | ".join([words, *(_measured(text, row.format(name)) for name in _DATABASES)]) for words, row in _SUMMARY]
+    return "\n".join([f"| | {' | '.join(_DATABASES)} |", "|---|--:|--:|", *(f"| {row} |" for row in rows)])
+
+
+def _measured(text: str, what: str) -> str:
+    found = re.search(rf"^\| {re.escape(what)} \| \*\*(.+?)\*\*(?: \(.*?\))? (\S+) \|", text, re.MULTILINE)
+    return f"{found[1]} {found[2]}" if found else "–"
 
 
 def describe_conditions(bench: Bench) -> Callable[[Part, float], str]:

@@ -56,15 +56,21 @@ class Work:
         return self.rows <= most_rows and all(rows < small for rows in self.scanned.values())
 
 
+def _is_repeatable(text: str) -> bool:
+    """A plain INSERT looks at nothing and would meet its own row."""
+    return not text.lstrip().upper().startswith("INSERT") or "ON CONFLICT" in text.upper()
+
+
 @contextmanager
-def watching() -> Iterator[Watched]:
-    """Writes down each reading statement once."""
+def watching(*, writes: bool = False) -> Iterator[Watched]:
+    """Writes down each reading statement once; with `writes` also those that change what they find."""
     watched = Watched()
 
     def note(_: Any, statement: str | bytes, values: Any) -> None:
         asked = Asked(statement, values)
         known = {each.statement for each in watched.asked}
-        if asked.text.lstrip()[:6].upper() in ("SELECT", "WITH R") and statement not in known:
+        reads = asked.text.lstrip()[:6].upper() in ("SELECT", "WITH R")
+        if (reads or (writes and _is_repeatable(asked.text))) and statement not in known:
             watched.asked.append(asked)
 
     with listening(before=note):
@@ -72,12 +78,12 @@ def watching() -> Iterator[Watched]:
 
 
 def work_of(database: Database, asked: Asked, *, prefer_indexes: bool = False) -> Work:
-    """Ask again and see; `prefer_indexes`: a small table is scanned only where no index fits."""
-    with database.engine.connect() as connection, connection.begin():
+    """Ask again and see, and take back what it changed; `prefer_indexes`: a small table is scanned only where no index
+    fits."""
+    with database.engine.connect() as connection:
+        connection.begin()
         driver: Any = connection.connection.driver_connection
-        if database.dialect == "sqlite":
-            return _steps_of(driver, asked)
-        found = _explain(driver, asked, prefer_indexes)
+        found = _steps_of(driver, asked) if database.dialect == "sqlite" else _explain(driver, asked, prefer_indexes)
         connection.rollback()
         return found
 
@@ -93,7 +99,8 @@ def _explain(driver: psycopg.Connection[Any], asked: Asked, prefer_indexes: bool
     plan = row[0][0]["Plan"]
     rows, scanned = 0, {}
     for node in _nodes(plan):
-        if "Relation Name" in node:  # a scan of a subquery reads nothing that is not counted below it
+        # A scan of a subquery reads nothing that is not counted below it; an index read alone hands its rows on.
+        if "Relation Name" in node or "Index Name" in node:
             passed_over = sum(node.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Index Recheck"))
             read = round((node["Actual Rows"] + passed_over) * node["Actual Loops"])
             rows += read

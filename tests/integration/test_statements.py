@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 
-from sync_service.queue.requests import Claim, Kind, claim_one
+from sync_service.queue.limit import Share
+from sync_service.queue.order_lanes import is_our_order
+from sync_service.queue.requests import Claim, Kind, claim, claim_one
 from sync_service.store.engine import Database
+from sync_service.subscription.trigger import Trigger
 from sync_service.sync.run import run_claim
+from sync_service.web.inbox import Callout, Inbox, IncomingCallout
 from sync_service.zuora.preview import SharedPreviews
-from tests.bench.grown import Size, fill
+from tests.bench.grown import Size, fill, number_of
 from tests.bench.plans import watching, work_of
 from tests.listening import listening
 from tests.queue_world import want
@@ -125,3 +129,25 @@ def test_no_statement_of_a_sync_reads_more_of_a_grown_store_than_belongs_to_it(d
     assert [(asked.text, work.plan) for asked, work in works if not work.is_bounded(MOST[database.dialect], 500)] == []
     assert any("limio_subscription" in asked.text for asked, _ in works)
     assert any("AS holder" in asked.text for asked, _ in works)
+
+
+@pytest.mark.timeout(300)
+def test_no_statement_of_a_callout_or_a_claim_reads_more_of_a_grown_store_than_belongs_to_it(
+    database: Database,
+) -> None:
+    fill(database, Size(subscriptions=3_000, runs=9_000, waiting=2_000, failed=10, held=15, often=10))
+    inbox, share = Inbox(database), Share(max_concurrency=8)
+    with watching(writes=True) as watched:
+        for key in (number_of(5), "N-unknown"):
+            incoming = IncomingCallout(
+                kind=Kind.SUBSCRIPTION, callout=Callout(key=key), trigger=Trigger.CALLOUT, actor=None
+            )
+            inbox.accept_callout(incoming)
+        with database.reading() as session:
+            assert not is_our_order(session, "O-00000001")
+        claims = claim(database, 4, share, calls_made=3)
+
+    works = [(asked, work_of(database, asked, prefer_indexes=True)) for asked in watched.asked]
+    assert len(claims) == 4
+    assert [(asked.text, work.plan) for asked, work in works if not work.is_bounded(MOST[database.dialect], 500)] == []
+    assert any("UPDATE sync_request" in asked.text for asked, _ in works)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.bench.__main__ import main
 from tests.bench.figures import Figure, Figures, Part, Target, as_table
-from tests.bench.page import PAGE, write_section
+from tests.bench.page import PAGE, summarise, write_section
 from tests.bench.parts import PARTS
 
 
@@ -30,7 +30,9 @@ def test_a_run_replaces_its_own_section_and_leaves_what_people_and_other_parts_s
     write_section(page, a_part("first"), some_figures(3), "on Tuesday")
 
     text = page.read_text()
-    assert text.startswith("# Benchmarks\n\nWritten by people.\n")
+    assert text.startswith("# Benchmarks\n\n<!-- summary")
+    assert "<!-- end of summary -->\n\nWritten by people.\n" in text
+    assert text.count("<!-- summary") == 1
     assert text.count("## The first") == 1
     assert "| calls | **3** /s |" in text
     assert "**1**" not in text
@@ -79,3 +81,18 @@ def test_every_part_has_its_place_on_the_page_in_the_order_in_which_parts_are_me
 
     assert -1 not in places
     assert places == sorted(places)
+
+
+def test_the_page_begins_with_the_figures_that_matter_most() -> None:
+    table = as_table(
+        [
+            Figure(what="SQLite: orders accepted", unit="/s", values=[60, 61, 65]),
+            Figure(what="PostgreSQL: calls of a sync, unchanged", unit="calls", values=[1]),
+        ]
+    )
+
+    summary = summarise(table)
+
+    assert "| Orders accepted | 61 /s | – |" in summary
+    assert "| Calls to Zuora of a sync that changes nothing | – | 1 calls |" in summary
+    assert len(summary.splitlines()) == 12
