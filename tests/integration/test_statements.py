@@ -58,7 +58,8 @@ def world(database: Database) -> Iterator[World]:
 
 
 def claimed(world: World, number: str) -> Claim:
-    """A worker's claim of what a callout asks for."""
+    """A worker's claim of what a callout asks for, just after Zuora answered: that is noted now and then."""
+    world.execute("UPDATE zuora_limit SET answered_at = {now}")
     want(world.database, number)
     claim = claim_one(world.database, Kind.SUBSCRIPTION, number, world.context.share)
     assert claim is not None
