@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -16,6 +17,7 @@ from sync_service.cli.demo_setup import DemoSetup, set_up_demo
 
 EMAIL, PASSWORD = "ada.operator@example.com", "correct horse battery"
 VIEWER = "vera.viewer@example.com"
+_SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -69,6 +71,14 @@ class Visitor:
 
     def open(self, path: str) -> None:
         self.page.goto(self.home + "/admin" + path)
+
+    def looks(self, *widths: int) -> Iterator[int]:
+        """The page that is open, in windows of these widths, in the light and in the dark; yields the width."""
+        for scheme in _SCHEMES:
+            self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            for width in widths:
+                self.page.set_viewport_size({"width": width, "height": 820})
+                yield width
 
     def log_in(self, email: str = EMAIL) -> None:
         self.open("")
