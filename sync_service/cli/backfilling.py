@@ -27,7 +27,6 @@ from sync_service.jobs.backfill.forecast import Summary, forecast_backfill
 from sync_service.jobs.backfill.ledger import Failure
 from sync_service.jobs.backfill.sources import AccountKeys, FileKeys, Source, TenantKeys
 from sync_service.queue.backfills import needs_consent
-from sync_service.subscription.stored_plan import plan_as_json
 from sync_service.sync.attempt import SyncContext
 from sync_service.sync.forecast import Forecast
 from sync_service.telemetry.log import set_up
@@ -220,7 +219,7 @@ def _forecast(
 
 
 def _forecast_as_json(forecast: Forecast) -> dict[str, Any]:
-    plan = plan_as_json(forecast.plan) if forecast.plan else None
+    plan = forecast.plan.as_json() if forecast.plan else None
     return {"key": forecast.key, "imports": forecast.imports, "error": forecast.error, "plan": plan}
 
 

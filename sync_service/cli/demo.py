@@ -24,7 +24,7 @@ from sync_service.cli.show import plan_lines
 from sync_service.queue.backlog import read_backlog
 from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow, SyncRunRow
-from sync_service.subscription.stored_plan import plan_from_json
+from sync_service.subscription.plan import SyncPlan
 from zuora_emulator.control import control, show
 
 #: Where the demo keeps its store and its logs.
@@ -193,7 +193,7 @@ def _show_run(run: SyncRunRow) -> None:
         click.echo(f"  synced       {run.key}: {run.outcome}")
         return
     click.echo(f"  synced       {run.key}: {run.outcome}, {run.change_count} changes, {run.calls} calls to Zuora")
-    for line in plan_lines(plan_from_json(run.plan or {})):
+    for line in plan_lines(SyncPlan.from_json(run.plan or {})):
         click.echo(f"           {line}")
 
 

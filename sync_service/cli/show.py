@@ -9,7 +9,6 @@ from sync_service.cli.output import moment, project
 from sync_service.queue.history import Why
 from sync_service.store.tables import SubscriptionRow, SyncCauseRow, SyncRunRow, ZuoraLinkRow
 from sync_service.subscription.plan import Cancel, Change, Create, Document, FieldChange, SyncPlan, Update
-from sync_service.subscription.stored_plan import plan_from_json
 
 _RUN = (
     *("id", "kind", "key", "outcome", "trigger", "actor", "began_at", "ended_at", "calls", "error_code", "error"),
@@ -42,7 +41,7 @@ def show_run(run: SyncRunRow) -> str:
     if run.error:
         lines.append(f"  {run.error_code}: {run.error}")
     if run.plan:
-        lines += plan_lines(plan_from_json(run.plan))
+        lines += plan_lines(SyncPlan.from_json(run.plan))
     return "\n".join(lines)
 
 

@@ -27,7 +27,6 @@ from sync_service.store.object_rows import find_subscription
 from sync_service.store.reads import read_link, resolve_key, tell_unknown
 from sync_service.store.tables import SyncRunRow
 from sync_service.subscription.plan import SyncPlan
-from sync_service.subscription.stored_plan import plan_as_json
 from sync_service.subscription.trigger import Trigger
 from sync_service.sync.attempt import SyncContext
 from sync_service.sync.forecast import compute_plan
@@ -45,7 +44,7 @@ def plan(key: str, as_json: bool) -> None:
     Everything is read from Zuora. KEY is a Limio id or reference, a Zuora number or a Zuora id.
     """
     computed = _compute_plan(open_context(read_settings()), key)
-    say(show_plan(computed), plan_as_json(computed), as_json=as_json)
+    say(show_plan(computed), computed.as_json(), as_json=as_json)
 
 
 @click.command()

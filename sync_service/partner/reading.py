@@ -13,9 +13,9 @@ from sync_service.access.partner_scope import NoPartner, PartnerScope
 from sync_service.commerce.basket.shown import without_others
 from sync_service.errors import SyncServiceError
 from sync_service.queue.questions import InvoicesAsked, PdfAsked, ask_for_invoices, ask_for_pdf
+from sync_service.store.cursors import ObjectPage, make_cursor, open_cursor
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import read_shared
-from sync_service.store.pages import ObjectPage, make_cursor, open_cursor
 from sync_service.store.tables import (
     AddOnRow,
     AttributedObject,

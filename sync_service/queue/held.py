@@ -5,14 +5,10 @@ It asks nothing of Zuora and writes no store: it says whether a plan may be appl
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import bindparam, func, tuple_
 from sqlmodel import col, select
@@ -21,7 +17,7 @@ from sync_service.queue.history import Outcome
 from sync_service.queue.requests import Kind
 from sync_service.store.engine import Session
 from sync_service.store.tables import SyncRequestRow, SyncRunRow
-from sync_service.subscription.plan import Change, Create, SyncPlan, Update
+from sync_service.subscription.plan import SyncPlan
 from sync_service.subscription.trigger import Trigger
 
 #: So many drastic plans an hour are applied without a question, whatever their share.
@@ -90,7 +86,7 @@ def decide_hold(
     if not drastic or by_person:
         _close(session, open_held, Outcome.RELEASED if drastic else Outcome.SUPERSEDED)
         return Decision(Verdict.APPLY)
-    plan_hash = hash_plan(plan)
+    plan_hash = plan.hash
     if (open_held is not None and open_held.plan_hash == plan_hash) or _is_dropped(session, plan.number, plan_hash):
         return Decision(Verdict.LEAVE, plan_hash)
     if open_held is None and not _is_flood(session, share):
@@ -115,12 +111,6 @@ def read_held(session: Session, number: str) -> SyncRunRow | None:
 def count_held(session: Session) -> int:
     """How many numbers wait for a decision."""
     return session.exec(select(func.count()).select_from(SyncRunRow).where(SyncRunRow.outcome == Outcome.HELD)).one()
-
-
-def hash_plan(plan: SyncPlan) -> str:
-    """The same for two plans that would change the same things in the same way, whatever their notes."""
-    parts = json.dumps([_as_plain(change) for change in plan.changes], sort_keys=True, default=_plain_value)
-    return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def _is_flood(session: Session, share: Decimal) -> bool:
@@ -166,19 +156,3 @@ def _is_dropped(session: Session, number: str, plan_hash: str) -> bool:
     )
     last = session.exec(statement).one_or_none()
     return last is not None and last.outcome == Outcome.DROPPED and last.plan_hash == plan_hash
-
-
-def _as_plain(change: Change) -> list[Any]:
-    if isinstance(change, Update):
-        fields = [[field.path, field.before, field.after] for field in change.fields]
-        return ["update", change.record_type, change.id, fields]
-    if isinstance(change, Create):
-        return ["create", change.record_type, dict(change.document)]
-    return ["cancel", change.record_type, change.id]
-
-
-def _plain_value(value: Any) -> str:
-    """Decimals and dates as text; anything else is a mistake of ours."""
-    if isinstance(value, Decimal | date):
-        return str(value)
-    raise TypeError(f"a plan holds a {type(value).__name__}")

@@ -19,7 +19,6 @@ from sync_service.store.statement import table_of
 from sync_service.store.tables import SyncCauseRow, SyncRequestRow, SyncRunRow
 from sync_service.subscription.digest import touches
 from sync_service.subscription.plan import SyncPlan
-from sync_service.subscription.stored_plan import plan_as_json
 from sync_service.subscription.trigger import Trigger, read_triggers
 
 
@@ -210,7 +209,7 @@ def record_run(session: Session, run: OpenRun, *, outcome: Outcome, plan: SyncPl
         **vars(run),
         "outcome": outcome,
         "ended_at": ended_at,
-        "plan": plan_as_json(plan) if plan is not None else None,
+        "plan": plan.as_json() if plan is not None else None,
         "change_count": len(changes),
         "touched": f" {' '.join(sorted(touches(changes)))} " if changes else None,
     }

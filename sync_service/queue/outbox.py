@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sync_service.store.engine import Session
 from sync_service.store.statement import table_of
 from sync_service.store.tables import WebhookDeliveryRow, WebhookEndpointRow
-from sync_service.subscription.limio.documents import as_json
+from sync_service.subscription.plan import as_json
 
 _ENDPOINTS = """
 SELECT count(*) AS endpoints, count(CASE WHEN paused_until > {now} THEN 1 END) AS paused FROM webhook_endpoint

@@ -24,7 +24,6 @@ from sync_service.store.statement import table_of
 from sync_service.subscription.limio.documents import (
     REFERENCE_BITS,
     Birth,
-    as_json,
     complete,
     describe_event,
     id_of,
@@ -33,7 +32,7 @@ from sync_service.subscription.limio.documents import (
     set_value,
     timestamp_of,
 )
-from sync_service.subscription.plan import Cancel, Change, Create, Document, LimioState, SyncPlan, Update
+from sync_service.subscription.plan import Cancel, Change, Create, Document, LimioState, SyncPlan, Update, as_json
 
 #: People first, so that the subscription has an owner; then it, so that the rest has a subscription.
 _WRITING_ORDER = {"identity": 0, "customer": 1, "subscription": 2}

@@ -32,13 +32,13 @@ from sync_service.store.tables import (
 from sync_service.subscription.limio.documents import (
     REFERENCE_BITS,
     Birth,
-    as_json,
     complete,
     id_of,
     reference_of,
     set_value,
     timestamp_of,
 )
+from sync_service.subscription.plan import as_json
 
 
 @dataclass(frozen=True, kw_only=True)

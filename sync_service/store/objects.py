@@ -12,9 +12,9 @@ from sqlalchemy import union
 from sqlmodel import col, select
 
 from sync_service.errors import SyncServiceError
+from sync_service.store.cursors import CursorInvalid, ObjectPage, make_cursor, open_cursor
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import OBJECT_ROWS, read_addresses, read_shared
-from sync_service.store.pages import CursorInvalid, ObjectPage, make_cursor, open_cursor
 from sync_service.store.tables import (
     AddOnRow,
     CustomerRow,

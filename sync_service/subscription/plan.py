@@ -1,13 +1,16 @@
-"""The sync plan: what the Limio store holds, and its computed difference from Zuora as a value that prints as JSON.
+"""The sync plan: what the Limio store holds, and its computed difference from Zuora, with its JSON and its hash.
 
 Pure. A plan names no random ids: `store.apply.apply_plan` gives new objects theirs.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 #: A Limio object as JSON, or the parts of one.
@@ -98,3 +101,105 @@ class SyncPlan:
     def is_empty(self) -> bool:
         """Whether the store already agrees with Zuora."""
         return not self.changes
+
+    @property
+    def cancels(self) -> bool:
+        """Whether it cancels the subscription itself."""
+        return any(_is_cancelling(change) for change in self.changes)
+
+    @property
+    def is_drastic(self) -> bool:
+        """Whether it cancels the subscription, or leaves none of the payments that were still to come."""
+        return self.empties_schedule or self.cancels
+
+    @property
+    def hash(self) -> str:
+        """The same for two plans that would change the same things in the same way, whatever their notes."""
+        parts = json.dumps([_as_plain(change) for change in self.changes], sort_keys=True, default=_plain_value)
+        return hashlib.sha256(parts.encode()).hexdigest()
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan for the history and for machines: each change with its values; dates and decimals are text."""
+        return {
+            "number": self.number,
+            "changes": [_change_as_json(change) for change in self.changes],
+            "notes": list(self.notes),
+            "look_again_on": self.look_again_on and self.look_again_on.isoformat(),
+            "again": self.again,
+            "empties_schedule": self.empties_schedule,
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> SyncPlan:
+        """The plan that `as_json` wrote; inside documents, dates and decimals stay the text that they became."""
+        day = stored.get("look_again_on")
+        return cls(
+            number=stored["number"],
+            changes=tuple(_change_from_json(change) for change in stored.get("changes", ())),
+            notes=tuple(stored.get("notes", ())),
+            look_again_on=date.fromisoformat(day) if day else None,
+            again=bool(stored.get("again", False)),
+            empties_schedule=bool(stored.get("empties_schedule", False)),
+        )
+
+
+def as_json(value: Any) -> Any:
+    """`value` with dates and decimals as text, so that JSON can hold it; everything else as it is."""
+    match value:
+        case Mapping():
+            return {str(key): as_json(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [as_json(inner) for inner in value]
+        case Decimal():
+            return str(value)
+        case date():
+            return value.isoformat()
+    return value
+
+
+def _is_cancelling(change: Change) -> bool:
+    if change.record_type != "subscription" or isinstance(change, Create):
+        return False
+    if isinstance(change, Cancel):
+        return True
+    return any(field.path == "status" and field.after == "cancelled" for field in change.fields)
+
+
+def _change_as_json(change: Change) -> dict[str, Any]:
+    written: dict[str, Any] = {"change": type(change).__name__.lower(), "record_type": change.record_type}
+    if not isinstance(change, Create):
+        written["id"] = change.id
+    if isinstance(change, Update):
+        written["fields"] = [
+            {"path": field.path, "before": as_json(field.before), "after": as_json(field.after)}
+            for field in change.fields
+        ]
+    else:
+        written["document"] = as_json(change.document)
+    return {**written, "reason": change.reason}
+
+
+def _change_from_json(stored: Mapping[str, Any]) -> Change:
+    record_type, reason = stored["record_type"], stored["reason"]
+    if stored["change"] == "create":
+        return Create(record_type=record_type, document=stored["document"], reason=reason)
+    if stored["change"] == "cancel":
+        return Cancel(record_type=record_type, id=stored["id"], document=stored["document"], reason=reason)
+    fields = tuple(FieldChange(**field) for field in stored["fields"])
+    return Update(record_type=record_type, id=stored["id"], fields=fields, reason=reason)
+
+
+def _as_plain(change: Change) -> list[Any]:
+    if isinstance(change, Update):
+        fields = [[field.path, field.before, field.after] for field in change.fields]
+        return ["update", change.record_type, change.id, fields]
+    if isinstance(change, Create):
+        return ["create", change.record_type, dict(change.document)]
+    return ["cancel", change.record_type, change.id]
+
+
+def _plain_value(value: Any) -> str:
+    """Decimals and dates as text; anything else is a mistake of ours."""
+    if isinstance(value, Decimal | date):
+        return str(value)
+    raise TypeError(f"a plan holds a {type(value).__name__}")

@@ -25,8 +25,6 @@ from sync_service.subscription.terms import (
 )
 from sync_service.subscription.zuora import ZuoraState, ZuoraSubscription
 
-__all__ = ["Rules", "is_drastic", "reconcile"]
-
 
 def reconcile(current: LimioState, zuora: ZuoraState, today: date, rules: Rules) -> SyncPlan:
     """What has to change in the store so that it says what Zuora says; `today` is the tenant's day.
@@ -59,19 +57,6 @@ def reconcile(current: LimioState, zuora: ZuoraState, today: date, rules: Rules)
         again=again,
         empties_schedule=_empties_schedule(current, payments, today),
     )
-
-
-def is_drastic(plan: SyncPlan, current: LimioState) -> bool:
-    """Whether `plan` cancels the subscription, or leaves none of the payments that were still to come."""
-    if plan.empties_schedule:
-        return True
-    cancelled = any(
-        change.record_type == "subscription"
-        and isinstance(change, Update)
-        and any(field.path == "status" and field.after == "cancelled" for field in change.fields)
-        for change in plan.changes
-    )
-    return cancelled and current.subscription is not None
 
 
 def _refuse(subscription: ZuoraSubscription) -> str | None:

@@ -36,8 +36,8 @@ from sync_service.subscription.contacts import Claimant
 from sync_service.subscription.fingerprint import Fingerprint
 from sync_service.subscription.limio.documents import describe_webhook, timestamp_of
 from sync_service.subscription.plan import SyncPlan
-from sync_service.subscription.reconcile import Rules, is_drastic, reconcile
-from sync_service.subscription.terms import is_cancel_set
+from sync_service.subscription.reconcile import reconcile
+from sync_service.subscription.terms import Rules, is_cancel_set
 from sync_service.subscription.trigger import ImportRules, Trigger, read_triggers, refuse_import
 from sync_service.subscription.zuora import ZuoraSubscription
 from sync_service.sync.current import Current, CurrentQuery, read_current
@@ -186,7 +186,7 @@ def compare(context: SyncContext, claim: Claim, look: Look, current: Current) ->
     return Comparison(
         plan=plan,
         triggers=triggers,
-        is_drastic=is_drastic(plan, limio),
+        is_drastic=plan.is_drastic,
         applied=draw_up(
             plan,
             limio,

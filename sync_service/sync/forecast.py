@@ -18,8 +18,7 @@ from sync_service.queue.limit import note_success, note_tenant_error
 from sync_service.queue.questions import read_invoices_asked, read_pdf_asked
 from sync_service.store.reads import resolve_key, tell_unknown
 from sync_service.subscription.plan import LimioState, SyncPlan
-from sync_service.subscription.reconcile import is_drastic, reconcile
-from sync_service.subscription.stored_plan import plan_as_json
+from sync_service.subscription.reconcile import reconcile
 from sync_service.sync.attempt import SyncContext, look_closer
 from sync_service.sync.current import CurrentQuery
 from sync_service.telemetry.log import logger
@@ -68,7 +67,7 @@ def forecast_sync(context: SyncContext, key: str, reading: Reading) -> Forecast:
     """What a sync of `key` would do. Raises as `compute_plan` does."""
     plan, current = compute_plan(context, key, reading)
     imports = current.subscription is None and not plan.is_empty
-    return Forecast(key, plan, imports=imports, drastic=is_drastic(plan, current))
+    return Forecast(key, plan, imports=imports, drastic=plan.is_drastic)
 
 
 def answer_ask(context: SyncContext, taken: asks.Taken) -> None:
@@ -119,7 +118,7 @@ def _find(context: SyncContext, taken: asks.Taken, reading: Reading) -> Mapping[
 def _find_plan(context: SyncContext, key: str, reading: Reading) -> Mapping[str, Any]:
     """What a sync of `key` would change. Raises as `forecast_sync` does."""
     forecast = forecast_sync(context, key, reading)
-    plan = None if forecast.plan is None else plan_as_json(forecast.plan)
+    plan = None if forecast.plan is None else forecast.plan.as_json()
     return {"plan": plan, "imports": forecast.imports, "drastic": forecast.drastic, "calls": reading.calls}
 
 

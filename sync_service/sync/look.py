@@ -14,9 +14,9 @@ from sync_service.subscription.fingerprint import (
     may_skip_preview,
     take_fingerprint,
 )
-from sync_service.subscription.reconcile import Rules
+from sync_service.subscription.schedule.completeness import preview_target_date
 from sync_service.subscription.schedule.computed import CannotCompute, compute_preview
-from sync_service.subscription.schedule.due import preview_target_date
+from sync_service.subscription.terms import Rules
 from sync_service.subscription.zuora import Preview, ZuoraAccount, ZuoraState, ZuoraSubscription
 from sync_service.zuora.preview import SharedPreviews
 from sync_service.zuora.reading import Reading

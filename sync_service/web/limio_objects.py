@@ -8,6 +8,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest, NotFound
 
 from sync_service.access.clients import OBJECTS_SCOPE
+from sync_service.store.cursors import CursorInvalid, ObjectPage
 from sync_service.store.engine import Database
 from sync_service.store.objects import (
     MOST_ON_A_PAGE,
@@ -16,7 +17,6 @@ from sync_service.store.objects import (
     read_object,
     read_related,
 )
-from sync_service.store.pages import CursorInvalid, ObjectPage
 from sync_service.web.answers import answer, read_limit
 from sync_service.web.auth import BearerAuth
 

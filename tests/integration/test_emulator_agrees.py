@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from sync_service.subscription.plan import LimioState, SyncPlan
-from sync_service.subscription.reconcile import Rules, reconcile
+from sync_service.subscription.reconcile import reconcile
+from sync_service.subscription.terms import Rules
 from sync_service.sync.look import fetch_look
 from sync_service.zuora.client import ZuoraClient
 from sync_service.zuora.preview import SharedPreviews

@@ -24,7 +24,6 @@ from sync_service.queue.history import (
 from sync_service.store.engine import Database
 from sync_service.store.tables import SyncCauseRow, SyncRequestRow
 from sync_service.subscription.plan import Cancel, Create, FieldChange, SyncPlan, Update
-from sync_service.subscription.stored_plan import plan_as_json, plan_from_json
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def record(database: Database, claim: FakeClaim, outcome: str = "changed", plan:
 
 
 def test_a_plan_is_json_with_every_value_before_and_after() -> None:
-    assert json.loads(json.dumps(plan_as_json(PLAN))) == {
+    assert json.loads(json.dumps(PLAN.as_json())) == {
         "number": "A-S1",
         "changes": [
             {
@@ -113,11 +112,11 @@ def test_a_plan_is_json_with_every_value_before_and_after() -> None:
 
 @pytest.mark.parametrize("plan", [PLAN, SyncPlan(number="A-S1")])
 def test_a_plan_comes_back_from_its_json(plan: SyncPlan) -> None:
-    stored = json.loads(json.dumps(plan_as_json(plan)))
+    stored = json.loads(json.dumps(plan.as_json()))
 
-    again = plan_from_json(stored)
+    again = SyncPlan.from_json(stored)
 
-    assert plan_as_json(again) == stored
+    assert again.as_json() == stored
     assert (again.notes, again.look_again_on) == (plan.notes, plan.look_again_on)
     assert (again.again, again.empties_schedule) == (plan.again, plan.empties_schedule)
     assert [type(change) for change in again.changes] == [type(change) for change in plan.changes]
@@ -134,7 +133,7 @@ def test_a_run_keeps_its_plan_its_times_and_its_strongest_cause(database: Databa
     assert (run.outcome, run.change_count, run.calls) == ("changed", 3, 3)
     assert (run.trigger, run.actor) == ("admin", "olga@example.com")
     assert (run.seq_from, run.seq_to, run.began_at, run.ended_at) == (0, 2, 1_000, 2_000)
-    assert run.plan == plan_as_json(PLAN)
+    assert run.plan == PLAN.as_json()
 
 
 @pytest.mark.parametrize(

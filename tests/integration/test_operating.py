@@ -21,7 +21,6 @@ from sync_service.queue.requests import Cause, Kind, Priority
 from sync_service.store.engine import Database, connect
 from sync_service.store.tables import CalloutRow, CustomerRow, JobRow, SubscriptionRow, SyncRunRow
 from sync_service.subscription.plan import FieldChange, SyncPlan, Update
-from sync_service.subscription.stored_plan import plan_as_json
 from sync_service.subscription.trigger import Trigger
 from tests.integration.test_cli import COMMANDS, documented
 from tests.queue_world import execute, fail, finish, row, rows, take, want
@@ -98,7 +97,7 @@ def keep_run(database: Database, key: str, **fields: Any) -> None:
 def renewal(number: str) -> dict[str, Any]:
     change = FieldChange(path="data.termEndDate", before="2026-03-01", after="2027-03-01")
     update = Update(record_type="subscription", id="sub-1", fields=(change,), reason="Version 2 in Zuora differs.")
-    return plan_as_json(SyncPlan(number=number, changes=(update,)))
+    return SyncPlan(number=number, changes=(update,)).as_json()
 
 
 # --- status ---------------------------------------------------------------------------------------------------------

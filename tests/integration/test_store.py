@@ -26,7 +26,8 @@ from sync_service.store.reads import read_link, record_alias, record_link, resol
 from sync_service.store.tables import CalloutRow, CustomerRow, EventRow, IdentityRow, SubscriptionRow, ZuoraAccountRow
 from sync_service.subscription.fingerprint import take_fingerprint
 from sync_service.subscription.plan import Cancel, Change, Create, FieldChange, LimioState, SyncPlan, Update
-from sync_service.subscription.reconcile import Rules, reconcile
+from sync_service.subscription.reconcile import reconcile
+from sync_service.subscription.terms import Rules
 from sync_service.subscription.trigger import Trigger
 from sync_service.subscription.zuora import (
     Contact,

@@ -9,7 +9,7 @@ import pytest
 
 from sync_service.errors import PreviewIncomplete
 from sync_service.subscription.plan import Cancel, Create, SyncPlan, Update
-from sync_service.subscription.reconcile import is_drastic, reconcile
+from sync_service.subscription.reconcile import reconcile
 from tests.situations.reading import Situation, names, read, read_raw
 from tests.unit.paper_store import apply_on_paper
 
@@ -104,7 +104,7 @@ def as_expected(plan: SyncPlan, situation: Situation, asked: dict[str, Any]) -> 
         ],
         "look again on": plan.look_again_on and plan.look_again_on.isoformat(),
         "again": plan.again,
-        "drastic": is_drastic(plan, situation.before),
+        "drastic": plan.is_drastic,
     }
     if "imported" in asked:
         found["imported"] = [dict(change.document) for change in of_type(plan, Create, "subscription")]

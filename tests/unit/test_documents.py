@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from sync_service.subscription.limio.documents import (
     Birth,
-    as_json,
     complete,
     get_value,
     id_of,
@@ -24,6 +23,7 @@ from sync_service.subscription.limio.documents import (
     set_value,
     timestamp_of,
 )
+from sync_service.subscription.plan import as_json
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),

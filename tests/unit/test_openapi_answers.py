@@ -20,7 +20,6 @@ from sync_service.errors import PayloadInvalid, PreviewIncomplete
 from sync_service.subscription.plan import LimioState
 from sync_service.subscription.reconcile import reconcile
 from sync_service.subscription.schedule.computed import CannotCompute, compute_preview
-from sync_service.subscription.stored_plan import plan_as_json
 from sync_service.subscription.terms import Rules
 from sync_service.subscription.zuora import Preview, ZuoraState, ZuoraSubscription
 from sync_service.zuora import schemas
@@ -205,7 +204,7 @@ def settle(current: LimioState, zuora: ZuoraState) -> None:
         plan = reconcile(current, zuora, TODAY, RULES)
     except PreviewIncomplete:
         return
-    assert json.dumps(plan_as_json(plan), ensure_ascii=False, allow_nan=False).encode("utf-8")
+    assert json.dumps(plan.as_json(), ensure_ascii=False, allow_nan=False).encode("utf-8")
     after = apply_on_paper(current, plan, zuora.subscription)
     assert reconcile(after, zuora, TODAY, RULES).changes == ()
 

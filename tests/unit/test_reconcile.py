@@ -9,7 +9,7 @@ import pytest
 
 from sync_service.errors import PreviewIncomplete
 from sync_service.subscription.plan import Cancel, Change, Create, LimioState, SyncPlan, Update
-from sync_service.subscription.reconcile import is_drastic, reconcile
+from sync_service.subscription.reconcile import reconcile
 from sync_service.subscription.zuora import StatusPeriod, ZuoraState
 from tests.unit.builders import (
     LONDON,
@@ -275,8 +275,8 @@ def test_the_same_account_or_none_read_before_is_no_transfer(linked: str | None)
 def test_cancelling_the_subscription_is_drastic() -> None:
     current = a_limio_state()
 
-    assert is_drastic(plan_for(current, cancelled_now()), current)
-    assert is_drastic(plan_for(replace(current, schedule=()), cancelled_now()), current)
+    assert plan_for(current, cancelled_now()).is_drastic
+    assert plan_for(replace(current, schedule=()), cancelled_now()).is_drastic
 
 
 def test_taking_every_coming_payment_is_drastic() -> None:
@@ -291,7 +291,7 @@ def test_taking_every_coming_payment_is_drastic() -> None:
     )
     current = a_limio_state()
 
-    assert is_drastic(plan_for(current, suspended), current)
+    assert plan_for(current, suspended).is_drastic
 
 
 @pytest.mark.parametrize(
@@ -313,11 +313,11 @@ def test_taking_every_coming_payment_is_drastic() -> None:
 def test_what_leaves_something_to_come_is_not_drastic(zuora: ZuoraState) -> None:
     current = a_limio_state()
 
-    assert not is_drastic(plan_for(current, zuora), current)
+    assert not plan_for(current, zuora).is_drastic
 
 
 def test_an_import_is_never_drastic() -> None:
-    assert not is_drastic(plan_for(LimioState(), cancelled_now()), LimioState())
+    assert not plan_for(LimioState(), cancelled_now()).is_drastic
 
 
 # Afterwards.

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sync_service.errors import PreviewIncomplete
-from sync_service.subscription.schedule.due import CannotCompute, DueSchedule, due_schedule
+from sync_service.subscription.schedule.computed import CannotCompute
+from sync_service.subscription.schedule.due import DueSchedule, due_schedule
 from sync_service.subscription.zuora import PreviewItem, ZuoraSubscription
 from tests.unit.builders import (
     LONDON,

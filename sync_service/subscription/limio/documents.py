@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sync_service.subscription.plan import Cancel, Change, Create, Document, SyncPlan, Update
+from sync_service.subscription.plan import Cancel, Change, Create, Document, SyncPlan, Update, as_json
 
 #: What Limio's ids begin with, by record type.
 ID_PREFIXES: Mapping[str, str] = {
@@ -118,20 +117,6 @@ def merge(below: Document, above: Document) -> dict[str, Any]:
     return merged
 
 
-def as_json(value: Any) -> Any:
-    """`value` with dates and decimals as text, so that JSON can hold it; everything else as it is."""
-    match value:
-        case Mapping():
-            return {str(key): as_json(inner) for key, inner in value.items()}
-        case list() | tuple():
-            return [as_json(inner) for inner in value]
-        case Decimal():
-            return str(value)
-        case date():
-            return value.isoformat()
-    return value
-
-
 def complete(record_type: str, document: Document, birth: Birth) -> dict[str, Any]:
     """A new object: `document` inside Limio's envelope, with what the store gives it."""
     reference = document.get("reference") or birth.reference
@@ -176,18 +161,9 @@ _FIELDS = {
 _UNSAID = frozenset({"identity", "customer", "subscription"})
 
 
-def is_cancelling(change: Change) -> bool:
-    """Whether `change` cancels the subscription itself."""
-    if change.record_type != "subscription" or isinstance(change, Create):
-        return False
-    if isinstance(change, Cancel):
-        return True
-    return any(field.path == "status" and field.after == "cancelled" for field in change.fields)
-
-
 def describe_event(plan: SyncPlan, subscription_id: str) -> dict[str, Any]:
     """The event's document, without what the store gives. Holds no personal data."""
-    cancelled = any(is_cancelling(change) for change in plan.changes)
+    cancelled = plan.cancels
     return {
         "status": "submitted",
         "data": {

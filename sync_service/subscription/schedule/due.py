@@ -23,28 +23,16 @@ from sync_service.subscription.schedule.completeness import (
     as_billed_by_now,
     check_preview_complete,
     days_covered,
-    preview_target_date,
     unscheduled_charges,
 )
 from sync_service.subscription.schedule.computed import (
     CannotCompute,
     compute_billed,
-    compute_preview,
     compute_renewal,
 )
 from sync_service.subscription.schedule.money import round_amount
 from sync_service.subscription.terms import PENDING, Rules, end_of_schedule, status_on, will_go_on
 from sync_service.subscription.zuora import Preview, PreviewItem, ZuoraSubscription
-
-__all__ = [
-    "CannotCompute",
-    "DueSchedule",
-    "Line",
-    "check_preview_complete",
-    "compute_preview",
-    "due_schedule",
-    "preview_target_date",
-]
 
 
 @dataclass(frozen=True, kw_only=True)

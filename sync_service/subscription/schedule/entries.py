@@ -14,7 +14,8 @@ from typing import Any
 
 from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.plan import Cancel, Change, Create, Document, Update
-from sync_service.subscription.schedule.due import CannotCompute, DueSchedule, Line
+from sync_service.subscription.schedule.computed import CannotCompute
+from sync_service.subscription.schedule.due import DueSchedule, Line
 from sync_service.subscription.schedule.lines import (
     agrees,
     amount_of,

@@ -12,8 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from sync_service.subscription.digest import Digest, DigestObject, Payment, Payments, Value, digest
-from sync_service.subscription.plan import Document
-from sync_service.subscription.stored_plan import plan_from_json
+from sync_service.subscription.plan import Document, SyncPlan
 from sync_service.web.admin.words import cut, day, money
 
 #: Payments of a group that are named one by one; the others are counted.
@@ -80,7 +79,7 @@ def difference(
     """Of a stored plan. `known`: payments of the store by id; `addresses`: all of the subscription's, oldest first."""
     if not plan:
         return Difference(rows=(), sums=(), notes=(), reasons=())
-    read = plan_from_json(plan)
+    read = SyncPlan.from_json(plan)
     found = digest(read, known)
     reasons = tuple(dict.fromkeys(change.reason for change in read.changes if change.record_type != "schedule"))
     return Difference(
@@ -95,7 +94,7 @@ def sentence(plan: Mapping[str, Any] | None, known: Mapping[str, Payment] | None
     """What a stored plan comes to, in one line; empty where it changes nothing."""
     if not plan:
         return ""
-    clauses = list(_clauses(digest(plan_from_json(plan), known)))
+    clauses = list(_clauses(digest(SyncPlan.from_json(plan), known)))
     rest = len(clauses) - _MOST_CLAUSES
     shown = clauses[:_MOST_CLAUSES] + ([f"{rest} more"] if rest > 0 else [])
     return "; ".join(shown)
@@ -103,7 +102,7 @@ def sentence(plan: Mapping[str, Any] | None, known: Mapping[str, Payment] | None
 
 def lost(plan: Mapping[str, Any] | None) -> str:
     """The payments that a stored plan takes away for good, such as `12 payments, £59.88`; empty where there is none."""
-    count, sums = digest(plan_from_json(plan)).lost() if plan else (0, {})
+    count, sums = digest(SyncPlan.from_json(plan)).lost() if plan else (0, {})
     if not count:
         return ""
     amounts = ", ".join(money(amount, currency) for currency, amount in sums.items())

@@ -17,7 +17,7 @@ from sync_service.store.reads import resolve_key
 from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRunRow
 from sync_service.subscription.digest import combine
 from sync_service.subscription.keys import normalise_key, why_impossible
-from sync_service.subscription.stored_plan import plan_as_json, plan_from_json
+from sync_service.subscription.plan import SyncPlan
 from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.differences import difference
 from sync_service.web.admin.telling import Told, tell
@@ -68,7 +68,7 @@ def attach(blueprint: Blueprint, context: PageContext) -> None:
             if len(runs) > MOST_RUNS:
                 problem = f"More than {MOST_RUNS} syncs lie between the two: choose moments that are closer."
                 return render_template("admin/compare.html", key=key, number=number, problem=problem)
-            plan = plan_as_json(combine([plan_from_json(run.plan) for run in runs if run.plan]))
+            plan = combine([SyncPlan.from_json(run.plan) for run in runs if run.plan]).as_json()
             subscription = find_subscription(session, number)
             addresses = read_addresses(session, subscription.id) if subscription else ()
             found = difference(plan, read_payments(session, [plan]), addresses)

@@ -7,7 +7,6 @@ the first, and nothing is shown twice whatever comes in meanwhile. Every order e
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,10 @@ from typing import Any
 from sqlalchemy import tuple_
 from sqlmodel import col
 
+from sync_service.store.cursors import CursorInvalid, make_cursor, open_cursor
 from sync_service.store.tables import SubscriptionRow, SyncRequestRow
+
+_LIST = "subscriptions"
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def place(statement: Any, turn: SortDirection, position: str | None, *, backward
 
 def close(parts: Sequence[Any]) -> str:
     """A position for an address."""
-    return urlsafe_b64encode(json.dumps([str(part) for part in parts]).encode()).decode().rstrip("=")
+    return make_cursor(_LIST, json.dumps([str(part) for part in parts]))
 
 
 def is_position(position: str | None, turn: SortDirection) -> bool:
@@ -93,9 +95,9 @@ def is_position(position: str | None, turn: SortDirection) -> bool:
 
 def _open(position: str | None, order: Sorting) -> tuple[Any, str] | None:
     try:
-        first, last = json.loads(urlsafe_b64decode((position or "").encode() + b"==="))
+        first, last = json.loads(open_cursor(_LIST, position or ""))
         if not (isinstance(first, str) and isinstance(last, str) and (first + last).isprintable()):
             return None
         return order.parse(first[:19]) if order.parse is int else first, last
-    except (ValueError, TypeError, RecursionError):
+    except (CursorInvalid, ValueError, TypeError, RecursionError):
         return None

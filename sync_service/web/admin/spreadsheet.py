@@ -21,8 +21,8 @@ from sync_service.queue.history import Outcome
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import CustomerRow, SyncRunRow
 from sync_service.subscription.digest import Payment, Touch, digest, touches
+from sync_service.subscription.plan import SyncPlan
 from sync_service.subscription.schedule.money import format_amount
-from sync_service.subscription.stored_plan import plan_from_json
 from sync_service.web.admin.differences import name_of
 
 #: Excel takes a file without it for one of the machine's old character set.
@@ -137,7 +137,7 @@ def _lines_of_entry(
     run = entry.row
     if not isinstance(run, SyncRunRow) or not run.plan:
         return
-    plan = plan_from_json(run.plan)
+    plan = SyncPlan.from_json(run.plan)
     if touch is not None and touch not in touches(plan.changes):
         return
     customer_id, name = entry.customer or ("", "")

@@ -10,7 +10,7 @@ from sync_service.partner.basket_rows import Agent
 from sync_service.partner.baskets import SubscriptionLocked
 from sync_service.queue.questions import TooManyAsked
 from sync_service.queue.submission import OtherBody
-from sync_service.store.pages import CursorInvalid
+from sync_service.store.cursors import CursorInvalid
 from sync_service.web.answers import RETRY_SECONDS, answer
 from sync_service.web.auth import BearerAuth, NotLetIn
 

@@ -18,8 +18,8 @@ from sync_service.partner.organisations import (
     org_document,
     user_document,
 )
+from sync_service.store.cursors import CursorInvalid, make_cursor, open_cursor
 from sync_service.store.engine import Database
-from sync_service.store.pages import CursorInvalid, make_cursor, open_cursor
 from sync_service.web.answers import answer, read_limit
 from sync_service.web.auth import BearerAuth
 from sync_service.web.partner.bodies import BodyPart, load

@@ -8,8 +8,8 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from sync_service.partner.reading import ask_for_own, ask_for_own_pdf, find_numbers, is_id, list_customers, more_of
+from sync_service.store.cursors import CursorInvalid
 from sync_service.store.engine import Database
-from sync_service.store.pages import CursorInvalid
 from sync_service.web.answers import answer, read_limit
 from sync_service.web.partner.auth import PartnerAuth, agent, partner_scope
 from sync_service.web.partner.mma import DEFAULT_LIMIT, MAX_LIMIT

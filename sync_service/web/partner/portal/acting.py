@@ -13,7 +13,7 @@ from sync_service.partner.baskets import SubscriptionLocked
 from sync_service.partner.holdings import SubscriptionUnknown
 from sync_service.queue.questions import TooManyAsked
 from sync_service.queue.submission import OrderRequest
-from sync_service.store.pages import CursorInvalid
+from sync_service.store.cursors import CursorInvalid
 from sync_service.web.partner.portal.session import person, scope
 
 #: The same whether there was none or it is another's.
