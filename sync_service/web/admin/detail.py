@@ -94,7 +94,7 @@ def draw_timeline(
 
 def _ticks(first: date, last: date) -> Iterable[tuple[date, str]]:
     """Beginnings of months or years, a readable number of them."""
-    months = max(1, ((last - first).days // 30) // 8)
+    months = max(1, ((last - first).days // 30) // 5)
     step = next((size for size in (1, 2, 3, 6, 12, 24, 60, 120, 600) if size >= months), 1200)
     count = first.year * 12 + first.month
     count += -count % step
