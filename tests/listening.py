@@ -1,4 +1,4 @@
-"""Hears every statement that reaches the database, through the ORM or through a session's own way, and each commit."""
+"""Hears every statement that reaches the database, through the ORM or a session's own way, and each coming commit."""
 
 from __future__ import annotations
 
@@ -52,8 +52,9 @@ def listening(
         return done
 
     def told_commit(session: Session) -> None:
-        plain_commit(session)
+        session.flush()
         commit(_info_of(session))
+        plain_commit(session)
 
     @contextmanager
     def transaction(database: Database, **values: Any) -> Iterator[Session]:
