@@ -67,7 +67,7 @@ def test_example_24_twice_is_the_same_order_and_the_same_answer(shop: Shop) -> N
     shop.open()
     shop.order(add("Business", 5))
 
-    assert submit(shop).json == submit(shop).json
+    assert submit(shop).json == submit(shop).json == submit(shop, external_id="sent with another body").json
     assert len(shop.web.rows(OrderWorkRow)) == 1
 
 
