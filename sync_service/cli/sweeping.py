@@ -12,12 +12,11 @@ from sync_service.cli.contexts import open_context
 from sync_service.cli.output import fail, say, with_json
 from sync_service.cli.wiring import read_settings
 from sync_service.jobs.recovery import CalloutText, ReadCallout
-from sync_service.jobs.scheduler import DAY_MS, MINUTE_MS
 from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
 from sync_service.jobs.sweep.walk import PartWay
 from sync_service.queue.history import FoundAs
-from sync_service.queue.jobs import JobLease, done, ensure_job, put_back, run_soon, take
+from sync_service.queue.jobs import EVERY_MS, JobLease, done, ensure_job, put_back, run_soon, take
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import JobRow
@@ -39,14 +38,14 @@ def sweep() -> None:
 @with_json
 def delta(as_json: bool) -> None:
     """Compare what Zuora updated since the last delta sweep."""
-    _sweep("sweep delta", sweep_delta, 15 * MINUTE_MS, as_json=as_json)
+    _sweep("sweep delta", sweep_delta, as_json=as_json)
 
 
 @sweep.command()
 @with_json
 def full(as_json: bool) -> None:
     """Compare everything that Zuora has."""
-    _sweep("sweep full", sweep_full, 7 * DAY_MS, as_json=as_json)
+    _sweep("sweep full", sweep_full, as_json=as_json)
 
 
 def callout_reader(settings: Settings) -> ReadCallout:
@@ -60,15 +59,13 @@ def callout_reader(settings: Settings) -> ReadCallout:
     return read
 
 
-def _sweep(name: str, story: _Story, every_ms: int, *, as_json: bool) -> None:
+def _sweep(name: str, story: _Story, *, as_json: bool) -> None:
     context = open_context(read_settings())
-    report = run_now(context, name, story, every_ms, tell=lambda text: click.echo(text, err=True))
+    report = run_now(context, name, story, tell=lambda text: click.echo(text, err=True))
     say(show_report(name, report), {"sweep": name, **report}, as_json=as_json)
 
 
-def run_now(
-    context: SyncContext, name: str, story: _Story, every_ms: int, *, tell: Callable[[str], None]
-) -> Mapping[str, Any]:
+def run_now(context: SyncContext, name: str, story: _Story, *, tell: Callable[[str], None]) -> Mapping[str, Any]:
     """Run the job to its end under its own lease, or watch the scheduler that is faster; the report.
 
     An interrupted sweep continues where it stopped. Ends the command if the job is paused, or if Zuora cannot
@@ -93,7 +90,7 @@ def run_now(
             put_back(database, lease, error="interrupted")
             raise
         if not isinstance(result, PartWay):
-            done(database, lease, next_due_in_ms=every_ms, progress=result)
+            done(database, lease, next_due_in_ms=EVERY_MS[name], progress=result)
             return result
         if result.paused:
             fail(f"The job {name} was paused.")

@@ -25,7 +25,7 @@ from sync_service.jobs.sweep.walk import PartWay
 from sync_service.jobs.upkeep import ask_failed_again, count_figures, prune
 from sync_service.ordering.previews import refresh_catalog
 from sync_service.queue.heartbeats import Heartbeat, ProcessRole
-from sync_service.queue.jobs import JobLease, done, ensure_job, put_back, take
+from sync_service.queue.jobs import EVERY_MS, JobLease, done, ensure_job, put_back, take
 from sync_service.queue.limit import Share
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
@@ -45,7 +45,6 @@ TICK_SECONDS = 5
 #: How long a running job gets after a stop, in seconds; less than the time after which we are killed (deploy/).
 GRACE_SECONDS = 25.0
 MINUTE_MS = 60_000
-HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 
 #: One job's work: does what is due, may save its cursor, returns its progress for people, or PartWay before its end.
@@ -69,12 +68,16 @@ class Periodic:
     first_due_in_ms: int = 0
 
 
+def _periodic(name: str, story: Story, first_due_in_ms: int = 0) -> Periodic:
+    return Periodic(name, EVERY_MS[name], story, first_due_in_ms)
+
+
 PERIODIC = (
-    Periodic("calendar", MINUTE_MS, request_by_calendar),
-    Periodic("prune", DAY_MS, prune),
-    Periodic("failed again", DAY_MS, ask_failed_again),
-    Periodic("figures", MINUTE_MS, count_figures),
-    Periodic("notify", MINUTE_MS, notify),
+    _periodic("calendar", request_by_calendar),
+    _periodic("prune", prune),
+    _periodic("failed again", ask_failed_again),
+    _periodic("figures", count_figures),
+    _periodic("notify", notify),
 )
 
 
@@ -84,11 +87,11 @@ def zuora_jobs(context: SyncContext, read_callout: ReadCallout, check: ZuoraStor
     A new installation loads its objects first: the full sweep begins a day later.
     """
     return (
-        Periodic("sweep delta", 15 * MINUTE_MS, _bind(sweep_delta, context)),
-        Periodic("sweep full", 7 * DAY_MS, _bind(sweep_full, context), first_due_in_ms=DAY_MS),
-        Periodic("check", HOUR_MS, _bind(check, context)),
-        Periodic("catalog", DAY_MS, _bind(refresh_story, context)),
-        Periodic("failed callouts", HOUR_MS, _bind(partial(recover_callouts, read_callout=read_callout), context)),
+        _periodic("sweep delta", _bind(sweep_delta, context)),
+        _periodic("sweep full", _bind(sweep_full, context), first_due_in_ms=DAY_MS),
+        _periodic("check", _bind(check, context)),
+        _periodic("catalog", _bind(refresh_story, context)),
+        _periodic("failed callouts", _bind(partial(recover_callouts, read_callout=read_callout), context)),
     )
 
 

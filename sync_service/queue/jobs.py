@@ -24,6 +24,21 @@ INSERT INTO job (name, due_at, token, paused, cursor, progress) VALUES (:name, {
 ON CONFLICT (name) DO NOTHING
 """
 
+_MINUTE_MS, _HOUR_MS, _DAY_MS = 60_000, 3_600_000, 86_400_000
+#: The jobs that come round by themselves, and how often, in ms.
+EVERY_MS: Mapping[str, int] = {
+    "calendar": _MINUTE_MS,
+    "prune": _DAY_MS,
+    "failed again": _DAY_MS,
+    "figures": _MINUTE_MS,
+    "notify": _MINUTE_MS,
+    "sweep delta": 15 * _MINUTE_MS,
+    "sweep full": 7 * _DAY_MS,
+    "check": _HOUR_MS,
+    "catalog": _DAY_MS,
+    "failed callouts": _HOUR_MS,
+}
+
 
 @dataclass(frozen=True)
 class JobLease:

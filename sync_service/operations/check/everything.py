@@ -22,8 +22,6 @@ from sync_service.store.engine import Database, Session
 from sync_service.sync.attempt import SyncContext
 from sync_service.zuora.client import ZuoraClient
 
-#: How often the job that checks comes round.
-EVERY_MS = 3_600_000
 #: Without these nothing else can be looked at.
 _FIRST = ("database", "migrations")
 _CAPTCHA = "captcha"
@@ -93,7 +91,7 @@ def keep_findings(database: Database, findings: list[Finding]) -> None:
     lease = jobs.take(database, CHECK)
     if lease is not None:
         progress = as_progress(findings, lease.taken_at)
-        jobs.done(database, lease, next_due_in_ms=EVERY_MS, progress=progress)
+        jobs.done(database, lease, next_due_in_ms=jobs.EVERY_MS[CHECK], progress=progress)
 
 
 def _guarded(name: str, findings: Iterator[Finding]) -> Iterator[Finding]:
