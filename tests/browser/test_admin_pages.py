@@ -108,7 +108,7 @@ def test_an_operator_looks_what_a_list_would_change_and_backfills_it(visit: Visi
 
     page.get_by_text("Done, with failures").wait_for(timeout=60_000)
     assert re.search(r"2 of 2 done, \d changed, 1 failed\.", page.locator("main").inner_text())
-    assert page.get_by_role("link", name=re.compile("^What it changed: Backfill list")).count() == 1
+    assert page.get_by_role("link", name=re.compile("^What it changed ?: Backfill list")).count() == 1
     failed = page.get_by_role("region", name=re.compile("^Failed of Backfill"))
     assert failed.get_by_role("link").all_inner_texts() == ["NOBODYS"]
 
