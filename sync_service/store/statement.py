@@ -27,7 +27,7 @@ def table_of(row_class: type[SQLModel]) -> Table:
 class Statement:
     """A statement in the words of one database. Its rows are named tuples of what the tables' types make of them."""
 
-    __slots__ = ("_binders", "_fixed", "_gives_rows", "_names", "_readers", "_row", "text")
+    __slots__ = ("_binders", "_fixed", "_names", "_readers", "_row", "text")
 
     def __init__(self, statement: str | Executable, dialect: Dialect, names: Sequence[str] = ()) -> None:
         """`names` are the columns that an INSERT or UPDATE of a table gives values to."""
@@ -53,7 +53,6 @@ class Statement:
         self._readers = [(place, process) for place, process in readers if process]
         #: Makes a row; None before the first answer, and where there are none.
         self._row: Callable[[Any], Any] | None = None
-        self._gives_rows: bool | None = None
 
     def arrange(self, values: Values) -> list[object]:
         """The values in their places."""
@@ -66,16 +65,16 @@ class Statement:
 
     def read(self, cursor: Any) -> list[Any]:
         """All rows that it gave."""
-        if self._gives_rows is None:
-            self._gives_rows = cursor.description is not None
-            if self._gives_rows:
-                self._row = _row_maker([column[0] for column in cursor.description])
-        if self._row is None:
-            return []
+        row = self._row
+        if row is None:
+            if cursor.description is None:
+                return []
+            # Threads share a statement: what another one may see is whole.
+            self._row = row = _row_maker([column[0] for column in cursor.description])
         rows = cursor.fetchall()
         if self._readers:
             rows = [self._process(row) for row in rows]
-        return list(map(self._row, rows))
+        return list(map(row, rows))
 
     def _process(self, row: Sequence[Any]) -> list[Any]:
         values = list(row)
