@@ -13,7 +13,7 @@ apt = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installin
 	|| { echo "Missing here: $(1). On Debian: sudo apt-get install $(1)"; false; }
 
 .DEFAULT_GOAL := help
-.PHONY: help docs demo run test test-long coverage audit screenshots bench soak check migration format clean
+.PHONY: help docs demo run test test-long coverage audit sbom screenshots bench soak check migration format clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -59,6 +59,14 @@ coverage: $(VENV)/test.stamp ## Run every test and measure how much of the code 
 audit: ## Look for known weaknesses in what constraints.txt names; packages that the source does not know are listed
 	@test -x $(VENV)/audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit; }
 	$(VENV)/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+sbom: $(VENV)/run.stamp ## Write dist/sbom.json: each package that the service brings, with its version and licence (CycloneDX)
+	@test -x $(VENV)/sbom/bin/cyclonedx-py || { $(PYTHON) -m venv $(VENV)/sbom && $(VENV)/sbom/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom; }
+	@rm -rf $(VENV)/released && $(PYTHON) -m venv --without-pip $(VENV)/released
+	@$(BIN)/pip --python $(VENV)/released/bin/python install --quiet --disable-pip-version-check --constraint constraints.txt '.[postgres,traces]'
+	@$(BIN)/pip --python $(VENV)/released/bin/python uninstall --quiet --yes sync-service # which would name the folder that it came from
+	@mkdir -p dist && $(VENV)/sbom/bin/cyclonedx-py environment --output-reproducible --output-file dist/sbom.json $(VENV)/released/bin/python
+	@echo "Written: dist/sbom.json"
 
 screenshots: $(VENV)/test.stamp ## Take the pictures of the documentation anew, in a real browser
 	SCREENSHOTS=docs/screenshots $(PYTEST) tests/browser/test_pictures.py tests/browser/test_stream_pages.py
