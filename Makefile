@@ -13,7 +13,7 @@ apt = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installin
 	|| { echo "Missing here: $(1). On Debian: sudo apt-get install $(1)"; false; }
 
 .DEFAULT_GOAL := help
-.PHONY: help docs demo run test test-long coverage audit sbom screenshots bench soak check migration format clean
+.PHONY: help docs demo run test test-long coverage audit lock sbom screenshots bench soak check migration format clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -59,6 +59,12 @@ coverage: $(VENV)/test.stamp ## Run every test and measure how much of the code 
 audit: ## Look for known weaknesses in what constraints.txt names; packages that the source does not know are listed
 	@test -x $(VENV)/audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit; }
 	$(VENV)/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+lock: ## Write deploy/requirements.txt anew from setup.cfg and constraints.txt: what the image installs, with hashes
+	@test -x $(VENV)/lock/bin/pip-compile || { $(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet --disable-pip-version-check pip-tools; }
+	@$(VENV)/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate --no-emit-index-url \
+		--no-emit-trusted-host --no-emit-find-links --extra postgres --extra traces --constraint constraints.txt --output-file $(VENV)/lock/requirements.txt setup.cfg
+	@{ echo "# What the image installs: exact versions with the hashes of their files. Made by: make lock"; cat $(VENV)/lock/requirements.txt; } > deploy/requirements.txt
 
 sbom: $(VENV)/run.stamp ## Write dist/sbom.json: each package that the service brings, with its version and licence (CycloneDX)
 	@test -x $(VENV)/sbom/bin/cyclonedx-py || { $(PYTHON) -m venv $(VENV)/sbom && $(VENV)/sbom/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom; }

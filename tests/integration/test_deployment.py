@@ -145,3 +145,18 @@ SCRIPT
     assert '"ready"' in told.stdout
     assert modes["var"] == 0o700
     assert {mode for name, mode in modes.items() if name != "var"} == {0o600}
+
+
+def test_the_image_installs_the_versions_that_the_tests_ran_with() -> None:
+    pinned = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    tested = {_normal(name): version for name, version in pinned}
+    locked = re.findall(
+        r"^([\w.-]+)==(\S+) \\\n +--hash=sha256:", (DEPLOY / "requirements.txt").read_text(), re.MULTILINE
+    )
+
+    assert {_normal(name): version for name, version in locked}.items() <= tested.items()
+    assert {"flask", "psycopg", "opentelemetry-sdk"} <= {_normal(name) for name, _ in locked}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
