@@ -231,7 +231,7 @@ def test_a_password_is_changed_only_by_whoever_knows_it_and_to_a_good_one(sqlite
 def test_one_can_log_out_everywhere(sqlite_database: Database) -> None:
     here, elsewhere = visit(sqlite_database, Role.VIEWER), visit(sqlite_database)
     elsewhere.log_in("viewer@example.com")
-    assert "2 times" in here.get("/account").text
+    assert "In 2 browsers" in here.get("/account").text
 
     assert here.decide("/account/log-out", page="/account").location == "/admin/login"
 
