@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
 from sync_service.errors import SyncServiceError, UnknownKey
@@ -47,9 +48,10 @@ class DecisionRefused(SyncServiceError):
 def list_decisions(session: Session, limit: int = 10) -> list[AdminActionRow]:
     """The latest decisions of people, newest first, among the last acts of all."""
     act = AdminActionRow
-    latest = select(act.id).order_by(col(act.at).desc(), col(act.id).desc()).limit(_LATELY)
-    found = select(act).where(col(act.id).in_(latest), col(act.action).in_(sorted(DECISIONS)))
-    return list(session.exec(found.order_by(col(act.at).desc(), col(act.id).desc()).limit(limit)))
+    acts = select(act).order_by(col(act.at).desc(), col(act.id).desc()).limit(_LATELY)
+    late = aliased(act, acts.subquery())
+    found = select(late).where(col(late.action).in_(sorted(DECISIONS)))
+    return list(session.exec(found.order_by(col(late.at).desc(), col(late.id).desc()).limit(limit)))
 
 
 @dataclass(frozen=True)

@@ -99,8 +99,12 @@ def _explain(driver: psycopg.Connection[Any], asked: Asked, prefer_indexes: bool
     plan = row[0][0]["Plan"]
     rows, scanned = 0, {}
     for node in _nodes(plan):
-        # A scan of a subquery reads nothing that is not counted below it; an index read alone hands its rows on.
-        if "Relation Name" in node or "Index Name" in node:
+        if node["Node Type"] == "BitmapAnd":
+            # The second index is read only where that costs less than to look at all that the first one found.
+            found = sorted(each["Actual Rows"] * each["Actual Loops"] for each in node["Plans"])
+            rows -= round(sum(found[1:]))
+        # A scan of a subquery reads nothing that is not counted below it, and a heap what its bitmaps found.
+        if ("Relation Name" in node and node["Node Type"] != "Bitmap Heap Scan") or "Index Name" in node:
             passed_over = sum(node.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Index Recheck"))
             read = round((node["Actual Rows"] + passed_over) * node["Actual Loops"])
             rows += read

@@ -213,6 +213,7 @@ def _portal() -> Iterator[Visit]:
     yield Visit("portal: what is sold", "/partner/new")
     yield Visit("portal: an offer that nobody knows", "/partner/new/offer-none")
     yield Visit("portal: a basket that nobody knows", "/partner/baskets/basket-none")
+    yield Visit("portal: the review of a basket that nobody knows", "/partner/baskets/basket-none/review")
     yield Visit("portal: an order that nobody knows", "/partner/orders/order-none")
     yield Visit("portal: log in", "/partner/login")
 

@@ -34,17 +34,23 @@ def test_choices_are_kept_for_the_person_and_the_webhooks_address_is_not_shown_a
 
 
 @pytest.mark.parametrize(
-    "address", ["ftp://x.example/y", "https://u:p@x.example/", "nothing", "https://\u200b.example"]
+    ("address", "told"),
+    [
+        ("ftp://x.example/y", "must be like https://example.com/webhooks"),
+        ("https://u:p@x.example/", "may hold no user name"),
+        ("nothing", "must be like"),
+        ("https://\u200b.example", "must be like"),
+    ],
 )
 def test_an_address_that_is_none_is_named_beside_its_field_and_kept_there(
-    sqlite_database: Database, address: str
+    sqlite_database: Database, address: str, told: str
 ) -> None:
     visitor = visit(sqlite_database, Role.VIEWER)
 
     refused = visitor.post(PAGE, {"webhook": address}, page=PAGE)
 
     assert refused.status_code == 422
-    assert "The address must be like" in refused.text
+    assert f"The address {told}" in refused.text
     assert f'value="{address}"' in refused.text
     assert visitor.web.rows(NotificationChoiceRow) == []
 

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from sync_service.access.clients import SYNC_SCOPE, add_client
@@ -22,6 +21,7 @@ from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRequestRow
 from sync_service.web.callouts import MAX_ITEMS
 from sync_service.zuora.notifications import Definition, Profile, TenantCallouts
 from tests.integration.web.conftest import SYNC, ZUORA, Web, basic, build
+from tests.listening import listening
 from zuora_emulator.conditions import holds
 
 PAGE = (Path(__file__).parents[3] / "docs/callout-templates.md").read_text()
@@ -331,11 +331,11 @@ def test_a_loop_of_some_hundreds_fits(sqlite_web: Web) -> None:
 
 
 def test_a_loop_is_durable_in_one_commit(web: Web) -> None:
-    commits = []
-    event.listen(web.database.engine, "commit", commits.append)
+    commits: list[object] = []
     items = [{"subscriptionID": "A-S1"}, *({"subscriptionID": f"A-S{n % 40:03}"} for n in range(198)), {}]
 
-    answer = web.client.post(EVENT, json=items, headers=ZUORA)
+    with listening(commit=commits.append):
+        answer = web.client.post(EVENT, json=items, headers=ZUORA)
 
     assert len(commits) == 1
     assert [item["status"] for item in answer.json["items"]] == ["accepted"] * 199 + ["ignored"]

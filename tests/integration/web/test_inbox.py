@@ -6,7 +6,6 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlmodel import select
 
@@ -16,6 +15,7 @@ from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRequestRow
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.inbox import Callout, Inbox, IncomingCallout
+from tests.listening import listening
 
 #: More than one, and fewer than the connections of the fixtures' pools.
 SENDERS = 6
@@ -54,10 +54,10 @@ def test_callouts_of_one_key_at_once_are_one_request_with_a_cause_each(database:
 
 
 def test_callouts_that_wait_for_the_embedded_database_share_a_commit(sqlite_database: Database) -> None:
-    commits: list[None] = []
-    event.listen(sqlite_database.engine, "commit", lambda _: commits.append(None))
+    commits: list[object] = []
 
-    accepted = accept_at_once(sqlite_database, [f"A-{place}" for place in range(SENDERS)])
+    with listening(commit=commits.append):
+        accepted = accept_at_once(sqlite_database, [f"A-{place}" for place in range(SENDERS)])
 
     assert sorted(each.result().key for each in accepted) == [f"A-{place}" for place in range(SENDERS)]
     assert len(commits) == 1
@@ -77,13 +77,11 @@ def test_a_commit_that_fails_accepts_none_of_those_that_share_it(sqlite_database
     def refuse(_: object) -> None:
         raise SQLAlchemyError("the disk is full")
 
-    event.listen(sqlite_database.engine, "commit", refuse)
     inbox = Inbox(sqlite_database)
-    with ThreadPoolExecutor(SENDERS) as pool:
+    with listening(commit=refuse), ThreadPoolExecutor(SENDERS) as pool:
         accepted = [pool.submit(accept, inbox, f"A-{place}") for place in range(SENDERS)]
 
     assert [str(each.exception()) for each in accepted] == ["the disk is full"] * SENDERS
-    event.remove(sqlite_database.engine, "commit", refuse)
     with sqlite_database.reading() as session:
         assert session.exec(select(CalloutRow)).all() == []
 
