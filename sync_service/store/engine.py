@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,12 @@ from sqlalchemy import (
     event,
     literal_column,
 )
-from sqlalchemy.exc import DatabaseError, DBAPIError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import DatabaseError, InvalidatePoolError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session as OrmSession
 
 from sync_service.store.statement import Found, Statement, Values
-from sync_service.store.transactions import SQLITE_BUSY_SECONDS, begin, begin_core, execute_when_free
+from sync_service.store.transactions import SQLITE_BUSY_SECONDS, begin, begin_core, execute_when_free, translating
 
 #: How long a process leaves the file to others between two writes that waited for each other, in seconds: more than
 #: their longest pause, so that a callout never waits for all that a worker has to write.
@@ -171,13 +171,9 @@ class Database:
 
         return psycopg.RawCursor(driver)
 
-    @contextmanager
-    def translating(self) -> Iterator[None]:
+    def translating(self) -> AbstractContextManager[None]:
         """A driver's errors become sqlalchemy's, as everywhere, without the values."""
-        try:
-            yield
-        except self.driver_error as error:
-            raise DBAPIError.instance(None, None, error, self.driver_error, hide_parameters=True) from error
+        return translating(self.driver_error)
 
     @contextmanager
     def _session(self) -> Iterator[Session]:

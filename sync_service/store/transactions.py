@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 #: How long a SQLite writer waits for another before it gives up, in seconds.
 SQLITE_BUSY_SECONDS = 20
@@ -34,11 +37,21 @@ def begin(cursor: Any, dialect: str, lock_timeout_ms: int | None) -> None:
 def begin_core(connection: Connection) -> None:
     """A transaction of sqlalchemy's own, unless it joins one of ours."""
     driver: Any = connection.connection.driver_connection
-    if connection.dialect.name == "sqlite":
-        if not driver.in_transaction:
-            begin(driver.cursor(), "sqlite", None)
-    elif driver.autocommit and connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-        driver.execute("BEGIN", prepare=False)
+    with translating(connection.dialect.loaded_dbapi.Error):
+        if connection.dialect.name == "sqlite":
+            if not driver.in_transaction:
+                begin(driver.cursor(), "sqlite", None)
+        elif driver.autocommit and connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            driver.execute("BEGIN", prepare=False)
+
+
+@contextmanager
+def translating(driver_error: type[Exception]) -> Iterator[None]:
+    """A driver's errors become sqlalchemy's, as everywhere, without the values."""
+    try:
+        yield
+    except driver_error as error:
+        raise DBAPIError.instance(None, None, error, driver_error, hide_parameters=True) from error
 
 
 def execute_when_free(driver: sqlite3.Connection | sqlite3.Cursor, statement: str, deadline: float) -> bool:

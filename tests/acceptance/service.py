@@ -215,7 +215,8 @@ class Service:
             wait_until(settled, "every request is served", seconds)
         except GaveUp as gave_up:
             rows = self.rows("SELECT * FROM sync_request WHERE due_at IS NOT NULL LIMIT 5")
-            raise GaveUp(f"{gave_up}\n{rows}\n{self.tails()}") from None
+            limit = self.rows("SELECT * FROM zuora_limit") + self.rows("SELECT * FROM zuora_lease")
+            raise GaveUp(f"{gave_up}\n{rows}\n{limit}\n{self.tails()}") from None
 
     def failed(self) -> list[Any]:
         """Requests that were given up, and plans that wait for a person."""

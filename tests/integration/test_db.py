@@ -10,6 +10,7 @@ from threading import Timer
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlmodel import select
 
 from sync_service.store.engine import Database, connect
 from sync_service.store.tables import ThrottleRow
@@ -140,3 +141,18 @@ def test_a_new_embedded_database_that_another_process_is_just_making_is_waited_f
     with database.reading() as session:
         assert session.run("PRAGMA journal_mode").scalar_one() == "wal"
     database.engine.dispose()
+
+
+@pytest.mark.parametrize("asks", ["by the ORM", "by a session"])
+def test_a_connection_that_is_gone_is_an_error_of_sqlalchemy_however_the_database_is_asked(
+    postgres: Database, asks: str
+) -> None:
+    with postgres.reading() as lost:
+        backend = lost.run("SELECT pg_backend_pid()").scalar_one()
+        with postgres.reading() as other:
+            other.run("SELECT pg_terminate_backend(:backend)", {"backend": backend})
+
+        with pytest.raises(OperationalError):
+            lost.exec(select(ThrottleRow)).all() if asks == "by the ORM" else lost.run("SELECT name FROM throttle")
+
+    assert names(postgres) == []
