@@ -124,7 +124,7 @@ class PersonTokens:
 
 
 def partner_tokens_blueprint(tokens: PersonTokens) -> Blueprint:
-    """Both addresses; nobody is logged in yet."""
+    """Both addresses; the caller is not logged in yet."""
     blueprint = Blueprint("partner_tokens", __name__, url_prefix="/api/partner")
     blueprint.add_url_rule("/code", "code", tokens.send_code, methods=["POST"])
     blueprint.add_url_rule("/token", "token", tokens.exchange, methods=["POST"])
