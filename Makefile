@@ -1,5 +1,5 @@
-# Every target does its own set-up. A machine needs Python 3.11 with venv, make and git; the tests also need Chromium and
-# libatomic1. On Debian as root, what is missing is installed.
+# Every target does its own set-up. A machine needs Python 3.11 with venv, make and git; the tests also need Chromium,
+# libatomic1 and curl. On Debian as root, what is missing is installed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,8 +39,8 @@ run: $(VENV)/run.stamp ## Start web, worker and scheduler with the embedded data
 	@$(BIN)/sync-service run
 
 test: $(VENV)/test.stamp ## Run every test, three at a time (most wait much) (ARGS=tests/unit runs a part)
-	@{ command -v chromium && $(BIN)/python -m playwright --version; } >/dev/null 2>&1 || $(call apt,chromium libatomic1) \
-		|| echo "THE ADMIN PAGES WILL NOT BE TRIED IN A BROWSER"
+	@{ command -v chromium && command -v curl && $(BIN)/python -m playwright --version; } >/dev/null 2>&1 \
+		|| $(call apt,chromium libatomic1 curl) || echo "THE ADMIN PAGES WILL NOT BE TRIED IN A BROWSER"
 	$(PYTEST) $(if $(ARGS),$(ARGS),-n 3 --dist loadgroup -m "not long" --durations 15)
 
 # Zuora's own client pins old versions of what we use: it has an environment of its own.
