@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 
 import pytest
 import structlog
@@ -16,20 +21,28 @@ from argon2 import PasswordHasher
 from flask import Flask
 from hypothesis import HealthCheck, settings
 from jinja2 import FileSystemBytecodeCache
+from sqlalchemy import Dialect, Engine
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from structlog.dev import ConsoleRenderer, plain_traceback
+from werkzeug.routing import Rule
 
 from sync_service.access import passwords
 from sync_service.settings import Settings
-from sync_service.store.engine import Database, connect
+from sync_service.store.engine import Database, clock, connect
+from sync_service.web.openapi import describe
 from tests.databases import SERVER, PostgresDatabases, new_sqlite
 from tests.openid_provider import OpenidProvider, running_provider
 
 # `steady`: the same few examples each time and however slow the machine, so that what fails on one fails on all.
 # `long`: many, and others each time; `make test-long` looks with it for what nobody has found yet.
 settings.register_profile(
-    "steady", max_examples=15, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "steady", max_examples=10, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("long", settings.get_profile("steady"), max_examples=600, derandomize=False, print_blob=True)
 settings.load_profile("steady")
+
+KINDS = ("sqlite", "postgresql")
 
 # What tests write goes to memory where there is enough of it: a commit waits milliseconds for a disk, and no test lets
 # a whole machine lose its power.
@@ -42,9 +55,34 @@ for setting in fields(Settings):  # a developer's own settings never reach a tes
     os.environ.pop(f"{setting.name.upper()}_FILE", None)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Half of the tests that are marked `either_database` stay on each kind; their statements run on both that way."""
+    of_a_kind: dict[str, dict[str, list[pytest.Item]]] = {kind: defaultdict(list) for kind in KINDS}
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("either_database"):
+            kind = item.callspec.params.get("database_url") if hasattr(item, "callspec") else None
+            if kind:
+                of_a_kind[kind][item.nodeid.partition("[")[0]].append(item)
+    for test in of_a_kind["sqlite"].keys() & of_a_kind["postgresql"].keys():
+        for item in of_a_kind[KINDS[crc32(test.encode()) % 2]][test]:
+            item.add_marker(pytest.mark.long)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: garbage is not looked for in it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def log_of_its_own() -> Iterator[None]:
-    """A command run in this process sends its log to where it was run, which is gone for the test after it."""
+    """A command run in this process sends its log to where it was run, which is gone for the test after it.
+
+    Rich would draw each exception with its code: a second for a deep one.
+    """
+    *processors, _ = structlog.get_config()["processors"]
+    structlog.configure(processors=[*processors, ConsoleRenderer(exception_formatter=plain_traceback)])
     yield
     structlog.reset_defaults()
 
@@ -56,6 +94,50 @@ def templates_compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterato
     compiled.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Flask, "jinja_options", {"bytecode_cache": FileSystemBytecodeCache(str(compiled))})
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def addresses_compiled_once() -> Iterator[None]:
+    """Each test has an app of its own; werkzeug makes code of each of its addresses, which was a sixth of all CPU.
+
+    So it is with the description of our addresses.
+    """
+    made: dict[tuple[object, ...], Any] = {}
+    compile_builder = Rule._compile_builder
+
+    def compile_once(rule: Rule, append_unknown: bool = True) -> Any:
+        key = (rule.rule, repr(rule._trace), repr(rule.defaults), append_unknown)
+        if key not in made:
+            made[key] = compile_builder(rule, append_unknown)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", compile_once)
+        patch.setattr("sync_service.web.openapi.describe", cache(describe))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements_compiled_once() -> Iterator[None]:
+    """Each test has a database of its own; what is made of a statement depends on the kind of database alone."""
+    compiled: dict[Any, Any] = {}
+    statements: defaultdict[str, dict[Any, Any]] = defaultdict(dict)
+    begin = Database.__init__
+
+    def begin_with_all(database: Database, engine: Engine) -> None:
+        begin(database, engine)
+        engine.update_execution_options(compiled_cache=compiled)
+        database._statements = statements[str(clock(database.dialect))]  # which tests may let jump
+
+    def is_alike(one: Dialect, other: object) -> bool:
+        return type(one) is type(other)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "__init__", begin_with_all)
+        for dialect in (SQLiteDialect_pysqlite, PGDialect_psycopg):
+            patch.setattr(dialect, "__eq__", is_alike)
+            patch.setattr(dialect, "__hash__", lambda one: hash(type(one)))
         yield
 
 
@@ -107,14 +189,14 @@ def sqlite_url(tmp_path: Path) -> str:
     return new_sqlite(tmp_path / "store.db")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=KINDS)
 def database_url(request: pytest.FixtureRequest) -> str:
     """The address of a migrated database without rows; each test that asks for it runs on both kinds."""
     url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
     return url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=KINDS)
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of a database of each kind without any table."""
     if request.param == "sqlite":

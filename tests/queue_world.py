@@ -128,7 +128,7 @@ def at_once(tasks: list[Callable[[], Any]]) -> list[Any]:
 def wait_for_a_waiting_statement(database: Database) -> None:
     """Return once some statement waits for a lock (PostgreSQL)."""
     waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    deadline = monotonic() + 20
+    deadline = monotonic() + 60
     while not rows(database, waiting):
         assert monotonic() < deadline, "nobody waits"
         sleep(0.01)

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.acceptance import processes
+from tests.acceptance.forking import Forker
 from tests.acceptance.service import Service
-from tests.acceptance.tenant import Tenant
+from tests.acceptance.tenant import Tenant, bare_environ
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forker() -> Iterator[Forker]:
+    """What the processes of all tests are forked from."""
+    with TemporaryDirectory(prefix="fork") as folder:  # the path of a socket may have 107 bytes
+        processes.forker = forker = Forker(Path(folder), bare_environ())
+        yield forker
+        processes.forker = None
+        forker.stop()
 
 
 @pytest.fixture

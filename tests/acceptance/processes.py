@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Condition, Thread
 
+from tests.acceptance.forking import Forked, Forker
+
 #: The longest that anything may take on a busy machine before a test gives up, in seconds.
 PATIENCE = 60.0
 
@@ -30,6 +32,10 @@ def wait_until(holds: Callable[[], object], what: str, seconds: float = PATIENCE
         time.sleep(0.02)
 
 
+#: What our own modules are forked from, if it runs: see forking.py.
+forker: Forker | None = None
+
+
 class Child:
     """A running process in a group of its own; its output goes through a pipe, so that no line is lost with it."""
 
@@ -37,17 +43,22 @@ class Child:
         self.name = name
         self.lines: list[str] = []
         self._changed = Condition()
-        self.process = subprocess.Popen(
-            command,
-            env=dict(environ),
-            cwd=folder,  # no .env is read there
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        reading, writing = os.pipe()
+        self._output = open(reading, encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by who reads it
+        self.process: Forked | subprocess.Popen[bytes]
+        if forker is not None and (module := forker.finds(command, environ)):
+            self.process = forker.start(module, environ, folder, writing)
+        else:
+            self.process = subprocess.Popen(
+                command,
+                env=dict(environ),
+                cwd=folder,  # no .env is read there
+                stdin=subprocess.DEVNULL,
+                stdout=writing,
+                stderr=writing,
+                start_new_session=True,
+            )
+        os.close(writing)
         self._reader = Thread(target=self._read, daemon=True, name=f"output of {name}")
         self._reader.start()
 
@@ -106,8 +117,7 @@ class Child:
         return "\n".join(self.lines[-count:])
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as output:
+        with self._output as output:
             for line in output:
                 with self._changed:
                     self.lines.append(line.rstrip("\n"))

@@ -63,7 +63,9 @@ class Service:
     def start(self, *words: str, held: bool = False) -> Child:
         """Start `web`, `worker` or any other command; `held` under the wrapper that can stop it at any point."""
         wrapper = "holding" if held else "ahead" if self.clock_ahead_ms else self.wrapper
-        if wrapper is None:
+        if wrapper is None and words == ("web",):  # what the command becomes when it has looked at the settings
+            command = [sys.executable, "-m", "sync_service.web"]
+        elif wrapper is None:
             command = [sys.executable, "-m", "sync_service.cli.main", *words]
         elif words == ("web",):
             command = [sys.executable, "-m", "gunicorn", "-c", "python:sync_service.web.gunicorn_conf"]

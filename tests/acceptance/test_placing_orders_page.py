@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.forking import Forker
 from tests.acceptance.processes import Child
 from tests.acceptance.tenant import bare_environ
 
@@ -34,13 +35,13 @@ def zuora(tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.timeout(400)
 def test_the_page_leads_from_nothing_to_a_subscription_that_is_switched_and_cancelled(
-    zuora: str, tmp_path: Path
+    zuora: str, forker: Forker, tmp_path: Path
 ) -> None:
     emulator, *rest = commands(PAGE.read_text(encoding="utf-8"))
     assert emulator == "sync-service emulator --port 8100\n"
     script = "set -e -o pipefail\n" + "".join(rest).replace("http://127.0.0.1:8100", zuora)
     environ = bare_environ()
-    environ["PATH"] = f"{Path(sys.executable).parent}:{environ['PATH']}"
+    environ["PATH"] = f"{forker.put_command(tmp_path)}:{environ['PATH']}"
     folder = tmp_path / "empty"
     folder.mkdir()
 

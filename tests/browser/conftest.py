@@ -28,6 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("stage"))
 
 
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.long)], ids=["two looks", "every look"])
+def in_every_look(request: pytest.FixtureRequest) -> bool:
+    """Whether each page is tried in all looks, or each look on some pages."""
+    return bool(request.param)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The browser's program; `make test` installs Debian's packages if they are missing and it may."""
@@ -55,7 +61,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSetup]:
 def browser(chromium: str) -> Iterator[Browser]:
     """One browser for all tests."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
 
@@ -72,13 +78,16 @@ class Visitor:
     def open(self, path: str) -> None:
         self.page.goto(self.home + "/admin" + path)
 
-    def looks(self, *widths: int) -> Iterator[int]:
-        """The page that is open, in windows of these widths, in the light and in the dark; yields the width."""
-        for scheme in _SCHEMES:
+    def looks(self, *widths: int, turn: int | None = None) -> Iterator[int]:
+        """The page that is open, in windows of these widths, in the light and in the dark; yields the width.
+
+        With the number of a page, its `turn`, the first look and one of the others: another one on each page.
+        """
+        first, *others = [(scheme, width) for scheme in _SCHEMES for width in widths]
+        for scheme, width in (first, *(others if turn is None else [others[turn % len(others)]])):
             self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            for width in widths:
-                self.page.set_viewport_size({"width": width, "height": 820})
-                yield width
+            self.page.set_viewport_size({"width": width, "height": 820})
+            yield width
 
     def log_in(self, email: str = EMAIL) -> None:
         self.open("")

@@ -40,7 +40,7 @@ class PortalStage:
         page.goto(f"{self.home}/partner")
         page.get_by_label("Email address").fill(email)
         page.get_by_role("button", name="Send me a code").click()
-        text = self.mail.mails.get(timeout=20).get_content()
+        text = self.mail.mails.get(timeout=60).get_content()
         page.get_by_label("Code").fill(next(word for word in text.replace(".", " ").split() if word.isdigit()))
         page.get_by_role("button", name="Log in").click()
         page.get_by_role("heading", name="Customers").wait_for()

@@ -1,7 +1,4 @@
-"""The pages for everybody: what axe-core finds by the rules of WCAG 2.2 AA, the keyboard alone, and hostile values.
-
-axe-core 4.12 comes inside axe-playwright-python; it is of the Mozilla Public License 2.0 and no part of the product.
-"""
+"""The pages for everybody: what axe-core finds, the keyboard alone, and hostile values."""
 
 from __future__ import annotations
 
@@ -9,18 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
+from tests.browser.axe import find_violations
 from tests.browser.conftest import EMAIL, PASSWORD, Visitor
 from tests.browser.hostile import TEXTS, serve_hostile
 from tests.browser.test_admin_pages import PAGES
 
 Windows = Callable[..., Visitor]
-_RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-#: What a dark or narrow window can change.
-_OF_LOOKS = ["color-contrast", "target-size", "scrollable-region-focusable", "link-in-text-block"]
-#: axe-core stays in a page that it has looked at.
-_LOOK_AGAIN = "(rules) => axe.run(document, {runOnly: rules}).then((found) => found.violations)"
 
 
 @pytest.fixture(scope="module")
@@ -36,23 +28,17 @@ def home(hostile: tuple[str, list[str]]) -> str:
 
 
 @pytest.mark.timeout(600)
-def test_axe_finds_nothing_on_any_page(windows: Windows, home: str) -> None:
+def test_axe_finds_nothing_on_any_page(windows: Windows, home: str, in_every_look: bool) -> None:
     visitor = windows(home)
     page, found = visitor.page, []
-    for path in ("/login", *PAGES, "/subscriptions/sub-html", "/customers/cus-html", "/history/run/1", "/nowhere"):
+    pages = ("/login", *PAGES, "/subscriptions/sub-html", "/customers/cus-html", "/history/run/1", "/nowhere")
+    for turn, path in enumerate(pages):
         if path == PAGES[0]:
             visitor.log_in()
         visitor.open(path)
         page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
-        for look, width in enumerate(visitor.looks(1280, 390)):
-            if look:
-                violations = page.evaluate(_LOOK_AGAIN, _OF_LOOKS)
-            else:
-                violations = Axe().run(page, options={"runOnly": _RULES}).response["violations"]
-            found += [
-                f"{path} at {width}: {each['id']}: {each['help']}: {[node['html'][:200] for node in each['nodes'][:3]]}"
-                for each in violations
-            ]
+        for look, width in enumerate(visitor.looks(1280, 390, turn=None if in_every_look else turn)):
+            found += [f"{path} at {width}: {line}" for line in find_violations(page, again=look > 0)]
             if path.endswith(".md"):
                 break  # long, and in each look as the other pages are
     visitor.complaints[:] = [said for said in visitor.complaints if "404" not in said]  # nowhere
@@ -60,12 +46,9 @@ def test_axe_finds_nothing_on_any_page(windows: Windows, home: str) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("width", [1280, 390])
-def test_hostile_values_stay_text_and_break_no_page(
-    windows: Windows, hostile: tuple[str, list[str]], width: int
-) -> None:
+def test_hostile_values_stay_text_and_break_no_page(windows: Windows, hostile: tuple[str, list[str]]) -> None:
     home, paths = hostile
-    visitor = windows(home, width, 820)
+    visitor = windows(home)
     visitor.page.on("dialog", lambda dialog: visitor.complaints.append(dialog.message))
     visitor.log_in()
     wide = []
@@ -74,8 +57,10 @@ def test_hostile_values_stay_text_and_break_no_page(
         visitor.page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
         assert visitor.page.locator("h1").count() == 1, path
         assert visitor.page.locator("main img, main script, main svg[onload]").count() == 0, path
-        if visitor.page.evaluate("document.documentElement.scrollWidth") > width:
-            wide.append(path)
+        for width in (390, 1280):
+            visitor.page.set_viewport_size({"width": width, "height": 820})
+            if visitor.page.evaluate("document.documentElement.scrollWidth") > width:
+                wide.append((path, width))
     assert not wide, wide
 
 

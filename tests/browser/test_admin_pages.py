@@ -262,12 +262,12 @@ def test_an_id_is_copied_whole_though_it_is_shown_short(visit: Visit) -> None:
     assert copied not in page.locator("main").inner_text()
 
 
-def test_every_page_fits_its_window_and_has_its_landmarks(visit: Visit) -> None:
+def test_every_page_fits_its_window_and_has_its_landmarks(visit: Visit, in_every_look: bool) -> None:
     visitor = visit()
     visitor.log_in()
-    for path in (*PAGES, "/subscriptions/D6S1F5RA3H8N"):
+    for turn, path in enumerate((*PAGES, "/subscriptions/D6S1F5RA3H8N")):
         visitor.open(path)
-        for width in visitor.looks(1280, 390, 320):
+        for width in visitor.looks(320, 390, 1280, turn=None if in_every_look else turn):
             assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width, path
             assert visitor.page.evaluate(_PROBLEMS) == [], path
 

@@ -32,6 +32,8 @@ from tests.sweep_world import World, open_world
 from zuora_emulator.bulk import Bulk
 from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
+pytestmark = pytest.mark.either_database
+
 BULK = 12
 #: The numbers that the emulator gives its bulk.
 NUMBERS = {f"A-S9{place:07d}" for place in range(BULK)}

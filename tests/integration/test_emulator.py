@@ -181,7 +181,7 @@ def test_a_preview_without_the_right_to_it_is_403(emulator: Running, client: Cli
 
 def test_more_than_forty_at_a_time_are_turned_away_with_a_time_to_come_back(emulator: Running, client: Client) -> None:
     control(emulator.url, "limits", concurrency=3, retry_after=7)
-    control(emulator.url, "fault", kind="latency", seconds=0.5)
+    control(emulator.url, "fault", kind="latency", seconds=2)  # all eight come meanwhile
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: client.get("/v1/accounts/A00000001"), range(8)))

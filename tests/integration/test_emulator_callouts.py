@@ -153,11 +153,11 @@ def test_without_parsing_any_200_will_do(emulator: Running, receiver: Receiver) 
 
 
 def test_an_answer_that_does_not_come_in_time_is_tried_again(emulator: Running, receiver: Receiver) -> None:
-    control(emulator.url, "callouts", transfer_seconds=0.2)
+    control(emulator.url, "callouts", transfer_seconds=1)
 
     def late_once(_: Received) -> Reply:
         if len(receiver.received) == 1:
-            receiver.released.wait(0.6)
+            receiver.released.wait(2)
         return Reply()
 
     receiver.reply = late_once

@@ -17,6 +17,8 @@ from sync_service.store.tables import CalloutRow
 from tests.integration.test_scrub import TELLING, world
 from tests.sweep_world import World
 
+pytestmark = pytest.mark.either_database
+
 __all__ = ["world"]
 
 

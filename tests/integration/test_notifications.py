@@ -238,7 +238,7 @@ def test_mail_and_webhook_arrive_from_the_schedulers_job(sqlite_database: Databa
         receiver.stop()
 
         assert report == {"noted": 2, "sent": 2, "failed": 0}
-        mail = server.mails.get(timeout=10)
+        mail = server.mails.get(timeout=60)
         assert (mail["To"], mail["From"]) == (ADA, "sync@example.com")
         assert "Changes that the safety stop holds" in mail.get_content()
         assert "A-S1" not in mail.get_content()

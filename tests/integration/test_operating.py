@@ -25,6 +25,8 @@ from sync_service.subscription.trigger import Trigger
 from tests.integration.test_cli import COMMANDS, documented
 from tests.queue_world import execute, fail, finish, row, rows, take, want
 
+pytestmark = pytest.mark.either_database
+
 #: 2026-03-01 12:00 UTC: date -u -d '2026-03-01 12:00' +%s
 NOON = 1_772_366_400_000
 TENANT = {"ZUORA_BASE_URL": "http://127.0.0.1:1", "ZUORA_CLIENT_ID": "client", "ZUORA_CLIENT_SECRET": "secret"}

@@ -53,6 +53,8 @@ from tests.order_world import (
     work_on_orders,
 )
 
+pytestmark = pytest.mark.either_database
+
 CANCELLED = (200, {"success": True, "orderNumber": "?", "accountNumber": "A00000007", "status": "Completed"})
 
 

@@ -24,6 +24,8 @@ from sync_service.sync.attempt import SyncContext
 from tests.sweep_world import World, open_world
 from zuora_emulator.delivery import Destination
 
+pytestmark = pytest.mark.either_database
+
 #: Nobody listens there: every callout fails.
 NOWHERE = "http://127.0.0.1:9"
 OURS = f"{NOWHERE}/api/plugins/zuora/sync"

@@ -15,7 +15,7 @@ from sync_service.errors import UnknownKey
 from sync_service.operations.copies import back_up
 from sync_service.operations.scrub import scrub, scrub_again
 from sync_service.queue.outbox import WebhookType, announce
-from sync_service.store import engine
+from sync_service.store import engine, transactions
 from sync_service.store.engine import Database
 from sync_service.store.load_lines import load_objects
 from sync_service.store.tables import AdminViewRow, CalloutRow, WebhookEndpointRow
@@ -179,7 +179,8 @@ def test_no_byte_that_names_her_is_left_in_the_files(world: World) -> None:
 
 
 def test_a_reader_that_hinders_the_erasing_of_files_is_told(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "SQLITE_BUSY_SECONDS", 1)  # the reader stays longer than anyone waits
+    for module in (engine, transactions):
+        monkeypatch.setattr(module, "SQLITE_BUSY_SECONDS", 1)  # the reader stays longer than anyone waits
     sqlite_database = engine.connect(sqlite_url)
     with open_world(sqlite_database) as world:
         world.do("create_account", **ACCOUNT)

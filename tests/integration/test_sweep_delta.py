@@ -16,6 +16,8 @@ from sync_service.store.tables import AddressRow, ZuoraLinkRow
 from sync_service.subscription.trigger import Trigger
 from tests.sweep_world import World, open_world
 
+pytestmark = pytest.mark.either_database
+
 
 @pytest.fixture
 def world(database: Database) -> Iterator[World]:

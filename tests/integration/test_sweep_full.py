@@ -22,6 +22,8 @@ from tests.sweep_world import World, open_world
 from zuora_emulator.bulk import Bulk
 from zuora_emulator.fields import Refused
 
+pytestmark = pytest.mark.either_database
+
 #: A page and a bit.
 SOME = Bulk(count=120, accounts=20)
 #: Three pages and a bit.

@@ -58,10 +58,13 @@ def find_places(value: Any, place: str = "") -> Iterator[str]:
 
 @cache
 def _validator(kind: str, operation: str) -> Draft202012Validator:
-    subset = read_subset()
-    schemas = {name: _closed(schema) for name, schema in subset["schemas"].items()}
-    whole = {**_closed(subset[kind][operation]), "schemas": schemas}
+    whole = {**_closed(read_subset()[kind][operation]), "schemas": _closed_schemas()}
     return Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+@cache
+def _closed_schemas() -> dict[str, Any]:
+    return {name: _closed(schema) for name, schema in read_subset()["schemas"].items()}
 
 
 def _closed(schema: Any) -> Any:

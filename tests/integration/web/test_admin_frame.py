@@ -22,6 +22,8 @@ from tests.integration.web.admin import (
     visit,
 )
 
+pytestmark = pytest.mark.either_database
+
 ZUORA = {"zuora_base_url": "https://rest.eu.zuora.com", "zuora_client_id": "id", "zuora_client_secret": "secret"}
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
 

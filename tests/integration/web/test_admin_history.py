@@ -18,6 +18,8 @@ from sync_service.store.tables import AdminActionRow, AdminViewRow, CalloutRow
 from sync_service.subscription.trigger import Trigger
 from tests.integration.web.admin import SHARE, Visitor, make_run, plan_of, put_rows, put_subscription, visit
 
+pytestmark = pytest.mark.either_database
+
 T = 1_790_000_000_000  # 2026-09-21T14:13:20Z
 
 

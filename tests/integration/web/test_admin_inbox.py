@@ -25,6 +25,8 @@ from tests.integration.web.admin import Visitor, make_run, plan_of, put_failure,
 from tests.integration.web.conftest import SETTINGS
 from tests.integration.web.test_admin_orders import put_deliveries, put_order
 
+pytestmark = pytest.mark.either_database
+
 
 def actions(visitor: Visitor) -> list[tuple[str, str | None]]:
     return [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from sync_service.access.users import Role
 from sync_service.queue import jobs
 from sync_service.queue.backfills import read_wishes
@@ -12,6 +14,8 @@ from sync_service.queue.findings import Finding, Severity, as_progress
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminActionRow, JobRow
 from tests.integration.web.admin import Visitor, make_run, plan_of, put_rows, put_subscription, visit
+
+pytestmark = pytest.mark.either_database
 
 REPORT = {
     "looked_at": {"subscriptions": 1200},

@@ -20,6 +20,8 @@ from sync_service.store.tables import (
 )
 from tests.integration.web.admin import visit
 
+pytestmark = pytest.mark.either_database
+
 
 def put_order(database: Database, number: str, state: str, **values: object) -> str:
     ended = 2 if state in ("held", "complete", "failed") else None

@@ -37,6 +37,8 @@ from tests.integration.web.admin import (
     visit,
 )
 
+pytestmark = pytest.mark.either_database
+
 TODAY = date(2026, 11, 21)
 #: Shown as text on every page, or cut; never as anything else.
 HOSTILE = (

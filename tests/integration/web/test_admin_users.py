@@ -17,6 +17,8 @@ from sync_service.store.tables import AdminActionRow, AdminSessionRow, AdminUser
 from sync_service.web.admin.login import LIMIT
 from tests.integration.web.admin import PASSWORD, Visitor, visit
 
+pytestmark = pytest.mark.either_database
+
 OWN = "a password of my own"
 VERA = {"email": "vera@example.com"}
 

@@ -24,6 +24,8 @@ from tests.integration.web.conftest import SYNC, ZUORA, Web, basic, build
 from tests.listening import listening
 from zuora_emulator.conditions import holds
 
+pytestmark = pytest.mark.either_database
+
 PAGE = (Path(__file__).parents[3] / "docs/callout-templates.md").read_text()
 BLOCKS = dict(re.findall(r"<!-- tested: (.+?) -->\n```\w*\n(.*?)```", PAGE, re.DOTALL))
 #: A foreign order: absent values are empty texts.

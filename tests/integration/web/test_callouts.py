@@ -18,6 +18,8 @@ from sync_service.store.tables import CalloutRow, SubscriptionRow, SyncCauseRow,
 from sync_service.web.callouts import MAX_REJECTED, MAX_REJECTED_KEY, MAX_REJECTED_OF_PLACE
 from tests.integration.web.conftest import SYNC, ZUORA, Web, basic, build
 
+pytestmark = pytest.mark.either_database
+
 
 def sign(body: bytes, secret: str = "signing secret") -> dict[str, str]:
     return {"X-Signature": "sha256=" + hmac.new(secret.encode(), body, "sha256").hexdigest()}
@@ -451,7 +453,7 @@ def test_a_database_that_another_keeps_locked_is_503_and_nothing_is_queued(web: 
         answers = []
         caller = threading.Thread(target=lambda: answers.append(web.callout("A-1")))
         caller.start()
-        caller.join(timeout=15)
+        caller.join(timeout=60)
 
     assert [answer.status_code for answer in answers] == [503]
     assert answers[0].headers["Retry-After"]
@@ -469,7 +471,7 @@ def test_another_process_that_writes_to_the_embedded_database_is_waited_for_shor
     took = time.monotonic() - began
     writer.close()
     assert answer.status_code == 503
-    assert took < 5  # Zuora gives up after 15 seconds
+    assert took < 15  # Zuora gives up after 15 seconds
 
 
 @pytest.mark.parametrize("url", ["postgresql://nobody@127.0.0.1:1/none", "sqlite:////proc/none/store.db"])

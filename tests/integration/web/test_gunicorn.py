@@ -46,7 +46,7 @@ class Server:
 
     def raw(self, request: bytes) -> bytes:
         """Send bytes, read until the server closes or says no more for a while."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
             connection.sendall(request)
             answer = b""
             while not answer.endswith(b"}\n"):
@@ -267,7 +267,7 @@ def test_a_request_that_never_ends_is_given_up(server: Server) -> None:
 
 
 def test_two_requests_sent_at_once_are_answered_in_their_order(server: Server) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
         last = b"GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" + last)
         answers = b""
@@ -279,7 +279,7 @@ def test_two_requests_sent_at_once_are_answered_in_their_order(server: Server) -
 
 def test_a_sender_that_waits_is_told_to_go_on_once(server: Server) -> None:
     head = f"POST {SYNC}WAITS HTTP/1.1\r\nHost: x\r\nAuthorization: {ZUORA['Authorization']}\r\n".encode()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
         client.sendall(head + b"Expect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n")
         told = client.recv(1024)
         client.sendall(b"{}")

@@ -24,7 +24,7 @@ from tests.partner_world import open_partner_world
 CONFIG = Path(__file__).parents[2] / "openapi" / "schemathesis.toml"
 COMMAND = shutil.which("st", path=str(Path(sys.executable).parent))
 #: For how long one kind of caller is tried, in seconds, and how many examples of each address.
-EFFORTS = [pytest.param("12", "4", id="briefly"), pytest.param("150", "40", id="for long", marks=pytest.mark.long)]
+EFFORTS = [pytest.param("6", "3", id="briefly"), pytest.param("150", "40", id="for long", marks=pytest.mark.long)]
 
 pytestmark = pytest.mark.skipif(COMMAND is None, reason="schemathesis is not installed here")
 

@@ -33,6 +33,8 @@ from tests.integration.web.conftest import Web, build
 from tests.order_world import cancel, hold_subscription
 from tests.webhook_world import add_endpoint, deliveries
 
+pytestmark = pytest.mark.either_database
+
 
 class Shop:
     """A client that orders."""

@@ -11,6 +11,8 @@ from sync_service.store.tables import CustomerRow
 from tests.integration.web.conftest import Web
 from tests.partner_world import CANARY, PartnerWorld, open_partner_world
 
+pytestmark = pytest.mark.either_database
+
 CUSTOMERS = "/api/partner/customer"
 
 

@@ -16,6 +16,8 @@ from tests.integration.web.partner_shop import Shop, add, shown
 from tests.partner_catalog import item, sold_with
 from tests.partner_world import PartnerWorld, open_partner_world, stop_clock
 
+pytestmark = pytest.mark.either_database
+
 ORDER = "/api/partner/order"
 WITHOUT_DATE = "You have a pending change to your subscription. Try again when {} is done."
 

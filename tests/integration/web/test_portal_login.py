@@ -240,7 +240,7 @@ def test_the_code_comes_by_mail_and_stands_nowhere_else(sqlite_database: Databas
         answer = visitor.client.get("/partner/login", base_url="https://shop.example")
         form = {"form_token": form_token(answer), "email": ANN}
         asked = visitor.client.post("/partner/login", data=form, base_url="https://shop.example")
-        mail = server.mails.get(timeout=20)
+        mail = server.mails.get(timeout=60)
 
     code = next(word for word in mail.get_content().replace(".", " ").split() if word.isdigit() and len(word) == 6)
     assert (mail["To"], mail["From"]) == (ANN, "Example Partners <partners@example.com>")
