@@ -13,16 +13,7 @@ from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.plan import Cancel, Change, Create, Document, FieldChange, LimioState, SyncPlan, Update
 from sync_service.subscription.schedule.due import due_schedule
 from sync_service.subscription.schedule.entries import coming_payments, compare_schedule
-from sync_service.subscription.terms import (
-    Rules,
-    as_timestamp,
-    compare_terms,
-    end_of_term,
-    is_cancel_set,
-    limio_status,
-    next_look,
-    status_on,
-)
+from sync_service.subscription.terms import Rules, TermOnDay, as_timestamp, compare_terms
 from sync_service.subscription.zuora import ZuoraState, ZuoraSubscription
 
 
@@ -37,23 +28,23 @@ def reconcile(current: LimioState, zuora: ZuoraState, today: date, rules: Rules)
     refusal = _refuse(subscription)
     if refusal is not None:
         return SyncPlan(number=subscription.number, notes=(refusal,))
-    changes: list[Change] = []
+    term = TermOnDay(subscription, today, rules)
     notes: list[str] = []
     if current.subscription is None:
-        changes += _import(current, zuora, today)
+        changes = _import(current, zuora, term)
     else:
-        changes += _compare_subscription(current, current.subscription, zuora, today, rules)
+        changes = _compare_subscription(current, current.subscription, zuora, term)
     people, again = _compare_customer(current, zuora)
-    if limio_status(subscription, today) is None:
-        notes.append(f"Limio has no status for Zuora's {status_on(subscription, today)}: it was left alone.")
-    payments, payment_notes, cut_short = _compare_schedule(current, zuora, today, rules)
+    if term.limio_status is None:
+        notes.append(f"Limio has no status for Zuora's {term.status}: it was left alone.")
+    payments, payment_notes, cut_short = _compare_schedule(current, zuora, term)
     addresses, address_notes = _compare_addresses(current, zuora)
     changes += [*people, *payments, *addresses]
     return SyncPlan(
         number=subscription.number,
         changes=tuple(changes),
         notes=(*notes, *payment_notes, *address_notes),
-        look_again_on=next_look(subscription, today, rules, cut_short=cut_short),
+        look_again_on=term.next_look(cut_short=cut_short),
         again=again,
         empties_schedule=_empties_schedule(current, payments, today),
     )
@@ -68,12 +59,10 @@ def _refuse(subscription: ZuoraSubscription) -> str | None:
     return None
 
 
-def _compare_subscription(
-    current: LimioState, document: Document, zuora: ZuoraState, today: date, rules: Rules
-) -> list[Change]:
+def _compare_subscription(current: LimioState, document: Document, zuora: ZuoraState, term: TermOnDay) -> list[Change]:
     """Term, auto-renew, status and owner of a subscription that Limio has; a new owner comes before it."""
     created, moved = _move(current, document, zuora)
-    fields = [*compare_terms(document, zuora.subscription, today, rules), *moved]
+    fields = [*compare_terms(document, term), *moved]
     if not fields:
         return created
     return [
@@ -123,24 +112,21 @@ def _create_owner(current: LimioState, zuora: ZuoraState) -> list[Change]:
     return created
 
 
-def _import(current: LimioState, zuora: ZuoraState, today: date) -> list[Change]:
+def _import(current: LimioState, zuora: ZuoraState, term: TermOnDay) -> list[Change]:
     """A subscription that Limio never saw, with its owner: shown, but no commerce actions (`external`)."""
     subscription = zuora.subscription
-    start, end = subscription.start or subscription.term_start, end_of_term(subscription, today)
+    start = subscription.start or subscription.term_start
     term_start = subscription.term_start or start
     data: dict[str, Any] = {
         "startDate": as_timestamp(start) if start else None,
         "termStartDate": as_timestamp(term_start) if term_start else None,
-        "termEndDate": end.isoformat() if end else None,
-        "attributes": {
-            "autoRenew": subscription.auto_renew and not is_cancel_set(subscription),
-            "external": True,
-        },
+        "termEndDate": term.end.isoformat() if term.end else None,
+        "attributes": {"autoRenew": term.renews, "external": True},
     }
     document: dict[str, Any] = {
         "name": subscription.number,
         "reference": subscription.number,
-        "status": limio_status(subscription, today) or "pending",
+        "status": term.limio_status or "pending",
         "start": start.isoformat() if start else None,
         "data": {key: value for key, value in data.items() if value is not None},
     }
@@ -174,9 +160,7 @@ def _compare_addresses(current: LimioState, zuora: ZuoraState) -> tuple[list[Cre
     return compare_addresses(current.addresses, zuora.subscription, zuora.account, zuora.payer)
 
 
-def _compare_schedule(
-    current: LimioState, zuora: ZuoraState, today: date, rules: Rules
-) -> tuple[list[Change], list[str], bool]:
+def _compare_schedule(current: LimioState, zuora: ZuoraState, term: TermOnDay) -> tuple[list[Change], list[str], bool]:
     """Changes of the schedule, notes, and whether the preview is not all that is needed."""
     preview, subscription = zuora.preview, zuora.subscription
     if zuora.no_preview is not None:
@@ -184,11 +168,11 @@ def _compare_schedule(
     if preview is None:
         return [], [], False
     currency = subscription.currency or (zuora.account.currency if zuora.account else None)
-    due = due_schedule(subscription, preview, today, rules, currency)
+    due = due_schedule(term, preview, currency)
     external = current.subscription is None or get_value(current.subscription, "data.attributes.external") is True
     # Limio calls its own payments by the offer's name.
     name = None if external else get_value(current.subscription or {}, "data.name")
-    changes, notes = compare_schedule(current.schedule, due, today, name)
+    changes, notes = compare_schedule(current.schedule, due, term.today, name)
     return changes, [*due.notes, *notes], due.covered_until < due.end
 
 

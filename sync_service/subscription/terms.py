@@ -5,8 +5,10 @@ The dates and words are those of Zuora's "Retrieve a subscription by key"; Limio
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from sync_service.subscription.limio.documents import get_value
@@ -16,7 +18,7 @@ from sync_service.subscription.zuora import StatusPeriod, ZuoraSubscription
 
 #: Limio's word for each of Zuora's (Limio's page "Subscription statuses in Limio and relation with Zuora"): out of term
 #: stays active, and Limio knows no acceptance apart from activation. The spelling is that of Limio's objects API.
-LIMIO_STATUS = {
+_LIMIO_STATUS = {
     "Active": "active",
     "OutOfTerm": "active",
     "Cancelled": "cancelled",
@@ -24,8 +26,7 @@ LIMIO_STATUS = {
     "Pending Activation": "pending",
     "Pending Acceptance": "pending",
 }
-#: Not yet begun: Zuora bills nothing and may lack dates.
-PENDING = frozenset({"Pending Activation", "Pending Acceptance"})
+_PENDING = frozenset({"Pending Activation", "Pending Acceptance"})
 #: Where entries of one day contradict each other, the graver one counts.
 _GRAVITY = ("Cancelled", "Suspended", "OutOfTerm")
 #: A longer term is no plan of payments but a way to say that there is no end, as some tenants enter one.
@@ -34,17 +35,128 @@ _MAX_TERM_MONTHS = 120
 _CUT_SHORT = timedelta(days=28)
 
 
-def status_on(subscription: ZuoraSubscription, day: date) -> str:
-    """Zuora's status on `day`: the entry of `statusHistory` in force, else the top-level status.
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What a tenant decides about its comparisons: TENANT_TIME_ZONE and EVERGREEN_HORIZON_MONTHS."""
 
-    `Cancelled` counts from the subscription's end date on: an order that cancels later may show it at once.
-    """
-    in_force = [period for period in subscription.status_history if _covers(period, day)]
-    status = max(in_force, key=_precedence).status if in_force else subscription.status
-    end = subscription.end or subscription.term_end
-    if status == "Cancelled" and end is not None and end > day:
-        return "Active"
-    return status
+    tenant_zone: ZoneInfo
+    #: How many months of coming payments a subscription without an end has.
+    horizon_months: int
+
+
+@dataclass(frozen=True)
+class TermOnDay:
+    """A subscription on one day of the tenant's: where it stands, where it ends, what comes after. Computed once."""
+
+    subscription: ZuoraSubscription
+    today: date
+    rules: Rules
+
+    @cached_property
+    def status(self) -> str:
+        """Zuora's status on the day: the entry of `statusHistory` in force, else the top-level status.
+
+        `Cancelled` counts from the subscription's end date on: an order that cancels later may show it at once.
+        """
+        in_force = [period for period in self.subscription.status_history if _covers(period, self.today)]
+        status = max(in_force, key=_precedence).status if in_force else self.subscription.status
+        end = self.subscription.end or self.subscription.term_end
+        return "Active" if status == "Cancelled" and end is not None and end > self.today else status
+
+    @property
+    def limio_status(self) -> str | None:
+        """The status that Limio shows on the day; None for a word of Zuora's that Limio has none for."""
+        return _LIMIO_STATUS.get(self.status)
+
+    @property
+    def is_pending(self) -> bool:
+        """Not yet begun: Zuora bills nothing and may lack dates."""
+        return self.status in _PENDING
+
+    @cached_property
+    def cancel_date(self) -> date | None:
+        """The first day that is no longer paid for, where a cancellation is set; None without one or without its day.
+
+        Zuora spells a later cancellation in two ways: as an entry of the history that begins later, or as a status
+        that is `Cancelled` at once with an end date that is still to come.
+        """
+        end, cancellations = self.subscription.end or self.subscription.term_end, self.subscription.cancellations
+        days = [self.subscription.scheduled_cancel]
+        for entry in cancellations:
+            begun = entry.start is None or entry.start <= self.today
+            days.append(max(entry.start or date.min, end) if begun and end else entry.start)
+        if self.subscription.status == "Cancelled" and not cancellations:
+            days.append(end)
+        return _first(days)
+
+    @cached_property
+    def end(self) -> date | None:
+        """The day on which the term ends (exclusive): the cancellation where one is set, else Zuora's term end.
+
+        None for a subscription without an end.
+        """
+        return _first((self.subscription.term_end, self.cancel_date))
+
+    @cached_property
+    def schedule_end(self) -> date:
+        """Charges whose service starts before this day belong to the schedule: the term's end, else the horizon.
+
+        The horizon holds for a term of more than ten years, too.
+        """
+        if self.end is None and self.subscription.is_cancel_set:
+            return self.today
+        horizon = add_months(self.today, self.rules.horizon_months)
+        if self.end is None:
+            return horizon
+        begin = self.subscription.term_start or self.subscription.start or self.today
+        return min(self.end, horizon) if self.end > add_months(begin, _MAX_TERM_MONTHS) else self.end
+
+    @property
+    def _ends_at_horizon(self) -> bool:
+        return self.schedule_end < self.end if self.end is not None else not self.subscription.is_cancel_set
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether payments come after the end of the schedule.
+
+        It renews or has no end, and no cancellation is set; or its term ends behind the horizon.
+        """
+        return (
+            self._ends_at_horizon
+            or self.renews
+            or (self.subscription.is_evergreen and not self.subscription.is_cancel_set)
+        )
+
+    @property
+    def renews(self) -> bool:
+        """Auto-renew as Limio shows it: Zuora leaves its flag where a cancellation is set."""
+        return self.subscription.auto_renew and not self.subscription.is_cancel_set
+
+    @cached_property
+    def suspended_from(self) -> date | None:
+        """The day from which nothing must be due: a suspension that is not over, not one long resumed."""
+        periods = [each for each in self.subscription.status_history if each.status == "Suspended"]
+        days = [each.start or date.min for each in periods if each.end is None or each.end > self.today]
+        scheduled = self.subscription.scheduled_suspend
+        if scheduled is not None and scheduled >= self.today:
+            days.append(scheduled)
+        return min(days, default=date.min if self.subscription.status == "Suspended" else None)
+
+    def next_look(self, *, cut_short: bool) -> date | None:
+        """The next day on which Zuora's answer changes by itself; None where no such day is known.
+
+        That is a boundary in `statusHistory`, a scheduled cancellation, suspension or resumption, the end of the term,
+        and where the schedule ends at the horizon the day on which that has moved on so far that one month is left.
+        """
+        subscription = self.subscription
+        days = [day for period in subscription.status_history for day in (period.start, period.end)]
+        days += [subscription.scheduled_cancel, subscription.scheduled_suspend, subscription.scheduled_resume]
+        days += [subscription.term_end, self.end]
+        if self._ends_at_horizon:
+            days.append(add_months(self.today, max(self.rules.horizon_months - 1, 1)))
+        if cut_short:
+            days.append(self.today + _CUT_SHORT)
+        return _first(day for day in days if day is not None and day > self.today)
 
 
 def _covers(period: StatusPeriod, day: date) -> bool:
@@ -56,106 +168,30 @@ def _precedence(period: StatusPeriod) -> tuple[date, int, str]:
     return period.start or date.min, gravity, period.status
 
 
-def is_cancel_set(subscription: ZuoraSubscription) -> bool:
-    """Whether the subscription is cancelled or will be: by status, by history or by schedule.
-
-    A cancellation that was withdrawn leaves none of the three.
-    """
-    return (
-        subscription.status == "Cancelled"
-        or subscription.scheduled_cancel is not None
-        or bool(_open_cancellations(subscription))
-    )
-
-
-def _open_cancellations(subscription: ZuoraSubscription) -> list[StatusPeriod]:
-    return [each for each in subscription.status_history if each.status == "Cancelled" and each.end is None]
-
-
-def cancel_date(subscription: ZuoraSubscription, today: date) -> date | None:
-    """The first day that is no longer paid for, where a cancellation is set; None where none is, or no day is named.
-
-    Zuora spells a later cancellation in two ways: as an entry of the history that begins later, or as a status that is
-    `Cancelled` at once with an end date that is still to come.
-    """
-    end = subscription.end or subscription.term_end
-    days = [subscription.scheduled_cancel]
-    for entry in _open_cancellations(subscription):
-        begun = entry.start is None or entry.start <= today
-        days.append(max(entry.start or date.min, end) if begun and end else entry.start)
-    if subscription.status == "Cancelled" and not _open_cancellations(subscription):
-        days.append(end)
+def _first(days: Iterable[date | None]) -> date | None:
     return min((day for day in days if day is not None), default=None)
 
 
-def end_of_term(subscription: ZuoraSubscription, today: date) -> date | None:
-    """The day on which the term ends (exclusive): the cancellation where one is set, else Zuora's term end.
-
-    None for a subscription without an end.
-    """
-    days = (subscription.term_end, cancel_date(subscription, today))
-    return min((day for day in days if day is not None), default=None)
-
-
-def end_of_schedule(subscription: ZuoraSubscription, today: date, rules: Rules) -> date:
-    """Charges whose service starts before this day belong to the schedule: the term's end, else the horizon.
-
-    The horizon holds for a term of more than ten years, too.
-    """
-    end = end_of_term(subscription, today)
-    if end is None and is_cancel_set(subscription):
-        return today
-    horizon = add_months(today, rules.horizon_months)
-    if end is None:
-        return horizon
-    return min(end, horizon) if _is_endless(subscription, end, today) else end
-
-
-def _is_endless(subscription: ZuoraSubscription, end: date, today: date) -> bool:
-    begin = subscription.term_start or subscription.start or today
-    return end > add_months(begin, _MAX_TERM_MONTHS)
-
-
-def will_go_on(subscription: ZuoraSubscription, today: date, rules: Rules) -> bool:
-    """Whether payments come after the end of the schedule.
-
-    It renews or has no end, and no cancellation is set; or its term ends behind the horizon.
-    """
-    end = end_of_term(subscription, today)
-    if end is not None and end_of_schedule(subscription, today, rules) < end:
-        return True
-    if is_cancel_set(subscription):
-        return False
-    return subscription.auto_renew or subscription.term_type.upper() == "EVERGREEN" or subscription.term_end is None
-
-
-def compare_terms(document: Document, subscription: ZuoraSubscription, today: date, rules: Rules) -> list[FieldChange]:
+def compare_terms(document: Document, term: TermOnDay) -> list[FieldChange]:
     """Term dates, auto-renew and status of a Limio subscription that differ from Zuora's.
 
     A date that Zuora does not tell leaves Limio's alone, but for the term end of a subscription that has none any more.
     """
     changes = []
-    start, end = subscription.term_start, end_of_term(subscription, today)
+    start, end, status = term.subscription.term_start, term.end, term.limio_status
     stored_start, stored_end = get_value(document, "data.termStartDate"), get_value(document, "data.termEndDate")
-    if start is not None and not is_same_day(stored_start, start, rules):
+    if start is not None and not is_same_day(stored_start, start, term.rules):
         changes.append(FieldChange(path="data.termStartDate", before=stored_start, after=as_timestamp(start)))
-    if end is not None and not is_same_day(stored_end, end, rules):
+    if end is not None and not is_same_day(stored_end, end, term.rules):
         changes.append(FieldChange(path="data.termEndDate", before=stored_end, after=end.isoformat()))
-    if end is None and subscription.term_type.upper() == "EVERGREEN" and stored_end is not None:
+    if end is None and term.subscription.is_evergreen and stored_end is not None:
         changes.append(FieldChange(path="data.termEndDate", before=stored_end, after=None))
-    renews = subscription.auto_renew and not is_cancel_set(subscription)
     stored_renews = get_value(document, "data.attributes.autoRenew")
-    if (False if stored_renews is None else stored_renews) is not renews:  # Limio's shop leaves a `false` out
-        changes.append(FieldChange(path="data.attributes.autoRenew", before=stored_renews, after=renews))
-    status = limio_status(subscription, today)
+    if (False if stored_renews is None else stored_renews) is not term.renews:  # Limio's shop leaves a `false` out
+        changes.append(FieldChange(path="data.attributes.autoRenew", before=stored_renews, after=term.renews))
     if status is not None and document.get("status") != status:
         changes.append(FieldChange(path="status", before=document.get("status"), after=status))
     return changes
-
-
-def limio_status(subscription: ZuoraSubscription, today: date) -> str | None:
-    """The status that Limio shows today; None for a word of Zuora's that Limio has none for."""
-    return LIMIO_STATUS.get(status_on(subscription, today))
 
 
 def is_same_day(stored: object, day: date, rules: Rules) -> bool:
@@ -177,29 +213,3 @@ def is_same_day(stored: object, day: date, rules: Rules) -> bool:
 def as_timestamp(day: date) -> str:
     """`day` as Limio writes a term's start."""
     return f"{day.isoformat()}T00:00:00.000Z"
-
-
-def next_look(subscription: ZuoraSubscription, today: date, rules: Rules, *, cut_short: bool) -> date | None:
-    """The next day on which Zuora's answer changes by itself; None where no such day is known.
-
-    That is a boundary in `statusHistory`, a scheduled cancellation, suspension or resumption, the end of the term, and
-    where the schedule ends at the horizon the day on which that has moved on so far that one month is left.
-    """
-    days = [day for period in subscription.status_history for day in (period.start, period.end)]
-    days += [subscription.scheduled_cancel, subscription.scheduled_suspend, subscription.scheduled_resume]
-    end = end_of_term(subscription, today)
-    days += [subscription.term_end, end]
-    if (end is None and not is_cancel_set(subscription)) or (end and end_of_schedule(subscription, today, rules) < end):
-        days.append(add_months(today, max(rules.horizon_months - 1, 1)))
-    if cut_short:
-        days.append(today + _CUT_SHORT)
-    return min((day for day in days if day is not None and day > today), default=None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What a tenant decides about its comparisons: TENANT_TIME_ZONE and EVERGREEN_HORIZON_MONTHS."""
-
-    tenant_zone: ZoneInfo
-    #: How many months of coming payments a subscription without an end has.
-    horizon_months: int

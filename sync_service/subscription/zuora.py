@@ -161,6 +161,24 @@ class ZuoraSubscription:
         """The invoice owner's account, where another account than the subscription's own pays."""
         return self.invoice_owner_id if self.invoice_owner_id != self.account_id else None
 
+    @property
+    def is_evergreen(self) -> bool:
+        """Whether it has no terms."""
+        return self.term_type.upper() == "EVERGREEN"
+
+    @cached_property
+    def cancellations(self) -> tuple[StatusPeriod, ...]:
+        """The entries of the history that cancel it for good."""
+        return tuple(each for each in self.status_history if each.status == "Cancelled" and each.end is None)
+
+    @property
+    def is_cancel_set(self) -> bool:
+        """Whether it is cancelled or will be: by status, by history or by schedule.
+
+        A cancellation that was withdrawn leaves none of the three.
+        """
+        return self.status == "Cancelled" or self.scheduled_cancel is not None or bool(self.cancellations)
+
     @cached_property
     def billing_hash(self) -> str | None:
         """A hash of everything in the answer but what makes no coming line; None where the answer is not at hand.

@@ -37,7 +37,7 @@ from sync_service.subscription.fingerprint import Fingerprint
 from sync_service.subscription.limio.documents import describe_webhook, timestamp_of
 from sync_service.subscription.plan import SyncPlan
 from sync_service.subscription.reconcile import reconcile
-from sync_service.subscription.terms import Rules, is_cancel_set
+from sync_service.subscription.terms import Rules
 from sync_service.subscription.trigger import ImportRules, Trigger, read_triggers, refuse_import
 from sync_service.subscription.zuora import ZuoraSubscription
 from sync_service.sync.current import Current, CurrentQuery, read_current
@@ -297,7 +297,7 @@ def _remember(
         "payer_id": read.payer_id,
         "started_on": ours.started_on,
         "cancelled": ours.cancelled,
-        "cancel_set": is_cancel_set(read),
+        "cancel_set": read.is_cancel_set,
         # Hashes of an erased customer's contacts are not kept either: the next run reads everything.
         "fingerprint": {} if current.is_scrubbed else look.fingerprint.as_json(),
         "look_again_on": look_again_on,

@@ -16,7 +16,7 @@ from sync_service.subscription.fingerprint import (
 )
 from sync_service.subscription.schedule.completeness import preview_target_date
 from sync_service.subscription.schedule.computed import CannotCompute, compute_preview
-from sync_service.subscription.terms import Rules
+from sync_service.subscription.terms import Rules, TermOnDay
 from sync_service.subscription.zuora import Preview, ZuoraAccount, ZuoraState, ZuoraSubscription
 from sync_service.zuora.preview import SharedPreviews
 from sync_service.zuora.reading import Reading
@@ -61,7 +61,7 @@ def fetch_look(
     is_whole = may_skip_preview(subscription, known, today)
     if not is_whole:
         try:
-            preview, more = _fetch_preview(reading, previews, subscription, today, rules)
+            preview, more = _fetch_preview(reading, previews, TermOnDay(subscription, today, rules))
             state, notes = replace(state, preview=preview), notes + more
             is_whole = preview.complete_until is None
         except _NoPreview as reason:
@@ -119,23 +119,21 @@ class _NoPreview(Exception):
     """There is none, and the schedule cannot be computed either; the text says why, for people."""
 
 
-def _fetch_preview(
-    reading: Reading, previews: SharedPreviews, subscription: ZuoraSubscription, today: date, rules: Rules
-) -> tuple[Preview, tuple[str, ...]]:
+def _fetch_preview(reading: Reading, previews: SharedPreviews, term: TermOnDay) -> tuple[Preview, tuple[str, ...]]:
     """The preview and what a person should know of it. Raises _NoPreview."""
+    subscription = term.subscription
     if not subscription.names_rate_plans:
         raise _NoPreview("Zuora's answer names no rate plans.")
     payer = subscription.invoice_owner_id or subscription.account_id
-    target = preview_target_date(subscription, today, rules)
-    if payer is None or target is None:
+    if payer is None:
         raise _NoPreview("Zuora names no account to preview.")
     try:
-        return previews.fetch(reading, payer, target, subscription.number), ()
+        return previews.fetch(reading, payer, preview_target_date(term), subscription.number), ()
     except PreviewNotPermitted:
         pass
     try:
-        computed = compute_preview(subscription, today, rules)
+        computed = compute_preview(term)
     except CannotCompute as refusal:
         raise _NoPreview(f"Zuora does not permit the billing preview, and {refusal}") from None
     note = "Zuora does not permit the billing preview: the schedule is computed from the charges."
-    return replace(computed), (note,)
+    return computed, (note,)

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 from sync_service.subscription.plan import LimioState
 from sync_service.subscription.schedule.completeness import preview_target_date
 from sync_service.subscription.schedule.computed import compute_preview
-from sync_service.subscription.terms import Rules
-from sync_service.subscription.zuora import Preview, ZuoraState, ZuoraSubscription
+from sync_service.subscription.terms import Rules, TermOnDay
+from sync_service.subscription.zuora import Preview, ZuoraState
 from sync_service.zuora.payloads import read_account, read_preview_rows, read_subscription
 
 FOLDER = Path(__file__).parent
@@ -61,24 +61,24 @@ def read(name: str) -> Situation:
             subscription=subscription,
             account=read_account(account) if account else None,
             payer=read_account(payer) if payer else None,
-            preview=_read_preview(raw["zuora"]["billing preview"], subscription, today, rules),
+            preview=_read_preview(raw["zuora"]["billing preview"], TermOnDay(subscription, today, rules)),
         ),
         before=_read_store(raw["limio before"]),
         expected=raw["expected"],
     )
 
 
-def _read_preview(answer: Any, subscription: ZuoraSubscription, today: date, rules: Rules) -> Preview | None:
+def _read_preview(answer: Any, term: TermOnDay) -> Preview | None:
     if answer is None:
         return None
     if answer == "not permitted":
-        return compute_preview(subscription, today, rules)
-    rows = read_preview_rows(answer, subscription.number)
+        return compute_preview(term)
+    rows = read_preview_rows(answer, term.subscription.number)
     # Ours, not Zuora's: up to where an answer that may be cut was read again.
     until = answer.get("whole up to")
     return Preview(
         items=tuple(row.item for row in rows),
-        target_date=preview_target_date(subscription, today, rules),
+        target_date=preview_target_date(term),
         complete_until=until and date.fromisoformat(until),
     )
 

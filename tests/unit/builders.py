@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sync_service.subscription.plan import LimioState
 from sync_service.subscription.schedule.periods import add_months
-from sync_service.subscription.terms import Rules
+from sync_service.subscription.terms import Rules, TermOnDay
 from sync_service.subscription.zuora import (
     ChargeSegment,
     Contact,
@@ -33,6 +33,11 @@ LONDON = Rules(tenant_zone=ZoneInfo("Europe/London"), horizon_months=12)
 def day(text: str) -> date:
     """A date from YYYY-MM-DD."""
     return date.fromisoformat(text)
+
+
+def term_of(subscription: ZuoraSubscription, today: date = TODAY) -> TermOnDay:
+    """The subscription's term on a day in London."""
+    return TermOnDay(subscription, today, LONDON)
 
 
 def a_contact(**fields: Any) -> Contact:

@@ -18,7 +18,6 @@ from sync_service.subscription.schedule.completeness import (
 )
 from sync_service.subscription.zuora import ChargeSegment, StatusPeriod, Tier, ZuoraSubscription
 from tests.unit.builders import (
-    LONDON,
     TODAY,
     a_preview,
     a_preview_item,
@@ -26,6 +25,7 @@ from tests.unit.builders import (
     a_subscription,
     an_evergreen_subscription,
     day,
+    term_of,
 )
 
 OTHER = a_preview_item(charge_number="C-OTHER", charge_name="Other")
@@ -36,7 +36,7 @@ WITHOUT = a_preview(OTHER)
 
 def is_complete(subscription: ZuoraSubscription, preview: Any = WITHOUT) -> bool:
     try:
-        check_preview_complete(subscription, preview, TODAY, LONDON)
+        check_preview_complete(term_of(subscription), preview)
     except PreviewIncomplete:
         return False
     return True
@@ -79,7 +79,7 @@ MUST_BE_DUE = {
 @pytest.mark.parametrize("case", MUST_BE_DUE)
 def test_a_charge_that_must_be_due_and_has_no_line_makes_the_preview_incomplete(case: str) -> None:
     with pytest.raises(PreviewIncomplete, match=r"Monthly \(C-1\)"):
-        check_preview_complete(MUST_BE_DUE[case], WITHOUT, TODAY, LONDON)
+        check_preview_complete(term_of(MUST_BE_DUE[case]), WITHOUT)
 
 
 @pytest.mark.parametrize("case", MUST_BE_DUE)
@@ -125,7 +125,7 @@ def test_all_missing_charges_are_named() -> None:
     two = with_segments(a_segment("C-2", name="Print"), a_segment("C-1"))
 
     with pytest.raises(PreviewIncomplete, match=r"Monthly \(C-1\), Print \(C-2\)"):
-        check_preview_complete(two, WITHOUT, TODAY, LONDON)
+        check_preview_complete(term_of(two), WITHOUT)
 
 
 def test_a_line_without_a_charge_number_counts_by_its_name() -> None:
@@ -168,22 +168,22 @@ def test_arrears_that_fall_due_beyond_a_preview_cut_short_are_not_missing() -> N
 def test_the_preview_reaches_one_longest_billing_period_beyond_the_schedule(
     subscription: ZuoraSubscription, target: str
 ) -> None:
-    assert preview_target_date(subscription, TODAY, LONDON) == day(target)
+    assert preview_target_date(term_of(subscription)) == day(target)
 
 
 def test_a_whole_preview_covers_every_day() -> None:
-    assert days_covered(a_subscription(), a_preview(), TODAY, LONDON) == day("9999-12-31")
+    assert days_covered(term_of(a_subscription()), a_preview()) == day("9999-12-31")
 
 
 def test_a_preview_that_was_asked_for_less_covers_what_it_was_asked_for() -> None:
     short = a_preview(target_date=day("2026-09-30"))
 
-    assert days_covered(a_subscription(), short, TODAY, LONDON) == day("2026-10-01")
+    assert days_covered(term_of(a_subscription()), short) == day("2026-10-01")
 
 
 def billed_up_to(subscription: ZuoraSubscription, *starts: str) -> list[str]:
     """Up to where the segments count as billed when the preview's lines begin on these days."""
-    charges = as_billed_by_now(charges_of(subscription), a_preview(*map(a_preview_item, starts)), TODAY)
+    charges = as_billed_by_now(charges_of(subscription), a_preview(*map(a_preview_item, starts)), term_of(subscription))
     return [str(segment.charged_through) for charge in charges for segment in charge.segments]
 
 

@@ -10,20 +10,19 @@ import pytest
 from sync_service.subscription.schedule.computed import CannotCompute, compute_preview
 from sync_service.subscription.zuora import ChargeSegment, PreviewSource, StatusPeriod, Tier, ZuoraSubscription
 from tests.unit.builders import (
-    LONDON,
     TERM_START,
-    TODAY,
     a_segment,
     a_subscription,
     an_evergreen_subscription,
     day,
     months,
+    term_of,
 )
 
 
 def computed(*segments: ChargeSegment, **fields: Any) -> list[tuple[str, str, str]]:
     """(first day, last day, amount) of every line."""
-    items = compute_preview(a_subscription(segments=segments, **fields), TODAY, LONDON).items
+    items = compute_preview(term_of(a_subscription(segments=segments, **fields))).items
     return [(item.service_start.isoformat(), item.service_end.isoformat(), str(item.amount)) for item in items]
 
 
@@ -39,7 +38,7 @@ def test_whole_months_in_advance_are_computed_from_where_billing_stopped_to_the_
 
 
 def test_a_computed_preview_says_so_and_is_whole() -> None:
-    preview = compute_preview(a_subscription(), TODAY, LONDON)
+    preview = compute_preview(term_of(a_subscription()))
 
     assert preview.source is PreviewSource.COMPUTED
     assert preview.complete_until is None
@@ -102,7 +101,7 @@ def test_four_weeks_are_counted_in_days() -> None:
 
 
 def test_an_evergreen_subscription_is_computed_up_to_the_horizon() -> None:
-    preview = compute_preview(an_evergreen_subscription(), TODAY, LONDON)
+    preview = compute_preview(term_of(an_evergreen_subscription()))
 
     assert [item.service_start.isoformat() for item in preview.items] == months("2026-07-01", 12)
 
@@ -216,4 +215,4 @@ def test_what_is_over_or_billed_to_its_end_is_not_asked_about() -> None:
 )
 def test_a_suspended_subscription_is_refused(subscription: ZuoraSubscription) -> None:
     with pytest.raises(CannotCompute, match="suspended"):
-        compute_preview(subscription, TODAY, LONDON)
+        compute_preview(term_of(subscription))

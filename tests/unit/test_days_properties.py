@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sync_service.subscription.plan import Create, LimioState
 from sync_service.subscription.reconcile import reconcile
-from sync_service.subscription.terms import Rules, compare_terms
+from sync_service.subscription.terms import Rules, TermOnDay, compare_terms
 from sync_service.subscription.zuora import Preview, ZuoraState
 from tests.unit.builders import (
     TERM_END,
@@ -63,7 +63,7 @@ def test_a_start_stored_at_any_time_of_the_tenants_day_is_kept(found: tuple[date
     data = {"termStartDate": stored_at(day, zone, minute), "termEndDate": TERM_END.isoformat()}
 
     changes = compare_terms(
-        a_limio_subscription(data=data), a_subscription(term_start=day, term_end=TERM_END), TODAY, rules
+        a_limio_subscription(data=data), TermOnDay(a_subscription(term_start=day, term_end=TERM_END), TODAY, rules)
     )
 
     assert "data.termStartDate" not in {change.path for change in changes}
@@ -76,7 +76,7 @@ def test_a_start_two_days_off_is_corrected_to_zuoras_day(found: tuple[date, Zone
     data = {"termStartDate": stored_at(day + timedelta(days=2), zone, minute), "termEndDate": TERM_END.isoformat()}
 
     changes = compare_terms(
-        a_limio_subscription(data=data), a_subscription(term_start=day, term_end=TERM_END), TODAY, rules
+        a_limio_subscription(data=data), TermOnDay(a_subscription(term_start=day, term_end=TERM_END), TODAY, rules)
     )
 
     assert [change.after for change in changes if change.path == "data.termStartDate"] == [f"{day}T00:00:00.000Z"]
@@ -109,7 +109,7 @@ def test_a_start_stored_with_any_offset_is_the_moment_that_it_names(day: date, h
     rules = Rules(tenant_zone=ZoneInfo("UTC"), horizon_months=12)
 
     changes = compare_terms(
-        a_limio_subscription(data=data), a_subscription(term_start=day, term_end=TERM_END), TODAY, rules
+        a_limio_subscription(data=data), TermOnDay(a_subscription(term_start=day, term_end=TERM_END), TODAY, rules)
     )
 
     assert "data.termStartDate" not in {change.path for change in changes}

@@ -12,7 +12,6 @@ from sync_service.subscription.schedule.due import due_schedule
 from sync_service.subscription.schedule.entries import compare_schedule
 from sync_service.subscription.zuora import PreviewItem, Tier, ZuoraSubscription
 from tests.unit.builders import (
-    LONDON,
     TODAY,
     a_line_item,
     a_preview,
@@ -22,6 +21,7 @@ from tests.unit.builders import (
     an_entry,
     day,
     months,
+    term_of,
 )
 
 NEVER_BILLED = a_subscription(segments=(a_segment(effective_start=day("2026-07-01"), charged_through=None),))
@@ -35,7 +35,7 @@ def compare(
     currency: str | None = "GBP",
     **preview: Any,
 ) -> tuple[list[Change], list[str]]:
-    schedule = due_schedule(subscription, a_preview(*items, **preview), TODAY, LONDON, currency)
+    schedule = due_schedule(term_of(subscription), a_preview(*items, **preview), currency)
     return compare_schedule(entries, schedule, TODAY, None)
 
 

@@ -25,10 +25,9 @@ from sync_service.subscription.schedule.computed import CannotCompute, compute_p
 from sync_service.subscription.schedule.due import due_schedule
 from sync_service.subscription.schedule.entries import coming_payments
 from sync_service.subscription.schedule.money import round_amount
-from sync_service.subscription.terms import end_of_schedule
 from sync_service.subscription.zuora import Preview, PreviewItem, ZuoraState
 from sync_service.zuora.payloads import read_account, read_preview_rows, read_subscription
-from tests.unit.builders import LONDON
+from tests.unit.builders import LONDON, term_of
 from tests.unit.emulator.tenants import TODAY, a_tenant, act, subscribe
 from tests.unit.paper_store import apply_on_paper
 from zuora_emulator import account_answers, answers, orders
@@ -115,7 +114,7 @@ class Life:
         tenant, of = self.tenant, self.tenant.subscriptions[number]
         account = tenant.accounts[of.latest.account]
         subscription = read_subscription(_sent(answers.subscription(tenant, of, of.latest, detail="all-segments")))
-        target = preview_target_date(subscription, tenant.today, LONDON)
+        target = preview_target_date(term_of(subscription, tenant.today))
         versions = [each.latest for each in tenant.invoiced_to(account.number)]
         lines = preview(versions, Assumptions(target=target, evergreen=True))
         rows = read_preview_rows(_sent(account_answers.preview(tenant, account, lines, 10_000)), number)
@@ -176,7 +175,7 @@ def test_after_a_sync_every_coming_day_that_is_not_billed_costs_what_zuora_previ
 
         assert reconcile(life.stores[number], zuora, today, LONDON).changes == ()
         assert zuora.preview is not None
-        due = due_schedule(zuora.subscription, zuora.preview, today, LONDON, "GBP")
+        due = due_schedule(term_of(zuora.subscription, today), zuora.preview, "GBP")
         previewed: dict[date, Decimal] = defaultdict(Decimal)
         entries = {
             date.fromisoformat(entry["data"]["date"][:10]): entry
@@ -247,7 +246,7 @@ def test_a_term_that_is_not_billed_yet_adds_up_to_its_preview(life: Life) -> Non
         zuora = life.sync(number)
 
         assert zuora.preview is not None
-        end = end_of_schedule(zuora.subscription, life.tenant.today, LONDON)
+        end = term_of(zuora.subscription, life.tenant.today).schedule_end
         items = [item for item in zuora.preview.items if item.service_start < end]
         cents = [(item.amount or Decimal(0)) + item.tax_amount for item in items]
         amounts = [Decimal(entry["data"]["amount"]) for entry in life.stores[number].schedule]
@@ -265,9 +264,9 @@ def test_the_computed_schedule_is_the_previewed_one_wherever_it_does_not_refuse(
     for number in NUMBERS:
         zuora, today = life.look(number), life.tenant.today
         with suppress(CannotCompute):
-            computed = compute_preview(zuora.subscription, today, LONDON)
+            computed = compute_preview(term_of(zuora.subscription, today))
 
-            end = end_of_schedule(zuora.subscription, today, LONDON)
+            end = term_of(zuora.subscription, today).schedule_end
             assert zuora.preview is not None
             assert lines_before(end, computed) == lines_before(end, zuora.preview)
 

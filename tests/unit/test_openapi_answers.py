@@ -20,7 +20,7 @@ from sync_service.errors import PayloadInvalid, PreviewIncomplete
 from sync_service.subscription.plan import LimioState
 from sync_service.subscription.reconcile import reconcile
 from sync_service.subscription.schedule.computed import CannotCompute, compute_preview
-from sync_service.subscription.terms import Rules
+from sync_service.subscription.terms import Rules, TermOnDay
 from sync_service.subscription.zuora import Preview, ZuoraState, ZuoraSubscription
 from sync_service.zuora import schemas
 from sync_service.zuora.listing import (
@@ -211,7 +211,7 @@ def settle(current: LimioState, zuora: ZuoraState) -> None:
 
 def computed(subscription: ZuoraSubscription) -> Preview | None:
     try:
-        return compute_preview(subscription, TODAY, RULES)
+        return compute_preview(TermOnDay(subscription, TODAY, RULES))
     except CannotCompute:
         return None
 

@@ -18,7 +18,7 @@ from sync_service.subscription.plan import Cancel, Create, LimioState, SyncPlan,
 from sync_service.subscription.reconcile import reconcile
 from sync_service.subscription.schedule.entries import coming_payments
 from sync_service.subscription.schedule.periods import add_months
-from sync_service.subscription.terms import Rules, end_of_schedule
+from sync_service.subscription.terms import Rules, TermOnDay
 from sync_service.subscription.zuora import (
     ChargeSegment,
     Contact,
@@ -311,6 +311,6 @@ def test_after_a_sync_the_coming_days_cost_what_zuora_previews(lines: list[Previ
         stored[entry["data"]["date"][:10]] += Decimal(entry["data"]["amount"])
     previewed: dict[str, Decimal] = defaultdict(Decimal)
     for line in known:
-        if TODAY <= line.service_start < end_of_schedule(zuora.subscription, TODAY, rule):
+        if TODAY <= line.service_start < TermOnDay(zuora.subscription, TODAY, rule).schedule_end:
             previewed[line.service_start.isoformat()] += (line.amount or Decimal(0)) + line.tax_amount
     assert stored == previewed

@@ -12,19 +12,18 @@ from sync_service.subscription.schedule.computed import CannotCompute
 from sync_service.subscription.schedule.due import DueSchedule, due_schedule
 from sync_service.subscription.zuora import PreviewItem, ZuoraSubscription
 from tests.unit.builders import (
-    LONDON,
-    TODAY,
     a_preview,
     a_preview_item,
     a_segment,
     a_subscription,
     an_evergreen_subscription,
     day,
+    term_of,
 )
 
 
 def due(*items: PreviewItem, subscription: ZuoraSubscription | None = None, **preview: Any) -> DueSchedule:
-    return due_schedule(subscription or a_subscription(), a_preview(*items, **preview), TODAY, LONDON, "GBP")
+    return due_schedule(term_of(subscription or a_subscription()), a_preview(*items, **preview), "GBP")
 
 
 def days(schedule: DueSchedule) -> list[str]:

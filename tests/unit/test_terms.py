@@ -7,21 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sync_service.subscription.terms import (
-    Rules,
-    cancel_date,
-    compare_terms,
-    end_of_schedule,
-    end_of_term,
-    is_cancel_set,
-    is_same_day,
-    limio_status,
-    next_look,
-    status_on,
-    will_go_on,
-)
+from sync_service.subscription.terms import Rules, compare_terms, is_same_day
 from sync_service.subscription.zuora import StatusPeriod, ZuoraSubscription
-from tests.unit.builders import LONDON, TODAY, a_limio_subscription, a_subscription, an_evergreen_subscription, day
+from tests.unit.builders import a_limio_subscription, a_subscription, an_evergreen_subscription, day, term_of
 
 UTC = Rules(tenant_zone=ZoneInfo("UTC"), horizon_months=12)
 
@@ -66,28 +54,30 @@ LATER_CANCELLATIONS = {
 def test_until_a_later_cancellation_the_subscription_is_active_and_ends_on_its_day(spelling: str) -> None:
     subscription = LATER_CANCELLATIONS[spelling]
 
-    assert limio_status(subscription, TODAY) == "active"
-    assert cancel_date(subscription, TODAY) == day(LATER)
-    assert end_of_term(subscription, TODAY) == day(LATER)
-    assert is_cancel_set(subscription)
-    assert not will_go_on(subscription, TODAY, LONDON)
+    assert term_of(subscription).limio_status == "active"
+    assert term_of(subscription).cancel_date == day(LATER)
+    assert term_of(subscription).end == day(LATER)
+    assert subscription.is_cancel_set
+    assert not term_of(subscription).goes_on
 
 
 @pytest.mark.parametrize("spelling", [key for key in LATER_CANCELLATIONS if key.startswith(("active", "cancelled"))])
 def test_on_its_day_the_cancellation_takes_effect(spelling: str) -> None:
     subscription = LATER_CANCELLATIONS[spelling]
 
-    assert limio_status(subscription, day("2026-08-31")) == "active"
-    assert status_on(subscription, day(LATER)) == ("Cancelled" if subscription.status_history else subscription.status)
-    assert limio_status(subscription, day(LATER)) == "cancelled"
+    assert term_of(subscription, day("2026-08-31")).limio_status == "active"
+    assert term_of(subscription, day(LATER)).status == (
+        "Cancelled" if subscription.status_history else subscription.status
+    )
+    assert term_of(subscription, day(LATER)).limio_status == "cancelled"
 
 
 def test_a_withdrawn_cancellation_leaves_nothing_set() -> None:
     subscription = a_subscription()
 
-    assert not is_cancel_set(subscription)
-    assert cancel_date(subscription, TODAY) is None
-    assert will_go_on(subscription, TODAY, LONDON)
+    assert not subscription.is_cancel_set
+    assert term_of(subscription).cancel_date is None
+    assert term_of(subscription).goes_on
 
 
 @pytest.mark.parametrize(
@@ -120,22 +110,20 @@ def test_the_history_entry_in_force_today_decides_the_status(
     status: str, periods: list[tuple[str, str | None, str | None]], expected: str | None
 ) -> None:
     for order in (periods, periods[::-1]):
-        assert limio_status(a_subscription(status=status, status_history=history(*order)), TODAY) == expected
+        assert term_of(a_subscription(status=status, status_history=history(*order))).limio_status == expected
 
 
 def test_what_goes_on_after_the_schedule_is_a_renewal_or_no_end_at_all() -> None:
-    assert will_go_on(a_subscription(auto_renew=True), TODAY, LONDON)
-    assert not will_go_on(a_subscription(auto_renew=False), TODAY, LONDON)
-    assert will_go_on(an_evergreen_subscription(), TODAY, LONDON)
-    assert not will_go_on(an_evergreen_subscription(scheduled_cancel=day("2026-08-01")), TODAY, LONDON)
+    assert term_of(a_subscription(auto_renew=True)).goes_on
+    assert not term_of(a_subscription(auto_renew=False)).goes_on
+    assert term_of(an_evergreen_subscription()).goes_on
+    assert not term_of(an_evergreen_subscription(scheduled_cancel=day("2026-08-01"))).goes_on
 
 
 def test_the_schedule_ends_with_the_term_else_with_the_horizon() -> None:
-    assert end_of_schedule(a_subscription(), TODAY, LONDON) == day("2027-01-01")
-    assert end_of_schedule(an_evergreen_subscription(), TODAY, LONDON) == day("2027-06-15")
-    assert end_of_schedule(an_evergreen_subscription(scheduled_cancel=day("2026-08-01")), TODAY, LONDON) == day(
-        "2026-08-01"
-    )
+    assert term_of(a_subscription()).schedule_end == day("2027-01-01")
+    assert term_of(an_evergreen_subscription()).schedule_end == day("2027-06-15")
+    assert term_of(an_evergreen_subscription(scheduled_cancel=day("2026-08-01"))).schedule_end == day("2026-08-01")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +150,7 @@ def test_a_stored_start_means_zuoras_date_in_utc_or_in_the_tenants_zone(stored: 
 
 
 def changes_of(document: dict[str, Any], subscription: ZuoraSubscription) -> dict[str, Any]:
-    return {change.path: change.after for change in compare_terms(document, subscription, TODAY, LONDON)}
+    return {change.path: change.after for change in compare_terms(document, term_of(subscription))}
 
 
 def test_an_agreeing_term_keeps_its_stored_time() -> None:
@@ -232,8 +220,8 @@ def test_an_initial_subscription_becomes_active() -> None:
 def test_the_next_look_is_on_the_day_that_zuoras_answer_changes_by_itself(
     subscription: ZuoraSubscription, looks_on: str | None
 ) -> None:
-    assert next_look(subscription, TODAY, LONDON, cut_short=False) == (looks_on and day(looks_on))
+    assert term_of(subscription).next_look(cut_short=False) == (looks_on and day(looks_on))
 
 
 def test_a_preview_that_was_cut_short_is_looked_at_again_within_a_month() -> None:
-    assert next_look(a_subscription(), TODAY, LONDON, cut_short=True) == day("2026-07-13")
+    assert term_of(a_subscription()).next_look(cut_short=True) == day("2026-07-13")

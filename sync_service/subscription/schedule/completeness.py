@@ -7,24 +7,24 @@ from datetime import date, timedelta
 
 from sync_service.errors import PreviewIncomplete
 from sync_service.subscription.schedule.charges import Charge, charges_of, costs_something, is_in_arrears
-from sync_service.subscription.terms import PENDING, Rules, end_of_schedule, status_on
-from sync_service.subscription.zuora import ChargeSegment, Preview, ZuoraSubscription
+from sync_service.subscription.terms import TermOnDay
+from sync_service.subscription.zuora import ChargeSegment, Preview
 
 _ONE_DAY = timedelta(days=1)
 
 
-def preview_target_date(subscription: ZuoraSubscription, today: date, rules: Rules) -> date:
+def preview_target_date(term: TermOnDay) -> date:
     """How far to preview: the end of the schedule plus one longest billing period, so that the last arrears are there.
 
     Zuora previews what falls due up to and with the target date ("Generate a billing preview"). What was cancelled up
     to today may still owe a last period in arrears.
     """
-    end = max(end_of_schedule(subscription, today, rules), today)
+    end = max(term.schedule_end, term.today)
     lengths = [
         length
-        for charge in charges_of(subscription)
+        for charge in charges_of(term.subscription)
         for segment in charge.segments
-        if _may_fall_due(segment, today) and (length := charge.length_of(segment)) is not None
+        if _may_fall_due(segment, term.today) and (length := charge.length_of(segment)) is not None
     ]
     return max((length.after(end) for length in lengths), default=end)
 
@@ -34,36 +34,34 @@ def _may_fall_due(segment: ChargeSegment, today: date) -> bool:
     return end > today or (is_in_arrears(segment) and (segment.charged_through or date.min) < end)
 
 
-def days_covered(subscription: ZuoraSubscription, preview: Preview, today: date, rules: Rules) -> date:
+def days_covered(term: TermOnDay, preview: Preview) -> date:
     """Lines due before this day are all there; the last day that there is, where the preview is whole.
 
     It is not whole where Zuora cut the answer, or where it was asked for less than `preview_target_date`; without
     charges in arrears, reaching the end of the schedule is enough.
     """
-    end = end_of_schedule(subscription, today, rules)
-    charges = charges_of(subscription)
-    arrears = any(is_in_arrears(segment) for charge in charges for segment in charge.segments)
-    needed = preview_target_date(subscription, today, rules) if arrears else end - _ONE_DAY
+    arrears = any(is_in_arrears(segment) for segment in term.subscription.segments)
+    needed = preview_target_date(term) if arrears else term.schedule_end - _ONE_DAY
     if preview.complete_until is None and preview.target_date >= needed:
         return date.max
     return min(preview.complete_until or date.max, preview.target_date + _ONE_DAY)
 
 
-def check_preview_complete(subscription: ZuoraSubscription, preview: Preview, today: date, rules: Rules) -> None:
+def check_preview_complete(term: TermOnDay, preview: Preview) -> None:
     """Raise PreviewIncomplete, naming the charges, where the preview has no line of a charge that must be due.
 
     That is a recurring charge that costs something, is no discount and follows no invoice schedule, with a day that is
     not billed, lies before its own, the schedule's and the preview's end and before any suspension, and that no free
     segment covers. A charge whose first day is not known is not due, and nothing is before activation.
     """
-    if status_on(subscription, today) in PENDING:
+    if term.is_pending:
         return
     lines = _NamedCharges(preview)
-    stop = min(end_of_schedule(subscription, today, rules), _first_stop(subscription, today))
-    covered = days_covered(subscription, preview, today, rules)
+    stop = min(term.schedule_end, term.suspended_from or date.max)
+    covered = days_covered(term, preview)
     missing = [
         charge
-        for charge in charges_of(subscription)
+        for charge in charges_of(term.subscription)
         if not lines.name(charge) and any(_must_be_due(charge, each, stop, covered) for each in charge.segments)
     ]
     if missing:
@@ -71,19 +69,21 @@ def check_preview_complete(subscription: ZuoraSubscription, preview: Preview, to
         raise PreviewIncomplete(f"Zuora's billing preview has no line of: {names}.")
 
 
-def unscheduled_charges(subscription: ZuoraSubscription, preview: Preview, today: date, rules: Rules) -> list[str]:
+def unscheduled_charges(term: TermOnDay, preview: Preview) -> list[str]:
     """Names of charges that follow an invoice schedule and have no line in the preview: their days are not known."""
-    lines, end = _NamedCharges(preview), end_of_schedule(subscription, today, rules)
+    lines = _NamedCharges(preview)
     return [
         charge.name
-        for charge in charges_of(subscription)
+        for charge in charges_of(term.subscription)
         if not lines.name(charge)
         for segment in charge.segments[-1:]
-        if _follows_invoice_schedule(charge, segment) and _costs(segment) and _has_open_day(charge, segment, end)
+        if _follows_invoice_schedule(charge, segment)
+        and _costs(segment)
+        and _has_open_day(charge, segment, term.schedule_end)
     ]
 
 
-def as_billed_by_now(charges: tuple[Charge, ...], preview: Preview, today: date) -> tuple[Charge, ...]:
+def as_billed_by_now(charges: tuple[Charge, ...], preview: Preview, term: TermOnDay) -> tuple[Charge, ...]:
     """The charges, each billed up to where its lines in the preview begin.
 
     Zuora previews a charge from where billing stopped, without what stands on draft invoices ("Generate a billing
@@ -94,12 +94,14 @@ def as_billed_by_now(charges: tuple[Charge, ...], preview: Preview, today: date)
     for item in preview.items:
         begun[item.charge_number] = min(begun.get(item.charge_number, date.max), item.service_start)
     return tuple(
-        _billed_up_to(charge, begun[charge.number], today) if charge.number in begun else charge for charge in charges
+        _billed_up_to(charge, min(begun[charge.number], term.suspended_from or date.max))
+        if charge.number in begun
+        else charge
+        for charge in charges
     )
 
 
-def _billed_up_to(charge: Charge, begun: date, today: date) -> Charge:
-    stop = min(begun, _first_stop(charge.subscription, today))
+def _billed_up_to(charge: Charge, stop: date) -> Charge:
     segments = tuple(
         replace(each, charged_through=min(each.effective_end or stop, stop))
         if _costs(each) and not _follows_invoice_schedule(charge, each) and _has_open_day(charge, each, stop)
@@ -137,20 +139,6 @@ def _must_be_due(charge: Charge, segment: ChargeSegment, stop: date, covered: da
         length = charge.length_of(segment)
         covered = length.after(covered, -1) if length is not None else date.min
     return _has_open_day(charge, segment, min(stop, covered))
-
-
-def _first_stop(subscription: ZuoraSubscription, today: date) -> date:
-    """The day from which nothing must be due: a suspension that is not over, not one long resumed."""
-    days = [
-        period.start or date.min
-        for period in subscription.status_history
-        if period.status == "Suspended" and (period.end is None or period.end > today)
-    ]
-    if subscription.scheduled_suspend is not None and subscription.scheduled_suspend >= today:
-        days.append(subscription.scheduled_suspend)
-    if subscription.status == "Suspended" and not days:
-        days.append(date.min)
-    return min(days, default=date.max)
 
 
 def _has_open_day(charge: Charge, segment: ChargeSegment, stop: date) -> bool:

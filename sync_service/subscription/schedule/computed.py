@@ -20,8 +20,8 @@ from sync_service.subscription.schedule.charges import (
 )
 from sync_service.subscription.schedule.completeness import preview_target_date
 from sync_service.subscription.schedule.periods import Grid
-from sync_service.subscription.terms import Rules, end_of_schedule
-from sync_service.subscription.zuora import ChargeSegment, Preview, PreviewItem, PreviewSource, ZuoraSubscription
+from sync_service.subscription.terms import TermOnDay
+from sync_service.subscription.zuora import ChargeSegment, Preview, PreviewItem, PreviewSource
 
 _ONE_DAY = timedelta(days=1)
 #: Where Zuora counts billing periods from, by `billingPeriodAlignment`.
@@ -32,17 +32,16 @@ class CannotCompute(Exception):
     """The schedule cannot be known from the charges alone; the text names the charges and says why."""
 
 
-def compute_preview(subscription: ZuoraSubscription, today: date, rules: Rules) -> Preview:
+def compute_preview(term: TermOnDay) -> Preview:
     """The lines that Zuora would preview, computed from the segments. Raises CannotCompute naming every charge."""
-    end = end_of_schedule(subscription, today, rules)
-    if _is_suspended(subscription, today):
+    if term.suspended_from is not None:
         raise CannotCompute("the subscription is suspended, and its later billing is unknown.")
     items: list[PreviewItem] = []
     refusals: list[str] = []
-    charges = charges_of(subscription)
+    charges = charges_of(term.subscription)
     for charge in charges:
         for segment in charge.segments:
-            window = _open_days(segment, end)
+            window = _open_days(segment, term.schedule_end)
             if window is None:
                 continue
             reason = _why_not(charge, segment) or _why_discounted(charges, segment, *window)
@@ -56,8 +55,7 @@ def compute_preview(subscription: ZuoraSubscription, today: date, rules: Rules) 
                 refusals.append(f"{_name(segment)} {reason}")
     if refusals:
         raise CannotCompute("; ".join(refusals) + ".")
-    target = preview_target_date(subscription, today, rules)
-    return Preview(items=tuple(items), target_date=target, source=PreviewSource.COMPUTED)
+    return Preview(items=tuple(items), target_date=preview_target_date(term), source=PreviewSource.COMPUTED)
 
 
 def compute_billed(period: BilledPeriod, charges: tuple[Charge, ...]) -> PreviewItem:
@@ -119,16 +117,6 @@ def _open_days(segment: ChargeSegment, end: date) -> tuple[date, date] | None:
     if segment.type == "OneTime":
         stop = min(start + _ONE_DAY, end)
     return (start, stop) if start < stop else None
-
-
-def _is_suspended(subscription: ZuoraSubscription, today: date) -> bool:
-    scheduled = subscription.scheduled_suspend
-    if (scheduled is not None and scheduled >= today) or subscription.status == "Suspended":
-        return True
-    return any(
-        period.status == "Suspended" and (period.end is None or period.end > today)
-        for period in subscription.status_history
-    )
 
 
 def _why_not(charge: Charge, segment: ChargeSegment) -> str | None:

@@ -31,8 +31,8 @@ from sync_service.subscription.schedule.computed import (
     compute_renewal,
 )
 from sync_service.subscription.schedule.money import round_amount
-from sync_service.subscription.terms import PENDING, Rules, end_of_schedule, status_on, will_go_on
-from sync_service.subscription.zuora import Preview, PreviewItem, ZuoraSubscription
+from sync_service.subscription.terms import TermOnDay
+from sync_service.subscription.zuora import Preview, PreviewItem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,17 +120,15 @@ class DueSchedule:
         return {day: _in_order(due) for day, due in lines.items()}, tuple(sorted(notes))
 
 
-def due_schedule(
-    subscription: ZuoraSubscription, preview: Preview, today: date, rules: Rules, currency: str | None
-) -> DueSchedule:
+def due_schedule(term: TermOnDay, preview: Preview, currency: str | None) -> DueSchedule:
     """The schedule that `preview` makes; an item belongs to it where its service starts before the end.
 
     Raises PreviewIncomplete.
     """
-    check_preview_complete(subscription, preview, today, rules)
-    told = charges_of(subscription)
-    charges = as_billed_by_now(told, preview, today)
-    end, covered = end_of_schedule(subscription, today, rules), days_covered(subscription, preview, today, rules)
+    check_preview_complete(term, preview)
+    told = charges_of(term.subscription)
+    charges = as_billed_by_now(told, preview, term)
+    end, covered = term.schedule_end, days_covered(term, preview)
     lines: dict[date, list[Line]] = defaultdict(list)
     unknown: dict[date, set[str]] = defaultdict(set)
     by_number = {charge.number: charge for charge in charges}
@@ -143,27 +141,26 @@ def due_schedule(
         else:
             lines[day].append(_line(item, currency, tax_known=_knows_tax(item, by_number)))
     notes = [f"{', '.join(sorted(_names(unknown)))}: the amount is known only after use."] if unknown else []
-    unscheduled = unscheduled_charges(subscription, preview, today, rules)
+    unscheduled = unscheduled_charges(term, preview)
     if unscheduled:
         notes.append(f"Billed by an invoice schedule, which the preview does not show: {', '.join(unscheduled)}.")
     unposted = [after.name for before, after in zip(told, charges, strict=True) if before is not after]
     if unposted:
         notes.append(f"On a draft invoice, or billed while this was read: {', '.join(unposted)}.")
     if covered < end:
-        since = "were" if covered <= today else f"from {covered} on were"
+        since = "were" if covered <= term.today else f"from {covered} on were"
         notes.append(f"Zuora cut its preview short: payments {since} left alone.")
-    pending = status_on(subscription, today) in PENDING
-    if pending:
+    if term.is_pending:
         notes.append("Not active yet: payments were not cancelled.")
     return DueSchedule(
         lines={day: _in_order(due) for day, due in lines.items()},
         unknown_days=frozenset(unknown),
         charges=charges,
         end=end,
-        goes_on=will_go_on(subscription, today, rules),
+        goes_on=term.goes_on,
         covered_until=covered,
         currency=currency,
-        keep_all=bool(unscheduled) or pending,
+        keep_all=bool(unscheduled) or term.is_pending,
         notes=tuple(notes),
     )
 
