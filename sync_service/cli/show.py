@@ -8,7 +8,17 @@ from typing import Any
 from sync_service.cli.output import moment, project
 from sync_service.queue.history import Why
 from sync_service.store.tables import SubscriptionRow, SyncCauseRow, SyncRunRow, ZuoraLinkRow
-from sync_service.subscription.plan import Cancel, Change, Create, Document, FieldChange, SyncPlan, Update
+from sync_service.subscription.plan import (
+    Cancel,
+    Change,
+    Create,
+    FieldChange,
+    SyncPlan,
+    Update,
+    in_short,
+    name_of,
+    noun_of,
+)
 
 _RUN = (
     *("id", "kind", "key", "outcome", "trigger", "actor", "began_at", "ended_at", "calls", "error_code", "error"),
@@ -106,13 +116,13 @@ def _cause(cause: SyncCauseRow) -> str:
 def _change_lines(change: Change) -> Iterator[str]:
     match change:
         case Create():
-            yield f"+ {change.record_type}  {_gist(change.record_type, change.document)}  ({change.reason})"
+            yield f"+ {noun_of(change.record_type)}  {in_short(change.record_type, change.document)}  ({change.reason})"
         case Cancel():
-            yield f"- {change.record_type}  {_gist(change.record_type, change.document)}  ({change.reason})"
+            yield f"- {noun_of(change.record_type)}  {in_short(change.record_type, change.document)}  ({change.reason})"
         case Update():
             for field in _telling(change):
                 yield (
-                    f"~ {change.record_type}  {field.path.removeprefix('data.')}: "
+                    f"~ {noun_of(change.record_type)}  {name_of(field.path)}: "
                     f"{_text(field.before)} → {_text(field.after)}  ({change.reason})"
                 )
 
@@ -122,22 +132,6 @@ def _telling(change: Update) -> Sequence[FieldChange]:
     if change.record_type != "schedule":
         return change.fields
     return [field for field in change.fields if field.path == "data.amount"] or change.fields
-
-
-def _gist(record_type: str, document: Document) -> str:
-    """An object in a few words."""
-    data = document.get("data") or {}
-    match record_type:
-        case "schedule":
-            names = ", ".join(str(item.get("chargeName", "")) for item in data.get("lineItems") or [])
-            return f"{str(data.get('date'))[:10]}  {data.get('currency') or ''} {data.get('amount')}  {names}"
-        case "address":
-            parts = (data.get(name) for name in ("address1", "city", "postalCode", "country"))
-            return f"{document.get('relationship_type')}: {', '.join(str(part) for part in parts if part)}"
-        case "customer":
-            return f"{data.get('name')} <{data.get('email')}>"
-        case _:
-            return str(document.get("reference") or document.get("name") or "")
 
 
 def _text(value: Any) -> str:

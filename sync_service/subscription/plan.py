@@ -1,4 +1,6 @@
-"""The sync plan: what the Limio store holds, and its computed difference from Zuora, with its JSON and its hash.
+"""The sync plan: what the Limio store holds, and its computed difference from Zuora, with its JSON, hash and words.
+
+Outputs lay the words out: the event in Limio, pages, the command line and reports take them from here.
 
 Pure. A plan names no random ids: `store.apply.apply_plan` gives new objects theirs.
 """
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -118,6 +121,24 @@ class SyncPlan:
         parts = json.dumps([_as_plain(change) for change in self.changes], sort_keys=True, default=_plain_value)
         return hashlib.sha256(parts.encode()).hexdigest()
 
+    def changed_fields(self) -> list[str]:
+        """What people call the values of the subscription and of its people that change."""
+        people = {"customer": "customer ", "identity": "identity "}
+        return [
+            people.get(change.record_type, "") + name_of(field.path)
+            for change in self.changes
+            if isinstance(change, Update) and change.record_type in SINGLE
+            for field in change.fields
+        ]
+
+    def changed_objects(self) -> Counter[tuple[str, str]]:
+        """How many objects come, go and change: noun and verb to count, without those of `changed_fields`."""
+        return Counter(
+            (_noun_of(change), _verb_of(change))
+            for change in self.changes
+            if not (isinstance(change, Update) and change.record_type in SINGLE)
+        )
+
     def as_json(self) -> dict[str, Any]:
         """The plan for the history and for machines: each change with its values; dates and decimals are text."""
         return {
@@ -141,6 +162,63 @@ class SyncPlan:
             again=bool(stored.get("again", False)),
             empties_schedule=bool(stored.get("empties_schedule", False)),
         )
+
+
+_NOUNS = {"schedule": "payment", "subscription_offer": "offer", "add_on": "add-on"}
+_FIELDS = {
+    "data.termStartDate": "term start date",
+    "data.termEndDate": "term end date",
+    "data.attributes.autoRenew": "auto-renew",
+    "data.email": "email address",
+}
+_PLURALS = {"auto-renew": "auto-renew flags", "identity": "identities"}
+#: A plan is about one of each, so that its values count, and not how many objects change.
+SINGLE = frozenset({"subscription", "customer", "identity"})
+
+
+def name_of(path: str) -> str:
+    """What people call the value at a path of a plan."""
+    return _FIELDS.get(path, path.rsplit(".", 1)[-1])
+
+
+def noun_of(record_type: str) -> str:
+    """What people call an object of this type."""
+    return _NOUNS.get(record_type, record_type.replace("_", " "))
+
+
+def plural(noun: str) -> str:
+    """Several of what `noun_of` or `name_of` names."""
+    return _PLURALS.get(noun, noun + ("es" if noun.endswith("s") else "s"))
+
+
+def in_short(record_type: str, document: Document) -> str:
+    """An object in a few words; of an address and a customer they are personal."""
+    inside = document.get("data")
+    data = inside if isinstance(inside, Mapping) else {}
+    match record_type:
+        case "schedule":
+            names = ", ".join(str(item.get("chargeName", "")) for item in data.get("lineItems") or [])
+            return f"{str(data.get('date'))[:10]}  {data.get('currency') or ''} {data.get('amount')}  {names}"
+        case "address":
+            parts = (data.get(name) for name in ("address1", "city", "postalCode", "country"))
+            return f"{document.get('relationship_type')}: {', '.join(str(part) for part in parts if part)}"
+        case "customer":
+            return ", ".join(str(data[name]) for name in ("name", "email") if data.get(name))
+        case _:
+            return str(document.get("reference") or document.get("name") or "")
+
+
+def _noun_of(change: Change) -> str:
+    if change.record_type == "address" and isinstance(change, Create):
+        kind = change.document.get("relationship_type")
+        return f"{kind} address" if isinstance(kind, str) else "address"
+    return noun_of(change.record_type)
+
+
+def _verb_of(change: Change) -> str:
+    if isinstance(change, Create):
+        return "imported" if change.record_type in SINGLE else "added"
+    return "changed" if isinstance(change, Update) else "cancelled"
 
 
 def as_json(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from sync_service.jobs.backfill.forecast import Summary, count_changes, forecast_backfill
+from sync_service.jobs.backfill.dry_run import Summary, count_changes, forecast_backfill
 from sync_service.jobs.backfill.sources import FileKeys, TenantKeys
 from sync_service.store.engine import Database
 from sync_service.sync.forecast import Forecast
@@ -59,7 +59,7 @@ def test_it_counts_what_would_change_and_writes_nothing(world: World) -> None:
     assert summary.changes["subscriptions imported"] == 4
     assert summary.changes["term end dates changed"] == 1
     assert summary.changes["customer names changed"] == 1
-    assert summary.changes["customer emails changed"] == 1
+    assert summary.changes["customer email addresses changed"] == 1
     assert summary.changes["auto-renew flags changed"] == 1
     assert {each.key for each in kept} == {f"A-S9{place:07d}" for place in range(8)}
 

@@ -263,7 +263,7 @@ def test_a_mistyped_key_is_dismissed_and_a_known_one_is_not(any_console: Console
 def test_held_list_shows_the_plans(console: Console) -> None:
     keep_run(console.database, "A-S1", outcome="held", plan=renewal("A-S1"))
 
-    assert "termEndDate: 2026-03-01 → 2027-03-01" in console.run("held", "list").stdout
+    assert "term end date: 2026-03-01 → 2027-03-01" in console.run("held", "list").stdout
     assert [each["key"] for each in console.json("held", "list")] == ["A-S1"]
 
 
@@ -312,7 +312,7 @@ def test_history_shows_every_run_with_its_values_before_and_after(any_console: C
         "2026-03-01 12:00:00Z  A-S1  failed  (callout; 150 ms, 3 calls to Zuora)",
         "  preview incomplete: no luck",
         "2026-03-01 12:00:00Z  A-S1  changed  (callout by Zuora; 150 ms, 3 calls to Zuora)",
-        "  ~ subscription  termEndDate: 2026-03-01 → 2027-03-01  (Version 2 in Zuora differs.)",
+        "  ~ subscription  term end date: 2026-03-01 → 2027-03-01  (Version 2 in Zuora differs.)",
     ]
     assert [each["outcome"] for each in console.json("history", "A-S1")] == ["failed", "changed"]
     assert len(console.json("history", "A-S1", "--limit", "1")) == 1

@@ -73,7 +73,7 @@ def test_values_of_a_subscription_read_as_days_and_switches() -> None:
     )
 
     assert sentence(changed) == (
-        "Term end 31 Dec 2026 → 31 Dec 2027; Auto-renew on → off; Email address — → a@example.com"
+        "Term end date 31 Dec 2026 → 31 Dec 2027; Auto-renew on → off; Email address — → a@example.com"
     )
 
 

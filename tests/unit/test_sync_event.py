@@ -41,8 +41,8 @@ def cancel(record_type: str) -> Cancel:
             ),
             "subscription_synced",
             (
-                "Synced from Zuora: term end date changed, auto-renew changed, status changed, customer email changed,"
-                " 1 payment cancelled, 1 delivery address added."
+                "Synced from Zuora: term end date changed, auto-renew changed, status changed, customer email address"
+                " changed, 1 payment cancelled, 1 delivery address added."
             ),
         ),
         (

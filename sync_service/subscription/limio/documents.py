@@ -6,13 +6,12 @@ subscriptions that it concerns. No function alters a document that it is given.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sync_service.subscription.plan import Cancel, Change, Create, Document, SyncPlan, Update, as_json
+from sync_service.subscription.plan import SINGLE, Create, Document, SyncPlan, Update, as_json, plural
 
 #: What Limio's ids begin with, by record type.
 ID_PREFIXES: Mapping[str, str] = {
@@ -68,10 +67,14 @@ def reference_of(bits: int) -> str:
     return "".join(_BASE_32[(bits >> shift) & 31] for shift in range(REFERENCE_BITS - 5, -1, -5))
 
 
+def moment_at(milliseconds: int) -> datetime:
+    """The moment `milliseconds` since 1970, in UTC."""
+    return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
 def timestamp_of(milliseconds: int) -> str:
     """`milliseconds` since 1970 as Limio prints time: ISO, milliseconds, Z."""
-    moment = _EPOCH + timedelta(milliseconds=milliseconds)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment_at(milliseconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def moment_of(timestamp: Any) -> datetime | None:
@@ -85,6 +88,14 @@ def moment_of(timestamp: Any) -> datetime | None:
         return None
 
 
+def read_day(value: Any) -> date | None:
+    """The calendar day that a date or timestamp begins with, as Zuora and Limio write it; None for anything else."""
+    try:
+        return date.fromisoformat(value.strip()[:10]) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
 def get_value(document: Document, path: str) -> Any:
     """The value at the dotted `path`; None where any part of it is missing."""
     value: Any = document
@@ -93,6 +104,17 @@ def get_value(document: Document, path: str) -> Any:
             return None
         value = value.get(key)
     return value
+
+
+def part_of(document: Document | None, key: str) -> Document:
+    """The object under `key`; empty where there is none."""
+    part = (document or {}).get(key)
+    return part if isinstance(part, dict | Mapping) else {}  # a dict is told at once
+
+
+def data_of(document: Document | None) -> Document:
+    """A Limio object's `data`; empty where there is none."""
+    return part_of(document, "data")
 
 
 def set_value(document: Document, path: str, value: Any) -> dict[str, Any]:
@@ -151,15 +173,6 @@ SYNCED = "subscription_synced"
 #: The type that Limio's own handling of Zuora's events creates for what runs after it.
 CANCELLED = "subscription_cancelled"
 
-_NOUNS = {"schedule": "payment", "subscription_offer": "offer", "add_on": "add-on", "payment_method": "payment method"}
-_FIELDS = {
-    "data.termStartDate": "term start date",
-    "data.termEndDate": "term end date",
-    "data.attributes.autoRenew": "auto-renew",
-}
-#: Owner and customer come with every import: not worth a word of their own.
-_UNSAID = frozenset({"identity", "customer", "subscription"})
-
 
 def describe_event(plan: SyncPlan, subscription_id: str) -> dict[str, Any]:
     """The event's document, without what the store gives. Holds no personal data."""
@@ -194,35 +207,10 @@ def describe_webhook(
 def _message(plan: SyncPlan, *, cancelled: bool) -> str:
     imported = any(isinstance(change, Create) and change.record_type == "subscription" for change in plan.changes)
     opening = "Cancelled in Zuora" if cancelled else "Imported from Zuora" if imported else "Synced from Zuora"
-    fields = [
-        _field_name(change.record_type, field.path)
-        for change in plan.changes
-        if isinstance(change, Update) and change.record_type in _UNSAID
-        for field in change.fields
+    parts = [f"{name} changed" for name in dict.fromkeys(plan.changed_fields())]
+    parts += [
+        f"{count} {plural(noun) if count > 1 else noun} {verb}"
+        for (noun, verb), count in plan.changed_objects().items()
+        if noun not in SINGLE  # the opening says it
     ]
-    parts = [f"{name} changed" for name in dict.fromkeys(fields)] + _count_objects(plan)
     return f"{opening}: {', '.join(parts)}." if parts else f"{opening}."
-
-
-def _field_name(record_type: str, path: str) -> str:
-    last = path.rsplit(".", 1)[-1]
-    return _FIELDS.get(path, f"customer {last}" if record_type == "customer" else last)
-
-
-def _count_objects(plan: SyncPlan) -> list[str]:
-    done = {Create: "added", Update: "changed", Cancel: "cancelled"}
-    counts = Counter(
-        (_noun(change), done[type(change)]) for change in plan.changes if change.record_type not in _UNSAID
-    )
-    return [f"{count} {_plural(noun) if count > 1 else noun} {verb}" for (noun, verb), count in counts.items()]
-
-
-def _noun(change: Change) -> str:
-    if change.record_type == "address" and isinstance(change, Create):
-        kind = change.document.get("relationship_type")
-        return f"{kind} address" if isinstance(kind, str) else "address"
-    return _NOUNS.get(change.record_type, change.record_type)
-
-
-def _plural(noun: str) -> str:
-    return noun + ("es" if noun.endswith("s") else "s")

@@ -12,23 +12,13 @@ from decimal import Decimal
 from typing import Any
 
 from sync_service.subscription.digest import Digest, DigestObject, Payment, Payments, Value, digest
-from sync_service.subscription.plan import Document, SyncPlan
+from sync_service.subscription.plan import Document, SyncPlan, in_short, name_of, noun_of
 from sync_service.web.admin.words import cut, day, money
 
 #: Payments of a group that are named one by one; the others are counted.
 _MOST_NAMED = 3
 #: Clauses of a sentence; what is left is counted.
 _MOST_CLAUSES = 3
-_NAMES = {
-    "data.termStartDate": "Term start",
-    "data.termEndDate": "Term end",
-    "data.attributes.autoRenew": "Auto-renew",
-    "status": "Status",
-    "owner": "Owner",
-    "customer": "Customer",
-    "data.name": "Name",
-    "data.email": "Email address",
-}
 _FIELDS = {
     "firstName": "First name",
     "lastName": "Last name",
@@ -116,7 +106,7 @@ def _payments(count: int) -> str:
 def _rows(found: Digest, addresses: Sequence[Document]) -> Iterator[DifferenceLine]:
     for value in found.values:
         before, after = _shown(value.path, value.before), _shown(value.path, value.after)
-        yield DifferenceLine(kind="changed", what=name_of(value), before=before, after=after)
+        yield DifferenceLine(kind="changed", what=title_of(value), before=before, after=after)
     for group in found.payments:
         yield _payment_row(group)
     for thing in found.things:
@@ -154,13 +144,8 @@ def _payment_row(group: Payments) -> DifferenceLine:
 def _thing_row(thing: DigestObject, addresses: Sequence[Document]) -> DifferenceLine:
     if thing.record_type == "address":
         return _address_row(thing.document, addresses)
-    what = thing.record_type.replace("_", " ").capitalize()
-    data = thing.document.get("data")
-    data = data if isinstance(data, Mapping) else {}
-    words = (
-        (data.get("name"), data.get("email")) if thing.record_type == "customer" else (thing.document.get("reference"),)
-    )
-    text = cut(", ".join(str(each) for each in words if each) or thing.document.get("name") or "")
+    what = noun_of(thing.record_type).capitalize()
+    text = cut(in_short(thing.record_type, thing.document) or thing.document.get("name") or "")
     if thing.came:
         return DifferenceLine(kind="added", what=what, after=text)
     return DifferenceLine(kind="cancelled", what=what, before=text)
@@ -210,7 +195,7 @@ def _sums(found: Digest) -> Iterator[str]:
 
 def _clauses(found: Digest) -> Iterator[str]:
     for value in found.values:
-        yield f"{name_of(value)} {_shown(value.path, value.before)} → {_shown(value.path, value.after)}"
+        yield f"{title_of(value)} {_shown(value.path, value.before)} → {_shown(value.path, value.after)}"
     for group in found.payments:
         first, last = (group.before or group.after)[0], (group.after or group.before)[0]
         if not group.before:
@@ -233,13 +218,13 @@ def _clauses(found: Digest) -> Iterator[str]:
 def _clause(thing: DigestObject) -> str:
     if thing.record_type == "address":
         return f"{cut(thing.document.get('relationship_type') or 'an', 40)} address changed"
-    noun = thing.record_type.replace("_", " ")
-    return f"{noun} {'added' if thing.came else 'cancelled'}"
+    return f"{noun_of(thing.record_type)} {'added' if thing.came else 'cancelled'}"
 
 
-def name_of(value: Value) -> str:
-    """What people call a value."""
-    return cut(_NAMES.get(value.path, value.path.removeprefix("data.")), 60)
+def title_of(value: Value) -> str:
+    """What people call a value, at the beginning of a line."""
+    name = name_of(value.path)
+    return cut(name[:1].upper() + name[1:], 60)
 
 
 def _shown(path: str, value: Any) -> str:

@@ -21,9 +21,9 @@ from sync_service.queue.history import Outcome
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import CustomerRow, SyncRunRow
 from sync_service.subscription.digest import Payment, Touch, digest, touches
-from sync_service.subscription.plan import SyncPlan
+from sync_service.subscription.plan import SyncPlan, noun_of
 from sync_service.subscription.schedule.money import format_amount
-from sync_service.web.admin.differences import name_of
+from sync_service.web.admin.differences import title_of
 
 #: Excel takes a file without it for one of the machine's old character set.
 _UTF_8 = "\N{ZERO WIDTH NO-BREAK SPACE}"
@@ -162,11 +162,11 @@ def _lines_of_entry(
                 yield (*head, "payment", word, *_payment(before, after), "", "", *tail)
     for value in found.values:
         if touch is None or touch in value.touches:
-            yield (*head, name_of(value), "changed", *[""] * 6, value.before, value.after, *tail)
+            yield (*head, title_of(value), "changed", *[""] * 6, value.before, value.after, *tail)
     for thing in found.things:
         if touch is None or (touch is Touch.ADDRESS and thing.record_type == "address"):
             word = "added" if thing.came else "removed"
-            yield (*head, thing.record_type.replace("_", " "), word, *[""] * 8, *tail)
+            yield (*head, noun_of(thing.record_type), word, *[""] * 8, *tail)
 
 
 def _payment(before: Payment | None, after: Payment | None) -> tuple[object, ...]:

@@ -256,7 +256,7 @@ def test_finance_exports_what_changed_between_two_days_with_amounts_before_and_a
         ("A-S1", "payment", "moved"),
         ("A-S3", "payment", "added"),
         ("A-S3", "payment", "removed"),
-        ("A-S3", "Term end", "changed"),
+        ("A-S3", "Term end date", "changed"),
     ]
     first, added, removed, term = rows
     assert first["changed_at"] == "2026-09-21T14:13:21Z"
@@ -269,7 +269,7 @@ def test_finance_exports_what_changed_between_two_days_with_amounts_before_and_a
     assert (term["value_before"], term["value_after"]) == ("2026-12-31", "2027-12-31")
     assert [
         row["what"] for row in read_export(visitor, **{"from": "2026-09-21", "to": "2026-09-21", "show": "term"})
-    ] == ["Term end"]
+    ] == ["Term end date"]
     assert read_export(visitor, **{"from": "2026-09-20", "to": "2026-09-20"}) == []
     assert "export" in [row.action for row in visitor.web.rows(AdminActionRow)]
 

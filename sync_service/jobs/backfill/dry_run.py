@@ -13,7 +13,7 @@ from sync_service.errors import BusyError, SyncServiceError, TenantError
 from sync_service.jobs.backfill.sources import Source
 from sync_service.queue.limit import note_tenant_error
 from sync_service.queue.story_lease import hold_story_lease
-from sync_service.subscription.plan import Cancel, Change, Create, SyncPlan
+from sync_service.subscription.plan import SyncPlan, plural
 from sync_service.sync.attempt import SyncContext
 from sync_service.sync.forecast import LOOK_SECONDS, Forecast, forecast_sync
 
@@ -23,15 +23,6 @@ PATIENCE = 2.0
 TRIES = 4
 #: Numbers handed to each thread ahead.
 AHEAD = 2
-
-_FIELDS = {
-    "data.termStartDate": "term start dates",
-    "data.termEndDate": "term end dates",
-    "data.attributes.autoRenew": "auto-renew flags",
-    "status": "statuses",
-    "owner": "owners",
-}
-_NOUNS = {"schedule": "payments", "address": "addresses", "subscription": "subscriptions", "customer": "customers"}
 
 
 @dataclass(kw_only=True)
@@ -71,9 +62,9 @@ class Summary:
 
 def count_changes(plan: SyncPlan) -> Counter[str]:
     """The changes of a plan by what they change, in words."""
-    counts: Counter[str] = Counter()
-    for change in plan.changes:
-        counts.update(_words(change))
+    counts = Counter(f"{plural(name)} changed" for name in plan.changed_fields())
+    for (noun, verb), count in plan.changed_objects().items():
+        counts[f"{plural(noun)} {verb}"] += count
     return counts
 
 
@@ -171,11 +162,10 @@ class _Forecasts:
         context = self._context
         try:
             with hold_story_lease(context.database, "dry run", context.share, wait_seconds=PATIENCE) as lease:
-                reading = context.zuora.reading(LOOK_SECONDS)
+                reading = lease.counting(context.zuora.reading(LOOK_SECONDS))
                 try:
                     return forecast_sync(context, key, reading)
                 finally:
-                    lease.calls = reading.calls
                     with self._lock:
                         self.calls += reading.calls
         except TenantError:
@@ -186,16 +176,3 @@ class _Forecasts:
             return Forecast(key, error=f"{error.code}: {error}")
         except Exception as error:  # one odd subscription does not end the look at the others
             return Forecast(key, error=f"crashed: {type(error).__name__}")
-
-
-def _words(change: Change) -> list[str]:
-    kind = _NOUNS.get(change.record_type, change.record_type)
-    if isinstance(change, Create):
-        return [f"{kind} imported" if kind in ("subscriptions", "customers") else f"{kind} added"]
-    if isinstance(change, Cancel):
-        return [f"{kind} cancelled"]
-    if change.record_type == "subscription":
-        return [_FIELDS.get(each.path, each.path.rsplit(".", 1)[-1]) + " changed" for each in change.fields]
-    if change.record_type == "customer":
-        return [f"customer {each.path.rsplit('.', 1)[-1]}s changed" for each in change.fields]
-    return [f"{kind} changed"]
