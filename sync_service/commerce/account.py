@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from sync_service.commerce.build import Json, contact, segment
-from sync_service.commerce.case import Case, refuse
-from sync_service.commerce.order import OrderContact, ProblemCode
+from sync_service.commerce.case import Case
+from sync_service.commerce.order import PERSON_NAMES, OrderContact, ProblemCode, refuse
 from sync_service.commerce.steps import Evidence, Judge, Need, Plan, Silence, Step, Take
 from sync_service.subscription.contacts import is_same_country, is_same_state
 
@@ -136,11 +136,7 @@ def _new_contact(case: Case, role: str, person: OrderContact) -> list[Step]:
     account = case.account
     given = contact(person, postal_code="zipCode")
     current = _current(case, role)
-    kept = {
-        key: current[key]
-        for key in ("firstName", "lastName", "personalEmail", "workEmail", "mobilePhone", "workPhone", "otherPhone")
-        if current.get(key)
-    }
+    kept = {key: current[key] for _, _, key in PERSON_NAMES if current.get(key)}
     body = {"accountNumber": account.number, **kept, **given}
     if not body.get("firstName") or not body.get("lastName"):
         message = "First and last name are required: Zuora makes no contact without."

@@ -10,28 +10,12 @@ from datetime import date
 from typing import Any
 from urllib.parse import quote
 
-from sync_service.commerce.order import OrderContact
+from sync_service.commerce.order import CONTACT_NAMES, OrderContact
 from sync_service.commerce.state import Options
 from sync_service.commerce.steps import CallClass, Evidence, Judge, Need, Silence, Step, StepKind
 
 Json = dict[str, Any]
 
-#: Person's fields and Zuora's, as "Updating contact details in Zuora via Limio orders" maps them.
-_CONTACT = {
-    "first_name": "firstName",
-    "last_name": "lastName",
-    "email": "personalEmail",
-    "work_email": "workEmail",
-    "phone": "mobilePhone",
-    "work_phone": "workPhone",
-    "other_phone": "otherPhone",
-    "address1": "address1",
-    "address2": "address2",
-    "city": "city",
-    "county": "county",
-    "state": "state",
-    "country": "country",
-}
 _DATES = ("ContractEffective", "ServiceActivation", "CustomerAcceptance")
 #: The order of actions on one day: terms first, then what goes, then what comes ("How Limio events update Zuora").
 _RANKS = {"TermsAndConditions": 0, "RenewSubscription": 0, "RemoveProduct": 1, "AddProduct": 2}
@@ -39,7 +23,7 @@ _RANKS = {"TermsAndConditions": 0, "RenewSubscription": 0, "RemoveProduct": 1, "
 
 def contact(person: OrderContact, *, postal_code: str = "postalCode") -> Json:
     """A contact; the field of the postal code is `zipCode` outside of orders."""
-    body = {key: getattr(person, name) for name, key in _CONTACT.items()} | {postal_code: person.postal_code}
+    body = {postal_code if name == "postal_code" else key: getattr(person, name) for name, _, key in CONTACT_NAMES}
     return {key: value for key, value in body.items() if value}
 
 

@@ -15,8 +15,8 @@ from sync_service.commerce.build import (
     preview_step,
     segment,
 )
-from sync_service.commerce.case import Case, refuse
-from sync_service.commerce.order import Problem, ProblemCode
+from sync_service.commerce.case import Case
+from sync_service.commerce.order import Problem, ProblemCode, refuse
 from sync_service.commerce.steps import Judge, Need, Plan, Take
 from sync_service.commerce.subscribed import Subscribed
 

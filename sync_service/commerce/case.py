@@ -10,19 +10,15 @@ from typing import Any
 
 from sync_service.commerce.build import NO_BILLING, Json, bill, segment
 from sync_service.commerce.catalog import Catalog, Offer, find_item, resolve
-from sync_service.commerce.order import CannotBePlacedError, Names, Order, Problem, ProblemCode
+from sync_service.commerce.order import Names, Order, ProblemCode, refuse
 from sync_service.commerce.pricing import plans_of
-from sync_service.commerce.state import ACCOUNT, GATEWAYS, PAYER, SUBSCRIPTION, Options, State, data_of
+from sync_service.commerce.state import ACCOUNT, GATEWAYS, PAYER, SUBSCRIPTION, Options, State
 from sync_service.commerce.steps import Step
-from sync_service.commerce.subscribed import OrderAccount, Subscribed, read_account, read_day, read_subscribed
+from sync_service.commerce.subscribed import OrderAccount, Subscribed, read_account, read_subscribed
+from sync_service.subscription.limio.documents import data_of, read_day
 
 #: Zuora's custom fields take no longer texts.
 _MAX_FIELD = 255
-
-
-def refuse(field: str, code: ProblemCode, message: str) -> CannotBePlacedError:
-    """The error that ends the planning with one problem."""
-    return CannotBePlacedError(Problem(field=field, code=code, message=message))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,10 @@ from decimal import Decimal
 from typing import Any
 
 from sync_service.commerce import wire
-from sync_service.commerce.order import CannotBePlacedError, CatalogRef, Problem, ProblemCode
+from sync_service.commerce.order import CannotBePlacedError, CatalogRef, ProblemCode, refuse
+from sync_service.subscription.limio.documents import data_of, part_of
 from sync_service.subscription.plan import Document
+from sync_service.subscription.schedule.money import parse_amount
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +141,29 @@ class Offer:
         """For people."""
         return f"{self.name} ({self.path or self.ref.id})"
 
+    @property
+    def least_quantity(self) -> Decimal:
+        """The least that is sold at a time."""
+        return parse_amount(self._quantity_options.get("minimum_quantity")) or Decimal(1)
+
+    @property
+    def _quantity_options(self) -> Document:
+        return part_of(self.attributes, "default_quantity_options__limio")
+
+    def why_not_sold(self, quantity: Decimal | int) -> str | None:
+        """What quantities it is sold in, for people, where this is none of them; None where it is."""
+        options, least = self._quantity_options, self.least_quantity
+        most, step = parse_amount(options.get("maximum_quantity")), parse_amount(options.get("increment")) or Decimal(1)
+        if least <= quantity and (most is None or quantity <= most) and not (quantity - least) % step:
+            return None
+        until = f" to {most:f}" if most is not None else " or more"
+        steps = f" in steps of {step:f}" if step > 1 else ""
+        return f"is sold in quantities of {least:f}{until}{steps}."
+
+    def is_same(self, other: Offer) -> bool:
+        """Whether both are the same item, in whatever version."""
+        return self.ref.id == other.ref.id or (self.path is not None and self.path == other.path)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
@@ -162,9 +187,7 @@ class Sale:
 
 def read_offer(document: Document) -> Offer:
     """An offer or add-on from Limio's document; total, whatever it holds."""
-    data = document.get("data")
-    data = data if isinstance(data, Mapping) else {}
-    attributes = data.get("attributes")
+    data = data_of(document)
     path = document.get("path") or data.get("path")
     return Offer(
         ref=CatalogRef(id=str(document.get("id") or ""), version=_text(document.get("version"))),
@@ -172,7 +195,7 @@ def read_offer(document: Document) -> Offer:
         name=str(document.get("name") or data.get("name") or ""),
         path=_text(path),
         is_published=str(document.get("status") or "").lower() not in wire.NOT_PUBLISHED,
-        attributes=attributes if isinstance(attributes, Mapping) else {},
+        attributes=part_of(data, "attributes"),
         bundles=tuple(_read_bundle(each) for each in _entries(data.get("productBundles"))),
         document=document,
     )
@@ -180,10 +203,8 @@ def read_offer(document: Document) -> Offer:
 
 def read_product_id(document: Document) -> str | None:
     """Zuora's id of a Limio product, wherever the document says it; None where it was not synced from Zuora."""
-    data = document.get("data")
-    data = data if isinstance(data, Mapping) else {}
-    attributes = data.get("attributes")
-    for part in (document, data, attributes if isinstance(attributes, Mapping) else {}):
+    data = data_of(document)
+    for part in (document, data, part_of(data, "attributes")):
         if part.get("syncedFrom"):
             return str(part["syncedFrom"])
     return None
@@ -195,7 +216,7 @@ def find_item(catalog: Catalog, ref: CatalogRef, field_name: str) -> Offer:
     if found is None:
         version = f" in version {ref.version}" if ref.version else ""
         message = f"There is no offer or add-on {ref.id}{version}: load it, or name another."
-        raise CannotBePlacedError(Problem(field=field_name, code=ProblemCode.UNKNOWN, message=message))
+        raise refuse(field_name, ProblemCode.UNKNOWN, message)
     return found
 
 
@@ -232,16 +253,14 @@ def find_plan(catalog: Catalog, product_path: str, name: str, day: date, of: str
 
 def unsellable(message: str) -> CannotBePlacedError:
     """The error that the catalog is at fault, for people who keep it."""
-    return CannotBePlacedError(Problem(field="", code=ProblemCode.CATALOG, message=message))
+    return refuse("", ProblemCode.CATALOG, message)
 
 
 def _read_bundle(entry: Document) -> Bundle:
-    try:
-        share = Decimal(str(entry.get("revenue_split") or 100))
-    except ArithmeticError:
-        share = Decimal(100)
     return Bundle(
-        product_path=str(entry.get("product_path") or ""), rate_plan=str(entry.get("rate_plan") or ""), share=share
+        product_path=str(entry.get("product_path") or ""),
+        rate_plan=str(entry.get("rate_plan") or ""),
+        share=parse_amount(entry.get("revenue_split")) or Decimal(100),
     )
 
 

@@ -22,16 +22,17 @@ from sync_service.commerce.build import (
     segment,
     update_quantity,
 )
-from sync_service.commerce.case import Case, refuse
+from sync_service.commerce.case import Case
 from sync_service.commerce.catalog import Offer, find_item, resolve
-from sync_service.commerce.held import base_plans, current_offers, held_item, plans_to_remove, unfit_add_ons
-from sync_service.commerce.order import ItemUpdate, Problem, ProblemCode, UpdateAction
+from sync_service.commerce.offer_terms import terms_from, terms_of
+from sync_service.commerce.order import ItemUpdate, Problem, ProblemCode, UpdateAction, refuse
 from sync_service.commerce.pricing import discount_of, discount_plan
 from sync_service.commerce.purchase import buy_again
-from sync_service.commerce.state import ORDERS, data_of
+from sync_service.commerce.rate_plans import base_plans, current_offers, held_item, plans_to_remove, unfit_add_ons
+from sync_service.commerce.state import ORDERS
 from sync_service.commerce.steps import Evidence, Plan, Silence, Step, StepKind
-from sync_service.commerce.subscribed import Subscribed, SubscribedPlan
-from sync_service.commerce.terms import terms_from, terms_of
+from sync_service.commerce.subscribed import Subscribed
+from sync_service.subscription.limio.documents import data_of
 
 
 def switch(case: Case) -> Plan:
@@ -45,7 +46,8 @@ def switch(case: Case) -> Plan:
     wished = case.order.effective or (case.today if offer.starts_at_once else case.next_payment())
     day, warnings = _within_term(subscription, wished)
     actions = [
-        *(remove_product(day, plan.number) for plan in _outgoing(case, subscription, offer)),
+        *(remove_product(day, plan.number) for plan in base_plans(case, subscription)),
+        *(remove_product(day, plan.number) for plan in unfit_add_ons(case, subscription, offer)),
         *(add_product(day, plan) for plan in case.plans(offer, day, case.order.items[0].quantity)),
     ]
     if subscription.cancelled_from and subscription.cancelled_from > case.today:
@@ -230,11 +232,6 @@ def _within_term(subscription: Subscribed, wished: date) -> tuple[date, tuple[Pr
 
 def _is_gift(case: Case) -> bool:
     return (data_of(case.state.store.subscription).get("attributes") or {}).get("gift") is True
-
-
-def _outgoing(case: Case, subscription: Subscribed, offer: Offer) -> list[SubscribedPlan]:
-    """What a switch to `offer` removes: the present product, and add-ons that do not go with the new one."""
-    return [*base_plans(case, subscription), *unfit_add_ons(case, subscription, offer)]
 
 
 def _pair_quantities(

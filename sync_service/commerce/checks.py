@@ -12,13 +12,15 @@ from decimal import Decimal
 from typing import Any
 
 from sync_service.commerce import wire
+from sync_service.commerce.basket.holding import pending_change, read_holding
 from sync_service.commerce.case import Case
 from sync_service.commerce.catalog import Catalog, Offer
 from sync_service.commerce.order import CatalogRef, Order, OrderType, Problem, ProblemCode
 from sync_service.commerce.pricing import unit_price
-from sync_service.commerce.state import InStore, data_of, day_of, goes_on, is_discount
-from sync_service.commerce.subscribed import read_day
+from sync_service.commerce.state import InStore, goes_on, is_discount
+from sync_service.subscription.limio.documents import data_of, part_of, read_day
 from sync_service.subscription.plan import Document
+from sync_service.subscription.schedule.money import parse_amount
 
 #: Types that a subscription without Limio's offers cannot take: it was imported ("limited functionality").
 _COMMERCE = frozenset(
@@ -50,7 +52,7 @@ def check(case: Case) -> tuple[Problem, ...]:
     problems = [*_check_subscription(order, store, today, case.options.zone), *_check_items(order, catalog)]
     special = _BY_TYPE.get(order.type)
     if special:
-        problems += special(order, store, catalog, today)
+        problems += special(case)
     if order.is_redeem:
         problems += _check_gift_code(order, store, today)
     elif order.type is OrderType.NEW and order.gift_code and store.gift_code is not None:
@@ -62,20 +64,6 @@ def check(case: Case) -> tuple[Problem, ...]:
     return tuple(dict.fromkeys(problems))
 
 
-def pending_change(store: InStore, today: date, zone: tzinfo) -> date | None:
-    """The day on which a change that was already ordered takes effect: until then no other can be built on it."""
-    waiting = [
-        day
-        for document in (*store.offers, *store.add_ons)
-        if not is_discount(document) and document.get("status", "active") == "active"
-        if (day := day_of(data_of(document).get("start"), zone)) and day > today
-    ]
-    renewal = read_day(data_of(store.subscription).get("pendingRenewalChange"))
-    if renewal and renewal > today:
-        waiting.append(renewal)
-    return max(waiting, default=None)
-
-
 def _check_subscription(order: Order, store: InStore, today: date, zone: tzinfo) -> Iterator[Problem]:
     if order.subscription_key is None:
         return
@@ -83,12 +71,13 @@ def _check_subscription(order: Order, store: InStore, today: date, zone: tzinfo)
         message = f"There is no subscription {order.subscription_key}."
         yield _problem("forSubscription", ProblemCode.UNKNOWN, message)
         return
-    if order.type in _COMMERCE and _attributes(store).get("external") is True:
+    if order.type in _COMMERCE and part_of(data_of(store.subscription), "attributes").get("external") is True:
         message = "This subscription was imported from Zuora: Limio allows no commerce orders for it."
         yield _problem("forSubscription", ProblemCode.NOT_ALLOWED, message)
-    locked = pending_change(store, today, zone) if order.type in _LOCKED else None
-    if locked:
-        message = f"A change of this subscription takes effect on {locked}; it can be changed again from then on."
+    held = read_holding(store.subscription, store.offers, store.add_ons, store.schedule, today, zone)
+    lock = pending_change(held, today) if order.type in _LOCKED else None
+    if lock:
+        message = f"A change of this subscription takes effect on {lock.until}; it can be changed again from then on."
         yield _problem("forSubscription", ProblemCode.PENDING_CHANGE, message)
 
 
@@ -137,18 +126,8 @@ def _code(country: Any) -> str:
 
 
 def _check_quantity(offer: Offer, quantity: Decimal, field: str) -> Iterator[Problem]:
-    """`default_quantity_options__limio`: minimum, maximum, increment; an empty object sets no limits."""
-    limits = offer.attributes.get("default_quantity_options__limio")
-    if not isinstance(limits, Mapping) or not limits:
-        return
-    least = _number(limits.get("minimum_quantity")) or Decimal(1)
-    most, step = _number(limits.get("maximum_quantity")), _number(limits.get("increment"))
-    if quantity < least or (most is not None and quantity > most):
-        until = f" to {most:f}" if most is not None else " or more"
-        yield _problem(field, ProblemCode.INVALID, f"{offer.label} is sold in quantities of {least:f}{until}.")
-    elif step and (quantity - least) % step:
-        message = f"{offer.label} is sold in quantities of {least:f} and steps of {step:f}."
-        yield _problem(field, ProblemCode.INVALID, message)
+    if why := offer.why_not_sold(quantity):
+        yield _problem(field, ProblemCode.INVALID, f"{offer.label} {why}")
 
 
 def _check_payment_type(order: Order, offer: Offer) -> Iterator[Problem]:
@@ -169,9 +148,9 @@ def _check_partner_pays(order: Order, catalog: Catalog) -> Iterator[Problem]:
         yield _problem("orderItems", ProblemCode.NOT_ALLOWED, "A partner that pays orders no gifts.")
 
 
-def _check_switch(order: Order, store: InStore, catalog: Catalog, today: date) -> Iterator[Problem]:
+def _check_switch(case: Case) -> Iterator[Problem]:
     """Only when active, not to a discount, never to another currency (Limio's help: cancel and buy anew)."""
-    del today
+    order, store, catalog = case.order, case.state.store, case.catalog
     if store.subscription and store.subscription.get("status") != "active":
         message = f"Only an active subscription can be switched; this one is {store.subscription.get('status')}."
         yield _problem("forSubscription", ProblemCode.NOT_ALLOWED, message)
@@ -186,57 +165,54 @@ def _check_switch(order: Order, store: InStore, catalog: Catalog, today: date) -
         yield _problem("offer", ProblemCode.NOT_ALLOWED, message)
 
 
-def _check_updates(order: Order, store: InStore, catalog: Catalog, today: date) -> Iterator[Problem]:
-    del today
-    current = _currency(store)
-    for index, update in enumerate(order.updates):
-        offer = catalog.items.get(update.item) if update.action == "add" else None
+def _check_updates(case: Case) -> Iterator[Problem]:
+    current = _currency(case.state.store)
+    for index, update in enumerate(case.order.updates):
+        offer = case.catalog.items.get(update.item) if update.action == "add" else None
         if current and offer and offer.currency and offer.currency != current:
             message = f"The subscription is in {current} and {offer.label} in {offer.currency}."
             yield _problem(f"updates[{index}].id", ProblemCode.NOT_ALLOWED, message)
 
 
-def _check_cancellation(order: Order, store: InStore, catalog: Catalog, today: date) -> Iterator[Problem]:
-    del catalog
-    end = read_day(data_of(store.subscription).get("termEndDate"))
-    if order.cancel_date and end and today <= end < order.cancel_date:
+def _check_cancellation(case: Case) -> Iterator[Problem]:
+    end, day = read_day(data_of(case.state.store.subscription).get("termEndDate")), case.order.cancel_date
+    if day and end and case.today <= end < day:
         message = f"cancelDate must not be after the end of the term, {end}."
         yield _problem("cancelDate", ProblemCode.INVALID, message)
 
 
-def _check_refund(order: Order, store: InStore, catalog: Catalog, today: date) -> Iterator[Problem]:
+def _check_refund(case: Case) -> Iterator[Problem]:
     """At most the price of the active offer (Limio's refund subflow)."""
+    store, amount = case.state.store, case.order.amount
     prices = [
         price
         for document in store.offers
-        if not is_discount(document) and goes_on(document, today)
-        if (price := _price(document, catalog)) is not None
+        if not is_discount(document) and goes_on(document, case.today)
+        if (price := _price(document, case.catalog)) is not None
     ]
-    highest = (
-        sum(prices, Decimal(0)) if prices else _number((data_of(store.subscription).get("price") or {}).get("amount"))
-    )
-    if order.amount and highest is not None and order.amount > highest:
+    said = parse_amount(part_of(data_of(store.subscription), "price").get("amount"))
+    highest = sum(prices, Decimal(0)) if prices else said
+    if amount and highest is not None and amount > highest:
         yield _problem(
             "amount", ProblemCode.INVALID, f"At most the price of the active offer, {highest:f}, is refunded."
         )
 
 
-def _check_credit_memo(order: Order, store: InStore, catalog: Catalog, today: date) -> Iterator[Problem]:
+def _check_credit_memo(case: Case) -> Iterator[Problem]:
     """At least 1, and only for Active, Cancelled or Lapsed (Limio's credit memo subflow)."""
-    del catalog, today
-    if order.amount is not None and order.amount < 1:
+    if case.order.amount is not None and case.order.amount < 1:
         yield _problem("amount", ProblemCode.INVALID, "A credit memo is of 1 or more.")
-    status = (store.subscription or {}).get("status")
+    status = (case.state.store.subscription or {}).get("status")
     if status and status not in _CREDITABLE:
         message = f"A credit memo needs an active, cancelled or lapsed subscription; this one is {status}."
         yield _problem("forSubscription", ProblemCode.NOT_ALLOWED, message)
 
 
-def _check_gift_refund(order: Order, store: InStore, catalog: Catalog, today: date) -> Iterator[Problem]:
-    del order, catalog, today
-    if store.gift_code is None:
+def _check_gift_refund(case: Case) -> Iterator[Problem]:
+    gift_code = case.state.store.gift_code
+    if gift_code is None:
         yield _problem("subscriptionId", ProblemCode.UNKNOWN, "There is no gift code of this subscription.")
-    elif store.gift_code.get("status") != "free":
+    elif gift_code.get("status") != "free":
         message = "A gift can be refunded only while its code is not redeemed."
         yield _problem("subscriptionId", ProblemCode.NOT_ALLOWED, message)
 
@@ -265,38 +241,24 @@ def _problem(field: str, code: ProblemCode, message: str) -> Problem:
     return Problem(field=field, code=code, message=message)
 
 
-def _attributes(store: InStore) -> Document:
-    attributes = data_of(store.subscription).get("attributes")
-    return attributes if isinstance(attributes, Mapping) else {}
-
-
 def _currency(store: InStore) -> str | None:
-    price = data_of(store.subscription).get("price")
-    if isinstance(price, Mapping) and price.get("currency"):
+    price = part_of(data_of(store.subscription), "price")
+    if price.get("currency"):
         return str(price["currency"])
     return next((str(data_of(each)["currency"]) for each in store.schedule if data_of(each).get("currency")), None)
 
 
 def _price(document: Document, catalog: Catalog) -> Decimal | None:
     """What one of the subscription's offers costs a period."""
-    said = data_of(document).get("price")
-    if isinstance(said, Mapping) and _number(said.get("amount")) is not None:
-        return _number(said.get("amount"))
-    inside = data_of(document).get("offer")
-    if not isinstance(inside, Mapping):
-        return None
+    said = parse_amount(part_of(data_of(document), "price").get("amount"))
+    if said is not None:
+        return said
+    inside = part_of(data_of(document), "offer")
     offer = catalog.items.get(CatalogRef(id=str(inside.get("id")), version=inside.get("version")))
     return unit_price(offer) if offer else None
 
 
-def _number(value: Any) -> Decimal | None:
-    try:
-        return None if value in (None, "") or isinstance(value, bool) else Decimal(str(value))
-    except ArithmeticError:
-        return None
-
-
-_BY_TYPE: Mapping[OrderType, Callable[[Order, InStore, Catalog, date], Iterator[Problem]]] = {
+_BY_TYPE: Mapping[OrderType, Callable[[Case], Iterator[Problem]]] = {
     OrderType.CHANGE_OFFER: _check_switch,
     OrderType.UPDATE_SUBSCRIPTION: _check_updates,
     OrderType.CANCEL_SUBSCRIPTION: _check_cancellation,

@@ -5,31 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from sync_service.commerce import order_objects
 from sync_service.commerce.catalog import Catalog, Offer, find_item, read_offer
-from sync_service.commerce.order import ItemUpdate, Order, OrderContact, OrderType, UpdateAction
+from sync_service.commerce.order import PERSON_NAMES, ItemUpdate, Order, OrderContact, OrderType, UpdateAction
 from sync_service.commerce.order_objects import Effect, NewObject, ObjectChange
-from sync_service.commerce.state import InStore, data_of, goes_on, is_discount
+from sync_service.commerce.state import InStore, goes_on, is_discount
 from sync_service.commerce.steps import Step
 from sync_service.commerce.submission import FREE, REDEEMED, VOID, change_gift_code, new_subscriptions
+from sync_service.subscription.limio.documents import data_of, part_of
 from sync_service.subscription.plan import Document
 
 #: A step that was answered, with its answer.
 Answered = tuple[Step, Mapping[str, Any]]
-
-
-#: What a new contact keeps of the one before: Limio's names and Zuora's.
-_KEPT = {
-    "firstName": "firstName",
-    "lastName": "lastName",
-    "email": "personalEmail",
-    "workEmail": "workEmail",
-    "phone": "mobilePhone",
-    "workPhone": "workPhone",
-    "otherPhone": "otherPhone",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +52,12 @@ class _End:
     def create(self, record_type: str, document: Document) -> NewObject:
         return NewObject(record_type=record_type, document=document, subscription_id=self.subscription_id)
 
+    def new_offer(self, offer: Offer, day: date, quantity: Decimal | int, until: date | None = None) -> NewObject:
+        """An offer of the subscription from `day` on."""
+        start = order_objects.midnight(day)
+        document = order_objects.offer_object(offer, start=start, quantity=quantity, order=self.order, end=until)
+        return self.create("subscription_offer", document)
+
     def addresses(self) -> Iterator[Effect]:
         """Those that a change brings along."""
         for role, person in (("billing", self.order.billing), ("delivery", self.order.delivery)):
@@ -72,7 +68,7 @@ class _End:
         """As Zuora got it: where the order says nothing, the new contact keeps name, email and phones of the old."""
         document = order_objects.address_object(person, role, self.at)
         sent = next((step.body for step, _ in self.steps if step.name == f"{role}_contact" and step.body), {})
-        kept = {key: sent[name] for key, name in _KEPT.items() if sent.get(name)}
+        kept = {key: sent[name] for _, key, name in PERSON_NAMES if sent.get(name)}
         return self.create("address", {**document, "data": {**kept, **document["data"]}})
 
 
@@ -149,16 +145,12 @@ def _replace_offers(end: _End, day: date) -> Iterator[Effect]:
     for document in end.store.add_ons:
         if not _fits(document, offer) and goes_on(document, day):
             yield _end_on(document, day)
-    start = order_objects.midnight(day)
-    yield end.create(
-        "subscription_offer", order_objects.offer_object(offer, start=start, quantity=item.quantity, order=end.order)
-    )
+    yield end.new_offer(offer, day, item.quantity)
 
 
 def _fits(document: Document, offer: Offer) -> bool:
     """Whether an add-on of the subscription goes with `offer`."""
-    inside = data_of(document).get("add_on")
-    add_on = read_offer(inside if isinstance(inside, Mapping) else {})
+    add_on = read_offer(part_of(data_of(document), "add_on"))
     return offer.cross_sells is None or bool({add_on.ref.id, add_on.path} & offer.cross_sells)
 
 
@@ -175,22 +167,18 @@ def _finish_update(end: _End) -> Iterator[Effect]:
 
 def _added(end: _End, update: ItemUpdate, day: date) -> NewObject:
     offer = find_item(end.catalog, update.item, "updates")
-    start, quantity = order_objects.midnight(day), update.quantity or 1
-    if update.record_type == "add_on":
-        return end.create("add_on", order_objects.add_on_object(offer, start=start, quantity=quantity))
-    return end.create(
-        "subscription_offer", order_objects.offer_object(offer, start=start, quantity=quantity, order=end.order)
-    )
+    quantity = update.quantity or 1
+    if update.record_type == "offer":
+        return end.new_offer(offer, day, quantity)
+    start = order_objects.midnight(day)
+    return end.create("add_on", order_objects.add_on_object(offer, start=start, quantity=quantity))
 
 
 def _finish_addition(end: _End) -> Iterator[Effect]:
     item = end.order.items[0]
     offer = find_item(end.catalog, item.offer, "offer")
     day = end.day_of("AddProduct")
-    until = order_objects.end_of_discount(offer, day)
-    start = order_objects.midnight(day)
-    document = order_objects.offer_object(offer, start=start, quantity=item.quantity, order=end.order, end=until)
-    yield end.create("subscription_offer", document)
+    yield end.new_offer(offer, day, item.quantity, order_objects.end_of_discount(offer, day))
 
 
 def _finish_address(end: _End) -> Iterator[Effect]:

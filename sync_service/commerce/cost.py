@@ -16,22 +16,16 @@ from typing import Any
 from dateutil.relativedelta import relativedelta
 
 from sync_service.commerce.build import preview_step
+from sync_service.commerce.offer_terms import LENGTHS
 from sync_service.commerce.order import Problem, ProblemCode, Refusal
 from sync_service.commerce.steps import Judge, Plan, Step
-from sync_service.commerce.subscribed import read_day
-from sync_service.subscription.limio.documents import get_value
+from sync_service.subscription.limio.documents import get_value, read_day
 from sync_service.subscription.schedule.due import Line
-from sync_service.subscription.schedule.lines import entry_data
+from sync_service.subscription.schedule.lines import payment
 from sync_service.subscription.schedule.money import parse_amount, round_amount
 
 #: How far ahead an order is previewed whose term does not say.
 _HORIZON = relativedelta(months=12)
-_PERIODS = {
-    "Month": relativedelta(months=1),
-    "Year": relativedelta(years=1),
-    "Week": relativedelta(weeks=1),
-    "Day": relativedelta(days=1),
-}
 _UNSUPPORTED = Refusal(
     problems=(Problem(field="order_type", code=ProblemCode.UNSUPPORTED, message="Such an order has no preview."),)
 )
@@ -94,7 +88,7 @@ def _through(body: Mapping[str, Any], today: date) -> date:
             start = read_day(action["triggerDates"][0]["triggerDate"]) or today
             cancelled = read_day(get_value(action, "cancelSubscription.cancellationEffectiveDate"))
             term = get_value(action, "createSubscription.terms.initialTerm") or {}
-            unit = _PERIODS.get(str(term.get("periodType")))
+            unit = LENGTHS.get(str(term.get("periodType")))
             days.append(cancelled or start + (int(term["period"]) * unit if unit else _HORIZON))
     return max(days)
 
@@ -126,16 +120,7 @@ def _line(item: Mapping[str, Any], currency: str | None) -> Line:
 
 
 def _entry(day: date, lines: list[Line], currency: str | None) -> dict[str, Any]:
-    stamp = f"{day.isoformat()}T00:00:00.000"
-    largest = max(lines, key=lambda line: line.amount, default=Line(name="", amount=Decimal(0)))
-    data = {
-        "date": stamp,
-        "schedule_date": stamp,
-        "type": "payment",
-        "description": largest.product or largest.name,
-        **entry_data(lines, currency),
-    }
-    return {"record_type": "schedule", "status": "pending-external", "data": data}
+    return {"record_type": "schedule", **payment(day, lines, currency)}
 
 
 def _amount(value: Any) -> Decimal:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sync_service.commerce.build import NO_BILLING, Json, create_subscription, order_body, order_step, segment
-from sync_service.commerce.case import Case, refuse
+from sync_service.commerce.case import Case
 from sync_service.commerce.catalog import resolve
-from sync_service.commerce.order import OrderContact, ProblemCode, payer_of, redeemer_of
+from sync_service.commerce.offer_terms import initial_terms, terms_of
+from sync_service.commerce.order import OrderContact, ProblemCode, payer_of, redeemer_of, refuse
 from sync_service.commerce.pricing import unit_price
 from sync_service.commerce.purchase import (
     account_name,
@@ -18,7 +19,6 @@ from sync_service.commerce.purchase import (
     payment_of,
 )
 from sync_service.commerce.steps import CallClass, Evidence, Judge, Plan, Silence, Step, StepKind
-from sync_service.commerce.terms import initial_terms, terms_of
 
 #: An account that nothing is billed to by cycle still needs a day.
 _FIRST = 1
@@ -52,7 +52,7 @@ def give(case: Case) -> Plan:
     if len(charges) != 1 or price is None:
         raise refuse("orderItems", ProblemCode.CATALOG, f"{offer.label}: a gift needs one charge with one price.")
     quantity = case.order.items[0].quantity
-    number, memo = gift_account_number(case.names.reference), f"DM-{case.names.reference}"
+    number, memo = case.names.gift_account, case.names.gift_memo
     payer = payer_of(case.order)
     steps = [
         _gift_account(case, number, currency, payer),
@@ -67,11 +67,6 @@ def give(case: Case) -> Plan:
             Step(name="collect", method="POST", path=f"{path}/collect", body=body, silence=silence, judge=Judge.PAYMENT)
         )
     return Plan(steps=tuple(steps))
-
-
-def gift_account_number(reference: str) -> str:
-    """The account that a gift's buyer gets."""
-    return f"L-{reference}"
 
 
 def _gift_account(case: Case, number: str, currency: str, payer: OrderContact) -> Step:

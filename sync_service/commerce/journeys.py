@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date
 
-from sync_service.commerce import account, cancellation, changes, gift, money, purchase
+from sync_service.commerce import account, cancellation, changes, gift, payments, purchase
 from sync_service.commerce.case import Case
 from sync_service.commerce.catalog import Catalog
 from sync_service.commerce.order import CannotBePlacedError, Order, OrderType, Refusal
@@ -51,9 +51,9 @@ _JOURNEYS: Mapping[OrderType, Callable[[Case], Plan]] = {
     OrderType.CHANGE_PAYMENT: account.change_payment,
     OrderType.CHANGE_EXTERNAL_PAYMENT: _place_nothing,
     OrderType.CHANGE_DEFAULT_PAYMENT: account.change_default,
-    OrderType.PAY_INVOICE: money.pay_invoice,
+    OrderType.PAY_INVOICE: payments.pay_invoice,
     OrderType.UPDATE_CUSTOMER_DETAILS: account.change_details,
-    OrderType.GIFT_REFUND: money.refund_gift,
-    OrderType.REFUND: money.refund,
-    OrderType.CREDIT_MEMO: money.credit_memo,
+    OrderType.GIFT_REFUND: payments.refund_gift,
+    OrderType.REFUND: payments.refund,
+    OrderType.CREDIT_MEMO: payments.credit_memo,
 }

@@ -83,6 +83,11 @@ class CannotBePlacedError(Exception):
         self.problems = problems
 
 
+def refuse(field: str, code: ProblemCode, message: str) -> CannotBePlacedError:
+    """The error that ends the planning with one problem."""
+    return CannotBePlacedError(Problem(field=field, code=code, message=message))
+
+
 @dataclass(frozen=True, kw_only=True)
 class CatalogRef:
     """Which offer or add-on, and which version of it."""
@@ -203,6 +208,16 @@ class Names:
     #: Limio's id, `pm-…`, of the payment method that the order brings.
     payment_method: str | None = None
 
+    @property
+    def gift_account(self) -> str:
+        """Zuora's number of the account that a gift's buyer gets."""
+        return f"L-{self.reference}"
+
+    @property
+    def gift_memo(self) -> str:
+        """Zuora's number of the debit memo that a gift is paid with."""
+        return f"DM-{self.reference}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
@@ -259,7 +274,18 @@ class Order:
     payer_account: str | None = None
 
 
-_CONTACT = ("first_name", "last_name", "email", "work_email", "phone", "work_phone", "other_phone", "company")
+#: What the fields of a contact are called: here, by Limio, by Zuora (Limio's page "Updating contact details in Zuora").
+PERSON_NAMES = (
+    ("first_name", "firstName", "firstName"),
+    ("last_name", "lastName", "lastName"),
+    ("email", "email", "personalEmail"),
+    ("work_email", "workEmail", "workEmail"),
+    ("phone", "phone", "mobilePhone"),
+    ("work_phone", "workPhone", "workPhone"),
+    ("other_phone", "otherPhone", "otherPhone"),
+)
+_ALIKE = ("address1", "address2", "city", "county", "state", "country")
+CONTACT_NAMES = (*PERSON_NAMES, *((name,) * 3 for name in _ALIKE), ("postal_code", "postalCode", "postalCode"))
 
 
 def payer_of(order: Order) -> OrderContact:
@@ -284,5 +310,6 @@ def redeemer_of(order: Order) -> OrderContact:
 def _merge(address: OrderContact | None, customer: OrderContact | None, country: str | None) -> OrderContact:
     """The address with the customer's name, email and telephones, the address's own where the customer has none."""
     where, who = address or OrderContact(), customer or OrderContact()
-    merged = replace(where, **{name: getattr(who, name) or getattr(where, name) for name in _CONTACT})
+    names = [*(name for name, _, _ in PERSON_NAMES), "company"]
+    merged = replace(where, **{name: getattr(who, name) or getattr(where, name) for name in names})
     return replace(merged, country=where.country or country)

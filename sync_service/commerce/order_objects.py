@@ -14,15 +14,14 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from dateutil.relativedelta import relativedelta
-
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.fields import write_json
-from sync_service.commerce.order import Names, NewSubscription, Order, OrderContact
+from sync_service.commerce.offer_terms import LENGTHS, UNITS
+from sync_service.commerce.order import CONTACT_NAMES, Names, NewSubscription, Order, OrderContact
 from sync_service.commerce.pricing import unit_price
-from sync_service.commerce.state import InStore, data_of
+from sync_service.commerce.state import InStore
 from sync_service.commerce.steps import Step
-from sync_service.commerce.subscribed import read_day
+from sync_service.subscription.limio.documents import data_of, part_of, read_day
 from sync_service.subscription.plan import Document
 from sync_service.subscription.schedule.money import as_json_number, format_amount
 
@@ -52,23 +51,6 @@ class ObjectChange:
 Effect = NewObject | ObjectChange
 
 
-_ADDRESS = {
-    "firstName": "first_name",
-    "lastName": "last_name",
-    "email": "email",
-    "workEmail": "work_email",
-    "phone": "phone",
-    "workPhone": "work_phone",
-    "otherPhone": "other_phone",
-    "company": "company",
-    "address1": "address1",
-    "address2": "address2",
-    "city": "city",
-    "county": "county",
-    "state": "state",
-    "postalCode": "postal_code",
-    "country": "country",
-}
 #: What a hosted page tells of a method that people see, and what finds it again.
 _KEPT_OF_A_METHOD = frozenset({"refId", "paymentGateway", "result", "success", "id", "reference"})
 _SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$"}
@@ -180,18 +162,16 @@ def add_on_object(offer: Offer, *, start: str, quantity: Decimal | int = 1) -> D
 
 def address_object(person: OrderContact, role: str, at: str) -> Document:
     """An address; the newest `start` is the one that counts."""
-    data = {key: getattr(person, name) for key, name in _ADDRESS.items() if getattr(person, name)}
-    return {"status": "active", "relationship_type": role, "start": at, "data": data}
+    data = {key: getattr(person, name) for name, key, _ in CONTACT_NAMES} | {"company": person.company}
+    kept = {key: value for key, value in data.items() if value}
+    return {"status": "active", "relationship_type": role, "start": at, "data": kept}
 
 
 def payment_object(order: Order, at: str) -> Document:
     """A payment method as the order brings it; of Zuora's its id there, never its token or signature."""
     kind = (order.payment.type if order.payment else None) or "zuora"
-    given = order.document.get("payment")
-    inside = given.get(kind) if isinstance(given, Mapping) else None
-    kept = (
-        {key: value for key, value in inside.items() if key in _KEPT_OF_A_METHOD} if isinstance(inside, Mapping) else {}
-    )
+    given = part_of(part_of(order.document, "payment"), kind)
+    kept = {key: value for key, value in given.items() if key in _KEPT_OF_A_METHOD}
     return {"status": "active", "type": kind, "start": at, "data": {"type": kind, kind: kept}}
 
 
@@ -226,8 +206,8 @@ def gift_object(order: Order, status: str) -> Document:
             "offer": {"id": item.offer.id, "version": item.offer.version},
             "order": names.order_id,
             "subscription": names.subscriptions[0].id if names.subscriptions else None,
-            "accountNumber": f"L-{names.reference}",
-            "debitMemoNumber": f"DM-{names.reference}",
+            "accountNumber": names.gift_account,
+            "debitMemoNumber": names.gift_memo,
         },
     }
 
@@ -259,20 +239,9 @@ def midnight(day: date) -> str:
 
 def end_of_discount(offer: Offer, day: date) -> date | None:
     """When a discount that began on `day` ends; None: it does not end by itself."""
-    said = offer.attributes.get("discount__limio")
-    if not isinstance(said, Mapping) or not said.get("termLength"):
-        return None
-    length = int(str(said["termLength"]))
-    match str(said.get("termType")).lower():
-        case "days":
-            return day + relativedelta(days=length)
-        case "weeks":
-            return day + relativedelta(weeks=length)
-        case "months":
-            return day + relativedelta(months=length)
-        case "years":
-            return day + relativedelta(years=length)
-    return None
+    said = part_of(offer.attributes, "discount__limio")
+    unit = LENGTHS.get(UNITS.get(str(said.get("termType")).lower(), ""))
+    return day + int(str(said["termLength"])) * unit if unit and said.get("termLength") else None
 
 
 def price_of(offer: Offer, quantity: Decimal) -> Document:

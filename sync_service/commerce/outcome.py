@@ -31,6 +31,7 @@ from sync_service.commerce.steps import (
     StepKind,
     Take,
 )
+from sync_service.subscription.schedule.money import parse_amount
 
 #: Zuora forgets a key after a day: then the same key would do it twice ("Idempotent requests").
 KEY_LIFE = timedelta(hours=24)
@@ -144,11 +145,11 @@ def adopt_refund(step: Step, following: Done, answer: Answer, *, sent_at: dateti
     """
     if answer.heard is not Heard.ANSWER:
         return Ask(look_up=look_up_of(step))
-    amount = _number(step.body["processingOptions"]["refundAmount"]) if step.body else None
+    amount = parse_amount(step.body["processingOptions"]["refundAmount"]) if step.body else None
     found = [
         each
         for each in (answer.body or {}).get("refunds") or ()
-        if _number(each.get("amount")) == amount and _is_made_since(each.get("createdDate"), sent_at)
+        if parse_amount(each.get("amount")) == amount and _is_made_since(each.get("createdDate"), sent_at)
     ]
     refunds = [{"number": each.get("number"), "status": each.get("status")} for each in found]
     return done(step, {**following.answer, "refunds": refunds[:1] or [{"status": "Error"}]})
@@ -164,7 +165,7 @@ def credit_of(preview: Mapping[str, Any]) -> Decimal:
 
 
 def _amount(document: Mapping[str, Any]) -> Decimal:
-    return _number(document.get("amount")) or Decimal(0)
+    return parse_amount(document.get("amount")) or Decimal(0)
 
 
 def _judge(step: Step, body: Mapping[str, Any]) -> Next:
@@ -220,9 +221,9 @@ def _happened(step: Step, answer: Answer, sent_at: datetime) -> bool | None:
         case Evidence.GONE:
             return False
         case Evidence.PAID:
-            return _number(found.get("balance")) == 0
+            return parse_amount(found.get("balance")) == 0
         case Evidence.REFUNDED:
-            return (_number(found.get("refundAmount")) or Decimal(0)) > 0
+            return (parse_amount(found.get("refundAmount")) or Decimal(0)) > 0
         case Evidence.LISTED:
             return bool(_entry(step, found, sent_at))
 
@@ -253,10 +254,6 @@ def _is_made_since(text: Any, sent_at: datetime) -> bool:
     except (TypeError, ValueError):
         return True
     return made.tzinfo is None or made >= sent_at - CLOCKS_DIFFER
-
-
-def _number(value: Any) -> Decimal | None:
-    return None if value is None else Decimal(str(value))
 
 
 def _put(step: Step, into: str, value: str) -> Step:

@@ -14,6 +14,7 @@ from typing import Any
 from sync_service.commerce import wire
 from sync_service.commerce.fields import MAX_ENTRIES, MAX_TEXT, Fields, find_unkeepable
 from sync_service.commerce.order import (
+    CONTACT_NAMES,
     CatalogRef,
     ItemUpdate,
     Order,
@@ -30,23 +31,6 @@ from sync_service.commerce.order import (
 
 #: Never kept: card secrets, and what proves that a hosted page was answered.
 _SECRETS = frozenset({"signature", "cardnumber", "creditcardnumber", "cvv", "cvc", "securitycode", "cardsecuritycode"})
-_PERSON = {
-    "first_name": "firstName",
-    "last_name": "lastName",
-    "email": "email",
-    "work_email": "workEmail",
-    "phone": "phone",
-    "work_phone": "workPhone",
-    "other_phone": "otherPhone",
-    "address1": "address1",
-    "address2": "address2",
-    "city": "city",
-    "county": "county",
-    "state": "state",
-    "postal_code": "postalCode",
-    "country": "country",
-    "tax_number": "tax_number",
-}
 #: The longest of each that every one of Zuora's calls takes; its OpenAPI file has them.
 _LONGEST = {
     **dict.fromkeys(("first_name", "last_name", "city", "county", "state"), 100),
@@ -258,14 +242,14 @@ def _read_person(fields: Fields, path: str) -> OrderContact | None:
         return None
     values = {
         name: (fields.email if name.endswith("email") else fields.text)(f"{path}.{key}", _LONGEST.get(name, MAX_TEXT))
-        for name, key in _PERSON.items()
+        for name, key, _ in CONTACT_NAMES
     }
     whole = fields.first(fields.text, f"{path}.full_name", f"{path}.fullName")
     if whole and not values["first_name"] and not values["last_name"]:
         first, _, last = whole.partition(" ")
         values |= {"first_name": first, "last_name": last.strip() or None}
     company = fields.first(fields.text, f"{path}.company", f"{path}.companyName", f"{path}.company_name")
-    return OrderContact(**values, company=company)
+    return OrderContact(**values, company=company, tax_number=fields.text(f"{path}.tax_number"))
 
 
 def _read_payment(fields: Fields) -> OrderPayment | None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from sync_service.commerce.catalog import Bundle, Catalog, Offer, ProductCharge, RatePlan, Sale, resolve, unsellable
+from sync_service.commerce.offer_terms import UNITS, terms_of
 from sync_service.commerce.order import CannotBePlacedError, OrderDiscount, Problem
-from sync_service.commerce.terms import terms_of
 from sync_service.subscription.plan import Document
-from sync_service.subscription.schedule.money import round_amount
+from sync_service.subscription.schedule.money import parse_amount, round_amount
 
 #: The key of `pricing` by the charge's type and model, for the models that have a price.
 _PRICING = {
@@ -26,8 +26,6 @@ _PRICING = {
     ("OneTime", "Tiered"): "oneTimeTiered",
 }
 _PRICE_TYPES = {"recurring": "Recurring", "onetime": "OneTime"}
-#: Limio's units of a discount's length and Zuora's.
-PERIODS = {"days": "Days", "weeks": "Weeks", "months": "Months", "years": "Years"}
 _HUNDRED = Decimal(100)
 
 
@@ -63,14 +61,14 @@ def discount_of(offer: Offer, bundle: Bundle) -> OrderDiscount:
     """The discount that a cancel-save offer gives: `discount__limio`."""
     said = offer.attributes["discount__limio"]
     value = _number(said.get("value"), f"{offer.label}: discount__limio.value")
-    length = said.get("termLength")
+    length, unit = said.get("termLength"), str(said.get("termType")).lower()
     return OrderDiscount(
         product_path=bundle.product_path,
         rate_plan=bundle.rate_plan,
         percentage=value,
         amount=value,
         periods=int(_number(length, f"{offer.label}: discount__limio.termLength")) if length else None,
-        period_type=PERIODS.get(str(said.get("termType")).lower()),
+        period_type=unit.capitalize() if unit in UNITS else None,
     )
 
 
@@ -179,11 +177,8 @@ def _value(offer: Offer, price: Document) -> Decimal:
 
 
 def _number(value: Any, of: str) -> Decimal:
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite() or number < 0:
+    number = parse_amount(value)
+    if number is None or number < 0:
         raise unsellable(f"{of} is no number of 0 or more.")
     return number
 

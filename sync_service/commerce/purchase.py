@@ -15,13 +15,13 @@ from sync_service.commerce.build import (
     order_body,
     order_step,
 )
-from sync_service.commerce.case import Case, refuse
+from sync_service.commerce.case import Case
 from sync_service.commerce.catalog import Offer, find_item, find_plan
-from sync_service.commerce.order import OrderContact, ProblemCode, payer_of, receiver_of
+from sync_service.commerce.offer_terms import OfferTerms, initial_terms, terms_of
+from sync_service.commerce.order import OrderContact, ProblemCode, payer_of, receiver_of, refuse
 from sync_service.commerce.pricing import discount_plan
 from sync_service.commerce.state import ACCOUNT
 from sync_service.commerce.steps import Plan
-from sync_service.commerce.terms import OfferTerms, initial_terms, terms_of
 
 #: Zuora finds the bill cycle day by itself.
 _AUTOMATIC = 0

@@ -14,8 +14,8 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from sync_service.commerce.order import Order, OrderType
-from sync_service.commerce.subscribed import read_day, read_subscribed
-from sync_service.subscription.limio.documents import moment_of
+from sync_service.commerce.subscribed import read_subscribed
+from sync_service.subscription.limio.documents import data_of, moment_of, read_day
 from sync_service.subscription.plan import Document
 
 
@@ -175,12 +175,6 @@ class State:
 
     store: InStore = field(default_factory=InStore)
     zuora: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
-
-
-def data_of(document: Document | None) -> Document:
-    """A Limio object's `data`; empty where there is none."""
-    data = (document or {}).get("data")
-    return data if isinstance(data, Mapping) else {}
 
 
 def day_of(value: Any, zone: tzinfo) -> date | None:

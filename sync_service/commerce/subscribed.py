@@ -8,6 +8,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from sync_service.subscription.limio.documents import read_day
+from sync_service.subscription.schedule.money import parse_amount
+
 Answer = Mapping[str, Any]
 
 
@@ -140,7 +143,7 @@ def _read_charges(answer: Answer) -> list[SubscribedCharge]:
             product_charge_id=str(answer.get("productRatePlanChargeId") or ""),
             type=str(answer.get("type") or ""),
             model=str(answer.get("model") or ""),
-            quantity=_number(segment.get("quantity")),
+            quantity=parse_amount(segment.get("quantity")),
             start=read_day(segment.get("effectiveStartDate")),
             end=read_day(segment.get("effectiveEndDate")),
             charged_through=read_day(segment.get("chargedThroughDate")),
@@ -172,15 +175,3 @@ def read_account(answer: Answer) -> OrderAccount:
         bill_to=answer.get("billToContact") or {},
         sold_to=answer.get("soldToContact") or answer.get("billToContact") or {},
     )
-
-
-def read_day(value: Any) -> date | None:
-    """A day as Zuora writes it; None for anything else."""
-    try:
-        return date.fromisoformat(value[:10]) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def _number(value: Any) -> Decimal | None:
-    return None if value is None or isinstance(value, bool) else Decimal(str(value))

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sync_service.access.partner_scope import PartnerScope
+from sync_service.commerce.basket.holding import Lock
 from sync_service.commerce.basket.items import WantedItem, check_holding, refuse
-from sync_service.commerce.basket.lock import Lock
 from sync_service.commerce.basket.placement import to_order
 from sync_service.commerce.basket.shown import show_checkout
 from sync_service.commerce.order import CannotBePlacedError, Refusal, UpdateAction

@@ -11,9 +11,8 @@ from typing import Any
 from sqlmodel import and_, col, or_, select
 
 from sync_service.access.partner_scope import PartnerScope
-from sync_service.commerce.basket.holding import Holding, nothing_yet, read_holding
+from sync_service.commerce.basket.holding import Holding, Lock, pending_change, read_holding
 from sync_service.commerce.basket.items import Basket, WantedItem, apply_items
-from sync_service.commerce.basket.lock import Lock, pending_change
 from sync_service.commerce.basket.on_sale import Buyer, OffersOnSale
 from sync_service.commerce.catalog import Catalog, Offer, resolve
 from sync_service.commerce.order import CannotBePlacedError, OrderType, Refusal
@@ -123,7 +122,7 @@ def read_ground(
 
 def read_new_ground(session: Session, scope: PartnerScope, today: date, country: str | None = None) -> Ground:
     """For a new subscription in that country; None: in any."""
-    return _stock(session, scope, nothing_yet(currency=None, country=country), today)
+    return _stock(session, scope, Holding(country=country), today)
 
 
 def _stock(session: Session, scope: PartnerScope, holding: Holding, today: date) -> Ground:

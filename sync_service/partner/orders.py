@@ -1,4 +1,4 @@
-"""Orders that a partner places: a new subscription, a cancellation, and what a basket became.
+"""Orders that a partner places: a new subscription, a cancellation, and what a basket became; and where each stands.
 
 Of an order's payload only the fields are read that a partner may fill; who it is for, what it costs and who pays come
 from the store.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from typing import Any, NoReturn
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sync_service.access.partner_scope import PartnerScope
 from sync_service.commerce.basket.items import ITEMS, WantedItem
@@ -25,19 +25,22 @@ from sync_service.commerce.order import (
     ProblemCode,
     Refusal,
     UpdateAction,
+    refuse,
 )
 from sync_service.commerce.payload import read_order
 from sync_service.commerce.state import Options
 from sync_service.partner.basket_rows import Agent, BasketUnknown, find_basket, tracking_of
 from sync_service.partner.baskets import Baskets, SubscriptionLocked
 from sync_service.partner.holdings import Ground, find_own, read_new_ground
-from sync_service.partner.reading import scoped
+from sync_service.partner.reading import is_id, scoped
 from sync_service.queue import questions as asks
+from sync_service.queue.limit import Share, read_limit
+from sync_service.queue.order_lanes import OrderState
 from sync_service.queue.submission import LOCK_TIMEOUT_MS, OrderRequest, claim_request, place_order
 from sync_service.settings import Settings
 from sync_service.store.effects import find_paying_account, new_id
 from sync_service.store.engine import Database, Session
-from sync_service.store.tables import BasketRow, IdentityRow, OrderWorkRow
+from sync_service.store.tables import BasketRow, IdentityRow, OrderRow, OrderWorkRow
 
 #: What a partner's orders may say; nothing else of a payload is kept.
 _COMMON = ("order_type", "external_id", "tracking", "process_immediately")
@@ -134,7 +137,7 @@ class PartnerOrders:
     ) -> Order:
         taken = [name for name in _NOT_TAKEN if payload.get(name)]
         if taken:
-            _refuse(taken[0], ProblemCode.NOT_ALLOWED, f"{taken[0]}: a partner's order takes none; leave it out.")
+            raise refuse(taken[0], ProblemCode.NOT_ALLOWED, f"{taken[0]}: a partner's order takes none; leave it out.")
         basket = {} if row is None else self._read_basket(session, agent, row, lock)
         match payload.get("order_type"):
             case OrderType.UPDATE_SUBSCRIPTION:
@@ -146,7 +149,7 @@ class PartnerOrders:
                 order = self._read_cancellation(session, agent.scope, payload)
             case _:
                 words = f"{OrderType.NEW}, {OrderType.UPDATE_SUBSCRIPTION} or {OrderType.CANCEL_SUBSCRIPTION}"
-                _refuse("order_type", ProblemCode.UNSUPPORTED, f"order_type must be {words}.")
+                raise refuse("order_type", ProblemCode.UNSUPPORTED, f"order_type must be {words}.")
         return order
 
     def _read_basket(self, session: Session, agent: Agent, row: BasketRow, lock: bool) -> dict[str, Any]:
@@ -170,7 +173,7 @@ class PartnerOrders:
         named = self._read(payload, _CANCELLED, {}).subscription_key or ""
         own = find_own(session, scope, id=named) or find_own(session, scope, name=named)
         if own is None:
-            _refuse("forSubscription", ProblemCode.UNKNOWN, f"There is no subscription {named}.")
+            raise refuse("forSubscription", ProblemCode.UNKNOWN, f"There is no subscription {named}.")
         rest = tuple(name for name in _CANCELLED if not name.startswith("subscription"))
         return self._read(payload, rest, {"forSubscription": {"id": own.id, "name": own.reference}})
 
@@ -178,9 +181,9 @@ class PartnerOrders:
         """Everything is sold to this partner, now, in that quantity, and to a customer of its own."""
         today = self._settings.day_at(session.now())
         if order.owner is not None and not _is_own_customer(session, scope, order.owner):
-            _refuse("owner", ProblemCode.UNKNOWN, f"There is no customer {order.owner}.")
+            raise refuse("owner", ProblemCode.UNKNOWN, f"There is no customer {order.owner}.")
         if order.start is not None and order.start < today:
-            _refuse("orderDate", ProblemCode.INVALID, "orderDate must not lie in the past.")
+            raise refuse("orderDate", ProblemCode.INVALID, "orderDate must not lie in the past.")
         ground = read_new_ground(session, scope, today)
         for index, item in enumerate(order.items):
             _check_item(ground, item, f"orderItems[{index}]")
@@ -192,7 +195,7 @@ def _basket_named() -> Iterator[None]:
     try:
         yield
     except BasketUnknown as error:
-        _refuse("checkoutId", ProblemCode.UNKNOWN, str(error))
+        raise refuse("checkoutId", ProblemCode.UNKNOWN, str(error)) from None
 
 
 def _find_basket(session: Session, agent: Agent, payload: Mapping[str, Any], *, lock: bool = False) -> BasketRow | None:
@@ -203,7 +206,7 @@ def _find_basket(session: Session, agent: Agent, payload: Mapping[str, Any], *, 
     basket_id, order_type = payload.get("checkoutId"), payload.get("order_type")
     if order_type == OrderType.UPDATE_SUBSCRIPTION:
         if not isinstance(basket_id, str):
-            _refuse("checkoutId", ProblemCode.MISSING, "checkoutId is required: the id of the basket to order.")
+            raise refuse("checkoutId", ProblemCode.MISSING, "checkoutId is required: the id of the basket to order.")
         with _basket_named():
             return find_basket(session, agent, basket_id, buys=False, lock=lock)
     if order_type == OrderType.NEW and isinstance(basket_id, str):
@@ -227,7 +230,7 @@ def _check_item(ground: Ground, item: OrderItem, at: str) -> None:
     for position, ref in enumerate(item.add_ons):
         _check_published(ground.on_sale, ref, f"{at}.addOns[{position}]")
     if item.quantity != item.quantity.to_integral_value():
-        _refuse(f"{at}.quantity", ProblemCode.INVALID, "quantity must be a whole number.")
+        raise refuse(f"{at}.quantity", ProblemCode.INVALID, "quantity must be a whole number.")
     wanted = [_add("offer", item.offer, int(item.quantity)), *(_add("add_on", ref, 1) for ref in item.add_ons)]
     found = ground.paid_for(wanted).apply(wanted)
     if isinstance(found, Refusal):
@@ -242,12 +245,51 @@ def _check_published(on_sale: OffersOnSale, ref: CatalogRef, field: str) -> None
     known = next((each for each in on_sale.published if each.ref.id == ref.id), None)
     if known is None or ref.version not in (None, known.ref.version):
         version = f" in version {ref.version}" if ref.version else ""
-        _refuse(field, ProblemCode.UNKNOWN, f"No offer or add-on {ref.id} is published{version}.")
+        raise refuse(field, ProblemCode.UNKNOWN, f"No offer or add-on {ref.id} is published{version}.")
 
 
 def _is_own_customer(session: Session, scope: PartnerScope, owner: str) -> bool:
     return session.exec(scoped(scope, IdentityRow).where(IdentityRow.id == owner)).first() is not None
 
 
-def _refuse(field: str, code: ProblemCode, message: str) -> NoReturn:
-    raise CannotBePlacedError(Problem(field=field, code=code, message=message))
+@dataclass(frozen=True, kw_only=True)
+class PlacedOrder:
+    """An order of the partner's."""
+
+    id: str
+    #: Limio's reference of the order.
+    reference: str
+    order_type: str
+    state: OrderState
+    #: Its subscription's reference, and its id once the store has it.
+    subscription_reference: str | None
+    subscription_id: str | None
+    #: Zuora cannot be used just now: nothing is lost, and it is placed as soon as that is over.
+    is_zuora_away: bool
+
+
+def read_placed(session: Session, scope: PartnerScope, settings: Settings, order_id: str) -> PlacedOrder | None:
+    """The partner's order; None where the partner has none of this id, even if another has."""
+    own = scoped(scope, OrderRow).where(OrderRow.id == order_id)
+    if not is_id(order_id) or session.exec(own).one_or_none() is None:
+        return None
+    work = session.get(OrderWorkRow, order_id)
+    if work is None:
+        return None
+    number = work.subscription_number
+    subscription = find_own(session, scope, name=number) if number else None
+    return PlacedOrder(
+        id=work.order_id,
+        reference=work.number,
+        order_type=work.order_type,
+        state=OrderState(work.state),
+        subscription_reference=number,
+        subscription_id=subscription.id if subscription else None,
+        is_zuora_away=work.ended_at is None and is_zuora_away(session, settings),
+    )
+
+
+def is_zuora_away(session: Session, settings: Settings) -> bool:
+    """Whether Zuora cannot be used just now."""
+    limit = read_limit(session, Share.of(settings))
+    return limit.is_paused or limit.row.trouble > 0

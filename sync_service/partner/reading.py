@@ -27,6 +27,7 @@ from sync_service.store.tables import (
     SubscriptionRow,
 )
 from sync_service.subscription.limio.columns import fold
+from sync_service.subscription.limio.documents import data_of
 
 Row = TypeVar("Row", bound=AttributedObject)
 
@@ -120,10 +121,8 @@ def read_customer(session: Session, scope: PartnerScope, customer_id: str) -> di
 
 def _without_payment(document: Mapping[str, Any]) -> dict[str, Any]:
     """A customer's document without the payment method that is hers."""
-    data = document.get("data")
-    if not isinstance(data, Mapping):
-        return dict(document)
-    return {**document, "data": {name: value for name, value in data.items() if name != "defaultPaymentMethodId"}}
+    data = {name: value for name, value in data_of(document).items() if name != "defaultPaymentMethodId"}
+    return {**document, "data": data}
 
 
 def read_subscription(session: Session, scope: PartnerScope, subscription_id: str) -> SubscriptionDetail | None:

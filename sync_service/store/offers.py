@@ -12,10 +12,11 @@ from sqlmodel import col, select
 
 from sync_service.commerce.catalog import Catalog, Offer, ProductCharge, RatePlan, read_offer, read_product_id
 from sync_service.commerce.order import CatalogRef, Order
-from sync_service.commerce.state import InStore, data_of
+from sync_service.commerce.state import InStore
 from sync_service.store.engine import Session
 from sync_service.store.tables import CatalogItemRow, ProductRow, RatePlanRow
 from sync_service.subscription.limio.answers import Arrival
+from sync_service.subscription.limio.documents import data_of
 from sync_service.subscription.plan import Document
 
 Outcome = Literal["created", "updated", "unchanged", "kept"]

@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sync_service.subscription.limio.documents import get_value
+from sync_service.subscription.limio.documents import get_value, read_day
 from sync_service.subscription.plan import Cancel, Change, Create, Document, FieldChange, SyncPlan, Update
 from sync_service.subscription.schedule.money import parse_amount
 
@@ -214,17 +214,10 @@ def _add_thing(rest: list[Create | Cancel], change: Create | Cancel) -> None:
 def _payment(document: Document) -> Payment:
     currency = get_value(document, "data.currency")
     return Payment(
-        due=_day(get_value(document, "data.date")),
+        due=read_day(get_value(document, "data.date")),
         amount=parse_amount(get_value(document, _AMOUNT)),
         currency=currency if isinstance(currency, str) else None,
     )
-
-
-def _day(value: Any) -> date | None:
-    try:
-        return date.fromisoformat(str(value)[:10])
-    except ValueError:
-        return None
 
 
 def _repriced(change: Update, known: Payment | None) -> tuple[Payment, Payment] | None:
@@ -236,7 +229,7 @@ def _repriced(change: Update, known: Payment | None) -> tuple[Payment, Payment] 
     due, currency, price = (known.due, known.currency, known.amount) if known else (None, None, None)
     before, after = (
         Payment(
-            due=_day(getattr(day, side)) if day else due,
+            due=read_day(getattr(day, side)) if day else due,
             amount=parse_amount(getattr(amount, side)) if amount else price,
             currency=currency,
         )

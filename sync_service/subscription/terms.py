@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.plan import Document, FieldChange
+from sync_service.subscription.schedule.charges import Charge, charges_of
 from sync_service.subscription.schedule.periods import add_months
 from sync_service.subscription.zuora import StatusPeriod, ZuoraSubscription
 
@@ -46,7 +47,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class TermOnDay:
-    """A subscription on one day of the tenant's: where it stands, where it ends, what comes after. Computed once."""
+    """A subscription on one day of the tenant's: where it stands, where it ends, what comes after; computed once."""
 
     subscription: ZuoraSubscription
     today: date
@@ -141,6 +142,11 @@ class TermOnDay:
         if scheduled is not None and scheduled >= self.today:
             days.append(scheduled)
         return min(days, default=date.min if self.subscription.status == "Suspended" else None)
+
+    @cached_property
+    def charges(self) -> tuple[Charge, ...]:
+        """The charges over all of their segments."""
+        return charges_of(self.subscription)
 
     def next_look(self, *, cut_short: bool) -> date | None:
         """The next day on which Zuora's answer changes by itself; None where no such day is known.

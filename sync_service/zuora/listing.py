@@ -23,7 +23,7 @@ from sync_service.subscription.listed import ListedAccount, ListedContact, Liste
 from sync_service.subscription.zuora import Contact
 from sync_service.zuora.fields import Day, Flag, Status, Text, Whole, ZuoraField
 from sync_service.zuora.reading import Reading
-from sync_service.zuora.schemas import Part, ZuoraSchema
+from sync_service.zuora.schemas import Part, PersonSchema, ZuoraSchema
 
 
 class Moment(ZuoraField[datetime]):
@@ -79,26 +79,6 @@ class ContactRowSchema(ZuoraSchema):
     updated = Moment(data_key="updatedDate")
 
 
-class ContactValuesSchema(ZuoraSchema):
-    """What a contact's row says of the person."""
-
-    id = Text(data_key="id")
-    first_name = Text(data_key="firstName")
-    last_name = Text(data_key="lastName")
-    address1 = Text(data_key="address1")
-    address2 = Text(data_key="address2")
-    city = Text(data_key="city")
-    county = Text(data_key="county")
-    state = Text(data_key="state")
-    postal_code = Text(data_key="postalCode")
-    country = Text(data_key="country")
-    mobile_phone = Text(data_key="mobilePhone")
-    work_phone = Text(data_key="workPhone")
-    other_phone = Text(data_key="otherPhone")
-    personal_email = Text(data_key="personalEmail")
-    work_email = Text(data_key="workEmail")
-
-
 def read_listed_subscription(row: Mapping[str, Any]) -> ListedSubscription:
     """Raises PayloadInvalid."""
     values = {"is_latest": None, "account_id": None} | Part(row, "list of subscriptions").read(SubscriptionRowSchema)
@@ -113,7 +93,7 @@ def read_listed_account(row: Mapping[str, Any]) -> ListedAccount:
 def read_listed_contact(row: Mapping[str, Any]) -> ListedContact:
     """Raises PayloadInvalid."""
     part = Part(row, "list of contacts")
-    return ListedContact(**part.read(ContactRowSchema), contact=Contact(**part.read(ContactValuesSchema)))
+    return ListedContact(**part.read(ContactRowSchema), contact=Contact(**part.read(PersonSchema)))
 
 
 @cache
@@ -123,7 +103,7 @@ def _names(kind: type[ZuoraSchema]) -> tuple[str, ...]:
 
 SUBSCRIPTION_FIELDS = _names(SubscriptionRowSchema)
 ACCOUNT_FIELDS = _names(AccountRowSchema)
-CONTACT_FIELDS = tuple(dict.fromkeys((*_names(ContactRowSchema), *_names(ContactValuesSchema))))
+CONTACT_FIELDS = tuple(dict.fromkeys((*_names(ContactRowSchema), *_names(PersonSchema))))
 
 
 _Listed = TypeVar("_Listed", ListedSubscription, ListedAccount, ListedContact)

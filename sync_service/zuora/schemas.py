@@ -104,8 +104,8 @@ class TierSchema(ZuoraSchema):
     price = Number(data_key="price")
 
 
-class ContactSchema(ZuoraSchema):
-    """A contact of an account or of a subscription, with both names of the postal code."""
+class PersonSchema(ZuoraSchema):
+    """What a contact says of the person."""
 
     id = Text(data_key="id")
     first_name = Text(data_key="firstName")
@@ -116,13 +116,18 @@ class ContactSchema(ZuoraSchema):
     county = Text(data_key="county")
     state = Text(data_key="state")
     postal_code = Text(data_key="postalCode")
-    zip_code = Text(data_key="zipCode")
     country = Text(data_key="country")
     mobile_phone = Text(data_key="mobilePhone")
     work_phone = Text(data_key="workPhone")
     other_phone = Text(data_key="otherPhone")
     personal_email = Text(data_key="personalEmail")
     work_email = Text(data_key="workEmail")
+
+
+class ContactSchema(PersonSchema):
+    """A contact of an account or of a subscription, with both names of the postal code."""
+
+    zip_code = Text(data_key="zipCode")
     of_subscription = Flag(data_key="isSpecifiedInSubscription")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from sync_service.commerce.basket.holding import Period
 from sync_service.commerce.catalog import Offer
+from sync_service.subscription.limio.documents import part_of
 from sync_service.subscription.plan import Document
-from sync_service.subscription.schedule.money import round_amount
+from sync_service.subscription.schedule.money import parse_amount, round_amount
 
 _HUNDRED = Decimal(100)
 
@@ -102,8 +103,7 @@ def _volume(tiers: Sequence[Document], quantity: int, currency: str | None) -> P
 
 def _discount(offer: Offer, amount: Decimal, currency: str | None) -> Decimal:
     """What a discount offer takes off its own price: `discount__limio.value` in percent."""
-    said = offer.attributes.get("discount__limio")
-    value = _number(said.get("value")) if offer.is_discount and isinstance(said, dict) else None
+    value = _number(part_of(offer.attributes, "discount__limio").get("value"))
     return round_amount(amount * value / _HUNDRED, currency) if value else Decimal(0)
 
 
@@ -114,8 +114,5 @@ def _recurring(offer: Offer) -> Document | None:
 
 
 def _number(value: Any) -> Decimal | None:
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() and number >= 0 else None
+    number = parse_amount(value)
+    return None if number is None or number < 0 else number

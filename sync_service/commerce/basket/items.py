@@ -13,11 +13,8 @@ from decimal import Decimal
 from typing import NoReturn
 
 from sync_service.commerce.basket.amounts import Price, Totals, price_of, sum_up
-from sync_service.commerce.basket.choices import Choices, next_actions
-from sync_service.commerce.basket.dates import Effect, at_once, at_term_end
-from sync_service.commerce.basket.holding import HeldItem, Holding, owned_add_ons
-from sync_service.commerce.basket.on_sale import OffersOnSale, cross_sells
-from sync_service.commerce.basket.quantity import read_quantity
+from sync_service.commerce.basket.holding import Effect, HeldItem, Holding, at_once, at_term_end, owned_add_ons
+from sync_service.commerce.basket.on_sale import Choices, OffersOnSale, cross_sells, next_actions, read_quantity
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.order import CannotBePlacedError, Problem, ProblemCode, Refusal, UpdateAction
 
@@ -136,7 +133,7 @@ class _Change:
     def _change_offer(self, wanted: WantedItem) -> None:
         offer, current = self._find(wanted), self.holding.current
         quantity = read_quantity(offer, wanted.quantity)
-        if current is not None and _is_same(current.offer, offer):
+        if current is not None and current.offer.is_same(offer):
             if quantity == current.quantity:
                 refuse(f"{offer.name} is the present offer, with the same quantity.")
             effect = self._more_or_less(quantity > current.quantity)
@@ -147,9 +144,9 @@ class _Change:
         if current is None:
             return
         self.items.append(self._removal("offer", current, current.quantity, effect))
-        if not _is_same(current.offer, offer):
+        if not current.offer.is_same(offer):
             for held in owned_add_ons(self.holding, self.today):
-                if not any(_is_same(held.offer, fitting) for fitting in self._sold_with(offer)):
+                if not any(held.offer.is_same(fitting) for fitting in self._sold_with(offer)):
                     self.items.append(self._removal("add_on", held, held.quantity, effect))
 
     def _effect_of_switch(self, offer: Offer) -> Effect:
@@ -213,7 +210,7 @@ class _Change:
 
     def _held_add_on(self, add_on: Offer) -> HeldItem | None:
         owned = owned_add_ons(self.holding, self.today)
-        return next((item for item in owned if _is_same(item.offer, add_on)), None)
+        return next((item for item in owned if item.offer.is_same(add_on)), None)
 
     def _held_of(self, wanted: WantedItem) -> HeldItem | None:
         current = [self.holding.current] if self.holding.current else []
@@ -275,7 +272,3 @@ class _Change:
             item.offer.ref.id for item in self.items if item.record_type == "add_on" and item.action is UpdateAction.ADD
         }
         return next_actions(self.holding, self.on_sale, self.today, chosen=self.chosen, in_basket=in_basket)
-
-
-def _is_same(offer: Offer, other: Offer) -> bool:
-    return offer.ref.id == other.ref.id or (offer.path is not None and offer.path == other.path)

@@ -1,12 +1,18 @@
-"""What a buyer may be sold: published offers and add-ons, for this partner, currency and country."""
+"""What a buyer may be sold: published offers and add-ons, for this partner, currency and country, in what quantity.
+
+And what can be done next with a subscription: upgrades, downgrades, add-ons to buy and add-ons that are owned.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
+from sync_service.commerce.basket.holding import Holding, owned_add_ons
 from sync_service.commerce.catalog import Offer
+from sync_service.commerce.order import ProblemCode, refuse
 from sync_service.subscription.plan import Document
 
 #: Limio's channels are documented as Online and Salesforce; the partners' one is our inference.
@@ -50,7 +56,7 @@ class OffersOnSale:
 
     def newest(self, offer: Offer) -> Offer | None:
         """The newest published version of `offer`, for this buyer or not; None if it has none any more."""
-        return next((each for each in self.published if _is_same(each, offer)), None)
+        return next((each for each in self.published if each.is_same(offer)), None)
 
     def find(self, item_id: str) -> Offer | None:
         """The item of that id if this buyer may buy it."""
@@ -94,10 +100,6 @@ def cross_sells(offer: Offer) -> Any:
     return offer.attributes.get("cross_sell_addons__limio") or offer.attributes.get("cross_sell_add_ons__limio")
 
 
-def _is_same(offer: Offer, other: Offer) -> bool:
-    return offer.ref.id == other.ref.id or (offer.path is not None and offer.path == other.path)
-
-
 def _references(said: Any) -> Iterator[Document]:
     if isinstance(said, str):
         yield {"label": said}
@@ -117,3 +119,66 @@ def _words(value: Any) -> frozenset[str]:
     if isinstance(value, str):
         return frozenset([value])
     return frozenset(str(each) for each in value) if isinstance(value, list | tuple) else frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """`nextActions` of a checkout."""
+
+    upgrades: tuple[Offer, ...]
+    downgrades: tuple[Offer, ...]
+    cross_sells: tuple[Offer, ...]
+    #: Owned now, whatever the basket says.
+    add_ons: tuple[Offer, ...]
+    #: The subscription has no current offer, or one that is published no longer: any offer may be chosen.
+    select_offer: bool
+
+
+def next_actions(
+    holding: Holding,
+    on_sale: OffersOnSale,
+    today: date,
+    *,
+    chosen: Offer | None = None,
+    in_basket: Collection[str] = (),
+) -> Choices:
+    """What may follow; `chosen` is the offer in the basket and `in_basket` the ids of the add-ons added there.
+
+    The lists are those of the newest published version of the current offer, not of the version that was bought
+    ("Update subscription offers"), cut down to what this buyer may buy.
+    """
+    current = on_sale.newest(holding.current.offer) if holding.current else None
+    base = chosen or current
+    owned = owned_add_ons(holding, today)
+    kept = {item.offer.ref.id for item in owned} | {item.offer.path for item in owned if item.offer.path}
+    upgrades = on_sale.named(current.attributes.get("upgrade_offers__limio")) if current else ()
+    return Choices(
+        upgrades=upgrades,
+        downgrades=tuple(
+            offer
+            for offer in (on_sale.named(current.attributes.get("downgrade_offers__limio")) if current else ())
+            if offer not in upgrades
+        ),
+        cross_sells=tuple(
+            offer
+            for offer in (on_sale.named(cross_sells(base)) if base else ())
+            if not {offer.ref.id, offer.path} & kept and offer.ref.id not in in_basket
+        ),
+        add_ons=tuple(item.offer for item in owned),
+        select_offer=current is None,
+    )
+
+
+def read_quantity(offer: Offer, wanted: int | None) -> int:
+    """The quantity to buy: `wanted`, or without it the least that `offer` allows ("Cart items").
+
+    Raises CannotBePlacedError, saying what is allowed.
+    """
+    quantity = int(offer.least_quantity) if wanted is None else wanted
+    if offer.attributes.get("allow_multibuy__limio") is not True:
+        quantity, why = 1, None if wanted in (None, 1) else "is sold one at a time."
+    else:
+        why = offer.why_not_sold(quantity)
+    if why:
+        raise refuse("order.orderItems.quantity", ProblemCode.INVALID, f"{offer.name} {why}")
+    return quantity

@@ -9,14 +9,13 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from sync_service.commerce.basket.amounts import Totals, price_of, prorate
-from sync_service.commerce.basket.choices import Choices
-from sync_service.commerce.basket.dates import Effect
-from sync_service.commerce.basket.holding import Holding
+from sync_service.commerce.basket.holding import Effect, Holding
 from sync_service.commerce.basket.items import Basket, BasketItem
-from sync_service.commerce.basket.on_sale import ELIGIBLE_PARTNERS
+from sync_service.commerce.basket.on_sale import ELIGIBLE_PARTNERS, Choices
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.order import UpdateAction
 from sync_service.commerce.order_objects import headline_of
+from sync_service.subscription.limio.documents import data_of
 from sync_service.subscription.schedule.money import as_json_number
 
 #: What the catalog says of others: whom an offer is for besides, and offers that this partner may not buy.
@@ -78,8 +77,7 @@ def show_offer(offer: Offer, currency: str | None) -> dict[str, Any]:
     price = price_of(offer, 1, currency)
     code = offer.currency or currency
     document = without_others(offer.document)
-    data = document.get("data")
-    said = document.get("description") or (data.get("description") if isinstance(data, Mapping) else None)
+    said = document.get("description") or data_of(document).get("description")
     return {
         **document,
         "id": offer.ref.id,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from sync_service.errors import PreviewIncomplete
-from sync_service.subscription.schedule.charges import Charge, charges_of, costs_something, is_in_arrears
+from sync_service.subscription.schedule.charges import Charge, costs_something, is_in_arrears
 from sync_service.subscription.terms import TermOnDay
 from sync_service.subscription.zuora import ChargeSegment, Preview
 
@@ -22,7 +22,7 @@ def preview_target_date(term: TermOnDay) -> date:
     end = max(term.schedule_end, term.today)
     lengths = [
         length
-        for charge in charges_of(term.subscription)
+        for charge in term.charges
         for segment in charge.segments
         if _may_fall_due(segment, term.today) and (length := charge.length_of(segment)) is not None
     ]
@@ -61,7 +61,7 @@ def check_preview_complete(term: TermOnDay, preview: Preview) -> None:
     covered = days_covered(term, preview)
     missing = [
         charge
-        for charge in charges_of(term.subscription)
+        for charge in term.charges
         if not lines.name(charge) and any(_must_be_due(charge, each, stop, covered) for each in charge.segments)
     ]
     if missing:
@@ -74,7 +74,7 @@ def unscheduled_charges(term: TermOnDay, preview: Preview) -> list[str]:
     lines = _NamedCharges(preview)
     return [
         charge.name
-        for charge in charges_of(term.subscription)
+        for charge in term.charges
         if not lines.name(charge)
         for segment in charge.segments[-1:]
         if _follows_invoice_schedule(charge, segment)

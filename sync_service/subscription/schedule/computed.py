@@ -14,7 +14,6 @@ from sync_service.subscription.schedule.charges import (
     MOST_PERIODS,
     BilledPeriod,
     Charge,
-    charges_of,
     costs_something,
     is_in_arrears,
 )
@@ -38,7 +37,7 @@ def compute_preview(term: TermOnDay) -> Preview:
         raise CannotCompute("the subscription is suspended, and its later billing is unknown.")
     items: list[PreviewItem] = []
     refusals: list[str] = []
-    charges = charges_of(term.subscription)
+    charges = term.charges
     for charge in charges:
         for segment in charge.segments:
             window = _open_days(segment, term.schedule_end)

@@ -15,7 +15,6 @@ from functools import cached_property
 from sync_service.subscription.schedule.charges import (
     Charge,
     billed_and_not_over,
-    charges_of,
     is_billed_day,
     is_in_arrears,
 )
@@ -126,7 +125,7 @@ def due_schedule(term: TermOnDay, preview: Preview, currency: str | None) -> Due
     Raises PreviewIncomplete.
     """
     check_preview_complete(term, preview)
-    told = charges_of(term.subscription)
+    told = term.charges
     charges = as_billed_by_now(told, preview, term)
     end, covered = term.schedule_end, days_covered(term, preview)
     lines: dict[date, list[Line]] = defaultdict(list)
@@ -140,7 +139,8 @@ def due_schedule(term: TermOnDay, preview: Preview, currency: str | None) -> Due
             unknown[day].add(item.charge_name)
         else:
             lines[day].append(_line(item, currency, tax_known=_knows_tax(item, by_number)))
-    notes = [f"{', '.join(sorted(_names(unknown)))}: the amount is known only after use."] if unknown else []
+    used = sorted(set().union(*unknown.values()))
+    notes = [f"{', '.join(used)}: the amount is known only after use."] if unknown else []
     unscheduled = unscheduled_charges(term, preview)
     if unscheduled:
         notes.append(f"Billed by an invoice schedule, which the preview does not show: {', '.join(unscheduled)}.")
@@ -167,10 +167,6 @@ def due_schedule(term: TermOnDay, preview: Preview, currency: str | None) -> Due
 
 def _in_order(lines: Iterable[Line]) -> tuple[Line, ...]:
     return tuple(sorted(lines, key=lambda line: line.order))
-
-
-def _names(unknown: Mapping[date, set[str]]) -> set[str]:
-    return {name for names in unknown.values() for name in names}
 
 
 def _due_day(item: PreviewItem, items: tuple[PreviewItem, ...], charges: Mapping[str, Charge]) -> date:

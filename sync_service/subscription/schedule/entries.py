@@ -12,25 +12,24 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sync_service.subscription.limio.documents import get_value
+from sync_service.subscription.limio.documents import data_of, get_value, read_day
 from sync_service.subscription.plan import Cancel, Change, Create, Document, Update
 from sync_service.subscription.schedule.computed import CannotCompute
 from sync_service.subscription.schedule.due import DueSchedule, Line
 from sync_service.subscription.schedule.lines import (
+    OURS,
     agrees,
     amount_of,
-    data_of,
-    entry_data,
     merge_lines,
     own_changes,
+    payment,
     share_lines,
     total_of,
 )
 from sync_service.subscription.schedule.money import format_amount
 
 #: Limio's statuses of a schedule entry that counts (its self-service pages); `cancelled` is ignored there.
-_LIVE = frozenset({"active", "pending", "pending-external"})
-_OURS = "pending-external"
+_LIVE = frozenset({"active", "pending", OURS})
 
 
 def compare_schedule(
@@ -89,18 +88,11 @@ def _by_day(entries: Iterable[Document]) -> tuple[dict[date, list[Document]], in
 
 def _day_of(data: Mapping[str, Any]) -> date | None:
     """The entry's date as written: Limio's schedule names days of the calendar, not moments."""
-    for name in ("date", "schedule_date"):
-        value = data.get(name)
-        if isinstance(value, str):
-            try:
-                return date.fromisoformat(value.strip()[:10])
-            except ValueError:
-                continue
-    return None
+    return read_day(data.get("date")) or read_day(data.get("schedule_date"))
 
 
 def _is_ours(entry: Document) -> bool:
-    return entry.get("status") == _OURS
+    return entry.get("status") == OURS
 
 
 def _compare_day(
@@ -163,24 +155,8 @@ def _compare_entries(
 
 
 def _create(day: date, lines: tuple[Line, ...], due: DueSchedule, description: Any) -> Create:
-    stamp = f"{day.isoformat()}T00:00:00.000"
-    shown = description if isinstance(description, str) and description.strip() else _describe(lines)
-    data: Mapping[str, Any] = {
-        "date": stamp,
-        "schedule_date": stamp,
-        "type": "payment",
-        "description": shown,
-        **entry_data(lines, due.currency),
-    }
-    return Create(
-        record_type="schedule", document={"status": _OURS, "data": dict(data)}, reason=f"Due in Zuora on {day}."
-    )
-
-
-def _describe(lines: tuple[Line, ...]) -> str:
-    """The largest line's product, else its name."""
-    largest = max(lines, key=lambda line: (line.amount, line.order))
-    return largest.product or largest.name
+    document = payment(day, lines, due.currency, description)
+    return Create(record_type="schedule", document=document, reason=f"Due in Zuora on {day}.")
 
 
 def _update(entry: Document, changes: Sequence[Any], day: date) -> Update:

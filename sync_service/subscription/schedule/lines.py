@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sync_service.subscription.limio.documents import get_value
+from sync_service.subscription.limio.documents import data_of, get_value
 from sync_service.subscription.plan import Document, FieldChange
 from sync_service.subscription.schedule.due import Line
 from sync_service.subscription.schedule.money import as_json_number, format_amount, parse_amount, round_amount
+
+#: The status of a payment that Zuora bills; the shop's own are not ours to change.
+OURS = "pending-external"
 
 
 @dataclass(slots=True)
@@ -27,12 +31,6 @@ class _Stored:
     tax: Decimal | None
     quantity: Decimal | None
     raw: Mapping[str, Any]
-
-
-def data_of(entry: Document) -> Mapping[str, Any]:
-    """What the entry says of its payment."""
-    data = entry.get("data")
-    return data if isinstance(data, dict | Mapping) else {}
 
 
 def total_of(lines: Sequence[Line]) -> Decimal:
@@ -177,7 +175,17 @@ def _by_description(entry: Document) -> _Stored:
     )
 
 
-def entry_data(lines: Sequence[Line], currency: str | None) -> dict[str, Any]:
+def payment(day: date, lines: Sequence[Line], currency: str | None, description: Any = None) -> dict[str, Any]:
+    """A payment that Zuora bills, called by `description`, else by the largest line's product or name."""
+    stamp = f"{day.isoformat()}T00:00:00.000"
+    largest = max(lines, key=lambda line: (line.amount, line.order), default=Line(name="", amount=Decimal(0)))
+    is_named = isinstance(description, str) and description.strip()
+    shown = description if is_named else largest.product or largest.name
+    named = {"date": stamp, "schedule_date": stamp, "type": "payment", "description": shown}
+    return {"status": OURS, "data": {**named, **_payment_data(lines, currency)}}
+
+
+def _payment_data(lines: Sequence[Line], currency: str | None) -> dict[str, Any]:
     """Everything in an entry's `data` that follows from its lines, in Limio's shape."""
     without, tax = sum((line.amount for line in lines), Decimal(0)), sum((line.tax for line in lines), Decimal(0))
     total = format_amount(without + tax, currency)
@@ -211,7 +219,7 @@ def own_changes(entry: Document, lines: Sequence[Line], currency: str | None) ->
     if amount is not None and amount == total_of(lines) and agrees(entry, lines, currency):
         return []
     changes = []
-    for key, after in entry_data(lines, currency).items():
+    for key, after in _payment_data(lines, currency).items():
         before = get_value(entry, f"data.{key}")
         if before != after and (key == "lineItems" or key == "currency" or parse_amount(before) != parse_amount(after)):
             changes.append(FieldChange(path=f"data.{key}", before=before, after=after))

@@ -17,9 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_service.commerce.basket.amounts import price_of
-from sync_service.commerce.basket.holding import Holding, read_holding
+from sync_service.commerce.basket.holding import Holding, Lock, LockReason, pending_change, read_holding
 from sync_service.commerce.basket.items import Basket, WantedItem, apply_items
-from sync_service.commerce.basket.lock import Lock, LockReason, pending_change
 from sync_service.commerce.basket.on_sale import Buyer, OffersOnSale
 from sync_service.commerce.basket.placement import find_changes, lines_of, to_order
 from sync_service.commerce.catalog import Offer, read_offer

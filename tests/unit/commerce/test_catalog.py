@@ -21,9 +21,9 @@ from sync_service.commerce.catalog import (
     read_product_id,
     resolve,
 )
+from sync_service.commerce.offer_terms import initial_terms, terms_from, terms_of
 from sync_service.commerce.order import CannotBePlacedError, ProblemCode
 from sync_service.commerce.pricing import faults_of, plans_of
-from sync_service.commerce.terms import initial_terms, terms_from, terms_of
 from tests.unit.commerce.world import (
     EXTERNAL,
     MONTHLY,

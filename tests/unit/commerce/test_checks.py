@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date
+from datetime import date
 from typing import Any
 
 import pytest
 
 from sync_service.commerce.case import Case
 from sync_service.commerce.catalog import Catalog
-from sync_service.commerce.checks import check, pending_change
-from sync_service.commerce.order import ProblemCode
+from sync_service.commerce.checks import check
+from sync_service.commerce.order import Problem, ProblemCode
 from sync_service.commerce.state import InStore, State
 from tests.unit.commerce.world import (
     ANNUAL,
@@ -48,18 +48,25 @@ REDEMPTION = {
 NOWHERE = InStore()
 
 
-def found(
-    payload: dict[str, Any], store: InStore | None = None, catalog: Catalog | None = None
-) -> set[tuple[str, str]]:
-    """The fields and codes of what is wrong."""
+def problems(
+    payload: dict[str, Any], store: InStore | None = None, catalog: Catalog | None = None, today: date = TODAY
+) -> tuple[Problem, ...]:
+    """All that is wrong."""
     case = Case(
         order=an_order(payload, names("2C50V1J7K3C0", "3C1EQEBLLT60")),
         state=State(store=in_store() if store is None else store),
         catalog=catalog or a_catalog(),
         options=OPTIONS,
-        today=TODAY,
+        today=today,
     )
-    return {(problem.field, problem.code) for problem in check(case)}
+    return check(case)
+
+
+def found(
+    payload: dict[str, Any], store: InStore | None = None, catalog: Catalog | None = None
+) -> set[tuple[str, str]]:
+    """The fields and codes of what is wrong."""
+    return {(problem.field, problem.code) for problem in problems(payload, store, catalog)}
 
 
 def with_subscription(**values: Any) -> InStore:
@@ -177,8 +184,10 @@ def test_a_subscription_whose_change_is_to_come_is_locked_until_then() -> None:
     )
 
     assert found(SWITCH, waiting) == {("forSubscription", ProblemCode.PENDING_CHANGE)}
-    assert pending_change(waiting, TODAY, UTC) == date(2026, 12, 16)
-    assert pending_change(waiting, date(2026, 12, 16), UTC) is None
+    assert [each.message for each in problems(SWITCH, waiting)] == [
+        "A change of this subscription takes effect on 2026-12-16; it can be changed again from then on."
+    ]
+    assert problems(SWITCH, waiting, today=date(2026, 12, 16)) == ()
     assert found({"order_type": "cancel_subscription", **SUB}, waiting) == set()
 
 

@@ -12,10 +12,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.cipher import TextCipher
 from sync_service.access.partner_scope import PartnerScope
-from sync_service.commerce.subscribed import read_day
 from sync_service.partner.reading import list_customers, list_subscriptions, read_customer
 from sync_service.store.engine import Database, Session
-from sync_service.subscription.limio.documents import get_value
+from sync_service.subscription.limio.documents import get_value, read_day
 from sync_service.web.partner.portal.session import scope
 
 #: Rows of a list.

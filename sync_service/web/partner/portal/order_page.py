@@ -10,8 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.commerce.order import CannotBePlacedError, OrderType
 from sync_service.partner.holdings import SubscriptionUnknown, find_own, look_at
-from sync_service.partner.orders import PartnerOrders
-from sync_service.partner.placed import PlacedOrder, read_placed
+from sync_service.partner.orders import PartnerOrders, PlacedOrder, read_placed
 from sync_service.queue.order_lanes import OrderState
 from sync_service.queue.submission import OtherBody
 from sync_service.settings import Settings

@@ -14,13 +14,12 @@ from flask import render_template
 
 from sync_service.commerce.cost import Due, due_until
 from sync_service.commerce.order import CannotBePlacedError
-from sync_service.commerce.subscribed import read_day
 from sync_service.partner.baskets import BasketView, SubscriptionLocked
-from sync_service.partner.orders import PartnerOrders
-from sync_service.partner.placed import is_zuora_away
+from sync_service.partner.orders import PartnerOrders, is_zuora_away
 from sync_service.queue.questions import MOST_OPEN, TooManyAsked
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
+from sync_service.subscription.limio.documents import read_day
 from sync_service.web.partner.portal.acting import agent
 from sync_service.web.waiting import Questions
 

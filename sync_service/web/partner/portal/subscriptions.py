@@ -10,12 +10,11 @@ from typing import Any
 from flask import Blueprint, render_template
 
 from sync_service.commerce.basket.holding import HeldItem, owned_add_ons
-from sync_service.commerce.subscribed import read_day
 from sync_service.partner.holdings import OwnSubscription, look_at
 from sync_service.partner.reading import read_customer
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session
-from sync_service.subscription.limio.documents import get_value
+from sync_service.subscription.limio.documents import get_value, read_day
 from sync_service.web.partner.portal.customers import Customer, as_customer
 from sync_service.web.partner.portal.session import scope
 

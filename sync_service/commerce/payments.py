@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 from sync_service.commerce.build import Json, segment
-from sync_service.commerce.case import Case, refuse
+from sync_service.commerce.case import Case
 from sync_service.commerce.catalog import Offer, ProductCharge, resolve
-from sync_service.commerce.held import current_offers
-from sync_service.commerce.order import ProblemCode
+from sync_service.commerce.order import ProblemCode, refuse
 from sync_service.commerce.pricing import unit_price
+from sync_service.commerce.rate_plans import current_offers
 from sync_service.commerce.state import GIFT_MEMO, INVOICE, gift_memo_number
 from sync_service.commerce.steps import Evidence, Judge, Plan, Silence, Step
 

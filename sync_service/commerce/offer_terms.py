@@ -7,11 +7,20 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from dateutil.relativedelta import relativedelta
+
 from sync_service.commerce import wire
 from sync_service.commerce.catalog import Offer, unsellable
 
 #: Limio's units and Zuora's.
 UNITS = {"months": "Month", "years": "Year", "weeks": "Week", "days": "Day"}
+#: How long one of Zuora's units is.
+LENGTHS = {
+    "Month": relativedelta(months=1),
+    "Year": relativedelta(years=1),
+    "Week": relativedelta(weeks=1),
+    "Day": relativedelta(days=1),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sync_service.commerce.case import Case, refuse
+from sync_service.commerce.case import Case
 from sync_service.commerce.catalog import Offer, read_offer
-from sync_service.commerce.order import ItemUpdate, ProblemCode
-from sync_service.commerce.state import data_of, goes_on, is_discount
+from sync_service.commerce.order import ItemUpdate, ProblemCode, refuse
+from sync_service.commerce.state import goes_on, is_discount
 from sync_service.commerce.subscribed import Subscribed, SubscribedPlan
+from sync_service.subscription.limio.documents import data_of, part_of
 
 
 def current_offers(case: Case) -> list[tuple[Mapping[str, Any], Offer]]:
@@ -32,8 +33,7 @@ def current_add_ons(case: Case) -> list[tuple[Mapping[str, Any], Offer]]:
 
 def _sold(case: Case, document: Mapping[str, Any], key: str) -> Offer:
     """The catalog item of a subscription's offer or add-on: as stored inside it, in full from the catalog."""
-    inside = data_of(document).get(key)
-    offer = read_offer(inside if isinstance(inside, Mapping) else {})
+    offer = read_offer(part_of(data_of(document), key))
     return offer if offer.bundles else case.catalog.items.get(offer.ref, offer)
 
 
