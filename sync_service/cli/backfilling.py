@@ -23,7 +23,7 @@ from sync_service.cli.output import fail, print_json, say, with_json
 from sync_service.cli.progress import Meter, open_meter
 from sync_service.cli.wiring import KEY, read_settings
 from sync_service.jobs.backfill.backfill import Backfill, Ending
-from sync_service.jobs.backfill.forecast import Summary, forecast_backfill
+from sync_service.jobs.backfill.dry_run import Summary, forecast_backfill
 from sync_service.jobs.backfill.ledger import Failure
 from sync_service.jobs.backfill.sources import AccountKeys, FileKeys, Source, TenantKeys
 from sync_service.queue.backfills import needs_consent

@@ -153,13 +153,10 @@ def orders_preview(file: TextIO, as_json: bool) -> None:
     context = open_order_context(open_context(read_settings()))
     order = _read(context, file.read())
     with hold_story_lease(context.database, "order preview", context.share, wait_seconds=10, probe=True) as lease:
-        reading = context.zuora.reading()
         try:
-            found = preview_order(context, order, reading, lease)
+            found = preview_order(context, order, lease.counting(context.zuora.reading()), lease)
         except CannotBePlacedError as refusal:
             _refuse(Refusal(problems=refusal.problems))
-        finally:
-            lease.calls = reading.calls
     if as_json:
         print_json(found)
         return

@@ -6,13 +6,14 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any, NoReturn, TextIO, TypeVar
 
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from sync_service.subscription.limio.documents import moment_at, timestamp_of
 
 #: A key is at most 255 characters long and hardly ever more than this.
 _KEY_WIDTH = 40
@@ -106,12 +107,12 @@ def iso(at: int | None) -> str | None:
     """Milliseconds since 1970 as ISO 8601 in UTC, such as 2026-11-26T18:03:25.120Z."""
     if at is None:
         return None
-    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return timestamp_of(at)
 
 
 def moment(at: int) -> str:
     """Milliseconds since 1970 in UTC, for people."""
-    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return moment_at(at).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def print_table(

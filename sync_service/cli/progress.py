@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from sync_service.jobs.backfill.backfill import Standing
-from sync_service.jobs.backfill.forecast import Summary
+from sync_service.jobs.backfill.dry_run import Summary
 from sync_service.subscription.pace import Pace, duration_in_words
 
 #: How often a plain line is written, in seconds.

@@ -12,7 +12,7 @@ from sync_service.cli.operating import callouts
 from sync_service.cli.output import fail, print_json, print_table, with_json
 from sync_service.cli.wiring import open_database, read_settings
 from sync_service.errors import NotConfigured, PermissionRefused, SyncServiceError
-from sync_service.operations.provision.plan import ProvisionPlan, apply_plan, list_ours, plan_install, plan_remove
+from sync_service.operations.provision.install import ProvisionPlan, apply_plan, list_ours, plan_install, plan_remove
 from sync_service.operations.provision.wanted import PREFIX, SOURCE_FIELDS, CalloutTerms, check_terms, is_this_machine
 from sync_service.queue.limit import Share, check_tenant
 from sync_service.queue.story_lease import hold_story_lease
@@ -123,15 +123,13 @@ def _looking(settings: Settings) -> Iterator[tuple[Reading, TenantCallouts]]:
     share = Share.of(settings)
     lease_ms = round(_SECONDS * 1000)
     with hold_story_lease(database, "callouts", share, wait_seconds=10, probe=True, lease_ms=lease_ms) as lease:
-        reading = zuora.reading(_SECONDS)
+        reading = lease.counting(zuora.reading(_SECONDS))
         try:
             with database.reading() as session:
                 check_tenant(session, zuora.tenant(reading))
             yield reading, fetch_found(reading)
         except PermissionRefused as refusal:
             fail(f"{refusal}\n{_PERMISSION}")
-        finally:
-            lease.calls = reading.calls
 
 
 def _apply(reading: Reading, plan: ProvisionPlan) -> int:

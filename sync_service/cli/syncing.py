@@ -97,11 +97,7 @@ def _why_unknown(session: Session, key: str) -> Why:
 def _compute_plan(context: SyncContext, key: str) -> SyncPlan:
     """Under a story's lease, also where claims are paused: a person looks for what is wrong."""
     with hold_story_lease(context.database, "plan", context.share, wait_seconds=10, probe=True) as lease:
-        reading = context.zuora.reading(RUN_SECONDS)
-        try:
-            return compute_plan(context, key, reading)[0]
-        finally:
-            lease.calls = reading.calls
+        return compute_plan(context, key, lease.counting(context.zuora.reading(RUN_SECONDS)))[0]
 
 
 def _sync_now(context: SyncContext, key: str) -> SyncRunRow:

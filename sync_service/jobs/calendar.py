@@ -6,7 +6,7 @@ They are asked for some hours after Zuora's own nightly renewal job, spread over
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zlib import crc32
 
@@ -14,10 +14,12 @@ from sqlalchemy import update
 from sqlmodel import col, select
 
 from sync_service.queue.jobs import JobLease
-from sync_service.queue.requests import BATCH, Cause, Kind, Priority, enqueue_many
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
+from sync_service.store.statement import BATCH
 from sync_service.store.tables import ZuoraLinkRow
+from sync_service.subscription.limio.documents import moment_at
 from sync_service.subscription.trigger import Trigger
 
 #: Zuora renews at 01:00 and may take a few hours (page "Automatic subscription renewal"): local hour of the tenant.
@@ -29,7 +31,7 @@ def request_by_calendar(database: Database, settings: Settings, lease: JobLease)
 
     The number and its new day are written one after the other: killed between the two, it is asked for twice.
     """
-    local = datetime.fromtimestamp(lease.taken_at / 1000, UTC).astimezone(settings.tenant_time_zone)
+    local = moment_at(lease.taken_at).astimezone(settings.tenant_time_zone)
     today, asked, last = local.date(), 0, ""
     while True:
         with database.reading() as session:

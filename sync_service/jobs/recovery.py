@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -19,6 +19,7 @@ from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.store.tables import CalloutRow
 from sync_service.subscription.hints import Reason
 from sync_service.subscription.keys import normalise_key, why_impossible
+from sync_service.subscription.limio.documents import moment_at
 from sync_service.subscription.trigger import Trigger
 from sync_service.sync.attempt import SyncContext
 from sync_service.zuora.notifications import FailedCallout, fetch_failed_callouts
@@ -66,7 +67,7 @@ def _step(
     context: SyncContext, report: Report, read_callout: ReadCallout, reading: Reading, cursor: Cursor
 ) -> Cursor | None:
     until = report.values["until"]
-    since = _moment(until) - OVERLAP if until is not None else _moment(cursor["began"]) - FIRST_REACH
+    since = moment_at(until) - OVERLAP if until is not None else moment_at(cursor["began"]) - FIRST_REACH
     try:
         page = fetch_failed_callouts(reading, since, cursor["page"], context.settings.tenant_time_zone)
     except (PermissionRefused, NotFoundInZuora, RequestRefused) as refusal:
@@ -152,7 +153,3 @@ def _our_path(url: str, public_url: str) -> str | None:
         if path == f"{_ADDRESS}{kind}" or path.startswith(f"{_ADDRESS}{kind}/"):
             return path
     return path if path == _EVENTS else None
-
-
-def _moment(at: int) -> datetime:
-    return datetime.fromtimestamp(at / 1000, UTC)

@@ -24,11 +24,11 @@ from sync_service.queue.figures import (
 from sync_service.queue.heartbeats import forget_heartbeats
 from sync_service.queue.jobs import JobLease, save
 from sync_service.queue.questions import forget_answers
-from sync_service.queue.requests import BATCH as FAILED_AT_ONCE
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.queue.submission import KEY_LIFE_MS
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
+from sync_service.store.statement import BATCH as FAILED_AT_ONCE
 from sync_service.subscription.trigger import Trigger
 
 #: A key that neither system knows.

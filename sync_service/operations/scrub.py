@@ -7,7 +7,7 @@ of a sync: a run that is under way is either over before, and its work is erased
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +28,7 @@ from sync_service.queue.erasing import erase_messages, erase_orders, lock_orders
 from sync_service.store.engine import Database, Session
 from sync_service.store.object_rows import write_document
 from sync_service.store.reads import mark_scrubbed
+from sync_service.store.statement import in_batches
 from sync_service.store.tables import (
     AdminViewRow,
     AskRow,
@@ -48,8 +49,6 @@ from sync_service.subscription.limio.personal import erase_object, erase_plan, e
 from sync_service.subscription.trigger import Trigger
 from sync_service.telemetry.log import logger
 
-#: Ids that one statement takes.
-_AT_ONCE = 500
 #: A word of a kept view's query, with the field that it is asked of (`web/admin/history_pages.py`).
 _QUERY_WORD = re.compile(r'(?:([A-Za-z]+):)?("[^"]*"|[^\s"]+)')
 #: Limio's ids of customers, identities and subscriptions, as a log holds them.
@@ -226,7 +225,7 @@ def _erase_callouts(session: Session, person: Belongings) -> int:
     keys = names_of(session, person)
     holds = or_(col(callout.body_sha256).is_not(None), col(callout.created_by).is_not(None))
     count = 0
-    for some in _in_pieces(sorted(keys)):
+    for some in in_batches(sorted(keys)):
         statement = update(callout).where(col(callout.key).in_(some), holds)
         count += session.connection().execute(statement.values(body_sha256=None, created_by=None)).rowcount
     return count
@@ -239,18 +238,18 @@ def _forget_traces(session: Session, person: Belongings) -> None:
         contacts |= set(link.fingerprint.get("contact_hashes") or ())
         link.fingerprint = {}
     traces = person.numbers | contacts | {link.account_id for link in person.links if link.account_id}
-    for some in _in_pieces(sorted(traces)):
+    for some in in_batches(sorted(traces)):
         for seen in session.exec(select(SweepSeenRow).where(col(SweepSeenRow.key).in_(some))):
             session.delete(seen)
     names = person.numbers | person.subscriptions.keys() | aliases_of(session, person)
-    for some in _in_pieces(sorted(names)):
+    for some in in_batches(sorted(names)):
         session.exec(delete(AskRow).where(col(AskRow.key).in_(some)))
 
 
 def _forget_webhooks(session: Session, object_ids: list[str]) -> int:
     """Webhooks about the person's objects, whose bodies are those objects; what was not delivered is not sent."""
     count = 0
-    for some in _in_pieces(sorted(object_ids)):
+    for some in in_batches(sorted(object_ids)):
         count += (
             session.connection()
             .execute(delete(WebhookDeliveryRow).where(col(WebhookDeliveryRow.object_id).in_(some)))
@@ -297,7 +296,3 @@ def _record(session: Session, person: Belongings, now: int, actor: str, trigger:
                 plan={"number": number, "changes": [], "notes": ["The customer's personal values were erased."]},
             )
         )
-
-
-def _in_pieces(values: list[str]) -> Iterator[list[str]]:
-    return (values[start : start + _AT_ONCE] for start in range(0, len(values), _AT_ONCE))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sync_service.commerce.order import Problem, ProblemCode
@@ -42,6 +42,7 @@ from sync_service.queue.order_steps import (
 )
 from sync_service.queue.requests import Claim, renew
 from sync_service.store.tables import OrderStepRow
+from sync_service.subscription.limio.documents import moment_at
 from sync_service.zuora.ordering import hear
 
 #: The time for one call with its answer, in seconds: less than a lease, which each call renews.
@@ -211,7 +212,7 @@ def _adopt(
     new_key: bool = False,
 ) -> Next:
     """What the look-up says of the step, and of the refund inside it."""
-    sent_at = datetime.fromtimestamp(row.sent_at / 1000, UTC)
+    sent_at = moment_at(row.sent_at)
     following = adopt(step, found, sent_at=sent_at, key_age=_key_age(turn, row), refusal=refusal, new_key=new_key)
     look_up = refund_look_up_of(step, following)
     if look_up is None or not isinstance(following, Done):

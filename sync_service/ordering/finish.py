@@ -7,7 +7,8 @@ Limio's objects, the order's state, the record of what was called, the webhooks,
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sync_service.commerce.case import Case
@@ -36,11 +37,7 @@ _PLUGIN = "zuora"
 
 def complete_order(turn: LaneTurn, notes: Sequence[Problem]) -> None:
     """Every step has happened. Raises LeaseLost, and ConflictInStore where an object went away meanwhile."""
-    with turn.context.database.transaction() as session:
-        work = end_turn(
-            session, turn.claim, turn.order_id, OrderState.COMPLETE, notes=[problem.message for problem in notes]
-        )
-        turn.looks.keep(work)
+    with _ending(turn, OrderState.COMPLETE, notes=[problem.message for problem in notes]) as (session, work):
         wanted = _want_syncs(session, work)
         case = _read_case(turn, session, work)
         at = timestamp_of(work.ended_at or 0)
@@ -50,7 +47,6 @@ def complete_order(turn: LaneTurn, notes: Sequence[Problem]) -> None:
         if notes:
             _announce_error(session, work, process, notes)
         _want_syncs(session, work, but=wanted)
-    ORDERS.labels(work.order_type, work.state).inc()
 
 
 def fail_order(turn: LaneTurn, problem: Problem) -> None:
@@ -58,16 +54,7 @@ def fail_order(turn: LaneTurn, problem: Problem) -> None:
 
     Raises as `complete_order` does.
     """
-    with turn.context.database.transaction() as session:
-        work = end_turn(
-            session,
-            turn.claim,
-            turn.order_id,
-            OrderState.FAILED,
-            error_code=problem.code,
-            error=problem.message,
-        )
-        turn.looks.keep(work)
+    with _ending(turn, OrderState.FAILED, error_code=problem.code, error=problem.message) as (session, work):
         calls = read_steps(session, work.order_id)
         if turn.done or any(call.state == StepState.SENT for call in calls):
             _want_syncs(session, work)
@@ -75,23 +62,22 @@ def fail_order(turn: LaneTurn, problem: Problem) -> None:
         announce_written(session, _apply(session, work, failed(case.order, case.state.store)))
         process = _record_process(session, work, "failed", [problem])
         _announce_error(session, work, process, [problem])
-    ORDERS.labels(work.order_type, work.state).inc()
 
 
 def hold_order(turn: LaneTurn, problem: Problem, choices: Sequence[Choice]) -> None:
     """Only a person can decide; the lane goes on meanwhile. Raises LeaseLost."""
-    with turn.context.database.transaction() as session:
-        work = end_turn(
-            session,
-            turn.claim,
-            turn.order_id,
-            OrderState.HELD,
-            error_code=problem.code,
-            error=problem.message,
-            choices=choices,
-        )
-        turn.looks.keep(work)
+    told = {"error_code": problem.code, "error": problem.message}
+    with _ending(turn, OrderState.HELD, **told, choices=choices) as (session, work):
         _record_process(session, work, "held", [problem])
+
+
+@contextmanager
+def _ending(turn: LaneTurn, state: OrderState, **told: Any) -> Iterator[tuple[Session, OrderWorkRow]]:
+    """The transaction that ends the turn, with the order's row; counted once it is committed."""
+    with turn.context.database.transaction() as session:
+        work = end_turn(session, turn.claim, turn.order_id, state, **told)
+        turn.looks.keep(work)
+        yield session, work
     ORDERS.labels(work.order_type, work.state).inc()
 
 

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from sync_service.commerce.case import Case
 from sync_service.commerce.cost import cost_of_memos, question_of, schedule_of
 from sync_service.commerce.fields import read_json, write_json
@@ -21,23 +19,18 @@ from sync_service.commerce.order import CannotBePlacedError, Order, Refusal
 from sync_service.commerce.payload import read_order
 from sync_service.commerce.steps import Heard
 from sync_service.errors import (
-    LeaseLost,
     LockedInZuora,
     NotServed,
     PayloadInvalid,
     RequestRefused,
-    SyncServiceError,
-    TenantError,
 )
 from sync_service.ordering.context import Looks, OrderContext, meet
 from sync_service.queue import questions as asks
-from sync_service.queue.limit import Share, note_success, note_tenant_error
-from sync_service.queue.retry import find_whose
+from sync_service.queue.limit import Share
 from sync_service.queue.story_lease import StoryLease, hold_story_lease
 from sync_service.queue.submission import check_order, name_order
 from sync_service.store.engine import Database
 from sync_service.store.offers import write_rate_plans
-from sync_service.telemetry.log import logger
 from sync_service.zuora.client import ZuoraClient
 from sync_service.zuora.ordering import hear
 from sync_service.zuora.products import fetch_rate_plans
@@ -78,39 +71,13 @@ def preview_order(context: OrderContext, order: Order, reading: Reading, place: 
 
 
 def answer_preview(context: OrderContext, taken: asks.Taken) -> None:
-    """Answer a question of the web side, and give its place back. Raises nothing that belongs to the question.
+    """Answer a question of the web side, and give its place back. Raises nothing that belongs to the question."""
+    reading = taken.place.counting(context.zuora.reading(PREVIEW_SECONDS))
 
-    Where the database is away the lease runs out, and another worker answers.
-    """
-    reading = context.zuora.reading(PREVIEW_SECONDS)
-    try:
-        _answer(context, taken, reading)
-        logger().info("order_preview_answered", ask=taken.id, calls=reading.calls)
-    except (LeaseLost, SQLAlchemyError) as error:
-        logger().warning("order_preview_lost", ask=taken.id, error=type(error).__name__)
-    finally:
-        taken.place.calls = reading.calls
-        taken.place.give_back()
+    def find() -> Mapping[str, Any]:
+        return preview_order(context, _asked_order(context, taken), reading, taken.place)
 
-
-def _answer(context: OrderContext, taken: asks.Taken, reading: Reading) -> None:
-    try:
-        found = preview_order(context, _asked_order(context, taken), reading, taken.place)
-    except CannotBePlacedError as refusal:
-        asks.answer(context.database, taken, asks.refusal_as_json(refusal.problems))
-    except TenantError as error:
-        whose = find_whose(context.database, error, context.share, _ALL_PREVIEWS, answered=False)
-        if isinstance(whose, TenantError):
-            note_tenant_error(context.database, whose, context.share)
-        asks.refuse(context.database, taken, str(whose), whose.code)
-    except SyncServiceError as error:
-        asks.refuse(context.database, taken, str(error), error.code)
-    except Exception as error:
-        logger().exception("order_preview_crashed", ask=taken.id)
-        asks.refuse(context.database, taken, f"The preview crashed: {type(error).__name__}.", "crashed")
-    else:
-        asks.answer(context.database, taken, found)
-        note_success(context.database, context.share)
+    asks.serve(context.database, context.share, taken, find, doubt=_ALL_PREVIEWS)
 
 
 def _asked_order(context: OrderContext, taken: asks.Taken) -> Order:
@@ -145,11 +112,7 @@ def refresh_catalog(database: Database, zuora: ZuoraClient, share: Share, *, wai
     Raises BusyError where no place is free within `wait_seconds`, and what `fetch_rate_plans` raises.
     """
     with hold_story_lease(database, "catalog", share, wait_seconds=wait_seconds) as lease:
-        reading = zuora.reading(REFRESH_SECONDS)
-        try:
-            return refresh_rate_plans(database, reading)
-        finally:
-            lease.calls = reading.calls
+        return refresh_rate_plans(database, lease.counting(zuora.reading(REFRESH_SECONDS)))
 
 
 def refresh_rate_plans(database: Database, reading: Reading, product_id: str | None = None) -> int:

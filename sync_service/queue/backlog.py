@@ -11,9 +11,10 @@ from sqlalchemy import Row
 from sqlmodel import col, func, select
 
 from sync_service.errors import GoneFromZuora, UnknownKey
-from sync_service.queue.requests import BATCH, Kind, Priority
+from sync_service.queue.requests import Kind, Priority
 from sync_service.queue.statements import for_many
 from sync_service.store.engine import Database, Session
+from sync_service.store.statement import BATCH
 from sync_service.store.tables import SyncRequestRow
 
 #: For rows that an earlier release gave up without a run.

@@ -16,10 +16,11 @@ from sync_service.errors import SyncServiceError, UnknownKey
 from sync_service.queue.backlog import forget, list_failed, read_request
 from sync_service.queue.held import read_held
 from sync_service.queue.history import Outcome, read_covered_causes
-from sync_service.queue.requests import BATCH, Cause, Kind, Priority, enqueue, enqueue_many, read_cause
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue, enqueue_many, read_cause
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import resolve_key
+from sync_service.store.statement import BATCH
 from sync_service.store.tables import AdminActionRow, SyncRequestRow, SyncRunRow
 from sync_service.subscription.keys import normalise_key
 from sync_service.subscription.trigger import Trigger, read_triggers

@@ -12,8 +12,8 @@ from sync_service.errors import BusyError
 from sync_service.queue import questions as asks
 from sync_service.queue.order_lanes import OPEN_STATES, OrderState
 from sync_service.queue.order_steps import read_steps
-from sync_service.queue.requests import BATCH
 from sync_service.store.engine import Session
+from sync_service.store.statement import in_batches
 from sync_service.store.tables import AskRow, JobRow, OrderWorkRow, SyncRequestRow, ZuoraLimitRow
 from sync_service.subscription.limio.personal import erase_object, erase_text, personal_values
 
@@ -82,8 +82,8 @@ def erase_messages(session: Session, keys: Collection[str], known: Collection[st
         limit.trouble_text = erase_text(limit.trouble_text, known)
         count += session.is_modified(limit)
     row, ordered = SyncRequestRow, sorted(keys)
-    for start in range(0, len(ordered), BATCH):
-        theirs = select(row).where(col(row.key).in_(ordered[start : start + BATCH]), col(row.last_error).is_not(None))
+    for some in in_batches(ordered):
+        theirs = select(row).where(col(row.key).in_(some), col(row.last_error).is_not(None))
         for request in session.exec(theirs.order_by(col(row.kind), col(row.key)).with_for_update()):
             request.last_error = erase_text(request.last_error, known)
             count += session.is_modified(request)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from sqlalchemy import ColumnElement, and_, bindparam, insert, text
 from sqlalchemy import select as _select
-from sqlmodel import col, func, select
+from sqlmodel import col, select
 
 from sync_service.store.engine import Session
 from sync_service.store.statement import table_of
@@ -232,11 +232,6 @@ def read_traces(session: Session, claim: Covered) -> list[str]:
     return [each for each in found if each]
 
 
-def read_covered_triggers(session: Session, claim: Covered) -> frozenset[Trigger]:
-    """What asked for the run of `claim`."""
-    return read_triggers(cause.trigger for cause in read_covered_causes(session, claim))
-
-
 def strongest_cause(session: Session, claim: Covered) -> CoveredCause | None:
     """Of the causes that a run of `claim` covers the strongest, the earliest of those; None where there is none."""
     return min(read_covered_causes(session, claim), key=_weakness, default=None)
@@ -275,13 +270,6 @@ def is_drift() -> ColumnElement[bool]:
     found = select(cause.id).where(*covered, col(cause.found_as).in_(_DRIFT)).correlate(run).exists()
     # As text: the condition of the index that has them.
     return and_(text("sync_run.trigger = 'sweep' AND sync_run.outcome = 'changed'"), found)
-
-
-def count_drift(session: Session, since: int) -> int:
-    """How many runs since `since` (ms by the database's clock) put drift right."""
-    return session.exec(
-        select(func.count()).select_from(SyncRunRow).where(is_drift(), SyncRunRow.ended_at > since)
-    ).one()
 
 
 def why(session: Session, key: str, *, kind: str = "subscription", limit: int = 20) -> Why:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import cache
 
 from sqlalchemy import Exists, Integer, Text, bindparam, case, cast, exists, func
@@ -20,6 +20,7 @@ from sync_service.errors import RateLimited, TenantError, WrongTenant
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session, clock
 from sync_service.store.tables import StoreTenantRow, ZuoraLimitRow
+from sync_service.subscription.limio.documents import moment_at
 
 #: The first pause after a tenant error; it doubles with each failed probe.
 FIRST_PAUSE_MS = 5_000
@@ -280,4 +281,4 @@ def _is_well(limit: Limit) -> bool:
 
 
 def _utc_day(now: int) -> date:
-    return datetime.fromtimestamp(now / 1000, UTC).date()
+    return moment_at(now).date()

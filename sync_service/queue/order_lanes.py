@@ -220,13 +220,6 @@ def list_work(
     return list(session.exec(orders.order_by(*newest).limit(limit)))
 
 
-def work_as_json(row: OrderWorkRow) -> Mapping[str, Any]:
-    """For machines: times in ms by the database's clock."""
-    names = ("order_id", "number", "order_type", "state", "subscription_number", "external_id", "client")
-    more = ("submitted_at", "ended_at", "error_code", "error", "choices", "notes")
-    return {name: getattr(row, name) for name in (*names, *more)}
-
-
 def _enqueue_lane(session: Session, lane: str, actor: str | None, *, urgent: bool) -> int:
     priority = Priority.PERSON if urgent else Priority.EVENT
     return enqueue(session, Kind.ORDER, lane, Cause(Trigger.ORDER, actor), priority=priority)

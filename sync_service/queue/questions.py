@@ -7,18 +7,21 @@ Zuora, both for one lease. A worker that dies is simply late: the lease runs out
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 
-from sync_service.commerce.order import Problem, ProblemCode
-from sync_service.errors import BusyError, LeaseLost
-from sync_service.queue.limit import Share
+from sync_service.commerce.order import CannotBePlacedError, Problem, ProblemCode
+from sync_service.errors import BusyError, LeaseLost, SyncServiceError, TenantError
+from sync_service.queue.limit import Share, note_success, note_tenant_error
+from sync_service.queue.retry import find_whose
 from sync_service.queue.story_lease import StoryLease, take_story_lease
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import AskRow
+from sync_service.telemetry.log import logger
 
 #: What a sync of a key would change.
 PLAN = "plan"
@@ -132,6 +135,47 @@ def refusal_of(answer: Mapping[str, Any]) -> list[Problem]:
     """What `refusal_as_json` said; empty where the answer is none."""
     found = answer.get("problems") or ()
     return [Problem(**{**each, "code": ProblemCode(each["code"])}) for each in found]
+
+
+def serve(
+    database: Database, share: Share, taken: Taken, find: Callable[[], Mapping[str, Any]], *, doubt: str | None = None
+) -> None:
+    """Keep what `find` gives, or why it gives nothing, and give the place back. Raises nothing of the question's.
+
+    With `doubt`, a key, Zuora's trouble is not taken for the tenant's before other keys meet it too. Where the
+    database is away the lease runs out, and another worker answers.
+    """
+    log = logger().bind(ask=taken.id, what=taken.what, key=taken.key)
+    try:
+        try:
+            _serve(database, share, taken, find, doubt)
+        finally:
+            taken.place.give_back()
+        log.info("ask_answered")
+    except (LeaseLost, SQLAlchemyError) as error:
+        log.warning("ask_lost", error=type(error).__name__)
+
+
+def _serve(
+    database: Database, share: Share, taken: Taken, find: Callable[[], Mapping[str, Any]], doubt: str | None
+) -> None:
+    try:
+        found = find()
+    except CannotBePlacedError as refusal:
+        answer(database, taken, refusal_as_json(refusal.problems))
+    except TenantError as error:
+        whose = find_whose(database, error, share, doubt, answered=False) if doubt else error
+        if isinstance(whose, TenantError):
+            note_tenant_error(database, whose, share)
+        refuse(database, taken, str(whose), whose.code)
+    except SyncServiceError as error:
+        refuse(database, taken, str(error), error.code)
+    except Exception as error:
+        logger().exception("ask_crashed", ask=taken.id)
+        refuse(database, taken, f"The answer crashed: {type(error).__name__}.", "crashed")
+    else:
+        answer(database, taken, found)
+        note_success(database, share)
 
 
 def read_answer(session: Session, ask_id: int) -> AskRow | None:

@@ -26,6 +26,7 @@ from sync_service.queue.history import (
 )
 from sync_service.queue.limit import Limit, Share, lock_limit
 from sync_service.store.engine import Database, Session
+from sync_service.store.statement import in_batches
 from sync_service.subscription.trigger import Trigger, read_triggers
 from sync_service.telemetry.traces import carry
 
@@ -35,8 +36,6 @@ LEASE_MS = 90_000
 MOST_ATTEMPTS = 10
 #: One claim in so many takes the longest waiting row whatever its class, so that no class starves.
 TURNS = 8
-#: Keys that one transaction marks.
-BATCH = 500
 
 
 class Kind(StrEnum):
@@ -114,8 +113,8 @@ def enqueue_many(
     """
     wanted = sorted(set(keys))
     request_sql, causes_sql = sql.for_many(sql.ENQUEUE, database), sql.for_many(sql.ADD_CAUSES, database)
-    for begin in range(0, len(wanted), BATCH):
-        keys = json.dumps(wanted[begin : begin + BATCH])
+    for some in in_batches(wanted):
+        keys = json.dumps(some)
         values = {"kind": kind, "keys": keys, "priority": int(priority), "full": int(full)}
         named = vars(cause)
         with database.transaction() as session:

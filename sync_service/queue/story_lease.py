@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol, TypeVar
 
 from sync_service.errors import BusyError, LeaseLost
 from sync_service.queue.limit import Limit, Share, is_room_for_orders, lock_limit
@@ -16,12 +17,25 @@ STORY_LEASE_MS = 120_000
 _LOOK_AGAIN = 0.2
 
 
+class _Caller(Protocol):
+    calls: int
+
+
+_Calls = TypeVar("_Calls", bound=_Caller)
+
+
 class StoryLease:
-    """A story's place among those that call Zuora. Count its calls in `calls`; keep it with `renew`."""
+    """A story's place among those that call Zuora: kept with `renew`, its calls counted by `counting`."""
 
     def __init__(self, database: Database, share: Share, lease_id: int, lease_ms: int) -> None:
-        self.calls = 0
+        self._callers: list[_Caller] = []
+        self._reported = 0
         self._database, self._share, self._id, self._lease_ms = database, share, lease_id, lease_ms
+
+    def counting(self, caller: _Calls) -> _Calls:
+        """`caller`, such as a reading of Zuora, whose `calls` are this story's."""
+        self._callers.append(caller)
+        return caller
 
     def renew(self) -> None:
         """Keep the place for another lease and report the calls; raises LeaseLost when it was given away meanwhile."""
@@ -50,8 +64,9 @@ class StoryLease:
 
     def _report(self, session: Session) -> Limit:
         limit = lock_limit(session, self._share)
-        limit.count_calls(self.calls)
-        self.calls = 0
+        calls = sum(caller.calls for caller in self._callers)
+        limit.count_calls(calls - self._reported)
+        self._reported = calls
         return limit
 
 

@@ -15,6 +15,7 @@ from sqlmodel import col, select
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import OBJECT_ROWS, new_row, write_document
 from sync_service.store.offers import Outcome, write_arrival
+from sync_service.store.statement import in_batches
 from sync_service.store.tables import CustomerRow, LimioObject, RelationRow, ScrubMarkRow, SubscriptionRow, ZuoraLinkRow
 from sync_service.subscription.limio.answers import CATALOG_TYPES, Arrival, LineProblem
 from sync_service.subscription.limio.columns import derive_columns
@@ -22,8 +23,6 @@ from sync_service.subscription.limio.documents import RELATED_TO_SUBSCRIPTION, m
 from sync_service.subscription.limio.personal import erase_object, personal_values
 from sync_service.subscription.plan import Document
 
-#: Objects that one look into the database asks for.
-_AT_ONCE = 500
 #: What several subscriptions share by their own `owner`, `customer` and `ref`, not by belonging to one.
 _BELONG_TO_NONE = frozenset({"identity", "customer", "subscription"})
 
@@ -89,7 +88,7 @@ def _lock_rows(session: Session, arrivals: Iterable[Arrival]) -> _Rows:
                     wanted[person].add(id)
     rows: _Rows = {}
     for record_type, row_class in OBJECT_ROWS.items():
-        for ids in _in_pieces(sorted(wanted[record_type])):
+        for ids in in_batches(sorted(wanted[record_type])):
             found = select(row_class).where(col(row_class.id).in_(ids)).order_by(col(row_class.id)).with_for_update()
             rows |= {(record_type, row.id): row for row in session.exec(found)}
     return rows
@@ -103,7 +102,7 @@ def _imported_references(session: Session, arrivals: Iterable[Arrival]) -> Mappi
         if arrival.record_type == "subscription" and isinstance(reference := arrival.document.get("reference"), str)
     }
     imported: dict[str, str] = {}
-    for some in _in_pieces(sorted(references)):
+    for some in in_batches(sorted(references)):
         made = select(SubscriptionRow).where(
             col(SubscriptionRow.reference).in_(some),
             col(SubscriptionRow.external).is_(True),
@@ -216,19 +215,14 @@ def _forget_fingerprints(session: Session, touched: Iterable[LimioObject]) -> No
     rows = list(touched)
     subscriptions = {row.id if isinstance(row, SubscriptionRow) else row.subscription_id for row in rows}
     customers = [row.id for row in rows if isinstance(row, CustomerRow)]
-    for some in _in_pieces(sorted(customers)):
+    for some in in_batches(sorted(customers)):
         theirs = select(SubscriptionRow.id).where(col(SubscriptionRow.customer).in_(some))
         subscriptions.update(session.exec(theirs).all())
-    for some in _in_pieces(sorted(filter(None, subscriptions))):
+    for some in in_batches(sorted(filter(None, subscriptions))):
         links = select(ZuoraLinkRow).where(col(ZuoraLinkRow.subscription_id).in_(some))
         for link in session.exec(links.order_by(col(ZuoraLinkRow.number))):
             if link.fingerprint:
                 link.fingerprint = {}
-
-
-def _in_pieces(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), _AT_ONCE):
-        yield values[start : start + _AT_ONCE]
 
 
 def erase_scrubbed(session: Session, touched: Collection[LimioObject], *, at: int) -> None:

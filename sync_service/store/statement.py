@@ -7,16 +7,25 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Dialect, Executable, Insert, Table, Update, text
 from sqlmodel import SQLModel
 
 Values = Mapping[str, object]
+_Each = TypeVar("_Each")
+
+#: Keys that one statement takes, and rows that one transaction writes.
+BATCH = 500
 _Process = Callable[[Any], Any]
 
 #: How each driver takes values without a look into the statement.
 _PARAMETER_STYLES = {"sqlite": "qmark", "postgresql": "numeric_dollar"}
+
+
+def in_batches(values: Sequence[_Each]) -> Iterator[Sequence[_Each]]:
+    """`values` in turn, at most BATCH at a time."""
+    return (values[begin : begin + BATCH] for begin in range(0, len(values), BATCH))
 
 
 def table_of(row_class: type[SQLModel]) -> Table:

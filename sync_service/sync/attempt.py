@@ -7,7 +7,7 @@ still stands, write the difference and record it. Every trigger ends here, and n
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 from sync_service.errors import ConflictInStore, NotFoundInZuora, RequestRefused
@@ -34,7 +34,7 @@ from sync_service.store.engine import Database, Session
 from sync_service.store.reads import keep_owner, lock_account, note_comparison, record_link
 from sync_service.subscription.contacts import Claimant
 from sync_service.subscription.fingerprint import Fingerprint
-from sync_service.subscription.limio.documents import describe_webhook, timestamp_of
+from sync_service.subscription.limio.documents import describe_webhook, moment_at, timestamp_of
 from sync_service.subscription.plan import SyncPlan
 from sync_service.subscription.reconcile import reconcile
 from sync_service.subscription.terms import Rules
@@ -175,7 +175,7 @@ def compare(context: SyncContext, claim: Claim, look: Look, current: Current) ->
             triggers,
             context.import_rules,
             echoed=bool(current.row.is_echoed),
-            now=datetime.fromtimestamp(current.at / 1000, UTC),
+            now=moment_at(current.at),
         )
     if refusal is not None:
         plan = SyncPlan(number=claim.key, notes=(refusal,))

@@ -10,18 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from sync_service.errors import LeaseLost, NotFoundInZuora, SyncServiceError, TenantError, UnknownKey
+from sync_service.errors import NotFoundInZuora, UnknownKey
 from sync_service.queue import questions as asks
-from sync_service.queue.limit import note_success, note_tenant_error
 from sync_service.queue.questions import read_invoices_asked, read_pdf_asked
 from sync_service.store.reads import resolve_key, tell_unknown
 from sync_service.subscription.plan import LimioState, SyncPlan
 from sync_service.subscription.reconcile import reconcile
 from sync_service.sync.attempt import SyncContext, look_closer
 from sync_service.sync.current import CurrentQuery
-from sync_service.telemetry.log import logger
 from sync_service.zuora.invoices import fetch_invoice, fetch_invoices, fetch_invoices_of, fetch_pdf
 from sync_service.zuora.preview import SharedPreviews
 from sync_service.zuora.reading import Reading
@@ -71,36 +67,9 @@ def forecast_sync(context: SyncContext, key: str, reading: Reading) -> Forecast:
 
 
 def answer_ask(context: SyncContext, taken: asks.Taken) -> None:
-    """Answer `taken`, or say why that cannot be, and give its place back. Raises nothing that belongs to the question.
-
-    Where the database is away the lease runs out, and another worker answers.
-    """
-    log = logger().bind(ask=taken.id, what=taken.what, key=taken.key)
-    reading = context.zuora.reading(LOOK_SECONDS)
-    try:
-        _answer(context, taken, reading)
-        log.info("ask_answered", calls=reading.calls)
-    except (LeaseLost, SQLAlchemyError) as error:
-        log.warning("ask_lost", error=type(error).__name__)
-
-
-def _answer(context: SyncContext, taken: asks.Taken, reading: Reading) -> None:
-    try:
-        found = _find(context, taken, reading)
-    except TenantError as error:
-        note_tenant_error(context.database, error, context.share)
-        asks.refuse(context.database, taken, str(error), error.code)
-    except SyncServiceError as error:
-        asks.refuse(context.database, taken, str(error), error.code)
-    except Exception as error:
-        logger().exception("ask_crashed", ask=taken.id)
-        asks.refuse(context.database, taken, f"The answer crashed: {type(error).__name__}.", "crashed")
-    else:
-        asks.answer(context.database, taken, found)
-        note_success(context.database, context.share)
-    finally:
-        taken.place.calls = reading.calls
-        taken.place.give_back()
+    """Answer `taken`, or say why that cannot be, and give its place back. Raises nothing of the question's."""
+    reading = taken.place.counting(context.zuora.reading(LOOK_SECONDS))
+    asks.serve(context.database, context.share, taken, lambda: _find(context, taken, reading))
 
 
 def _find(context: SyncContext, taken: asks.Taken, reading: Reading) -> Mapping[str, Any]:

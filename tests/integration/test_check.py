@@ -11,8 +11,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from sync_service.operations.check.callouts import judge
-from sync_service.operations.check.everything import check_everything, check_story, keep_findings
-from sync_service.operations.check.store import check_database, check_settings, compare_clocks
+from sync_service.operations.check.everything import (
+    check_database,
+    check_everything,
+    check_settings,
+    check_story,
+    keep_findings,
+)
+from sync_service.operations.check.tenant import compare_clocks
 from sync_service.queue import jobs
 from sync_service.queue.findings import Finding, Severity, as_progress, from_progress, has_failed
 from sync_service.queue.health import CHECK, examine

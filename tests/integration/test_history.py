@@ -15,7 +15,6 @@ from sync_service.queue.history import (
     open_run,
     read_causes,
     read_covered_causes,
-    read_covered_triggers,
     read_runs,
     record_run,
     strongest_cause,
@@ -163,7 +162,7 @@ def test_a_run_covers_the_causes_after_the_last_one_up_to_its_claim(database: Da
     cause(database, 2, "api", key="A-S2")
 
     with database.reading() as session:
-        triggers = read_covered_triggers(session, FakeClaim(done_before=1, seen=3))
+        triggers = {cause.trigger for cause in read_covered_causes(session, FakeClaim(done_before=1, seen=3))}
 
     assert triggers == {"callout", "sweep"}
 
@@ -178,7 +177,7 @@ def test_the_causes_of_an_alias_count_for_its_number(database: Database) -> None
 
     with database.reading() as session:
         copied = read_causes(session, "A-S1", 10)
-        covered = read_covered_triggers(session, replace(own, done_before=4))
+        covered = {cause.trigger for cause in read_covered_causes(session, replace(own, done_before=4))}
     assert [(row.trigger, row.actor, row.seq, row.at) for row in copied] == [
         ("api", "shop", 5, 2),
         ("callout", None, 5, 1),

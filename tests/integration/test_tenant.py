@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from sync_service.errors import (
@@ -344,7 +346,7 @@ def test_a_story_in_search_of_the_trouble_calls_during_a_pause(database: Databas
     note_tenant_error(database, ZuoraUnavailable(), SHARE)
 
     with hold_story_lease(database, "check", SHARE, probe=True) as lease:
-        lease.calls += 1
+        lease.counting(SimpleNamespace(calls=1))
 
     assert limit(database).calls_today == 1
     with pytest.raises(BusyError), hold_story_lease(database, "sweep", SHARE):
@@ -353,7 +355,7 @@ def test_a_story_in_search_of_the_trouble_calls_during_a_pause(database: Databas
 
 def test_a_story_that_fails_gives_its_place_back_and_reports_its_calls(database: Database) -> None:
     with pytest.raises(ZeroDivisionError), hold_story_lease(database, "sweep", SHARE) as lease:
-        lease.calls += 3
+        lease.counting(SimpleNamespace(calls=3))
         raise ZeroDivisionError
 
     assert rows(database, "SELECT count(*) FROM zuora_lease") == [(0,)]
@@ -375,7 +377,7 @@ def test_a_story_killed_in_the_middle_frees_its_place_when_its_lease_ends(databa
 
 def test_a_long_story_keeps_its_place_by_renewing_it(database: Database) -> None:
     with hold_story_lease(database, "sweep", SHARE) as lease:
-        lease.calls += 2
+        lease.counting(SimpleNamespace(calls=2))
         expire_leases(database)
         lease.renew()
         live, calls = limit(database).live, limit(database).calls_today

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sync_service.operations.provision.plan import Act, ProvisionPlan, ProvisionStep, plan_install, plan_remove
+from sync_service.operations.provision.install import Act, ProvisionPlan, ProvisionStep, plan_install, plan_remove
 from sync_service.operations.provision.wanted import CalloutTerms, CannotProvision, check_terms
 from sync_service.zuora.notifications import (
     CalloutTemplate,

@@ -12,20 +12,21 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
 from sync_service.errors import BusyError, SyncServiceError
-from sync_service.jobs.backfill.ledger import Failure, Ledger, Place, RequestProgress, Tally, read_next_cause, sort_keys
+from sync_service.jobs.backfill.ledger import Failure, Ledger, Place, RequestProgress, read_next_cause, sort_keys
 from sync_service.jobs.backfill.sources import Source
 from sync_service.queue import jobs
 from sync_service.queue.health import describe_process, tell_obstacle
 from sync_service.queue.heartbeats import ProcessRole
-from sync_service.queue.requests import BATCH, Kind
+from sync_service.queue.requests import Kind
 from sync_service.store.engine import Database
+from sync_service.store.statement import BATCH
 from sync_service.subscription.pace import Pace
 from sync_service.sync.attempt import SyncContext
 from sync_service.telemetry.log import logger
@@ -150,7 +151,7 @@ class Backfill:
         tell: Callable[[Standing], None],
         stop: threading.Event,
     ) -> Ending:
-        walk = _Walk(self._context, ledger.tally(), ledger.count_changed())
+        walk = _Walk(self._context, _count(ledger))
         try:
             while not (stop.is_set() or walk.paused):
                 asked = self._survive(lambda: self._ask(ledger, source, cursor, walk))
@@ -158,7 +159,8 @@ class Backfill:
                 tell(walk.standing)
                 walk.save(lease, cursor)
                 if self._listed and not self._open:
-                    final = walk.recount(ledger)
+                    counted = _count(ledger)
+                    final = replace(counted, total=counted.asked)
                     report = final.as_json() | _report(ledger, source) | {"actor": cursor["actor"]}
                     jobs.done(self._database, lease, next_due_in_ms=NEVER_MS, progress=report)
                     return Ending(final, ledger, complete=True, problems=tuple(source.problems))
@@ -174,7 +176,7 @@ class Backfill:
 
     def _ask(self, ledger: Ledger, source: Source, cursor: dict[str, Any], walk: _Walk) -> bool:
         """Ask for some more where there is room; whether there may be room for more at once."""
-        room = min(self._window + walk.backing_off, MOST_OPEN) - len(self._open)
+        room = min(self._window + walk.standing.backing_off, MOST_OPEN) - len(self._open)
         if self._listed or room < min(BATCH, self._window):
             return False
         if not self._batch:
@@ -189,7 +191,7 @@ class Backfill:
                 wanted = sort_keys(session, self._batch)
         fresh = ledger.ask(wanted)
         self._open |= fresh
-        walk.asked += len(fresh)
+        walk.standing = replace(walk.standing, asked=walk.standing.asked + len(fresh))
         self._batch = []
         cursor["position"] = source.position
         return True
@@ -202,7 +204,8 @@ class Backfill:
             self._open[place] = max(seq, self._open.get(place, 0))
         walk.note(change, open_now=len(self._open))
         rest = 0 if self._listed else source.rest
-        walk.total = None if rest is None else walk.asked + len(self._batch) + rest
+        total = None if rest is None else walk.standing.asked + len(self._batch) + rest
+        walk.standing = replace(walk.standing, total=total)
 
     def _survive(self, step: Callable[[], Any]) -> Any:
         """Do one step; a database that is away is waited for, because each step may be done again."""
@@ -214,46 +217,31 @@ class Backfill:
 
 
 class _Walk:
-    """The numbers of a backfill under way, and what stands in its way."""
+    """A backfill under way: how far it has come, and what stands in its way."""
 
-    def __init__(self, context: SyncContext, tally: Tally, changed: int) -> None:
+    def __init__(self, context: SyncContext, standing: Standing) -> None:
         self._context = context
-        self.asked, self._done, self._failed, self._changed = tally.asked, tally.done, tally.failed, changed
-        self.backing_off = self._running = 0
-        self._next_try_at: int | None = None
-        self._last_try_at: int | None = None
-        self.total: int | None = None
+        self.standing = standing
         self.paused = False
         self._saved_at = self._moved_at = time.monotonic()
-        self._obstacle: str | None = None
         self._pace = Pace()
 
-    @property
-    def standing(self) -> Standing:
-        return Standing(
-            asked=self.asked,
-            done=self._done,
-            failed=self._failed,
-            changed=self._changed,
-            backing_off=self.backing_off,
-            next_try_at=self._next_try_at,
-            last_try_at=self._last_try_at,
-            running=self._running,
-            total=self.total,
-            obstacle=self._obstacle,
-        )
-
     def note(self, change: RequestProgress, *, open_now: int) -> None:
-        self._done += change.done
-        self._failed += change.failed
-        self._changed += change.changed
-        self._last_try_at = change.last_try_at
-        self.backing_off, self._next_try_at, self._running = change.backing_off, change.next_try_at, change.running
-        now = time.monotonic()
-        self._pace.note(now, self._done + self._failed)
+        before, now = self.standing, time.monotonic()
+        self._pace.note(now, before.settled + change.done + change.failed)
         if change.done or change.failed or change.running or change.backing_off == open_now:
             self._moved_at = now
-        self._obstacle = self._find_obstacle(now - self._moved_at)
+        self.standing = replace(
+            before,
+            done=before.done + change.done,
+            failed=before.failed + change.failed,
+            changed=before.changed + change.changed,
+            backing_off=change.backing_off,
+            next_try_at=change.next_try_at,
+            last_try_at=change.last_try_at,
+            running=change.running,
+            obstacle=self._find_obstacle(now - self._moved_at),
+        )
 
     def save(self, lease: jobs.JobLease, cursor: Mapping[str, Any], *, now: bool = False) -> None:
         """Keep the cursor and renew the lease every few seconds; learn whether the job was paused."""
@@ -267,12 +255,6 @@ class _Walk:
             return
         self.paused = not going_on
         self._saved_at = time.monotonic()
-
-    def recount(self, ledger: Ledger) -> Standing:
-        """The end result, counted from the rows themselves."""
-        tally = ledger.tally()
-        changed = ledger.count_changed()
-        return Standing(asked=tally.asked, done=tally.done, failed=tally.failed, changed=changed, total=tally.asked)
 
     def _find_obstacle(self, still_for: float) -> str | None:
         database, share = self._context.database, self._context.share
@@ -306,6 +288,12 @@ def take_lease(
         waiting()
         if stop.wait(LOOK_SECONDS) or time.monotonic() >= deadline:
             raise BusyError("Another process is at this very backfill: `sync-service status` shows how it goes.")
+
+
+def _count(ledger: Ledger) -> Standing:
+    """How far it has come, counted from the rows themselves."""
+    tally = ledger.tally()
+    return Standing(asked=tally.asked, done=tally.done, failed=tally.failed, changed=ledger.count_changed())
 
 
 def _report(ledger: Ledger, source: Source) -> dict[str, Any]:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlmodel import col, select
 
 from sync_service.queue.fate import place
-from sync_service.queue.requests import BATCH, Cause, Kind, Priority, enqueue_many
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
 from sync_service.queue.statements import for_many
 from sync_service.store.engine import Database, Session
+from sync_service.store.statement import BATCH, in_batches
 from sync_service.store.tables import ZuoraLinkRow
 from sync_service.subscription.trigger import Trigger
 
@@ -145,8 +146,8 @@ class Ledger:
         for kind, key in open_requests:
             by_kind.setdefault(kind, []).append(key)
         for kind, keys in by_kind.items():
-            for begin in range(0, len(keys), BATCH):
-                self._look(kind, keys[begin : begin + BATCH], open_requests, change)
+            for some in in_batches(keys):
+                self._look(kind, some, open_requests, change)
         return change
 
     def tally(self) -> Tally:
@@ -176,7 +177,7 @@ class Ledger:
                 return
             kind, key, _ = rows[-1]
 
-    def _look(self, kind: str, keys: list[str], waiting: Mapping[Place, int], change: RequestProgress) -> None:
+    def _look(self, kind: str, keys: Sequence[str], waiting: Mapping[Place, int], change: RequestProgress) -> None:
         before = len(change.closed)
         for key, done, failed, attempts, number, number_seq, running, due_at in self._read_keys(_ROWS, kind, keys):
             place, seq = (kind, key), waiting[kind, key]

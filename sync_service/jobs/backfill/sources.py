@@ -116,11 +116,8 @@ class AccountKeys:
     def __init__(self, context: SyncContext, account: str) -> None:
         """Raises NotFoundInZuora for an account that does not exist, BusyError, and every TenantError."""
         with hold_story_lease(context.database, "backfill", context.share, wait_seconds=30) as lease:
-            reading = context.zuora.reading(PAGE_SECONDS)
-            try:
-                self._numbers = reading.fetch_account_numbers(account)
-            finally:
-                lease.calls = reading.calls
+            reading = lease.counting(context.zuora.reading(PAGE_SECONDS))
+            self._numbers = reading.fetch_account_numbers(account)
 
     @property
     def rest(self) -> int:
@@ -238,13 +235,9 @@ class TenantKeys:
                 lease.renew()
 
     def _fetch(self, lease: StoryLease, place: str | None) -> RowPage:
-        reading = self._context.zuora.reading(PAGE_SECONDS)
         if place is None:
             self._question = ListQuery(listing=Listing.SUBSCRIPTIONS, source=self._way, since=self._since)
-        try:
-            return fetch_page(reading, self._question, place)
-        finally:
-            lease.calls += reading.calls
+        return fetch_page(lease.counting(self._context.zuora.reading(PAGE_SECONDS)), self._question, place)
 
     def _keep(self, spool: BinaryIO, page: RowPage) -> None:
         latest = [each for each in page.subscriptions if each.is_latest is not False and each.status != "Expired"]

@@ -24,7 +24,7 @@ from sync_service.errors import (
     WrongTenant,
 )
 from sync_service.jobs.backfill.backfill import LEASE_MS, MOST_NAMED, NEVER_MS, SAVE_SECONDS, Backfill
-from sync_service.jobs.backfill.forecast import Summary, count_changes, forecast_backfill
+from sync_service.jobs.backfill.dry_run import Summary, count_changes, forecast_backfill
 from sync_service.jobs.backfill.sources import AccountKeys, FileKeys, Source, TenantKeys
 from sync_service.queue import jobs
 from sync_service.queue.backfills import From, forget_wish, read_wishes

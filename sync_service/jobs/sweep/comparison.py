@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from sync_service.errors import NotFoundInZuora, PermissionRefused, RequestRefused, SubscriptionError
@@ -29,9 +28,10 @@ from sync_service.jobs.sweep.memory import (
 )
 from sync_service.jobs.sweep.walk import Cursor, Marks, Sweep, ask_for
 from sync_service.queue.history import FoundAs
-from sync_service.queue.requests import BATCH
 from sync_service.store.engine import Session
+from sync_service.store.statement import in_batches
 from sync_service.subscription.fingerprint import Fingerprint
+from sync_service.subscription.limio.documents import moment_at
 from sync_service.subscription.listed import (
     LastSeen,
     ListDifference,
@@ -75,8 +75,8 @@ class _Memory:
 def mark_subscriptions(sweep: Sweep, rows: Sequence[ListedSubscription]) -> None:
     """Ask for the numbers whose row differs from their last good run. Repeatable: nothing is asked for twice."""
     sweep.report.add("looked_at", len(rows), of="subscriptions")
-    for begin in range(0, len(rows), BATCH):
-        _mark(sweep, _latest(rows[begin : begin + BATCH]))
+    for some in in_batches(rows):
+        _mark(sweep, _latest(some))
 
 
 def _mark(sweep: Sweep, rows: Mapping[str, ListedSubscription]) -> None:
@@ -158,7 +158,7 @@ def _is_left_out(sweep: Sweep, row: ListedSubscription, *, echoed: bool, now: in
         {Trigger.SWEEP},
         rules,
         echoed=echoed,
-        now=datetime.fromtimestamp(now / 1000, UTC),
+        now=moment_at(now),
     )
     if refusal is None:
         return False
@@ -195,15 +195,15 @@ _Holder = TypeVar("_Holder", ListedAccount, ListedContact)
 def mark_accounts(sweep: Sweep, rows: Sequence[ListedAccount]) -> None:
     """Ask for all subscriptions of accounts that changed in what matters to them. Repeatable."""
     sweep.report.add("looked_at", len(rows), of="accounts")
-    for begin in range(0, len(rows), BATCH):
-        _mark_holders(sweep, rows[begin : begin + BATCH], "account", lambda row: row.id, _is_account_news)
+    for some in in_batches(rows):
+        _mark_holders(sweep, some, "account", lambda row: row.id, _is_account_news)
 
 
 def mark_contacts(sweep: Sweep, rows: Sequence[ListedContact]) -> None:
     """Ask for the subscriptions of an account that were last read with other values of a contact. Repeatable."""
     sweep.report.add("looked_at", len(rows), of="contacts")
-    for begin in range(0, len(rows), BATCH):
-        _mark_holders(sweep, rows[begin : begin + BATCH], "contact", lambda row: row.account_id, _is_contact_news)
+    for some in in_batches(rows):
+        _mark_holders(sweep, some, "contact", lambda row: row.account_id, _is_contact_news)
 
 
 def _mark_holders(

@@ -14,6 +14,7 @@ from typing import Any
 from sync_service.jobs.sweep.comparison import NOT_TO_BE_HAD, fetch_marked, first_page
 from sync_service.jobs.sweep.walk import Cursor, PartWay, Report, Sweep, walk
 from sync_service.queue.jobs import JobLease
+from sync_service.subscription.limio.documents import moment_at
 from sync_service.sync.attempt import SyncContext
 from sync_service.zuora.listing import Listing, ListQuery, ListSource, fetch_newest_update
 from sync_service.zuora.reading import Reading
@@ -59,7 +60,7 @@ def _begin(sweep: Sweep, reading: Reading, cursor: Cursor) -> Cursor:
             newest = fetch_newest_update(reading)
         except NOT_TO_BE_HAD:
             source = ListSource.ZOQL
-        since = (newest or _moment(cursor["began"])) - FIRST_REACH
+        since = (newest or moment_at(cursor["began"])) - FIRST_REACH
     sweep.report.values |= {"since": _text(since), "source": source.value}
     return {**cursor, **first_page(source), "since": _text(since), "newest": _text(newest)}
 
@@ -79,12 +80,8 @@ def _move_watermark(sweep: Sweep, *, began: int, newest: str | None) -> None:
         known.append(datetime.fromisoformat(before["zuora"]) + timedelta(milliseconds=began - before["ours"]))
     if newest is not None:
         known.append(datetime.fromisoformat(newest) - timedelta(milliseconds=took))
-    sweep.report.values["watermark"] = {"zuora": _text(max(known, default=_moment(began))), "ours": began}
+    sweep.report.values["watermark"] = {"zuora": _text(max(known, default=moment_at(began))), "ours": began}
     sweep.report.values["seconds"] = round(took / 1000, 1)
-
-
-def _moment(at: int) -> datetime:
-    return datetime.fromtimestamp(at / 1000, UTC)
 
 
 def _text(moment: datetime | None) -> str | None:

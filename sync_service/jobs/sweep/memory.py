@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Text, and_, cast
 from sqlmodel import col, func, select
 
 from sync_service.queue.history import FoundAs, Outcome
-from sync_service.queue.requests import BATCH, Kind
+from sync_service.queue.requests import Kind
 from sync_service.store.engine import Database, Session
+from sync_service.store.statement import in_batches
 from sync_service.store.tables import (
     CalloutRow,
     SubscriptionAliasRow,
@@ -90,7 +91,7 @@ def read_last(session: Session, numbers: Collection[str]) -> dict[str, tuple[Las
 def read_fingerprints(session: Session, account_ids: Sequence[str]) -> dict[str, dict[str, Fingerprint | None]]:
     """By account the numbers that were read as its own or as paid by it, each with its fingerprint."""
     row, found = ZuoraLinkRow, dict[str, dict[str, Fingerprint | None]]()
-    for ids in _batches(account_ids):
+    for ids in in_batches(account_ids):
         for account in (row.account_id, row.payer_id):
             rows = select(account, row.number, row.fingerprint).where(col(account).in_(ids))
             for account_id, number, fingerprint in session.exec(rows):
@@ -107,7 +108,7 @@ def read_references(session: Session, numbers: Collection[str]) -> set[str]:
 def read_waiting(session: Session, numbers: Sequence[str]) -> dict[str, OpenRequest]:
     """The open requests among `numbers`."""
     row, now, found = SyncRequestRow, session.now(), dict[str, OpenRequest]()
-    for some in _batches(numbers):
+    for some in in_batches(numbers):
         rows = select(row.key, row.lease_until, row.full).where(
             row.kind == Kind.SUBSCRIPTION.value, col(row.key).in_(some), col(row.due_at).is_not(None)
         )
@@ -124,7 +125,7 @@ def read_echoes(session: Session, ids: Mapping[str, str]) -> dict[str, list[int]
     names = _names(session, ids)
     callout, echoes = CalloutRow, dict[str, list[int]]()
     notification = func.coalesce(callout.notification_id, cast(callout.id, Text))
-    for keys in _batches(list(names)):
+    for keys in in_batches(list(names)):
         first = (
             select(callout.key, func.min(callout.received_at))
             .where(col(callout.key).in_(keys), callout.reason_code == ReasonCode.ECHO)
@@ -139,7 +140,7 @@ def read_announcements(session: Session, ids: Mapping[str, str]) -> dict[str, in
     """When Zuora last told of each number (ms) by an accepted callout; `ids` are numbers with Zuora's latest id."""
     cause, told = SyncCauseRow, dict[str, int]()
     names = _names(session, ids)
-    for keys in _batches(list(names)):
+    for keys in in_batches(list(names)):
         latest = select(cause.key, func.max(cause.at)).where(
             col(cause.kind).in_((Kind.SUBSCRIPTION.value, Kind.ALIAS.value)),
             col(cause.key).in_(keys),
@@ -153,7 +154,7 @@ def read_announcements(session: Session, ids: Mapping[str, str]) -> dict[str, in
 def read_undecided(session: Session, numbers: Sequence[str]) -> dict[str, int]:
     """The numbers whose plan was held, or dropped by a person, and when (ms); a good run since then has ended it."""
     run, found = SyncRunRow, dict[str, int]()
-    for keys in _batches(numbers):
+    for keys in in_batches(numbers):
         held = select(run.key, func.max(run.ended_at)).where(
             run.kind == Kind.SUBSCRIPTION.value,
             col(run.key).in_(keys),
@@ -202,10 +203,6 @@ def _names(session: Session, ids: Mapping[str, str]) -> dict[str, str]:
     alias = SubscriptionAliasRow
     known = session.exec(select(alias.alias, alias.number).where(col(alias.number).in_(list(ids)))).all()
     return {number: number for number in ids} | {id: number for number, id in ids.items()} | dict(known)
-
-
-def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (keys[begin : begin + BATCH] for begin in range(0, len(keys), BATCH))
 
 
 def _last_seen(row: ZuoraLinkRow) -> LastSeen:

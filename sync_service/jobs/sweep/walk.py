@@ -173,11 +173,10 @@ def _stretch(
 
 
 def _one_step(context: SyncContext, place: StoryLease, report: Report, step: Step, cursor: Cursor) -> Cursor | None:
-    reading = context.zuora.reading(PAGE_SECONDS)
+    reading = place.counting(context.zuora.reading(PAGE_SECONDS))
     try:
         following = step(reading, cursor)
     finally:
-        place.calls += reading.calls
         report.add("calls", reading.calls)
     report.add("pages")
     note_success(context.database, context.share)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -14,6 +14,7 @@ from sync_service.access.cipher import TextCipher
 from sync_service.queue.limit import Share
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session
+from sync_service.subscription.limio.documents import moment_at
 
 #: The host of the pages by the host of the API (Zuora's page "Zuora data centers").
 _APP_HOSTS = {
@@ -81,7 +82,7 @@ class PageContext:
 
     def today(self, session: Session) -> date:
         """The tenant's calendar day."""
-        now = datetime.fromtimestamp(session.now() / 1000, UTC)
+        now = moment_at(session.now())
         return now.astimezone(self.settings.tenant_time_zone).date()
 
 

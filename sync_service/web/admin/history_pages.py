@@ -73,11 +73,6 @@ class Query:
     order: str = ""
     filter: Filter = field(default_factory=Filter)
 
-    @property
-    def is_of_all(self) -> bool:
-        """Whether it is about no subscription in particular."""
-        return not (self.words or self.number)
-
 
 def read_query(text: str, today: date, zone: tzinfo) -> Query:
     """Raises QueryInvalid; `today` is the tenant's, whose days and months are meant in `zone`."""

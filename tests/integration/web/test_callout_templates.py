@@ -13,7 +13,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from sync_service.access.clients import SYNC_SCOPE, add_client
-from sync_service.operations.provision.plan import plan_install
+from sync_service.operations.provision.install import plan_install
 from sync_service.operations.provision.wanted import CalloutTerms
 from sync_service.settings import load_settings
 from sync_service.store.engine import Database

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -17,7 +17,6 @@ from sync_service.errors import (
     TokenRefused,
     WrongTenant,
 )
-from sync_service.operations.check.store import compare_clocks
 from sync_service.queue.findings import Finding, Severity
 from sync_service.queue.limit import Share, check_tenant
 from sync_service.queue.story_lease import hold_story_lease
@@ -31,6 +30,8 @@ from sync_service.zuora.reading import Reading
 CHECK_SECONDS = 60.0
 #: A key that no tenant has: only whether we may ask is of interest.
 NO_SUCH_KEY = "sync-service-check"
+#: Clocks that differ by more are told of, and are a failure, in seconds.
+CLOCK_WARNS, CLOCK_FAILS = 5.0, 30.0
 _ROLE = (
     "In Zuora, give it to the role of the OAuth client's user (Settings, Administration Settings, Manage User Roles)."
 )
@@ -43,11 +44,7 @@ def check_zuora(database: Database, settings: Settings, zuora: ZuoraClient) -> I
     share = Share.of(settings)
     try:
         with hold_story_lease(database, "check", share, wait_seconds=10, probe=True) as lease:
-            reading = zuora.reading(CHECK_SECONDS)
-            try:
-                yield from _look(database, settings, zuora, reading)
-            finally:
-                lease.calls = reading.calls
+            yield from _look(database, settings, zuora, lease.counting(zuora.reading(CHECK_SECONDS)))
     except TokenRefused as error:
         yield Finding("credentials", Severity.FAILED, str(error), "Put them right, then check again for the rest.")
     except TenantError as error:
@@ -84,6 +81,9 @@ def _try(name: str, ask: Callable[[], object]) -> Iterator[Finding]:
     """Whether we may ask. Raises what is wrong with the tenant as a whole."""
     try:
         ask()
+    except PreviewNotPermitted as error:
+        words = f"{error} Schedules are computed from the charges instead, where those say enough."
+        yield Finding(f"permission: {name}", Severity.WARNING, words, _ROLE)
     except PermissionRefused as error:
         yield Finding(f"permission: {name}", Severity.FAILED, str(error), _ROLE)
     except TenantError:
@@ -146,26 +146,7 @@ def _check_account(reading: Reading, subscriptions: list[ZuoraSubscription], set
     yield from _try("account", lambda: reading.fetch_account(account_id))
     payer = next((each.invoice_owner_id for each in subscriptions if each.invoice_owner_id), account_id)
     target = datetime.now(settings.tenant_time_zone).date() + timedelta(days=31)
-    yield from _check_preview(reading, payer, target)
-
-
-def _check_preview(reading: Reading, payer: str, target: date) -> Iterator[Finding]:
-    try:
-        yield from _try("billing preview", lambda: _ask_preview(reading, payer, target))
-    except _PreviewMissingError as error:
-        words = f"{error} Schedules are computed from the charges instead, where those say enough."
-        yield Finding("permission: billing preview", Severity.WARNING, words, _ROLE)
-
-
-class _PreviewMissingError(Exception):
-    """Zuora does not permit the billing preview."""
-
-
-def _ask_preview(reading: Reading, payer: str, target: date) -> None:
-    try:
-        reading.fetch_preview(payer, target)
-    except PreviewNotPermitted as error:
-        raise _PreviewMissingError(str(error)) from None
+    yield from _try("billing preview", lambda: reading.fetch_preview(payer, target))
 
 
 def _check_clock(database: Database, reading: Reading) -> Iterator[Finding]:
@@ -177,6 +158,16 @@ def _check_clock(database: Database, reading: Reading) -> Iterator[Finding]:
     with database.reading() as session:
         now = session.now() / 1000
     yield compare_clocks("zuora's clock", now - theirs.timestamp(), "the database", "Zuora")
+
+
+def compare_clocks(name: str, seconds: float, ours: str, theirs: str) -> Finding:
+    """`ours` is ahead of `theirs` by `seconds`."""
+    apart = abs(seconds)
+    verdict = Severity.OK if apart < CLOCK_WARNS else Severity.WARNING if apart < CLOCK_FAILS else Severity.FAILED
+    words = f"{ours} is {apart:.0f} s {'ahead of' if seconds > 0 else 'behind'} {theirs}."
+    if verdict is Severity.OK:
+        return Finding(name, verdict, f"{ours[0].upper()}{ours[1:]} and {theirs} agree.")
+    return Finding(name, verdict, f"{words[0].upper()}{words[1:]}", "Let both follow a time server (NTP).")
 
 
 def _check_zone(
