@@ -127,9 +127,14 @@ class Offer:
         return self.attributes.get("switch_date__limio") == "immediate"
 
     @property
+    def cross_sell_attribute(self) -> Any:
+        """What names the add-ons that go with it, under either of its names."""
+        return self.attributes.get("cross_sell_addons__limio") or self.attributes.get("cross_sell_add_ons__limio")
+
+    @property
     def cross_sells(self) -> frozenset[str] | None:
         """Ids and paths of the add-ons that go with it; None where it does not say."""
-        said = self.attributes.get("cross_sell_addons__limio")
+        said = self.cross_sell_attribute
         groups = _entries(said if isinstance(said, list) else [said])
         if not groups:
             return None

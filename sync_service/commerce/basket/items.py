@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from sync_service.commerce.basket.amounts import Price, Totals, price_of, sum_up
 from sync_service.commerce.basket.holding import Effect, HeldItem, Holding, at_once, at_term_end, owned_add_ons
-from sync_service.commerce.basket.on_sale import Choices, OffersOnSale, cross_sells, next_actions, read_quantity
+from sync_service.commerce.basket.on_sale import Choices, OffersOnSale, next_actions, read_quantity
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.order import CannotBePlacedError, Problem, ProblemCode, Refusal, UpdateAction
 
@@ -202,7 +202,7 @@ class _Change:
         return offer
 
     def _sold_with(self, offer: Offer) -> tuple[Offer, ...]:
-        return self.on_sale.named(cross_sells(offer))
+        return self.on_sale.named(offer.cross_sell_attribute)
 
     def _current_offer(self) -> Offer | None:
         current = self.holding.current

@@ -95,11 +95,6 @@ class OffersOnSale:
         return bool(wanted.get("label")) and wanted["label"] in _words(offer.attributes.get("label__limio"))
 
 
-def cross_sells(offer: Offer) -> Any:
-    """The attribute of `offer` that names the add-ons sold with it, under either of its names."""
-    return offer.attributes.get("cross_sell_addons__limio") or offer.attributes.get("cross_sell_add_ons__limio")
-
-
 def _references(said: Any) -> Iterator[Document]:
     if isinstance(said, str):
         yield {"label": said}
@@ -161,7 +156,7 @@ def next_actions(
         ),
         cross_sells=tuple(
             offer
-            for offer in (on_sale.named(cross_sells(base)) if base else ())
+            for offer in (on_sale.named(base.cross_sell_attribute) if base else ())
             if not {offer.ref.id, offer.path} & kept and offer.ref.id not in in_basket
         ),
         add_ons=tuple(item.offer for item in owned),

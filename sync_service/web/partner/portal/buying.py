@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.commerce.basket.amounts import price_of
 from sync_service.commerce.basket.items import WantedItem
-from sync_service.commerce.basket.on_sale import OffersOnSale, cross_sells
+from sync_service.commerce.basket.on_sale import OffersOnSale
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.order import CannotBePlacedError, OrderType, UpdateAction
 from sync_service.partner.baskets import Baskets, Opening
@@ -150,7 +150,7 @@ class NewOrders:
         return render_template(
             "partner/new_of.html",
             sold=_sold(offer),
-            add_ons=[_sold(each) for each in on_sale.named(cross_sells(offer))],
+            add_ons=[_sold(each) for each in on_sale.named(offer.cross_sell_attribute)],
             draft=draft,
             customer=self._customer(draft.customer_id),
             fields=FIELDS,
