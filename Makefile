@@ -13,7 +13,7 @@ apt = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installin
 	|| { echo "Missing here: $(1). On Debian: sudo apt-get install $(1)"; false; }
 
 .DEFAULT_GOAL := help
-.PHONY: help docs demo run test test-long coverage audit lock sbom screenshots bench soak check migration format clean
+.PHONY: help docs demo run test test-long coverage audit lock sbom release screenshots bench soak check migration format clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -74,13 +74,16 @@ sbom: $(VENV)/run.stamp ## Write dist/sbom.json: each package that the service b
 	@mkdir -p dist && $(VENV)/sbom/bin/cyclonedx-py environment --output-reproducible --output-file dist/sbom.json $(VENV)/released/bin/python
 	@echo "Written: dist/sbom.json"
 
+release: $(VENV)/test.stamp ## Build wheel and sdist into dist/, install each and run it in an empty folder
+	$(BIN)/python -m tests.release
+
 screenshots: $(VENV)/test.stamp ## Take the pictures of the documentation anew, in a real browser
 	SCREENSHOTS=docs/screenshots $(PYTEST) tests/browser/test_pictures.py tests/browser/test_stream_pages.py
 
 bench: $(VENV)/test.stamp ## Measure the service and write docs/benchmarks.md (QUICK=1 for a look, ONLY=part; SUBSCRIPTIONS= for pages-large)
 	@QUICK="$(QUICK)" ONLY="$(ONLY)" SUBSCRIPTIONS="$(SUBSCRIPTIONS)" $(BIN)/python -m tests.bench
 
-soak: $(VENV)/test.stamp ## Kill, overtake and take away for an hour; write docs/reliability.md (SEED=, ONLY=part, KILLS=)
+soak: $(VENV)/test.stamp ## Kill, overtake and take away for an hour; write docs/reliability.md (SEED=, ONLY=part, KILLS=, MINUTES=)
 	@SEED="$(or $(SEED),1)" ONLY="$(ONLY)" $(BIN)/python -m tests.soak
 
 docs: $(VENV)/test.stamp ## Write docs/reference from the code, and the documentation as a site into build/site

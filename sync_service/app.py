@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from flask import Flask
+from flask import Flask, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.access.captcha import CaptchaVerifier
@@ -75,7 +75,7 @@ def create_app(
 
     tokens = AccessTokens(settings.secret_keys, settings.public_url)
     clients = ClientDirectory(database)
-    bearer = BearerAuth(tokens, clients, Rate())
+    bearer = BearerAuth(tokens, clients, Rate(database))
     waiter = ResultWaiter(database, threads=threads)
     endpoint = SyncEndpoint(settings, database, SyncAuth(settings, bearer), waiter)
     options = order_options(settings)
@@ -83,6 +83,7 @@ def create_app(
     auth = PartnerAuth(bearer)
     partner_orders = PartnerOrders(database, settings, options)
     senders = Senders((), settings.trusted_proxies)
+    app.before_request(lambda: senders.note_address(request))
     share = Share.of(settings)
 
     tell_rates(app)

@@ -33,10 +33,12 @@ _ENTITY = "1a2b7a37-3e7d-4cb3-b0e2-883de9e766cc"
 
 @dataclass
 class Access:
-    """The OAuth client that may sign in, and the tokens it holds."""
+    """The OAuth clients that may sign in, and the tokens they hold."""
 
     client_id: str = CLIENT_ID
     client_secret: str = CLIENT_SECRET
+    #: Further clients and their secrets, as while one replaces another.
+    others: dict[str, str] = field(default_factory=dict)
     #: How long a token lives.
     seconds: int = 3599
     tokens: dict[str, float] = field(default_factory=dict)
@@ -64,7 +66,8 @@ class ZuoraApi:
             return messages.rate_limited("minute", 60)
         form = {name: values[0] for name, values in parse_qs(request.body.decode("latin-1")).items()}
         access = self.access
-        right = (form.get("client_id"), form.get("client_secret")) == (access.client_id, access.client_secret)
+        secrets = {**access.others, access.client_id: access.client_secret}
+        right = form.get("client_secret") == secrets.get(form.get("client_id", ""), "")
         if request.method != "POST" or form.get("grant_type") != "client_credentials" or len(access.client_id) != 36:
             return Answer(400, {"error": "invalid_request"})
         if not right:

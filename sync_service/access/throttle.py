@@ -18,9 +18,10 @@ LIMIT = 30
 WINDOW_MS = 60_000
 
 _COUNT = """
-INSERT INTO throttle (name, window_began, failures) VALUES (:name, {now}, 1)
+INSERT INTO throttle (name, window_began, failures) VALUES (:name, {now}, :n)
 ON CONFLICT (name) DO UPDATE SET
-  failures = CASE WHEN throttle.window_began <= excluded.window_began - :window THEN 1 ELSE throttle.failures + 1 END,
+  failures = excluded.failures + CASE
+    WHEN throttle.window_began <= excluded.window_began - :window THEN 0 ELSE throttle.failures END,
   window_began = CASE WHEN throttle.window_began <= excluded.window_began - :window THEN excluded.window_began
                       ELSE throttle.window_began END
 RETURNING failures, window_began + :window - {now} AS remaining
@@ -66,11 +67,15 @@ class Throttle:
         over = self._over_until.get(name, 0.0) - time.monotonic()
         if over > 0:
             return max(1, round(over))
-        with self._database.transaction(lock_timeout_ms=2000) as session:
-            values = {"name": name, "window": self._window_ms}
-            failures, remaining = session.run(_COUNT, values).one()
-        failures, remaining = int(failures), int(remaining)
+        failures, remaining = self.count(name)
         if failures <= self._limit:
             return None
         self._over_until[name] = time.monotonic() + remaining / 1000
         return max(1, round(remaining / 1000))
+
+    def count(self, name: str, n: int = 1) -> tuple[int, int]:
+        """Count `n` more of `name`: how many there are in the window that runs, and the ms until it ends."""
+        with self._database.transaction(lock_timeout_ms=2000) as session:
+            values = {"name": name, "window": self._window_ms, "n": n}
+            counted, remaining = session.run(_COUNT, values).one()
+        return int(counted), int(remaining)

@@ -1,4 +1,4 @@
-"""Periodic work. APScheduler ticks in every scheduler process; the lease on a `job` row decides who works.
+"""Periodic work. Every scheduler process asks whether a job is due; the lease on a `job` row decides who works.
 
 Killed in the middle, another scheduler goes on from the cursor that was stored last.
 """
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.errors import LeaseLost, SyncServiceError
@@ -25,7 +24,7 @@ from sync_service.jobs.sweep.walk import PartWay
 from sync_service.jobs.upkeep import ask_failed_again, count_figures, prune
 from sync_service.ordering.previews import refresh_catalog
 from sync_service.queue.heartbeats import Heartbeat, ProcessRole
-from sync_service.queue.jobs import EVERY_MS, JobLease, done, ensure_job, put_back, take
+from sync_service.queue.jobs import EVERY_MS, JobLease, done, ensure_job, follow_clock_back, put_back, take
 from sync_service.queue.limit import Share
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
@@ -128,20 +127,29 @@ class Scheduler:
         False where such a job still runs in its thread: the process need not wait for it.
         """
         self._heartbeat.beat()
-        clock = BackgroundScheduler(timezone="UTC")
-        clock.add_job(self._heartbeat.beat, "interval", seconds=TICK_SECONDS, max_instances=1, coalesce=True)
-        for job in self.jobs:
-            clock.add_job(self.tick, "interval", args=[job], seconds=TICK_SECONDS, max_instances=1, coalesce=True)
-        if self.errand is not None:
-            clock.add_job(self.run_errand, "interval", seconds=TICK_SECONDS, max_instances=1, coalesce=True)
-        clock.start()
+        turns: list[Callable[[], object]] = [self._heartbeat.beat, self.follow_clock, self.run_errand]
+        turns += [partial(self.tick, job) for job in self.jobs]
+        for turn in turns:
+            threading.Thread(target=self._take_turns, args=(turn,), name="scheduler", daemon=True).start()
         logger().info("scheduler_started", jobs=[job.name for job in self.jobs])
         self._stop.wait()
-        clock.shutdown(wait=False)
         late = self._drain()
         self._heartbeat.beat(at_once=True)
         logger().info("scheduler_stopped", put_back=late)
         return not (late or self._on_errand)
+
+    def _take_turns(self, turn: Callable[[], object]) -> None:
+        """Do `turn` until the stop, with a pause between two: the pause is no matter of a clock that may jump."""
+        while not self._stop.wait(TICK_SECONDS):
+            turn()
+
+    def follow_clock(self) -> None:
+        """Where the database's clock jumped back, wait for no moment of the old time."""
+        try:
+            if follow_clock_back(self.database):
+                logger().warning("clock_jumped_back")
+        except (SQLAlchemyError, TimeoutError) as error:
+            logger().error("clock_unknown", error=type(error).__name__)
 
     def run_errand(self) -> None:
         """Do what people want done once."""

@@ -24,6 +24,21 @@ INSERT INTO job (name, due_at, token, paused, cursor, progress) VALUES (:name, {
 ON CONFLICT (name) DO NOTHING
 """
 
+_JUMPED_BACK = "SELECT 1 FROM job WHERE last_began > {now}"
+#: In the order of locks: what limits the tenant's calls first, then the requests.
+_FOLLOW_BACK = (
+    "UPDATE zuora_limit SET open_until = {now} WHERE open_until > {now}",
+    "UPDATE zuora_lease SET lease_until = {now} + :lease WHERE lease_until > {now} + :lease",
+    "UPDATE sync_request SET due_at = {now} WHERE due_at > {now}",
+    "UPDATE sync_request SET waiting_since = {now} WHERE waiting_since > {now}",
+    "UPDATE sync_request SET lease_until = {now} + :lease WHERE lease_until > {now} + :lease",
+    "UPDATE webhook_endpoint SET paused_until = {now} WHERE paused_until > {now}",
+    "UPDATE webhook_endpoint SET lease_until = {now} + :lease WHERE lease_until > {now} + :lease",
+    "UPDATE webhook_delivery SET due_at = {now} WHERE due_at > {now} AND state = 'pending'",
+    "UPDATE job SET lease_until = {now} + :lease WHERE lease_until > {now} + :lease",
+    "UPDATE job SET due_at = due_at - (last_began - {now}), last_began = {now} WHERE last_began > {now}",
+)
+
 _MINUTE_MS, _HOUR_MS, _DAY_MS = 60_000, 3_600_000, 86_400_000
 #: The jobs that come round by themselves, and how often, in ms.
 EVERY_MS: Mapping[str, int] = {
@@ -126,6 +141,21 @@ def put_back(database: Database, lease: JobLease, *, error: str | None = None, r
         row.last_error = error
         if retry_in_ms:
             row.due_at = session.now() + retry_in_ms
+
+
+def follow_clock_back(database: Database) -> bool:
+    """Where the database's clock jumped back, let nothing wait for a moment of the old time; whether it did.
+
+    Jobs that began in what is now the future show a jump of more than their pause, for those of every minute a minute.
+    Backoffs and pauses end, and leases last as long as they do from now on. Repeatable.
+    """
+    with database.reading() as session:
+        if not session.run(_JUMPED_BACK).all():
+            return False
+    with database.transaction() as session:
+        for statement in _FOLLOW_BACK:
+            session.run(statement, {"lease": LEASE_MS})
+    return True
 
 
 def pause(session: Session, name: str) -> bool:

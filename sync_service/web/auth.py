@@ -21,7 +21,9 @@ from werkzeug.exceptions import HTTPException
 from sync_service.access.clients import SYNC_SCOPE, Client, ClientDirectory
 from sync_service.access.tokens import AccessTokens
 from sync_service.settings import Settings
+from sync_service.store.audit import SENDER
 from sync_service.subscription.keys import normalise_key
+from sync_service.telemetry.log import logger
 from sync_service.web.answers import read_body
 from sync_service.web.rate import Rate
 from sync_service.web.senders import Senders
@@ -88,9 +90,11 @@ class BearerAuth:
         client = self._clients.find(grant.client_id) if grant else None
         if grant is None or client is None or grant.partner_org != client.partner_org:
             text = "The access token is not one of ours, has expired or was revoked."
+            logger().warning("access_refused", sender=SENDER.get(), known=grant is not None)
             raise NotLetIn(401, text, "Bearer", error="invalid_token", error_description=text)
         if scope not in grant.scopes & client.scopes:
             text = f"The access token lacks the scope {scope}."
+            logger().warning("access_refused", sender=SENDER.get(), client=client.name, scope=scope)
             raise NotLetIn(403, text, "Bearer", error="insufficient_scope", error_description=text, scope=scope)
         if not client.callout:
             self._rate.count(client.client_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sync_service.queue.fate import Ticket, place
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.queue.statements import ENQUEUE_KINDS
+from sync_service.store.audit import SENDER
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import NUMBER_OF_KEY
 from sync_service.subscription.hints import Hints, Reason
@@ -23,6 +25,9 @@ from sync_service.telemetry.traces import carry
 
 #: How long an acknowledgement waits for a lock before it is a 503, in ms: Zuora waits 15 s in all.
 LOCK_TIMEOUT_MS = 2000
+#: The same for a callout and the embedded database's one writer, which all others wait for too: first the turn of this
+#: process is waited for, then that of the file, so that both together are less than Zuora waits.
+WRITER_TIMEOUT_MS = 7000
 
 _RECORD = """
 INSERT INTO callout (received_at, key, verdict, reason, reason_code, notification_id, request_id, source, order_number,
@@ -33,6 +38,7 @@ SELECT {now}, {key}, CAST(:verdict AS TEXT), CAST(:reason AS TEXT), CAST(:reason
 {from}
 RETURNING id
 """
+_NAME_SENDER = "UPDATE callout SET sender = :sender WHERE id = :id"
 _KEEP = _RECORD.replace("{key}", "CAST(:shown AS TEXT)").replace("{from}", "")
 
 # All that accepting a callout writes, as one statement for PostgreSQL: one round trip and a transaction of its own. Its
@@ -99,12 +105,13 @@ class Inbox:
             wish.ticket = self._accept_alone(wish)
             return wish.ticket
         self._waiting.append(wish)
-        if not self._turn.acquire(timeout=LOCK_TIMEOUT_MS / 1000):
+        until = time.monotonic() + WRITER_TIMEOUT_MS / 1000
+        if not self._turn.acquire(timeout=WRITER_TIMEOUT_MS / 1000):
             with suppress(ValueError):  # another thread may be committing it, which does no harm
                 self._waiting.remove(wish)
             raise TimeoutError("the database is busy")
         try:
-            return wish.ticket or self._accept_waiting(wish)
+            return wish.ticket or self._accept_waiting(wish, until)
         finally:
             self._turn.release()
 
@@ -125,7 +132,9 @@ class Inbox:
     def keep_callout(self, callout: Callout, verdict: str, reason: Reason) -> None:
         """Keep a callout that leads to nothing, and why; committed when this returns."""
         with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
-            _record(session, callout, callout.key, verdict, reason)
+            callout_id = _record(session, callout, callout.key, verdict, reason)
+            if verdict == "rejected":
+                session.run(_NAME_SENDER, {"id": callout_id, "sender": SENDER.get()})
 
     def accept_request(self, kind: Kind, key: str, actor: str | None) -> Ticket:
         """An API caller's wish; everything is read for it. Committed when this returns."""
@@ -149,7 +158,7 @@ class Inbox:
         kind, key, seq = self._database.run_alone(_ACCEPT, values)
         return Ticket(Kind(kind), key, seq)
 
-    def _accept_waiting(self, wish: IncomingCallout) -> Ticket:
+    def _accept_waiting(self, wish: IncomingCallout, until: float) -> Ticket:
         """Commit `wish` and all that wait with it; where that fails, each is committed in a turn of its own."""
         together = [wish]
         while self._waiting:
@@ -157,16 +166,17 @@ class Inbox:
             if other is not wish:
                 together.append(other)
         try:
-            self._commit(together)
+            self._commit(together, until)
         except SQLAlchemyError:
             if len(together) == 1:
                 raise
-            self._commit([wish])
+            self._commit([wish], until)
         assert wish.ticket is not None  # noqa: S101 - it is committed
         return wish.ticket
 
-    def _commit(self, wishes: list[IncomingCallout]) -> None:
-        with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
+    def _commit(self, wishes: list[IncomingCallout], until: float) -> None:
+        left_ms = max(1, int((until - time.monotonic()) * 1000))
+        with self._database.transaction(lock_timeout_ms=left_ms) as session:
             tickets = [self._accept(session, each, place(session, each.callout.key, each.kind)) for each in wishes]
         for wish, ticket in zip(wishes, tickets, strict=True):
             wish.ticket = ticket

@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from flask import Request
 
 from sync_service.settings.forms import Network
+from sync_service.store.audit import SENDER
 
 _Address = IPv4Address | IPv6Address
 
@@ -45,6 +46,11 @@ class Senders:
             return None
         address = self.find_address(request)
         return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
+
+    def note_address(self, request: Request) -> None:
+        """Let all that is recorded and logged for this request name its sender."""
+        address = self.find_address(request)
+        SENDER.set(None if address is None else str(address))
 
     def find_address(self, request: Request) -> _Address | None:
         """Who sent the request, as far as trusted proxies say; None where it did not come through all of them."""

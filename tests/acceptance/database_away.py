@@ -39,9 +39,11 @@ class Load:
                 self.senders.send(number)
 
     def _next(self) -> list[str]:
-        """Two that have just changed; after many changes two of which a callout tells once more."""
+        """Two that have just changed; after many orders those of an edited account, or any two once more."""
         if self.changes.made < _MOST_ORDERS:
             return self.changes.change_subscriptions(2, callout=False)
+        if self.changes.chance.random() < 0.3:
+            return self.changes.numbers_of(self.changes.edit_account(callout=False))
         return self.changes.chance.sample(self.changes.tenant.numbers, 2)
 
     def wait_for_more(self, count: int = 20) -> None:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,66 +21,75 @@ from tests.acceptance.processes import wait_until
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a failover cost."""
+    """What failovers cost."""
 
     acknowledged: int
-    #: From the end of the promotion to the next acknowledged callout, in seconds.
+    #: The longest from the end of a promotion to the next acknowledged callout, in seconds.
     away: float
 
 
 class Pair:
-    """A primary that acknowledges nothing before its standby has it, and the standby."""
+    """A primary that acknowledges nothing before its standby has it, and the standby. They take turns."""
 
     def __init__(self) -> None:
-        self.primary = Postgres()
-        self._server: Any = self.primary._server
-        self.standby = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+        self._first = Postgres()
+        self._server: Any = self._first._server
+        second = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
         if self._server.system_user is not None:
-            shutil.chown(self.standby, self._server.system_user)
-        self.standby.chmod(0o700)
-        self.primary.run("ALTER SYSTEM SET synchronous_standby_names = '*'")
-        copy = ["pg_basebackup", "-h", str(self.primary.folder), "-U", "postgres", "-D", str(self.standby)]
-        self._call(*copy, "-R", "-X", "stream", "-c", "fast")
-        (self.standby / ".s.PGSQL.5432.lock").unlink()  # the primary's, whose socket lies in its own folder
-        self._control("start", "-o", f"-k {self.standby} -h ''", "-l", str(self.standby / "log"))
-        self.primary.run("SELECT pg_reload_conf()")
-        replicated = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
-        wait_until(lambda: self.primary.run(replicated) == [(1,)], "the standby follows")
+            shutil.chown(second, self._server.system_user)
+        second.chmod(0o700)
+        self.primary, self.standby = self._first.folder, second
+        self.make_standby()
 
     @property
     def url(self) -> str:
         """Both servers: whichever takes writes is used."""
-        hosts = quote(f"{self.primary.folder},{self.standby}", safe="/,")
+        hosts = quote(",".join(sorted(map(str, (self.primary, self.standby)))), safe="/,")
         return f"postgresql://postgres@/postgres?host={hosts}&target_session_attrs=read-write"
+
+    def make_standby(self) -> None:
+        """Make the one that does not run the other's standby, from a new copy; everything waits for it from now on."""
+        for each in self.standby.iterdir():
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+        copy = ["pg_basebackup", "-h", str(self.primary), "-U", "postgres", "-D", str(self.standby)]
+        self._call(*copy, "-R", "-X", "stream", "-c", "fast")
+        # The primary's, whose socket lies in its own folder.
+        (self.standby / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
+        self._control(self.standby, "start", "-o", f"-k {self.standby} -h ''", "-l", str(self.standby / "log"))
+        self._wait_for_others("*")
+        replicated = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
+        wait_until(lambda: self._run(replicated) == [(1,)], "the standby follows")
 
     def kill_primary(self) -> None:
         """End it as though its machine had lost its power."""
-        self.primary.stop("immediate")
+        self._control(self.primary, "stop", "-m", "immediate")
 
     def promote(self) -> None:
         """Let the standby take writes; it waits for no other any more."""
-        self._control("promote")
-        self._run("ALTER SYSTEM SET synchronous_standby_names = ''")
-        self._run("SELECT pg_reload_conf()")
+        self.primary, self.standby = self.standby, self.primary
+        self._control(self.primary, "promote")
+        self._wait_for_others("")
 
     def remove(self) -> None:
         """End both and delete their files."""
-        subprocess.run(
-            [str(self._server.bin_path / "pg_ctl"), "-D", str(self.standby), "-m", "immediate", "stop"],
-            user=self._server.system_user,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        shutil.rmtree(self.standby, ignore_errors=True)
-        self.primary.remove()
+        for folder in (self.standby, self.primary):
+            with suppress(subprocess.CalledProcessError):  # it does not run
+                self._control(folder, "stop", "-m", "immediate")
+        self._first.remove()
+        for folder in (self.standby, self.primary):
+            shutil.rmtree(folder, ignore_errors=True)
 
-    def _run(self, statement: str) -> None:
-        with psycopg.connect(f"postgresql://postgres@/postgres?host={self.standby}", autocommit=True) as connection:
-            connection.execute(statement)
+    def _wait_for_others(self, names: str) -> None:
+        self._run(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
+        self._run("SELECT pg_reload_conf()")
 
-    def _control(self, *words: str) -> None:
-        self._call("pg_ctl", "-w", "-D", str(self.standby), *words)
+    def _run(self, statement: str) -> list[Any]:
+        with psycopg.connect(f"postgresql://postgres@/postgres?host={self.primary}", autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def _control(self, folder: Path, *words: str) -> None:
+        self._call("pg_ctl", "-w", "-D", str(folder), *words)
 
     def _call(self, program: str, *words: str) -> None:
         command = [str(self._server.bin_path / program), *words]
@@ -95,17 +105,22 @@ class Pair:
         )
 
 
-def fail_over(folder: Path, seed: int) -> Outcome:
-    """Kill the primary under load and promote the standby; nothing of ours is restarted."""
+def fail_over(folder: Path, seed: int, times: int = 1) -> Outcome:
+    """Kill the primary under load and promote the standby, again and again; nothing of ours is restarted."""
     pair = Pair()
+    away = 0.0
     try:
         with service_on(pair.url, folder) as service, under_load(service, seed) as load:
-            pair.kill_primary()
-            assert refused(service) == [503] * ASKED
-            pair.promote()
-            promoted = time.monotonic()
-            load.wait_for_more(1)
-            away = time.monotonic() - promoted
+            for place in range(times):
+                if place:
+                    pair.make_standby()
+                    load.wait_for_more()
+                pair.kill_primary()
+                assert refused(service) == [503] * ASKED
+                pair.promote()
+                promoted = time.monotonic()
+                load.wait_for_more(1)
+                away = max(away, time.monotonic() - promoted)
         return Outcome(len(load.senders.sent.acknowledged), away)
     finally:
         pair.remove()

@@ -19,4 +19,4 @@ def test_no_callout_is_refused_while_a_release_replaces_the_one_before_and_is_ta
     except NoHistory as error:
         pytest.skip(f"needs the repository's history: {error}")
 
-    assert judge(upgraded, embedded=empty_database_url.startswith("sqlite")) == []
+    assert judge(upgraded) == []

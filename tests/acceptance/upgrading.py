@@ -159,14 +159,12 @@ def _replace(load: Load, leaving: Release, coming: Release) -> list[int]:
     return leaving.stop()
 
 
-def judge(upgraded: Upgraded, *, embedded: bool) -> list[str]:
+def judge(upgraded: Upgraded) -> list[str]:
     """What went wrong, a line each."""
     statuses = dict(upgraded.sent.statuses)
     wrong = [f"lost: {each}" for each in sorted(upgraded.lost)] + upgraded.stale
     wrong += [f"given up: {each}" for each in upgraded.failed]
-    # The embedded database has one writer: a callout that waits too long for it is answered 503 and told again.
-    allowed = {200, 503} if embedded else {200}
-    wrong += [f"answers to callouts: {statuses}"] if not set(statuses) <= allowed else []
+    wrong += [f"answers to callouts: {statuses}"] if set(statuses) != {200} else []
     wrong += [f"ends: {upgraded.ends}"] if any(upgraded.ends) else []
     if upgraded.sent.slowest >= TRANSFER_SECONDS:
         wrong.append(f"a callout waited {upgraded.sent.slowest:.1f} s")

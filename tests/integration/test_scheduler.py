@@ -15,20 +15,23 @@ from sqlmodel import col, select
 
 from sync_service.commerce.order import Names
 from sync_service.commerce.steps import Step
+from sync_service.errors import RateLimited
 from sync_service.jobs import scheduler
 from sync_service.jobs.calendar import request_by_calendar
 from sync_service.jobs.scheduler import Periodic, Scheduler
 from sync_service.jobs.upkeep import prune
 from sync_service.queue.figures import DAY_MS
 from sync_service.queue.jobs import JobLease, take
+from sync_service.queue.limit import Share, note_tenant_error
 from sync_service.queue.order_lanes import Submission, submit_order
 from sync_service.queue.order_steps import record_sent
-from sync_service.queue.requests import Cause, Kind, Priority, enqueue
+from sync_service.queue.requests import Cause, Kind, Priority, claim_one, enqueue
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import (
     AdminActionRow,
     CalloutRow,
+    JobRow,
     OrderRequestRow,
     OrderStepRow,
     OrderWorkRow,
@@ -37,6 +40,7 @@ from sync_service.store.tables import (
     SyncRunRow,
     WebhookDeliveryRow,
     WebhookEndpointRow,
+    ZuoraLimitRow,
     ZuoraLinkRow,
 )
 from sync_service.subscription.trigger import Trigger
@@ -113,6 +117,56 @@ def test_the_calendars_requests_come_after_those_of_people_and_callouts(database
     with database.reading() as session:
         row = session.exec(select(SyncRequestRow)).one()
     assert row.priority == Priority.JOB
+
+
+_HOUR_MS = 3_600_000
+
+
+def jump_back(database: Database) -> None:
+    """The database's clock is an hour earlier: all that was written is in the future."""
+    with database.transaction() as session:
+        for table, columns in {
+            "job": ("due_at", "lease_until", "last_began", "last_ended"),
+            "sync_request": ("due_at", "lease_until", "waiting_since", "requested_at"),
+            "zuora_limit": ("open_until",),
+        }.items():
+            moved = ", ".join(f"{column} = {column} + {_HOUR_MS}" for column in columns)
+            session.run(f"UPDATE {table} SET {moved}")
+
+
+def test_after_the_databases_clock_jumped_back_nothing_waits_for_the_old_time(database: Database) -> None:
+    clock = Scheduler(database, SETTINGS, (Periodic("figures", 60_000, lambda *_: {}),))
+    with database.transaction() as session:
+        enqueue(session, Kind.SUBSCRIPTION, "waits", Cause(Trigger.CALLOUT), priority=Priority.EVENT)
+        enqueue(session, Kind.SUBSCRIPTION, "of a dead worker", Cause(Trigger.CALLOUT), priority=Priority.EVENT)
+    assert claim_one(database, Kind.SUBSCRIPTION, "of a dead worker", Share(8))
+    assert clock.tick(clock.jobs[0])
+    note_tenant_error(database, RateLimited(retry_after=300), Share(8))
+    jump_back(database)
+    assert clock.tick(clock.jobs[0]) is False
+
+    clock.follow_clock()
+
+    with database.reading() as session:
+        now, rows = session.now(), {row.key: row for row in session.exec(select(SyncRequestRow))}
+        (job,), (limit,) = session.exec(select(JobRow)).all(), session.exec(select(ZuoraLimitRow)).all()
+    assert (rows["waits"].due_at or 0) <= now
+    assert (rows["waits"].waiting_since or 0) <= now
+    assert (rows["of a dead worker"].lease_until or 0) <= now + 120_000
+    assert (limit.open_until or 0) <= now
+    assert now < job.due_at <= now + 60_000
+
+
+def test_without_a_jump_of_the_clock_backoffs_stay(database: Database) -> None:
+    clock = Scheduler(database, SETTINGS, (Periodic("figures", 60_000, lambda *_: {}),))
+    assert clock.tick(clock.jobs[0])
+    note_tenant_error(database, RateLimited(retry_after=300), Share(8))
+
+    clock.follow_clock()
+
+    with database.reading() as session:
+        now, limit = session.now(), session.exec(select(ZuoraLimitRow)).one()
+    assert (limit.open_until or 0) > now
 
 
 def test_of_several_schedulers_one_runs_a_job(database: Database) -> None:

@@ -1,5 +1,7 @@
 """`make soak`: both databases side by side, each in a process of its own; ONLY, SEED and a size for each part choose.
 
+With MINUTES no piece begins later than that; the page says what was reached.
+
 python -m tests.soak               # both; writes docs/reliability.md as it goes
 python -m tests.soak postgresql    # one of them; only logs
 """
@@ -30,10 +32,11 @@ def main(words: list[str]) -> int:
     parts = [part for part in PARTS if not wanted or part.name in wanted]
     LOG.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
+    until = time.monotonic() + 60 * float(os.environ.get("MINUTES") or "inf")
     if words:
         with open_ground(words[0]) as ground:
             for part in parts:
-                _play(ground, part)
+                _play(ground, part, until)
         return 0
     return _play_side_by_side(parts)
 
@@ -55,10 +58,13 @@ def _play_side_by_side(parts: list[Part]) -> int:
     return 0 if {part.name for part in parts} <= well and ended == [0] * len(children) else 1
 
 
-def _play(ground: Ground, part: Part) -> None:
+def _play(ground: Ground, part: Part, until: float) -> None:
     seed, size = int(os.environ.get("SEED", "1")), int(os.environ.get(part.name.upper(), part.size))
     conditions = describe_conditions()
     for piece_seed, piece_size in part.pieces(seed, size):
+        if time.monotonic() > until:
+            print(f"{_now()} {part.name} on {ground.kind}: the time is over before seed {piece_seed}", flush=True)
+            break
         began, clock = _now(), time.monotonic()
         try:
             outcome = part.play(ground, piece_seed, piece_size)

@@ -34,6 +34,7 @@ _AGAIN = """## Run it again
     make soak                        # everything; what stands above took {minutes} minutes
     make soak ONLY=kills,overlap     # some parts ({names}); the others keep what they say here
     make soak SEED=7 KILLS=100       # other seeds (the first piece has SEED, each further one the next), other sizes
+    make soak ONLY=sudden MINUTES=20 # no piece begins after so many minutes; the page says what was reached
 
 Each part's size is its name in capitals. Each piece is logged as a line in `var/soak/`, and this page is written
 after each. A piece that fails stays here and makes the command fail; `SEED=<its seed> ONLY=<its part> <PART>=<its
@@ -66,7 +67,7 @@ def _git(*words: str) -> str:
 
 
 def write_page() -> set[str]:
-    """Write the page from the logs, and return the names of the parts that ran and were well.
+    """Write the page from the logs, and return the names of the parts that ran to their ends and were well.
 
     A part without a log keeps what the page says of it.
     """
@@ -80,12 +81,17 @@ def write_page() -> set[str]:
             kept = re.search(_marked(part.name, "(.*?)"), said, re.DOTALL)
             section = kept[1] if kept else f"## {part.title}\n\n{part.about}\n\nNot run yet.\n"
         sections.append(_marked(part.name, section))
-        if all(logged.values()) and not any(piece["wrong"] for pieces in logged.values() for piece in pieces):
+        if all(map(_is_well, logged.values())):
             well.add(part.name)
         minutes += _minutes(sections[-1])
     again = _AGAIN.format(minutes=minutes, names=", ".join(part.name for part in PARTS))
     PAGE.write_text(_HEAD + "\n".join([*sections, again]), encoding="utf-8")
     return well
+
+
+def _is_well(pieces: list[dict[str, Any]]) -> bool:
+    reached = sum(piece["size"] for piece in pieces)
+    return bool(pieces) and reached >= pieces[0]["wanted"] and not any(piece["wrong"] for piece in pieces)
 
 
 def _minutes(section: str) -> int:

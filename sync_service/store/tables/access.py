@@ -110,6 +110,8 @@ class AdminActionRow(SQLModel, table=True):
     action: str = Field(sa_type=Text)
     #: What it was done to.
     target: str | None = Field(default=None, sa_type=Text)
+    #: The address that the request came from; None on the command line and where a proxy hides it.
+    sender: str | None = Field(default=None, sa_type=Text)
 
 
 class AdminViewRow(SQLModel, table=True):

@@ -232,6 +232,8 @@ class CalloutRow(SQLModel, table=True):
     order_number: str | None = Field(default=None, sa_type=Text)
     created_by: str | None = Field(default=None, sa_type=Text)
     body_sha256: str | None = Field(default=None, sa_type=Text)
+    #: The address that a rejected one came from, as far as trusted proxies say.
+    sender: str | None = Field(default=None, sa_type=Text)
 
 
 class ZuoraLimitRow(SQLModel, table=True):

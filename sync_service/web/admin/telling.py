@@ -215,7 +215,7 @@ def _tell_callout(entry: HistoryEntry, callout: CalloutRow) -> Told:
         badge=callout.verdict,
         sentence=words,
         who=f"{cut(callout.created_by, 120)} in Zuora" if callout.created_by else "Zuora",
-        why=f"source {cut(callout.source, 60)}" if callout.source else "",
+        why=f"source {cut(callout.source, 60)}" if callout.source else _say_sender(callout.sender),
         is_wrong=callout.verdict == "rejected",
         related=related,
     )
@@ -261,8 +261,16 @@ def _tell_act(entry: HistoryEntry, act: AdminActionRow) -> Told:
     words = words_of(act.action)
     words = f"{words[:1].upper()}{words[1:]}"
     return Told(
-        entry=entry, badge="decision" if "held" in act.action else "person", sentence=words, who=cut(act.actor, 120)
+        entry=entry,
+        badge="decision" if "held" in act.action else "person",
+        sentence=words,
+        who=cut(act.actor, 120),
+        why=_say_sender(act.sender),
     )
+
+
+def _say_sender(sender: str | None) -> str:
+    return f"from {cut(sender, 60)}" if sender else ""
 
 
 def _read_addresses(session: Session, entries: Sequence[HistoryEntry]) -> Mapping[str, Sequence[Document]]:

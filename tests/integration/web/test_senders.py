@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from sync_service.access.users import Role
 from sync_service.errors import SettingsInvalid
 from sync_service.settings import load_settings
 from sync_service.store.engine import Database
-from sync_service.store.tables import CalloutRow, SyncRequestRow
+from sync_service.store.tables import AdminActionRow, CalloutRow, SyncRequestRow
+from tests.integration.web.admin import PASSWORD, form_token, visit
 from tests.integration.web.conftest import SYNC, ZUORA, Web, basic, build
 
 ZUORAS = "203.0.113.7"
@@ -100,3 +103,34 @@ def test_networks_may_be_of_both_kinds(sqlite_database: Database) -> None:
 def test_what_is_no_network_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(SettingsInvalid, match=f"{name}: .*give networks"):
         load_settings({name: value})
+
+
+def test_what_a_person_does_is_recorded_with_the_address_that_our_proxy_names(sqlite_database: Database) -> None:
+    olga, again = visit(sqlite_database, Role.OPERATOR), visit(sqlite_database, trusted_proxies=1)
+    form = {"email": "operator@example.com", "password": PASSWORD, "form_token": form_token(again.get("/login"))}
+
+    again.client.post("/admin/login", headers={"X-Forwarded-For": f"203.0.113.1, {STRANGERS}"}, data=form)
+
+    assert [row.sender for row in olga.web.rows(AdminActionRow)] == [None, "127.0.0.1", STRANGERS]
+    assert f"from {STRANGERS}" in olga.get("/history?show=people").text
+
+
+def test_a_rejected_callout_is_kept_with_its_sender_and_an_accepted_one_without(sqlite_database: Database) -> None:
+    web = build_with(sqlite_database, "", "1")
+
+    statuses = [status_from(web, "10.0.0.1", STRANGERS, headers=each) for each in (ZUORA, basic("zuora", "guess"))]
+
+    assert statuses == [200, 403]
+    assert [row.sender for row in web.rows(CalloutRow)] == [None, STRANGERS]
+
+
+def test_a_refused_token_is_logged_with_its_sender(sqlite_web: Web) -> None:
+    with capture_logs() as logged:
+        answer = sqlite_web.client.get(
+            "/api/objects/limio/subscriptions",
+            headers={"Authorization": "Bearer guessed"},
+            environ_base={"REMOTE_ADDR": STRANGERS},
+        )
+
+    assert answer.status_code == 401
+    assert [(each["event"], each["sender"]) for each in logged] == [("access_refused", STRANGERS)]
