@@ -46,7 +46,7 @@ from sync_service.web.partner.portal.blueprint import portal_blueprint
 from sync_service.web.partner.purchases import partner_orders_blueprint, purchase_blueprint
 from sync_service.web.partner.tokens import PersonTokens, partner_tokens_blueprint
 from sync_service.web.rate import Rate, tell_rates
-from sync_service.web.senders import Senders
+from sync_service.web.senders import Senders, forget_address
 from sync_service.web.traced import trace_requests
 from sync_service.web.waiting import Questions, ResultWaiter
 
@@ -84,6 +84,7 @@ def create_app(
     partner_orders = PartnerOrders(database, settings, options)
     senders = Senders((), settings.trusted_proxies)
     app.before_request(lambda: senders.note_address(request))
+    app.teardown_request(forget_address)
     share = Share.of(settings)
 
     tell_rates(app)

@@ -21,6 +21,11 @@ def say_place(place: str | None) -> str:
     return f"from {place or 'behind a proxy'}"
 
 
+def forget_address(_: BaseException | None) -> None:
+    """The request is over: what its thread does next has no sender."""
+    SENDER.set(None)
+
+
 class Senders:
     """The allowed networks; none means everywhere. `proxies` is how many proxies are ours, or where they stand."""
 

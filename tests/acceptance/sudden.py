@@ -23,11 +23,11 @@ from tests.acceptance.service import Service
 
 WORKERS, WEBS = 3, 2
 #: Kills between two moments in which all comes to rest and the whole store is compared.
-REST_EVERY = 250
+REST_EVERY = 500
 #: Between two kills the processes write so many lines of log at the most, and then some time passes, in seconds.
-_MOST_LINES, _MOST_SECONDS = 8, 0.04
+_MOST_LINES, _MOST_SECONDS = 5, 0.04
 #: So long after the last change there is nothing left to log.
-_SILENCE_SECONDS = 0.3
+_SILENCE_SECONDS = 0.25
 #: How long the lease of a dead worker lasts here instead of 90 s.
 _LEASE_MS = 2_000
 _LEASES_END = f"""
@@ -42,9 +42,12 @@ _MOST_UNDER_WAY = 30
 #: What must be there once, and how what is there twice is found.
 _ONCE = {
     "callouts": "SELECT request_id FROM callout GROUP BY request_id HAVING count(*) > 1",
-    "requests of one callout": "SELECT callout_id FROM sync_cause WHERE callout_id IS NOT NULL"
-    " GROUP BY callout_id HAVING count(*) > 1",
-    "places in the queue": "SELECT kind, key, seq FROM sync_cause GROUP BY kind, key, seq HAVING count(*) > 1",
+    # An unknown number's callout asks for an alias and then for what that proves to be; an account's asks for all on it
+    # again where its worker died before the end.
+    "requests of one callout": """
+        SELECT callout_id, kind, key FROM sync_cause WHERE callout_id IS NOT NULL
+          AND callout_id NOT IN (SELECT callout_id FROM sync_cause WHERE kind = 'account' AND callout_id IS NOT NULL)
+        GROUP BY callout_id, kind, key HAVING count(*) > 1""",
     "ended runs for one request": """
         SELECT one.kind, one.key, one.seq_from, one.seq_to, other.seq_from, other.seq_to FROM sync_run AS one
         JOIN sync_run AS other ON other.kind = one.kind AND other.key = one.key AND other.id > one.id
@@ -67,7 +70,7 @@ class Crowd:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._workers = self._start("worker", "tests.acceptance.replacing", str(WORKERS), "worker", "--threads", "4")
+        self._workers = self._start("worker", "tests.acceptance.replacing", str(WORKERS), "worker", "--threads", "2")
         settings = ("-c", "python:tests.acceptance.replacing", "--workers", str(WEBS))
         self._web = self._start("web", "gunicorn", *settings, "sync_service.app:create_wsgi()")
         self._workers.wait_for("worker_started")
@@ -76,7 +79,7 @@ class Crowd:
     def kill_one(self, chance: Random) -> str:
         """kill -9 to one of the processes by chance; whether it was a `worker` or a `web` process."""
         while True:
-            parent = chance.choice((self._workers, self._workers, self._web))
+            parent = chance.choice((self._workers, self._workers, self._workers, self._web))
             victims = parent.pids()[1:]
             if victims:
                 with suppress(ProcessLookupError):
@@ -156,6 +159,7 @@ def kill_suddenly(service: Service, seed: int, count: int) -> KillReport:
         for kill in range(1, count + 1):
             if kill % REST_EVERY == 1:
                 story.tell_of_a_version()
+            story.go_on()
             story.go_on()
             crowd.wait_for_lines(story.chance.randint(1, _MOST_LINES))
             time.sleep(story.chance.uniform(0, _MOST_SECONDS))

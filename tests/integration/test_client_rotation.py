@@ -42,7 +42,8 @@ def test_zuoras_client_is_replaced_by_a_second_one_without_a_failed_sync(sqlite_
             enqueue(session, Kind.SUBSCRIPTION, "A-1", Cause(Trigger.CALLOUT), priority=Priority.EVENT)
         world.work()
         assert world.waiting() == {"A-1"}
-        assert {code for _, code in _failures(world)} == {TokenRefused.code}
+        assert world.rows("SELECT trouble_code FROM zuora_limit") == [(TokenRefused.code,)]
+        assert _failures(world) == []
 
         world.reopen()
         world.execute("UPDATE sync_request SET due_at = {now} WHERE due_at IS NOT NULL")
