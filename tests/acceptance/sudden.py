@@ -25,7 +25,7 @@ WORKERS, WEBS = 3, 2
 #: Kills between two moments in which all comes to rest and the whole store is compared.
 REST_EVERY = 500
 #: Between two kills the processes write so many lines of log at the most, and then some time passes, in seconds.
-_MOST_LINES, _MOST_SECONDS = 5, 0.04
+_MOST_LINES, _MOST_SECONDS = 4, 0.03
 #: So long after the last change there is nothing left to log.
 _SILENCE_SECONDS = 0.25
 #: How long the lease of a dead worker lasts here instead of 90 s.
@@ -159,7 +159,6 @@ def kill_suddenly(service: Service, seed: int, count: int) -> KillReport:
         for kill in range(1, count + 1):
             if kill % REST_EVERY == 1:
                 story.tell_of_a_version()
-            story.go_on()
             story.go_on()
             crowd.wait_for_lines(story.chance.randint(1, _MOST_LINES))
             time.sleep(story.chance.uniform(0, _MOST_SECONDS))
