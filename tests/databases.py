@@ -6,6 +6,7 @@ its test left without connections is emptied and handed out again.
 
 from __future__ import annotations
 
+import os
 import time
 from functools import cache, cached_property
 from pathlib import Path
@@ -21,6 +22,10 @@ from sync_service.store.schema import upgrade
 
 #: The variable that names a server to use instead of starting one: the address of its maintenance database.
 SERVER = "TEST_POSTGRESQL"
+#: The variable that names a migrated embedded database without rows, to copy instead of making one.
+SQLITE = "TEST_SQLITE"
+#: The name of the migrated database without rows that others are made from; a server that has one keeps it.
+_TEMPLATE = "migrated"
 #: How long a server takes to notice that a client has hung up, in seconds.
 HANG_UP_SECONDS = 0.2
 #: A database with another version, more tables, indexes or sequences, or the room of many rows is not used again.
@@ -40,6 +45,8 @@ def new_sqlite(path: Path) -> str:
 
 @cache
 def _migrated_file() -> bytes:
+    if SQLITE in os.environ:
+        return Path(os.environ[SQLITE]).read_bytes()
     with TemporaryDirectory() as folder:
         path = Path(folder) / "store.db"
         _migrate(f"sqlite:///{path}")
@@ -95,9 +102,10 @@ class PostgresDatabases:
 
     @cached_property
     def _template(self) -> str:
-        name = self.make()
-        _migrate(self.address(name))
-        return name
+        if not self._maintenance.execute(f"SELECT FROM pg_database WHERE datname = '{_TEMPLATE}'").fetchall():
+            self._maintenance.execute(f"CREATE DATABASE {_TEMPLATE}")
+            _migrate(self.address(_TEMPLATE))
+        return _TEMPLATE
 
     @cached_property
     def _template_shape(self) -> list[tuple[object, ...]]:

@@ -8,17 +8,26 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+import sync_service
+import zuora_emulator
 from tests.acceptance import processes
-from tests.acceptance.forking import Forker
 from tests.acceptance.service import Service
 from tests.acceptance.tenant import Tenant, bare_environ
+from tests.forking import Forker, find_modules
+
+#: What the processes load; not what runs when it is loaded, or is a migration.
+_MODULES = (
+    *find_modules((sync_service, zuora_emulator), but=("__main__", "main", "migrations")),
+    *("alembic.command", "gunicorn.app.wsgiapp", "gunicorn.workers.gthread", "psycopg"),
+)
+_READ_THE_ENVIRONMENT = ("sync_service.web.gunicorn_conf",)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def forker() -> Iterator[Forker]:
     """What the processes of all tests are forked from."""
     with TemporaryDirectory(prefix="fork") as folder:  # the path of a socket may have 107 bytes
-        processes.forker = forker = Forker(Path(folder), bare_environ())
+        processes.forker = forker = Forker(Path(folder), bare_environ(), _MODULES, anew=_READ_THE_ENVIRONMENT)
         yield forker
         processes.forker = None
         forker.stop()

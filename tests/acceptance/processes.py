@@ -7,13 +7,14 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Condition, Thread
 
-from tests.acceptance.forking import Forked, Forker
+from tests.forking import Forked, Forker
 
 #: The longest that anything may take on a busy machine before a test gives up, in seconds.
 PATIENCE = 60.0
@@ -32,7 +33,9 @@ def wait_until(holds: Callable[[], object], what: str, seconds: float = PATIENCE
         time.sleep(0.02)
 
 
-#: What our own modules are forked from, if it runs: see forking.py.
+ROOT = Path(__file__).parents[2]
+_LOADED = ("sync_service", "zuora_emulator", "gunicorn", "tests")
+#: What our own modules are forked from, if it runs: see tests/forking.py.
 forker: Forker | None = None
 
 
@@ -46,8 +49,8 @@ class Child:
         reading, writing = os.pipe()
         self._output = open(reading, encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by who reads it
         self.process: Forked | subprocess.Popen[bytes]
-        if forker is not None and (module := forker.finds(command, environ)):
-            self.process = forker.start(module, environ, folder, writing)
+        if forker is not None and _is_ours(command, environ):
+            self.process = forker.start(command[2:], environ, folder, writing)
         else:
             self.process = subprocess.Popen(
                 command,
@@ -122,6 +125,12 @@ class Child:
                 with self._changed:
                     self.lines.append(line.rstrip("\n"))
                     self._changed.notify_all()
+
+
+def _is_ours(command: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Whether it is `python -m` with a module that is loaded, and not the one of another release."""
+    package = command[2].partition(".")[0]
+    return (*command[:2], environ.get("PYTHONPATH")) == (sys.executable, "-m", str(ROOT)) and package in _LOADED
 
 
 def _event(line: str) -> dict[str, object]:

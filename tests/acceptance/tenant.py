@@ -10,11 +10,10 @@ from typing import Any
 
 import requests
 
-from tests.acceptance.processes import PATIENCE, Child, wait_until
+from tests.acceptance.processes import PATIENCE, ROOT, Child, wait_until
 from zuora_emulator.control import control, show
 from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
-ROOT = Path(__file__).parents[2]
 #: Who sends callouts.
 USERNAME, PASSWORD = "zuora", "a password of this test"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.forking import Forker
 from tests.acceptance.processes import Child
 from tests.acceptance.tenant import bare_environ
+from tests.forking import Forker
 
 PAGE = Path(__file__).parents[2] / "docs/placing-orders.md"
 

@@ -1,9 +1,9 @@
-"""Processes that begin at once: forked from one that has loaded the packages, which takes each of them over a second.
+"""Processes that begin at once: forked from one that has loaded what they load, which takes each of them seconds.
 
 `python -m MODULE WORDS` runs in the fork as it does in a new interpreter: with an environment, a folder, a session and
 open files of its own, and to the interpreter's own end. Run as a script, this is a command that any shell can call:
 
-    python forking.py SOCKET MODULE WORDS
+    python forking.py start SOCKET MODULE WORDS
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import runpy
 import selectors
 import shlex
 import signal
@@ -18,52 +19,44 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from threading import Lock
+from types import ModuleType
 
-#: The longest that the packages may take to load on a busy machine, in seconds.
+#: The longest that the modules may take to load on a busy machine, in seconds.
 _LOADED_SECONDS = 60.0
 _MOST_BYTES = 1 << 17
-_OURS = ("sync_service", "zuora_emulator", "gunicorn", "tests")
-#: Loading one of these runs it, or a release's migrations.
-_LEFT_OUT = ("__main__", "main", "migrations")
-#: Reads the environment as it is loaded.
-_READS_ENVIRONMENT = "sync_service.web.gunicorn_conf"
 
 
 class Forker:
-    """The process that is forked; it ends with this one."""
+    """The process that is forked: it has loaded `modules`, but for those to be loaded `anew`. It ends with this one."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, environ: Mapping[str, str], modules: Iterable[str], *, anew: Iterable[str] = ()
+    ) -> None:
         self.path = str(folder / "forker")
-        self._code = environ["PYTHONPATH"]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.acceptance.forking", self.path], env=environ, stdin=subprocess.PIPE
-        )
+        words = [self.path, json.dumps([*modules]), json.dumps([*anew])]
+        self._process = subprocess.Popen([sys.executable, __file__, "load", *words], env=environ, stdin=subprocess.PIPE)
         deadline = time.monotonic() + _LOADED_SECONDS
         while not os.path.exists(self.path):
-            assert self._process.poll() is None, "the packages cannot be loaded"
-            assert time.monotonic() < deadline, "the packages take too long to load"
+            assert self._process.poll() is None, "the modules cannot be loaded"
+            assert time.monotonic() < deadline, "the modules take too long to load"
             time.sleep(0.05)
 
-    def finds(self, command: Sequence[str], environ: Mapping[str, str]) -> list[str]:
-        """The module of a command `python -m MODULE WORDS`, and the words; nothing if other code than ours runs."""
-        python, option, module, *words = [*command, "", "", ""][: max(3, len(command))]
-        ours = environ.get("PYTHONPATH") == self._code and module.split(".")[0] in _OURS
-        return [module, *words] if ours and (python, option) == (sys.executable, "-m") else []
-
-    def start(self, words: list[str], environ: Mapping[str, str], folder: Path, output: int) -> Forked:
+    def start(self, words: Sequence[str], environ: Mapping[str, str], folder: Path, output: int) -> Forked:
         """A module and its words, without input; its output and its errors go to `output`, an open file."""
         with open(os.devnull, "rb") as nothing:
-            return Forked(self.path, words, environ, str(folder), [nothing.fileno(), output, output])
+            return Forked(self.path, [*words], environ, str(folder), [nothing.fileno(), output, output])
 
     def put_command(self, folder: Path) -> Path:
         """A folder in `folder` that holds `sync-service`, for a shell that calls it many times to its end."""
         command = folder / "bin/sync-service"
         command.parent.mkdir()
-        words = [sys.executable, "-S", __file__, self.path, "sync_service.cli.main"]
+        words = [sys.executable, "-S", __file__, "start", self.path, "sync_service.cli.main"]
         command.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
         command.chmod(0o755)
         return command.parent
@@ -123,27 +116,10 @@ class Forked:
             return self.returncode
 
 
-def _load() -> None:
-    """Everything that the commands use. None of it starts a thread or opens a file that a fork must not share."""
-    from importlib import import_module
-    from pkgutil import walk_packages
-
-    import alembic.command  # noqa: F401
-    import gunicorn.app.wsgiapp
-    import gunicorn.workers.gthread  # noqa: F401
-    import psycopg  # noqa: F401
-
-    import sync_service
-    import zuora_emulator
-
-    def wanted(name: str) -> bool:
-        return not set(name.split(".")) & set(_LEFT_OUT)
-
-    for package in (sync_service, zuora_emulator):
-        for found in walk_packages(package.__path__, f"{package.__name__}."):
-            if wanted(found.name):
-                import_module(found.name)
-    del sys.modules[_READS_ENVIRONMENT]
+def find_modules(packages: Iterable[ModuleType], *, but: Collection[str] = ()) -> list[str]:
+    """All modules of these packages; without those whose name has a part `but`."""
+    walks = [walk_packages(package.__path__, f"{package.__name__}.") for package in packages]
+    return [found.name for walk in walks for found in walk if not {*found.name.split(".")} & {*but}]
 
 
 def _serve(path: str) -> None:
@@ -204,12 +180,20 @@ def _ask_and_wait(path: str, words: list[str]) -> int:
     return child.wait()
 
 
-if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        sys.exit(_ask_and_wait(sys.argv[1], sys.argv[2:]))
-    _load()
+def _load(modules: list[str], anew: list[str]) -> None:
+    """What is loaded may start no thread and open no file, which a fork would share."""
+    for module in modules:
+        import_module(module)
+    for module in anew:
+        del sys.modules[module]
     gc.freeze()
-    _serve(sys.argv[1])
-    import runpy
 
+
+if __name__ == "__main__":
+    del sys.path[0]  # the folder of this file
+    if sys.argv[1] == "start":
+        sys.exit(_ask_and_wait(sys.argv[2], sys.argv[3:]))
+    sys.path.insert(0, "")
+    _load(*map(json.loads, sys.argv[3:]))
+    _serve(sys.argv[2])
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
