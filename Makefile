@@ -38,10 +38,10 @@ demo: $(VENV)/run.stamp ## The whole product against a Zuora tenant on this mach
 run: $(VENV)/run.stamp ## Start web, worker and scheduler with the embedded database
 	@$(BIN)/sync-service run
 
-test: $(VENV)/test.stamp ## Run every test, three at a time (most wait much) (ARGS=tests/unit runs a part)
+test: $(VENV)/test.stamp ## Run every test, four at a time (most wait much) (ARGS=tests/unit runs a part)
 	@{ command -v chromium && command -v curl && $(BIN)/python -m playwright --version; } >/dev/null 2>&1 \
 		|| $(call apt,chromium libatomic1 curl) || echo "THE ADMIN PAGES WILL NOT BE TRIED IN A BROWSER"
-	$(PYTEST) $(if $(ARGS),$(ARGS),-n 3 --dist loadgroup -m "not long" --durations 15)
+	$(PYTEST) $(if $(ARGS),$(ARGS),-n 4 -m "not long" --durations 15)
 
 # Zuora's own client pins old versions of what we use: it has an environment of its own.
 $(VENV)/zuora-sdk/stamp: $(VENV)/test.stamp tests/outside/requirements.txt
@@ -51,10 +51,10 @@ $(VENV)/zuora-sdk/stamp: $(VENV)/test.stamp tests/outside/requirements.txt
 	@touch $@
 
 test-long: $(VENV)/test.stamp $(VENV)/zuora-sdk/stamp ## What make test leaves out: many and new examples for each property, the other database (an hour)
-	$(PYTEST) -n 2 --dist loadgroup -m "hypothesis or long" --hypothesis-profile long --timeout 3600
+	$(PYTEST) -n 2 -m "hypothesis or long" --hypothesis-profile long --timeout 3600
 
 coverage: $(VENV)/test.stamp ## Run every test and measure how much of the code they run
-	$(PYTEST) -n 2 --dist loadgroup --cov --cov-report=term:skip-covered
+	$(PYTEST) -n 2 --cov --cov-report=term:skip-covered
 
 audit: ## Look for known weaknesses in what constraints.txt names; packages that the source does not know are listed
 	@test -x $(VENV)/audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit; }

@@ -26,6 +26,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from structlog.dev import ConsoleRenderer, plain_traceback
 from werkzeug.routing import Rule
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from sync_service.access import passwords
 from sync_service.settings import Settings
@@ -53,6 +55,26 @@ if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30:
 for setting in fields(Settings):  # a developer's own settings never reach a test
     os.environ.pop(setting.name.upper(), None)
     os.environ.pop(f"{setting.name.upper()}_FILE", None)
+
+
+#: The modules whose tests share a browser, a running service, or what was asked of an emulator.
+WORLDS = (
+    *("tests/broken/", "tests/browser/", "tests/integration/signon/test_real_provider.py"),
+    *("tests/integration/web/test_gunicorn.py", "tests/unit/emulator/test_openapi.py"),
+)
+
+
+class ByWorld(LoadScopeScheduling):
+    """Each test for itself, to whichever process is free; but the tests of a module whose world costs much together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return module if module.startswith(WORLDS) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByWorld:
+    """How tests are given to processes. Modules come first, because they take longest."""
+    return ByWorld(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)

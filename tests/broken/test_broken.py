@@ -20,7 +20,6 @@ from tests.forking import Forker
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-pytestmark = pytest.mark.xdist_group("broken")  # one process to fork from
 PATCHES = sorted(HERE.glob("*.patch"))
 #: What takes long to load and is no part of us; not pytest's plugins, whose assertions it rewrites as it loads them.
 LIBRARIES = (

@@ -21,13 +21,6 @@ _SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What plays on the one stage is for one process, however many run the tests."""
-    for item in items:
-        if "stage" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("stage"))
-
-
 @pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.long)], ids=["two looks", "every look"])
 def in_every_look(request: pytest.FixtureRequest) -> bool:
     """Whether each page is tried in all looks, or each look on some pages."""
