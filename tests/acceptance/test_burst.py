@@ -7,12 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from tests.acceptance.bursting import RUNNING, THREADS, TIMES, WORKERS, run_burst
+from tests.acceptance.first import postgresql_first
 from tests.acceptance.senders import TRANSFER_SECONDS
 from tests.acceptance.service import Service
 
 COUNT = 80
 
 
+@postgresql_first
 @pytest.mark.timeout(300)
 def test_a_burst_is_taken_whole_read_once_and_shared_by_the_workers(open_service: Callable[..., Service]) -> None:
     service = open_service(subscriptions=COUNT, accounts=20, zuora_max_concurrency=24)

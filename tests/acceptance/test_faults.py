@@ -18,7 +18,11 @@ WAITING = 300
 
 @sqlite_first
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("phases", "rounds"), [(ALL_AT_ONCE, 2), (ONE_BY_ONE, 1)], ids=["all at once", "one by one"])
+@pytest.mark.parametrize(
+    ("phases", "rounds"),
+    [(ALL_AT_ONCE, 2), (ONE_BY_ONE[::2], 1), pytest.param(ONE_BY_ONE, 1, marks=pytest.mark.long)],
+    ids=["all at once", "one by one", "each one by one"],
+)
 def test_troubles_of_zuora_lose_nothing_and_delay_no_callout(
     open_service: Callable[..., Service], phases: Iterable[Iterable[str]], rounds: int
 ) -> None:
@@ -34,7 +38,7 @@ def test_troubles_of_zuora_lose_nothing_and_delay_no_callout(
     assert report.sent.odd == []
     assert report.sent.slowest < TRANSFER_SECONDS
     assert 1 < report.most_at_once <= PERMITTED
-    assert report.happened.total() > 50
+    assert report.happened.total() > 25
 
 
 @postgresql_first

@@ -16,6 +16,7 @@ from sync_service.store.engine import Database
 from sync_service.subscription.trigger import Trigger
 from sync_service.sync.worker import Worker
 from tests.acceptance.comparing import find_stale
+from tests.acceptance.first import postgresql_first
 from tests.acceptance.processes import wait_until
 from tests.acceptance.service import Service
 from tests.queue_world import at_once
@@ -70,6 +71,7 @@ def company(database: Database, database_url: str) -> Iterator[Company]:
         yield company
 
 
+@postgresql_first
 def test_of_an_answer_that_cancels_everything_fifty_plans_pass_and_people_decide_on_the_rest(company: Company) -> None:
     world = company.world
     assert world.do("storm", action="cancel", count=BULK.count)["done"] == BULK.count
