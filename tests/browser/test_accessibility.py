@@ -45,6 +45,22 @@ def test_axe_finds_nothing_on_any_page(windows: Windows, home: str, in_every_loo
     assert not found, "\n".join(found)
 
 
+def test_the_menu_of_a_phone_opens_and_closes_by_keys_and_axe_finds_nothing_in_it(windows: Windows, home: str) -> None:
+    visitor = windows(home, 390, 820)
+    visitor.log_in()
+    page = visitor.page
+    menu, button = page.get_by_role("navigation", name="Pages"), page.locator("button.menu")
+    for closing in ("Escape", "Enter"):
+        button.press("Enter")
+        page.keyboard.press("Tab")
+        assert page.locator(":focus").inner_text() == "Close the menu"
+        for _ in visitor.looks(390):
+            assert Axe().run(page, options={"runOnly": _RULES}).response["violations"] == []
+        page.keyboard.press(closing)
+        menu.wait_for(state="hidden")
+        assert page.locator(":focus").get_attribute("class") == "menu"
+
+
 @pytest.mark.timeout(300)
 def test_hostile_values_stay_text_and_break_no_page(windows: Windows, hostile: tuple[str, list[str]]) -> None:
     home, paths = hostile

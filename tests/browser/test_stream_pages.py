@@ -292,10 +292,15 @@ def test_the_pages_fit_a_phone_and_work_without_script(windows: Windows, home: s
         if script:
             assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 390, path
             assert visitor.page.evaluate(_WIDE_TABLES) == [], path
-            assert visitor.page.locator("nav [aria-current=page]").first.is_visible() or path.startswith("/account")
     visitor.open("/history?show=syncs")
     visitor.page.locator("ol.stream li").first.wait_for()
+    assert not visitor.page.get_by_role("navigation", name="Pages").is_visible()
+    visitor.page.get_by_role("button", name="Menu: History").press("Enter")
+    take(visitor, "menu-phone")
+    visitor.page.get_by_role("navigation", name="Pages").get_by_role("link", name="Jobs").click()
+    visitor.page.get_by_role("button", name="Menu: Jobs").wait_for()
     if script:
+        visitor.open("/history?show=syncs")
         take(visitor, "history-phone")
         visitor.open("/jobs")
         take(visitor, "jobs-phone")
