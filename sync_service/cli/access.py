@@ -21,8 +21,8 @@ from sync_service.access.users import (
     put_user,
     reset_password,
 )
-from sync_service.cli.output import iso, print_json, print_table, say, with_json
-from sync_service.cli.wiring import open_database, read_settings
+from sync_service.cli.output import iso, print_json, print_rows, project, say, with_json
+from sync_service.cli.wiring import open_store
 from sync_service.store.tables import OauthClientRow
 
 
@@ -41,7 +41,7 @@ def client_add(name: str, scopes: tuple[str, ...], organisation: str | None, cal
     """Make a client called NAME and print its secret, once."""
     if bool(scopes) is (organisation is not None) or (callout and organisation is not None):
         raise click.UsageError("Give --scope, or --partner alone.")
-    database = open_database(read_settings())
+    database = open_store()
     if organisation is not None:
         client_id, secret = add_partner_client(database, name, organisation)
     else:
@@ -57,16 +57,13 @@ def client_add(name: str, scopes: tuple[str, ...], organisation: str | None, cal
 @with_json
 def client_list(as_json: bool) -> None:
     """List the clients."""
-    clients = list_clients(open_database(read_settings()))
-    if as_json:
-        print_json([_shape(each) for each in clients])
-        return
-    if not clients:
-        click.echo("There is no client; `client add NAME --scope …` makes one.")
-        return
-    print_table(
-        ("client_id", "state", "scope", "name", "made"),
-        [(each.client_id, _state(each), each.scope, each.name, iso(each.created_at)) for each in clients],
+    print_rows(
+        list_clients(open_store()),
+        as_json=as_json,
+        shape=_shape,
+        none="There is no client; `client add NAME --scope …` makes one.",
+        headings=("client_id", "state", "scope", "name", "made"),
+        cells=lambda each: (each.client_id, _state(each), each.scope, each.name, iso(each.created_at)),
     )
 
 
@@ -78,20 +75,16 @@ def client_revoke(client_id: str, as_json: bool) -> None:
 
     Tokens it holds end within half a minute.
     """
-    revoke_client(open_database(read_settings()), client_id)
+    revoke_client(open_store(), client_id)
     say("Revoked.", {"client_id": client_id, "revoked": True}, as_json=as_json)
 
 
+_CLIENT = ("client_id", "name", "scope", "callout", "partner_org", "created_at")
+
+
 def _shape(client: OauthClientRow) -> dict[str, Any]:
-    return {
-        "client_id": client.client_id,
-        "name": client.name,
-        "scope": client.scope,
-        "callout": client.callout,
-        "partner_org": client.partner_org,
-        "created_at": iso(client.created_at),
-        "revoked": client.revoked_at is not None,
-    }
+    shape = project(client, _CLIENT, times=("created_at",))
+    return {**shape, "revoked": client.revoked_at is not None}
 
 
 def _state(client: OauthClientRow) -> str:
@@ -116,11 +109,11 @@ def user() -> None:
 def user_add(email: str, role: str, password_stdin: bool, sign_on: bool, as_json: bool) -> None:
     """Let EMAIL log in and print the password, once. An existing user gets the new role and a new password."""
     if sign_on:
-        add_user(open_database(read_settings()), email, Role(role), with_password=False, actor=_myself())
+        add_user(open_store(), email, Role(role), with_password=False, actor=_myself())
         say(f"{email} may sign in as {role}.", {"email": email, "role": role}, as_json=as_json)
         return
     given = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
-    password = put_user(open_database(read_settings()), email, Role(role), given, actor=_myself())
+    password = put_user(open_store(), email, Role(role), given, actor=_myself())
     shape = {"email": email, "role": role} | ({} if given else {"password": password})
     text = f"{email} may log in as {role}." + ("" if given else f"\npassword: {password}")
     say(text, shape, as_json=as_json)
@@ -132,24 +125,19 @@ def user_add(email: str, role: str, password_stdin: bool, sign_on: bool, as_json
 @with_json
 def user_list(as_json: bool) -> None:
     """List the users of the admin pages."""
-    with open_database(read_settings()).reading() as session:
+    with open_store().reading() as session:
         users = list_users(session)
-    if as_json:
-        print_json(
-            [
-                {"email": each.email, "role": each.role, "disabled": each.disabled_at is not None}
-                | {"created_at": iso(each.created_at)}
-                for each in users
-            ]
-        )
-        return
-    if not users:
-        click.echo("There is no user; `user add EMAIL --role …` makes one.")
-        return
-    rows = [
-        (each.email, each.role, "disabled" if each.disabled_at else "active", iso(each.created_at)) for each in users
-    ]
-    print_table(("email", "role", "state", "made"), rows)
+    print_rows(
+        users,
+        as_json=as_json,
+        shape=lambda each: (
+            {**project(each, ("email", "role")), "disabled": each.disabled_at is not None}
+            | project(each, ("created_at",), times=("created_at",))
+        ),
+        none="There is no user; `user add EMAIL --role …` makes one.",
+        headings=("email", "role", "state", "made"),
+        cells=lambda each: (each.email, each.role, "disabled" if each.disabled_at else "active", iso(each.created_at)),
+    )
 
 
 @user.command("role")
@@ -158,7 +146,7 @@ def user_list(as_json: bool) -> None:
 @with_json
 def user_role(email: str, role: str, as_json: bool) -> None:
     """Give EMAIL the ROLE. It takes effect on the next request."""
-    change_role(open_database(read_settings()), email, Role(role), actor=_myself())
+    change_role(open_store(), email, Role(role), actor=_myself())
     say(f"{email} is {role}.", {"email": email, "role": role}, as_json=as_json)
 
 
@@ -170,7 +158,7 @@ def user_password(email: str, as_json: bool) -> None:
 
     It only serves to choose another one. Ends all sessions of EMAIL.
     """
-    password = reset_password(open_database(read_settings()), email, actor=_myself())
+    password = reset_password(open_store(), email, actor=_myself())
     say(f"password: {password}", {"email": email, "password": password}, as_json=as_json)
 
 
@@ -179,7 +167,7 @@ def user_password(email: str, as_json: bool) -> None:
 @with_json
 def user_log_out(email: str, as_json: bool) -> None:
     """End every session of EMAIL."""
-    end_sessions(open_database(read_settings()), email, actor=_myself())
+    end_sessions(open_store(), email, actor=_myself())
     say("Logged out.", {"email": email, "logged_out": True}, as_json=as_json)
 
 
@@ -191,7 +179,7 @@ def user_forget_account(email: str, as_json: bool) -> None:
 
     The next account of the identity provider that signs in with this address is linked to it.
     """
-    forget_account(open_database(read_settings()), email, actor=_myself())
+    forget_account(open_store(), email, actor=_myself())
     say("Forgotten.", {"email": email, "account_forgotten": True}, as_json=as_json)
 
 
@@ -200,7 +188,7 @@ def user_forget_account(email: str, as_json: bool) -> None:
 @with_json
 def user_enable(email: str, as_json: bool) -> None:
     """Let EMAIL log in again, with its role and password."""
-    enable_user(open_database(read_settings()), email, actor=_myself())
+    enable_user(open_store(), email, actor=_myself())
     say("Enabled.", {"email": email, "disabled": False}, as_json=as_json)
 
 
@@ -209,7 +197,7 @@ def user_enable(email: str, as_json: bool) -> None:
 @with_json
 def user_disable(email: str, as_json: bool) -> None:
     """Refuse EMAIL from now on and end its sessions."""
-    disable_user(open_database(read_settings()), email, actor=_myself())
+    disable_user(open_store(), email, actor=_myself())
     say("Disabled.", {"email": email, "disabled": True}, as_json=as_json)
 
 

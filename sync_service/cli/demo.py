@@ -13,13 +13,11 @@ from urllib.parse import urlsplit
 
 import click
 import requests
-from rich.text import Text
 from sqlmodel import col, select
 
 from sync_service.cli.demo_setup import DemoSetup, set_up_demo
-from sync_service.cli.output import make_console
 from sync_service.cli.reselling import resell
-from sync_service.cli.selling import SETTINGS, sell
+from sync_service.cli.selling import SETTINGS, indent, say, sell
 from sync_service.cli.show import plan_lines
 from sync_service.queue.backlog import read_backlog
 from sync_service.store.engine import Database
@@ -61,10 +59,10 @@ def demo(keep: bool) -> None:
 
 def _tour(setup: DemoSetup) -> None:
     database = setup.database
-    _say("Limio's subscriptions are loaded into the store")
-    click.echo(_indent(setup.command("load", str((setup.folder / "limio-objects.jsonl").resolve()))))
+    say("Limio's subscriptions are loaded into the store")
+    click.echo(indent(setup.command("load", str((setup.folder / "limio-objects.jsonl").resolve()))))
     numbers = _limio_made(setup)
-    _say(f"The first sync of all {len(numbers)}: Zuora agrees with Limio, so nothing may change")
+    say(f"The first sync of all {len(numbers)}: Zuora agrees with Limio, so nothing may change")
     for number in numbers:
         _request(setup, number)
     _settle(setup, database)
@@ -73,12 +71,12 @@ def _tour(setup: DemoSetup) -> None:
     click.echo(f"  {len(numbers)} synced, 0 changes")
     for step in _steps(setup, numbers):
         _play(setup, database, step)
-    _say("Why did it change? `sync-service why` tells")
-    click.echo(_indent(setup.command("why", numbers[0])))
+    say("Why did it change? `sync-service why` tells")
+    click.echo(indent(setup.command("why", numbers[0])))
     sell(setup, database)
     resell(setup, database)
     database.engine.dispose()
-    _say("Every change arrived, the echo was ignored, and every order is in Zuora once.")
+    say("Every change arrived, the echo was ignored, and every order is in Zuora once.")
 
 
 def _steps(setup: DemoSetup, numbers: Sequence[str]) -> Iterator[TourStep]:
@@ -150,7 +148,7 @@ def _steps(setup: DemoSetup, numbers: Sequence[str]) -> Iterator[TourStep]:
 
 def _play(setup: DemoSetup, database: Database, step: TourStep) -> None:
     """Do the step in Zuora, wait until it has arrived, and show what was sent, answered and changed."""
-    _say(step.title)
+    say(step.title)
     last_run, last_callout = _last_id(database, SyncRunRow), _last_id(database, CalloutRow)
     sent_before = len(_callouts(setup))
     control(setup.zuora, step.action, **step.values)
@@ -287,11 +285,3 @@ def _leave_running(setup: DemoSetup) -> None:
     ends = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     signal.sigwait(ends)
-
-
-def _say(title: str) -> None:
-    make_console().print(Text(f"\n{title}", style="bold"))
-
-
-def _indent(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())

@@ -8,9 +8,20 @@ from typing import Any
 import click
 from sqlmodel import col, or_, select
 
-from sync_service.cli.output import fail, iso, moment, print_json, print_table, project, say, shorten, with_json
+from sync_service.cli.output import (
+    fail,
+    iso,
+    moment,
+    print_json,
+    print_rows,
+    print_table,
+    project,
+    say,
+    shorten,
+    with_json,
+)
 from sync_service.cli.show import run_as_json, show_run
-from sync_service.cli.wiring import KEY, open_database, read_settings
+from sync_service.cli.wiring import KEY, open_database, open_store, read_settings
 from sync_service.queue.backlog import list_failed
 from sync_service.queue.decisions import dismiss_failed, drop_held, release_held, retry_all, retry_one
 from sync_service.queue.findings import Severity
@@ -61,18 +72,15 @@ def failed() -> None:
 @with_json
 def failed_list(limit: int, as_json: bool) -> None:
     """List the subscriptions that failed for good."""
-    database = open_database(read_settings())
-    with database.reading() as session:
+    with open_store().reading() as session:
         rows = list_failed(session, limit=limit)
-    if as_json:
-        print_json([project(row, _FAILED, times=("requested_at",)) for row in rows])
-        return
-    if not rows:
-        click.echo("Nothing was given up.")
-        return
-    print_table(
-        ("asked for", "what", "key", "reason"),
-        [(moment(row.requested_at), row.kind, shorten(row.key), row.last_error) for row in rows],
+    print_rows(
+        rows,
+        as_json=as_json,
+        shape=lambda row: project(row, _FAILED, times=("requested_at",)),
+        none="Nothing was given up.",
+        headings=("asked for", "what", "key", "reason"),
+        cells=lambda row: (moment(row.requested_at), row.kind, shorten(row.key), row.last_error),
         whole=2,
     )
 
@@ -85,12 +93,11 @@ def failed_retry(key: str | None, everything: bool, as_json: bool) -> None:
     """Try KEY again, or everything with --all."""
     if (key is None) is not everything:
         raise click.UsageError("Give a KEY or --all.")
-    database = open_database(read_settings())
     if key is None:
-        count = retry_all(database, _person())
+        count = retry_all(open_store(), _person())
         say(f"Queued {count} for another sync.", {"queued": count}, as_json=as_json)
     else:
-        key = retry_one(database, key, _person())
+        key = retry_one(open_store(), key, _person())
         say(f"Queued {key} for another sync.", {"queued": 1, "key": key}, as_json=as_json)
 
 
@@ -102,7 +109,7 @@ def failed_dismiss(key: str, as_json: bool) -> None:
 
     For mistyped keys: they leave the list of failures, with all that was noted of them.
     """
-    key = dismiss_failed(open_database(read_settings()), key, _person())
+    key = dismiss_failed(open_store(), key, _person())
     say(f"Dismissed {key}.", {"key": key, "dismissed": True}, as_json=as_json)
 
 
@@ -116,16 +123,10 @@ def held() -> None:
 @with_json
 def held_list(limit: int, as_json: bool) -> None:
     """List the held plans: cancellations and emptied schedules."""
-    database = open_database(read_settings())
-    with database.reading() as session:
+    with open_store().reading() as session:
         runs = list_held(session, limit=limit)
-    if as_json:
-        print_json([run_as_json(run) for run in runs])
-        return
-    if not runs:
-        click.echo("Nothing is held.")
-    for run in runs:
-        click.echo(show_run(run))
+    text = "\n".join(map(show_run, runs)) or "Nothing is held."
+    say(text, [run_as_json(run) for run in runs], as_json=as_json)
 
 
 @held.command("release")
@@ -136,7 +137,7 @@ def held_release(key: str, as_json: bool) -> None:
 
     KEY is read again and synced, past the safety stop.
     """
-    key = release_held(open_database(read_settings()), key, _person())
+    key = release_held(open_store(), key, _person())
     say(f"Released {key}; it is queued for a sync.", {"key": key, "decision": "released"}, as_json=as_json)
 
 
@@ -148,7 +149,7 @@ def held_drop(key: str, as_json: bool) -> None:
 
     The same plan is not held again unless Zuora's data changes.
     """
-    key = drop_held(open_database(read_settings()), key, _person())
+    key = drop_held(open_store(), key, _person())
     say(f"Discarded the held plan for {key}.", {"key": key, "decision": "dropped"}, as_json=as_json)
 
 
@@ -158,8 +159,7 @@ def held_drop(key: str, as_json: bool) -> None:
 @with_json
 def history(key: str, limit: int, as_json: bool) -> None:
     """Show every run of KEY: what changed, when and why."""
-    database = open_database(read_settings())
-    with database.reading() as session:
+    with open_store().reading() as session:
         runs = _runs_of(session, key, limit)
     if not runs:
         fail(
@@ -181,18 +181,15 @@ def callouts() -> None:
 @with_json
 def callouts_log(key: str | None, verdict: str | None, limit: int, as_json: bool) -> None:
     """List received callouts and how they were answered."""
-    database = open_database(read_settings())
-    with database.reading() as session:
+    with open_store().reading() as session:
         rows = _callouts_of(session, normalise_key(key) if key else None, verdict, limit)
-    if as_json:
-        print_json([project(row, _CALLOUT, times=("received_at",)) for row in rows])
-        return
-    if not rows:
-        click.echo("No callout.")
-        return
-    print_table(
-        ("received", "verdict", "key", "what it said"),
-        [(moment(row.received_at), row.verdict, shorten(row.key or ""), _callout_in_words(row)) for row in rows],
+    print_rows(
+        rows,
+        as_json=as_json,
+        shape=lambda row: project(row, _CALLOUT, times=("received_at",)),
+        none="No callout.",
+        headings=("received", "verdict", "key", "what it said"),
+        cells=lambda row: (moment(row.received_at), row.verdict, shorten(row.key or ""), _callout_in_words(row)),
         whole=2,
     )
 

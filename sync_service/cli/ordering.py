@@ -1,30 +1,47 @@
-"""`orders`: what Limio's orders became, and orders placed or previewed from a file."""
+"""`orders` and `catalog`: what became of orders, orders placed or previewed from a file, and what may be ordered."""
 
 from __future__ import annotations
 
 import getpass
+import sys
 import time
 from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Any, NoReturn, TextIO
 
 import click
 
 from sync_service.cli.contexts import open_context, open_order_context
-from sync_service.cli.output import fail, iso, moment, print_json, print_table, project, say, shorten, with_json
-from sync_service.cli.wiring import open_database, read_settings
+from sync_service.cli.output import (
+    fail,
+    iso,
+    moment,
+    print_json,
+    print_rows,
+    print_table,
+    project,
+    say,
+    shorten,
+    with_json,
+)
+from sync_service.cli.wiring import open_database, open_store, read_settings
+from sync_service.commerce.catalog import Offer
 from sync_service.commerce.fields import read_json
-from sync_service.commerce.order import CannotBePlacedError, Order, Refusal
+from sync_service.commerce.order import CannotBePlacedError, Order, Problem, Refusal
 from sync_service.commerce.payload import read_order
+from sync_service.commerce.pricing import faults_of
 from sync_service.commerce.steps import Choice
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.placing import run_claim
-from sync_service.ordering.previews import preview_order
+from sync_service.ordering.previews import preview_order, refresh_catalog
+from sync_service.queue.limit import Share
 from sync_service.queue.order_lanes import OrderState, decide, find_work, hurry, list_work
 from sync_service.queue.order_steps import read_steps
 from sync_service.queue.requests import Kind, claim_one
 from sync_service.queue.story_lease import hold_story_lease
 from sync_service.queue.submission import OrderRequest, take_order
 from sync_service.store.engine import Session
+from sync_service.store.offers import newest_items, read_whole_catalog
 from sync_service.store.tables import OrderStepRow, OrderWorkRow
 
 #: How long `submit` waits for the outcome, in seconds.
@@ -55,29 +72,18 @@ def orders() -> None:
 @with_json
 def orders_list(states: tuple[str, ...], limit: int, as_json: bool) -> None:
     """List the latest orders, newest first."""
-    database = open_database(read_settings())
-    with database.reading() as session:
+    with open_store().reading() as session:
         rows = list_work(session, limit=limit, states=[OrderState(state) for state in states])
-    if as_json:
-        print_json([order_as_json(row) for row in rows])
-        return
-    if not rows:
-        click.echo("There is no such order.")
-        return
-    print_table(
-        ("submitted", "number", "type", "state", "subscription", "reason"),
-        [
-            (
-                moment(row.submitted_at),
-                row.number,
-                row.order_type,
-                row.state,
-                shorten(row.subscription_number or "-"),
-                row.error or "",
-            )
-            for row in rows
-        ],
-        whole=1,
+    print_rows(
+        rows,
+        as_json=as_json,
+        shape=order_as_json,
+        none="There is no such order.",
+        headings=("submitted", "number", "type", "state", "subscription", "reason"),
+        cells=lambda row: (
+            *(moment(row.submitted_at), row.number, row.order_type, row.state),
+            *(shorten(row.subscription_number or "-"), row.error or ""),
+        ),
     )
 
 
@@ -86,8 +92,7 @@ def orders_list(states: tuple[str, ...], limit: int, as_json: bool) -> None:
 @with_json
 def orders_show(key: str, as_json: bool) -> None:
     """Show the order KEY, an id or a number, and its calls to Zuora."""
-    database = open_database(read_settings())
-    with database.reading() as session:
+    with open_store().reading() as session:
         row = _find(session, key)
         calls = read_steps(session, row.order_id)
     if as_json:
@@ -108,8 +113,7 @@ def orders_retry(key: str, choice: str | None, as_json: bool) -> None:
 
     KEY is its id or number. An order that waits goes on at once.
     """
-    database = open_database(read_settings())
-    with database.transaction() as session:
+    with open_store().transaction() as session:
         row = _find(session, key)
         if row.state in (OrderState.SUBMITTED, OrderState.WAITING, OrderState.RUNNING) and choice is None:
             hurry(session, row, actor=getpass.getuser())
@@ -159,21 +163,12 @@ def orders_preview(file: TextIO, as_json: bool) -> None:
             _refuse(Refusal(problems=refusal.problems))
     if as_json:
         print_json(found)
-        return
-    if not found["schedule"]:
+    elif not found["schedule"]:
         click.echo("Nothing would be charged.")
-        return
-    print_table(
-        ("on", "amount", "for"),
-        [
-            (
-                each["data"]["date"][:10],
-                f"{each['data']['amount']} {each['data']['currency']}",
-                each["data"]["description"],
-            )
-            for each in found["schedule"]
-        ],
-    )
+    else:
+        due = [each["data"] for each in found["schedule"]]
+        rows = [(each["date"][:10], f"{each['amount']} {each['currency']}", each["description"]) for each in due]
+        print_table(("on", "amount", "for"), rows)
 
 
 def order_as_json(row: OrderWorkRow) -> dict[str, Any]:
@@ -260,3 +255,64 @@ def _call_lines(call: OrderStepRow) -> list[str]:
     lines = [f"  {iso(call.sent_at)}  {call.name}: {call.method} {call.path}  {call.state}, {took}, sent {call.sends}x"]
     lines += [f"    {label} {text}" for label, text in (("request", call.body), ("answer", call.answer)) if text]
     return lines + ([f"    {call.error}"] if call.error else [])
+
+
+#: How long a person waits for a place among the calls to Zuora, in seconds.
+_WAIT_SECONDS = 10
+
+
+@click.group()
+def catalog() -> None:
+    """Look after what orders may buy."""
+
+
+@catalog.command()
+@with_json
+def refresh(as_json: bool) -> None:
+    """Read all product rate plans from Zuora. Repeatable; the scheduler does it daily."""
+    settings = read_settings()
+    context = open_context(settings)
+    share = Share.of(settings)
+    count = refresh_catalog(context.database, context.zuora, share, wait_seconds=_WAIT_SECONDS)
+    say(f"Zuora has {count} product rate plans.", {"rate_plans": count}, as_json=as_json)
+
+
+@catalog.command()
+@click.option("--on", "day", type=click.DateTime(["%Y-%m-%d"]), help="The day on which it is to be ordered; today.")
+@with_json
+def check(day: datetime | None, as_json: bool) -> None:
+    """List every offer that could not be ordered, and why.
+
+    Looks at the newest published version of each offer and add-on. The status is 1 if one is listed.
+    """
+    settings = read_settings()
+    with open_database(settings).reading() as session:
+        whole = read_whole_catalog(session)
+        on = settings.day_at(session.now()) if day is None else day.date()
+    items = [offer for offer in newest_items(whole) if offer.is_published]
+    faults = [(offer, found) for offer in items if (found := faults_of(offer, whole, on))]
+    shape = {
+        "on": on.isoformat(),
+        "checked": len(items),
+        "faulty": [{**_name(offer), "problems": [problem.message for problem in found]} for offer, found in faults],
+    }
+    say(_show(items, faults, on), shape, as_json=as_json)
+    sys.exit(1 if faults else 0)
+
+
+def _name(offer: Offer) -> dict[str, str | None]:
+    return {
+        "record_type": offer.record_type,
+        "id": offer.ref.id,
+        "version": offer.ref.version,
+        "name": offer.name,
+        "path": offer.path,
+    }
+
+
+def _show(items: Sequence[Offer], faults: Sequence[tuple[Offer, tuple[Problem, ...]]], on: date) -> str:
+    lines = [f"{len(items)} published offers and add-ons looked at for {on}; {len(faults)} could not be ordered."]
+    for offer, found in faults:
+        lines.append(f"  {offer.label}")
+        lines += [f"    {problem.message}" for problem in found]
+    return "\n".join(lines)

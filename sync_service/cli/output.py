@@ -22,6 +22,7 @@ _PIPE_WIDTH = 200
 #: Where a command that was called with --json notes it, for errors that end the command.
 _JSON = "sync_service.json"
 
+Row = TypeVar("Row")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -132,6 +133,25 @@ def print_table(
             cells[0].stylize(style)
         table.add_row(*cells)
     make_console().print(table)
+
+
+def print_rows(
+    rows: Sequence[Row],
+    *,
+    as_json: bool,
+    shape: Callable[[Row], Any],
+    none: str,
+    headings: Sequence[str],
+    cells: Callable[[Row], Sequence[object]],
+    whole: int = 1,
+) -> None:
+    """Print a list: as JSON each row's `shape`; else a table of `cells` under `headings`, `none` if it is empty."""
+    if as_json:
+        print_json([shape(row) for row in rows])
+    elif not rows:
+        click.echo(none)
+    else:
+        print_table(headings, map(cells, rows), whole=whole)
 
 
 def shorten(key: str) -> str:

@@ -6,8 +6,8 @@ import getpass
 
 import click
 
-from sync_service.cli.output import print_json, print_table, say, with_json
-from sync_service.cli.wiring import open_database, read_settings
+from sync_service.cli.output import print_rows, say, with_json
+from sync_service.cli.wiring import open_store
 from sync_service.partner.organisations import (
     Organisation,
     Partners,
@@ -39,14 +39,8 @@ def partner_add(
     name: str, account: str, pays: bool, salesforce_account: str | None, logo: str | None, as_json: bool
 ) -> None:
     """Make a partner organisation called NAME."""
-    organisation = Organisation(
-        name=name,
-        zuora_account_id=account,
-        is_invoice_owner=pays,
-        salesforce_account_id=salesforce_account,
-        logo=logo,
-    )
-    row = _partners().add(organisation)
+    more = {"salesforce_account_id": salesforce_account, "logo": logo}
+    row = _partners().add(Organisation(name=name, zuora_account_id=account, is_invoice_owner=pays, **more))
     say(f"{row.name} is {row.id}.", org_document(row), as_json=as_json)
 
 
@@ -54,20 +48,19 @@ def partner_add(
 @with_json
 def partner_list(as_json: bool) -> None:
     """List the partner organisations."""
-    with open_database(read_settings()).reading() as session:
+    with open_store().reading() as session:
         found = [org_document(row) for row in list_orgs(session, limit=_MANY)]
-    if as_json:
-        print_json(found)
-    elif not found:
-        click.echo("There is no partner; `partner add NAME --account …` makes one.")
-    else:
-        print_table(
-            ("organisation", "name", "Zuora account", "pays", "state"),
-            [
-                (each["id"], each["name"], each["data"]["zuoraAccountId"], _who_pays(each["data"]), each["status"])
-                for each in found
-            ],
-        )
+    print_rows(
+        found,
+        as_json=as_json,
+        shape=dict,
+        none="There is no partner; `partner add NAME --account …` makes one.",
+        headings=("organisation", "name", "Zuora account", "pays", "state"),
+        cells=lambda each: (
+            *(each["id"], each["name"], each["data"]["zuoraAccountId"]),
+            *("the partner" if each["data"]["isZuoraInvoiceOwner"] else "its customers", each["status"]),
+        ),
+    )
 
 
 @partner.group("user")
@@ -91,15 +84,17 @@ def user_add(organisation: str, email: str, name: str | None, as_json: bool) -> 
 @with_json
 def user_list(organisation: str, as_json: bool) -> None:
     """List the people who act for ORGANISATION."""
-    with open_database(read_settings()).reading() as session:
+    with open_store().reading() as session:
         lock_org(session, organisation)
         found = [user_document(row) for row in list_users(session, organisation)]
-    if as_json:
-        print_json(found)
-    elif not found:
-        click.echo("There is no user; `partner user add ORGANISATION EMAIL` makes one.")
-    else:
-        print_table(("user", "email", "state"), [(each["id"], each["name"], each["status"]) for each in found])
+    print_rows(
+        found,
+        as_json=as_json,
+        shape=dict,
+        none="There is no user; `partner user add ORGANISATION EMAIL` makes one.",
+        headings=("user", "email", "state"),
+        cells=lambda each: (each["id"], each["name"], each["status"]),
+    )
 
 
 @user.command("disable")
@@ -158,8 +153,4 @@ def partner_assign(key: str, organisation: str | None, no_partner: bool, as_json
 
 
 def _partners() -> Partners:
-    return Partners(open_database(read_settings()), getpass.getuser())
-
-
-def _who_pays(data: dict[str, object]) -> str:
-    return "the partner" if data["isZuoraInvoiceOwner"] else "its customers"
+    return Partners(open_store(), getpass.getuser())

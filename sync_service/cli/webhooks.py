@@ -9,8 +9,8 @@ import click
 from sqlmodel import col, select
 
 from sync_service.access.cipher import keep_secret_key
-from sync_service.cli.output import fail, iso, moment, print_json, print_table, project, say, with_json
-from sync_service.cli.wiring import open_database, read_settings
+from sync_service.cli.output import fail, moment, print_json, print_rows, project, say, with_json
+from sync_service.cli.wiring import open_database, open_store, read_settings
 from sync_service.queue.outbox import DeliveryState, WebhookType
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
@@ -60,17 +60,18 @@ def webhooks_add(url: str, types: tuple[str, ...], as_json: bool) -> None:
 @with_json
 def webhooks_list(as_json: bool) -> None:
     """List the endpoints and count their deliveries."""
-    database = open_database(read_settings())
-    with database.reading() as session:
+    with open_store().reading() as session:
         rows = session.exec(select(WebhookEndpointRow).order_by(col(WebhookEndpointRow.created_at))).all()
         counts, now = count_deliveries(session), session.now()
     found = [_as_json(row, counts.get(row.id, {}), now) for row in rows]
-    if as_json:
-        print_json(found)
-    elif not found:
-        click.echo("No endpoint: `webhooks add URL` makes one.")
-    else:
-        print_table(("endpoint", "address", "types", *DeliveryState, ""), map(_in_columns, found))
+    print_rows(
+        found,
+        as_json=as_json,
+        shape=dict,
+        none="No endpoint: `webhooks add URL` makes one.",
+        headings=("endpoint", "address", "types", *DeliveryState, ""),
+        cells=_in_columns,
+    )
 
 
 @webhooks.command("test")
@@ -104,22 +105,19 @@ def webhooks_log(endpoint_id: str | None, state: str | None, limit: int, as_json
     Bodies are not shown.
     """
     wanted = DeliveryState(state) if state else None
-    with open_database(read_settings()).reading() as session:
+    with open_store().reading() as session:
         rows = list_deliveries(session, endpoint_id=endpoint_id, state=wanted, limit=limit)
-    if as_json:
-        print_json([project(row, _DELIVERY, times=_DELIVERY_TIMES) for row in rows])
-    elif not rows:
-        click.echo("No delivery.")
-    else:
-        shown = _DELIVERY[:6]
-        print_table(
-            ("made", "message", "endpoint", "type", "about", "state", "tries", "last answer"),
-            [
-                (moment(row.made_at), *(getattr(row, name) for name in shown), row.last_error or row.last_status)
-                for row in rows
-            ],
-            whole=2,
-        )
+    print_rows(
+        rows,
+        as_json=as_json,
+        shape=lambda row: project(row, _DELIVERY, times=_DELIVERY_TIMES),
+        none="No delivery.",
+        headings=("made", "message", "endpoint", "type", "about", "state", "tries", "last answer"),
+        cells=lambda row: (
+            *(moment(row.made_at), *project(row, _DELIVERY[:6]).values(), row.last_error or row.last_status),
+        ),
+        whole=2,
+    )
 
 
 @webhooks.command("replay")
@@ -183,14 +181,7 @@ def _in_columns(found: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _as_json(row: WebhookEndpointRow, counts: dict[str, int], now: int) -> dict[str, Any]:
-    kept = {"endpoint": row.id, "url": row.url, "types": row.types, "by_setting": row.by_setting}
+    kept = project(row, ("url", "types", "by_setting", "created_at"), times=("created_at",))
     states = {state.value: counts.get(state, 0) for state in DeliveryState}
-    return (
-        kept
-        | {"created_at": iso(row.created_at)}
-        | states
-        | {
-            "paused": (row.paused_until or 0) > now,
-            "disabled": row.disabled_at is not None,
-        }
-    )
+    reach = {"paused": (row.paused_until or 0) > now, "disabled": row.disabled_at is not None}
+    return {"endpoint": row.id, **kept, **states, **reach}

@@ -44,6 +44,11 @@ def open_database(settings: Settings, *, threads: int = 4, checked: bool = True,
     return database
 
 
+def open_store() -> Database:
+    """The database of the settings in force. Raises as `open_database` does."""
+    return open_database(read_settings())
+
+
 def _connect(url: str, *, pool_size: int) -> Database:
     try:
         return connect(url, pool_size=pool_size)
