@@ -14,7 +14,6 @@ from sync_service.commerce.basket.items import Basket, WantedItem, refuse
 from sync_service.commerce.basket.placement import SeenItem, find_changes, lines_of
 from sync_service.commerce.order import CannotBePlacedError, Refusal, UpdateAction
 from sync_service.errors import SyncServiceError
-from sync_service.partner.reading import is_id
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import BasketRow
 
@@ -22,6 +21,9 @@ from sync_service.store.tables import BasketRow
 LIFE_MS = 24 * 3_600_000
 #: More active baskets of one user or client there never are: the oldest one gives way.
 MOST_ACTIVE = 20
+
+#: No external id is longer, and no id of ours.
+_MAX_NAME = 128
 
 _FORGET = "DELETE FROM basket WHERE expires_at < {now}"
 
@@ -45,8 +47,9 @@ def find_basket(
 ) -> BasketRow:
     """The basket of that id, made by any agent of the organisation; without an id the agent's newest active one.
 
-    With `buys` one that buys a new subscription, or that does not. Raises BasketUnknown, also for what is another
-    organisation's or expired.
+    With `buys` one that buys a new subscription, or that does not. One that buys is also named by its `external_id`,
+    the newest where several have it (Limio's page "Partner checkout": it becomes the `checkoutId`). Raises
+    BasketUnknown, also for what is another organisation's or expired.
     """
     own = select(BasketRow).where(
         BasketRow.partner_org == agent.scope.partner_org,
@@ -55,19 +58,20 @@ def find_basket(
     )
     if buys is not None:
         own = own.where(col(BasketRow.subscription_id).is_(None) == buys)
+    named = []
     if basket_id is None:
-        own = own.where(BasketRow.subject == agent.subject, BasketRow.state == "active")
-    elif is_id(basket_id):
-        own = own.where(BasketRow.id == basket_id)
-    else:
-        raise BasketUnknown
-    if lock:
-        own = own.with_for_update()
-    newest = own.order_by(col(BasketRow.updated_at).desc(), col(BasketRow.id)).limit(1)
-    row = session.exec(newest, execution_options={"populate_existing": True}).first()
-    if row is None:
-        raise BasketUnknown
-    return row
+        named.append(own.where(BasketRow.subject == agent.subject, BasketRow.state == "active"))
+    elif 0 < len(basket_id) <= _MAX_NAME and basket_id.isprintable():
+        named.append(own.where(BasketRow.id == basket_id))
+        if buys is not False:
+            named.append(own.where(BasketRow.external_id == basket_id, col(BasketRow.subscription_id).is_(None)))
+    for each in named:
+        newest = each.order_by(col(BasketRow.updated_at).desc(), col(BasketRow.id)).limit(1)
+        asked = newest.with_for_update() if lock else newest
+        row = session.exec(asked, execution_options={"populate_existing": True}).first()
+        if row is not None:
+            return row
+    raise BasketUnknown
 
 
 def new_basket(agent: Agent, subscription_id: str | None, now: int) -> BasketRow:

@@ -229,6 +229,8 @@ def _fill(row: BasketRow, ground: Ground, wanted: Sequence[WantedItem], now: int
         today=ground.today,
         at=timestamp_of(now),
     )
+    if row.subscription_id is None and row.external_id:
+        shown["order"]["checkoutId"] = row.external_id
     fill(row, wanted, basket, shown, now)
 
 

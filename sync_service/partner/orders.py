@@ -154,7 +154,10 @@ class PartnerOrders:
 
     def _read_basket(self, session: Session, agent: Agent, row: BasketRow, lock: bool) -> dict[str, Any]:
         """What the basket says of its order. Raises as `Baskets.to_order` does."""
-        named = {"checkoutId": row.id, **({"external_id": row.external_id} if row.external_id else {})}
+        named = {
+            "checkoutId": row.document["order"]["checkoutId"],
+            **({"external_id": row.external_id} if row.external_id else {}),
+        }
         tracking = tracking_of(row)
         with _basket_named():
             said = self._baskets.to_order(session, agent, row, lock=lock)

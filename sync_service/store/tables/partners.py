@@ -62,9 +62,16 @@ class BasketRow(SQLModel, table=True):
             sqlite_where=text("state = 'active'"),
             postgresql_where=text("state = 'active'"),
         ),
+        Index(
+            "ix_basket_external_id",
+            "partner_org",
+            "external_id",
+            sqlite_where=text("external_id IS NOT NULL"),
+            postgresql_where=text("external_id IS NOT NULL"),
+        ),
     )
 
-    #: `basket-` and 32 hex digits; an order's `checkoutId`.
+    #: `basket-` and 32 hex digits; an order's `checkoutId`, unless a new basket's `external_id` is.
     id: str = Field(primary_key=True, sa_type=Text)
     partner_org: str = Field(sa_type=Text)
     #: The API client or the user who made it.

@@ -246,24 +246,29 @@ def test_example_27_a_customer_who_pays_has_an_account_of_her_own(reselling: Res
     assert customers(reselling, "C", "grace")["hits"] == 1
 
 
-def test_a_basket_of_a_new_subscription_is_bought_once_as_it_was_seen(reselling: Reselling) -> None:
+@pytest.mark.parametrize("external", [{}, {"external_id": "E-1" + "x" * 125}])
+def test_a_basket_of_a_new_subscription_is_bought_once_as_it_was_seen(
+    reselling: Reselling, external: dict[str, str]
+) -> None:
+    """Its own id names it, and where it was given one its `external_id`."""
     headers, client = reselling.world.headers["N"], reselling.web.client
     items = [{"offer": {"id": "team"}, "quantity": 3}, {"offer": {"id": "pr"}, "type": "add_on"}]
-    opened = client.post(
-        "/api/partner/checkout/initiate", json={"order": {"orderItems": items[:1], "country": "GB"}}, headers=headers
-    ).json
-    changed = client.put(
-        "/api/partner/checkout/update",
-        json={"order": {"orderItems": items, "checkoutId": opened["id"]}},
-        headers=headers,
-    )
+    begun = {"order": {"orderItems": items[:1], "country": "GB", **external}}
+    opened = client.post("/api/partner/checkout/initiate", json=begun, headers=headers).json
+    name = external.get("external_id", opened["id"])
+    wanted = {"order": {"orderItems": items, "checkoutId": name}}
+    changed = client.put("/api/partner/checkout/update", json=wanted, headers=headers)
     assert changed.status_code == 200, changed.text
+    assert changed.json["id"] == opened["id"]
+    assert changed.json["order"]["checkoutId"] == name
     assert changed.json["order"]["total"]["orderTotal"] == 39  # 3 * 12 + 3
-    named = {"order": {"checkoutId": opened["id"]}}
+    coasts = client.put("/api/partner/checkout/update", json=wanted, headers=reselling.world.headers["C"])
+    assert coasts.status_code == 404
+    named = {"order": {"checkoutId": name}}
     valid = client.post("/api/partner/checkout/validate", json=named, headers=headers).json
     assert valid == {"valid": True, "errors": []}
 
-    order = bought(checkoutId=opened["id"], orderItems=[])
+    order = bought(checkoutId=name, orderItems=[])
     first, second = reselling.order(order), reselling.order(order)
     reselling.zuora.work()
 
