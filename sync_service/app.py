@@ -28,26 +28,23 @@ from sync_service.store.schema import check_schema
 from sync_service.telemetry.log import logger, set_up
 from sync_service.telemetry.traces import start_tracing
 from sync_service.web.admin.blueprint import admin_blueprint
-from sync_service.web.answers import FLASK_LIMIT, set_up_answers
+from sync_service.web.answers import FLASK_LIMIT, set_up_answers, trace_requests
 from sync_service.web.auth import BearerAuth, SyncAuth
 from sync_service.web.callouts import KeyConverter, SyncEndpoint, sync_blueprint
+from sync_service.web.customer_invoices import invoices_blueprint
 from sync_service.web.gunicorn_conf import threads as web_threads
 from sync_service.web.health import health_blueprint
 from sync_service.web.limio_objects import objects_blueprint
 from sync_service.web.oauth import oauth_blueprint
 from sync_service.web.openapi import openapi_blueprint
 from sync_service.web.orders import OrderIntake, orders_blueprint
-from sync_service.web.partner.auth import PartnerAuth
-from sync_service.web.partner.checkout import checkout_blueprint
+from sync_service.web.partner.auth import PartnerAuth, PersonTokens, partner_tokens_blueprint
+from sync_service.web.partner.checkout import checkout_blueprint, partner_orders_blueprint, purchase_blueprint
 from sync_service.web.partner.management import management_blueprint
-from sync_service.web.partner.mma import mma_blueprint
-from sync_service.web.partner.objects import partner_invoices_blueprint, partner_objects_blueprint
+from sync_service.web.partner.objects import partner_objects_blueprint
 from sync_service.web.partner.portal.blueprint import portal_blueprint
-from sync_service.web.partner.purchases import partner_orders_blueprint, purchase_blueprint
-from sync_service.web.partner.tokens import PersonTokens, partner_tokens_blueprint
 from sync_service.web.rate import Rate, tell_rates
 from sync_service.web.senders import Senders, forget_address
-from sync_service.web.traced import trace_requests
 from sync_service.web.waiting import Questions, ResultWaiter
 
 #: gunicorn's "worker failed to boot": it stops instead of trying again.
@@ -93,8 +90,6 @@ def create_app(
     app.register_blueprint(orders_blueprint(intake, bearer))
     app.register_blueprint(oauth_blueprint(tokens, clients, Throttle(database), senders))
     app.register_blueprint(objects_blueprint(database, bearer))
-    app.register_blueprint(mma_blueprint(database, auth))
-    app.register_blueprint(partner_objects_blueprint(database, auth))
     baskets = Baskets(database, settings)
     captcha = CaptchaVerifier(settings) if settings.captcha_secret else None
     app.register_blueprint(checkout_blueprint(baskets, auth, senders, captcha))
@@ -102,7 +97,8 @@ def create_app(
     app.register_blueprint(partner_orders_blueprint(partner_orders, auth, intake))
     app.register_blueprint(management_blueprint(database, bearer))
     questions = Questions(database, waiter, most_seconds=settings.wait_limit_seconds)
-    app.register_blueprint(partner_invoices_blueprint(database, questions, auth))
+    app.register_blueprint(invoices_blueprint(database, questions, bearer))
+    app.register_blueprint(partner_objects_blueprint(database, questions, auth))
     provider = OpenidProvider(client_for_partners(settings)) if settings.partner_oidc_issuer else None
     login = PartnerLogin(settings, database)
     app.register_blueprint(partner_tokens_blueprint(PersonTokens(database, tokens, login, provider, senders)))

@@ -240,9 +240,9 @@ class PdfAsked:
     invoice: str
 
 
-def ask_for_invoices(session: Session, asked: InvoicesAsked, actor: str) -> int:
+def ask_for_invoices(session: Session, asked: InvoicesAsked, actor: str, *, most: int = MOST_OPEN) -> int:
     """Leave the question; returns its id. Raises TooManyAsked."""
-    return leave(session, INVOICES, asked.account, actor, question=json.dumps(asdict(asked)))
+    return leave(session, INVOICES, asked.account, actor, question=json.dumps(asdict(asked)), most=most)
 
 
 def ask_for_pdf(session: Session, asked: PdfAsked, actor: str) -> int:

@@ -1,4 +1,4 @@
-"""What every answer has: JSON for errors, headers that keep browsers careful, and 503 when nothing can commit."""
+"""What every answer has: JSON for errors, careful headers, 503 when nothing can commit, a span where traces are on."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Request, Response, jsonify, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 
 from sync_service.access.passwords import HashingBusy
+from sync_service.store.cursors import ObjectPage
 from sync_service.telemetry.log import logger
+from sync_service.telemetry.traces import Side, rename, span, tell
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 #: A callout carries a key and some hints; larger bodies are refused with 413, in bytes.
 LARGEST_BODY = 64 * 1024
@@ -64,6 +65,12 @@ def answer(status: int, body: dict[str, Any], headers: dict[str, str] | None = N
     if headers:
         response.headers.update(headers)
     return response
+
+
+def answer_page(page: ObjectPage, **more: Any) -> Response:
+    """Some objects, and where there are more what to ask for them with."""
+    following = {} if page.query_more is None else {"queryMore": page.query_more}
+    return answer(200, {"items": list(page.items), **more, **following})
 
 
 def set_up_answers(app: Flask, *, secure: bool) -> None:
@@ -116,11 +123,21 @@ def _say_http_error(error: HTTPException) -> Response:
     return response
 
 
-def _say_no_commit(error: Exception) -> Response:
-    """Nothing was made durable, so nothing is acknowledged: Zuora retries a 503."""
-    # The error's own text may hold the values of the statement: its type says enough.
+def log_no_commit(error: Exception) -> None:
+    """Note that the database did not answer; the error's own text may hold values of the statement."""
     cause = getattr(error, "orig", None) or error
     logger().error("database_unavailable", path=request.path, error=type(cause).__name__)
+
+
+def log_crash(error: Exception) -> None:
+    """Note a fault of ours, and where it is."""
+    where = "".join(traceback.format_tb(error.__traceback__)[-6:])
+    logger().error("request_crashed", path=request.path, error=type(error).__name__, where=where)
+
+
+def _say_no_commit(error: Exception) -> Response:
+    """Nothing was made durable, so nothing is acknowledged: Zuora retries a 503."""
+    log_no_commit(error)
     text = "The database cannot commit just now; nothing was accepted. Please try again."
     return answer(503, {"message": text}, {"Retry-After": str(RETRY_SECONDS)})
 
@@ -130,8 +147,7 @@ def _say_busy(error: HashingBusy) -> Response:
 
 
 def _say_crash(error: Exception) -> Response:
-    where = "".join(traceback.format_tb(error.__traceback__)[-6:])
-    logger().error("request_crashed", path=request.path, error=type(error).__name__, where=where)
+    log_crash(error)
     return answer(500, {"message": "Something went wrong on our side; it is in the log."})
 
 
@@ -141,3 +157,34 @@ def read_limit(default: int, most: int, name: str = "limit") -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= most):
         raise BadRequest(f"{name} must be a number from 1 to {most}.")
     return int(text)
+
+
+#: Asked every few seconds by those who watch; nothing goes on from there.
+_PROBES = ("/healthz", "/readyz", "/metrics")
+
+
+def trace_requests(app: Flask) -> None:
+    """A span for each request that `app` serves, called by its method and rule: no key of an address is in it."""
+    app.wsgi_app = _Traced(app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to wrap
+    app.before_request(_name_span)
+
+
+class _Traced:
+    def __init__(self, inner: WSGIApplication) -> None:
+        self._inner = inner
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+            tell({"http.response.status_code": int(status[:3])})
+            return start_response(status, headers, exc_info)
+
+        if environ.get("PATH_INFO") in _PROBES:
+            return self._inner(environ, start_response)
+        with span(environ["REQUEST_METHOD"], Side.SERVER):
+            return self._inner(environ, start)
+
+
+def _name_span() -> None:
+    if request.url_rule is not None:
+        rename(f"{request.method} {request.url_rule.rule}")
+        tell({"http.request.method": request.method, "http.route": request.url_rule.rule})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest, NotFound
 
 from sync_service.access.clients import OBJECTS_SCOPE
-from sync_service.store.cursors import CursorInvalid, ObjectPage
+from sync_service.store.cursors import CursorInvalid
 from sync_service.store.engine import Database
 from sync_service.store.objects import (
     MOST_ON_A_PAGE,
@@ -17,7 +17,7 @@ from sync_service.store.objects import (
     read_object,
     read_related,
 )
-from sync_service.web.answers import answer, read_limit
+from sync_service.web.answers import answer, answer_page, read_limit
 from sync_service.web.auth import BearerAuth
 
 DEFAULT_LIMIT = 50
@@ -41,7 +41,7 @@ def objects_blueprint(database: Database, bearer: BearerAuth) -> Blueprint:
         limit, query_more = read_limit(DEFAULT_LIMIT, MOST_ON_A_PAGE), request.args.get("queryMore") or None
         with database.reading() as session:
             page = list_objects(session, path_type, limit, query_more)
-        return _answer_page(page)
+        return answer_page(page)
 
     @blueprint.get("/<path_type>/<object_id>")
     def one(path_type: str, object_id: str) -> Response:
@@ -55,7 +55,7 @@ def objects_blueprint(database: Database, bearer: BearerAuth) -> Blueprint:
         _refuse_parameters(frozenset({"queryMore"}))
         with database.reading() as session:
             page = read_related(session, path_type, _id(object_id), request.args.get("queryMore") or None)
-        return _answer_page(_found(page))
+        return answer_page(_found(page))
 
     @blueprint.errorhandler(UnknownObjectType)
     @blueprint.errorhandler(CursorInvalid)
@@ -63,13 +63,6 @@ def objects_blueprint(database: Database, bearer: BearerAuth) -> Blueprint:
         return answer(400, {"message": str(error)})
 
     return blueprint
-
-
-def _answer_page(page: ObjectPage) -> Response:
-    body: dict[str, Any] = {"items": list(page.items)}
-    if page.query_more is not None:
-        body["queryMore"] = page.query_more
-    return answer(200, body)
 
 
 def _found(value: Found | None) -> Found:

@@ -1,4 +1,4 @@
-"""What the admin pages and the portal share: styles and scripts, error pages, the page to go on with after a log-in.
+"""What the admin pages and the portal share: views in classes, styles and scripts, error pages, where to go on.
 
 Scripts of the pages get errors as JSON. Styles and scripts stand under an address that changes with what is in them.
 """
@@ -6,19 +6,89 @@ Scripts of the pages get errors as JSON. Styles and scripts stand under an addre
 from __future__ import annotations
 
 import hashlib
-import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, make_response, render_template, request, send_from_directory, url_for
+from flask import Blueprint, Response, make_response, redirect, render_template, request, send_from_directory, url_for
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import Forbidden, HTTPException, NotFound
+from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.passwords import HashingBusy
-from sync_service.telemetry.log import logger
+from sync_service.access.sessions import FormTokens
+from sync_service.web.answers import log_crash, log_no_commit
 
+View = Callable[..., Any]
+_View = TypeVar("_View", bound=View)
 _AWAY = "The database does not answer just now. Nothing was changed; please try again in a moment."
+
+
+def get(rule: str, endpoint: str = "") -> Callable[[_View], _View]:
+    """A method of Pages that shows the page at `rule`; `endpoint` is the method's name if none is given."""
+    return _mark(rule, endpoint, "GET", for_all=True)
+
+
+def post(rule: str, endpoint: str = "", *, for_all: bool = False) -> Callable[[_View], _View]:
+    """A method of Pages that takes the form for `rule`; unless it is `for_all`, behind the pages' guard."""
+    return _mark(rule, endpoint, "POST", for_all=for_all)
+
+
+def _mark(rule: str, endpoint: str, method: str, *, for_all: bool) -> Callable[[_View], _View]:
+    def mark(view: _View) -> _View:
+        vars(view).setdefault("routes", []).append((rule, endpoint or view.__name__, method, for_all))
+        return view
+
+    return mark
+
+
+class Pages:
+    """Views that are methods, marked with `get` and `post`."""
+
+    def attach(self, blueprint: Blueprint) -> None:
+        """Add them to `blueprint`."""
+        for name, view in vars(type(self)).items():
+            for rule, endpoint, method, for_all in getattr(view, "routes", ()):
+                bound = getattr(self, name)
+                blueprint.add_url_rule(rule, endpoint, bound if for_all else self.guard(bound), methods=[method])
+
+    def guard(self, view: View) -> View:
+        """`view` for those alone who may change something."""
+        return view
+
+
+class PageGuard:
+    """What guards the pages in one folder: forms that were made for this browser, and cookies of theirs alone."""
+
+    def __init__(self, folder: str, forms: FormTokens, *, secure: bool) -> None:
+        self._folder, self._forms, self._secure = folder, forms, secure
+
+    def make_token(self, cookie: str) -> str:
+        """What proves that a form was made for the browser that holds `cookie`."""
+        return self._forms.make(cookie)
+
+    def check_form(self, cookie: str) -> None:
+        """Raises Forbidden where the form at hand was not made for this browser."""
+        given = request.form.get("form_token") or request.headers.get("X-Form-Token", "")
+        if not self._forms.is_right(cookie, given):
+            raise Forbidden("This form is too old or came from another page. Go back, reload the page and try again.")
+
+    def set_cookie(self, answer: AnyResponse, name: str, value: str, *, seconds: int | None = None) -> None:
+        """A cookie that neither scripts nor other sites get; for `seconds`, or until the browser is closed."""
+        answer.set_cookie(
+            name, value, max_age=seconds, path=self._folder, httponly=True, samesite="Lax", secure=self._secure
+        )
+
+
+def see_other(endpoint: str, **values: Any) -> AnyResponse:
+    """Lead the browser on to another page, by GET."""
+    return redirect(url_for(endpoint, **values), 303)
+
+
+def whole(text: str) -> int | None:
+    """The number that `text` of an address is; None where it is none, or larger than any id."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def attach_problems(blueprint: Blueprint, template: str) -> Callable[[int, str, str], Response]:
@@ -51,13 +121,12 @@ def attach_problems(blueprint: Blueprint, template: str) -> Callable[[int, str, 
     @blueprint.errorhandler(SQLAlchemyError)
     @blueprint.errorhandler(TimeoutError)
     def say_away(error: Exception) -> Response:
-        logger().error("database_unavailable", path=request.path, error=type(getattr(error, "orig", error)).__name__)
+        log_no_commit(error)
         return say(503, "Not just now", _AWAY, "5")
 
     @blueprint.errorhandler(Exception)
     def say_crash(error: Exception) -> Response:
-        where = "".join(traceback.format_tb(error.__traceback__)[-6:])
-        logger().error("request_crashed", path=request.path, error=type(error).__name__, where=where)
+        log_crash(error)
         return say(500, "Something went wrong", "The fault is on our side; it is in the log.")
 
     return say

@@ -17,7 +17,7 @@ from sync_service.errors import NotFoundInZuora, SettingsInvalid
 from sync_service.store.engine import Database
 from sync_service.telemetry import traces
 from sync_service.telemetry.log import logger, set_up
-from sync_service.web.traced import trace_requests
+from sync_service.web.answers import trace_requests
 from tests.integration.web.conftest import SETTINGS, Web
 from tests.sweep_world import open_world
 

@@ -9,35 +9,35 @@ from sync_service.access.cipher import TextCipher
 from sync_service.access.sign_on.attempts import Provider
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.web.admin import (
-    customer_pages,
-    entry_pages,
-    frame,
-    history_pages,
-    inbox_pages,
-    invoice_pages,
-    job_pages,
-    manual,
-    notification_pages,
-    orders_pages,
-    overview,
-    partner_pages,
-    progress,
-    search_pages,
-    subscription_pages,
-    upkeep,
-    webhook_pages,
-    words,
-)
+from sync_service.web.admin import entry_pages, frame, manual, orders_pages, overview, progress, search_pages, words
+from sync_service.web.admin.account_pages import AccountPages
 from sync_service.web.admin.context import PageContext
+from sync_service.web.admin.customer_pages import CustomerPages
 from sync_service.web.admin.differences import difference
 from sync_service.web.admin.guard import AdminGuard, Handover
-from sync_service.web.admin.login import AccountPage, AdminEntry, LoginPage, PasswordCheck
-from sync_service.web.admin.progress import STEPS
-from sync_service.web.admin.user_pages import UsersPage
+from sync_service.web.admin.history_pages import HistoryPages
+from sync_service.web.admin.inbox_pages import InboxPages
+from sync_service.web.admin.invoice_pages import InvoicePages
+from sync_service.web.admin.job_pages import JobPages
+from sync_service.web.admin.login import AdminEntry, LoginPages, PasswordCheck
+from sync_service.web.admin.partner_pages import PartnerPages
+from sync_service.web.admin.subscription_pages import SubscriptionPages, progress_address
+from sync_service.web.admin.upkeep import UpkeepPages
+from sync_service.web.admin.user_pages import UserPages
+from sync_service.web.admin.webhook_pages import WebhookPages
 from sync_service.web.page_parts import attach_assets, attach_problems
 from sync_service.web.sign_on import SignOn
 from sync_service.web.waiting import Questions
+
+_PAGES = (
+    *(SubscriptionPages, CustomerPages, HistoryPages, InboxPages, JobPages, PartnerPages, InvoicePages),
+    *(UpkeepPages, UserPages, WebhookPages),
+)
+#: Filters of templates, each a function of `words`; there they begin with `admin_`.
+_WORDS = (
+    *("moment", "exact_moment", "short", "instant", "day", "money", "span", "badge", "trigger", "remedy", "cut"),
+    *("isolated", "advice", "facts"),
+)
 
 
 def admin_blueprint(
@@ -48,75 +48,34 @@ def admin_blueprint(
     Browsers come here and Zuora never does, so that redirects are fine.
     """
     blueprint = Blueprint("admin", __name__, url_prefix="/admin")
-    context = PageContext(settings=settings, database=database, cipher=TextCipher(settings.secret_keys))
-    guard = AdminGuard(
-        database,
-        settings.secret_keys,
-        secure=settings.public_url.startswith("https://"),
-        passwords=settings.password_login,
-    )
+    passwords, keys = settings.password_login, settings.secret_keys
+    guard = AdminGuard(database, keys, secure=settings.public_url.startswith("https://"), passwords=passwords)
     guard.attach(blueprint)
     frame.attach(blueprint, settings, database, guard)
-    handover = _add_people(blueprint, settings, database, guard, provider)
-    for part in (
-        overview,
-        search_pages,
-        subscription_pages,
-        progress,
-        customer_pages,
-        entry_pages,
-        history_pages,
-        inbox_pages,
-        notification_pages,
-        job_pages,
-        orders_pages,
-        partner_pages,
-    ):
-        part.attach(blueprint, context)
-    invoice_pages.attach(blueprint, context, questions)
-    upkeep.attach(blueprint, context, handover)
-    webhook_pages.attach(blueprint, context, handover)
-    manual.attach(blueprint)
-    attach_assets(blueprint)
-    _add_words(blueprint)
-    attach_problems(blueprint, "admin/problem.html")
-    return blueprint
-
-
-def _add_people(
-    blueprint: Blueprint, settings: Settings, database: Database, guard: AdminGuard, provider: Provider | None
-) -> Handover:
-    """The ways in, and the pages about people; what hands them secrets."""
-    passwords, name = settings.password_login, settings.oidc_name if provider else ""
+    name = settings.oidc_name if provider else ""
+    context = PageContext(
+        settings=settings,
+        database=database,
+        cipher=TextCipher(keys),
+        questions=questions,
+        handover=Handover(keys, guard),
+        provider=name,
+    )
     check = PasswordCheck(settings, database)
-    LoginPage(guard, check, passwords=passwords, provider=name).attach(blueprint)
+    LoginPages(guard, check, passwords=passwords, provider=name).attach(blueprint)
     if provider is not None:
         SignOn(settings, database, AdminEntry(settings, database, guard), provider).attach(blueprint)
-    AccountPage(database, guard, check, passwords=passwords).attach(blueprint)
-    decides = provider is not None and bool(settings.oidc_role_claim)
-    handover = Handover(settings.secret_keys, guard)
-    UsersPage(database, handover, passwords=passwords, provider=name, provider_decides=decides).attach(blueprint)
-    return handover
-
-
-def _add_words(blueprint: Blueprint) -> None:
-    for name in (
-        "moment",
-        "exact_moment",
-        "short",
-        "instant",
-        "day",
-        "money",
-        "span",
-        "badge",
-        "trigger",
-        "remedy",
-        "cut",
-        "isolated",
-        "advice",
-        "facts",
-    ):
-        blueprint.add_app_template_filter(getattr(words, name), f"admin_{name}")
+    AccountPages(context, guard, check).attach(blueprint)
+    for pages in _PAGES:
+        pages(context).attach(blueprint)
+    for part in (overview, search_pages, progress, entry_pages, orders_pages):
+        part.attach(blueprint, context)
+    manual.attach(blueprint)
+    attach_assets(blueprint)
+    for word in _WORDS:
+        blueprint.add_app_template_filter(getattr(words, word), f"admin_{word}")
     blueprint.add_app_template_filter(difference, "admin_difference")
-    known = {"version": __version__, "steps": STEPS}
-    blueprint.context_processor(lambda: {**known, "progress_address": subscription_pages.progress_address})
+    known = {"version": __version__, "steps": progress.STEPS, "progress_address": progress_address}
+    blueprint.context_processor(lambda: known)
+    attach_problems(blueprint, "admin/problem.html")
+    return blueprint

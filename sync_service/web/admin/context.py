@@ -1,4 +1,4 @@
-"""What the admin views work with, how their lists turn pages, where Zuora shows the same, and asking before an act."""
+"""What the admin pages work with, how their lists turn pages, where Zuora shows the same, and asking before an act."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from flask import render_template, request
 from sync_service.access.cipher import TextCipher
 from sync_service.queue.limit import Share
 from sync_service.settings import Settings
+from sync_service.store.audit import record_action
 from sync_service.store.engine import Database, Session
-from sync_service.subscription.limio.documents import moment_at
+from sync_service.web.admin.guard import Handover, operators_only, who
+from sync_service.web.page_parts import Pages, View, whole
+from sync_service.web.waiting import Questions
 
 #: The host of the pages by the host of the API (Zuora's page "Zuora data centers").
 _APP_HOSTS = {
@@ -58,17 +61,20 @@ class ZuoraLinks:
 
 #: Rows of a list.
 PAGE = 50
-_LARGEST = 2**63 - 1
 Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PageContext:
-    """The store and the settings. There is no way to Zuora from here."""
+    """The store and the settings. There is no way to Zuora from here but by questions."""
 
     settings: Settings
     database: Database
     cipher: TextCipher
+    questions: Questions
+    handover: Handover
+    #: What the identity provider is called; empty where there is none.
+    provider: str
 
     @property
     def zuora(self) -> ZuoraLinks:
@@ -82,14 +88,28 @@ class PageContext:
 
     def today(self, session: Session) -> date:
         """The tenant's calendar day."""
-        now = moment_at(session.now())
-        return now.astimezone(self.settings.tenant_time_zone).date()
+        return self.settings.day_at(session.now())
+
+
+class AdminPages(Pages):
+    """Views of the admin pages; what a form changes is for operators, unless it says that it is for all."""
+
+    def __init__(self, context: PageContext) -> None:
+        self._context, self._database = context, context.database
+
+    def guard(self, view: View) -> View:
+        """`view` for operators alone."""
+        return operators_only(view)
+
+    def record(self, action: str, target: str) -> None:
+        """Note what the person did."""
+        with self._database.transaction() as session:
+            record_action(session, who().email, action, target)
 
 
 def before_id() -> int | None:
     """The id that the page at hand begins below; None for the first page."""
-    text = request.args.get("before", "")
-    return min(int(text), _LARGEST) if text.isascii() and text.isdigit() and len(text) < 20 else None
+    return whole(request.args.get("before", ""))
 
 
 def one_page(rows: Sequence[Row], limit: int = PAGE) -> tuple[Sequence[Row], bool]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Response, redirect, render_template, request, url_for
 from sqlmodel import col, select
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
@@ -29,7 +30,7 @@ from sync_service.store.tables import (
 )
 from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.trigger import Trigger
-from sync_service.web.admin.context import PageContext
+from sync_service.web.admin.context import AdminPages
 from sync_service.web.admin.detail import (
     DrawnPayment,
     ScheduledPayment,
@@ -39,9 +40,12 @@ from sync_service.web.admin.detail import (
 )
 from sync_service.web.admin.filters import read_shown
 from sync_service.web.admin.finding import FoundSubscription, complete
-from sync_service.web.admin.guard import operators_only, who
+from sync_service.web.admin.guard import who
 from sync_service.web.admin.progress import why_waiting
+from sync_service.web.admin.words import OUTCOMES
 from sync_service.web.answers import answer
+from sync_service.web.customer_invoices import find_customer
+from sync_service.web.page_parts import get, post, whole
 
 #: Subscriptions that the page shows and the button syncs; a business that holds more is backfilled by its account.
 MOST = 500
@@ -105,32 +109,27 @@ class SyncOfAll:
         """How it goes, in words."""
         if not self.is_done:
             return f"{self.done} of {self.total} done. {self.waits}".strip()
-        changed = sum(each.outcome is not None and each.outcome.is_applied for each in self.fates)
-        agreed = self.total - changed - len(self.failed)
-        parts = [f"{changed} changed" if changed else "", f"{agreed} already up to date" if agreed else ""]
-        parts.append(f"{len(self.failed)} did not work" if self.failed else "")
+        well = Counter(each.outcome for each in self.fates if each not in self.failed and each.outcome is not None)
+        changed = sum(count for outcome, count in well.items() if outcome.is_applied)
+        parts = [f"{changed} changed"] if changed else []
+        for outcome, count in sorted(well.items()):
+            if not outcome.is_applied:
+                word = OUTCOMES[outcome][0]
+                parts.append(f"{count} {word[:1].lower()}{word[1:]}")
+        parts += [f"{len(self.failed)} did not work"] if self.failed else []
         begin = "Done" if self.total == 1 else f"All {self.total} done"
-        return f"{begin}: {', '.join(filter(None, parts))}."
+        return f"{begin}: {', '.join(parts)}."
 
 
-def attach(blueprint: Blueprint, context: PageContext) -> None:
+class CustomerPages(AdminPages):
     """The addresses under /admin/customers."""
-    pages = _CustomerPages(context)
-    blueprint.get("/customers/<customer_id>")(pages.customer)
-    blueprint.post("/customers/<customer_id>/sync")(operators_only(pages.sync_all))
-    blueprint.get("/customers/<customer_id>/progress/<int(max=9223372036854775807):first_cause>")(pages.all_progress)
 
-
-class _CustomerPages:
-    def __init__(self, context: PageContext) -> None:
-        self._context = context
-        self._database, self._share = context.database, context.share
-
+    @get("/customers/<customer_id>")
     def customer(self, customer_id: str) -> str:
         """Who, and all that they hold."""
-        asked = request.args.get("asked", "")
+        asked = whole(request.args.get("asked", ""))
         with self._database.reading() as session:
-            customer = _read_customer(session, customer_id)
+            customer = find_customer(session, customer_id)
             rows = _read_subscriptions(session, customer_id)
             found = tuple(complete(session, rows[:MOST]))
             held = read_holdings(session, found, self._context.today(session))
@@ -138,9 +137,7 @@ class _CustomerPages:
             today = self._context.today(session)
             stream = read_shown(self._context, session, whose=whose(session, numbers))
             orders = _read_orders(session, customer, numbers)
-            progress = None
-            if asked.isascii() and asked.isdigit() and len(asked) < 19:
-                progress = read_sync_of_all(session, self._share, found, int(asked))
+            progress = None if asked is None else read_sync_of_all(session, self._context.share, found, asked)
         accounts = {each.link.account_id: each.link for each in found if each.link and each.link.account_id}
         return render_template(
             "admin/customer.html",
@@ -159,10 +156,11 @@ class _CustomerPages:
             progress=progress,
         )
 
+    @post("/customers/<customer_id>/sync")
     def sync_all(self, customer_id: str) -> AnyResponse:
         """Queue them all as a person's wish, together or not at all."""
         with self._database.transaction(lock_timeout_ms=5000) as session:
-            _read_customer(session, customer_id)
+            find_customer(session, customer_id)
             rows = _read_subscriptions(session, customer_id)[:MOST]
             numbers = sorted({found.number for found in complete(session, rows) if found.number})
             if not numbers:
@@ -175,11 +173,12 @@ class _CustomerPages:
         place = url_for("admin.customer", customer_id=customer_id, asked=last + 1)
         return redirect(f"{place}#progress", 303)
 
+    @get("/customers/<customer_id>/progress/<int(max=9223372036854775807):first_cause>")
     def all_progress(self, customer_id: str, first_cause: int) -> Response:
         """For the page's script."""
         with self._database.reading() as session:
             found = tuple(complete(session, _read_subscriptions(session, customer_id)[:MOST]))
-            progress = read_sync_of_all(session, self._share, found, first_cause)
+            progress = read_sync_of_all(session, self._context.share, found, first_cause)
         if progress is None:
             raise NotFound("There is no such request.")
         told = {"done": progress.is_done, "text": progress.text, "value": progress.done, "max": progress.total}
@@ -284,13 +283,6 @@ def _lowest(wanted: dict[str, SyncCauseRow]) -> int:
 def _judge(row: SyncRequestRow, seq: int, run: SyncRunRow | None, now: int) -> Fate:
     is_held = run is not None and run.outcome == Outcome.HELD
     return judge(row, Ticket(Kind.SUBSCRIPTION, row.key, seq), run, now=now, is_held=is_held)
-
-
-def _read_customer(session: Session, customer_id: str) -> CustomerRow:
-    row = session.get(CustomerRow, customer_id) if customer_id.isprintable() else None
-    if row is None:
-        raise NotFound("The store has no such customer.")
-    return row
 
 
 def _read_subscriptions(session: Session, customer_id: str) -> list[SubscriptionRow]:

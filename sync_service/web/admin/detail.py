@@ -159,6 +159,8 @@ class Detail:
     known: Why
     held: SyncRunRow | None
     entries: tuple[ScheduledPayment, ...]
+    #: The schedule has more entries than these.
+    is_cut: bool
     totals: tuple[tuple[str, str], ...]
     timeline: Timeline | None
     addresses: tuple[Address, ...]
@@ -190,6 +192,7 @@ def read_detail(session: Session, key: str, today: date) -> Detail:
     if subscription is None:
         subscription = session.get(SubscriptionRow, key)
     rows = _read_schedule(session, subscription)
+    is_cut, rows = len(rows) > MOST_ENTRIES, rows[-MOST_ENTRIES:]
     entries = tuple(_entry(row, today) for row in rows)
     drawn = [DrawnPayment(entry.due, entry.amount, entry.state) for entry in entries if entry.due]
     return Detail(
@@ -203,6 +206,7 @@ def read_detail(session: Session, key: str, today: date) -> Detail:
         known=why(session, number, kind=kind, limit=1),
         held=_read_held(session, number),
         entries=entries,
+        is_cut=is_cut,
         totals=_totals(rows, today),
         timeline=draw_timeline(
             drawn,
@@ -235,7 +239,7 @@ def _read_schedule(session: Session, subscription: SubscriptionRow | None) -> li
     if subscription is None:
         return []
     rows = select(ScheduleRow).where(ScheduleRow.subscription_id == subscription.id)
-    newest = rows.order_by(col(ScheduleRow.due).desc(), col(ScheduleRow.id)).limit(MOST_ENTRIES)
+    newest = rows.order_by(col(ScheduleRow.due).desc(), col(ScheduleRow.id)).limit(MOST_ENTRIES + 1)
     return list(reversed(session.exec(newest).all()))
 
 

@@ -21,10 +21,10 @@ from sync_service.subscription.plan import SyncPlan
 from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.differences import difference
 from sync_service.web.admin.telling import Told, tell
+from sync_service.web.page_parts import whole
 
 #: Syncs between two moments that are compared, and callouts of one sync that its page names.
 MOST_RUNS, MOST_CALLOUTS = 500, 50
-_LARGEST = 2**62
 _TITLES = {EntryKind.RUN: "Sync", EntryKind.CALLOUT: "Callout", EntryKind.ORDER: "Order", EntryKind.ACT: "Act"}
 
 
@@ -34,9 +34,7 @@ def attach(blueprint: Blueprint, context: PageContext) -> None:
     @blueprint.get("/history/<any(run,callout,order,act):kind>/<entry_id>")
     def entry(kind: str, entry_id: str) -> str:
         spot = Spot(at=0, kind=EntryKind(kind), id=entry_id)
-        known = entry_id.isprintable() and (
-            spot.kind is EntryKind.ORDER or (entry_id.isascii() and entry_id.isdigit() and len(entry_id) < 19)
-        )
+        known = entry_id.isprintable() and (spot.kind is EntryKind.ORDER or whole(entry_id) is not None)
         with context.database.reading() as session:
             read = read_entries(session, [spot] if known else [])
             if not read.entries:
@@ -57,7 +55,7 @@ def attach(blueprint: Blueprint, context: PageContext) -> None:
         key = normalise_key(key)
         if why_impossible(key):
             raise NotFound("That is no key of a subscription.")
-        moments = [_read_moment(name) for name in ("a", "b")]
+        moments = [whole(request.args.get(name, "")) for name in ("a", "b")]
         with context.database.reading() as session:
             number = resolve_key(session, key) or key
             if None in moments:
@@ -75,11 +73,6 @@ def attach(blueprint: Blueprint, context: PageContext) -> None:
         return render_template(
             "admin/compare.html", key=key, number=number, since=since, until=until, runs=len(runs), found=found
         )
-
-
-def _read_moment(name: str) -> int | None:
-    text = request.args.get(name, "")
-    return min(int(text), _LARGEST) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def _read_applied(session: Session, number: str, since: int, until: int) -> list[SyncRunRow]:

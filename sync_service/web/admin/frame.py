@@ -137,7 +137,7 @@ class Frame:
     def waiting(self) -> str:
         """What waits for people, by kind; the same as the inbox's count."""
         found = [f"{self.counts[each]:,} {words}" for each, words in WAITING.items() if self.counts[each]]
-        return ", ".join(found) or "Nothing waits"
+        return ", ".join(found) or "Nothing waits for a decision"
 
     def count(self, name: str) -> str:
         """A count as the menu shows it; empty for nothing."""

@@ -8,7 +8,6 @@ would send the form again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -21,7 +20,7 @@ from sync_service.access.cipher import TextCipher
 from sync_service.access.sessions import Draft, Drafts, FormTokens, Person, Sessions
 from sync_service.store.engine import Database
 from sync_service.telemetry.log import logger
-from sync_service.web.page_parts import next_page
+from sync_service.web.page_parts import PageGuard, View, next_page
 
 COOKIE = "sync_admin"
 #: Before there is a log-in: what the log-in form's token belongs to.
@@ -38,17 +37,14 @@ DRAFT_COOKIE = "sync_draft"
 #: Forms that are not kept: they hold passwords, or mean nothing after a new log-in.
 _NOT_KEPT = ("admin.choose", "admin.leave", "admin.logout")
 
-View = Callable[..., Any]
 
-
-class AdminGuard:
+class AdminGuard(PageGuard):
     """Checks every request of the admin pages."""
 
     def __init__(self, database: Database, secret_keys: tuple[str, ...], *, secure: bool, passwords: bool) -> None:
+        super().__init__("/admin", FormTokens(secret_keys), secure=secure)
         self._has_key = any(secret_keys)
-        self._secure = secure
         self._sessions = Sessions(database, passwords=passwords)
-        self._forms = FormTokens(secret_keys)
         self._drafts = Drafts(database, secret_keys)
 
     def attach(self, blueprint: Blueprint) -> None:
@@ -72,22 +68,6 @@ class AdminGuard:
         self.set_cookie(answer, COOKIE, self._sessions.open(email, signed_on=signed_on, note=note))
         answer.delete_cookie(GUEST_COOKIE, path="/admin")
         return answer
-
-    def make_token(self, cookie: str) -> str:
-        """What proves that a form was made for the browser that holds `cookie`."""
-        return self._forms.make(cookie)
-
-    def check_form(self, cookie: str) -> None:
-        """Raises Forbidden where the form at hand was not made for this browser."""
-        given = request.form.get("form_token") or request.headers.get("X-Form-Token", "")
-        if not self._forms.is_right(cookie, given):
-            raise Forbidden("This form is too old or came from another page. Go back, reload the page and try again.")
-
-    def set_cookie(self, answer: AnyResponse, name: str, value: str, *, seconds: int | None = None) -> None:
-        """A cookie that neither scripts nor other sites get; for `seconds`, or until the browser is closed."""
-        answer.set_cookie(
-            name, value, max_age=seconds, path="/admin", httponly=True, samesite="Lax", secure=self._secure
-        )
 
     def _check(self) -> AnyResponse | str | tuple[str, int] | None:
         if request.endpoint == _STATIC:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta, tzinfo
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import flash, render_template, request
 from sqlmodel import col, func, select
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -24,11 +24,12 @@ from sync_service.store.tables import AdminViewRow
 from sync_service.subscription.digest import Touch
 from sync_service.subscription.keys import normalise_key
 from sync_service.subscription.trigger import Trigger
-from sync_service.web.admin.context import PageContext
+from sync_service.web.admin.context import AdminPages
 from sync_service.web.admin.filters import SHOWN, VERDICTS, Filter, ShownEntries, read_filter, read_shown
 from sync_service.web.admin.finding import SubscriptionFilter, find_page
 from sync_service.web.admin.guard import who
 from sync_service.web.admin.spreadsheet import COLUMNS, MOST_RUNS, count_runs, read_changes, send
+from sync_service.web.page_parts import get, post, see_other
 
 LONGEST = 200
 _WORD = re.compile(r'(?:([A-Za-z]+):)?("[^"]*"|[^\s"]+)')
@@ -175,20 +176,10 @@ class QueryBar:
     problem: str = ""
 
 
-def attach(blueprint: Blueprint, context: PageContext) -> None:
+class HistoryPages(AdminPages):
     """The addresses under /admin/history that are about everything."""
-    pages = _HistoryPages(context)
-    blueprint.get("/history")(pages.history)
-    blueprint.post("/history")(pages.ask)
-    blueprint.post("/history/views")(pages.keep)
-    blueprint.post("/history/views/forget")(pages.forget)
-    blueprint.post("/history/changes.csv", endpoint="export_changes")(pages.export)
 
-
-class _HistoryPages:
-    def __init__(self, context: PageContext) -> None:
-        self._context, self._database = context, context.database
-
+    @get("/history")
     def history(self) -> str | tuple[str, int]:
         """The stream of all that fits."""
         sealed = request.args.get("q", "")
@@ -213,17 +204,19 @@ class _HistoryPages:
         )
         return (page, 422) if bar.problem else page
 
+    @post("/history", for_all=True)
     def ask(self) -> AnyResponse:
         """The query bar: to an address that tells nothing of what was typed."""
         text = request.form.get("text", "").strip()
-        return redirect(url_for("admin.history", q=self._context.cipher.encrypt(text) if text else None), 303)
+        return see_other("admin.history", q=self._context.cipher.encrypt(text) if text else None)
 
+    @post("/history/views", for_all=True)
     def keep(self) -> AnyResponse:
         """Keep a query under a name; one of that name is replaced."""
         name, text = request.form.get("name", "").strip()[:LONGEST_NAME], self._opened()
         if not (name and name.isprintable() and text):
             flash("A view needs a name, and a query that it stands for.")
-            return redirect(url_for("admin.history", q=request.form.get("q") or None), 303)
+            return see_other("admin.history", q=request.form.get("q") or None)
         with self._database.transaction() as session:
             mine = select(func.count()).select_from(AdminViewRow).where(AdminViewRow.email == who().email)
             row = session.get(AdminViewRow, (who().email, name))
@@ -234,8 +227,9 @@ class _HistoryPages:
                 row.query = text
                 session.add(row)
                 flash(f"The view {name} is kept for you.")
-        return redirect(url_for("admin.history", q=request.form.get("q") or None), 303)
+        return see_other("admin.history", q=request.form.get("q") or None)
 
+    @post("/history/views/forget", for_all=True)
     def forget(self) -> AnyResponse:
         """Forget one of the person's own views."""
         name = request.form.get("name", "")
@@ -244,14 +238,15 @@ class _HistoryPages:
             if row is not None:
                 session.delete(row)
                 flash(f"The view {name} is forgotten.")
-        return redirect(url_for("admin.history"), 303)
+        return see_other("admin.history")
 
-    def export(self) -> AnyResponse:
+    @post("/history/changes.csv", for_all=True)
+    def export_changes(self) -> AnyResponse:
         """What changed between two days, as a CSV file."""
         zone = self._context.settings.tenant_time_zone
         asked = read_filter(request.form, self._context.cipher, zone)
         wanted = asked.wanted(zone)
-        back = redirect(url_for("admin.history") + "#export", 303)
+        back = see_other("admin.history", _anchor="export")
         if wanted.since is None or wanted.until is None or wanted.since >= wanted.until:
             flash("Give a first and a last day for the file, the first one not behind the last.")
             return back

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from sqlmodel import col, select
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
@@ -33,16 +32,16 @@ from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.tables import SyncRequestRow, SyncRunRow, WebhookEndpointRow
 from sync_service.subscription.trigger import Trigger
-from sync_service.web.admin.context import PAGE, PageContext, ask_first, one_page
+from sync_service.web.admin.context import PAGE, AdminPages, ask_first, one_page
 from sync_service.web.admin.differences import lost, sentence
-from sync_service.web.admin.guard import operators_only, who
+from sync_service.web.admin.guard import who
 from sync_service.web.admin.orders_pages import CHOICES
 from sync_service.web.admin.telling import Told, tell, words_of
+from sync_service.web.page_parts import get, post, see_other, whole
 from sync_service.webhooks.log import forget_dead, replay_dead
 
 #: Plans that one decision is about, and customers of a group of failures that are named.
 MOST_DECIDED, MOST_NAMED = 500, 5
-_LARGEST = 2**62
 _WORDS = {"release": "released", "drop": "dropped"}
 
 
@@ -64,30 +63,10 @@ class FailedGroup:
     rows: tuple[tuple[SyncRequestRow, tuple[str, str] | None], ...]
 
 
-def attach(blueprint: Blueprint, context: PageContext) -> None:
+class InboxPages(AdminPages):
     """The addresses under /admin/inbox."""
-    pages = _InboxPages(context)
-    blueprint.get("/inbox")(pages.inbox)
-    blueprint.get("/inbox/failed")(pages.failed)
-    blueprint.post("/inbox/failed/<any(retry,dismiss):decision>", endpoint="decide_failed")(
-        operators_only(pages.decide_failed)
-    )
-    choices = ",".join(CHOICES)
-    blueprint.post(f"/inbox/orders/<any({choices}):choice>", endpoint="decide_orders")(
-        operators_only(pages.decide_orders)
-    )
-    blueprint.post("/inbox/webhooks/<any(replay,dismiss):decision>", endpoint="decide_webhooks")(
-        operators_only(pages.decide_webhooks)
-    )
-    blueprint.post("/inbox/held/<any(release,drop):decision>", endpoint="decide_held")(
-        operators_only(pages.decide_held)
-    )
 
-
-class _InboxPages:
-    def __init__(self, context: PageContext) -> None:
-        self._context, self._database = context, context.database
-
+    @get("/inbox")
     def inbox(self) -> str:
         """The list, with one held plan open beside it where the address names one."""
         with self._database.reading() as session:
@@ -107,6 +86,7 @@ class _InboxPages:
             }
         return render_template("admin/inbox.html", **shown, kinds=ItemKind, most=MOST_DECIDED, choices=CHOICES)
 
+    @get("/inbox/failed")
     def failed(self) -> str:
         """One group of failures, or all of them."""
         code = request.args.get("code", "")
@@ -124,6 +104,7 @@ class _InboxPages:
             title=title_of(code) if code else "All failures",
         )
 
+    @post("/inbox/failed/<any(retry,dismiss):decision>")
     def decide_failed(self, decision: str) -> str | AnyResponse:
         """Try those again that are ticked, or all of a cause; or forget one that was never synced."""
         chosen = [_read_choice(word) for word in request.form.getlist("chosen")[:MOST_DECIDED]]
@@ -131,24 +112,25 @@ class _InboxPages:
             return self._dismiss(chosen)
         if request.form.get("all"):
             text = "Each is queued again, behind callouts, and may be given up again for the same reason."
-            if page := ask_first("Retry all of them?", text, "Retry all", back=_back("admin.inbox")):
+            if page := ask_first("Retry all of them?", text, "Retry all", back=_back()):
                 return page
             count = retry_all(self._database, _person(), code=request.form.get("code") or None)
         elif chosen:
             count = retry_some(self._database, chosen, _person())
         else:
             flash("Tick what is to be tried again.")
-            return redirect(_back("admin.inbox"), 303)
+            return redirect(_back(), 303)
         noun = "request is" if count == 1 else "requests are"
         flash(f"{count} {noun} queued for another try." if count else "None of them was given up any more.")
-        return redirect(_back("admin.inbox"), 303)
+        return redirect(_back(), 303)
 
+    @post(f"/inbox/orders/<any({','.join(CHOICES)}):choice>")
     def decide_orders(self, choice: str) -> str | AnyResponse:
         """Choose how the orders that are ticked go on; several, or more than another try, only after a question."""
         keys = [key for key in request.form.getlist("chosen") if key.isprintable()][:PAGE]
         if not keys:
             flash("Tick the orders that you decide about.")
-            return redirect(url_for("admin.inbox"), 303)
+            return see_other("admin.inbox")
         if len(keys) > 1 or choice != Choice.RETRY:
             name, about = CHOICES[Choice(choice)]
             many = "1 order" if len(keys) == 1 else f"{len(keys)} orders"
@@ -173,8 +155,9 @@ class _InboxPages:
             flash(
                 f"{_name(refused, 'orders')} left as {'it was' if len(refused) == 1 else 'they were'}: no such choice."
             )
-        return redirect(url_for("admin.inbox"), 303)
+        return see_other("admin.inbox")
 
+    @post("/inbox/webhooks/<any(replay,dismiss):decision>")
     def decide_webhooks(self, decision: str) -> str | AnyResponse:
         """Send what one endpoint did not take again, or forget it."""
         endpoint_id = request.form.get("endpoint", "")
@@ -192,12 +175,12 @@ class _InboxPages:
         else:
             count = replay_dead(self._database, endpoint_id=endpoint.id)
         action = "webhooks replayed" if decision == "replay" else "webhooks dismissed"
-        with self._database.transaction() as session:
-            record_action(session, who().email, action, f"{count} of {endpoint.id}")
+        self.record(action, f"{count} of {endpoint.id}")
         noun = "delivery is" if count == 1 else "deliveries are"
         flash(f"{count} {noun} {'sent again' if decision == 'replay' else 'dismissed'}.")
-        return redirect(url_for("admin.inbox"), 303)
+        return see_other("admin.inbox")
 
+    @post("/inbox/held/<any(release,drop):decision>")
     def decide_held(self, decision: str) -> str | AnyResponse:
         """Release or drop what is ticked, or all; several only after they were shown with what they come to."""
         keys = [key for key in request.form.getlist("chosen") if key.isprintable()][:MOST_DECIDED]
@@ -206,7 +189,7 @@ class _InboxPages:
                 keys = [run.key for run in list_held(session, limit=MOST_DECIDED)]
         if not keys:
             flash("Tick what you decide about.")
-            return redirect(url_for("admin.inbox"), 303)
+            return see_other("admin.inbox")
         if len(keys) > 1 and not request.form.get("confirmed"):
             return self._confirm(decision, keys)
         decided = decide_held(self._database, keys, _person(), release=decision == "release")
@@ -219,7 +202,7 @@ class _InboxPages:
             flash(refusal)
         if len(decided.refused) > MOST_NAMED:
             flash(f"And {len(decided.refused) - MOST_NAMED} more were not decided.")
-        return redirect(url_for("admin.inbox"), 303)
+        return see_other("admin.inbox")
 
     def _confirm(self, decision: str, keys: Sequence[str]) -> str:
         with self._database.reading() as session:
@@ -240,7 +223,7 @@ class _InboxPages:
             flash("1 request is dismissed." if done == 1 else f"{done} requests are dismissed.")
         elif not chosen:
             flash("Tick what is to be dismissed.")
-        return redirect(_back("admin.inbox"), 303)
+        return redirect(_back(), 303)
 
 
 def _name(numbers: Sequence[str], noun: str) -> str:
@@ -250,17 +233,14 @@ def _name(numbers: Sequence[str], noun: str) -> str:
 def _after() -> tuple[int, int]:
     """The held plan that the page begins behind; the beginning where the address names none."""
     at, _, run_id = request.args.get("after", "").partition("-")
-    if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in (at, run_id)):
-        return (0, 0)
-    return min(int(at), _LARGEST), min(int(run_id), _LARGEST)
+    return whole(at) or 0, whole(run_id) or 0
 
 
 def _open(session: Session, run_id: str) -> Told | None:
     """The plan that is shown beside the list."""
-    if not (run_id.isascii() and run_id.isdigit() and len(run_id) < 19):
-        return None
-    read = read_entries(session, [Spot(at=0, kind=EntryKind.RUN, id=str(int(run_id)))])
-    told = tell(session, read)
+    named = whole(run_id)
+    spots = [] if named is None else [Spot(at=0, kind=EntryKind.RUN, id=str(named))]
+    told = tell(session, read_entries(session, spots))
     return told[0] if told else None
 
 
@@ -286,10 +266,10 @@ def _read_choice(word: str) -> tuple[Kind, str]:
         raise BadRequest("There is no such kind of request.") from None
 
 
-def _back(endpoint: str) -> str:
+def _back() -> str:
     """The page that the form stood on: the group's, or the inbox."""
-    code: Any = request.form.get("from_group")
-    return url_for("admin.failed", code=code) if code else url_for(endpoint)
+    code = request.form.get("from_group")
+    return url_for("admin.failed", code=code) if code else url_for("admin.inbox")
 
 
 def _person() -> Cause:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from flask import Blueprint, Response, make_response, render_template, request
+from flask import Response, make_response, render_template, request
 from sqlmodel import col, select
 from werkzeug.exceptions import NotFound, ServiceUnavailable
 
@@ -18,13 +18,15 @@ from sync_service.queue.questions import (
 )
 from sync_service.store.engine import Session
 from sync_service.store.reads import read_link, resolve_key
-from sync_service.store.tables import CustomerRow, SubscriptionRow, ZuoraLinkRow
+from sync_service.store.tables import SubscriptionRow, ZuoraLinkRow
 from sync_service.subscription.keys import normalise_key
-from sync_service.web.admin.context import PageContext
+from sync_service.web.admin.context import AdminPages
 from sync_service.web.admin.customer_pages import MOST_SHOWN
 from sync_service.web.admin.finding import complete
 from sync_service.web.admin.guard import who
-from sync_service.web.waiting import Answered, Questions, pdf_of
+from sync_service.web.customer_invoices import MOST_SUBSCRIPTIONS, find_customer, read_payers
+from sync_service.web.page_parts import get
+from sync_service.web.waiting import Answered, pdf_of
 
 _UNREAD = "Zuora was never read for this subscription: sync it first."
 _NO_INVOICE = "Zuora has posted no invoice of this number."
@@ -32,19 +34,10 @@ _LONGEST_KEY = 100
 _AWAY = "Zuora has not answered in time. Please try again in a moment."
 
 
-def attach(blueprint: Blueprint, context: PageContext, questions: Questions) -> None:
-    """Add the pages."""
-    pages = _InvoicePages(context, questions)
-    blueprint.get("/invoices/<key>")(pages.invoice)
-    blueprint.get("/customers/<customer_id>/invoices")(pages.customer_invoices)
-    blueprint.get("/subscriptions/<key>/invoices")(pages.invoices)
-    blueprint.get("/subscriptions/<key>/invoices/<invoice_id>/pdf")(pages.invoice_pdf)
+class InvoicePages(AdminPages):
+    """Invoices of a subscription, of a customer, and one by its number."""
 
-
-class _InvoicePages:
-    def __init__(self, context: PageContext, questions: Questions) -> None:
-        self._context, self._database, self._questions = context, context.database, questions
-
+    @get("/subscriptions/<key>/invoices")
     def invoices(self, key: str) -> Response:
         """Those of one subscription."""
         link = self._find_link(key)
@@ -52,13 +45,12 @@ class _InvoicePages:
         page = render_template("admin/invoices.html", key=key, number=link.number, rows=rows)
         return make_response(page, 503 if rows is None else 200)
 
+    @get("/customers/<customer_id>/invoices")
     def customer_invoices(self, customer_id: str) -> Response:
         """Those of a customer, of one account at a time: Zuora is asked for each."""
         with self._database.reading() as session:
-            customer = session.get(CustomerRow, customer_id) if customer_id.isprintable() else None
-            if customer is None:
-                raise NotFound("The store has no such customer.")
-            payers = _read_payers(session, customer.id)
+            customer = find_customer(session, customer_id)
+            payers = read_payers(session, customer.id)
         chosen = request.args.get("account", "")
         account = chosen if chosen in payers else next(iter(payers), "")
         rows = self._ask_for_rows(account, payers[account]) if account else []
@@ -69,10 +61,12 @@ class _InvoicePages:
             account=account,
             key=payers[account][0].number if account else "",
             number="",
+            first=MOST_SUBSCRIPTIONS if sum(map(len, payers.values())) >= MOST_SUBSCRIPTIONS else None,
             rows=rows,
         )
         return make_response(page, 503 if rows is None else 200)
 
+    @get("/invoices/<key>")
     def invoice(self, key: str) -> Response:
         """One invoice by its number or id, with the subscriptions that its account pays for."""
         if not key.isprintable() or len(key) > _LONGEST_KEY:
@@ -90,6 +84,7 @@ class _InvoicePages:
         )
         return make_response(page, 503 if row is None else 200)
 
+    @get("/subscriptions/<key>/invoices/<invoice_id>/pdf")
     def invoice_pdf(self, key: str, invoice_id: str) -> Response:
         """The PDF of an invoice, if it is of the account that pays for this subscription."""
         link, actor = self._find_link(key), who().email
@@ -119,20 +114,9 @@ class _InvoicePages:
 
     def _ask(self, leave: Callable[[Session], int]) -> Answered:
         try:
-            return self._questions.ask(leave)
+            return self._context.questions.ask(leave)
         except TooManyAsked:
             return Answered(None)
-
-
-def _read_payers(session: Session, customer_id: str) -> dict[str, list[ZuoraLinkRow]]:
-    """The accounts that pay for the customer's subscriptions, with these."""
-    held, link = SubscriptionRow, ZuoraLinkRow
-    theirs = select(held.id).where(held.customer == customer_id).order_by(col(held.id)).limit(MOST_SHOWN)
-    payers: dict[str, list[ZuoraLinkRow]] = {}
-    for each in session.exec(select(link).where(col(link.subscription_id).in_(theirs)).order_by(col(link.number))):
-        if account := each.payer_id or each.account_id:
-            payers.setdefault(account, []).append(each)
-    return payers
 
 
 def _read_links_of(session: Session, account_id: str) -> list[ZuoraLinkRow]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask import Response, flash, render_template, request, url_for
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -11,35 +11,22 @@ from sync_service.queue.jobs import list_jobs, pause, resume, run_soon
 from sync_service.store.audit import record_action
 from sync_service.subscription.limio.documents import timestamp_of as as_moment
 from sync_service.subscription.trigger import Trigger
-from sync_service.web.admin.context import PageContext, ask_first
+from sync_service.web.admin.context import AdminPages, ask_first
 from sync_service.web.admin.filters import Filter
-from sync_service.web.admin.guard import operators_only, who
+from sync_service.web.admin.guard import who
 from sync_service.web.admin.job_views import JobView, view_jobs
 from sync_service.web.answers import answer
+from sync_service.web.page_parts import get, post, see_other
 
 #: Backfills and dry runs that have ended and are shown.
 MOST_ENDED = 10
 _SAID = {"pause": "is paused", "resume": "goes on", "run": "will run within a few seconds"}
 
 
-def attach(blueprint: Blueprint, context: PageContext) -> None:
-    """The addresses under /admin/jobs."""
-    pages = _JobPages(context)
-    blueprint.get("/jobs")(pages.jobs)
-    blueprint.post("/jobs/backfill")(operators_only(pages.backfill))
-    # A backfill of a file has the file's path in its name.
-    blueprint.post("/jobs/<path:name>/<any(pause,resume,run):what>")(operators_only(pages.change_job))
-    blueprint.get("/jobs/<path:name>/progress")(pages.job_progress)
+class JobPages(AdminPages):
+    """The addresses under /admin/jobs. A backfill of a file has the file's path in its name."""
 
-
-class _JobPages:
-    def __init__(self, context: PageContext) -> None:
-        self._database, self._cipher = context.database, context.cipher
-
-    def jobs(self) -> str:
-        """All of them."""
-        return self._page()
-
+    @post("/jobs/backfill")
     def backfill(self) -> AnyResponse | str | tuple[str, int]:
         """Want a backfill or a look at what it would change, asking first where it would import or sync everything."""
         try:
@@ -51,7 +38,7 @@ class _JobPages:
         with self._database.reading() as session:
             asks_first = not is_dry_run and needs_consent(session) and not request.form.get("consent")
         if asks_first:
-            return self._page(asking=(source.value, value))
+            return self.jobs(asking=(source.value, value))
         if source is From.TENANT and not (is_dry_run or request.form.get("consent")):
             text = (
                 "Each of its subscriptions is read from Zuora and written as Zuora has it, behind callouts and people."
@@ -61,12 +48,12 @@ class _JobPages:
         try:
             name = leave_wish(self._database, source, value, who().email, is_dry_run=is_dry_run)
         except WishInvalid as error:
-            return self._page(problem=str(error), chosen=(source.value, value)), 422
-        with self._database.transaction() as session:
-            record_action(session, who().email, "dry run" if is_dry_run else "backfill", name)
+            return self.jobs(problem=str(error), chosen=(source.value, value)), 422
+        self.record("dry run" if is_dry_run else "backfill", name)
         flash(f"{name[:1].upper()}{name[1:]} begins within a few seconds.")
-        return redirect(url_for("admin.jobs"), 303)
+        return see_other("admin.jobs")
 
+    @post("/jobs/<path:name>/<any(pause,resume,run):what>")
     def change_job(self, name: str, what: str) -> AnyResponse:
         """Pause it, let it go on, or run it now."""
         with self._database.transaction(lock_timeout_ms=5000) as session:
@@ -76,9 +63,9 @@ class _JobPages:
                 raise NotFound("There is no such job.")
             record_action(session, who().email, f"job {what}", name)
         flash(f"{name[:1].upper()}{name[1:]} {_SAID[what]}.")
-        back = "admin.settings" if name == "check" else "admin.jobs"
-        return redirect(url_for(back), 303)
+        return see_other("admin.settings" if name == "check" else "admin.jobs")
 
+    @get("/jobs/<path:name>/progress")
     def job_progress(self, name: str) -> Response:
         """For the page's script."""
         with self._database.reading() as session:
@@ -97,15 +84,17 @@ class _JobPages:
             asked = Filter(show="syncs", trigger=Trigger.SWEEP.value, since=as_moment(view.began))
         else:
             return None
-        return url_for("admin.history", **asked.kept(self._cipher))  # type: ignore[arg-type]
+        return url_for("admin.history", **asked.kept(self._context.cipher))  # type: ignore[arg-type]
 
-    def _page(
+    @get("/jobs")
+    def jobs(
         self,
         *,
         problem: str = "",
         chosen: tuple[str, str] = ("account", ""),
         asking: tuple[str, str] | None = None,
     ) -> str:
+        """All of them."""
         with self._database.reading() as session:
             rows, now = list_jobs(session), session.now()
         views = view_jobs(rows, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, render_template, request, url_for
 from sqlmodel import col, select
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
@@ -17,6 +17,7 @@ from sync_service.store.engine import Session
 from sync_service.store.tables import OrderWorkRow
 from sync_service.web.admin.context import PAGE, PageContext, ask_first, before_id, chosen, one_page
 from sync_service.web.admin.guard import operators_only, who
+from sync_service.web.page_parts import see_other
 
 STATES = tuple(state.value for state in OrderState)
 #: What a person may choose of an order that is held: the button, and what it means.
@@ -75,10 +76,9 @@ def attach(blueprint: Blueprint, context: PageContext) -> None:
                     flash(f"{row.number} goes on at its turn.")
                 except (ValueError, NotToDecide):
                     flash(f"{row.number} was not changed: it is {row.state} now, and this is no choice for it.")
-                    return redirect(url_for("admin.order", key=row.order_id), 303)
+                    return see_other("admin.order", key=row.order_id)
             record_action(session, who().email, f"order {wanted}", row.number)
-            place = url_for("admin.order", key=row.order_id)
-        return redirect(place, 303)
+            return see_other("admin.order", key=row.order_id)
 
 
 def _read(session: Session, states: Sequence[str], before: int | None) -> list[OrderWorkRow]:

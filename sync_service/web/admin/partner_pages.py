@@ -2,47 +2,29 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import flash, render_template, request, url_for
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.clients import PartnerUnknown
 from sync_service.partner.organisations import Organisation, PartnerRefused, Partners, list_orgs, list_users
 from sync_service.store.tables import PartnerOrgRow
-from sync_service.web.admin.context import PAGE, PageContext, ask_first, one_page
-from sync_service.web.admin.guard import operators_only, who
+from sync_service.web.admin.context import PAGE, AdminPages, ask_first, one_page
+from sync_service.web.admin.guard import who
+from sync_service.web.page_parts import get, post, see_other
 
 _BLANK = {"name": "", "account": "", "pays": ""}
 
 
-def attach(blueprint: Blueprint, context: PageContext) -> None:
+class PartnerPages(AdminPages):
     """The addresses under /admin/partners."""
-    pages = _PartnerPages(context)
-    blueprint.get("/partners")(pages.partners)
-    blueprint.post("/partners", endpoint="add_partner")(operators_only(pages.add))
-    blueprint.get("/partners/<org_id>")(pages.partner)
-    blueprint.post("/partners/<org_id>/<any(disable,enable):what>", endpoint="change_partner")(
-        operators_only(pages.change)
-    )
-    blueprint.post("/partners/<org_id>/users", endpoint="add_partner_user")(operators_only(pages.add_user))
-    blueprint.post("/partners/<org_id>/users/<user_id>/<any(disable,enable):what>", endpoint="change_partner_user")(
-        operators_only(pages.change_user)
-    )
-
-
-class _PartnerPages:
-    def __init__(self, context: PageContext) -> None:
-        self._database = context.database
 
     @property
     def _partners(self) -> Partners:
         return Partners(self._database, who().email)
 
-    def partners(self) -> str:
-        """The list."""
-        return self._list()
-
-    def add(self) -> AnyResponse | tuple[str, int]:
+    @post("/partners")
+    def add_partner(self) -> AnyResponse | tuple[str, int]:
         """A new organisation."""
         typed = {name: request.form.get(name, "").strip() for name in _BLANK}
         asked = Organisation(
@@ -51,15 +33,12 @@ class _PartnerPages:
         try:
             row = self._partners.add(asked)
         except PartnerRefused as error:
-            return self._list(problem=str(error), typed=typed), 422
+            return self.partners(problem=str(error), typed=typed), 422
         flash(f"{row.name} is a partner now. Next: the people who act for it.")
-        return redirect(url_for("admin.partner", org_id=row.id), 303)
+        return see_other("admin.partner", org_id=row.id)
 
-    def partner(self, org_id: str) -> str:
-        """One organisation."""
-        return self._one(org_id)
-
-    def change(self, org_id: str, what: str) -> AnyResponse | str:
+    @post("/partners/<org_id>/<any(disable,enable):what>")
+    def change_partner(self, org_id: str, what: str) -> AnyResponse | str:
         """Let all of its people in no more, or again."""
         text = "Its people are logged out at once, and its API clients are refused, until it is enabled again."
         back = url_for("admin.partner", org_id=org_id)
@@ -70,9 +49,10 @@ class _PartnerPages:
         except PartnerUnknown as error:
             raise NotFound(str(error)) from None
         flash(f"{row.name} is {what}d." if what == "disable" else f"{row.name} is enabled again.")
-        return redirect(url_for("admin.partner", org_id=org_id), 303)
+        return see_other("admin.partner", org_id=org_id)
 
-    def add_user(self, org_id: str) -> AnyResponse | tuple[str, int]:
+    @post("/partners/<org_id>/users")
+    def add_partner_user(self, org_id: str) -> AnyResponse | tuple[str, int]:
         """One more person who acts for it."""
         email, name = request.form.get("email", "").strip(), request.form.get("name", "").strip()
         try:
@@ -80,20 +60,23 @@ class _PartnerPages:
         except PartnerUnknown as error:
             raise NotFound(str(error)) from None
         except PartnerRefused as error:
-            return self._one(org_id, problem=str(error), typed={"email": email, "name": name}), 422
+            return self.partner(org_id, problem=str(error), typed={"email": email, "name": name}), 422
         flash(f"{row.email} acts for this partner from now on.")
-        return redirect(url_for("admin.partner", org_id=org_id), 303)
+        return see_other("admin.partner", org_id=org_id)
 
-    def change_user(self, org_id: str, user_id: str, what: str) -> AnyResponse:
+    @post("/partners/<org_id>/users/<user_id>/<any(disable,enable):what>")
+    def change_partner_user(self, org_id: str, user_id: str, what: str) -> AnyResponse:
         """Let a person in no more, or again."""
         try:
             row = self._partners.set_user_disabled(org_id, user_id, disabled=what == "disable")
         except PartnerUnknown as error:
             raise NotFound(str(error)) from None
         flash(f"{row.email} is {'disabled' if what == 'disable' else 'enabled again'}.")
-        return redirect(url_for("admin.partner", org_id=org_id), 303)
+        return see_other("admin.partner", org_id=org_id)
 
-    def _list(self, *, problem: str = "", typed: dict[str, str] | None = None) -> str:
+    @get("/partners")
+    def partners(self, *, problem: str = "", typed: dict[str, str] | None = None) -> str:
+        """The list."""
         after = request.args.get("after", "")
         with self._database.reading() as session:
             rows, more = one_page(list_orgs(session, limit=PAGE + 1, after=after if after.isprintable() else ""))
@@ -101,7 +84,9 @@ class _PartnerPages:
             "admin/partners.html", rows=rows, more=more, problem=problem, typed=typed or _BLANK, here="admin.partners"
         )
 
-    def _one(self, org_id: str, *, problem: str = "", typed: dict[str, str] | None = None) -> str:
+    @get("/partners/<org_id>")
+    def partner(self, org_id: str, *, problem: str = "", typed: dict[str, str] | None = None) -> str:
+        """One organisation."""
         with self._database.reading() as session:
             row = session.get(PartnerOrgRow, org_id) if org_id.isprintable() else None
             if row is None:

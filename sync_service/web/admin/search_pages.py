@@ -23,10 +23,10 @@ from sync_service.subscription.keys import normalise_key
 from sync_service.subscription.limio.documents import type_of
 from sync_service.web.admin.context import PageContext
 from sync_service.web.admin.finding import FoundSubscription, complete, find_exact
+from sync_service.web.page_parts import see_other, whole
 
 #: Of each kind; more of the words find the others.
 MOST = 20
-_LARGEST = 2**63 - 1
 #: The beginning of an invoice's number in a tenant that has not chosen another.
 _INVOICE = re.compile(r"INV[-_]?[\w-]*\d[\w-]*", re.IGNORECASE)
 _KINDS = (Kind.SUBSCRIPTION, Kind.ALIAS, Kind.ACCOUNT)
@@ -73,11 +73,11 @@ def attach(blueprint: Blueprint, context: PageContext) -> None:
     def find() -> AnyResponse:
         text = request.form.get("text", "").strip()
         if not text:
-            return redirect(url_for("admin.subscriptions"), 303)
+            return see_other("admin.subscriptions")
         with context.database.reading() as session:
             found = search(session, text)
         if found.is_empty and found.exact is None and _INVOICE.fullmatch(text):
-            return redirect(url_for("admin.invoice", key=text), 303)
+            return see_other("admin.invoice", key=text)
         return redirect(found.only or url_for("admin.found", q=context.cipher.encrypt(text)), 303)
 
     @blueprint.get("/search")
@@ -113,9 +113,9 @@ def search(session: Session, text: str) -> Findings:
 
 def _find_id(session: Session, key: str) -> tuple[str, str] | None:
     """The one customer, order, subscription or run that `key` names, as its kind and its id."""
-    number = key.removeprefix("run ").removeprefix("#")
-    if number != key and number.isascii() and number.isdigit() and int(number) <= _LARGEST:
-        return ("run", number) if session.get(SyncRunRow, int(number)) is not None else None
+    text = key.removeprefix("run ").removeprefix("#")
+    if text != key and (number := whole(text)) is not None:
+        return ("run", text) if session.get(SyncRunRow, number) is not None else None
     if session.get(CustomerRow, key) is not None:
         return "customer", key
     order = find_work(session, key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Response, redirect, render_template, request, url_for
 from werkzeug.exceptions import NotFound, UnprocessableEntity
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -15,7 +15,7 @@ from sync_service.store.audit import record_action
 from sync_service.store.object_rows import read_addresses
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.subscription.trigger import Trigger
-from sync_service.web.admin.context import PageContext, chosen
+from sync_service.web.admin.context import AdminPages, chosen
 from sync_service.web.admin.detail import read_detail
 from sync_service.web.admin.filters import read_shown
 from sync_service.web.admin.finding import (
@@ -27,11 +27,12 @@ from sync_service.web.admin.finding import (
     find_exact,
     find_page,
 )
-from sync_service.web.admin.guard import operators_only, who
+from sync_service.web.admin.guard import who
 from sync_service.web.admin.progress import read_preview, read_progress
 from sync_service.web.admin.sorting import NEWEST, read_turn
 from sync_service.web.admin.spreadsheet import iso, send
 from sync_service.web.answers import answer
+from sync_service.web.page_parts import get, post, see_other, whole
 
 _COLUMNS = (
     *("limio_id", "reference", "zuora_number", "status", "customer", "email"),
@@ -39,22 +40,10 @@ _COLUMNS = (
 )
 
 
-def attach(blueprint: Blueprint, context: PageContext) -> None:
+class SubscriptionPages(AdminPages):
     """The addresses under /admin/subscriptions."""
-    pages = _SubscriptionPages(context)
-    blueprint.get("/subscriptions")(pages.subscriptions)
-    blueprint.post("/subscriptions")(pages.search)
-    blueprint.get("/subscriptions.csv")(pages.export)
-    blueprint.get("/subscriptions/<key>")(pages.subscription)
-    blueprint.post("/subscriptions/<key>/sync")(operators_only(pages.sync))
-    blueprint.get("/progress/<any(subscription,alias):kind>/<int:seq>/<key>")(pages.progress)
 
-
-class _SubscriptionPages:
-    def __init__(self, context: PageContext) -> None:
-        self._context = context
-        self._database = context.database
-
+    @get("/subscriptions")
     def subscriptions(self) -> str:
         """The list."""
         question = self._question()
@@ -72,26 +61,28 @@ class _SubscriptionPages:
             matters=MATTERS,
         )
 
+    @post("/subscriptions", for_all=True)
     def search(self) -> AnyResponse:
         """The search form: straight to the one that a key names, else to a list whose address tells nothing."""
         text = request.form.get("text", "").strip()
         kept: dict[str, Any] = {name: request.form.get(name) or None for name in ("status", "matter", "sort")}
         if not text:
-            return redirect(url_for("admin.subscriptions", **kept), 303)
+            return see_other("admin.subscriptions", **kept)
         with self._database.reading() as session:
             found = find_exact(session, text)
         if found is not None and not (kept["status"] or kept["matter"]):
-            return redirect(url_for("admin.subscription", key=found), 303)
-        return redirect(url_for("admin.subscriptions", q=self._context.cipher.encrypt(text), **kept), 303)
+            return see_other("admin.subscription", key=found)
+        return see_other("admin.subscriptions", q=self._context.cipher.encrypt(text), **kept)
 
+    @get("/subscriptions.csv")
     def export(self) -> AnyResponse:
         """The list as it is filtered, whole, as CSV."""
         question = self._question()
-        with self._database.transaction() as session:
-            record_action(session, who().email, "export", "subscriptions")
+        self.record("export", "subscriptions")
         rows = (_values(found) for found in find_all(self._database, question))
         return send("subscriptions.csv", _COLUMNS, rows)
 
+    @get("/subscriptions/<key>")
     def subscription(self, key: str) -> str | tuple[str, int]:
         """One of them, or what is known of a key that the store does not have."""
         key = normalise_key(key)
@@ -99,16 +90,14 @@ class _SubscriptionPages:
             raise NotFound("That is no key of a subscription.")
         with self._database.reading() as session:
             detail = read_detail(session, key, self._context.today(session))
-            asked = request.args.get("asked", "")
-            kind, _, seq = asked.partition(".")
+            kind, _, asked = request.args.get("asked", "").partition(".")
             progress = None
-            if kind in (Kind.SUBSCRIPTION, Kind.ALIAS) and seq.isascii() and seq.isdigit() and len(seq) < 19:
+            if kind in (Kind.SUBSCRIPTION, Kind.ALIAS) and (seq := whole(asked)) is not None:
                 named = normalise_key(request.args.get("of") or detail.number)
-                progress = read_progress(session, self._context.share, Ticket(Kind(kind), named, int(seq)))
+                progress = read_progress(session, self._context.share, Ticket(Kind(kind), named, seq))
             preview = None
-            ask_id = request.args.get("preview", "")
-            if ask_id.isascii() and ask_id.isdigit() and len(ask_id) < 19:
-                preview = read_preview(session, self._context.share, int(ask_id), detail.number, detail.key, key)
+            if (ask_id := whole(request.args.get("preview", ""))) is not None:
+                preview = read_preview(session, self._context.share, ask_id, detail.number, detail.key, key)
             stream = read_shown(self._context, session, whose=whose(session, [detail.number]))
             addresses = read_addresses(session, detail.subscription.id) if detail.subscription else ()
         page = render_template(
@@ -122,6 +111,7 @@ class _SubscriptionPages:
         )
         return (page, 404) if detail.is_unknown and progress is None and preview is None else page
 
+    @post("/subscriptions/<key>/sync")
     def sync(self, key: str) -> AnyResponse:
         """Queue it as a person's wish, and show how it goes."""
         key = normalise_key(key)
@@ -136,6 +126,7 @@ class _SubscriptionPages:
         address = url_for("admin.subscription", key=key, asked=f"{kind.value}.{seq}", of=named)
         return redirect(f"{address}#progress", 303)
 
+    @get("/progress/<any(subscription,alias):kind>/<int:seq>/<key>")
     def progress(self, kind: str, seq: int, key: str) -> Response:
         """For the page's script."""
         with self._database.reading() as session:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import flash, render_template, request, url_for
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -26,41 +26,13 @@ from sync_service.queue.findings import Finding, Severity
 from sync_service.queue.health import CHECK, describe_check, read_findings
 from sync_service.queue.limit import read_tenant
 from sync_service.settings import Settings
-from sync_service.store.audit import record_action
-from sync_service.store.engine import Database
 from sync_service.store.tables import JobRow
-from sync_service.web.admin.context import PageContext, ask_first
-from sync_service.web.admin.guard import Handover, operators_only, who
+from sync_service.web.admin.context import AdminPages, ask_first
 from sync_service.web.admin.job_views import view_job
 from sync_service.web.admin.manual import section_of
+from sync_service.web.page_parts import get, post, see_other
 
 _LONGEST_NAME = 100
-
-
-def attach(blueprint: Blueprint, context: PageContext, handover: Handover) -> None:
-    """The pages API clients and Settings."""
-    clients = _Clients(context.database, handover)
-    blueprint.get("/clients")(clients.clients)
-    blueprint.post("/clients")(operators_only(clients.add))
-    blueprint.post("/clients/<client_id>/<any(revoke,rotate,end):what>")(operators_only(clients.change))
-
-    @blueprint.get("/settings")
-    def settings() -> str:
-        with context.database.reading() as session:
-            people = sum(user.disabled_at is None for user in list_users(session))
-            tenant = read_tenant(session)
-            job, now = session.get(JobRow, CHECK), session.now()
-            findings = sorted([*read_findings(session, context.settings), describe_check(job, now)], key=_worst_first)
-        return render_template(
-            "admin/settings.html",
-            rows=show_settings(context.settings),
-            people=people,
-            clients=sum(row.revoked_at is None for row in list_clients(context.database)),
-            tenant=tenant,
-            check=view_job(job, now) if job else None,
-            looks=[_look(each, job) for each in findings],
-            worst=findings[0].verdict,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,27 +76,44 @@ _DONE = {
 }
 
 
-class _Clients:
-    def __init__(self, database: Database, handover: Handover) -> None:
-        self._database = database
-        self._handover = handover
+class UpkeepPages(AdminPages):
+    """The pages API clients and Settings."""
 
-    def clients(self) -> str:
+    @get("/settings")
+    def settings(self) -> str:
+        """The settings in force, and every finding of the checks, the worst first."""
+        settings = self._context.settings
+        with self._database.reading() as session:
+            people = sum(user.disabled_at is None for user in list_users(session))
+            tenant = read_tenant(session)
+            job, now = session.get(JobRow, CHECK), session.now()
+            findings = sorted([*read_findings(session, settings), describe_check(job, now)], key=_worst_first)
+        return render_template(
+            "admin/settings.html",
+            rows=show_settings(settings),
+            people=people,
+            clients=sum(row.revoked_at is None for row in list_clients(self._database)),
+            tenant=tenant,
+            check=view_job(job, now) if job else None,
+            looks=[_look(each, job) for each in findings],
+            worst=findings[0].verdict,
+        )
+
+    @get("/clients")
+    def clients(self, problems: Mapping[str, str] | None = None) -> str:
         """The list, with the secret of the client that was just made."""
-        return self._page()
-
-    def _page(self, problems: Mapping[str, str] | None = None) -> str:
         return render_template(
             "admin/clients.html",
             rows=list_clients(self._database),
             hours=_HOURS,
             scopes=sorted(SCOPES),
-            shown=self._handover.take("admin.clients"),
+            shown=self._context.handover.take("admin.clients"),
             problems=problems or {},
             typed=request.form,
             ticked=request.form.getlist("scope"),
         )
 
+    @post("/clients")
     def add(self) -> AnyResponse | tuple[str, int]:
         """A new one, with its secret shown this once."""
         name, scopes = request.form.get("name", "").strip(), request.form.getlist("scope")
@@ -136,14 +125,15 @@ class _Clients:
         if not scopes:
             problems["scope"] = "A client needs at least one scope."
         if problems:
-            return self._page(problems), 422
+            return self.clients(problems), 422
         try:
             pair = add_client(self._database, name, scopes, callout=bool(request.form.get("callout")))
         except ClientNameTaken as error:
-            return self._page({"name": str(error)}), 422
-        self._record("client added", f"{name} ({pair[0]})")
-        return self._handover.lead_to("admin.clients", *pair)
+            return self.clients({"name": str(error)}), 422
+        self.record("client added", f"{name} ({pair[0]})")
+        return self._context.handover.lead_to("admin.clients", *pair)
 
+    @post("/clients/<client_id>/<any(revoke,rotate,end):what>")
     def change(self, client_id: str, what: str) -> AnyResponse | str:
         """Refuse it from now on, give it a new secret, or end the one before."""
         name = next((row.name for row in list_clients(self._database) if row.client_id == client_id), None)
@@ -155,19 +145,15 @@ class _Clients:
         try:
             if what == "rotate":
                 secret = rotate_secret(self._database, client_id)
-                self._record("client secret rotated", client_id)
-                return self._handover.lead_to("admin.clients", client_id, secret)
+                self.record("client secret rotated", client_id)
+                return self._context.handover.lead_to("admin.clients", client_id, secret)
             (revoke_client if what == "revoke" else end_previous_secret)(self._database, client_id)
         except ClientUnknown as error:
             raise NotFound(str(error)) from None
         action, said = _DONE[what]
-        self._record(action, client_id)
+        self.record(action, client_id)
         flash(f"{name}: {said}")
-        return redirect(url_for("admin.clients"), 303)
-
-    def _record(self, action: str, target: str) -> None:
-        with self._database.transaction() as session:
-            record_action(session, who().email, action, target)
+        return see_other("admin.clients")
 
 
 def show_settings(settings: Settings) -> list[tuple[str, str]]:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from sqlmodel import col, select
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.queue.outbox import DeliveryState, WebhookType
-from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.tables import WebhookDeliveryRow, WebhookEndpointRow
-from sync_service.web.admin.context import PAGE, PageContext, ask_first, before_id, one_page
-from sync_service.web.admin.guard import Handover, operators_only, who
+from sync_service.web.admin.context import PAGE, AdminPages, ask_first, before_id, one_page
+from sync_service.web.page_parts import get, post, see_other
 from sync_service.webhooks.address import DestinationRefused
 from sync_service.webhooks.endpoints import ROTATION_MS, EndpointRefused, Endpoints, EndpointUnknown
 from sync_service.webhooks.log import MessageUnknown, replay, replay_dead
@@ -53,56 +52,40 @@ _DONE = {
 }
 
 
-def attach(blueprint: Blueprint, context: PageContext, handover: Handover) -> None:
+class WebhookPages(AdminPages):
     """The addresses under /admin/webhooks."""
-    pages = _WebhookPages(context, handover)
-    blueprint.get("/webhooks")(pages.webhooks)
-    blueprint.post("/webhooks", endpoint="add_webhook")(operators_only(pages.add))
-    blueprint.post("/webhooks/replay", endpoint="replay_webhooks")(operators_only(pages.send_again))
-    blueprint.get("/webhooks/<endpoint_id>", endpoint="webhook")(pages.webhook)
-    blueprint.post("/webhooks/<endpoint_id>", endpoint="edit_webhook")(operators_only(pages.edit))
-    blueprint.post("/webhooks/<endpoint_id>/<any(test,disable,enable,rotate,remove):what>", endpoint="change_webhook")(
-        operators_only(pages.change)
-    )
 
+    @property
+    def _endpoints(self) -> Endpoints:
+        return Endpoints(self._database, self._context.settings)
 
-class _WebhookPages:
-    def __init__(self, context: PageContext, handover: Handover) -> None:
-        self._database, self._handover = context.database, handover
-        self._endpoints = Endpoints(context.database, context.settings)
-
-    def webhooks(self) -> str:
-        """The endpoints and the log."""
-        return self._list()
-
-    def add(self) -> AnyResponse | tuple[str, int]:
+    @post("/webhooks")
+    def add_webhook(self) -> AnyResponse | tuple[str, int]:
         """A new endpoint, with its secret shown this once; a test message is sent to it at once."""
         url, types = request.form.get("url", "").strip(), _read_types()
         try:
             endpoint_id, secret = self._endpoints.add(url, types)
         except (EndpointRefused, DestinationRefused) as error:
-            return self._list(problem=str(error)), 422
+            return self.webhooks(problem=str(error)), 422
         self._endpoints.want_test(endpoint_id)
-        self._record("webhook added", endpoint_id)
-        return self._handover.lead_to("admin.webhooks", endpoint_id, secret)
+        self.record("webhook added", endpoint_id)
+        return self._context.handover.lead_to("admin.webhooks", endpoint_id, secret)
 
-    def webhook(self, endpoint_id: str) -> str:
-        """One endpoint."""
-        return self._one(endpoint_id)
-
-    def edit(self, endpoint_id: str) -> AnyResponse | tuple[str, int]:
+    @post("/webhooks/<endpoint_id>")
+    def edit_webhook(self, endpoint_id: str) -> AnyResponse | tuple[str, int]:
         """Another address, or other types."""
         try:
             self._endpoints.change(endpoint_id, request.form.get("url", "").strip(), _read_types())
         except EndpointUnknown:
             raise NotFound("There is no such endpoint.") from None
         except (EndpointRefused, DestinationRefused) as error:
-            return self._one(endpoint_id, problem=str(error)), 422
-        self._record("webhook changed", endpoint_id)
+            return self.webhook(endpoint_id, problem=str(error)), 422
+        self.record("webhook changed", endpoint_id)
         flash("The endpoint is changed.")
-        return redirect(url_for("admin.webhook", endpoint_id=endpoint_id), 303)
+        return see_other("admin.webhook", endpoint_id=endpoint_id)
 
-    def change(self, endpoint_id: str, what: str) -> AnyResponse | str:
+    @post("/webhooks/<endpoint_id>/<any(test,disable,enable,rotate,remove):what>")
+    def change_webhook(self, endpoint_id: str, what: str) -> AnyResponse | str:
         """Test, disable, enable or remove it, or give it a new secret."""
         here = url_for("admin.webhook", endpoint_id=endpoint_id)
         with self._database.reading() as session:
@@ -115,8 +98,8 @@ class _WebhookPages:
                     self._endpoints.want_test(endpoint_id)
                 case "rotate":
                     secret = self._endpoints.rotate(endpoint_id)
-                    self._record("webhook secret rotated", endpoint_id)
-                    return self._handover.lead_to("admin.webhooks", endpoint_id, secret)
+                    self.record("webhook secret rotated", endpoint_id)
+                    return self._context.handover.lead_to("admin.webhooks", endpoint_id, secret)
                 case "remove":
                     self._endpoints.remove(endpoint_id)
                     here = url_for("admin.webhooks")
@@ -128,11 +111,12 @@ class _WebhookPages:
             flash(str(error))
             return redirect(here, 303)
         action, said = _DONE[what]
-        self._record(action, endpoint_id)
+        self.record(action, endpoint_id)
         flash(said)
         return redirect(here, 303)
 
-    def send_again(self) -> AnyResponse | str:
+    @post("/webhooks/replay")
+    def replay_webhooks(self) -> AnyResponse | str:
         """What is ticked, or all that was given up."""
         ids = [each for each in request.form.getlist("message") if each.isprintable()][:PAGE]
         back = url_for("admin.webhooks", state="dead")
@@ -148,11 +132,13 @@ class _WebhookPages:
             flash(str(error))
             return redirect(back, 303)
         if count:
-            self._record("webhooks replayed", str(count))
+            self.record("webhooks replayed", str(count))
         flash(f"{count} deliveries are made again." if count else "Tick what is to be sent again.")
         return redirect(back, 303)
 
-    def _list(self, *, problem: str = "") -> str:
+    @get("/webhooks")
+    def webhooks(self, *, problem: str = "") -> str:
+        """The endpoints and the log."""
         dead = request.args.get("state") == DeliveryState.DEAD
         with self._database.reading() as session:
             row = WebhookEndpointRow
@@ -172,14 +158,16 @@ class _WebhookPages:
             last=(rows[-1].ended_at if dead else rows[-1].id) if rows else None,
             dead=dead,
             now=now,
-            shown=self._handover.take("admin.webhooks"),
+            shown=self._context.handover.take("admin.webhooks"),
             problem=problem,
             typed=request.form,
             types=list(WebhookType),
             ticked=_read_types() if problem else (),
         )
 
-    def _one(self, endpoint_id: str, *, problem: str = "") -> str:
+    @get("/webhooks/<endpoint_id>")
+    def webhook(self, endpoint_id: str, *, problem: str = "") -> str:
+        """One endpoint."""
         with self._database.reading() as session:
             row, now = _find(session, endpoint_id), session.now()
         return render_template(
@@ -192,10 +180,6 @@ class _WebhookPages:
             url=request.form.get("url", "") if problem else row.url,
             ticked=_read_types() if problem else row.types,
         )
-
-    def _record(self, action: str, target: str) -> None:
-        with self._database.transaction() as session:
-            record_action(session, who().email, action, target)
 
 
 def _read_types() -> Sequence[WebhookType]:

@@ -96,7 +96,8 @@ _LONG_ID = 20
 #: A number above this is a moment in ms (2001 and later) and no count.
 _FIRST_MOMENT = 1_000_000_000_000
 _SIGNS = {"GBP": "£", "USD": "$", "EUR": "€", "JPY": "¥"}
-_OUTCOMES = {
+#: A run's outcome or a callout's verdict in words, and its tone.
+OUTCOMES = {
     "changed": ("Changed", "good"),
     "unchanged": ("Already up to date", "calm"),
     "imported": ("Imported", "good"),
@@ -212,7 +213,7 @@ def span(ms: int | None) -> str:
 
 def badge(word: str | None) -> Markup:
     """A run's outcome, a callout's verdict or an object's status as a coloured word."""
-    text, tone = _OUTCOMES.get(word or "", ((word or "unknown").capitalize(), _TONES.get((word or "").lower(), "calm")))
+    text, tone = OUTCOMES.get(word or "", ((word or "unknown").capitalize(), _TONES.get((word or "").lower(), "calm")))
     return Markup('<span class="badge {}">{}</span>').format(tone, cut(text))
 
 

@@ -1,48 +1,74 @@
-"""A partner's customers and invoices: `GET /api/partner/customer` and `/invoices`.
+"""What a partner reads: `GET /api/partner/mma/subscriptions`, `/{id}`, `/customer`, `/invoices` and their PDFs.
 
-Source: Limio's page "Partner objects". The path of the invoices is our inference.
+Sources: Limio's partner API and its page "Partner objects". The path of the invoices is our inference.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, Response, request
 
-from sync_service.partner.reading import ask_for_own, ask_for_own_pdf, find_numbers, is_id, list_customers, more_of
+from sync_service.partner.reading import (
+    NotThePartners,
+    ask_for_own,
+    ask_for_own_pdf,
+    find_numbers,
+    is_id,
+    list_customers,
+    list_subscriptions,
+    more_of,
+    read_subscription,
+)
 from sync_service.store.cursors import CursorInvalid
 from sync_service.store.engine import Database
-from sync_service.web.answers import answer, read_limit
+from sync_service.web.answers import answer, answer_page, read_limit
 from sync_service.web.partner.auth import PartnerAuth, agent, partner_scope
-from sync_service.web.partner.mma import DEFAULT_LIMIT, MAX_LIMIT
 from sync_service.web.waiting import Answered, Questions, pdf_of
 
+DEFAULT_LIMIT, MAX_LIMIT = 40, 100
 
-def partner_objects_blueprint(database: Database, auth: PartnerAuth) -> Blueprint:
-    """The customers of the organisation that the token names."""
+
+def partner_objects_blueprint(database: Database, questions: Questions, auth: PartnerAuth) -> Blueprint:
+    """Subscriptions, customers and invoices of the organisation that the token names.
+
+    Invoices are read from Zuora at every call.
+    """
     blueprint = Blueprint("partner_objects", __name__, url_prefix="/api/partner")
 
     auth.guard(blueprint)
 
+    @blueprint.get("/mma/subscriptions")
+    def subscriptions() -> Response:
+        with database.reading() as session:
+            return answer_page(
+                list_subscriptions(session, partner_scope(), owner=request.args.get("ownerId"), **_asked())
+            )
+
+    @blueprint.get("/mma/subscriptions/<subscription_id>")
+    def subscription(subscription_id: str) -> Response:
+        with database.reading() as session:
+            found = read_subscription(session, partner_scope(), subscription_id)
+        if found is None:
+            return answer(404, {"message": "Subscription not found."})
+        whole = {"subscription": found.subscription, "schedule": found.schedule, "offers": found.offers}
+        return answer(200, {**whole, "addOns": found.add_ons})
+
     @blueprint.get("/customer")
     def customers() -> Response:
-        wanted, query_more = request.args.get("filter"), request.args.get("queryMore") or None
-        limit = read_limit(DEFAULT_LIMIT, MAX_LIMIT)
         with database.reading() as session:
-            page, hits = list_customers(session, partner_scope(), wanted=wanted, limit=limit, query_more=query_more)
-        more = {} if page.query_more is None else {"queryMore": page.query_more}
-        return answer(200, {"items": list(page.items), "hits": hits, **more})
+            page, hits = list_customers(session, partner_scope(), wanted=request.args.get("filter"), **_asked())
+        return answer_page(page, hits=hits)
 
+    @blueprint.errorhandler(NotThePartners)
+    def forbid(error: NotThePartners) -> Response:
+        return answer(403, {"message": str(error)})
+
+    _add_invoices(blueprint, database, questions)
     return blueprint
 
 
-_AWAY = "Zuora has not answered in time. Please ask again."
-
-
-def partner_invoices_blueprint(database: Database, questions: Questions, auth: PartnerAuth) -> Blueprint:
-    """The invoices of the organisation that the token names, read from Zuora at every call."""
-    blueprint = Blueprint("partner_invoices", __name__, url_prefix="/api/partner")
-
-    auth.guard(blueprint)
-
+def _add_invoices(blueprint: Blueprint, database: Database, questions: Questions) -> None:
     @blueprint.get("/invoices")
     def invoices() -> Response:
         size, cursor = read_limit(DEFAULT_LIMIT, MAX_LIMIT, "pageSize"), request.args.get("cursor") or None
@@ -72,12 +98,15 @@ def partner_invoices_blueprint(database: Database, questions: Questions, auth: P
 
     @blueprint.errorhandler(CursorInvalid)
     def refuse(error: CursorInvalid) -> Response:
-        return answer(400, {"message": str(error).replace("queryMore", "cursor")})
+        name = "cursor" if request.endpoint == "partner_objects.invoices" else "queryMore"
+        return answer(400, {"message": str(error).replace("queryMore", name)})
 
-    return blueprint
+
+def _asked() -> dict[str, Any]:
+    return {"limit": read_limit(DEFAULT_LIMIT, MAX_LIMIT), "query_more": request.args.get("queryMore") or None}
 
 
 def _missing(asked: Answered) -> Response:
     if asked.is_missing:
         return answer(404, {"message": "Invoice not found."})
-    return answer(502, {"message": _AWAY})
+    return answer(502, {"message": "Zuora has not answered in time. Please ask again."})

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from sync_service.access.users import Role
-from sync_service.queue.requests import claim, fail, finish
+from sync_service.queue.fate import Fate, Stage, Ticket
+from sync_service.queue.requests import Kind, claim, fail, finish
 from sync_service.store.engine import Database
 from sync_service.store.tables import SyncCauseRow, SyncRequestRow
 from sync_service.web.admin.context import ZuoraLinks
+from sync_service.web.admin.customer_pages import SyncOfAll
 from tests.integration.web.admin import SHARE, Visitor, make_run, put_done, put_rows, put_subscription, visit
 
 THEIRS = ("A-S1", "A-S2", "A-S3", "A-S4")
@@ -68,6 +71,39 @@ def test_all_of_a_customers_are_synced_with_progress_and_the_failed_ones_named(d
     assert "Zuora had a problem &lt;of&gt; its own." in failed
     assert "Retry later" in failed
     assert "B-S1" not in shown
+
+
+def test_what_ended_otherwise_is_not_called_up_to_date() -> None:
+    def ended(number: str, outcome: str) -> Fate:
+        return Fate(
+            ticket=Ticket(Kind.SUBSCRIPTION, number, 1), stage=Stage.ENDED, since=0, run=make_run(number, outcome)
+        )
+
+    fates = (ended("A-S1", "not in zuora"), ended("A-S2", "left out"), ended("A-S3", "unchanged"))
+
+    assert SyncOfAll(first_cause=1, fates=fates).text == (
+        "All 3 done: 1 left out, 1 not in Zuora, 1 already up to date."
+    )
+
+
+def test_a_page_that_shows_a_part_says_so_beside_its_sums(sqlite_database: Database) -> None:
+    entries = tuple((str(date(2096, 1, 1) + timedelta(days=day)), "9.99", "pending-external") for day in range(401))
+    key = put_subscription(sqlite_database, "A-S00", entries=entries)
+    for number in range(1, 26):
+        put_subscription(sqlite_database, f"A-S{number:02}")
+    visitor = visit(sqlite_database, Role.VIEWER)
+    alone, whole = visitor.get("/customers/cus-A-S00").text, visitor.get("/subscriptions/sub-A-S01").text
+    assert "of the first" not in alone
+    assert "listed and summed" not in whole
+    with sqlite_database.transaction() as session:
+        session.run("UPDATE limio_subscription SET customer = 'cus-A-S00'")
+
+    many, long = visitor.get("/customers/cus-A-S00").text, visitor.get(f"/subscriptions/{key}").text
+
+    assert '£9.99 on 01 Jan 2096 <span class="soft">of the first 25 subscriptions</span>' in many
+    assert "The schedule is longer: its last 400 entries are listed and summed." in long
+    assert "The line shows the last 200 of 400 payments." in long
+    assert 'The first 20; <a href="/admin/customers/cus-A-S00">' in long
 
 
 def test_only_operators_sync_all_and_nobody_else_is_found(sqlite_database: Database) -> None:

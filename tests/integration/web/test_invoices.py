@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlmodel import select
 
+from sync_service.access.clients import OBJECTS_SCOPE
 from sync_service.access.users import Role
 from sync_service.errors import NotServed
 from sync_service.partner.organisations import Organisation, Partners
@@ -22,6 +24,7 @@ from sync_service.store.tables import AskRow, SubscriptionRow
 from tests.integration.web.admin import Visitor, visit
 from tests.integration.web.conftest import build
 from tests.integration.web.portal import PortalVisitor
+from tests.listening import listening
 from tests.partner_world import log_in
 from tests.sweep_world import World, open_world
 from zuora_emulator.records import hex_id
@@ -269,6 +272,53 @@ def test_operators_find_an_invoice_by_its_number_and_those_of_a_customer(billed:
     assert f'href="/admin/customers/{row.customer}/invoices"' in customer
     assert "Payments to come" in customer
     assert viewer.get("/customers/none/invoices").status_code == 404
+
+
+def test_other_systems_read_the_invoices_of_a_customer_account_by_account(billed: Billed, web: Any) -> None:
+    headers = web.token(OBJECTS_SCOPE, name="finance")
+    with billed.database.reading() as session:
+        row = find_subscription(session, "C1")
+        assert row is not None
+    place = f"/api/customers/{row.customer}/invoices"
+    with billed.working():
+        found = web.client.get(place, headers=headers)
+        again = web.client.get(f"{place}?account={found.json['account']}", headers=headers)
+        others = web.client.get(f"{place}?account={'0' * 32}", headers=headers)
+
+    assert found.status_code == 200, found.text
+    assert {each["id"] for each in found.json["items"]} == set(billed.invoices(COAST))
+    assert found.json["accounts"] == [{"id": found.json["account"], "number": COAST}]
+    assert again.json == found.json
+    assert others.status_code == 404
+    assert web.client.get("/api/customers/cus-none/invoices", headers=headers).status_code == 404
+    assert web.client.get(place).status_code == 401
+    partner = log_in(billed.database, web.client, billed.orgs["Coast"], "shop")
+    assert web.client.get(place, headers=partner).status_code == 403
+    away = build(billed.database, wait_limit_seconds=0).client.get(place, headers=headers)
+    assert away.status_code == 502
+
+
+def test_the_pdf_of_anothers_invoice_costs_the_same_statements_as_one_of_nobodys(billed: Billed) -> None:
+    """What is asked of our database tells no clock which of the two it is; no worker answers meanwhile."""
+    web = build(billed.database, partner_code_in_log=True, wait_limit_seconds=0)
+    headers = log_in(billed.database, web.client, billed.orgs["North"], "shop")
+    ann = PortalVisitor(web.client.application.test_client())
+    ann.log_in("ann@north.example")
+    said: list[str] = []
+
+    def cost(ask: Callable[[], Any]) -> list[str]:
+        said.clear()
+        with listening(before=lambda _, statement, __: said.append(str(statement))):
+            ask()
+        return list(said)
+
+    foreign, nothing = billed.invoices(COAST)[0], "0" * 32
+    for ask in (
+        lambda id: web.client.get(f"/api/partner/invoices/{id}/pdf", headers=headers),
+        lambda id: ann.get(f"/invoices/{id}/pdf"),
+    ):
+        ask("1" * 32)  # who asks is known from now on
+        assert cost(partial(ask, foreign)) == cost(partial(ask, nothing)) != []
 
 
 def test_a_page_of_an_invoice_says_when_no_worker_answers(sqlite_database: Database) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from sync_service.access.cipher import TextCipher
 from sync_service.access.partner_login import PartnerLogin
 from sync_service.access.sign_on.attempts import Provider
 from sync_service.partner.baskets import Baskets
@@ -13,13 +12,12 @@ from sync_service.queue.submission import order_options
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.page_parts import attach_assets, attach_problems
-from sync_service.web.partner.portal import customers, order_page, subscriptions
-from sync_service.web.partner.portal.acting import attach_refusals
-from sync_service.web.partner.portal.buying import NewOrders
-from sync_service.web.partner.portal.changes import Changes
-from sync_service.web.partner.portal.invoices import Invoices
-from sync_service.web.partner.portal.login import LoginPages, PortalEntry
-from sync_service.web.partner.portal.review import Review
+from sync_service.web.partner.portal import customers, order_page
+from sync_service.web.partner.portal.acting import PortalContext, attach_refusals
+from sync_service.web.partner.portal.buying import NewOrderPages
+from sync_service.web.partner.portal.changes import ChangePages
+from sync_service.web.partner.portal.invoices import PortalInvoicePages
+from sync_service.web.partner.portal.login import PortalEntry, PortalLoginPages
 from sync_service.web.partner.portal.session import PATH, PortalSessions
 from sync_service.web.sign_on import SignOn
 from sync_service.web.waiting import Questions
@@ -35,17 +33,15 @@ def portal_blueprint(
     sessions = PortalSessions(database, settings.secret_keys, secure=settings.public_url.startswith("https://"))
     sessions.attach(blueprint)
     name = settings.partner_oidc_name if provider else ""
-    LoginPages(settings, sessions, login, provider=name).attach(blueprint)
+    PortalLoginPages(settings, sessions, login, provider=name).attach(blueprint)
     if provider is not None:
         SignOn(settings, database, PortalEntry(database, sessions, name), provider).attach(blueprint)
-    customers.attach(blueprint, database, TextCipher(settings.secret_keys, "portal search"))
-    subscriptions.attach(blueprint, settings, database)
-    baskets, placing = Baskets(database, settings), PartnerOrders(database, settings, order_options(settings))
-    review = Review(settings, database, questions, placing)
-    Changes(settings, database, baskets, placing, review).attach(blueprint)
-    order_page.attach(blueprint, settings, database, placing)
-    NewOrders(settings, database, baskets, placing, review).attach(blueprint)
-    Invoices(database, questions).attach(blueprint)
+    baskets, orders = Baskets(database, settings), PartnerOrders(database, settings, order_options(settings))
+    context = PortalContext(settings=settings, database=database, questions=questions, baskets=baskets, orders=orders)
+    for part in (customers, order_page):
+        part.attach(blueprint, context)
+    for pages in (ChangePages, NewOrderPages, PortalInvoicePages):
+        pages(context).attach(blueprint)
     blueprint.context_processor(lambda: {"pages": _PAGES})
     attach_assets(blueprint)
     attach_refusals(blueprint, attach_problems(blueprint, "partner/problem.html"))

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import iso3166
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import make_response, render_template, request
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -17,16 +17,13 @@ from sync_service.commerce.basket.items import WantedItem
 from sync_service.commerce.basket.on_sale import OffersOnSale
 from sync_service.commerce.catalog import Offer
 from sync_service.commerce.order import CannotBePlacedError, OrderType, UpdateAction
-from sync_service.partner.baskets import Baskets, Opening
+from sync_service.partner.baskets import Opening
 from sync_service.partner.holdings import read_new_ground
-from sync_service.partner.orders import PartnerOrders
-from sync_service.queue.submission import OtherBody
-from sync_service.settings import Settings
-from sync_service.store.engine import Database
-from sync_service.web.partner.portal.acting import agent, asked_by_form
+from sync_service.web.page_parts import Pages, get, post
+from sync_service.web.partner.portal.acting import PortalContext, agent
 from sync_service.web.partner.portal.customers import Customer, find_customer
-from sync_service.web.partner.portal.review import Review
-from sync_service.web.partner.portal.session import person, scope
+from sync_service.web.partner.portal.order_page import review
+from sync_service.web.partner.portal.session import scope
 
 #: The same whether there is none or it is not sold to this partner.
 NO_OFFER = "There is no such offer for you."
@@ -82,40 +79,32 @@ class PurchaseForm:
         )
 
 
-class NewOrders:
+class NewOrderPages(Pages):
     """`/partner/new…`: choose, fill in, look, order."""
 
-    def __init__(
-        self, settings: Settings, database: Database, baskets: Baskets, orders: PartnerOrders, review: Review
-    ) -> None:
-        self._settings = settings
-        self._database = database
-        self._baskets = baskets
-        self._orders = orders
-        self._review = review
+    def __init__(self, context: PortalContext) -> None:
+        self._context, self._database, self._baskets = context, context.database, context.baskets
 
-    def attach(self, blueprint: Blueprint) -> None:
-        """Add the pages."""
-        blueprint.add_url_rule("/new", "new", self._choose)
-        blueprint.add_url_rule("/new/<offer_id>", "new_of", self._begin)
-        blueprint.add_url_rule("/new/<offer_id>", "review_new", self._look, methods=["POST"])
-        blueprint.add_url_rule("/new/<offer_id>/again", "new_again", self._again, methods=["POST"])
-        blueprint.add_url_rule("/new/<offer_id>/order", "buy", self._buy, methods=["POST"])
-
-    def _choose(self) -> str:
+    @get("/new")
+    def new(self) -> str:
+        """What is sold to the partner."""
         on_sale = self._shelf()
         sold = [_sold(offer) for offer in on_sale.published if offer.record_type == "offer" and on_sale.sells(offer)]
         customer = self._customer(request.args.get("customer", ""))
         return render_template("partner/new.html", sold=sold, customer=customer)
 
-    def _begin(self, offer_id: str) -> str:
+    @get("/new/<offer_id>")
+    def new_of(self, offer_id: str) -> str:
+        """The form of one offer."""
         customer = self._customer(request.args.get("customer", ""))
         first, _, last = (customer.name if customer else "").rpartition(" ")
         known = {"firstName": first, "lastName": last, "email": customer.email} if customer else {}
         draft = PurchaseForm(quantity=1, add_ons=(), fields=known, customer_id=customer.id if customer else "")
         return self._form(offer_id, draft)
 
-    def _look(self, offer_id: str) -> AnyResponse | str:
+    @post("/new/<offer_id>")
+    def review_new(self, offer_id: str) -> AnyResponse | str:
+        """What it costs."""
         draft = _read_draft()
         customer = self._customer(draft.customer_id)
         _find(self._shelf(), offer_id)
@@ -123,26 +112,26 @@ class NewOrders:
             view = self._baskets.open(agent(), Opening(country=draft.country, wanted=draft.wanted(offer_id)))
             payload = _payload(view.id, draft, customer)
             with self._database.reading() as session:
-                self._orders.check(session, agent(), payload)
+                self._context.orders.check(session, agent(), payload)
         except CannotBePlacedError as error:
             return make_response(self._form(offer_id, draft, str(error)), 400)
         page = {"offer_id": offer_id, "draft": draft, "fields": FIELDS, "countries": COUNTRIES}
-        return self._review.show(view, payload, basket_id=view.id, **page)
+        return review(self._context, view, payload, **page)
 
-    def _again(self, offer_id: str) -> str:
+    @post("/new/<offer_id>/again")
+    def new_again(self, offer_id: str) -> str:
+        """The form as it was filled in."""
         return self._form(offer_id, _read_draft())
 
-    def _buy(self, offer_id: str) -> AnyResponse | str:
+    @post("/new/<offer_id>/order")
+    def buy(self, offer_id: str) -> AnyResponse:
+        """The order."""
         draft = _read_draft()
         customer = self._customer(draft.customer_id)
         _find(self._shelf(), offer_id)
         view = self._baskets.read(agent(), request.form.get("basket", ""), buys=True)
         payload = _payload(view.id, draft, customer)
-        try:
-            work = self._orders.place(agent(), payload, asked_by_form(payload), client=person().email)
-        except (CannotBePlacedError, OtherBody) as error:
-            return make_response(self._form(offer_id, draft, f"Nothing was ordered. {error}"), 400)
-        return redirect(url_for("portal.order", order_id=work.order_id), 303)
+        return self._context.place(payload, lambda text: self._form(offer_id, draft, f"Nothing was ordered. {text}"))
 
     def _form(self, offer_id: str, draft: PurchaseForm, problem: str = "") -> str:
         on_sale = self._shelf()
@@ -160,7 +149,7 @@ class NewOrders:
 
     def _shelf(self) -> OffersOnSale:
         with self._database.reading() as session:
-            return read_new_ground(session, scope(), self._settings.day_at(session.now())).on_sale
+            return read_new_ground(session, scope(), self._context.today(session)).on_sale
 
     def _customer(self, customer_id: str) -> Customer | None:
         """The partner's customer; None where none is named. Raises NotFound."""

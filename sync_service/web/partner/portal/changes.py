@@ -10,21 +10,16 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import make_response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.commerce.basket.holding import Holding, owned_add_ons
 from sync_service.commerce.basket.items import WantedItem
 from sync_service.commerce.order import CannotBePlacedError, OrderType, UpdateAction
-from sync_service.partner.baskets import Baskets, BasketView, Opening
-from sync_service.partner.holdings import look_at
-from sync_service.partner.orders import PartnerOrders
-from sync_service.queue.submission import OtherBody
-from sync_service.settings import Settings
-from sync_service.store.engine import Database
-from sync_service.web.partner.portal.acting import agent, asked_by_form
-from sync_service.web.partner.portal.review import Review
-from sync_service.web.partner.portal.session import person, scope
+from sync_service.partner.baskets import BasketView, Opening
+from sync_service.web.page_parts import Pages, get, post, see_other
+from sync_service.web.partner.portal.acting import PortalContext, agent
+from sync_service.web.partner.portal.order_page import review
 
 #: In the form: the offer stays.
 KEEP = "keep"
@@ -62,35 +57,27 @@ class ShownBasket:
     offered: tuple[OfferChoice, ...]
 
 
-class Changes:
+class ChangePages(Pages):
     """`/partner/baskets/…`: choose, look, order."""
 
-    def __init__(
-        self, settings: Settings, database: Database, baskets: Baskets, orders: PartnerOrders, review: Review
-    ) -> None:
-        self._settings = settings
-        self._database = database
-        self._baskets = baskets
-        self._orders = orders
-        self._review = review
+    def __init__(self, context: PortalContext) -> None:
+        self._context, self._database, self._baskets = context, context.database, context.baskets
 
-    def attach(self, blueprint: Blueprint) -> None:
-        """Add the pages."""
-        blueprint.add_url_rule("/subscriptions/<subscription_id>/change", "change", self._open, methods=["POST"])
-        blueprint.add_url_rule("/baskets/<basket_id>", "basket", self._choose)
-        blueprint.add_url_rule("/baskets/<basket_id>", "fill", self._fill, methods=["POST"])
-        blueprint.add_url_rule("/baskets/<basket_id>/review", "review", self._look)
-        blueprint.add_url_rule("/baskets/<basket_id>/order", "place", self._place, methods=["POST"])
-
-    def _open(self, subscription_id: str) -> AnyResponse:
+    @post("/subscriptions/<subscription_id>/change")
+    def change(self, subscription_id: str) -> AnyResponse:
+        """A basket for a subscription."""
         view = self._baskets.open(agent(), Opening(id=subscription_id))
-        return redirect(url_for("portal.basket", basket_id=view.id), 303)
+        return see_other("portal.basket", basket_id=view.id)
 
-    def _choose(self, basket_id: str) -> AnyResponse | str:
+    @get("/baskets/<basket_id>")
+    def basket(self, basket_id: str) -> AnyResponse | str:
+        """What may be chosen, and what is."""
         view = self._baskets.read(agent(), basket_id)
         return _ordered(view) or self._page(view)
 
-    def _fill(self, basket_id: str) -> AnyResponse | str:
+    @post("/baskets/<basket_id>")
+    def fill(self, basket_id: str) -> AnyResponse | str:
+        """What the form says goes into the basket."""
         view = self._baskets.read(agent(), basket_id)
         try:
             view = self._baskets.change(agent(), view.id, read_wanted(request.form, *self._read(view)))
@@ -98,29 +85,28 @@ class Changes:
             return self._refuse(view, str(error))
         if not view.document["order"]["orderItems"]:
             return self._refuse(view, "Nothing is chosen yet that differs from what there is.")
-        return redirect(url_for("portal.review", basket_id=view.id), 303)
+        return see_other("portal.review", basket_id=view.id)
 
-    def _look(self, basket_id: str) -> AnyResponse | str:
+    @get("/baskets/<basket_id>/review")
+    def review(self, basket_id: str) -> AnyResponse | str:
+        """What it costs."""
         view = self._baskets.read(agent(), basket_id)
         if not view.document["order"]["orderItems"]:
-            return redirect(url_for("portal.basket", basket_id=view.id), 303)
+            return see_other("portal.basket", basket_id=view.id)
         subscription = view.document["order"]["forSubscription"]
-        return _ordered(view) or self._review.show(view, _payload(view), subscription=subscription, basket_id=view.id)
+        return _ordered(view) or review(self._context, view, _payload(view), subscription=subscription)
 
-    def _place(self, basket_id: str) -> AnyResponse | str:
+    @post("/baskets/<basket_id>/order")
+    def place(self, basket_id: str) -> AnyResponse:
+        """The order."""
         view = self._baskets.read(agent(), basket_id)
-        payload = _payload(view)
-        try:
-            work = self._orders.place(agent(), payload, asked_by_form(payload), client=person().email)
-        except (CannotBePlacedError, OtherBody) as error:
-            return self._refuse(view, f"Nothing was ordered. {error} Choose again and look at what it costs now.")
-        return redirect(url_for("portal.order", order_id=work.order_id), 303)
+        text = "Nothing was ordered. {} Choose again and look at what it costs now."
+        return self._context.place(_payload(view), lambda problem: self._page(view, text.format(problem)))
 
     def _read(self, view: BasketView) -> tuple[Holding, date]:
         with self._database.reading() as session:
-            today = self._settings.day_at(session.now())
-            held = look_at(session, scope(), view.subscription_id or "", today, self._settings.tenant_time_zone)
-        return held.holding, today
+            held = self._context.look_at(session, view.subscription_id or "")
+            return held.holding, self._context.today(session)
 
     def _refuse(self, view: BasketView, problem: str) -> AnyResponse:
         return make_response(self._page(view, problem), 400)
@@ -134,7 +120,7 @@ class Changes:
 
 def _ordered(view: BasketView) -> AnyResponse | None:
     """Where a basket leads that was ordered."""
-    return redirect(url_for("portal.order", order_id=view.order_id), 303) if view.order_id is not None else None
+    return see_other("portal.order", order_id=view.order_id) if view.order_id is not None else None
 
 
 def _payload(view: BasketView) -> dict[str, Any]:

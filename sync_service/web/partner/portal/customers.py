@@ -1,9 +1,10 @@
-"""The partner's customers, with search, and one of them with its subscriptions."""
+"""The partner's customers, with search, one of them, and one subscription: what it holds, its payments, its lock."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -12,9 +13,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.cipher import TextCipher
 from sync_service.access.partner_scope import PartnerScope
+from sync_service.commerce.basket.holding import HeldItem, owned_add_ons
+from sync_service.partner.holdings import OwnSubscription
 from sync_service.partner.reading import list_customers, list_subscriptions, read_customer
-from sync_service.store.engine import Database, Session
+from sync_service.store.engine import Session
 from sync_service.subscription.limio.documents import get_value, read_day
+from sync_service.web.partner.portal.acting import PortalContext
 from sync_service.web.partner.portal.session import scope
 
 #: Rows of a list.
@@ -42,8 +46,11 @@ class CustomerSubscription:
     is_external: bool
 
 
-def attach(blueprint: Blueprint, database: Database, cipher: TextCipher) -> None:
-    """Add the pages. `cipher` hides what was searched for: URLs hold no names or addresses."""
+def attach(blueprint: Blueprint, context: PortalContext) -> None:
+    """Add the pages."""
+    database = context.database
+    # URLs hold no names or addresses.
+    cipher = TextCipher(context.settings.secret_keys, "portal search")
 
     @blueprint.get("")
     def customers() -> str:
@@ -76,6 +83,13 @@ def attach(blueprint: Blueprint, database: Database, cipher: TextCipher) -> None
                 held, following = [_as_held(each) for each in page.items], page.query_more
         return render_template("partner/customer.html", customer=shown, rows=held, more=following)
 
+    @blueprint.get("/subscriptions/<subscription_id>")
+    def subscription(subscription_id: str) -> str:
+        with context.database.reading() as session:
+            held = context.look_at(session, subscription_id)
+            shown = show_subscription(session, held, context.today(session))
+        return render_template("partner/subscription.html", shown=shown, held=held.holding, lock=held.lock)
+
 
 #: The same whether there is none or it is another's.
 NO_CUSTOMER = "You have no customer by this id."
@@ -106,4 +120,82 @@ def _as_held(document: Mapping[str, Any]) -> CustomerSubscription:
         status=str(document.get("status") or ""),
         term_end=read_day(get_value(document, "data.termEndDate")),
         is_external=get_value(document, "data.attributes.external") is True,
+    )
+
+
+@dataclass(frozen=True)
+class PortalItem:
+    """An offer or add-on as a row. `when` says since or until when, where it is not simply in force."""
+
+    name: str
+    quantity: int
+    when: str
+
+
+@dataclass(frozen=True)
+class PortalPayment:
+    """An entry of the schedule as a row."""
+
+    due: date | None
+    names: tuple[str, ...]
+    amount: Any
+    currency: str | None
+    status: str
+    is_cancelled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortalSubscription:
+    """All that the page shows of a subscription, beside what is held."""
+
+    customer: Customer | None
+    term_start: date | None
+    renews: bool | None
+    offers: tuple[PortalItem, ...]
+    add_ons: tuple[PortalItem, ...]
+    payments: tuple[PortalPayment, ...]
+
+
+def show_subscription(session: Session, held: OwnSubscription, today: date) -> PortalSubscription:
+    """What the page shows of a subscription that was found in scope."""
+    holding = held.holding
+    renews = get_value(held.document, "data.attributes.autoRenew")
+    return PortalSubscription(
+        customer=find_customer_of(session, held),
+        term_start=read_day(get_value(held.document, "data.termStartDate")),
+        renews=renews if isinstance(renews, bool) else None,
+        offers=tuple(_item(each, today) for each in holding.offers if each.end is None or each.end > today),
+        add_ons=tuple(_item(each, today) for each in owned_add_ons(holding, today)),
+        payments=tuple(sorted((_payment(each) for each in held.schedule), key=lambda each: each.due or date.max)),
+    )
+
+
+def find_customer_of(session: Session, held: OwnSubscription) -> Customer | None:
+    """The partner's customer whose the subscription is."""
+    customer_id = held.document.get("customer")
+    document = read_customer(session, scope(), customer_id) if isinstance(customer_id, str) else None
+    return as_customer(document) if document else None
+
+
+def _item(held: HeldItem, today: date) -> PortalItem:
+    when = ""
+    if held.start is not None and held.start > today:
+        when = f"from {held.start:%d %b %Y}"
+    elif held.end is not None:
+        when = f"until {held.end:%d %b %Y}"
+    return PortalItem(held.offer.name, held.quantity, when)
+
+
+def _payment(entry: Mapping[str, Any]) -> PortalPayment:
+    lines = get_value(entry, "data.lineItems")
+    names = [each.get("chargeName") or each.get("name") for each in lines or () if isinstance(each, Mapping)]
+    currency = get_value(entry, "data.currency")
+    status = str(entry.get("status") or "")
+    return PortalPayment(
+        due=read_day(get_value(entry, "data.date")),
+        names=tuple(dict.fromkeys(str(name) for name in names if name)),
+        amount=get_value(entry, "data.amount"),
+        currency=currency if isinstance(currency, str) else None,
+        status=status,
+        is_cancelled=status.lower().startswith("cancel"),
     )

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask import Blueprint, Response, make_response, render_template, request
+from flask import Response, make_response, render_template, request
 from werkzeug.exceptions import NotFound, ServiceUnavailable
 
 from sync_service.partner.holdings import SubscriptionUnknown
 from sync_service.partner.reading import ask_for_own, ask_for_own_pdf, find_numbers, is_id, more_of
-from sync_service.store.engine import Database
+from sync_service.web.page_parts import Pages, get
+from sync_service.web.partner.portal.acting import PortalContext
 from sync_service.web.partner.portal.customers import find_customer
 from sync_service.web.partner.portal.session import person, scope
-from sync_service.web.waiting import Questions, pdf_of
+from sync_service.web.waiting import pdf_of
 
 PAGE = 40
 #: The same whether there is none or it is another's.
@@ -24,30 +25,28 @@ NO_INVOICE = "You have no invoice by this id."
 _AWAY = "Zuora has not answered in time, so the invoice cannot be shown just now. Please try again in a moment."
 
 
-class Invoices:
+class PortalInvoicePages(Pages):
     """`/partner/invoices…`, and those of a customer and of a subscription."""
 
-    def __init__(self, database: Database, questions: Questions) -> None:
-        self._database = database
-        self._questions = questions
+    def __init__(self, context: PortalContext) -> None:
+        self._database, self._questions = context.database, context.questions
 
-    def attach(self, blueprint: Blueprint) -> None:
-        """Add the pages."""
-        blueprint.add_url_rule("/invoices", "invoices", self._all)
-        blueprint.add_url_rule("/invoices/<invoice_id>/pdf", "invoice_pdf", self._pdf)
-        blueprint.add_url_rule("/customers/<customer_id>/invoices", "invoices_of_customer", self._of_customer)
-        blueprint.add_url_rule("/subscriptions/<subscription_id>/invoices", "invoices_of", self._of_subscription)
-
-    def _all(self) -> Response:
+    @get("/invoices")
+    def invoices(self) -> Response:
+        """All of the organisation's account."""
         return self._list(query_more=request.args.get("queryMore") or None)
 
-    def _of_customer(self, customer_id: str) -> Response:
+    @get("/customers/<customer_id>/invoices")
+    def invoices_of_customer(self, customer_id: str) -> Response:
+        """Those of one customer."""
         with self._database.reading() as session:
             customer = find_customer(session, scope(), customer_id)
             numbers = find_numbers(session, scope(), owner=customer.owner or "")
         return self._list(numbers, customer=customer) if numbers else _page((), customer=customer)
 
-    def _of_subscription(self, subscription_id: str) -> Response:
+    @get("/subscriptions/<subscription_id>/invoices")
+    def invoices_of(self, subscription_id: str) -> Response:
+        """Those of one subscription."""
         with self._database.reading() as session:
             numbers = find_numbers(session, scope(), subscription=subscription_id)
         if not numbers:
@@ -64,7 +63,9 @@ class Invoices:
             return _page(None, **of)
         return _page(found.get("invoices", ()), more=more_of(whose, found.get("cursor")), **of)
 
-    def _pdf(self, invoice_id: str) -> Response:
+    @get("/invoices/<invoice_id>/pdf")
+    def invoice_pdf(self, invoice_id: str) -> Response:
+        """The PDF of one."""
         if not is_id(invoice_id):
             raise NotFound(NO_INVOICE)
         whose, actor = scope(), person().user_id

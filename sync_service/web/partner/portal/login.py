@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import make_response, render_template, request
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -16,6 +16,7 @@ from sync_service.access.partner_sessions import LIFE_MS
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.telemetry.log import logger
+from sync_service.web.page_parts import Pages, get, post, see_other
 from sync_service.web.partner.portal.session import GUEST_COOKIE, PATH, PortalSessions, safe_next
 from sync_service.web.senders import Senders
 
@@ -24,7 +25,7 @@ _WRONG = (
 )
 
 
-class LoginPages:
+class PortalLoginPages(Pages):
     """`/partner/login` and `/partner/login/code`."""
 
     def __init__(
@@ -41,12 +42,10 @@ class LoginPages:
         self._provider = provider
         self._senders = Senders((), settings.trusted_proxies)
 
-    def attach(self, blueprint: Blueprint) -> None:
-        """Add the pages."""
-        blueprint.add_url_rule("/login", "login", self._ask_address, methods=["GET", "POST"])
-        blueprint.add_url_rule("/login/code", "code", self._ask_code, methods=["GET", "POST"])
-
-    def _ask_address(self) -> AnyResponse:
+    @get("/login")
+    @post("/login")
+    def login(self) -> AnyResponse:
+        """Asks for an email address, and sends a code to it."""
         guest = request.cookies.get(GUEST_COOKIE, "")
         if request.method == "GET" or not guest:
             return self._show_login(guest or secrets.token_urlsafe(24))
@@ -59,14 +58,17 @@ class LoginPages:
             self._login.send_code(email, guest, self._senders.find_place(request))
         except TooManyTries as error:
             return self._show_login(guest, email, wait=error)
-        answer = redirect(url_for("portal.code", next=_wanted()), 303)
+        answer = see_other("portal.code", next=_wanted())
         self._sessions.set_cookie(answer, GUEST_COOKIE, guest)
         return answer
 
-    def _ask_code(self) -> AnyResponse:
+    @get("/login/code")
+    @post("/login/code")
+    def code(self) -> AnyResponse:
+        """Asks for the code, and lets in who has it."""
         guest = request.cookies.get(GUEST_COOKIE, "")
         if not guest:
-            return redirect(url_for("portal.login", next=_wanted()), 303)
+            return see_other("portal.login", next=_wanted())
         if request.method == "GET":
             return self._show_code(guest)
         self._sessions.check_form(guest)

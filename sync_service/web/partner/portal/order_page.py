@@ -1,75 +1,78 @@
-"""Where an order stands, and cancelling a subscription."""
+"""Before an order, at it, and after: what a basket costs, where an order stands, and cancelling a subscription.
+
+A worker asks Zuora for the costs. Our estimate stands while Zuora has not answered, and the page says which it shows.
+"""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, render_template, request
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
+from sync_service.commerce.cost import Due, due_until
 from sync_service.commerce.order import CannotBePlacedError, OrderType
-from sync_service.partner.holdings import SubscriptionUnknown, find_own, look_at
-from sync_service.partner.orders import PartnerOrders, PlacedOrder, read_placed
+from sync_service.partner.baskets import BasketView, SubscriptionLocked
+from sync_service.partner.orders import PlacedOrder, is_zuora_away, read_placed
 from sync_service.queue.order_lanes import OrderState
-from sync_service.queue.submission import OtherBody
-from sync_service.settings import Settings
-from sync_service.store.engine import Database
+from sync_service.queue.questions import MOST_OPEN, TooManyAsked
+from sync_service.subscription.limio.documents import read_day
 from sync_service.web.answers import answer
-from sync_service.web.partner.portal.acting import agent, asked_by_form
-from sync_service.web.partner.portal.session import person, scope
-from sync_service.web.partner.portal.subscriptions import find_customer_of
+from sync_service.web.partner.portal.acting import PortalContext, agent
+from sync_service.web.partner.portal.customers import find_customer_of
+from sync_service.web.partner.portal.session import scope
 
 NO_ORDER = "You have no order by this id."
+#: How long the page waits for Zuora's preview, in seconds.
+_PATIENCE = 4.0
 
 
-def attach(blueprint: Blueprint, settings: Settings, database: Database, orders: PartnerOrders) -> None:
+@dataclass(frozen=True, kw_only=True)
+class BasketLine:
+    """An item of a basket as a row."""
+
+    #: Add or Remove.
+    action: str
+    name: str
+    quantity: int
+    amount: Any
+    #: None: at once.
+    day: date | None
+
+
+def attach(blueprint: Blueprint, context: PortalContext) -> None:
     """Add the pages."""
 
     @blueprint.get("/orders/<order_id>")
     def order(order_id: str) -> Response | str:
-        with database.reading() as session:
-            placed = read_placed(session, scope(), settings, order_id)
+        with context.database.reading() as session:
+            placed = read_placed(session, scope(), context.settings, order_id)
         if placed is None:
             raise NotFound(NO_ORDER)
+        text, is_over = tell(placed), placed.state in (OrderState.COMPLETE, OrderState.FAILED)
         if request.headers.get("Accept", "").startswith("application/json"):
-            return answer(200, {"step": 0, "text": tell(placed), "done": is_over(placed)})
-        return render_template("partner/order.html", order=placed, text=tell(placed), is_over=is_over(placed))
+            return answer(200, {"step": 0, "text": text, "done": is_over})
+        return render_template("partner/order.html", order=placed, text=text, is_over=is_over)
 
     @blueprint.get("/subscriptions/<subscription_id>/cancel")
-    def ask_cancel(subscription_id: str) -> str:
-        return _cancel_page(subscription_id)
+    def ask_cancel(subscription_id: str, problem: str = "") -> str:
+        with context.database.reading() as session:
+            held = context.look_at(session, subscription_id)
+            customer = find_customer_of(session, held)
+        page = {"held": held.holding, "lock": held.lock, "key": secrets.token_urlsafe(16)}
+        return render_template("partner/cancel.html", customer=customer, problem=problem, **page)
 
     @blueprint.post("/subscriptions/<subscription_id>/cancel")
-    def cancel(subscription_id: str) -> AnyResponse | str:
+    def cancel(subscription_id: str) -> AnyResponse:
+        with context.database.reading() as session:
+            context.look_at(session, subscription_id)
         payload = {"order_type": OrderType.CANCEL_SUBSCRIPTION.value, "forSubscription": {"id": subscription_id}}
-        try:
-            with database.reading() as session:
-                if find_own(session, scope(), id=subscription_id) is None:
-                    raise SubscriptionUnknown
-            work = orders.place(agent(), payload, asked_by_form(payload), client=person().email)
-        except (CannotBePlacedError, OtherBody) as error:
-            return make_response(_cancel_page(subscription_id, str(error)), 400)
-        return redirect(url_for("portal.order", order_id=work.order_id), 303)
-
-    def _cancel_page(subscription_id: str, problem: str = "") -> str:
-        with database.reading() as session:
-            today = settings.day_at(session.now())
-            held = look_at(session, scope(), subscription_id, today, settings.tenant_time_zone)
-            customer = find_customer_of(session, held)
-        return render_template(
-            "partner/cancel.html",
-            held=held.holding,
-            customer=customer,
-            lock=held.lock,
-            key=secrets.token_urlsafe(16),
-            problem=problem,
-        )
-
-
-def is_over(order: PlacedOrder) -> bool:
-    """Whether there is nothing more to wait for."""
-    return order.state in (OrderState.COMPLETE, OrderState.FAILED)
+        return context.place(payload, lambda problem: ask_cancel(subscription_id, problem))
 
 
 def tell(order: PlacedOrder) -> str:
@@ -84,3 +87,40 @@ def tell(order: PlacedOrder) -> str:
     if order.is_zuora_away:
         return "Zuora cannot be reached just now. The order is kept and is placed as soon as Zuora is back."
     return "The order is accepted and is being placed."
+
+
+def review(context: PortalContext, view: BasketView, payload: Mapping[str, Any], **page: Any) -> str:
+    """The page of a basket, which `payload` would order."""
+    order = view.document["order"]
+    with context.database.reading() as session:
+        today, is_away = context.today(session), is_zuora_away(session, context.settings)
+    return render_template(
+        "partner/review.html",
+        rows=[_row(each, today) for each in order["orderItems"]],
+        total=order["total"],
+        due=None if is_away else _ask(context, payload, today),
+        is_away=is_away,
+        basket_id=view.id,
+        **page,
+    )
+
+
+def _ask(context: PortalContext, payload: Mapping[str, Any], today: date) -> Due | None:
+    """What Zuora says is due today; None where it does not say it now."""
+    try:
+        ask_id = context.orders.ask_preview(agent(), payload, most=MOST_OPEN)
+    except (TooManyAsked, CannotBePlacedError, SubscriptionLocked):
+        return None
+    found = context.questions.wait(ask_id, _PATIENCE).found or {}
+    return due_until(found["schedule"], today) if "schedule" in found else None
+
+
+def _row(item: Mapping[str, Any], today: date) -> BasketLine:
+    day = read_day(item["effective_date"])
+    return BasketLine(
+        action=item["orderItemActionType"].capitalize(),
+        name=item["name"],
+        quantity=item["quantity"],
+        amount=item["price"].get("amount") if item["orderItemActionType"] == "add" else None,
+        day=day if day and day > today else None,
+    )

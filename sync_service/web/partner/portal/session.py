@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
-from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.access.partner_scope import PartnerScope, scope_of_person
@@ -14,7 +13,7 @@ from sync_service.access.sessions import FormTokens
 from sync_service.store.engine import Database
 from sync_service.telemetry.log import logger
 from sync_service.web.answers import POLICY
-from sync_service.web.page_parts import next_page
+from sync_service.web.page_parts import PageGuard, next_page
 
 PATH = "/partner"
 COOKIE = "sync_partner"
@@ -25,14 +24,13 @@ _ASSET = "portal.asset"
 _OPEN = ("portal.login", "portal.code", "portal.sign_on", "portal.signed_on")
 
 
-class PortalSessions:
+class PortalSessions(PageGuard):
     """The check before every page of the portal, and the cookies."""
 
     def __init__(self, database: Database, secret_keys: tuple[str, ...], *, secure: bool) -> None:
+        super().__init__(PATH, FormTokens(secret_keys, "partner form"), secure=secure)
         self._has_key = any(secret_keys)
-        self._secure = secure
         self._sessions = PartnerSessions(database)
-        self._forms = FormTokens(secret_keys, "partner form")
 
     def attach(self, blueprint: Blueprint) -> None:
         """Check every request of `blueprint`, and add the log-out address."""
@@ -57,19 +55,6 @@ class PortalSessions:
         self.set_cookie(answer, COOKIE, self._sessions.open(user, note))
         answer.delete_cookie(GUEST_COOKIE, path=PATH)
         return answer
-
-    def make_token(self, cookie: str) -> str:
-        """What proves that a form was made for the browser that holds `cookie`."""
-        return self._forms.make(cookie)
-
-    def check_form(self, cookie: str) -> None:
-        """Raises Forbidden where the form at hand was not made for this browser."""
-        if not self._forms.is_right(cookie, request.form.get("form_token", "")):
-            raise Forbidden("This form is too old or came from another page. Go back, reload the page and try again.")
-
-    def set_cookie(self, answer: AnyResponse, name: str, value: str, *, seconds: int | None = None) -> None:
-        """A cookie that neither scripts nor other sites get; for `seconds`, or until the browser is closed."""
-        answer.set_cookie(name, value, max_age=seconds, path=PATH, httponly=True, samesite="Lax", secure=self._secure)
 
     def _check(self) -> AnyResponse | tuple[str, int] | None:
         if request.endpoint == _ASSET:
