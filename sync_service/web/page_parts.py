@@ -61,8 +61,18 @@ class Pages:
 class PageGuard:
     """What guards the pages in one folder: forms that were made for this browser, and cookies of theirs alone."""
 
-    def __init__(self, folder: str, forms: FormTokens, *, secure: bool) -> None:
-        self._folder, self._forms, self._secure = folder, forms, secure
+    def __init__(self, folder: str, home: str, forms: FormTokens, *, secure: bool) -> None:
+        """`folder`: where the pages are, such as `/admin`; `home`: the endpoint of the first of them."""
+        self.folder, self._home, self._forms, self._secure = folder, home, forms, secure
+
+    def next_page(self, wanted: str | None) -> str:
+        """`wanted` where it is the address of one of these pages, else the first of them; never one elsewhere."""
+        home = url_for(self._home)
+        if not wanted or "\\" in wanted or not wanted.isprintable() or wanted.startswith("//"):
+            return home
+        parts = urlsplit(wanted)
+        here = parts.path == self.folder or parts.path.startswith(f"{self.folder}/")
+        return wanted if here and not parts.scheme and not parts.netloc else home
 
     def make_token(self, cookie: str) -> str:
         """What proves that a form was made for the browser that holds `cookie`."""
@@ -77,7 +87,7 @@ class PageGuard:
     def set_cookie(self, answer: AnyResponse, name: str, value: str, *, seconds: int | None = None) -> None:
         """A cookie that neither scripts nor other sites get; for `seconds`, or until the browser is closed."""
         answer.set_cookie(
-            name, value, max_age=seconds, path=self._folder, httponly=True, samesite="Lax", secure=self._secure
+            name, value, max_age=seconds, path=self.folder, httponly=True, samesite="Lax", secure=self._secure
         )
 
 
@@ -130,15 +140,6 @@ def attach_problems(blueprint: Blueprint, template: str) -> Callable[[int, str, 
         return say(500, "Something went wrong", "The fault is on our side; it is in the log.")
 
     return say
-
-
-def next_page(wanted: str | None, folder: str, home: str) -> str:
-    """`wanted` where it is an address in `folder`, such as `/admin`; else `home`. Never one elsewhere."""
-    if not wanted or "\\" in wanted or not wanted.isprintable() or wanted.startswith("//"):
-        return home
-    parts = urlsplit(wanted)
-    inside = not parts.scheme and not parts.netloc and (parts.path == folder or parts.path.startswith(f"{folder}/"))
-    return wanted if inside else home
 
 
 _FOLDER = Path(__file__).parent / "static" / "admin"

@@ -1,14 +1,14 @@
 """Signing in with an identity provider: sending people there, and letting in who comes back and may.
 
-The same for the admin pages and the partner portal; an `SignOnPages` says what differs.
+The same for the admin pages and the partner portal: their guards and who is let in differ.
 """
 
 from __future__ import annotations
 
 import hmac
 import threading
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from flask import Blueprint, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
@@ -31,6 +31,7 @@ from sync_service.errors import SyncServiceError
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.telemetry.log import logger
+from sync_service.web.page_parts import PageGuard
 from sync_service.web.senders import Senders
 
 COOKIE = "sync_sign_on"
@@ -46,31 +47,19 @@ _STRAY = (
 )
 
 
-class SignOnPages(Protocol):
-    """The pages that people sign in to."""
-
-    #: Their folder, such as `/admin`, and the template that says why a sign-on failed; it gets a `text`.
-    folder: str
-    template: str
-
-    def next_page(self, wanted: str | None) -> str:
-        """The page to go on with: never an address elsewhere."""
-
-    def set_cookie(self, answer: AnyResponse, name: str, value: str, *, seconds: int | None = None) -> None:
-        """A cookie for these pages alone."""
-
-    def let_in(self, claims: Mapping[str, Any], wanted: str) -> AnyResponse:
-        """Log in whom these proved claims are about, if they may. Raises NotAdmitted."""
+#: Logs in whom these proved claims are about, if they may, and leads to the page; raises NotAdmitted.
+LetIn = Callable[[Mapping[str, Any], str], AnyResponse]
 
 
 class SignOn:
-    """`sign-on` in the entry's folder, and the address that the provider sends people back to."""
+    """`sign-on` in the guard's folder, and the address that the provider sends people back to."""
 
-    def __init__(self, settings: Settings, database: Database, entry: SignOnPages, provider: Provider) -> None:
-        self._database = database
-        self._entry = entry
-        self._provider = provider
-        self._seal = TextCipher(settings.secret_keys, f"{entry.folder.strip('/')} sign-on", longest=4000)
+    def __init__(
+        self, settings: Settings, database: Database, guard: PageGuard, provider: Provider, let_in: LetIn
+    ) -> None:
+        self._database, self._guard, self._provider, self._admit = database, guard, provider, let_in
+        self._name = guard.folder.strip("/")
+        self._seal = TextCipher(settings.secret_keys, f"{self._name} sign-on", longest=4000)
         self._senders = Senders((), settings.trusted_proxies)
         self._key = settings.secret_key
         self._throttle = Throttle(database, limit=LIMIT, window_ms=WINDOW_MS)
@@ -82,15 +71,15 @@ class SignOn:
         blueprint.add_url_rule("/sign-on/back", "signed_on", self._come_back)
 
     def _leave(self) -> AnyResponse:
-        wanted = self._entry.next_page(request.args.get("next"))
+        wanted = self._guard.next_page(request.args.get("next"))
         attempt = begin_attempt(
-            wanted if len(wanted.encode()) <= _LONGEST_WANTED else self._entry.next_page(None), self._now()
+            wanted if len(wanted.encode()) <= _LONGEST_WANTED else self._guard.next_page(None), self._now()
         )
         try:
             answer = redirect(self._provider.make_address(attempt), 303)
         except SignOnFailed as error:
             return self._say(error)
-        self._entry.set_cookie(answer, COOKIE, self._seal.encrypt(attempt.to_text()), seconds=ATTEMPT_MS // 1000)
+        self._guard.set_cookie(answer, COOKIE, self._seal.encrypt(attempt.to_text()), seconds=ATTEMPT_MS // 1000)
         return answer
 
     def _come_back(self) -> AnyResponse:
@@ -119,7 +108,7 @@ class SignOn:
             answer = self._say(error)
         finally:
             self._seats.release()
-        answer.delete_cookie(COOKIE, path=self._entry.folder)  # a sign-on is tried once
+        answer.delete_cookie(COOKIE, path=self._guard.folder)  # a sign-on is tried once
         return answer
 
     def _let_in(self, attempt: SignOnAttempt, now: int) -> AnyResponse:
@@ -128,7 +117,7 @@ class SignOn:
             raise NotAdmitted("The identity provider did not let you in, or you cancelled.")
         if given.get("error"):
             raise AnswerInvalid(f"redirect: {given['error'][:60]!r}")
-        return self._entry.let_in(self._provider.identify(attempt, given, now / 1000), attempt.wanted)
+        return self._admit(self._provider.identify(attempt, given, now / 1000), attempt.wanted)
 
     def _say(self, error: SyncServiceError) -> AnyResponse:
         place = self._senders.find_place(request)
@@ -140,4 +129,4 @@ class SignOn:
             return session.now()
 
     def _show(self, status: int, text: str) -> AnyResponse:
-        return make_response(render_template(self._entry.template, text=text), status)
+        return make_response(render_template(f"{self._name}/sign_on.html", text=text), status)

@@ -19,7 +19,7 @@ from sync_service.web.admin.history_pages import HistoryPages
 from sync_service.web.admin.inbox_pages import InboxPages
 from sync_service.web.admin.invoice_pages import InvoicePages
 from sync_service.web.admin.job_pages import JobPages
-from sync_service.web.admin.login import AdminEntry, LoginPages, PasswordCheck
+from sync_service.web.admin.login import AdminSignOn, LoginPages, PasswordCheck
 from sync_service.web.admin.partner_pages import PartnerPages
 from sync_service.web.admin.subscription_pages import SubscriptionPages, progress_address
 from sync_service.web.admin.upkeep import UpkeepPages
@@ -64,7 +64,7 @@ def admin_blueprint(
     check = PasswordCheck(settings, database)
     LoginPages(guard, check, passwords=passwords, provider=name).attach(blueprint)
     if provider is not None:
-        SignOn(settings, database, AdminEntry(settings, database, guard), provider).attach(blueprint)
+        SignOn(settings, database, guard, provider, AdminSignOn(settings, database, guard).let_in).attach(blueprint)
     AccountPages(context, guard, check).attach(blueprint)
     for pages in _PAGES:
         pages(context).attach(blueprint)

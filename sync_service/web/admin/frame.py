@@ -19,7 +19,7 @@ from sync_service.queue.findings import Finding, Severity, worst
 from sync_service.queue.health import MOST_COUNTED, read_lights
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.web.admin.guard import AdminGuard, safe_next
+from sync_service.web.admin.guard import AdminGuard
 from sync_service.web.admin.words import TENANT, ZONE_COOKIE, Clock, chosen_zone, find_zone
 
 
@@ -217,6 +217,6 @@ def attach(blueprint: Blueprint, settings: Settings, database: Database, guard: 
         wanted = {"utc": "UTC", "tenant": TENANT, "mine": request.form.get("mine", "")}.get(zone, "")
         if wanted != TENANT and find_zone(wanted) is None:
             raise BadRequest("Choose UTC, the tenant's zone or yours.")
-        answer = redirect(safe_next(request.form.get("next")), 303)
+        answer = redirect(guard.next_page(request.form.get("next")), 303)
         guard.set_cookie(answer, ZONE_COOKIE, wanted, seconds=_A_YEAR)
         return answer

@@ -20,7 +20,7 @@ from sync_service.access.cipher import TextCipher
 from sync_service.access.sessions import Draft, Drafts, FormTokens, Person, Sessions
 from sync_service.store.engine import Database
 from sync_service.telemetry.log import logger
-from sync_service.web.page_parts import PageGuard, View, next_page
+from sync_service.web.page_parts import PageGuard, View
 
 COOKIE = "sync_admin"
 #: Before there is a log-in: what the log-in form's token belongs to.
@@ -42,7 +42,7 @@ class AdminGuard(PageGuard):
     """Checks every request of the admin pages."""
 
     def __init__(self, database: Database, secret_keys: tuple[str, ...], *, secure: bool, passwords: bool) -> None:
-        super().__init__("/admin", FormTokens(secret_keys), secure=secure)
+        super().__init__("/admin", "admin.overview", FormTokens(secret_keys), secure=secure)
         self._has_key = any(secret_keys)
         self._sessions = Sessions(database, passwords=passwords)
         self._drafts = Drafts(database, secret_keys)
@@ -64,7 +64,7 @@ class AdminGuard(PageGuard):
         if before:
             self._sessions.close(before)
         has_draft = bool(request.cookies.get(DRAFT_COOKIE))
-        answer = redirect(url_for("admin.draft") if has_draft else safe_next(wanted), 303)
+        answer = redirect(url_for("admin.draft") if has_draft else self.next_page(wanted), 303)
         self.set_cookie(answer, COOKIE, self._sessions.open(email, signed_on=signed_on, note=note))
         answer.delete_cookie(GUEST_COOKIE, path="/admin")
         return answer
@@ -144,11 +144,6 @@ def who() -> Person:
     """The person of the request at hand."""
     person: Person = g.person
     return person
-
-
-def safe_next(wanted: str | None) -> str:
-    """A page of ours to go on with: never an address elsewhere."""
-    return next_page(wanted, "/admin", url_for("admin.overview"))
 
 
 def _keep_private(answer: Response) -> Response:

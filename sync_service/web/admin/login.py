@@ -18,7 +18,7 @@ from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminUserRow
 from sync_service.telemetry.log import logger
-from sync_service.web.admin.guard import GUEST_COOKIE, AdminGuard, safe_next
+from sync_service.web.admin.guard import GUEST_COOKIE, AdminGuard
 from sync_service.web.page_parts import Pages, get, post
 from sync_service.web.senders import Senders, say_place
 
@@ -99,7 +99,7 @@ class LoginPages(Pages):
             login_token=self._guard.make_token(guest),
             email=email[:254],
             problem=problem,
-            next=safe_next(request.values.get("next")),
+            next=self._guard.next_page(request.values.get("next")),
             passwords=self._passwords,
             provider=self._provider,
         )
@@ -119,26 +119,13 @@ def _longest(seconds: Iterable[int | None]) -> int | None:
     return max((each for each in seconds if each is not None), default=None)
 
 
-class AdminEntry:
-    """The admin pages, as a sign-on sees them."""
-
-    folder = "/admin"
-    template = "admin/sign_on.html"
+class AdminSignOn:
+    """Lets in at the admin pages whom the identity provider has proved."""
 
     def __init__(self, settings: Settings, database: Database, guard: AdminGuard) -> None:
-        self._database = database
-        self._guard = guard
-        self._name = settings.oidc_name
-        self._rules = read_rules(settings)
+        self._database, self._guard = database, guard
+        self._name, self._rules = settings.oidc_name, read_rules(settings)
         self._senders = Senders((), settings.trusted_proxies)
-
-    def next_page(self, wanted: str | None) -> str:
-        """A page of the admin pages."""
-        return safe_next(wanted)
-
-    def set_cookie(self, answer: AnyResponse, name: str, value: str, *, seconds: int | None = None) -> None:
-        """A cookie for the admin pages alone."""
-        self._guard.set_cookie(answer, name, value, seconds=seconds)
 
     def let_in(self, claims: Mapping[str, Any], wanted: str) -> AnyResponse:
         """Log in whom these proved claims are about, if they may. Raises NotAdmitted."""

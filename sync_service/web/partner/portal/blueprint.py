@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint
+from collections.abc import Mapping
+from typing import Any
 
+from flask import Blueprint
+from werkzeug.wrappers import Response as AnyResponse
+
+from sync_service.access.admission import admit_partner
 from sync_service.access.partner_login import PartnerLogin
 from sync_service.access.sign_on.attempts import Provider
 from sync_service.partner.baskets import Baskets
@@ -17,7 +22,7 @@ from sync_service.web.partner.portal.acting import PortalContext, attach_refusal
 from sync_service.web.partner.portal.buying import NewOrderPages
 from sync_service.web.partner.portal.changes import ChangePages
 from sync_service.web.partner.portal.invoices import PortalInvoicePages
-from sync_service.web.partner.portal.login import PortalEntry, PortalLoginPages
+from sync_service.web.partner.portal.login import PortalLoginPages
 from sync_service.web.partner.portal.session import PATH, PortalSessions
 from sync_service.web.sign_on import SignOn
 from sync_service.web.waiting import Questions
@@ -35,7 +40,11 @@ def portal_blueprint(
     name = settings.partner_oidc_name if provider else ""
     PortalLoginPages(settings, sessions, login, provider=name).attach(blueprint)
     if provider is not None:
-        SignOn(settings, database, PortalEntry(database, sessions, name), provider).attach(blueprint)
+
+        def let_in(claims: Mapping[str, Any], wanted: str) -> AnyResponse:
+            return sessions.log_in(admit_partner(database, claims), wanted, f"with {name}")
+
+        SignOn(settings, database, sessions, provider, let_in).attach(blueprint)
     baskets, orders = Baskets(database, settings), PartnerOrders(database, settings, order_options(settings))
     context = PortalContext(settings=settings, database=database, questions=questions, baskets=baskets, orders=orders)
     for part in (customers, order_page):

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
-from typing import Any
 
 from flask import make_response, render_template, request
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.access.admission import admit_partner
 from sync_service.access.partner_login import PartnerLogin, TooManyTries
 from sync_service.access.partner_sessions import LIFE_MS
 from sync_service.settings import Settings
-from sync_service.store.engine import Database
 from sync_service.telemetry.log import logger
 from sync_service.web.page_parts import Pages, get, post, see_other
-from sync_service.web.partner.portal.session import GUEST_COOKIE, PATH, PortalSessions, safe_next
+from sync_service.web.partner.portal.session import GUEST_COOKIE, PortalSessions
 from sync_service.web.senders import Senders
 
 _WRONG = (
@@ -95,7 +91,7 @@ class PortalLoginPages(Pages):
             login_token=self._sessions.make_token(guest),
             email=email,
             problem=str(wait) if wait else problem,
-            next=safe_next(_wanted()),
+            next=self._sessions.next_page(_wanted()),
             by_code=self._login.sends_codes,
             provider=self._provider,
         )
@@ -107,7 +103,7 @@ class PortalLoginPages(Pages):
             login_token=self._sessions.make_token(guest),
             problem=str(wait) if wait else problem,
             minutes=LIFE_MS // 60_000,
-            next=safe_next(_wanted()),
+            next=self._sessions.next_page(_wanted()),
         )
         return self._answer(page, guest, wait, problem)
 
@@ -121,28 +117,3 @@ class PortalLoginPages(Pages):
 
 def _wanted() -> str | None:
     return request.values.get("next")
-
-
-class PortalEntry:
-    """The portal, as a sign-on sees it."""
-
-    folder = PATH
-    template = "partner/sign_on.html"
-
-    def __init__(self, database: Database, sessions: PortalSessions, name: str) -> None:
-        """`name`: what the provider is called."""
-        self._database = database
-        self._sessions = sessions
-        self._name = name
-
-    def next_page(self, wanted: str | None) -> str:
-        """A page of the portal."""
-        return safe_next(wanted)
-
-    def set_cookie(self, answer: AnyResponse, name: str, value: str, *, seconds: int | None = None) -> None:
-        """A cookie for the portal alone."""
-        self._sessions.set_cookie(answer, name, value, seconds=seconds)
-
-    def let_in(self, claims: Mapping[str, Any], wanted: str) -> AnyResponse:
-        """Log in whom these proved claims are about, if they may. Raises NotAdmitted."""
-        return self._sessions.log_in(admit_partner(self._database, claims), wanted, f"with {self._name}")

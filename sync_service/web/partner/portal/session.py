@@ -13,7 +13,7 @@ from sync_service.access.sessions import FormTokens
 from sync_service.store.engine import Database
 from sync_service.telemetry.log import logger
 from sync_service.web.answers import POLICY
-from sync_service.web.page_parts import PageGuard, next_page
+from sync_service.web.page_parts import PageGuard
 
 PATH = "/partner"
 COOKIE = "sync_partner"
@@ -28,7 +28,7 @@ class PortalSessions(PageGuard):
     """The check before every page of the portal, and the cookies."""
 
     def __init__(self, database: Database, secret_keys: tuple[str, ...], *, secure: bool) -> None:
-        super().__init__(PATH, FormTokens(secret_keys, "partner form"), secure=secure)
+        super().__init__(PATH, "portal.customers", FormTokens(secret_keys, "partner form"), secure=secure)
         self._has_key = any(secret_keys)
         self._sessions = PartnerSessions(database)
 
@@ -51,7 +51,7 @@ class PortalSessions(PageGuard):
         before = request.cookies.get(COOKIE, "")
         if before:
             self._sessions.close(before)
-        answer = redirect(safe_next(wanted), 303)
+        answer = redirect(self.next_page(wanted), 303)
         self.set_cookie(answer, COOKIE, self._sessions.open(user, note))
         answer.delete_cookie(GUEST_COOKIE, path=PATH)
         return answer
@@ -89,11 +89,6 @@ def person() -> PartnerPerson:
 def scope() -> PartnerScope:
     """The organisation of who is logged in."""
     return scope_of_person(person())
-
-
-def safe_next(wanted: str | None) -> str:
-    """A page of the portal to go on with: never an address elsewhere."""
-    return next_page(wanted, PATH, url_for("portal.customers"))
 
 
 def _keep_private(answer: Response) -> Response:
