@@ -21,6 +21,7 @@ from sync_service.queue.submission import OrderRequest, OtherBody
 from sync_service.settings import Settings
 from sync_service.store.cursors import CursorInvalid
 from sync_service.store.engine import Database, Session
+from sync_service.web.page_parts import Pages
 from sync_service.web.partner.portal.session import person, scope
 from sync_service.web.waiting import Questions
 
@@ -65,6 +66,13 @@ class PortalContext:
         except (CannotBePlacedError, OtherBody) as error:
             return make_response(refuse(str(error)), 400)
         return redirect(url_for("portal.order", order_id=work.order_id), 303)
+
+
+class PortalPages(Pages):
+    """Views of the portal."""
+
+    def __init__(self, context: PortalContext) -> None:
+        self._context, self._database = context, context.database
 
 
 def attach_refusals(blueprint: Blueprint, say: Callable[[int, str, str], Response]) -> None:

@@ -19,8 +19,8 @@ from sync_service.commerce.catalog import Offer
 from sync_service.commerce.order import CannotBePlacedError, OrderType, UpdateAction
 from sync_service.partner.baskets import Opening
 from sync_service.partner.holdings import read_new_ground
-from sync_service.web.page_parts import Pages, get, post
-from sync_service.web.partner.portal.acting import PortalContext, agent
+from sync_service.web.page_parts import get, post
+from sync_service.web.partner.portal.acting import PortalPages, agent
 from sync_service.web.partner.portal.customers import Customer, find_customer
 from sync_service.web.partner.portal.order_page import review
 from sync_service.web.partner.portal.session import scope
@@ -79,11 +79,8 @@ class PurchaseForm:
         )
 
 
-class NewOrderPages(Pages):
+class NewOrderPages(PortalPages):
     """`/partner/new…`: choose, fill in, look, order."""
-
-    def __init__(self, context: PortalContext) -> None:
-        self._context, self._database, self._baskets = context, context.database, context.baskets
 
     @get("/new")
     def new(self) -> str:
@@ -109,7 +106,7 @@ class NewOrderPages(Pages):
         customer = self._customer(draft.customer_id)
         _find(self._shelf(), offer_id)
         try:
-            view = self._baskets.open(agent(), Opening(country=draft.country, wanted=draft.wanted(offer_id)))
+            view = self._context.baskets.open(agent(), Opening(country=draft.country, wanted=draft.wanted(offer_id)))
             payload = _payload(view.id, draft, customer)
             with self._database.reading() as session:
                 self._context.orders.check(session, agent(), payload)
@@ -129,7 +126,7 @@ class NewOrderPages(Pages):
         draft = _read_draft()
         customer = self._customer(draft.customer_id)
         _find(self._shelf(), offer_id)
-        view = self._baskets.read(agent(), request.form.get("basket", ""), buys=True)
+        view = self._context.baskets.read(agent(), request.form.get("basket", ""), buys=True)
         payload = _payload(view.id, draft, customer)
         return self._context.place(payload, lambda text: self._form(offer_id, draft, f"Nothing was ordered. {text}"))
 

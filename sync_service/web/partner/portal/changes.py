@@ -17,8 +17,8 @@ from sync_service.commerce.basket.holding import Holding, owned_add_ons
 from sync_service.commerce.basket.items import WantedItem
 from sync_service.commerce.order import CannotBePlacedError, OrderType, UpdateAction
 from sync_service.partner.baskets import BasketView, Opening
-from sync_service.web.page_parts import Pages, get, post, see_other
-from sync_service.web.partner.portal.acting import PortalContext, agent
+from sync_service.web.page_parts import get, post, see_other
+from sync_service.web.partner.portal.acting import PortalPages, agent
 from sync_service.web.partner.portal.order_page import review
 
 #: In the form: the offer stays.
@@ -57,30 +57,27 @@ class ShownBasket:
     offered: tuple[OfferChoice, ...]
 
 
-class ChangePages(Pages):
+class ChangePages(PortalPages):
     """`/partner/baskets/…`: choose, look, order."""
-
-    def __init__(self, context: PortalContext) -> None:
-        self._context, self._database, self._baskets = context, context.database, context.baskets
 
     @post("/subscriptions/<subscription_id>/change")
     def change(self, subscription_id: str) -> AnyResponse:
         """A basket for a subscription."""
-        view = self._baskets.open(agent(), Opening(id=subscription_id))
+        view = self._context.baskets.open(agent(), Opening(id=subscription_id))
         return see_other("portal.basket", basket_id=view.id)
 
     @get("/baskets/<basket_id>")
     def basket(self, basket_id: str) -> AnyResponse | str:
         """What may be chosen, and what is."""
-        view = self._baskets.read(agent(), basket_id)
+        view = self._context.baskets.read(agent(), basket_id)
         return _ordered(view) or self._page(view)
 
     @post("/baskets/<basket_id>")
     def fill(self, basket_id: str) -> AnyResponse | str:
         """What the form says goes into the basket."""
-        view = self._baskets.read(agent(), basket_id)
+        view = self._context.baskets.read(agent(), basket_id)
         try:
-            view = self._baskets.change(agent(), view.id, read_wanted(request.form, *self._read(view)))
+            view = self._context.baskets.change(agent(), view.id, read_wanted(request.form, *self._read(view)))
         except (CannotBePlacedError, NoNumber) as error:
             return self._refuse(view, str(error))
         if not view.document["order"]["orderItems"]:
@@ -90,7 +87,7 @@ class ChangePages(Pages):
     @get("/baskets/<basket_id>/review")
     def review(self, basket_id: str) -> AnyResponse | str:
         """What it costs."""
-        view = self._baskets.read(agent(), basket_id)
+        view = self._context.baskets.read(agent(), basket_id)
         if not view.document["order"]["orderItems"]:
             return see_other("portal.basket", basket_id=view.id)
         subscription = view.document["order"]["forSubscription"]
@@ -99,7 +96,7 @@ class ChangePages(Pages):
     @post("/baskets/<basket_id>/order")
     def place(self, basket_id: str) -> AnyResponse:
         """The order."""
-        view = self._baskets.read(agent(), basket_id)
+        view = self._context.baskets.read(agent(), basket_id)
         text = "Nothing was ordered. {} Choose again and look at what it costs now."
         return self._context.place(_payload(view), lambda problem: self._page(view, text.format(problem)))
 

@@ -13,8 +13,8 @@ from werkzeug.exceptions import NotFound, ServiceUnavailable
 
 from sync_service.partner.holdings import SubscriptionUnknown
 from sync_service.partner.reading import ask_for_own, ask_for_own_pdf, find_numbers, is_id, more_of
-from sync_service.web.page_parts import Pages, get
-from sync_service.web.partner.portal.acting import PortalContext
+from sync_service.web.page_parts import get
+from sync_service.web.partner.portal.acting import PortalPages
 from sync_service.web.partner.portal.customers import find_customer
 from sync_service.web.partner.portal.session import person, scope
 from sync_service.web.waiting import pdf_of
@@ -25,11 +25,8 @@ NO_INVOICE = "You have no invoice by this id."
 _AWAY = "Zuora has not answered in time, so the invoice cannot be shown just now. Please try again in a moment."
 
 
-class PortalInvoicePages(Pages):
+class PortalInvoicePages(PortalPages):
     """`/partner/invoices…`, and those of a customer and of a subscription."""
-
-    def __init__(self, context: PortalContext) -> None:
-        self._database, self._questions = context.database, context.questions
 
     @get("/invoices")
     def invoices(self) -> Response:
@@ -56,7 +53,7 @@ class PortalInvoicePages(Pages):
     def _list(self, numbers: tuple[str, ...] = (), *, query_more: str | None = None, **of: Any) -> Response:
         """The account's invoices, or those of the subscriptions `numbers`."""
         whose, actor = scope(), person().user_id
-        found = self._questions.ask(
+        found = self._context.questions.ask(
             lambda session: ask_for_own(session, whose, actor, size=PAGE, query_more=query_more, numbers=numbers)
         ).found
         if found is None:
@@ -69,7 +66,7 @@ class PortalInvoicePages(Pages):
         if not is_id(invoice_id):
             raise NotFound(NO_INVOICE)
         whose, actor = scope(), person().user_id
-        asked = self._questions.ask(lambda session: ask_for_own_pdf(session, whose, actor, invoice_id))
+        asked = self._context.questions.ask(lambda session: ask_for_own_pdf(session, whose, actor, invoice_id))
         if asked.is_missing:
             raise NotFound(NO_INVOICE)
         pdf = pdf_of(asked)
