@@ -54,8 +54,8 @@ def test_the_menu_of_a_phone_opens_and_closes_by_keys_and_axe_finds_nothing_in_i
         button.press("Enter")
         page.keyboard.press("Tab")
         assert page.locator(":focus").inner_text() == "Close the menu"
-        for _ in visitor.looks(390):
-            assert Axe().run(page, options={"runOnly": _RULES}).response["violations"] == []
+        for look, _ in enumerate(visitor.looks(390)):
+            assert find_violations(page, again=look > 0 or closing == "Enter") == []
         page.keyboard.press(closing)
         menu.wait_for(state="hidden")
         assert page.locator(":focus").get_attribute("class") == "menu"
