@@ -106,6 +106,11 @@ def bill(day: date, *, collect: bool) -> Json:
     return {"runBilling": True, "collectPayment": collect, "billingOptions": {"targetDate": day.isoformat()}}
 
 
+def custom(fields: Json) -> Json:
+    """The part of a body that holds custom fields, where there are any."""
+    return {"customFields": fields} if fields else {}
+
+
 def order_body(
     number: str, today: date, account: Json, processing: Json, subscriptions: Sequence[Json], fields: Json
 ) -> Json:
@@ -113,7 +118,7 @@ def order_body(
     return {
         "orderNumber": number,
         "orderDate": today.isoformat(),
-        **({"customFields": fields} if fields else {}),
+        **custom(fields),
         **account,
         "processingOptions": processing,
         "subscriptions": list(subscriptions),
@@ -124,7 +129,7 @@ def changes(number: str, actions: Iterable[Json], fields: Json) -> Json:
     """The part of an order that changes one subscription; `fields` are its custom fields."""
     return {
         "subscriptionNumber": number,
-        **({"customFields": fields} if fields else {}),
+        **custom(fields),
         "orderActions": in_order(actions),
     }
 

@@ -15,7 +15,7 @@ from sync_service.commerce.order_objects import Effect, NewObject, ObjectChange
 from sync_service.commerce.state import InStore, goes_on, is_discount
 from sync_service.commerce.steps import Step
 from sync_service.commerce.submission import FREE, REDEEMED, VOID, change_gift_code, new_subscriptions
-from sync_service.subscription.limio.documents import data_of, part_of
+from sync_service.subscription.limio.documents import data_of, midnight, part_of
 from sync_service.subscription.plan import Document
 
 #: A step that was answered, with its answer.
@@ -54,7 +54,7 @@ class _End:
 
     def new_offer(self, offer: Offer, day: date, quantity: Decimal | int, until: date | None = None) -> NewObject:
         """An offer of the subscription from `day` on."""
-        start = order_objects.midnight(day)
+        start = midnight(day)
         document = order_objects.offer_object(offer, start=start, quantity=quantity, order=self.order, end=until)
         return self.create("subscription_offer", document)
 
@@ -170,7 +170,7 @@ def _added(end: _End, update: ItemUpdate, day: date) -> NewObject:
     quantity = update.quantity or 1
     if update.record_type == "offer":
         return end.new_offer(offer, day, quantity)
-    start = order_objects.midnight(day)
+    start = midnight(day)
     return end.create("add_on", order_objects.add_on_object(offer, start=start, quantity=quantity))
 
 

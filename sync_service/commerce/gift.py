@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sync_service.commerce.build import NO_BILLING, Json, create_subscription, order_body, order_step, segment
+from sync_service.commerce.build import NO_BILLING, Json, create_subscription, custom, order_body, order_step, segment
 from sync_service.commerce.case import Case
 from sync_service.commerce.catalog import resolve
 from sync_service.commerce.offer_terms import initial_terms, terms_of
@@ -32,8 +32,7 @@ def redeem(case: Case) -> Plan:
     plans = case.plans(offer, day, case.order.items[0].quantity, free=True)
     account = new_account(case, currency_of(case), redeemer_of(case.order), pays=False)
     action = create_subscription(day, case.names.subscriptions[0].reference, initial_terms(terms), plans, case.options)
-    fields = case.subscription_fields()
-    subscription = {**({"customFields": fields} if fields else {}), "orderActions": [action]}
+    subscription = {**custom(case.subscription_fields()), "orderActions": [action]}
     body = order_body(
         case.names.reference, case.today, {"newAccount": account}, NO_BILLING, [subscription], case.order_fields()
     )

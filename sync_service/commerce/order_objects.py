@@ -21,7 +21,7 @@ from sync_service.commerce.order import CONTACT_NAMES, Names, NewSubscription, O
 from sync_service.commerce.pricing import unit_price
 from sync_service.commerce.state import InStore
 from sync_service.commerce.steps import Step
-from sync_service.subscription.limio.documents import data_of, part_of, read_day
+from sync_service.subscription.limio.documents import data_of, midnight, part_of, read_day
 from sync_service.subscription.plan import Document
 from sync_service.subscription.schedule.money import as_json_number, format_amount
 
@@ -230,11 +230,6 @@ def zuora_id(payment_method: Document) -> Any:
 def start_of(order: Order, at: str) -> str:
     """When what the order buys begins, as a timestamp."""
     return midnight(order.start) if order.start else at
-
-
-def midnight(day: date) -> str:
-    """A day as Limio's timestamp."""
-    return f"{day.isoformat()}T00:00:00.000Z"
 
 
 def end_of_discount(offer: Offer, day: date) -> date | None:

@@ -12,6 +12,7 @@ from sync_service.commerce.build import (
     Json,
     contact,
     create_subscription,
+    custom,
     order_body,
     order_step,
 )
@@ -105,7 +106,7 @@ def new_account(case: Case, currency: str, payer: OrderContact, *, pays: bool) -
         **payment_of(case, pays=pays),
         **contacts_of(case, payer, postal_code="postalCode"),
         **crm_of(case),
-        **({"customFields": case.account_fields()} if case.account_fields() else {}),
+        **custom(case.account_fields()),
     }
 
 
@@ -122,10 +123,9 @@ def _create(
     # A partner that pays is sent its invoices by the bill run.
     is_left = needs_activation or case.order.payer_account is not None
     processing = NO_BILLING if is_left else case.processing(day, on_existing_account=on_existing)
-    fields = case.subscription_fields()
     subscriptions = [
         {
-            **({"customFields": fields} if fields else {}),
+            **custom(case.subscription_fields()),
             "orderActions": [
                 create_subscription(
                     day,

@@ -9,11 +9,11 @@ from datetime import date
 from typing import Any
 
 from sync_service.subscription.contacts import compare_addresses, compare_customer, values_for_import
-from sync_service.subscription.limio.documents import get_value
+from sync_service.subscription.limio.documents import get_value, midnight
 from sync_service.subscription.plan import Cancel, Change, Create, Document, FieldChange, LimioState, SyncPlan, Update
 from sync_service.subscription.schedule.due import due_schedule
 from sync_service.subscription.schedule.entries import coming_payments, compare_schedule
-from sync_service.subscription.terms import Rules, TermOnDay, as_timestamp, compare_terms
+from sync_service.subscription.terms import Rules, TermOnDay, compare_terms
 from sync_service.subscription.zuora import ZuoraState, ZuoraSubscription
 
 
@@ -118,8 +118,8 @@ def _import(current: LimioState, zuora: ZuoraState, term: TermOnDay) -> list[Cha
     start = subscription.start or subscription.term_start
     term_start = subscription.term_start or start
     data: dict[str, Any] = {
-        "startDate": as_timestamp(start) if start else None,
-        "termStartDate": as_timestamp(term_start) if term_start else None,
+        "startDate": midnight(start) if start else None,
+        "termStartDate": midnight(term_start) if term_start else None,
         "termEndDate": term.end.isoformat() if term.end else None,
         "attributes": {"autoRenew": term.renews, "external": True},
     }

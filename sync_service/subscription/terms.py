@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from sync_service.subscription.limio.documents import get_value
+from sync_service.subscription.limio.documents import get_value, midnight
 from sync_service.subscription.plan import Document, FieldChange
 from sync_service.subscription.schedule.charges import Charge, charges_of
 from sync_service.subscription.schedule.periods import add_months
@@ -187,7 +187,7 @@ def compare_terms(document: Document, term: TermOnDay) -> list[FieldChange]:
     start, end, status = term.subscription.term_start, term.end, term.limio_status
     stored_start, stored_end = get_value(document, "data.termStartDate"), get_value(document, "data.termEndDate")
     if start is not None and not is_same_day(stored_start, start, term.rules):
-        changes.append(FieldChange(path="data.termStartDate", before=stored_start, after=as_timestamp(start)))
+        changes.append(FieldChange(path="data.termStartDate", before=stored_start, after=midnight(start)))
     if end is not None and not is_same_day(stored_end, end, term.rules):
         changes.append(FieldChange(path="data.termEndDate", before=stored_end, after=end.isoformat()))
     if end is None and term.subscription.is_evergreen and stored_end is not None:
@@ -214,8 +214,3 @@ def is_same_day(stored: object, day: date, rules: Rules) -> bool:
         return day in (moment.astimezone(UTC).date(), moment.astimezone(rules.tenant_zone).date())
     except (ValueError, OverflowError):
         return False
-
-
-def as_timestamp(day: date) -> str:
-    """`day` as Limio writes a term's start."""
-    return f"{day.isoformat()}T00:00:00.000Z"

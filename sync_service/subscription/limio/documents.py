@@ -72,6 +72,11 @@ def moment_at(milliseconds: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
+def midnight(day: date) -> str:
+    """`day` as Limio writes a day where it has a timestamp."""
+    return f"{day.isoformat()}T00:00:00.000Z"
+
+
 def timestamp_of(milliseconds: int) -> str:
     """`milliseconds` since 1970 as Limio prints time: ISO, milliseconds, Z."""
     return moment_at(milliseconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
