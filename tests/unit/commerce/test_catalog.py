@@ -266,3 +266,10 @@ def test_all_faults_of_an_offer_are_told() -> None:
 
     assert len(faults_of(offer, a_catalog(), TODAY)) == 2
     assert len(faults_of(replace(offer, bundles=()), a_catalog(), TODAY)) == 2
+
+
+@pytest.mark.parametrize("name", ["cross_sell_addons__limio", "cross_sell_add_ons__limio"])
+def test_the_add_ons_that_go_with_an_offer_are_found_under_either_name_of_the_attribute(name: str) -> None:
+    offer = an_offer(MONTHLY, **{name: [{"items": [{"id": "AU", "path": "/add-ons/audio"}]}]})
+
+    assert offer.cross_sells == {"AU", "/add-ons/audio"}
