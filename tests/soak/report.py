@@ -85,7 +85,9 @@ def write_page() -> set[str]:
             well.add(part.name)
         minutes += _minutes(sections[-1])
     again = _AGAIN.format(minutes=minutes, names=", ".join(part.name for part in PARTS))
-    PAGE.write_text(_HEAD + "\n".join([*sections, again]), encoding="utf-8")
+    draft = PAGE.with_suffix(".draft")  # another run may read what it keeps of the page
+    draft.write_text(_HEAD + "\n".join([*sections, again]), encoding="utf-8")
+    draft.replace(PAGE)
     return well
 
 
