@@ -72,6 +72,7 @@ class ByWorld(LoadScopeScheduling):
         return module if module.startswith(WORLDS) else nodeid
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByWorld:
     """How tests are given to processes. Modules come first, because they take longest."""
     return ByWorld(config, log)

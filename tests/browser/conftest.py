@@ -11,10 +11,13 @@ from functools import partial
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from sync_service.cli.demo_setup import DemoSetup, set_up_demo
 
+#: The longest that anything may take on a busy machine.
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 EMAIL, PASSWORD = "ada.operator@example.com", "correct horse battery"
 VIEWER = "vera.viewer@example.com"
 _SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -108,7 +111,7 @@ def windows(browser: Browser) -> Iterator[Callable[..., Visitor]]:
             timezone_id="America/New_York",
             locale="en-US",
         )
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE_MS)
         visitor = Visitor(context.new_page(), context, home)
         tell = visitor.complaints.append
         visitor.page.on("console", lambda said: tell(said.text) if said.type in ("error", "warning") else None)

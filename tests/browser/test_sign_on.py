@@ -13,6 +13,7 @@ from werkzeug.serving import make_server
 from sync_service.app import create_app
 from sync_service.settings import Settings
 from sync_service.store.engine import connect
+from tests.browser.conftest import PATIENCE_MS
 from tests.databases import new_sqlite
 from tests.openid_provider import PASSWORD, OpenidProvider
 
@@ -37,7 +38,7 @@ def home(openid_provider: OpenidProvider, tmp_path_factory: pytest.TempPathFacto
 def page(browser: Browser) -> Iterator[Page]:
     """A window of a browser that knows nobody; no policy of ours may hinder what it does."""
     context = browser.new_context()
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text) if "Content Security Policy" in said.text else None)
