@@ -148,8 +148,8 @@ def statements_compiled_once() -> Iterator[None]:
     statements: defaultdict[str, dict[Any, Any]] = defaultdict(dict)
     begin = Database.__init__
 
-    def begin_with_all(database: Database, engine: Engine) -> None:
-        begin(database, engine)
+    def begin_with_all(database: Database, engine: Engine, most_connections: int) -> None:
+        begin(database, engine, most_connections)
         engine.update_execution_options(compiled_cache=compiled)
         database._statements = statements[str(clock(database.dialect))]  # which tests may let jump
 

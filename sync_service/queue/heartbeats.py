@@ -17,7 +17,6 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import QueuePool
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, func, select
 
@@ -97,10 +96,9 @@ class Heartbeat:
         self._kept = kept
 
     def _note_connections(self) -> None:
-        pool = self._database.engine.pool
-        if isinstance(pool, QueuePool):
-            CONNECTIONS.labels(self._role).set(pool.checkedout())
-            MOST_CONNECTIONS.labels(self._role).set(pool.size() + pool._max_overflow)
+        connections = self._database.connections
+        CONNECTIONS.labels(self._role).set(connections.in_use)
+        MOST_CONNECTIONS.labels(self._role).set(connections.most)
 
 
 def read_last_seen(session: Session, role: ProcessRole) -> int | None:

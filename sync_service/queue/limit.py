@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 
-from sqlalchemy import Exists, Integer, Text, bindparam, case, cast, exists, func
+from sqlalchemy import Exists, Integer, Text, bindparam, case, cast, exists, func, update
 from sqlalchemy import select as _select
 from sqlmodel import col, select
 
 from sync_service.errors import RateLimited, TenantError, WrongTenant
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session, clock
+from sync_service.store.statement import table_of
 from sync_service.store.tables import StoreTenantRow, ZuoraLimitRow
 from sync_service.subscription.limio.documents import moment_at
 
@@ -60,7 +61,8 @@ _ENDED = {
     "sqlite": "json_each(:ended) AS ended",
     "postgresql": "jsonb_array_elements(CAST(:ended AS JSONB)) AS ended(value)",
 }
-_LOCKED = select(ZuoraLimitRow).with_for_update().execution_options(populate_existing=True)
+_ROW = table_of(ZuoraLimitRow)
+_LOCKED, _KEEP = _select(_ROW).with_for_update(), update(_ROW)
 #: So often at most a good answer is noted while nothing else changes, in ms.
 ANSWER_NOTED_MS = 30_000
 _REMEMBER_TENANT = "INSERT INTO store_tenant (id, tenant, since) VALUES (1, :tenant, {now}) ON CONFLICT (id) DO NOTHING"
@@ -131,22 +133,27 @@ class Limit:
         budget = self.share.daily_calls
         return budget > 0 and self.calls_today >= budget * (1 - RESERVE)
 
+    def keep(self, session: Session) -> None:
+        """Write what was changed of the row, which must be locked."""
+        session.run(_KEEP, {column.name: getattr(self.row, column.name) for column in _ROW.c})
+
     def count_calls(self, calls: int) -> None:
-        """Add `calls` to today's; the row must be locked."""
+        """Add `calls` to today's; `keep` writes it."""
         if calls:
             self.row.calls_today = self.calls_today + calls
             self.row.day = _utc_day(self.now)
 
 
 def lock_limit(session: Session, share: Share, ended: Sequence[Lease] = ()) -> Limit:
-    """Lock the one row until the transaction ends. Required before leases are counted.
+    """Lock the one row until the transaction ends. Required before leases are counted; `keep` writes what is changed.
 
     `ended` are leases of the caller's whose runs make no more calls: they compare or write, and are not counted.
     """
-    row = session.exec(_LOCKED).one_or_none()
-    if row is None:
+    locked = session.run(_LOCKED).one_or_none()
+    if locked is None:
         session.run(_CREATE_LIMIT, {"permitted": share.as_reported(None).max_concurrency})
-        row = session.exec(_LOCKED).one()
+        locked = session.run(_LOCKED).one()
+    row = ZuoraLimitRow(**locked._asdict())
     # A statement of its own: it must see what others committed while we waited for the lock, and their time.
     return _limit(session, row, share, ended)
 
@@ -183,6 +190,7 @@ def note_tenant_error(database: Database, error: TenantError, share: Share, *, b
         row.quiet = 0
         row.trouble_text = str(error)
         row.trouble_code = error.code
+        limit.keep(session)
         return int(row.open_until) - now
 
 
@@ -214,6 +222,7 @@ def note_reported(database: Database, reported: int, share: Share) -> None:
         limit.row.reported = reported
         if was_open:
             limit.row.permitted = share.as_reported(reported).max_concurrency
+        limit.keep(session)
 
 
 def note_success(database: Database, share: Share) -> None:
@@ -231,14 +240,14 @@ def note_success(database: Database, share: Share) -> None:
         if limit.is_paused:
             return
         row.answered_at = limit.now
-        if _is_well(limit):
-            return
-        row.trouble, row.open_until, row.trouble_text, row.trouble_code = 0, None, None, None
-        row.doubtful = []
-        row.quiet += 1
-        if row.quiet >= QUIET_RUNS and row.permitted < limit.share.max_concurrency:
-            row.permitted += 1
-            row.quiet = 0
+        if not _is_well(limit):
+            row.trouble, row.open_until, row.trouble_text, row.trouble_code = 0, None, None, None
+            row.doubtful = []
+            row.quiet += 1
+            if row.quiet >= QUIET_RUNS and row.permitted < limit.share.max_concurrency:
+                row.permitted += 1
+                row.quiet = 0
+        limit.keep(session)
 
 
 def remember_tenant(session: Session, tenant: str) -> None:

@@ -158,6 +158,7 @@ def claim(
         room = min(free_threads, limit.room)
         claims = _take(session, limit, room, lease_ms) if room > 0 else []
         limit.row.claims += len(claims)
+        limit.keep(session)
         for each in claims:
             if _is_exhausted(each):
                 _end_exhausted(session, each)

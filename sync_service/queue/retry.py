@@ -92,10 +92,12 @@ _DOUBTFUL = (NotServed, PermissionRefused, ServerFailed)
 def count_doubt(database: Database, share: Share, key: str, *, most: int = MAX_GONE) -> bool:
     """`key` got an answer that may be its own fault or the tenant's; whether `most` different ones did so in a row."""
     with database.transaction() as session:
-        row = lock_limit(session, share).row
+        limit = lock_limit(session, share)
+        row = limit.row
         if key in row.doubtful:
             return False
         row.doubtful = [*row.doubtful, key][-_MAX_KEPT:]
+        limit.keep(session)
         return len(row.doubtful) >= most
 
 

@@ -67,6 +67,7 @@ class StoryLease:
         calls = sum(caller.calls for caller in self._callers)
         limit.count_calls(calls - self._reported)
         self._reported = calls
+        limit.keep(session)
         return limit
 
 

@@ -132,13 +132,16 @@ def draw_up(
     subscription, follow = current.subscription, list(belongings)
     if subscription is not None:
         owner, customer = subscription.get("owner"), subscription.get("customer")
+    subscription_id = str(subscription["id"]) if subscription else None
+    if plan.is_empty:
+        return Applied(subscription_id=subscription_id, owner=owner, customer=customer)
     known = [("subscription", subscription), ("customer", current.customer)]
     held = [(kind, each) for kind, each in known if each is not None]
     held += [("schedule", each) for each in current.schedule] + [("address", each) for each in current.addresses]
     draft = _Draft(
         number=plan.number,
         at=at,
-        subscription_id=str(subscription["id"]) if subscription else None,
+        subscription_id=subscription_id,
         owner=owner,
         customer=customer,
         addresses=list(current.addresses),

@@ -6,7 +6,6 @@ Every time that a decision hangs on is the database's (`now`), never a host's.
 from __future__ import annotations
 
 import os
-import select
 import sqlite3
 import threading
 import time
@@ -22,24 +21,31 @@ from sqlalchemy import (
     Engine,
     Executable,
     Insert,
+    NullPool,
     PoolProxiedConnection,
     Update,
     create_engine,
     event,
     literal_column,
 )
-from sqlalchemy.exc import DatabaseError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session as OrmSession
 
+from sync_service.store.connections import DriverConnections
 from sync_service.store.statement import Found, Statement, Values
-from sync_service.store.transactions import SQLITE_BUSY_SECONDS, begin, begin_core, execute_when_free, translating
+from sync_service.store.transactions import (
+    SQLITE_BUSY_SECONDS,
+    begin,
+    begin_core,
+    execute_when_free,
+    is_idle,
+    translating,
+)
 
 #: How long a process leaves the file to others between two writes that waited for each other, in seconds: more than
 #: their longest pause, so that a callout never waits for all that a worker has to write.
 _GIVE_WAY = 0.0012
-#: A PostgreSQL connection that rested longer is asked whether it still lives before it is used, in seconds.
-_TRUSTED_SECONDS = 1.0
 
 _NOW = {
     "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
@@ -104,8 +110,9 @@ class Session(OrmSession):
 class Database:
     """An engine with the two kinds of transaction that we use."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, most_connections: int) -> None:
         self.engine = engine
+        self.connections = DriverConnections(engine, most_connections)
         self.dialect: str = engine.dialect.name
         #: What the driver raises.
         self.driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
@@ -143,8 +150,9 @@ class Database:
             try:
                 yield session
             finally:
-                with suppress(self.driver_error):  # nothing was written
-                    session.driver.rollback()
+                if not is_idle(session.driver):
+                    with suppress(self.driver_error):  # nothing was written
+                        session.driver.rollback()
 
     def run_alone(self, statement: str, values: Values) -> Any:
         """Run one writing statement as a transaction of its own, in one round trip, and give its row.
@@ -178,15 +186,13 @@ class Database:
     @contextmanager
     def _session(self) -> Iterator[Session]:
         with self.translating():
-            pooled = self.engine.raw_connection()
-        session = Session(self, pooled)
+            pooled = self.connections.take()
         try:
+            session = Session(self, pooled)
             yield session
-        finally:
             session.cursor.close()
-            if self.dialect == "postgresql" and getattr(pooled.driver_connection, "closed", False):
-                pooled.invalidate()
-            pooled.close()
+        finally:
+            self.connections.give_back(pooled)
 
     def _fill(self, statement: str) -> str:
         lock = "FOR UPDATE SKIP LOCKED" if self.dialect == "postgresql" else ""
@@ -201,16 +207,16 @@ class Database:
         """
         if self.dialect != "sqlite":
             return False
-        connection = self.engine.raw_connection()
+        pooled = self.connections.take()
         try:
-            driver: Any = connection.driver_connection
+            driver: Any = pooled.driver_connection
             with self._turn(None):
                 driver.execute("VACUUM")
                 hindered = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         except sqlite3.OperationalError:  # another process writes or reads for longer than we wait
             return False
         finally:
-            connection.close()
+            self.connections.give_back(pooled)
         return not hindered
 
     @contextmanager
@@ -265,28 +271,23 @@ def connect(url: str, *, pool_size: int = 10) -> Database:
         make_private_folder(path.parent)
         engine = create_engine(
             url,
-            pool_size=pool_size,
-            max_overflow=pool_size,
+            poolclass=NullPool,
             hide_parameters=True,  # errors are logged, and parameters are people's data
             connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},
         )
         event.listen(engine, "do_connect", _make_private_file)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", begin_core)
-        return Database(engine)
+        return Database(engine, 2 * pool_size)
     engine = create_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1),
-        pool_size=pool_size,
-        max_overflow=2,
-        pool_recycle=1800,
+        poolclass=NullPool,
         hide_parameters=True,
         connect_args=_POSTGRESQL,
     )
     event.listen(engine, "connect", _prepare_postgresql)
     event.listen(engine, "begin", begin_core)
-    event.listen(engine, "checkin", _note_rest)
-    event.listen(engine, "checkout", _ask_before_use)
-    return Database(engine)
+    return Database(engine, pool_size + 2)
 
 
 def make_private_folder(folder: Path) -> None:
@@ -301,24 +302,6 @@ def _make_private_file(_: Any, __: Any, arguments: list[Any], ___: Any) -> None:
     if path != ":memory:":
         with suppress(OSError):  # it is there, or SQLite will say in its own words why it cannot be
             os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
-
-
-def _note_rest(_: Any, entry: ConnectionPoolEntry) -> None:
-    entry.info["rests_since"] = time.monotonic()
-
-
-def _ask_before_use(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:
-    """Let the pool replace connections that died while unused. Asking every time is one round trip more."""
-    waking = select.poll()
-    waking.register(connection.fileno(), select.POLLIN)
-    # A connection at rest has nothing to read but that its server hung up.
-    if not waking.poll(0) and time.monotonic() - entry.info.get("rests_since", 0.0) < _TRUSTED_SECONDS:
-        return
-    try:
-        connection.execute("SELECT 1")
-        connection.rollback()
-    except Exception as error:
-        raise InvalidatePoolError from error
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

@@ -17,6 +17,8 @@ SQLITE_BUSY_SECONDS = 20
 #: A SQLite writer's pauses while another process writes, in seconds. SQLite's own grow to 100 ms, and a waiting writer
 #: that long between two looks finds the next one writing.
 _FIRST_LOOK, _LONGEST_LOOK = 0.0005, 0.001
+#: libpq's word for a connection outside of a transaction.
+_IDLE = 0
 
 
 def begin(cursor: Any, dialect: str, lock_timeout_ms: int | None) -> None:
@@ -37,12 +39,20 @@ def begin(cursor: Any, dialect: str, lock_timeout_ms: int | None) -> None:
 def begin_core(connection: Connection) -> None:
     """A transaction of sqlalchemy's own, unless it joins one of ours."""
     driver: Any = connection.connection.driver_connection
+    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT" or not is_idle(driver):
+        return
     with translating(connection.dialect.loaded_dbapi.Error):
-        if connection.dialect.name == "sqlite":
-            if not driver.in_transaction:
-                begin(driver.cursor(), "sqlite", None)
-        elif driver.autocommit and connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        if isinstance(driver, sqlite3.Connection):
+            begin(driver.cursor(), "sqlite", None)
+        else:
             driver.execute("BEGIN", prepare=False)
+
+
+def is_idle(driver: Any) -> bool:
+    """Whether a driver's connection is open and outside of any transaction."""
+    if isinstance(driver, sqlite3.Connection):
+        return not driver.in_transaction
+    return bool(driver.pgconn.transaction_status == _IDLE)
 
 
 @contextmanager

@@ -223,6 +223,8 @@ def _verb_of(change: Change) -> str:
 
 def as_json(value: Any) -> Any:
     """`value` with dates and decimals as text, so that JSON can hold it; everything else as it is."""
+    if value is None or isinstance(value, str | int | float):  # nearly all of them
+        return value
     match value:
         case Mapping():
             return {str(key): as_json(inner) for key, inner in value.items()}

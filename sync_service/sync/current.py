@@ -132,8 +132,10 @@ class Current:
     @property
     def belongings(self) -> tuple[tuple[str, Document], ...]:
         """What follows the owner of a subscription that moves: record type and object."""
-        found = (("subscription_offer", "offers"), ("add_on", "add_ons")) if self.moves else ()
-        held = [(kind, each) for kind, column in found for each in self._parse(column)]
+        if not self.moves:
+            return ()
+        held = [("subscription_offer", each) for each in self._parse("offers")]
+        held += [("add_on", each) for each in self._parse("add_ons")]
         held += [("schedule", each) for each in self.schedule]
         return (*held, *(("address", each) for each in self.own_addresses))
 

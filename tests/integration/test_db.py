@@ -6,10 +6,11 @@ import sqlite3
 import time
 from pathlib import Path
 from threading import Timer
+from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlmodel import select
 
 from sync_service.store.engine import Database, connect
@@ -156,3 +157,40 @@ def test_a_connection_that_is_gone_is_an_error_of_sqlalchemy_however_the_databas
             lost.exec(select(ThrottleRow)).all() if asks == "by the ORM" else lost.run("SELECT name FROM throttle")
 
     assert names(postgres) == []
+
+
+def test_a_connection_serves_the_next_session_too_and_is_closed_with_the_engine(database: Database) -> None:
+    with database.reading() as session:
+        first = session.driver
+    with database.transaction() as session:
+        second = session.driver
+        in_use = database.connections.in_use
+    database.engine.dispose()
+    with database.reading() as session:
+        third = session.driver
+
+    assert second is first
+    assert third is not first
+    assert (in_use, database.connections.in_use) == (1, 0)
+
+
+def test_a_connection_in_the_middle_of_something_is_not_given_to_the_next(database: Database) -> None:
+    pooled = database.connections.take()
+    driver: Any = pooled.driver_connection
+    driver.execute("BEGIN")
+    database.connections.give_back(pooled)
+
+    with database.reading() as session:
+        assert session.driver is not driver
+        assert session.run("SELECT 1").scalar_one() == 1
+
+
+def test_a_process_opens_no_more_connections_than_it_may(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sync_service.store.connections._PATIENCE_SECONDS", 0.01)
+    database = connect(sqlite_url, pool_size=1)
+    taken = [database.connections.take() for _ in range(database.connections.most)]
+
+    with pytest.raises(SQLAlchemyError, match="all 2 connections"):
+        database.connections.take()
+    database.connections.give_back(taken[0])
+    assert database.connections.take() is taken[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
 
 #: ISO 4217 currencies whose smallest unit is not a hundredth.
@@ -15,7 +15,7 @@ _NO_DECIMALS = frozenset(
 _THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 
 #: Wide enough for the largest amount that Zuora's answers are read with, to the last digit.
-_DIGITS = 80
+_WIDE = Context(prec=80)
 
 
 def decimals_of(currency: str | None) -> int:
@@ -26,9 +26,9 @@ def decimals_of(currency: str | None) -> int:
 
 def round_amount(amount: Decimal, currency: str | None) -> Decimal:
     """`amount` in whole smallest units of `currency`, halves away from zero."""
-    with localcontext(prec=_DIGITS):
-        # Adding zero turns the negative zero of a tiny discount into a plain one.
-        return amount.quantize(Decimal(1).scaleb(-decimals_of(currency)), ROUND_HALF_UP) + 0
+    unit = Decimal((0, (1,), -decimals_of(currency)))
+    # Adding zero turns the negative zero of a tiny discount into a plain one.
+    return _WIDE.add(amount.quantize(unit, ROUND_HALF_UP, _WIDE), 0)
 
 
 def format_amount(amount: Decimal, currency: str | None) -> str:

@@ -275,7 +275,7 @@ def test_waiting_holds_no_connection(sqlite_web: Web) -> None:
         time.sleep(0.01)
     seen = []
     while caller.is_alive():
-        seen.append(sqlite_web.database.engine.pool.checkedout())  # type: ignore[attr-defined]
+        seen.append(sqlite_web.database.connections.in_use)
         time.sleep(0.01)
 
     assert seen.count(0) > 5  # one that is held is given back with the answer
