@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from statistics import median
+from threading import Event, Thread
 
+from sync_service.store.engine import connect
+from tests.bench.backlog import ask, count_waiting
 from tests.bench.figures import Bench, Figure, Figures, Part, Target
 from tests.bench.load import Load, Result, begin, run
 from tests.bench.processes import PASSWORD, USERNAME, Child, Zuora, settings
@@ -19,8 +22,8 @@ _SUBSCRIPTIONS = 2_000
 #: API callers who try to wait; the seats of both web processes together are fewer.
 _CALLERS = 16
 _DIALECTS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-_RATE_TARGET = Target(least=0.6, of_reference=True)
-_LATENCY_TARGET = Target(most=25.0)
+_RATE_TARGET = Target(least=0.7, of_reference=True)
+_LATENCY_TARGET = Target(most=25.0, or_of_reference=1.5)
 
 ABOUT = f"""
 How fast the web processes take callouts in: who calls, which subscription, is it an echo, and one commit of three rows
@@ -31,9 +34,9 @@ processes of 8 threads), same pragmas, measured right before each of ours. A gen
 means callouts that come at even intervals whatever the answers do; latencies count from the moment at which one was
 due.
 
-Each is measured four times: with nobody else there; while a worker syncs and Zuora takes 2 s for each answer; while API
-callers, who wait for results that do not come, sit on every seat that they may have; and while Zuora refuses every
-connection.
+Each is measured five times: alone; while a worker drains a backlog that does not end from a Zuora that answers at once;
+while it syncs and Zuora takes 2 s for each answer; while API callers, who wait for results that do not come, sit on
+every seat that they may have; and while Zuora refuses every connection. The bare route is measured under the same load.
 """
 
 
@@ -112,6 +115,8 @@ def _look_at_all(place: _Place) -> Iterator[tuple[str, _Seen]]:
     place.warm_up()
     yield "alone", place.look()
     worker = place.bench.ground.worker(settings(place.url, place.zuora.url))
+    with _endless_backlog(place):
+        yield "a worker drains from a fast Zuora", place.look()
     place.zuora.tell("delay", seconds=2.0)
     yield "Zuora answers in 2 s", place.look()
     token = place.bench.ground.token(place.web, settings(place.url), "api/subscription:sync")
@@ -131,6 +136,30 @@ def _open_place(bench: Bench, dialect: str) -> Iterator[_Place]:
         stack.callback(ground.stop)
         yield _Place(bench, url, ground.web(settings(url, zuora.url)), ground.reference(url), zuora)
     ground.drop_database(url)
+
+
+@contextmanager
+def _endless_backlog(place: _Place) -> Iterator[None]:
+    """Ask for everything, changed anew in Zuora, as soon as less than half of it waits."""
+    database, ended = connect(place.url), Event()
+    wanted = numbers(place.bench.pick(_SUBSCRIPTIONS, 200))
+
+    def fill() -> None:
+        renews = False
+        while not ended.wait(0.1):
+            if count_waiting(database) < len(wanted) / 2:
+                renews = not renews
+                place.zuora.tell("change", count=len(wanted), auto_renew=renews)
+                ask(database, wanted)
+
+    filling = Thread(target=fill)
+    filling.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        filling.join()
+        database.engine.dispose()
 
 
 @contextmanager

@@ -26,6 +26,12 @@ def ask(database: Database, numbers: Sequence[str]) -> None:
     enqueue_many(database, Kind.SUBSCRIPTION, numbers, Cause(Trigger.CALLOUT), priority=Priority.EVENT)
 
 
+def count_waiting(database: Database) -> int:
+    """How many requests are not served yet."""
+    with database.reading() as session:
+        return int(session.run("SELECT count(*) FROM sync_request WHERE due_at IS NOT NULL").scalar_one())
+
+
 def wait_until_served(database: Database, workers: Sequence[Child]) -> None:
     """Return when nothing waits. Raises RuntimeError where a worker ended or it takes too long."""
     deadline = time.monotonic() + _PATIENCE_SECONDS

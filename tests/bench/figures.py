@@ -19,9 +19,12 @@ class Target:
     least: float | None = None
     most: float | None = None
     of_reference: bool = False
+    #: Of `most`: a share of the reference that will do as well.
+    or_of_reference: float | None = None
 
     def __str__(self) -> str:
         words = f"at least {self.least:g}" if self.least is not None else f"below {self.most:g}"
+        words += f", or {self.or_of_reference:g} of it" if self.or_of_reference is not None else ""
         return f"{words} of it" if self.of_reference else words
 
     def is_met(self, value: float) -> bool:
@@ -50,6 +53,9 @@ class Figure:
     def is_met(self) -> bool:
         """Whether the target is reached; true where there is none."""
         if self.target is None:
+            return True
+        will_do = self.target.or_of_reference
+        if will_do is not None and median(self.shares) <= will_do:
             return True
         return self.target.is_met(median(self.shares if self.target.of_reference else self.values))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import gc
+import hmac
 import json
 import random
 import selectors
@@ -31,8 +32,8 @@ class Load:
     """What to send, where and for how long."""
 
     port: int
-    #: `callout`, `api` (a caller who waits), `order` (a sale; the keys are cards), `cancellation`, or `plain` (the
-    #: reference's route).
+    #: `callout`, `api` (a caller who waits), `order` (a sale; the keys are cards), `cancellation`, `plain` (the
+    #: reference's route), or `stripe` (an event for the peer; the token is its secret).
     kind: str
     keys: list[str]
     connections: int = 16
@@ -294,6 +295,15 @@ def _plain(_: Load, key: str, __: random.Random) -> bytes:
     return _post(f"/rows/{key}", "", json.dumps({"key": key}))
 
 
+def _stripe_event(load: Load, key: str, chance: random.Random) -> bytes:
+    """A new version of a subscription, signed as Stripe's documentation says ("Verify webhook signatures manually")."""
+    named = {"id": f"sub_{key}", "object": "subscription"}
+    event = {"id": f"evt_{chance.getrandbits(96):024x}", "object": "event", "type": "customer.subscription.updated"}
+    body, now = json.dumps({**event, "created": int(time.time()), "data": {"object": named}}), int(time.time())
+    signature = hmac.new(load.token.encode(), f"{now}.{body}".encode(), "sha256").hexdigest()
+    return _post("/webhooks", f"Stripe-Signature: t={now},v1={signature}\r\n", body)
+
+
 def _post(path: str, headers: str, body: str) -> bytes:
     return (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n{headers}"
@@ -307,6 +317,7 @@ _MAKE = {
     "order": _order,
     "cancellation": _cancellation,
     "plain": _plain,
+    "stripe": _stripe_event,
 }
 
 

@@ -31,11 +31,11 @@ _SUMMARY = (
     ("Callouts acknowledged", "{}, alone: acknowledged"),
     ("The same while Zuora is down", "{}, Zuora is down: acknowledged"),
     ("One acknowledgement in a hundred takes longer, at 200/s", "{}, alone: p99 at 200/s"),
+    ("The same while a worker syncs as fast as it can", "{}, a worker drains from a fast Zuora: p99 at 200/s"),
     ("Subscriptions brought in step, where Zuora takes 50 ms a call", "{}, 50 ms a call: rows"),
-    ("Processor time of a sync that changes what is billed", "{}: CPU of a sync, repriced"),
+    ("Processor time of a sync of a new version", "{}: CPU of a sync, changed"),
     ("The same of one that changes nothing", "{}: CPU of a sync, unchanged"),
     ("The same of one that imports a subscription", "{}: CPU of a sync, new"),
-    ("Calls to Zuora of a sync that changes nothing", "{}: calls of a sync, unchanged"),
     ("Orders accepted", "{}: orders accepted"),
     ("Memory of a worker", "{}: memory of worker"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import acknowledging, agreeing, draining, ordering, pages, reconciling, sweep, syncing
+from tests.bench import acknowledging, agreeing, draining, growth, memory, ordering, pages, reconciling, sweep, syncing
 from tests.bench.figures import Part
 
 PARTS: tuple[Part, ...] = (
@@ -11,6 +11,8 @@ PARTS: tuple[Part, ...] = (
     agreeing.WIDE_PART,
     draining.PART,
     syncing.PART,
+    growth.PART,
+    memory.PART,
     ordering.PART,
     reconciling.PART,
     pages.PART,

@@ -67,7 +67,8 @@ def watching(*, writes: bool = False) -> Iterator[Watched]:
     watched = Watched()
 
     def note(_: Any, statement: str | bytes, values: Any) -> None:
-        asked = Asked(statement, values)
+        of_many = isinstance(values, list) and bool(values) and isinstance(values[0], list)
+        asked = Asked(statement, values[0] if of_many else values)
         known = {each.statement for each in watched.asked}
         reads = asked.text.lstrip()[:6].upper() in ("SELECT", "WITH R")
         if (reads or (writes and _is_repeatable(asked.text))) and statement not in known:

@@ -65,8 +65,16 @@ class Ground:
         with psycopg.connect(self.postgres, autocommit=True) as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{_name_of(url)}" WITH (FORCE)')
 
-    def start(self, name: str, words: Sequence[str], environ: Mapping[str, str], **more: Any) -> Child:
-        """Start a Python module in a process of its own, which is stopped at the end at the latest."""
+    def start(
+        self,
+        name: str,
+        words: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        program: Sequence[str] = (sys.executable, "-m"),
+        **more: Any,
+    ) -> Child:
+        """Start a Python module, or what else runs in `program`, in a process of its own; it is stopped at the end."""
         kept = {
             name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "TMPDIR") if name in os.environ
         }
@@ -74,7 +82,7 @@ class Ground:
         folder.mkdir(exist_ok=True)
         with (self.folder / f"{name}.log").open("a") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", *words],
+                [*program, *words],
                 env={**kept, "PYTHONPATH": str(_ROOT), "PYTHONUNBUFFERED": "1", **environ},
                 stderr=log,
                 cwd=folder,  # no .env of a developer is read

@@ -14,6 +14,8 @@ from tests.bench.processes import PASSWORD, USERNAME, Child, Ground, Zuora, sett
 from tests.bench.stores import loaded_store, numbers
 
 _DIALECTS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+#: The most CPU of a sync, in ms.
+_MOST = {"changed": Target(most=5.0), "unchanged": Target(most=2.5), "new": Target(most=12.0)}
 
 ABOUT = """
 What one sync takes. *New*: Limio does not have the subscription, and it is imported with its customer. *First*: Limio
@@ -27,27 +29,36 @@ is resident of the largest process of each kind after the syncs and 2,000 callou
 
 
 @dataclass
-class _Seen:
+class Seen:
+    """What one sync took, round by round."""
+
     calls: list[float] = field(default_factory=list)
+    #: CPU in ms: of the worker, of the PostgreSQL server, and of two plain calls.
     cpu: list[float] = field(default_factory=list)
+    server: list[float] = field(default_factory=list)
     plain: list[float] = field(default_factory=list)
 
 
 @dataclass
-class _Place:
+class Place:
+    """A store, a Zuora, and the one worker between them."""
+
+    ground: Ground
     database: Database
     zuora: Zuora
     worker: Child
 
-    def sync(self, wanted: Sequence[str], seen: _Seen) -> None:
-        """Sync them all and note what one of them took."""
+    def sync(self, wanted: Sequence[str], seen: Seen, *, plain: bool = True) -> None:
+        """Sync them all and note what one of them took; `plain`: beside what plain calls take."""
         self.zuora.tell("traffic")
-        before = self.worker.cpu_seconds()
+        before, server_before = self.worker.cpu_seconds(), self.ground.database_cpu()
         ask(self.database, wanted)
         wait_until_served(self.database, [self.worker])
         seen.cpu.append((self.worker.cpu_seconds() - before) / len(wanted) * 1000)
+        seen.server.append((self.ground.database_cpu() - server_before) / len(wanted) * 1000)
         seen.calls.append(self.zuora.tell("traffic")["total"] / len(wanted))
-        seen.plain.append(plain_calls.run(self.zuora.url, wanted, 8).cpu / len(wanted) * 1000)
+        if plain:
+            seen.plain.append(plain_calls.run(self.zuora.url, wanted, 8).cpu / len(wanted) * 1000)
 
 
 def measure(bench: Bench) -> Figures:
@@ -67,9 +78,9 @@ def _measure_on(bench: Bench, dialect: str, name: str) -> list[Figure]:
     url = loaded_store(ground, dialect, count * (bench.rounds + 1))
     database = connect(url)
     zuora = ground.zuora(count=len(every), limios=True)
-    place = _Place(database, zuora, ground.worker(settings(url, zuora.url)))
-    seen = {what: _Seen() for what in ("new", "first", "changed", "repriced", "unchanged")}
-    place.sync(known, _Seen())
+    place = Place(ground, database, zuora, ground.worker(settings(url, zuora.url)))
+    seen = {what: Seen() for what in ("new", "first", "changed", "repriced", "unchanged")}
+    place.sync(known, Seen())
     for each in range(bench.rounds):
         first, new = (count * (each + 1), count * (bench.rounds + each + 1))
         place.sync(every[first : first + count], seen["first"])
@@ -95,6 +106,7 @@ def _measure_on(bench: Bench, dialect: str, name: str) -> list[Figure]:
             values=found.cpu,
             beside="two plain calls",
             reference=found.plain,
+            target=_MOST.get(what),
         )
         for what, found in seen.items()
     ]
@@ -103,7 +115,7 @@ def _measure_on(bench: Bench, dialect: str, name: str) -> list[Figure]:
     return rows
 
 
-def _memory(ground: Ground, name: str, url: str, place: _Place, keys: list[str]) -> list[Figure]:
+def _memory(ground: Ground, name: str, url: str, place: Place, keys: list[str]) -> list[Figure]:
     environ = settings(url, place.zuora.url)
     web, bare = ground.web(environ), ground.reference(url)
     scheduler = ground.start("scheduler", ["sync_service.cli.main", "scheduler"], environ)

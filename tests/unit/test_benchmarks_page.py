@@ -65,6 +65,13 @@ def test_a_missed_target_says_so() -> None:
     assert "below 25: **missed**" in as_table([slow])
 
 
+def test_a_target_may_be_reached_beside_the_reference_instead() -> None:
+    target = Target(most=25.0, or_of_reference=1.5)
+
+    assert Figure(what="p99", unit="ms", values=[30.0], reference=[25.0], target=target).is_met
+    assert not Figure(what="p99", unit="ms", values=[30.0], reference=[10.0], target=target).is_met
+
+
 def test_help_says_what_there_is_and_measures_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
@@ -87,12 +94,12 @@ def test_the_page_begins_with_the_figures_that_matter_most() -> None:
     table = as_table(
         [
             Figure(what="SQLite: orders accepted", unit="/s", values=[60, 61, 65]),
-            Figure(what="PostgreSQL: calls of a sync, unchanged", unit="calls", values=[1]),
+            Figure(what="PostgreSQL: CPU of a sync, unchanged", unit="ms", values=[1]),
         ]
     )
 
     summary = summarise(table)
 
     assert "| Orders accepted | 61 /s | – |" in summary
-    assert "| Calls to Zuora of a sync that changes nothing | – | 1 calls |" in summary
+    assert "| The same of one that changes nothing | – | 1 ms |" in summary
     assert len(summary.splitlines()) == 12
