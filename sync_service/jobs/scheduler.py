@@ -1,4 +1,4 @@
-"""Periodic work. Every scheduler process asks whether a job is due; the lease on a `job` row decides who works.
+"""Periodic work. APScheduler ticks in every scheduler process; the lease on a `job` row decides who works.
 
 Killed in the middle, another scheduler goes on from the cursor that was stored last.
 """
@@ -9,9 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.errors import LeaseLost, SyncServiceError
@@ -98,6 +101,14 @@ def _bind(story: ZuoraStory, context: SyncContext) -> Story:
     return lambda _, __, lease: story(context, lease)
 
 
+def bring_forward(clock: BackgroundScheduler) -> None:
+    """Let no tick wait longer than two pauses: after the host's clock jumped back it would wait for the old time."""
+    latest = datetime.now(UTC) + timedelta(seconds=2 * TICK_SECONDS)
+    for each in clock.get_jobs():
+        if each.next_run_time > latest:
+            each.reschedule("interval", seconds=TICK_SECONDS)
+
+
 class Scheduler:
     """Ticks until told to stop."""
 
@@ -129,19 +140,19 @@ class Scheduler:
         self._heartbeat.beat()
         turns: list[Callable[[], object]] = [self._heartbeat.beat, self.follow_clock, self.run_errand]
         turns += [partial(self.tick, job) for job in self.jobs]
+        # A thread for each, so that a sweep of an hour keeps none of the others waiting.
+        clock = BackgroundScheduler(timezone="UTC", executors={"default": ThreadPoolExecutor(len(turns))})
         for turn in turns:
-            threading.Thread(target=self._take_turns, args=(turn,), name="scheduler", daemon=True).start()
+            clock.add_job(turn, "interval", seconds=TICK_SECONDS, max_instances=1, coalesce=True)
+        clock.start()
         logger().info("scheduler_started", jobs=[job.name for job in self.jobs])
-        self._stop.wait()
+        while not self._stop.wait(TICK_SECONDS):
+            bring_forward(clock)
+        clock.shutdown(wait=False)
         late = self._drain()
         self._heartbeat.beat(at_once=True)
         logger().info("scheduler_stopped", put_back=late)
         return not (late or self._on_errand)
-
-    def _take_turns(self, turn: Callable[[], object]) -> None:
-        """Do `turn` until the stop, with a pause between two: the pause is no matter of a clock that may jump."""
-        while not self._stop.wait(TICK_SECONDS):
-            turn()
 
     def follow_clock(self) -> None:
         """Where the database's clock jumped back, wait for no moment of the old time."""

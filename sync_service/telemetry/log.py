@@ -32,6 +32,8 @@ def set_up(log_format: str = "text", level: int = logging.INFO) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    # It warns in lines of its own shape whenever a look at the jobs takes longer than the pause between two.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 
 def _tell_where(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from apscheduler.schedulers.background import BackgroundScheduler
 from sqlmodel import col, select
 
 from sync_service.commerce.order import Names
@@ -155,6 +156,21 @@ def test_after_the_databases_clock_jumped_back_nothing_waits_for_the_old_time(da
     assert (rows["of a dead worker"].lease_until or 0) <= now + 120_000
     assert (limit.open_until or 0) <= now
     assert now < job.due_at < now + 120_000
+
+
+def test_after_the_hosts_clock_jumped_back_the_next_tick_comes_within_two_pauses() -> None:
+    clock = BackgroundScheduler(timezone="UTC")
+    clock.start(paused=True)
+    ticking = clock.add_job(print, "interval", seconds=scheduler.TICK_SECONDS)
+    due = ticking.next_run_time
+    scheduler.bring_forward(clock)
+    assert ticking.next_run_time == due
+    ticking.modify(next_run_time=datetime.now(UTC) + timedelta(hours=1))
+
+    scheduler.bring_forward(clock)
+
+    assert ticking.next_run_time <= datetime.now(UTC) + timedelta(seconds=2 * scheduler.TICK_SECONDS)
+    clock.shutdown()
 
 
 def test_without_a_jump_of_the_clock_backoffs_stay(database: Database) -> None:
