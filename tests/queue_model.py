@@ -7,6 +7,7 @@ who does not own the number, and once nothing more comes in the store shows Zuor
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -306,10 +307,20 @@ def _each(world: World, image: bytes, memory: Memory) -> Iterator[Action]:
 
 
 def _copy(database: Database) -> bytes:
-    with database.engine.connect() as connection:
-        return bytes(connection.connection.driver_connection.serialize())  # type: ignore[union-attr]
+    with the_connection(database) as driver:
+        return bytes(driver.serialize())
 
 
 def _go_back(database: Database, image: bytes) -> None:
-    with database.engine.connect() as connection:
-        connection.connection.driver_connection.deserialize(image)  # type: ignore[union-attr]
+    with the_connection(database) as driver:
+        driver.deserialize(image)
+
+
+@contextmanager
+def the_connection(database: Database) -> Iterator[Any]:
+    """The one that every transaction takes: after the first `deserialize` it has a content of its own."""
+    pooled = database.connections.take()
+    try:
+        yield pooled.driver_connection
+    finally:
+        database.connections.give_back(pooled)

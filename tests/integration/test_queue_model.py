@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlmodel import SQLModel
 
 from sync_service.store.engine import Database, connect
-from tests.queue_model import World, explore
+from tests.queue_model import World, explore, the_connection
 from tests.queue_world import TABLES
 
 ONE_KEY: dict[str, str | None] = {"A": None}
@@ -27,8 +27,8 @@ def copyable(tmp_path: Path) -> Iterator[Database]:
     """SQLite with one connection, whose whole content can be copied and put back."""
     database = connect(f"sqlite:///{tmp_path / 'store.db'}", pool_size=1)
     SQLModel.metadata.create_all(database.engine, tables=[SQLModel.metadata.tables[name] for name in TABLES])
-    with database.engine.connect() as connection:
-        connection.connection.driver_connection.execute("PRAGMA journal_mode=DELETE")  # type: ignore[union-attr]
+    with the_connection(database) as driver:
+        driver.execute("PRAGMA journal_mode=DELETE")
     yield database
     database.engine.dispose()
 

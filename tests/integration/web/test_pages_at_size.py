@@ -30,7 +30,7 @@ OF_NO_SIZE = {
 #: They ask Zuora through the queue and wait for its answer; of the store they read one subscription by its key.
 WAIT_FOR_ZUORA = {
     *("admin.invoice", "admin.invoices", "admin.customer_invoices", "admin.invoice_pdf"),
-    *("partner_invoices.invoices", "partner_invoices.invoice_pdf"),
+    *("invoices.of_customer", "partner_objects.invoices", "partner_objects.invoice_pdf"),
     *("portal.invoices", "portal.invoices_of", "portal.invoices_of_customer", "portal.invoice_pdf"),
 }
 

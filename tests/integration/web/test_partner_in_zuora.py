@@ -17,7 +17,6 @@ from sync_service.commerce.fields import read_json
 from sync_service.ordering.previews import refresh_catalog
 from sync_service.partner import orders
 from sync_service.partner.organisations import Partners
-from sync_service.queue.limit import Share, lock_limit
 from sync_service.queue.submission import place_order
 from sync_service.store.engine import Database
 from sync_service.store.tables import (
@@ -396,10 +395,10 @@ def test_the_page_before_an_order_says_whether_the_amount_is_zuoras_or_our_estim
             reselling.zuora.take_what_is_due()
     known = text_of(asking.result())
     with sqlite_database.transaction() as session:
-        lock_limit(session, Share(8)).row.open_until = session.now() + 30 * 86_400_000
+        session.run("UPDATE zuora_limit SET open_until = {now} + 30 * 86400000")
     away = text_of(ann.get(f"{basket}/review"))
     with sqlite_database.transaction() as session:
-        lock_limit(session, Share(8)).row.open_until = None
+        session.run("UPDATE zuora_limit SET open_until = NULL")
     impatient = PortalVisitor(build(sqlite_database, wait_limit_seconds=0).client)
     cookie = ann.client.get_cookie("sync_partner", path="/partner")
     assert cookie
