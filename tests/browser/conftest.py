@@ -24,7 +24,7 @@ _SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.long)], ids=["two looks", "every look"])
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.long)], ids=["a look each", "every look"])
 def in_every_look(request: pytest.FixtureRequest) -> bool:
     """Whether each page is tried in all looks, or each look on some pages."""
     return bool(request.param)
@@ -77,10 +77,10 @@ class Visitor:
     def looks(self, *widths: int, turn: int | None = None) -> Iterator[int]:
         """The page that is open, in windows of these widths, in the light and in the dark; yields the width.
 
-        With the number of a page, its `turn`, the first look and one of the others: another one on each page.
+        With the number of a page, its `turn`, one of these looks: another one on each page.
         """
-        first, *others = [(scheme, width) for scheme in _SCHEMES for width in widths]
-        for scheme, width in (first, *(others if turn is None else [others[turn % len(others)]])):
+        looks = [(scheme, width) for scheme in _SCHEMES for width in widths]
+        for scheme, width in looks if turn is None else [looks[turn % len(looks)]]:
             self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             self.page.set_viewport_size({"width": width, "height": 820})
             yield width

@@ -13,7 +13,7 @@ from tests.bench.visits import visits
 from tests.integration.web.conftest import SETTINGS
 
 KEY = SETTINGS.secret_key
-SIZE = Size(subscriptions=6_000, runs=24_000, waiting=20, failed=40, held=15, often=10)
+SIZE = Size(subscriptions=4_000, runs=16_000, waiting=20, failed=40, held=15, often=10)
 #: Rows of PostgreSQL, and thousands of steps of SQLite's machine. An export reads 800 rows at a time.
 MOST = {"postgresql": 1100, "sqlite": 36}
 #: They count a day: as much as happened in it.
