@@ -67,6 +67,8 @@ class KillReport:
     #: Acknowledged requests that the store knew nothing of.
     lost: set[str] = field(default_factory=set)
     given_up: list[object] = field(default_factory=list)
+    #: Requests whose workers died ten times in a row, and which a person then had tried again.
+    tried_again: int = 0
     #: What is there twice and must be there once.
     twice: list[str] = field(default_factory=list)
 

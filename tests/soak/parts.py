@@ -83,7 +83,7 @@ def _sudden(ground: Ground, seed: int, count: int) -> Outcome:
         report = sudden.kill_suddenly(service, seed, count)
     counts: dict[str, float] = {f"kills of a {name} process": count for name, count in sorted(report.kills.items())}
     outcome = Outcome({"kills": report.kills.total(), **counts, "callouts acknowledged": report.acknowledged})
-    outcome.judge(report).counts["twice"] = len(report.twice)
+    outcome.judge(report).counts |= {"twice": len(report.twice), "tried again by a person": report.tried_again}
     outcome.wrong += [f"twice: {each}" for each in report.twice]
     return outcome
 
@@ -524,8 +524,9 @@ After every kill all comes to rest and what was touched is compared; after every
 (gunicorn's master for the web), so that a dead one is replaced at once. One of them by chance is killed with -9 after
 some lines of log and some ms by chance, and so on without a pause, while orders, edits of accounts, callouts, account
 callouts and callouts for unknown ids go on. The lease of a dead worker lasts two seconds here. After every
-{sudden.REST_EVERY}th kill all comes to rest and the whole store is compared. *Twice* are callouts, requests, ended
-runs, imports, subscriptions and webhooks that are there more than once.""",
+{sudden.REST_EVERY}th kill all comes to rest and the whole store is compared. A request whose workers died ten times in
+a row waits for a person in the inbox, as it would in production; the play has it tried again there, and counts it.
+*Twice* are callouts, requests, ended runs, imports, subscriptions and webhooks that are there more than once.""",
         unit="kills",
         size=5_000,
         piece=500,
