@@ -18,9 +18,9 @@ from sync_service.access.tokens import AccessTokens
 from sync_service.errors import SchemaOutdated, SettingsInvalid
 from sync_service.partner.baskets import Baskets
 from sync_service.partner.orders import PartnerOrders
-from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.limit import Share
-from sync_service.queue.submission import order_options
+from sync_service.queue.orders.acceptance import order_options
+from sync_service.queue.status.heartbeats import Heartbeat, ProcessRole
 from sync_service.settings import Settings
 from sync_service.settings.environment import read_environment
 from sync_service.store.engine import Database, connect

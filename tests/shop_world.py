@@ -18,8 +18,8 @@ from sync_service.commerce.payload import read_order
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.placing import run_claim
 from sync_service.ordering.previews import answer_preview, refresh_catalog
-from sync_service.queue.order_lanes import find_work
-from sync_service.queue.submission import OrderRequest, order_options, take_order
+from sync_service.queue.orders.acceptance import OrderRequest, order_options, take_order
+from sync_service.queue.orders.lanes import find_work
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.load_lines import load_objects

@@ -17,7 +17,7 @@ from sync_service.cli.output import print_json, print_table, with_json
 from sync_service.cli.wiring import open_database, read_settings
 from sync_service.errors import SyncServiceError
 from sync_service.operations.check.everything import check_everything, keep_findings
-from sync_service.queue.findings import Finding, Severity, has_failed
+from sync_service.queue.status.findings import Finding, Severity, has_failed
 from sync_service.settings import Settings
 from sync_service.settings.environment import read_env_file
 

@@ -11,7 +11,7 @@ from sync_service.ordering.context import OrderContext
 from sync_service.ordering.placing import run_claim
 from sync_service.ordering.previews import answer_preview
 from sync_service.queue.limit import check_tenant
-from sync_service.queue.submission import order_options
+from sync_service.queue.orders.acceptance import order_options
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.sync.attempt import SyncContext

@@ -23,14 +23,14 @@ from sync_service.cli.output import (
 from sync_service.cli.show import run_as_json, show_run
 from sync_service.cli.wiring import KEY, open_database, open_store, read_settings
 from sync_service.queue.backlog import list_failed
-from sync_service.queue.decisions import dismiss_failed, drop_held, release_held, retry_all, retry_one
-from sync_service.queue.findings import Severity
-from sync_service.queue.heartbeats import ProcessRole
-from sync_service.queue.held import list_held
-from sync_service.queue.history import read_runs
 from sync_service.queue.outbox import OutboxState
 from sync_service.queue.requests import Cause, Kind
-from sync_service.queue.status import JobStatus, ServiceStatus, read_status
+from sync_service.queue.runs.decisions import dismiss_failed, drop_held, release_held, retry_all, retry_one
+from sync_service.queue.runs.held import list_held
+from sync_service.queue.runs.history import read_runs
+from sync_service.queue.status.findings import Severity
+from sync_service.queue.status.heartbeats import ProcessRole
+from sync_service.queue.status.summary import JobStatus, ServiceStatus, read_status
 from sync_service.store.engine import Session
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import CalloutRow, SubscriptionAliasRow, SyncRunRow

@@ -11,7 +11,7 @@ import requests
 
 from sync_service.cli.demo_setup import DemoSetup
 from sync_service.cli.selling import indent, say, wait_until
-from sync_service.queue.order_lanes import OrderState, find_work
+from sync_service.queue.orders.lanes import OrderState, find_work
 from sync_service.store.engine import Database
 from zuora_emulator.control import control, show
 

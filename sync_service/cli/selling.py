@@ -18,7 +18,7 @@ import click
 import requests
 
 from sync_service.cli.demo_setup import DemoSetup
-from sync_service.queue.order_lanes import OrderState, list_work
+from sync_service.queue.orders.lanes import OrderState, list_work
 from sync_service.store.engine import Database
 from sync_service.store.tables import OrderWorkRow
 from zuora_emulator.control import control, show

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sync_service.cli.output import moment, project
-from sync_service.queue.history import Why
+from sync_service.queue.runs.history import Why
 from sync_service.store.tables import SubscriptionRow, SyncCauseRow, SyncRunRow, ZuoraLinkRow
 from sync_service.subscription.plan import (
     Cancel,

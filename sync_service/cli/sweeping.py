@@ -15,8 +15,8 @@ from sync_service.jobs.recovery import CalloutText, ReadCallout
 from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
 from sync_service.jobs.sweep.walk import PartWay
-from sync_service.queue.history import FoundAs
 from sync_service.queue.jobs import EVERY_MS, JobLease, done, ensure_job, put_back, run_soon, take
+from sync_service.queue.runs.history import FoundAs
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import JobRow

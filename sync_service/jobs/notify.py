@@ -13,9 +13,9 @@ from typing import Any
 from sync_service.access.cipher import TextCipher
 from sync_service.access.mail import send_now
 from sync_service.errors import SyncServiceError
-from sync_service.queue.inbox import read_inbox
 from sync_service.queue.jobs import JobLease, save
-from sync_service.queue.notifications import (
+from sync_service.queue.status.inbox import read_inbox
+from sync_service.queue.status.notifications import (
     LONGEST_ADDRESS,
     PURPOSE,
     Message,

@@ -26,9 +26,9 @@ from sync_service.jobs.sweep.full import sweep_full
 from sync_service.jobs.sweep.walk import PartWay
 from sync_service.jobs.upkeep import ask_failed_again, count_figures, prune
 from sync_service.ordering.previews import refresh_catalog
-from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.jobs import EVERY_MS, JobLease, done, ensure_job, follow_clock_back, put_back, take
 from sync_service.queue.limit import Share
+from sync_service.queue.status.heartbeats import Heartbeat, ProcessRole
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.sync.attempt import SyncContext

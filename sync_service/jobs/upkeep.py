@@ -10,7 +10,11 @@ from sync_service.jobs.sweep.memory import read_last_error_codes
 from sync_service.jobs.sweep.walk import PartWay, Report
 from sync_service.partner.basket_rows import forget_baskets
 from sync_service.queue.backlog import HOPELESS, forget_unknown, list_failed
-from sync_service.queue.figures import (
+from sync_service.queue.jobs import JobLease, save
+from sync_service.queue.orders.acceptance import KEY_LIFE_MS
+from sync_service.queue.questions import forget_answers
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
+from sync_service.queue.status.figures import (
     DAY_MS,
     HOUR_MS,
     MINUTE_MS,
@@ -21,11 +25,7 @@ from sync_service.queue.figures import (
     read_figures,
     write_figures,
 )
-from sync_service.queue.heartbeats import forget_heartbeats
-from sync_service.queue.jobs import JobLease, save
-from sync_service.queue.questions import forget_answers
-from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
-from sync_service.queue.submission import KEY_LIFE_MS
+from sync_service.queue.status.heartbeats import forget_heartbeats
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.statement import BATCH as FAILED_AT_ONCE

@@ -10,7 +10,7 @@ from typing import Any
 from sqlmodel import col, or_, select
 
 from sync_service.errors import UnknownKey
-from sync_service.queue.order_steps import read_steps
+from sync_service.queue.orders.steps import read_steps
 from sync_service.store.engine import Database, Session
 from sync_service.store.object_rows import OBJECT_ROWS, find_subscription
 from sync_service.store.reads import resolve_key

@@ -24,7 +24,7 @@ from sync_service.operations.export import (
     read_objects,
     read_runs,
 )
-from sync_service.queue.erasing import erase_messages, erase_orders, lock_orders, values_of_orders
+from sync_service.queue.orders.erasing import erase_messages, erase_orders, lock_orders, values_of_orders
 from sync_service.store.engine import Database, Session
 from sync_service.store.object_rows import write_document
 from sync_service.store.reads import mark_scrubbed

@@ -29,8 +29,8 @@ from sync_service.commerce.steps import (
 )
 from sync_service.errors import BusyError, PermissionRefused, TenantError
 from sync_service.ordering.context import Looks, OrderContext
-from sync_service.queue.order_lanes import read_work
-from sync_service.queue.order_steps import (
+from sync_service.queue.orders.lanes import read_work
+from sync_service.queue.orders.steps import (
     StepState,
     answer_of,
     leave_place,

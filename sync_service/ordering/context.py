@@ -18,7 +18,7 @@ from sync_service.commerce.payload import read_order
 from sync_service.commerce.state import MAX_ROUNDS, Options, missing
 from sync_service.errors import NotFoundInZuora, PayloadInvalid, SyncServiceError
 from sync_service.queue.limit import Share
-from sync_service.queue.order_lanes import read_names
+from sync_service.queue.orders.lanes import read_names
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import OrderWorkRow

@@ -18,11 +18,11 @@ from sync_service.commerce.order_objects import Effect, NewObject, event_id
 from sync_service.commerce.steps import Choice
 from sync_service.ordering.calls import LaneTurn
 from sync_service.ordering.context import look_as_callout, order_of
-from sync_service.queue.order_lanes import OrderState, end_turn, read_names
-from sync_service.queue.order_steps import StepState, read_steps
+from sync_service.queue.orders.acceptance import announce_written, read_case
+from sync_service.queue.orders.lanes import OrderState, end_turn, read_names
+from sync_service.queue.orders.steps import StepState, read_steps
 from sync_service.queue.outbox import WebhookType, announce
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
-from sync_service.queue.submission import announce_written, read_case
 from sync_service.store.effects import Written, apply_effects
 from sync_service.store.engine import Session
 from sync_service.store.objects import read_object

@@ -27,8 +27,8 @@ from sync_service.errors import (
 from sync_service.ordering.context import Looks, OrderContext, meet
 from sync_service.queue import questions as asks
 from sync_service.queue.limit import Share
+from sync_service.queue.orders.acceptance import check_order, name_order
 from sync_service.queue.story_lease import StoryLease, hold_story_lease
-from sync_service.queue.submission import check_order, name_order
 from sync_service.store.engine import Database
 from sync_service.store.offers import write_rate_plans
 from sync_service.zuora.client import ZuoraClient

@@ -35,8 +35,8 @@ from sync_service.partner.holdings import (
     read_ground,
     read_new_ground,
 )
-from sync_service.queue.order_lanes import hold_lane
-from sync_service.queue.submission import LOCK_TIMEOUT_MS
+from sync_service.queue.orders.acceptance import LOCK_TIMEOUT_MS
+from sync_service.queue.orders.lanes import hold_lane
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import BasketRow, SubscriptionRow

@@ -35,8 +35,8 @@ from sync_service.partner.holdings import Ground, find_own, read_new_ground
 from sync_service.partner.reading import is_id, scoped
 from sync_service.queue import questions as asks
 from sync_service.queue.limit import Share, read_limit
-from sync_service.queue.order_lanes import OrderState
-from sync_service.queue.submission import LOCK_TIMEOUT_MS, OrderRequest, claim_request, place_order
+from sync_service.queue.orders.acceptance import LOCK_TIMEOUT_MS, OrderRequest, claim_request, place_order
+from sync_service.queue.orders.lanes import OrderState
 from sync_service.settings import Settings
 from sync_service.store.effects import find_paying_account, new_id
 from sync_service.store.engine import Database, Session

@@ -13,7 +13,7 @@ from sqlmodel import col, select
 
 from sync_service.errors import SyncServiceError
 from sync_service.queue import jobs
-from sync_service.queue.health import has_loaded
+from sync_service.queue.status.health import has_loaded
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import BackfillWishRow, JobRow
 from sync_service.subscription.keys import normalise_key, why_impossible

@@ -8,8 +8,8 @@ from enum import IntEnum
 from sqlmodel import col, select
 
 from sync_service.queue import statements as sql
-from sync_service.queue.history import Outcome, copy_causes, first_attempt_covering
 from sync_service.queue.requests import NOTHING, Claim, Kind, Remembered, enqueue, read_cause
+from sync_service.queue.runs.history import Outcome, copy_causes, first_attempt_covering
 from sync_service.store.engine import Session
 from sync_service.store.reads import NUMBER_OF_KEY
 from sync_service.store.tables import SyncRequestRow, SyncRunRow

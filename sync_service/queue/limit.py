@@ -1,7 +1,7 @@
 """How much of the Zuora tenant we may use, over all hosts: one row that every claim locks first.
 
 Nothing here calls Zuora. Errors of the tenant pause all claims; quiet success opens them again. Zuora counts calls that
-create or preview an order in a class of their own ("High-volume transactions"): `queue.order_steps`.
+create or preview an order in a class of their own ("High-volume transactions"): `queue.orders.steps`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from typing import Any
 
 from sync_service.errors import LeaseLost, RateLimited
 from sync_service.queue import statements as sql
-from sync_service.queue.history import (
+from sync_service.queue.limit import Limit, Share, lock_limit
+from sync_service.queue.runs.history import (
     Covered,
     FoundAs,
     Outcome,
@@ -24,7 +25,6 @@ from sync_service.queue.history import (
     record_run,
     strongest_cause,
 )
-from sync_service.queue.limit import Limit, Share, lock_limit
 from sync_service.store.engine import Database, Session
 from sync_service.store.statement import in_batches
 from sync_service.subscription.trigger import Trigger, read_triggers

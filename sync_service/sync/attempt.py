@@ -12,8 +12,6 @@ from typing import Any
 
 from sync_service.errors import ConflictInStore, NotFoundInZuora, RequestRefused
 from sync_service.queue.fate import serve_itself
-from sync_service.queue.held import Overtaken, Verdict, decide_hold
-from sync_service.queue.history import Outcome, open_run, record_run
 from sync_service.queue.limit import Share, note_success
 from sync_service.queue.outbox import WebhookType, announce
 from sync_service.queue.requests import (
@@ -27,6 +25,8 @@ from sync_service.queue.requests import (
     finish,
     note_read,
 )
+from sync_service.queue.runs.held import Overtaken, Verdict, decide_hold
+from sync_service.queue.runs.history import Outcome, open_run, record_run
 from sync_service.settings import Settings
 from sync_service.store.apply import Applied, RowChange, draw_up, write_rows
 from sync_service.store.effects import attribute_first

@@ -13,10 +13,10 @@ from datetime import date
 from functools import cached_property
 from typing import Any
 
-from sync_service.queue.held import OpenHeld
-from sync_service.queue.history import Covered, CoveredCause
 from sync_service.queue.limit import Share
 from sync_service.queue.requests import Shared
+from sync_service.queue.runs.held import OpenHeld
+from sync_service.queue.runs.history import Covered, CoveredCause
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import age_of_address, as_used
 from sync_service.subscription.contacts import Claimant

@@ -20,7 +20,6 @@ from sync_service.errors import (
     ZuoraUnavailable,
 )
 from sync_service.queue.fate import queue_number
-from sync_service.queue.history import CoveredCause, Outcome, open_run, read_covered_causes, record_run
 from sync_service.queue.limit import note_success, note_tenant_error
 from sync_service.queue.requests import (
     Claim,
@@ -32,6 +31,7 @@ from sync_service.queue.requests import (
     retry_later,
 )
 from sync_service.queue.retry import count_doubt, decide_retry, find_whose
+from sync_service.queue.runs.history import CoveredCause, Outcome, open_run, read_covered_causes, record_run
 from sync_service.store.reads import read_link, record_alias, resolve_key, tell_unknown
 from sync_service.subscription.plan import SyncPlan
 from sync_service.subscription.trigger import read_triggers

@@ -19,10 +19,10 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from sync_service.errors import LeaseLost, TenantError, WrongTenant
 from sync_service.queue import questions as asks
-from sync_service.queue.heartbeats import Heartbeat, ProcessRole
-from sync_service.queue.history import read_traces
 from sync_service.queue.limit import note_reported, note_success, remember_tenant
 from sync_service.queue.requests import Claim, Kind, claim, release
+from sync_service.queue.runs.history import read_traces
+from sync_service.queue.status.heartbeats import Heartbeat, ProcessRole
 from sync_service.sync.attempt import SyncContext
 from sync_service.sync.forecast import answer_ask
 from sync_service.sync.run import run_claim

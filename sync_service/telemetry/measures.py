@@ -1,6 +1,6 @@
 """What this process counts and times while it works; the names and labels are those of /metrics.
 
-Each process keeps its numbers in its row of the database (`queue.heartbeats`), and /metrics adds the rows of all
+Each process keeps its numbers in its row of the database (`queue.status.heartbeats`), and /metrics adds the rows of all
 processes up (`web.health`). No label is a key, a person or a text from outside: every label has few values.
 """
 

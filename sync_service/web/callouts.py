@@ -18,10 +18,10 @@ from werkzeug.routing import BaseConverter
 from sync_service.access.clients import SYNC_SCOPE
 from sync_service.access.throttle import Throttle, counter_name
 from sync_service.queue.fate import Ticket
-from sync_service.queue.health import tell_obstacle
 from sync_service.queue.limit import Share
-from sync_service.queue.order_lanes import is_our_order
+from sync_service.queue.orders.lanes import is_our_order
 from sync_service.queue.requests import Kind
+from sync_service.queue.status.health import tell_obstacle
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.subscription.hints import (

@@ -24,12 +24,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sync_service import __version__
 from sync_service.errors import SyncServiceError
 from sync_service.queue.backlog import read_standing
-from sync_service.queue.heartbeats import GONE_MS, ProcessRole, read_last_seen, read_samples
-from sync_service.queue.held import count_held
 from sync_service.queue.limit import Share, read_limit
-from sync_service.queue.order_lanes import OPEN_STATES, OrderState
+from sync_service.queue.orders.lanes import OPEN_STATES, OrderState
 from sync_service.queue.outbox import read_outbox
 from sync_service.queue.requests import Kind, Priority
+from sync_service.queue.runs.held import count_held
+from sync_service.queue.status.heartbeats import GONE_MS, ProcessRole, read_last_seen, read_samples
 from sync_service.store.engine import Database, Session
 from sync_service.telemetry.measures import as_families
 from sync_service.web.answers import answer

@@ -18,8 +18,15 @@ from sync_service.commerce.order import CannotBePlacedError, Order, Problem, Pro
 from sync_service.commerce.payload import read_order
 from sync_service.commerce.state import Options
 from sync_service.queue import questions as asks
-from sync_service.queue.order_lanes import OrderState, find_work, read_names
-from sync_service.queue.submission import LOCK_TIMEOUT_MS, Accepted, OrderRequest, OtherBody, check_order, take_order
+from sync_service.queue.orders.acceptance import (
+    LOCK_TIMEOUT_MS,
+    Accepted,
+    OrderRequest,
+    OtherBody,
+    check_order,
+    take_order,
+)
+from sync_service.queue.orders.lanes import OrderState, find_work, read_names
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import AskRow, OrderWorkRow

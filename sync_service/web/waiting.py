@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sync_service.errors import NotFoundInZuora, UnknownKey
 from sync_service.queue import questions as asks
 from sync_service.queue.fate import Ticket, fate
-from sync_service.queue.history import Outcome
+from sync_service.queue.runs.history import Outcome
 from sync_service.store.engine import Database, Session
 from sync_service.store.object_rows import find_subscription
 from sync_service.store.tables import AskRow, SyncRunRow

@@ -11,9 +11,9 @@ from concurrent.futures import Future
 from contextlib import suppress
 from random import Random
 
-from sync_service.queue.decisions import retry_all
 from sync_service.queue.outbox import WebhookType
 from sync_service.queue.requests import Cause
+from sync_service.queue.runs.decisions import retry_all
 from sync_service.settings import Settings
 from sync_service.subscription.trigger import Trigger
 from sync_service.webhooks.endpoints import Endpoints

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sync_service.queue.heartbeats import ProcessRole, read_last_seen
+from sync_service.queue.status.heartbeats import ProcessRole, read_last_seen
 from sync_service.store.engine import connect
 from tests.acceptance.processes import Child, wait_until
 from tests.acceptance.service import Service

@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 
 from sync_service.cli.contexts import open_ordering
 from sync_service.cli.main import main
-from sync_service.queue.held import ALWAYS_ALLOWED
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
+from sync_service.queue.runs.held import ALWAYS_ALLOWED
 from sync_service.store.engine import Database
 from sync_service.subscription.trigger import Trigger
 from sync_service.sync.worker import Worker

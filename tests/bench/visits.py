@@ -12,7 +12,7 @@ from itertools import product
 from urllib.parse import urlencode
 
 from sync_service.access.cipher import TextCipher
-from sync_service.queue.history import Outcome
+from sync_service.queue.runs.history import Outcome
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.charts import RANGES
 from sync_service.web.admin.filters import SHOWN, VERDICTS

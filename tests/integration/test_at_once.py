@@ -9,7 +9,7 @@ import pytest
 
 from sync_service.access.users import Role
 from sync_service.cli.contexts import open_ordering
-from sync_service.queue.history import read_causes
+from sync_service.queue.runs.history import read_causes
 from sync_service.store.engine import Database
 from sync_service.sync.worker import Worker
 from tests.integration.web.admin import Visitor, visit

@@ -20,10 +20,10 @@ from sync_service.operations.check.everything import (
 )
 from sync_service.operations.check.tenant import compare_clocks
 from sync_service.queue import jobs
-from sync_service.queue.findings import Finding, Severity, as_progress, from_progress, has_failed
-from sync_service.queue.health import CHECK, examine
-from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.limit import Share, note_success
+from sync_service.queue.status.findings import Finding, Severity, as_progress, from_progress, has_failed
+from sync_service.queue.status.health import CHECK, examine
+from sync_service.queue.status.heartbeats import Heartbeat, ProcessRole
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, connect
 from sync_service.store.tables import CalloutRow, JobRow, SubscriptionRow

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sync_service.jobs.upkeep import SETTLED_MS, count_figures
-from sync_service.queue.figures import BOUNDS_MS, DAY_MS, HOUR_MS, MINUTE_MS, Figures, add_up, read_figures
 from sync_service.queue.jobs import JobLease
+from sync_service.queue.status.figures import BOUNDS_MS, DAY_MS, HOUR_MS, MINUTE_MS, Figures, add_up, read_figures
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import SyncCauseRow, SyncRunRow

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sync_service.queue import heartbeats
-from sync_service.queue.heartbeats import Heartbeat, ProcessRole, forget_heartbeats, read_last_seen, read_samples
+from sync_service.queue.status import heartbeats
+from sync_service.queue.status.heartbeats import Heartbeat, ProcessRole, forget_heartbeats, read_last_seen, read_samples
 from sync_service.store.engine import Database
 from sync_service.telemetry.measures import add_up, as_families
 from tests.queue_world import execute, rows

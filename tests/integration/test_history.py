@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from sync_service.queue.history import (
+from sync_service.queue.runs.history import (
     copy_causes,
     first_attempt_covering,
     open_run,

@@ -12,10 +12,10 @@ import pytest
 from sync_service.access.cipher import TextCipher
 from sync_service.access.users import Role, disable_user, put_user
 from sync_service.jobs.notify import body_of, notify, subject_of, text_of
-from sync_service.queue import notifications
-from sync_service.queue.inbox import InboxItem, ItemKind
 from sync_service.queue.jobs import ensure_job, take
-from sync_service.queue.notifications import LONGEST_ADDRESS, PURPOSE, Message, Way, note_inbox, read_due, settle
+from sync_service.queue.status import notifications
+from sync_service.queue.status.inbox import InboxItem, ItemKind
+from sync_service.queue.status.notifications import LONGEST_ADDRESS, PURPOSE, Message, Way, note_inbox, read_due, settle
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import NotificationChoiceRow, NotificationRow

@@ -15,9 +15,9 @@ from click.testing import CliRunner, Result
 
 from sync_service.cli.main import main
 from sync_service.errors import RateLimited
-from sync_service.queue.decisions import retry_all
 from sync_service.queue.limit import Share, note_success, note_tenant_error
 from sync_service.queue.requests import Cause, Kind, Priority
+from sync_service.queue.runs.decisions import retry_all
 from sync_service.store.engine import Database, connect
 from sync_service.store.tables import CalloutRow, CustomerRow, JobRow, SubscriptionRow, SyncRunRow
 from sync_service.subscription.plan import FieldChange, SyncPlan, Update

@@ -27,8 +27,8 @@ from sync_service.errors import LeaseLost
 from sync_service.ordering.calls import LaneTurn, carry_out
 from sync_service.ordering.context import OrderContext
 from sync_service.queue.limit import Share
-from sync_service.queue.order_lanes import Submission, begin_turn, decide, read_work, submit_order
-from sync_service.queue.order_steps import StepState, read_steps
+from sync_service.queue.orders.lanes import Submission, begin_turn, decide, read_work, submit_order
+from sync_service.queue.orders.steps import StepState, read_steps
 from sync_service.queue.requests import Claim, claim
 from sync_service.store.engine import Database
 from sync_service.store.tables import OrderStepRow

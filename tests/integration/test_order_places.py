@@ -11,7 +11,7 @@ from sync_service.commerce.steps import CallClass, Done
 from sync_service.ordering.calls import NoPlace, carry_out
 from sync_service.ordering.context import OrderContext
 from sync_service.queue.limit import Share
-from sync_service.queue.order_steps import leave_place, take_place
+from sync_service.queue.orders.steps import leave_place, take_place
 from sync_service.queue.requests import Claim, Kind
 from sync_service.queue.story_lease import hold_story_lease
 from sync_service.store.engine import Database

@@ -14,9 +14,9 @@ import pytest
 
 from sync_service.commerce.order import CannotBePlacedError
 from sync_service.operations.scrub import scrub
-from sync_service.queue.erasing import OrderUnderWay
-from sync_service.queue.history import read_runs
-from sync_service.queue.order_lanes import read_work
+from sync_service.queue.orders.erasing import OrderUnderWay
+from sync_service.queue.orders.lanes import read_work
+from sync_service.queue.runs.history import read_runs
 from sync_service.store.engine import Database
 from sync_service.store.object_rows import find_subscription
 from sync_service.store.tables import (

@@ -10,7 +10,7 @@ import pytest
 
 from sync_service.commerce.order import CannotBePlacedError
 from sync_service.partner.organisations import Organisation, Partners
-from sync_service.queue.history import read_runs
+from sync_service.queue.runs.history import read_runs
 from sync_service.store.engine import Database
 from sync_service.store.load_lines import load_objects
 from sync_service.store.tables import OrderWorkRow, SubscriptionRow

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sync_service.cli.show import show_why
-from sync_service.queue.history import why
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
+from sync_service.queue.runs.history import why
 from sync_service.store.engine import Database
 from sync_service.store.object_rows import find_subscription
 from sync_service.store.reads import read_link

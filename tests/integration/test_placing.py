@@ -20,7 +20,7 @@ from sync_service.commerce.steps import Choice
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.placing import run_claim
 from sync_service.ordering.previews import answer_preview
-from sync_service.queue.order_lanes import NotToDecide, decide, find_work
+from sync_service.queue.orders.lanes import NotToDecide, decide, find_work
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.store.engine import Database
 from sync_service.store.order_state import read_in_store

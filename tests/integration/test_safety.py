@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from sync_service.queue import held as safety
-from sync_service.queue.decisions import DecisionRefused, drop_held, list_released, release_held
 from sync_service.queue.fate import Ticket
-from sync_service.queue.held import Decision, Verdict
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
+from sync_service.queue.runs import held as safety
+from sync_service.queue.runs.decisions import DecisionRefused, drop_held, list_released, release_held
+from sync_service.queue.runs.held import Decision, Verdict
 from sync_service.store.engine import Database
 from sync_service.store.tables import SyncRunRow
 from sync_service.subscription.plan import Cancel, Create, FieldChange, SyncPlan, Update

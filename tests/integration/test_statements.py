@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sync_service.queue.limit import Share
-from sync_service.queue.order_lanes import is_our_order
+from sync_service.queue.orders.lanes import is_our_order
 from sync_service.queue.requests import Claim, Kind, claim, claim_one
 from sync_service.store.engine import Database
 from sync_service.subscription.trigger import Trigger

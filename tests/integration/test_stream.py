@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from sync_service.queue import branches, stream
-from sync_service.queue.branches import EntryFilter, EntryKind, Spot, read_spot
-from sync_service.queue.entries import read_entries
 from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, finish
+from sync_service.queue.stream import branches
+from sync_service.queue.stream import page as stream
+from sync_service.queue.stream.branches import EntryFilter, EntryKind, Spot, read_spot
+from sync_service.queue.stream.details import read_entries
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Database
 from sync_service.store.reads import record_alias

@@ -14,8 +14,8 @@ from sync_service.errors import LeaseLost
 from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
 from sync_service.jobs.sweep.walk import PartWay
-from sync_service.queue.history import is_drift
 from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, enqueue_many, fail
+from sync_service.queue.runs.history import is_drift
 from sync_service.store.engine import Database, connect
 from sync_service.store.tables import SyncRunRow
 from sync_service.subscription.trigger import Trigger

@@ -22,9 +22,9 @@ from sync_service.errors import BusyError, SyncServiceError
 from sync_service.jobs.backfill.ledger import Failure, Ledger, Place, RequestProgress, read_next_cause, sort_keys
 from sync_service.jobs.backfill.sources import Source
 from sync_service.queue import jobs
-from sync_service.queue.health import describe_process, tell_obstacle
-from sync_service.queue.heartbeats import ProcessRole
 from sync_service.queue.requests import Kind
+from sync_service.queue.status.health import describe_process, tell_obstacle
+from sync_service.queue.status.heartbeats import ProcessRole
 from sync_service.store.engine import Database
 from sync_service.store.statement import BATCH
 from sync_service.subscription.pace import Pace

@@ -27,7 +27,7 @@ from sync_service.jobs.sweep.memory import (
     remember,
 )
 from sync_service.jobs.sweep.walk import Cursor, Marks, Sweep, ask_for
-from sync_service.queue.history import FoundAs
+from sync_service.queue.runs.history import FoundAs
 from sync_service.store.engine import Session
 from sync_service.store.statement import in_batches
 from sync_service.subscription.fingerprint import Fingerprint

@@ -15,9 +15,9 @@ from sqlmodel import col, select
 from sync_service.jobs.sweep.comparison import fetch_marked, first_page
 from sync_service.jobs.sweep.walk import Cursor, Marks, PartWay, Report, Sweep, ask_for, walk
 from sync_service.queue.backlog import read_request
-from sync_service.queue.history import FoundAs
 from sync_service.queue.jobs import JobLease
 from sync_service.queue.requests import Kind
+from sync_service.queue.runs.history import FoundAs
 from sync_service.store.tables import ZuoraLinkRow
 from sync_service.subscription.listed import ListDifference, ListedSubscription
 from sync_service.sync.attempt import SyncContext

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Text, and_, cast
 from sqlmodel import col, func, select
 
-from sync_service.queue.history import FoundAs, Outcome
 from sync_service.queue.requests import Kind
+from sync_service.queue.runs.history import FoundAs, Outcome
 from sync_service.store.engine import Database, Session
 from sync_service.store.statement import in_batches
 from sync_service.store.tables import (

@@ -20,10 +20,10 @@ from sync_service.errors import (
     TenantError,
     WrongTenant,
 )
-from sync_service.queue.history import FoundAs
 from sync_service.queue.jobs import JobLease, save
 from sync_service.queue.limit import check_tenant, note_success, note_tenant_error, read_limit
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue_many
+from sync_service.queue.runs.history import FoundAs
 from sync_service.queue.story_lease import StoryLease, hold_story_lease
 from sync_service.subscription.listed import ListDifference
 from sync_service.subscription.trigger import Trigger

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sync_service.errors import NotFoundInZuora, PermissionRefused, RequestRefused
-from sync_service.queue.findings import Finding, Severity
 from sync_service.queue.limit import Share
+from sync_service.queue.status.findings import Finding, Severity
 from sync_service.queue.story_lease import hold_story_lease
 from sync_service.settings import Settings
 from sync_service.store.engine import Database

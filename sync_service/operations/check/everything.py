@@ -18,9 +18,9 @@ from sync_service.operations.check.callouts import check_provisioned
 from sync_service.operations.check.tenant import check_zuora, compare_clocks
 from sync_service.partner.organisations import list_orgs
 from sync_service.queue import jobs
-from sync_service.queue.findings import Finding, Severity, as_progress
-from sync_service.queue.health import CHECK, examine
 from sync_service.queue.jobs import JobLease
+from sync_service.queue.status.findings import Finding, Severity, as_progress
+from sync_service.queue.status.health import CHECK, examine
 from sync_service.settings import MIN_SECRET_LENGTH, Settings
 from sync_service.store.engine import Database, Session, tell_trouble
 from sync_service.store.schema import check_schema

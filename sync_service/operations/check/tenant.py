@@ -17,8 +17,8 @@ from sync_service.errors import (
     TokenRefused,
     WrongTenant,
 )
-from sync_service.queue.findings import Finding, Severity
 from sync_service.queue.limit import Share, check_tenant
+from sync_service.queue.status.findings import Finding, Severity
 from sync_service.queue.story_lease import hold_story_lease
 from sync_service.settings import Settings
 from sync_service.store.engine import Database

@@ -84,7 +84,7 @@ class FigureRow(SQLModel, table=True):
     outcomes: dict[str, int] = Field(sa_type=DOCUMENT)
     #: Of those, runs that put right what no callout told of.
     drift: int = 0
-    #: From callout to written: runs by the place of their duration in `queue.figures.BOUNDS_MS`.
+    #: From callout to written: runs by the place of their duration in `queue.status.figures.BOUNDS_MS`.
     took: dict[str, int] = Field(sa_type=DOCUMENT)
 
 

@@ -16,8 +16,8 @@ from sync_service.access.cipher import TextCipher
 from sync_service.access.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD, UserInvalid
 from sync_service.access.sessions import Sessions
 from sync_service.access.users import choose_password, end_sessions
-from sync_service.queue.inbox import ItemKind
-from sync_service.queue.notifications import (
+from sync_service.queue.status.inbox import ItemKind
+from sync_service.queue.status.notifications import (
     LONGEST_ADDRESS,
     PURPOSE,
     QUIET_MS,

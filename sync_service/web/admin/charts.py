@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sync_service.queue.figures import DAY_MS, HOUR_MS, MINUTE_MS, Figures
+from sync_service.queue.status.figures import DAY_MS, HOUR_MS, MINUTE_MS, Figures
 from sync_service.subscription.pace import duration_in_words
 from sync_service.web.admin.words import Clock
 

@@ -13,10 +13,10 @@ from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.queue.fate import Fate, Stage, Ticket, judge
-from sync_service.queue.history import Outcome
 from sync_service.queue.limit import Share
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
-from sync_service.queue.stream import whose
+from sync_service.queue.runs.history import Outcome
+from sync_service.queue.stream.page import whose
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.tables import (

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from sync_service.queue.history import Why, why
+from sync_service.queue.runs.history import Why, why
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import find_subscription, read_addresses
 from sync_service.store.reads import resolve_key

@@ -8,9 +8,9 @@ from flask import Blueprint, render_template, request
 from sqlmodel import col, select
 from werkzeug.exceptions import NotFound
 
-from sync_service.queue.branches import EntryKind, Spot
-from sync_service.queue.entries import HistoryEntry, read_entries, read_payments
-from sync_service.queue.history import Outcome
+from sync_service.queue.runs.history import Outcome
+from sync_service.queue.stream.branches import EntryKind, Spot
+from sync_service.queue.stream.details import HistoryEntry, read_entries, read_payments
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import find_subscription, read_addresses
 from sync_service.store.reads import resolve_key

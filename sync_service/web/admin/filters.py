@@ -10,10 +10,10 @@ from typing import Any
 from flask import request
 
 from sync_service.access.cipher import TextCipher
-from sync_service.queue.branches import EntryFilter, EntryKind, Spot, Whose, read_spot
-from sync_service.queue.entries import read_entries
-from sync_service.queue.history import Outcome
-from sync_service.queue.stream import count, read_page
+from sync_service.queue.runs.history import Outcome
+from sync_service.queue.stream.branches import EntryFilter, EntryKind, Spot, Whose, read_spot
+from sync_service.queue.stream.details import read_entries
+from sync_service.queue.stream.page import count, read_page
 from sync_service.store.engine import Session
 from sync_service.subscription.digest import Touch
 from sync_service.subscription.trigger import Trigger

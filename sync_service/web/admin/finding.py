@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, text, union
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
-from sync_service.queue.history import is_drift
+from sync_service.queue.runs.history import is_drift
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import resolve_key
 from sync_service.store.search import find_entries

@@ -15,8 +15,8 @@ from flask import Blueprint, Response, g, redirect, render_template, request, ur
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.queue.findings import Finding, Severity, worst
-from sync_service.queue.health import MOST_COUNTED, read_lights
+from sync_service.queue.status.findings import Finding, Severity, worst
+from sync_service.queue.status.health import MOST_COUNTED, read_lights
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.admin.guard import AdminGuard

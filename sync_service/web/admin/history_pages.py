@@ -14,9 +14,9 @@ from flask import flash, render_template, request
 from sqlmodel import col, func, select
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.queue.branches import Whose
-from sync_service.queue.history import Outcome
-from sync_service.queue.stream import MOST_NUMBERS, whose
+from sync_service.queue.runs.history import Outcome
+from sync_service.queue.stream.branches import Whose
+from sync_service.queue.stream.page import MOST_NUMBERS, whose
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.reads import resolve_key

@@ -13,8 +13,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from sync_service.commerce.steps import Choice
 from sync_service.errors import UnknownKey
 from sync_service.queue.backlog import list_failed
-from sync_service.queue.branches import EntryKind, Spot
-from sync_service.queue.decisions import (
+from sync_service.queue.orders.lanes import NotToDecide, OrderState, decide, find_work, list_work
+from sync_service.queue.requests import Cause, Kind
+from sync_service.queue.runs.decisions import (
     DecisionRefused,
     decide_held,
     dismiss_failed,
@@ -23,11 +24,10 @@ from sync_service.queue.decisions import (
     retry_all,
     retry_some,
 )
-from sync_service.queue.entries import read_customers, read_entries
-from sync_service.queue.held import list_held
-from sync_service.queue.inbox import InboxItem, ItemKind, read_inbox, title_of
-from sync_service.queue.order_lanes import NotToDecide, OrderState, decide, find_work, list_work
-from sync_service.queue.requests import Cause, Kind
+from sync_service.queue.runs.held import list_held
+from sync_service.queue.status.inbox import InboxItem, ItemKind, read_inbox, title_of
+from sync_service.queue.stream.branches import EntryKind, Spot
+from sync_service.queue.stream.details import read_customers, read_entries
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.tables import SyncRequestRow, SyncRunRow, WebhookEndpointRow

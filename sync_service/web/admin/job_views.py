@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sync_service.queue.backfills import BACKFILL, DRY_RUN
-from sync_service.queue.history import FoundAs
+from sync_service.queue.runs.history import FoundAs
 from sync_service.store.tables import JobRow
 from sync_service.subscription.pace import duration_in_words
 from sync_service.web.admin.progress import PATIENCE_MS

@@ -20,7 +20,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 from werkzeug.exceptions import NotFound
 
-from sync_service.queue.findings import Finding
+from sync_service.queue.status.findings import Finding
 
 _FOLDER = Path(__file__).parent.parent / "docs"
 _NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)?\.md")

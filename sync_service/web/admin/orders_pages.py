@@ -10,8 +10,8 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.commerce.steps import Choice
-from sync_service.queue.order_lanes import OPEN_STATES, NotToDecide, OrderState, decide, find_work, hurry
-from sync_service.queue.order_steps import read_steps
+from sync_service.queue.orders.lanes import OPEN_STATES, NotToDecide, OrderState, decide, find_work, hurry
+from sync_service.queue.orders.steps import read_steps
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.tables import OrderWorkRow

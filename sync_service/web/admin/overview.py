@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from flask import Blueprint, render_template, request
 
 from sync_service.queue.backlog import Backlog, read_backlog
-from sync_service.queue.figures import Figures, add_up, read_figures
-from sync_service.queue.findings import Finding, Severity, worst
-from sync_service.queue.health import CHECK, describe_check, has_loaded, read_findings
-from sync_service.queue.heartbeats import ProcessRole, read_last_seen
-from sync_service.queue.held import count_held
 from sync_service.queue.jobs import list_jobs
 from sync_service.queue.limit import Limit, read_limit
+from sync_service.queue.runs.held import count_held
+from sync_service.queue.status.figures import Figures, add_up, read_figures
+from sync_service.queue.status.findings import Finding, Severity, worst
+from sync_service.queue.status.health import CHECK, describe_check, has_loaded, read_findings
+from sync_service.queue.status.heartbeats import ProcessRole, read_last_seen
 from sync_service.settings import Settings
 from sync_service.store.engine import Session
 from sync_service.store.tables import JobRow

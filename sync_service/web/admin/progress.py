@@ -16,11 +16,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.queue import questions as asks
 from sync_service.queue.fate import Fate, Stage, Ticket, fate, place
-from sync_service.queue.findings import Severity
-from sync_service.queue.health import describe_process, tell_obstacle
-from sync_service.queue.heartbeats import ProcessRole
-from sync_service.queue.history import Outcome
 from sync_service.queue.limit import Share
+from sync_service.queue.runs.history import Outcome
+from sync_service.queue.status.findings import Severity
+from sync_service.queue.status.health import describe_process, tell_obstacle
+from sync_service.queue.status.heartbeats import ProcessRole
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.tables import AskRow

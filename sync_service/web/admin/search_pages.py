@@ -13,7 +13,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from sqlmodel import col, select
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.queue.order_lanes import find_work
+from sync_service.queue.orders.lanes import find_work
 from sync_service.queue.requests import Kind
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import OBJECT_ROWS

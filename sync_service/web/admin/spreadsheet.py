@@ -15,9 +15,9 @@ from flask import Response
 from sqlalchemy import tuple_
 from sqlmodel import col, func, select
 
-from sync_service.queue.branches import EntryKind, Spot
-from sync_service.queue.entries import Entries, HistoryEntry, read_entries
-from sync_service.queue.history import Outcome
+from sync_service.queue.runs.history import Outcome
+from sync_service.queue.stream.branches import EntryKind, Spot
+from sync_service.queue.stream.details import Entries, HistoryEntry, read_entries
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import CustomerRow, SyncRunRow
 from sync_service.subscription.digest import Payment, Touch, digest, touches

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.queue.fate import Ticket, place
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
-from sync_service.queue.stream import whose
+from sync_service.queue.stream.page import whose
 from sync_service.store.audit import record_action
 from sync_service.store.object_rows import read_addresses
 from sync_service.subscription.keys import normalise_key, why_impossible

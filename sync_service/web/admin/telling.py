@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sync_service.queue.branches import EntryKind
-from sync_service.queue.entries import Came, Entries, HistoryEntry
-from sync_service.queue.history import FoundAs, Outcome
-from sync_service.queue.order_lanes import OrderState
+from sync_service.queue.orders.lanes import OrderState
+from sync_service.queue.runs.history import FoundAs, Outcome
+from sync_service.queue.stream.branches import EntryKind
+from sync_service.queue.stream.details import Came, Entries, HistoryEntry
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import read_addresses
 from sync_service.store.tables import AdminActionRow, CalloutRow, OrderWorkRow, SyncCauseRow, SyncRunRow

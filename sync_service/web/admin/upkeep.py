@@ -22,9 +22,9 @@ from sync_service.access.clients import (
     rotate_secret,
 )
 from sync_service.access.users import list_users
-from sync_service.queue.findings import Finding, Severity
-from sync_service.queue.health import CHECK, describe_check, read_findings
 from sync_service.queue.limit import read_tenant
+from sync_service.queue.status.findings import Finding, Severity
+from sync_service.queue.status.health import CHECK, describe_check, read_findings
 from sync_service.settings import Settings
 from sync_service.store.tables import JobRow
 from sync_service.web.admin.context import AdminPages, ask_first

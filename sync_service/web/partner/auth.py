@@ -25,8 +25,8 @@ from sync_service.access.sign_on.attempts import Provider, ProviderAway, SetUpWr
 from sync_service.access.tokens import LIFETIME_SECONDS, AccessTokens
 from sync_service.partner.basket_rows import Agent
 from sync_service.partner.baskets import SubscriptionLocked
+from sync_service.queue.orders.acceptance import OtherBody
 from sync_service.queue.questions import TooManyAsked
-from sync_service.queue.submission import OtherBody
 from sync_service.store.audit import record_action
 from sync_service.store.cursors import CursorInvalid
 from sync_service.store.engine import Database

@@ -22,7 +22,7 @@ from sync_service.partner.basket_rows import LIFE_MS, BasketUnknown
 from sync_service.partner.baskets import Baskets, BasketView, Opening
 from sync_service.partner.holdings import SubscriptionUnknown
 from sync_service.partner.orders import PartnerOrders
-from sync_service.queue.submission import OrderRequest
+from sync_service.queue.orders.acceptance import OrderRequest
 from sync_service.web.answers import answer, read_body
 from sync_service.web.orders import OrderIntake, answer_order, read_idempotency_key, read_payload, refuse
 from sync_service.web.partner.auth import PartnerAuth, agent, client_name

@@ -7,9 +7,9 @@ import pytest
 
 from sync_service.access.users import Role
 from sync_service.errors import RateLimited
-from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.limit import Share, note_success, note_tenant_error
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
+from sync_service.queue.status.heartbeats import Heartbeat, ProcessRole
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminSessionRow, CalloutRow, HeartbeatRow, JobRow, SyncRequestRow
 from sync_service.subscription.trigger import Trigger

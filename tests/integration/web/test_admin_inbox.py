@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sync_service.access.users import Role
-from sync_service.queue.inbox import read_inbox
+from sync_service.queue.status.inbox import read_inbox
 from sync_service.store.engine import Database
 from sync_service.store.tables import (
     AdminActionRow,

@@ -10,7 +10,7 @@ import pytest
 from sync_service.access.users import Role
 from sync_service.queue import jobs
 from sync_service.queue.backfills import read_wishes
-from sync_service.queue.findings import Finding, Severity, as_progress
+from sync_service.queue.status.findings import Finding, Severity, as_progress
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminActionRow, JobRow
 from tests.integration.web.admin import Visitor, make_run, plan_of, put_rows, put_subscription, visit

@@ -9,7 +9,7 @@ import pytest
 
 from sync_service.access.users import Role
 from sync_service.operations.check.everything import check_everything
-from sync_service.queue.findings import Finding, Severity
+from sync_service.queue.status.findings import Finding, Severity
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.admin.manual import anchors_of, section_of

@@ -6,11 +6,11 @@ from html import unescape
 import pytest
 
 from sync_service.access.users import Role
-from sync_service.queue.figures import HOUR_MS, MINUTE_MS, Figures, write_figures
-from sync_service.queue.findings import Finding, Severity, as_progress
-from sync_service.queue.health import examine
-from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.limit import Share, note_success
+from sync_service.queue.status.figures import HOUR_MS, MINUTE_MS, Figures, write_figures
+from sync_service.queue.status.findings import Finding, Severity, as_progress
+from sync_service.queue.status.health import examine
+from sync_service.queue.status.heartbeats import Heartbeat, ProcessRole
 from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow, JobRow
 from tests.integration.web.admin import put_rows, put_subscription, visit

@@ -7,12 +7,12 @@ import re
 from sync_service.access.users import Role
 from sync_service.errors import RateLimited
 from sync_service.operations.check.everything import check_everything
-from sync_service.queue.findings import Finding, Severity, as_progress
-from sync_service.queue.heartbeats import Heartbeat, ProcessRole
 from sync_service.queue.jobs import ensure_job
 from sync_service.queue.limit import Share, note_success, note_tenant_error
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
-from sync_service.queue.status import read_status
+from sync_service.queue.status.findings import Finding, Severity, as_progress
+from sync_service.queue.status.heartbeats import Heartbeat, ProcessRole
+from sync_service.queue.status.summary import read_status
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import (

@@ -9,7 +9,7 @@ import pytest
 from sync_service.commerce.order import Names
 from sync_service.errors import SettingsInvalid
 from sync_service.queue.limit import Share
-from sync_service.queue.order_lanes import Submission, submit_order
+from sync_service.queue.orders.lanes import Submission, submit_order
 from sync_service.queue.requests import Claim, claim, finish
 from sync_service.settings import load_settings
 from sync_service.store.engine import Database, connect

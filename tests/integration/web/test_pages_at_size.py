@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sync_service.app import create_app
-from sync_service.queue.branches import EntryKind
+from sync_service.queue.stream.branches import EntryKind
 from sync_service.store.engine import Database
 from tests.bench.grown import Size, fill
 from tests.bench.survey import survey

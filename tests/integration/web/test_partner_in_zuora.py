@@ -17,7 +17,7 @@ from sync_service.commerce.fields import read_json
 from sync_service.ordering.previews import refresh_catalog
 from sync_service.partner import orders
 from sync_service.partner.organisations import Partners
-from sync_service.queue.submission import place_order
+from sync_service.queue.orders.acceptance import place_order
 from sync_service.store.engine import Database
 from sync_service.store.tables import (
     CalloutRow,

@@ -8,7 +8,7 @@ import pytest
 
 from sync_service.commerce.state import Options
 from sync_service.errors import SettingsInvalid
-from sync_service.queue.submission import order_options
+from sync_service.queue.orders.acceptance import order_options
 from sync_service.settings import load_settings
 
 

@@ -16,8 +16,8 @@ from sync_service.partner.basket_rows import Agent, BasketUnknown
 from sync_service.partner.baskets import Baskets, SubscriptionLocked
 from sync_service.partner.holdings import OwnSubscription, SubscriptionUnknown, look_at
 from sync_service.partner.orders import PartnerOrders
+from sync_service.queue.orders.acceptance import OrderRequest, OtherBody
 from sync_service.queue.questions import TooManyAsked
-from sync_service.queue.submission import OrderRequest, OtherBody
 from sync_service.settings import Settings
 from sync_service.store.cursors import CursorInvalid
 from sync_service.store.engine import Database, Session

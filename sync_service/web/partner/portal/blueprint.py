@@ -13,7 +13,7 @@ from sync_service.access.partner_login import PartnerLogin
 from sync_service.access.sign_on.attempts import Provider
 from sync_service.partner.baskets import Baskets
 from sync_service.partner.orders import PartnerOrders
-from sync_service.queue.submission import order_options
+from sync_service.queue.orders.acceptance import order_options
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.page_parts import attach_assets, attach_problems

@@ -19,7 +19,7 @@ from sync_service.commerce.cost import Due, due_until
 from sync_service.commerce.order import CannotBePlacedError, OrderType
 from sync_service.partner.baskets import BasketView, SubscriptionLocked
 from sync_service.partner.orders import PlacedOrder, is_zuora_away, read_placed
-from sync_service.queue.order_lanes import OrderState
+from sync_service.queue.orders.lanes import OrderState
 from sync_service.queue.questions import MOST_OPEN, TooManyAsked
 from sync_service.subscription.limio.documents import read_day
 from sync_service.web.answers import answer

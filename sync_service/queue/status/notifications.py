@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from sync_service.queue.inbox import InboxItem, ItemKind
 from sync_service.queue.retry import back_off
+from sync_service.queue.status.inbox import InboxItem, ItemKind
 from sync_service.store.engine import Session
 from sync_service.store.tables import AdminUserRow, InboxSeenRow, NotificationChoiceRow, NotificationRow
 

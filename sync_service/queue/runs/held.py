@@ -13,8 +13,8 @@ from enum import StrEnum
 from sqlalchemy import bindparam, func, tuple_
 from sqlmodel import col, select
 
-from sync_service.queue.history import Outcome
 from sync_service.queue.requests import Kind
+from sync_service.queue.runs.history import Outcome
 from sync_service.store.engine import Session
 from sync_service.store.tables import SyncRequestRow, SyncRunRow
 from sync_service.subscription.plan import SyncPlan

@@ -14,9 +14,9 @@ from sqlmodel import col, select
 
 from sync_service.errors import SyncServiceError, UnknownKey
 from sync_service.queue.backlog import forget, list_failed, read_request
-from sync_service.queue.held import read_held
-from sync_service.queue.history import Outcome, read_covered_causes
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue, enqueue_many, read_cause
+from sync_service.queue.runs.held import read_held
+from sync_service.queue.runs.history import Outcome, read_covered_causes
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import resolve_key

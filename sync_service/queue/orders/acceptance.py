@@ -23,7 +23,7 @@ from sync_service.commerce.order import (
 from sync_service.commerce.state import Options, State
 from sync_service.commerce.submission import submitted, wanted_names
 from sync_service.errors import SyncServiceError
-from sync_service.queue.order_lanes import Submission, hold_lane, submit_order
+from sync_service.queue.orders.lanes import Submission, hold_lane, submit_order
 from sync_service.queue.outbox import WebhookType, announce
 from sync_service.settings import Settings
 from sync_service.store.effects import (

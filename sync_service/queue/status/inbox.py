@@ -12,12 +12,12 @@ from enum import StrEnum
 from sqlmodel import col, func, select
 
 from sync_service.queue.backlog import HOPELESS, count_failed_by_code
-from sync_service.queue.findings import Severity
-from sync_service.queue.health import read_findings
-from sync_service.queue.heartbeats import ProcessRole
-from sync_service.queue.held import count_held
-from sync_service.queue.order_lanes import OrderState
+from sync_service.queue.orders.lanes import OrderState
 from sync_service.queue.outbox import DeliveryState
+from sync_service.queue.runs.held import count_held
+from sync_service.queue.status.findings import Severity
+from sync_service.queue.status.health import read_findings
+from sync_service.queue.status.heartbeats import ProcessRole
 from sync_service.settings import Settings
 from sync_service.store.engine import Session
 from sync_service.store.tables import JobRow, OrderWorkRow, SyncRunRow, WebhookDeliveryRow, WebhookEndpointRow

@@ -14,7 +14,7 @@ from itertools import accumulate
 
 from sqlmodel import col, delete, func, select
 
-from sync_service.queue.history import is_drift
+from sync_service.queue.runs.history import is_drift
 from sync_service.store.engine import Session
 from sync_service.store.tables import FigureRow, SyncRunRow
 

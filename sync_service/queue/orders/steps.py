@@ -1,7 +1,7 @@
 """What was sent to Zuora for an order, and the class of calls that it is counted in.
 
 Each call is committed before its bytes go, its answer before the next one is made. The functions write with the session
-of a caller who holds the order's lane (`queue.order_lanes`).
+of a caller who holds the order's lane (`queue.orders.lanes`).
 
 Zuora counts calls that create or preview an order, or create an account, in a class of 200, all others in one of 40
 ("Rate and concurrency limits"). A lane that is claimed holds a place in the class of 40; it leaves it to others for

@@ -11,7 +11,7 @@ from sqlalchemy import select as sql_select
 from sqlalchemy import union_all
 from sqlmodel import col, select
 
-from sync_service.queue.branches import EntryKind, Spot
+from sync_service.queue.stream.branches import EntryKind, Spot
 from sync_service.store.engine import Session
 from sync_service.store.tables import (
     AdminActionRow,

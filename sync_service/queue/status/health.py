@@ -12,11 +12,11 @@ from dataclasses import replace
 from sqlmodel import col, select
 
 from sync_service.queue.backlog import Backlog, read_backlog
-from sync_service.queue.findings import Finding, Severity, from_progress, worst
-from sync_service.queue.heartbeats import GONE_MS, ProcessRole, read_last_seen
-from sync_service.queue.held import count_held
 from sync_service.queue.jobs import list_jobs
 from sync_service.queue.limit import Limit, Share, read_limit
+from sync_service.queue.runs.held import count_held
+from sync_service.queue.status.findings import Finding, Severity, from_progress, worst
+from sync_service.queue.status.heartbeats import GONE_MS, ProcessRole, read_last_seen
 from sync_service.settings import Settings
 from sync_service.store.engine import Session
 from sync_service.store.tables import CalloutRow, JobRow, SubscriptionRow

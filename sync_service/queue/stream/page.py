@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from sync_service.queue.branches import (
+from sync_service.queue.stream.branches import (
     BRANCHES,
     STRETCH,
     Branch,

@@ -10,8 +10,8 @@ from sqlmodel import col, or_, select
 from sync_service.commerce.fields import read_json, write_json
 from sync_service.errors import BusyError
 from sync_service.queue import questions as asks
-from sync_service.queue.order_lanes import OPEN_STATES, OrderState
-from sync_service.queue.order_steps import read_steps
+from sync_service.queue.orders.lanes import OPEN_STATES, OrderState
+from sync_service.queue.orders.steps import read_steps
 from sync_service.store.engine import Session
 from sync_service.store.statement import in_batches
 from sync_service.store.tables import AskRow, JobRow, OrderWorkRow, SyncRequestRow, ZuoraLimitRow

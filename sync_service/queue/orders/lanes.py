@@ -18,7 +18,7 @@ from sync_service.commerce.fields import write_json
 from sync_service.commerce.order import Names, NewSubscription
 from sync_service.commerce.steps import Choice
 from sync_service.errors import SyncServiceError
-from sync_service.queue.order_steps import StepState
+from sync_service.queue.orders.steps import StepState
 from sync_service.queue.requests import Cause, Claim, Kind, Priority, enqueue, finish, renew, retry_later
 from sync_service.store.engine import Session
 from sync_service.store.tables import OrderStepRow, OrderWorkRow, SyncRequestRow

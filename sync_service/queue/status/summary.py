@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sync_service.queue.backlog import Backlog, read_backlog
-from sync_service.queue.findings import Finding
-from sync_service.queue.health import HOUR_MS, Intake, describe_zuora, examine
-from sync_service.queue.held import count_held
 from sync_service.queue.jobs import list_jobs
 from sync_service.queue.limit import Limit, Share, read_limit, read_tenant
 from sync_service.queue.outbox import OutboxState, read_outbox
+from sync_service.queue.runs.held import count_held
+from sync_service.queue.status.findings import Finding
+from sync_service.queue.status.health import HOUR_MS, Intake, describe_zuora, examine
 from sync_service.settings import Settings
 from sync_service.store.engine import Session
 
