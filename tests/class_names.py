@@ -7,7 +7,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-MOST_FILES = 2
+MAX_FILES = 2
 
 classes: defaultdict[str, list[Path]] = defaultdict(list)
 files: defaultdict[str, list[Path]] = defaultdict(list)
@@ -19,7 +19,7 @@ for path in sorted(Path("sync_service").rglob("*.py")):
         if isinstance(node, ast.ClassDef):
             classes[node.name].append(path)
 wrong = {name: places for name, places in classes.items() if len(places) > 1}
-wrong |= {name: places for name, places in files.items() if len(places) > MOST_FILES}
+wrong |= {name: places for name, places in files.items() if len(places) > MAX_FILES}
 for name, places in sorted(wrong.items()):
     print(f"{name} is the name of {len(places)}: {', '.join(map(str, places))}")
 sys.exit(bool(wrong))

@@ -29,7 +29,7 @@ from types import ModuleType
 
 #: The longest that the modules may take to load on a busy machine, in seconds.
 _LOADED_SECONDS = 60.0
-_MOST_BYTES = 1 << 17
+_MAX_BYTES = 1 << 17
 
 
 class Forker:
@@ -140,7 +140,7 @@ def _serve(path: str) -> None:
                     _tell_end(key.fd, *key.data)
                     continue
                 line, _ = listener.accept()
-                text, files, _, _ = socket.recv_fds(line, _MOST_BYTES, 3)
+                text, files, _, _ = socket.recv_fds(line, _MAX_BYTES, 3)
                 if pid := os.fork():
                     waiting.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, line))
                     for file in files:

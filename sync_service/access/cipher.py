@@ -54,7 +54,7 @@ class TextCipher:
         """The text; empty where it is not one of ours."""
         return next((text for key in self._keys if (text := _open(sealed, key))), "")
 
-    def renew(self, sealed: str) -> str:
+    def reseal(self, sealed: str) -> str:
         """The same text sealed under the first key; `sealed` itself where that is so, or it is not one of ours."""
         text = self.decrypt(sealed)
         return self.encrypt(text) if text and not _open(sealed, self._keys[0]) else sealed

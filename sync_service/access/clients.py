@@ -43,7 +43,7 @@ ROTATION_MS = 24 * 3_600_000
 USE_MS = 5 * 60_000
 
 #: Verdicts that one process remembers.
-_MOST_VERDICTS = 256
+_MAX_VERDICTS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,7 +258,7 @@ class _SecretVerdicts:
             return False
         if verdict is None:
             verdict = fits(secret_hash, secret)
-            if len(self._verdicts) >= _MOST_VERDICTS:
+            if len(self._verdicts) >= _MAX_VERDICTS:
                 self._verdicts.clear()
             self._verdicts[pair] = verdict
         return verdict

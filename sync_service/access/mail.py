@@ -23,7 +23,7 @@ from sync_service.telemetry.log import logger
 _SECONDS = 10.0
 _THREADS = 2
 #: Mails that wait in one process; more are dropped.
-_MOST_WAITING = 100
+_MAX_WAITING = 100
 
 
 class Mailer:
@@ -32,7 +32,7 @@ class Mailer:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="mail")
-        self._places = BoundedSemaphore(_MOST_WAITING)
+        self._places = BoundedSemaphore(_MAX_WAITING)
 
     def send(self, to: str, subject: str, text: str) -> None:
         """Send a mail soon; returns at once."""

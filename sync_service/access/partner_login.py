@@ -12,9 +12,9 @@ from sync_service.store.engine import Database
 
 WINDOW_MS = 15 * 60_000
 #: Codes for one address within WINDOW_MS, asked for from wherever: with the tries of each, all that can be guessed at.
-MOST_CODES = 5
+MAX_CODES = 5
 #: Codes asked for, and proofs that were wrong, from one place within WINDOW_MS; whole offices share one.
-MOST_OF_A_PLACE = 30
+MAX_OF_A_PLACE = 30
 #: Where the portal is, below our address.
 _PORTAL = "/partner"
 
@@ -39,8 +39,8 @@ class PartnerLogin:
         sender = _sender(settings)
         self._codes = LoginCodes(database, settings.secret_key, sender) if sender else None
         self._key = settings.secret_key
-        self._of_address = Throttle(database, limit=MOST_CODES, window_ms=WINDOW_MS)
-        self._of_place = Throttle(database, limit=MOST_OF_A_PLACE, window_ms=WINDOW_MS)
+        self._of_address = Throttle(database, limit=MAX_CODES, window_ms=WINDOW_MS)
+        self._of_place = Throttle(database, limit=MAX_OF_A_PLACE, window_ms=WINDOW_MS)
 
     @property
     def sends_codes(self) -> bool:

@@ -93,7 +93,7 @@ def end_sessions(session: Session, user_ids: Sequence[str]) -> None:
 
 #: How long a code is good, and how often one may be guessed at.
 LIFE_MS = 10 * 60_000
-MOST_TRIES = 5
+MAX_TRIES = 5
 _DIGITS = 6
 
 
@@ -174,7 +174,7 @@ class LoginCodes:
         """
         with self._database.transaction(lock_timeout_ms=2000) as session:
             row = session.get(PartnerCodeRow, hash_token(browser), with_for_update=True)
-            if row is None or row.expires_at <= session.now() or row.tries >= MOST_TRIES:
+            if row is None or row.expires_at <= session.now() or row.tries >= MAX_TRIES:
                 return None
             row.tries += 1
             if not hmac.compare_digest(row.code_hash, self._hash(browser, "".join(code.split()))):

@@ -26,7 +26,7 @@ from sync_service.zuora.client import ZuoraClient
 from sync_service.zuora.reading import Reading
 
 #: The latest of an order that are kept.
-MOST_KEPT = 50
+MAX_KEPT = 50
 
 
 @dataclass(kw_only=True)
@@ -63,7 +63,7 @@ class Looks:
 
     def keep(self, work: OrderWorkRow) -> None:
         """Put them into the order's row, which the caller's transaction holds."""
-        work.looks = [*work.looks, *map(asdict, self.made)][-MOST_KEPT:]
+        work.looks = [*work.looks, *map(asdict, self.made)][-MAX_KEPT:]
         self.made.clear()
 
     def _elapsed(self) -> int:

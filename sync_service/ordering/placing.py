@@ -42,7 +42,7 @@ from sync_service.ordering.previews import refresh_rate_plans
 from sync_service.queue.limit import note_success, note_tenant_error
 from sync_service.queue.orders.acceptance import read_case
 from sync_service.queue.orders.lanes import begin_turn, postpone_turn, read_work
-from sync_service.queue.requests import MOST_ATTEMPTS, Claim, release, renew
+from sync_service.queue.requests import EXHAUSTED, MAX_CLAIMS, Claim, release, renew
 from sync_service.queue.retry import MAX_UNSERVED, count_doubt, decide_retry, find_whose
 from sync_service.store.tables import OrderWorkRow
 from sync_service.telemetry.log import logger
@@ -104,9 +104,8 @@ def run_claim(context: OrderContext, claim: Claim, when_left: Callable[[], None]
 
 def _place(turn: LaneTurn) -> Next:
     """Take the order as far as it goes now, and commit what came of it. Raises what the reads raise, and LeaseLost."""
-    if turn.claim.attempts > MOST_ATTEMPTS:
-        text = f"{MOST_ATTEMPTS} attempts ended without a result: the worker died or was stopped in each."
-        problem = Problem(field="", code=ProblemCode.INVALID, message=text)
+    if turn.claim.attempts > MAX_CLAIMS:
+        problem = Problem(field="", code=ProblemCode.INVALID, message=EXHAUSTED)
         return _end(turn, Held(problem=problem, choices=_GIVE_UP))
     with turn.context.database.reading() as session:
         work = read_work(session, turn.order_id)

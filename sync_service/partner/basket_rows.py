@@ -20,7 +20,7 @@ from sync_service.store.tables import BasketRow
 #: How long a basket lives after it was last written.
 LIFE_MS = 24 * 3_600_000
 #: More active baskets of one user or client there never are: the oldest one gives way.
-MOST_ACTIVE = 20
+MAX_ACTIVE = 20
 
 #: No external id is longer, and no id of ours.
 _MAX_NAME = 128
@@ -123,7 +123,7 @@ def make_room(session: Session, agent: Agent, subscription_id: str | None) -> No
     kept = 0
     for row in newest:
         of_the_same = subscription_id is not None and row.subscription_id == subscription_id
-        if of_the_same or kept >= MOST_ACTIVE - 1:
+        if of_the_same or kept >= MAX_ACTIVE - 1:
             row.state = "superseded"
             session.add(row)
         else:

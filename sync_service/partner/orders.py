@@ -103,7 +103,7 @@ class PartnerOrders:
                 session.add(row)
             return work
 
-    def ask_preview(self, agent: Agent, payload: Mapping[str, Any], *, most: int = asks.MOST_OPEN_OF_A_CLIENT) -> int:
+    def ask_preview(self, agent: Agent, payload: Mapping[str, Any], *, most: int = asks.MAX_OPEN_OF_A_CLIENT) -> int:
         """Leave the question what the order would cost for a worker; returns its id.
 
         Raises CannotBePlacedError, SubscriptionLocked, TooManyAsked.

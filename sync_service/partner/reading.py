@@ -36,7 +36,7 @@ MAX_ID = 64
 #: Invoices on a page: as many as Object Query gives at most.
 MAX_PAGE = 99
 #: Of a customer's subscriptions the newest that are asked about: each is a call of its own.
-MOST_SUBSCRIPTIONS = 25
+MAX_SUBSCRIPTIONS = 25
 #: Longer than any name or email address.
 _MAX_WANTED = 254
 
@@ -164,7 +164,7 @@ def find_numbers(
         found = found.where(SubscriptionRow.owner == owner)
     if subscription is not None:
         found = found.where(SubscriptionRow.id == subscription)
-    newest = found.order_by(col(SubscriptionRow.created).desc(), col(SubscriptionRow.id)).limit(MOST_SUBSCRIPTIONS)
+    newest = found.order_by(col(SubscriptionRow.created).desc(), col(SubscriptionRow.id)).limit(MAX_SUBSCRIPTIONS)
     return tuple(row.reference for row in session.exec(newest) if row.reference)
 
 

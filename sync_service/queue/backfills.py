@@ -21,7 +21,7 @@ from sync_service.subscription.keys import normalise_key, why_impossible
 #: What the names of jobs begin with: of a backfill, and of one that only looks.
 BACKFILL, DRY_RUN = "backfill", "dry run"
 #: What a form holds; longer lists are for the command line.
-MOST_CHARACTERS = 40_000
+MAX_CHARACTERS = 40_000
 _KEEP = """
 INSERT INTO backfill_wish (name, source, value, is_dry_run, actor, asked_at)
 VALUES (:name, :source, :value, :is_dry_run, :actor, {now})
@@ -119,10 +119,8 @@ def _check(source: From, value: str) -> str:
 
 
 def _check_list(value: str) -> str:
-    if len(value) > MOST_CHARACTERS:
-        raise WishInvalid(
-            f"List: it is longer than {MOST_CHARACTERS:,} characters; use “sync-service backfill --file”."
-        )
+    if len(value) > MAX_CHARACTERS:
+        raise WishInvalid(f"List: it is longer than {MAX_CHARACTERS:,} characters; use “sync-service backfill --file”.")
     keys = [key for line in value.splitlines() if (key := normalise_key(line))]
     if not keys:
         raise WishInvalid("List: give keys, one a line.")

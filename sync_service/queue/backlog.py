@@ -22,7 +22,7 @@ UNKNOWN_CODE = "unknown"
 #: What failed so is not asked for again by itself: the answer could only be the same.
 HOPELESS = frozenset({GoneFromZuora.code, UnknownKey.code})
 #: So many rows of each class are counted, and so many failed ones: more is "many", and no look reads a whole table.
-MOST_COUNTED = 2_000
+MAX_COUNTED = 2_000
 # Those that are due come first in each class. The clock as a value, so that both databases use the indexes.
 _OF_CLASS = """
 SELECT * FROM (
@@ -75,7 +75,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Backlog:
-    """The queue at a glance; of each class at most MOST_COUNTED rows are counted."""
+    """The queue at a glance; of each class at most MAX_COUNTED rows are counted."""
 
     #: Rows to be run, now or after a backoff, that no worker runs.
     waiting: int
@@ -97,11 +97,11 @@ def read_backlog(session: Session) -> Backlog:
 
 def read_standing(session: Session) -> tuple[Backlog, tuple[Waiting, ...]]:
     """The backlog, and what waits by kind and class."""
-    values = {"now": session.now(), "most": MOST_COUNTED}
+    values = {"now": session.now(), "most": MAX_COUNTED}
     rows = session.run(_STANDING, values).all()
     running = int(session.run(_RUNNING, {"now": values["now"]}).scalar_one())
-    failed = int(session.run(_FAILED, {"most": MOST_COUNTED}).scalar_one())
-    is_cut = any(sum(row.counted for row in rows if row.priority == each) >= MOST_COUNTED for each in Priority)
+    failed = int(session.run(_FAILED, {"most": MAX_COUNTED}).scalar_one())
+    is_cut = any(sum(row.counted for row in rows if row.priority == each) >= MAX_COUNTED for each in Priority)
     oldest = [row.oldest for row in rows if row.oldest is not None]
     if is_cut:
         oldest += [each for each in session.run(_OLDEST, values).scalars() if each is not None]
@@ -115,7 +115,7 @@ def read_standing(session: Session) -> tuple[Backlog, tuple[Waiting, ...]]:
         backing_off=sum(row.backing_off for row in rows),
         failed=failed,
         oldest_ms=age(min(oldest, default=None)),
-        is_cut=is_cut or failed >= MOST_COUNTED,
+        is_cut=is_cut or failed >= MAX_COUNTED,
     )
     return backlog, tuple(Waiting(Kind(row.kind), Priority(row.priority), row.waiting, age(row.oldest)) for row in rows)
 

@@ -32,7 +32,7 @@ LONGEST_ASKED_MS = 3_600_000
 QUIET_RUNS = 20
 #: How much of what Zuora permits the whole tenant is ours where no setting says, and how many calls at the same time
 #: until the first answer has reported it.
-MOST_OF_REPORTED, UNTIL_REPORTED = 0.75, 8
+MAX_SHARE_OF_REPORTED, UNTIL_REPORTED = 0.75, 8
 #: The part of the day's calls that is kept for people.
 RESERVE = 0.10
 
@@ -76,7 +76,7 @@ Lease = tuple[str, str, int]
 class Share:
     """What the settings allow us of the tenant."""
 
-    #: Runs and stories at the same time, over all hosts; 0: MOST_OF_REPORTED of what Zuora reports.
+    #: Runs and stories at the same time, over all hosts; 0: MAX_SHARE_OF_REPORTED of what Zuora reports.
     max_concurrency: int
     #: Calls in one UTC day; 0 means no limit.
     daily_calls: int = 0
@@ -92,7 +92,7 @@ class Share:
         """The same with a number in the place of 0: by the concurrency that Zuora's answers report for the tenant."""
         if self.max_concurrency:
             return self
-        most = UNTIL_REPORTED if reported is None else max(1, int(reported * MOST_OF_REPORTED))
+        most = UNTIL_REPORTED if reported is None else max(1, int(reported * MAX_SHARE_OF_REPORTED))
         return replace(self, max_concurrency=most)
 
 

@@ -23,7 +23,7 @@ _ENDPOINTS = """
 SELECT count(*) AS endpoints, count(CASE WHEN paused_until > {now} THEN 1 END) AS paused FROM webhook_endpoint
 """
 #: So many deliveries are counted and no more, so that no look reads a whole table.
-MOST_COUNTED = 2_000
+MAX_COUNTED = 2_000
 _PENDING = """
 SELECT count(*) AS pending, {now} - min(made_at) AS oldest
 FROM (
@@ -75,7 +75,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class OutboxState:
-    """How the deliveries do; of each state at most MOST_COUNTED are counted."""
+    """How the deliveries do; of each state at most MAX_COUNTED are counted."""
 
     endpoints: int
     #: Endpoints that failed so often in a row that they are left alone for a while.
@@ -115,11 +115,11 @@ def announce(session: Session, webhook_type: WebhookType, object_id: str, body: 
 def read_outbox(session: Session) -> OutboxState:
     """How the deliveries do now."""
     endpoints = session.run(_ENDPOINTS).one()
-    pending = session.run(_PENDING, {"most": MOST_COUNTED}).one()
+    pending = session.run(_PENDING, {"most": MAX_COUNTED}).one()
     return OutboxState(
         endpoints=endpoints.endpoints,
         paused=endpoints.paused,
         pending=pending.pending,
         oldest_ms=pending.oldest,
-        dead=session.run(_DEAD, {"most": MOST_COUNTED}).scalar_one(),
+        dead=session.run(_DEAD, {"most": MAX_COUNTED}).scalar_one(),
     )

@@ -35,11 +35,11 @@ INVOICE = "invoice"
 #: An answer is computed within 60 s; what is not there by then is another's.
 LEASE_MS = 90_000
 #: Questions of one person that wait at the same time; more are refused.
-MOST_OPEN = 5
+MAX_OPEN = 5
 #: The same for an API client, which asks for many people.
-MOST_OPEN_OF_A_CLIENT = 50
+MAX_OPEN_OF_A_CLIENT = 50
 #: More workers than this one question may end without an answer.
-MOST_ATTEMPTS = 3
+MAX_CLAIMS = 3
 #: An older answer is of no use.
 KEEP_MS = 86_400_000
 
@@ -76,7 +76,7 @@ class Taken:
 
 
 def leave(
-    session: Session, what: str, key: str, actor: str, *, question: str | None = None, most: int = MOST_OPEN
+    session: Session, what: str, key: str, actor: str, *, question: str | None = None, most: int = MAX_OPEN
 ) -> int:
     """Ask, durable with the caller's transaction; returns the question's id.
 
@@ -117,10 +117,8 @@ def take(database: Database, share: Share, *, lease_ms: int = LEASE_MS) -> Taken
         place.give_back()
         return None
     taken = Taken(row.id, row.what, row.key, row.question, row.token, place)
-    if taken.token > MOST_ATTEMPTS:
-        refuse(
-            database, taken, f"{MOST_ATTEMPTS} workers ended without an answer: look at the worker's log.", "crashed"
-        )
+    if taken.token > MAX_CLAIMS:
+        refuse(database, taken, f"{MAX_CLAIMS} workers ended without an answer: look at the worker's log.", "crashed")
         place.give_back()
         return None
     return taken
@@ -240,7 +238,7 @@ class PdfAsked:
     invoice: str
 
 
-def ask_for_invoices(session: Session, asked: InvoicesAsked, actor: str, *, most: int = MOST_OPEN) -> int:
+def ask_for_invoices(session: Session, asked: InvoicesAsked, actor: str, *, most: int = MAX_OPEN) -> int:
     """Leave the question; returns its id. Raises TooManyAsked."""
     return leave(session, INVOICES, asked.account, actor, question=json.dumps(asdict(asked)), most=most)
 

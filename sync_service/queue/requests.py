@@ -33,7 +33,8 @@ from sync_service.telemetry.traces import carry
 #: A run's deadline is 60 s; what it has not finished by then is another's.
 LEASE_MS = 90_000
 #: Claims of one row without a good end; more than any number of retries: this many workers died of it.
-MOST_ATTEMPTS = 10
+MAX_CLAIMS = 10
+EXHAUSTED = f"{MAX_CLAIMS} attempts ended without a result: the worker died or was stopped in each."
 #: One claim in so many takes the longest waiting row whatever its class, so that no class starves.
 TURNS = 8
 
@@ -330,13 +331,13 @@ def _own(session: Session, statement: str, claim: Claim, **values: object) -> No
 
 def _is_exhausted(claim: Claim) -> bool:
     """An order's own run ends it: what it may have done to Zuora is for a person to decide."""
-    return claim.attempts > MOST_ATTEMPTS and claim.kind is not Kind.ORDER
+    return claim.attempts > MAX_CLAIMS and claim.kind is not Kind.ORDER
 
 
 def _end_exhausted(session: Session, claim: Claim) -> None:
     """Fail a row whose runs never ended by themselves, and say so in the history."""
     run = open_run(claim, read_covered_causes(session, claim), calls=0)
-    run.error = f"{MOST_ATTEMPTS} attempts ended without a result: the worker died or was stopped in each."
+    run.error = EXHAUSTED
     run.error_code = "attempts exhausted"
-    fail(session, claim, error=run.error, code=run.error_code)
+    fail(session, claim, error=EXHAUSTED, code=run.error_code)
     record_run(session, run, outcome=Outcome.FAILED, plan=None, ended_at=claim.claimed_at)

@@ -26,7 +26,7 @@ from sync_service.queue.limit import Share, lock_limit
 from sync_service.store.engine import Database
 
 #: The attempt that ends a request which keeps failing.
-MAX_ATTEMPTS = 10
+MAX_FAILED_ATTEMPTS = 10
 #: A subscription error waits at most this long at first, twice as long each time, and never longer than the cap.
 BACKOFF_MS, BACKOFF_CAP_MS = 5_000, 30 * 60_000
 #: The same for contention, which passes by itself.
@@ -59,14 +59,14 @@ class RetryDecision:
 def decide_retry(error: SyncServiceError, attempts: int, jitter: float) -> RetryDecision:
     """Decide about `error` in attempt number `attempts` (1 is the first); `jitter` is random, 0 up to 1.
 
-    A tenant error uses up no attempt and is never final. Anything else is final in attempt MAX_ATTEMPTS; a key in
-    neither system, and a subscription that Zuora no longer has, at once. Waits have full jitter, so that numbers which
+    A tenant error uses up no attempt and is never final. Anything else is final in attempt MAX_FAILED_ATTEMPTS; a key
+    in neither system, and a subscription that Zuora no longer has, at once. Waits have full jitter, so that numbers which
     failed together do not come back together.
     """
     if isinstance(error, TenantError):
         asked_ms = int((error.retry_after or 0) * 1000)
         return RetryDecision(kind="retry", delay_ms=max(asked_ms, _TENANT_MS) + int(_TENANT_MS * jitter), counts=False)
-    if isinstance(error, _FINAL) or attempts >= MAX_ATTEMPTS:
+    if isinstance(error, _FINAL) or attempts >= MAX_FAILED_ATTEMPTS:
         return RetryDecision(kind="fail")
     if isinstance(error, BusyError):
         return RetryDecision(kind="retry", delay_ms=back_off(BUSY_MS, BUSY_CAP_MS, attempts, jitter))

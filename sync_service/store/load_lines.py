@@ -17,13 +17,13 @@ from sync_service.store.offers import Outcome
 from sync_service.subscription.limio.answers import Arrival, LineProblem, read_answer
 
 #: One transaction takes no more than this.
-MOST_LINES = 500
-MOST_OBJECTS = 1_000
-MOST_CHARACTERS = 8_000_000
+MAX_LINES = 500
+MAX_OBJECTS = 1_000
+MAX_CHARACTERS = 8_000_000
 #: The longest line, in characters: a subscription with years of payments is far below.
 LONGEST_LINE = 4_000_000
 #: The problems that a report spells out; the others are counted.
-MOST_PROBLEMS = 1_000
+MAX_PROBLEMS = 1_000
 #: What the first line of a pretty-printed file is, and what to tell of it.
 _PRETTY_PRINTED = {
     "{": "One object a line is wanted, and this one goes over several: `jq -c . FILE | sync-service load -`.",
@@ -72,7 +72,7 @@ class LoadReport:
         """Count problems, and keep the first ones."""
         for problem in problems:
             self.problem_count += 1
-            if len(self.problems) < MOST_PROBLEMS:
+            if len(self.problems) < MAX_PROBLEMS:
                 self.problems.append(problem)
 
 
@@ -85,7 +85,7 @@ class _Batch:
 
     @property
     def is_full(self) -> bool:
-        return self.lines >= MOST_LINES or len(self.arrivals) >= MOST_OBJECTS or self.characters >= MOST_CHARACTERS
+        return self.lines >= MAX_LINES or len(self.arrivals) >= MAX_OBJECTS or self.characters >= MAX_CHARACTERS
 
 
 @dataclass(kw_only=True)

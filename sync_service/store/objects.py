@@ -32,10 +32,10 @@ from sync_service.store.tables import (
 )
 
 #: The most objects in one page.
-MOST_ON_A_PAGE = 1000
+MAX_ON_A_PAGE = 1000
 
 #: Subscriptions whose objects one page of related objects holds. An owner may have thousands.
-MOST_SUBSCRIPTIONS_RELATED = 50
+MAX_RELATED_SUBSCRIPTIONS = 50
 
 #: What Limio calls each record type in an address; the singular forms are taken too.
 _PLURALS = {
@@ -91,7 +91,7 @@ def list_objects(session: Session, path_type: str, limit: int, query_more: str |
             raise CursorInvalid
         return ObjectPage(items=())
     after = open_cursor(row_class.record_type_name, query_more) if query_more else ""
-    limit = max(1, min(limit, MOST_ON_A_PAGE))
+    limit = max(1, min(limit, MAX_ON_A_PAGE))
     in_order = select(row_class).where(row_class.id > after).order_by(col(row_class.id)).limit(limit + 1)
     rows = session.exec(in_order).all()
     more = make_cursor(row_class.record_type_name, rows[limit - 1].id) if len(rows) > limit else None
@@ -114,9 +114,9 @@ def read_related(session: Session, path_type: str, object_id: str, query_more: s
         return None
     what = f"related to {row.id}"
     after = open_cursor(what, query_more) if query_more else ""
-    subscriptions = _subscriptions_of(session, row, after, MOST_SUBSCRIPTIONS_RELATED + 1)
+    subscriptions = _subscriptions_of(session, row, after, MAX_RELATED_SUBSCRIPTIONS + 1)
     more = None
-    if len(subscriptions) > MOST_SUBSCRIPTIONS_RELATED:
+    if len(subscriptions) > MAX_RELATED_SUBSCRIPTIONS:
         subscriptions = subscriptions[:-1]
         more = make_cursor(what, subscriptions[-1].id)
     found: list[dict[str, Any]] = [dict(subscription.document) for subscription in subscriptions]

@@ -18,7 +18,7 @@ from sync_service.subscription.plan import Cancel, Change, Create, Document, Fie
 from sync_service.subscription.schedule.money import parse_amount
 
 #: A payment that goes and one that comes this many days apart or fewer may be the same one, moved.
-MOST_DAYS_MOVED = 45
+MAX_DAYS_MOVED = 45
 _AMOUNT = "data.amount"
 _NO_DAY = date.max
 
@@ -260,7 +260,7 @@ def _may_be_moved(before: Payment, after: Payment) -> bool:
     if before.due is None or after.due is None or before.due == after.due:
         return False
     same = (before.amount, before.currency) == (after.amount, after.currency)
-    return same and _apart(before, after) <= MOST_DAYS_MOVED
+    return same and _apart(before, after) <= MAX_DAYS_MOVED
 
 
 def _apart(before: Payment, after: Payment) -> int:

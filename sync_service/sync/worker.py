@@ -35,7 +35,7 @@ LOOK_SECONDS = 0.2
 #: How long asking Zuora who it is may take, in seconds.
 IDENTIFY_SECONDS = 20.0
 #: The longest pause between looks while the database is away, in seconds.
-MOST_PATIENCE_SECONDS = 10.0
+MAX_PATIENCE_SECONDS = 10.0
 #: How long running syncs get after a stop, and putting back those that did not end, in seconds. Together less than the
 #: time after which a stopped process is killed (deploy/).
 GRACE_SECONDS = 25.0
@@ -97,7 +97,7 @@ class Worker:
                 patience = LOOK_SECONDS
             except SQLAlchemyError as error:
                 logger().error("worker_database_away", error=type(error).__name__)
-                busy, patience = False, min(patience * 2, MOST_PATIENCE_SECONDS)
+                busy, patience = False, min(patience * 2, MAX_PATIENCE_SECONDS)
             if not busy:
                 self._wake.wait(patience * random.uniform(0.75, 1.25))  # noqa: S311 - spreads the looks of many workers
             self._wake.clear()
@@ -125,7 +125,7 @@ class Worker:
                 raise
             except (TenantError, SQLAlchemyError) as error:
                 logger().error("worker_waits", error=type(error).__name__, reason=getattr(error, "code", None))
-                patience = min(patience * 2, MOST_PATIENCE_SECONDS)
+                patience = min(patience * 2, MAX_PATIENCE_SECONDS)
                 self._stop.wait(patience)
 
     def run_until_idle(self) -> None:

@@ -12,7 +12,7 @@ import traceback
 import structlog
 
 #: Exceptions that led to one another, told in one line of the log.
-_MOST_CAUSES = 10
+_MAX_CAUSES = 10
 
 
 def set_up(log_format: str = "text", level: int = logging.INFO) -> None:
@@ -41,7 +41,7 @@ def _tell_where(_: object, __: str, event: structlog.typing.EventDict) -> struct
     if event.pop("exc_info", None):
         error: BaseException | None = sys.exception()
         pieces: list[str] = []
-        while error is not None and len(pieces) < _MOST_CAUSES:
+        while error is not None and len(pieces) < _MAX_CAUSES:
             frames = "".join(traceback.format_tb(error.__traceback__))
             pieces.insert(0, f"{frames}{type(error).__module__}.{type(error).__qualname__}")
             error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

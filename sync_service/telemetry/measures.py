@@ -58,7 +58,7 @@ WEBHOOKS = Counter(
 CONNECTIONS = Gauge(
     "sync_service_database_connections", "Database connections in use, as last seen.", ["role"], registry=_REGISTRY
 )
-MOST_CONNECTIONS = Gauge(
+MAX_CONNECTIONS = Gauge(
     "sync_service_database_connections_most", "Database connections that may be in use.", ["role"], registry=_REGISTRY
 )
 #: What is true only while a process lives.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext, Tracer
 
 #: Of the requests that one run serves so many are linked.
-MOST_LINKS = 20
+MAX_LINKS = 20
 
 _tracer: Tracer | None = None
 _NOTHING: Mapping[str, str | int] = MappingProxyType({})
@@ -113,7 +113,7 @@ def _span(
 ) -> Iterator[None]:
     from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, Status, StatusCode, set_span_in_context
 
-    before = [_read(each) for each in carried[:MOST_LINKS]]
+    before = [_read(each) for each in carried[:MAX_LINKS]]
     with tracer.start_as_current_span(
         name,
         context=set_span_in_context(NonRecordingSpan(before[0])) if before else None,

@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from werkzeug.exceptions import NotFound
 
 from sync_service.access.clients import OBJECTS_SCOPE
-from sync_service.queue.questions import MOST_OPEN_OF_A_CLIENT, InvoicesAsked, TooManyAsked, ask_for_invoices
+from sync_service.queue.questions import MAX_OPEN_OF_A_CLIENT, InvoicesAsked, TooManyAsked, ask_for_invoices
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import CustomerRow, SubscriptionRow, ZuoraLinkRow
 from sync_service.web.answers import RETRY_SECONDS, answer
@@ -18,7 +18,7 @@ from sync_service.web.auth import BearerAuth
 from sync_service.web.waiting import Questions
 
 #: Subscriptions of a customer whose invoices are looked for.
-MOST_SUBSCRIPTIONS = 25
+MAX_SUBSCRIPTIONS = 25
 
 
 def invoices_blueprint(database: Database, questions: Questions, bearer: BearerAuth) -> Blueprint:
@@ -38,7 +38,7 @@ def invoices_blueprint(database: Database, questions: Questions, bearer: BearerA
             return answer(200, {"items": [], "accounts": known})
         asked = InvoicesAsked(account=account, subscriptions=tuple(link.number for link in payers[account]))
         found = questions.ask(
-            lambda session: ask_for_invoices(session, asked, client.client_id, most=MOST_OPEN_OF_A_CLIENT)
+            lambda session: ask_for_invoices(session, asked, client.client_id, most=MAX_OPEN_OF_A_CLIENT)
         ).found
         if found is None:
             return answer(502, {"message": "Zuora has not answered in time. Please ask again."})
@@ -60,9 +60,9 @@ def find_customer(session: Session, customer_id: str) -> CustomerRow:
 
 
 def read_payers(session: Session, customer_id: str) -> dict[str, list[ZuoraLinkRow]]:
-    """The accounts that pay for the customer's first MOST_SUBSCRIPTIONS subscriptions, with these."""
+    """The accounts that pay for the customer's first MAX_SUBSCRIPTIONS subscriptions, with these."""
     held, link = SubscriptionRow, ZuoraLinkRow
-    theirs = select(held.id).where(held.customer == customer_id).order_by(col(held.id)).limit(MOST_SUBSCRIPTIONS)
+    theirs = select(held.id).where(held.customer == customer_id).order_by(col(held.id)).limit(MAX_SUBSCRIPTIONS)
     payers: dict[str, list[ZuoraLinkRow]] = {}
     for each in session.exec(select(link).where(col(link.subscription_id).in_(theirs)).order_by(col(link.number))):
         if account := each.payer_id or each.account_id:

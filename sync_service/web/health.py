@@ -38,7 +38,7 @@ from sync_service.web.auth import NotLetIn, authorization
 #: For how long an answer of /metrics is given again, in seconds.
 FRESH_SECONDS = 5.0
 #: So many orders of each state are counted and no more.
-_MOST_ORDERS = 2_000
+_MAX_ORDERS = 2_000
 _ORDERS = """
 SELECT count(*), min(submitted_at)
 FROM (SELECT submitted_at FROM order_work WHERE state = :state ORDER BY submitted_at LIMIT :most) AS of_state
@@ -114,7 +114,7 @@ class Numbers(Collector):
         orders = _family("orders", "Orders that are under way or held.", ["state"])
         now, ages = session.now(), [0]
         for state in sorted({*OPEN_STATES, OrderState.HELD}):
-            count, oldest = session.run(_ORDERS, {"state": state.value, "most": _MOST_ORDERS}).one()
+            count, oldest = session.run(_ORDERS, {"state": state.value, "most": _MAX_ORDERS}).one()
             orders.add_metric([state.value], count)
             if state in OPEN_STATES and oldest is not None:
                 ages.append(now - oldest)

@@ -11,7 +11,7 @@ from sync_service.access.clients import OBJECTS_SCOPE
 from sync_service.store.cursors import CursorInvalid
 from sync_service.store.engine import Database
 from sync_service.store.objects import (
-    MOST_ON_A_PAGE,
+    MAX_ON_A_PAGE,
     UnknownObjectType,
     list_objects,
     read_object,
@@ -38,7 +38,7 @@ def objects_blueprint(database: Database, bearer: BearerAuth) -> Blueprint:
     @blueprint.get("/<path_type>")
     def list_of_type(path_type: str) -> Response:
         _refuse_parameters(_PARAMETERS)
-        limit, query_more = read_limit(DEFAULT_LIMIT, MOST_ON_A_PAGE), request.args.get("queryMore") or None
+        limit, query_more = read_limit(DEFAULT_LIMIT, MAX_ON_A_PAGE), request.args.get("queryMore") or None
         with database.reading() as session:
             page = list_objects(session, path_type, limit, query_more)
         return answer_page(page)

@@ -14,14 +14,14 @@ from flask import Blueprint, Response, render_template, request
 
 from sync_service import __version__
 from sync_service.web.answers import answer
-from sync_service.web.rate import MOST_A_MINUTE
+from sync_service.web.rate import MAX_A_MINUTE
 
 _DOCUMENT = Path(__file__).with_name("openapi.json")
 
 
 #: What every address may answer that takes an API client's token.
 _TOO_OFTEN = {
-    "description": f"An API client: more than {MOST_A_MINUTE} requests a minute; `Retry-After` says when to come back.",
+    "description": f"An API client: more than {MAX_A_MINUTE} requests a minute; `Retry-After` says when to come back.",
     "headers": {"Retry-After": {"schema": {"type": "string"}, "description": "Seconds."}},
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Message"}}},
 }

@@ -93,7 +93,7 @@ class OrderIntake:
                     "",
                     client.client_id,
                     question=question,
-                    most=asks.MOST_OPEN_OF_A_CLIENT,
+                    most=asks.MAX_OPEN_OF_A_CLIENT,
                 )
         except CannotBePlacedError as refusal:
             return refuse(refusal.problems)

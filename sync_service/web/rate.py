@@ -21,7 +21,7 @@ from sync_service.store.engine import Database
 
 #: Requests of one client in a minute: a hundred a second, which no client needs that works as it should. A shop that
 #: sends its orders of a whole day at once stays below.
-MOST_A_MINUTE = 6_000
+MAX_A_MINUTE = 6_000
 _MINUTE_MS = 60_000
 #: A process takes this part of a client's minute at once.
 _PORTION = 1 / 60
@@ -41,7 +41,7 @@ class _Portion:
 class Rate:
     """What this process took of the minute that runs, for each client."""
 
-    def __init__(self, database: Database, most: int = MOST_A_MINUTE) -> None:
+    def __init__(self, database: Database, most: int = MAX_A_MINUTE) -> None:
         self._most = most
         self._at_once = max(1, int(most * _PORTION))
         self._throttle = Throttle(database, limit=most, window_ms=_MINUTE_MS)

@@ -160,8 +160,8 @@ class Endpoints:
         with self._database.transaction() as session:
             rows = {row.id: row for row in session.exec(select(WebhookEndpointRow).with_for_update())}
             for endpoint_id, row in rows.items():
-                row.secret = row.secret and self._cipher.renew(row.secret)
-                row.secret_previous = row.secret_previous and self._cipher.renew(row.secret_previous)
+                row.secret = row.secret and self._cipher.reseal(row.secret)
+                row.secret_previous = row.secret_previous and self._cipher.reseal(row.secret_previous)
                 if row.by_setting and endpoint_id not in wanted:
                     _remove(session, row)
             for endpoint_id, (url, types) in wanted.items():

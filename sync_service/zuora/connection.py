@@ -14,7 +14,7 @@ from sync_service.zuora.transport import Deadline, RawAnswer, Transport
 #: The minor version whose errors and shapes we read; the tenant's default may be years older.
 ZUORA_VERSION = "2025-08-12"
 #: A longer number of calls at the same time is none.
-_MOST_DIGITS = 5
+_MAX_DIGITS = 5
 
 
 class Connection:
@@ -53,7 +53,7 @@ class Connection:
         """Remember what an answer says of the tenant's limits; calls of other classes have limits of their own."""
         if headers.get("Concurrency-Limit-Type") == "Default":
             most = headers.get("Concurrency-Limit-Limit", "")
-            if most.isdecimal() and len(most) <= _MOST_DIGITS:
+            if most.isdecimal() and len(most) <= _MAX_DIGITS:
                 self.reported_concurrency = int(most) or None
 
     def get_token(self, deadline: Deadline) -> Token:

@@ -30,7 +30,7 @@ from sync_service.errors import (
 
 #: No wait that Zuora asks for is longer, in seconds.
 _LONGEST_WAIT = 3600.0
-_MOST_CHARACTERS = 200
+_MAX_CHARACTERS = 200
 
 _BY_CATEGORY: dict[int, type[SyncServiceError]] = {
     10: PermissionRefused,
@@ -181,7 +181,7 @@ def _clean(value: Any) -> str:
     if not isinstance(value, str | int) or isinstance(value, bool):
         return ""
     text = re.sub(r"\S+@\S+", "…@…", " ".join(str(value).split()))
-    return "".join(each for each in text if each.isprintable())[:_MOST_CHARACTERS]
+    return "".join(each for each in text if each.isprintable())[:_MAX_CHARACTERS]
 
 
 def _decide_kind(status: int, code: str) -> type[SyncServiceError]:

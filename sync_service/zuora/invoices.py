@@ -23,7 +23,7 @@ _FIELDS = {
     "status": "status",
 }
 #: Pages of an account's invoices, of 99 each, that are looked through for those of one subscription.
-_MOST_PAGES = 10
+_MAX_PAGES = 10
 #: An invoice with many pages has less.
 LARGEST_PDF = 5 * 1024 * 1024
 
@@ -63,7 +63,7 @@ def fetch_invoices_of(reading: Reading, account_key: str, numbers: Iterable[str]
     }
     found: list[dict[str, str]] = []
     cursor: str | None = None
-    for _ in range(_MOST_PAGES):
+    for _ in range(_MAX_PAGES):
         page = fetch_invoices(reading, account_key, cursor=cursor, size=99)
         found += [each for each in page.invoices if each["id"] in wanted]
         cursor = page.cursor

@@ -39,7 +39,7 @@ _PATHS = {
 }
 #: The most rows of one page of templates and definitions; of triggers no limit is documented.
 _PAGE_SIZE = 100
-_MOST_PAGES = 100
+_MAX_PAGES = 100
 _PROFILES = "select Id, ProfileName from CommunicationProfile"
 
 
@@ -173,7 +173,7 @@ def fetch_rows(reading: Reading, thing: Definition) -> list[Mapping[str, Any]]:
     """All rows of a list. Where a page begins is taken from `next`: the lists differ in whether they count from 1."""
     rows: dict[str, Mapping[str, Any]] = {}
     params: dict[str, Any] = {"limit": _PAGE_SIZE}
-    for _ in range(_MOST_PAGES):
+    for _ in range(_MAX_PAGES):
         answer = reading.call("GET", _PATHS[thing], params=params)
         page = answer.get("data")
         if not isinstance(page, list) or not all(isinstance(row, Mapping) and row.get("id") for row in page):

@@ -22,7 +22,7 @@ from sync_service.zuora.reading import Reading
 #: The length at which Zuora cuts lists.
 _CUT_AT = 300
 #: How many earlier target dates are tried, each half as far as the one before.
-_MOST_TRIES = 3
+_MAX_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def fetch_account_preview(reading: Reading, account_id: str, target_date: date) 
     if not _may_be_cut(answer):
         return AccountPreview(answer, target_date)
     begin, end = _first_start(answer, target_date), target_date
-    for _ in range(_MOST_TRIES):
+    for _ in range(_MAX_TRIES):
         end = begin + (end - begin) // 2
         answer = reading.fetch_preview(account_id, end)
         if not _may_be_cut(answer):

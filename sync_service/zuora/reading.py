@@ -34,7 +34,7 @@ _PAGE_SIZE = 99
 #: Addresses of one piece more than the others.
 _PREVIEWS = (["billing-preview"], ["preview"])
 #: No list that we ask for has more pages; the deadline of the reading usually ends it before.
-_MOST_PAGES = 500
+_MAX_PAGES = 500
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Reading:
 
     def _list_account_numbers(self, account_id: str) -> Iterator[str]:
         path = f"/v1/subscriptions/accounts/{_quote_key(account_id)}"
-        for page in range(1, _MOST_PAGES + 1):
+        for page in range(1, _MAX_PAGES + 1):
             # Few a page, because each may carry hundreds of charges.
             answer = self.call("GET", path, params={"page": page, "pageSize": 20})
             for row in _rows_of(answer, "subscriptions"):
@@ -153,7 +153,7 @@ class Reading:
     ) -> Iterator[Mapping[str, Any]]:
         """All rows of an Object Query ("Object Queries" in Zuora's API reference), page by page as they are used."""
         cursor: str | None = None
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             page = self.query_page(kind, filters=filters, fields=fields, sort=sort, cursor=cursor)
             yield from page.rows
             if page.cursor is None or page.cursor == cursor:

@@ -178,7 +178,7 @@ class CreditMemoItemSchema(PreviewLineSchema):
 
 
 #: A refusal names no more problems than a person reads.
-_MOST_PROBLEMS = 5
+_MAX_PROBLEMS = 5
 
 
 class Part:
@@ -213,7 +213,7 @@ class Part:
             elif is_required:
                 problems.append(f"{self._place(key)} is missing")
         if problems:
-            raise PayloadInvalid(f"{'; '.join(problems[:_MOST_PROBLEMS])} in Zuora's {self.what}")
+            raise PayloadInvalid(f"{'; '.join(problems[:_MAX_PROBLEMS])} in Zuora's {self.what}")
         return values
 
     def part(self, key: str) -> Part | None:

@@ -20,7 +20,7 @@ from tests.acceptance.tenant import Tenant
 #: Callouts that are asked for while nothing can be committed.
 ASKED = 5
 #: Orders that one load places: of more, terms become so long that Zuora cuts its previews.
-_MOST_ORDERS = 120
+_MAX_ORDERS = 120
 
 
 class Load:
@@ -40,7 +40,7 @@ class Load:
 
     def _next(self) -> list[str]:
         """Two that have just changed; after many orders those of an edited account, or any two once more."""
-        if self.changes.made < _MOST_ORDERS:
+        if self.changes.made < _MAX_ORDERS:
             return self.changes.change_subscriptions(2, callout=False)
         if self.changes.chance.random() < 0.3:
             return self.changes.numbers_of(self.changes.edit_account(callout=False))

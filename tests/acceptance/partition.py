@@ -24,7 +24,7 @@ _NETWORK = f"sync{os.getpid()}"
 _CABLE = f"{_NETWORK}a", f"{_NETWORK}b"
 _HERE, _THERE = (f"10.213.{os.getpid() % 250}.{end}" for end in (1, 2))
 #: A worker must notice within this time, in seconds: a dead connection is given up after ten, and asked again.
-MOST_SECONDS = 40.0
+MAX_SECONDS = 40.0
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def cut_a_worker_off(folder: Path, seed: int) -> Cut:
             try:
                 network.pull()
                 cut, said = time.monotonic(), len(remote.lines)
-                remote.wait_for("worker_database_away|sync_abandoned", after=said, seconds=MOST_SECONDS)
+                remote.wait_for("worker_database_away|sync_abandoned", after=said, seconds=MAX_SECONDS)
                 noticed = time.monotonic() - cut
                 load.wait_for_more()
                 service.expire_leases()  # what the cut off worker had in hand is taken up by the other one

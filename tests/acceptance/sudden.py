@@ -28,7 +28,7 @@ WORKERS, WEBS = 3, 2
 #: Kills between two moments in which all comes to rest and the whole store is compared.
 REST_EVERY = 500
 #: Between two kills the processes write so many lines of log at the most, and then some time passes, in seconds.
-_MOST_LINES, _MOST_SECONDS = 4, 0.03
+_MAX_LINES, _MAX_SECONDS = 4, 0.03
 #: So long after the last change there is nothing left to log.
 _SILENCE_SECONDS = 0.25
 #: How long the lease of a dead worker lasts here instead of 90 s.
@@ -39,9 +39,9 @@ WHERE lease_until > {{now}} AND lease_until < {{now}} + 90000 - {_LEASE_MS}
 """
 _LEASES_OF_LOOKS_END = _LEASES_END.replace("sync_request", "zuora_lease")
 #: Of more orders on one subscription terms become so long that Zuora cuts its previews.
-_MOST_ORDERS = 5
+_MAX_ORDERS = 5
 #: Callouts that may be under way.
-_MOST_UNDER_WAY = 30
+_MAX_UNDER_WAY = 30
 #: What must be there once, and how what is there twice is found.
 _ONCE = {
     "callouts": "SELECT request_id FROM callout GROUP BY request_id HAVING count(*) > 1",
@@ -115,7 +115,7 @@ class Story:
         self.senders = Senders(service.port, threads=6)
         self._tenant = service.tenant
         self._changes = Changes(service.tenant, self.chance)
-        self._orders = _MOST_ORDERS * len(service.tenant.numbers)
+        self._orders = _MAX_ORDERS * len(service.tenant.numbers)
         self._under_way: deque[Future[int]] = deque()
 
     def go_on(self) -> None:
@@ -145,7 +145,7 @@ class Story:
 
     def _tell(self, key: str, *, kind: str = "subscription", times: int = 1) -> None:
         for _ in range(times):
-            while len(self._under_way) >= _MOST_UNDER_WAY:
+            while len(self._under_way) >= _MAX_UNDER_WAY:
                 assert self._under_way.popleft().result(PATIENCE) == 200
             self._under_way.append(self.senders.send(key, kind=kind))
 
@@ -163,8 +163,8 @@ def kill_suddenly(service: Service, seed: int, count: int) -> KillReport:
             if kill % REST_EVERY == 1:
                 story.tell_of_a_version()
             story.go_on()
-            crowd.wait_for_lines(story.chance.randint(1, _MOST_LINES))
-            time.sleep(story.chance.uniform(0, _MOST_SECONDS))
+            crowd.wait_for_lines(story.chance.randint(1, _MAX_LINES))
+            time.sleep(story.chance.uniform(0, _MAX_SECONDS))
             report.kills[crowd.kill_one(story.chance)] += 1
             if kill % 5 == 0:
                 service.change(_LEASES_END, _LEASES_OF_LOOKS_END)

@@ -24,7 +24,7 @@ from zuora_emulator.shop import offer_ref
 #: An answer that takes longer is counted as lost, in seconds.
 PATIENCE = 40.0
 #: More than anything here answers in a second: so many requests are made beforehand for each second.
-_MOST_PER_SECOND = 4_000
+_MAX_PER_SECOND = 4_000
 
 
 @dataclass(kw_only=True)
@@ -122,7 +122,7 @@ class _Generator:
 
     def run(self) -> Result:
         load = self.load
-        most = load.count or int((load.rate or _MOST_PER_SECOND) * load.seconds) + 1
+        most = load.count or int((load.rate or _MAX_PER_SECOND) * load.seconds) + 1
         requests = _make_requests(load, most)
         for _ in range(load.connections):
             self.resting.append(self._connect())

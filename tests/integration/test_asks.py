@@ -119,7 +119,7 @@ def test_the_question_of_a_killed_worker_is_answered_by_another_and_never_by_bot
 
 def test_a_question_that_kills_every_worker_is_given_up(database: Database) -> None:
     ask_id = leave(database, "A-S1")
-    for _ in range(asks.MOST_ATTEMPTS):
+    for _ in range(asks.MAX_CLAIMS):
         assert asks.take(database, SHARE) is not None
         expire(database)
 
@@ -144,7 +144,7 @@ def test_nothing_is_taken_while_zuora_is_paused_or_all_calls_are_in_use(database
 
 
 def test_one_person_has_few_questions_waiting_and_each_once(database: Database) -> None:
-    ids = {leave(database, f"A-S{index}") for index in range(asks.MOST_OPEN)}
+    ids = {leave(database, f"A-S{index}") for index in range(asks.MAX_OPEN)}
 
     assert leave(database, "A-S0") in ids
     with pytest.raises(asks.TooManyAsked):

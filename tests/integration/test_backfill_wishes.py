@@ -192,7 +192,7 @@ def test_a_dry_run_says_what_would_change_and_writes_nothing_else(world: World) 
 
 
 def test_a_dry_run_of_very_many_looks_at_a_part_and_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sync_service.jobs.backfill.wished.MOST_LOOKED", 2)
+    monkeypatch.setattr("sync_service.jobs.backfill.wished.MAX_LOOKED_AT", 2)
     name = leave_wish(world.database, From.TENANT, "", ADA, is_dry_run=True)
 
     serve_wishes(world.context, threading.Event())

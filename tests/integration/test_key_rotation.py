@@ -44,15 +44,15 @@ def test_what_was_sealed_opens_and_is_sealed_anew_once() -> None:
     sealed = TextCipher((OLD,)).encrypt("text")
     during = TextCipher((NEW, OLD))
 
-    renewed = during.renew(sealed)
+    renewed = during.reseal(sealed)
 
     assert (during.decrypt(sealed), TextCipher((NEW,)).decrypt(renewed), TextCipher((NEW,)).decrypt(sealed)) == (
         "text",
         "text",
         "",
     )
-    assert during.renew(renewed) == renewed
-    assert during.renew("not ours") == "not ours"
+    assert during.reseal(renewed) == renewed
+    assert during.reseal("not ours") == "not ours"
 
 
 @pytest.mark.parametrize("given", [{"secret_key": ""}, {"secret_key": "", "secret_key_previous": OLD}])

@@ -11,7 +11,7 @@ from sqlmodel import select
 
 from sync_service.store.engine import Database
 from sync_service.store.objects import (
-    MOST_SUBSCRIPTIONS_RELATED,
+    MAX_RELATED_SUBSCRIPTIONS,
     CursorInvalid,
     UnknownObjectType,
     list_objects,
@@ -212,7 +212,7 @@ def test_an_order_and_a_payment_lead_back_to_their_subscription(samples: Databas
 
 
 def test_an_owner_of_many_subscriptions_is_told_in_pages(one_kind: Database) -> None:
-    numbers = [f"sub-many-{n:03}" for n in range(2 * MOST_SUBSCRIPTIONS_RELATED + 7)]
+    numbers = [f"sub-many-{n:03}" for n in range(2 * MAX_RELATED_SUBSCRIPTIONS + 7)]
     with one_kind.transaction() as session:
         session.add(IdentityRow(id="id-many", document={"id": "id-many", "record_type": "identity", "data": {}}))
         session.flush()
@@ -233,7 +233,7 @@ def test_an_owner_of_many_subscriptions_is_told_in_pages(one_kind: Database) -> 
             pages.append([item["id"] for item in page.items])
             query_more = page.query_more
 
-    assert [len(page) for page in pages] == [2 * MOST_SUBSCRIPTIONS_RELATED] * 2 + [14]
+    assert [len(page) for page in pages] == [2 * MAX_RELATED_SUBSCRIPTIONS] * 2 + [14]
     assert sorted(item for page in pages for item in page) == sorted(
         [*numbers, *(f"event-{number}" for number in numbers)]
     )

@@ -123,7 +123,7 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 #: How far the provider's clock may differ from the database's, in seconds.
 LEEWAY_SECONDS = 60
 #: How old a token may be that was not made for an attempt of ours, in seconds.
-MOST_AGE_SECONDS = 600
+MAX_AGE_SECONDS = 600
 _LONGEST_SUBJECT = 255
 
 
@@ -152,7 +152,7 @@ def read_id_token(
 ) -> Mapping[str, Any]:
     """The claims of a token that `issuer` signed, for `client_id` and this `nonce`, valid `now` (seconds since 1970).
 
-    Without a nonce the attempt was another application's: such a token must have been issued within MOST_AGE_SECONDS.
+    Without a nonce the attempt was another application's: such a token must have been issued within MAX_AGE_SECONDS.
     Raises AnswerInvalid; KeyUnknown where newer keys may help.
     """
     rules = jwt.JWTClaimsRegistry(
@@ -174,7 +174,7 @@ def read_id_token(
         # The error's own text may quote claims.
         raise AnswerInvalid(f"ID token: {type(error).__name__} {getattr(error, 'claim', '')}".strip()) from None
     _check_party(claims, client_id)
-    if nonce is None and not now - claims["iat"] <= MOST_AGE_SECONDS:
+    if nonce is None and not now - claims["iat"] <= MAX_AGE_SECONDS:
         raise AnswerInvalid("ID token: it was issued too long ago")
     subject = claims["sub"]
     if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or not subject.isprintable():

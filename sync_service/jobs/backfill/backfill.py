@@ -34,7 +34,7 @@ from sync_service.telemetry.log import logger
 #: Requests that wait for their first attempt; more would only make the queue long.
 WINDOW = 2_000
 #: With those that failed and wait for their next attempt: what is kept in memory.
-MOST_OPEN = 40_000
+MAX_OPEN = 40_000
 #: How often open requests are looked at, in seconds.
 LOOK_SECONDS = 0.5
 #: How often the job's row is written, in seconds, and for how long after a crash no other process takes over.
@@ -43,7 +43,7 @@ LEASE_MS = 20_000
 #: So long nothing may move before we say that there is perhaps no worker, in seconds.
 STILL_SECONDS = 15.0
 #: Failures that the job's row names; the command line prints all.
-MOST_NAMED = 100
+MAX_NAMED = 100
 #: A backfill is due only on request.
 NEVER_MS = 100 * 365 * 86_400_000
 
@@ -176,7 +176,7 @@ class Backfill:
 
     def _ask(self, ledger: Ledger, source: Source, cursor: dict[str, Any], walk: _Walk) -> bool:
         """Ask for some more where there is room; whether there may be room for more at once."""
-        room = min(self._window + walk.standing.backing_off, MOST_OPEN) - len(self._open)
+        room = min(self._window + walk.standing.backing_off, MAX_OPEN) - len(self._open)
         if self._listed or room < min(BATCH, self._window):
             return False
         if not self._batch:
@@ -298,7 +298,7 @@ def _count(ledger: Ledger) -> Standing:
 
 def _report(ledger: Ledger, source: Source) -> dict[str, Any]:
     """The result for the job's page, with the names of the first failures."""
-    failures = [*source.problems, *islice(ledger.read_failures(), MOST_NAMED)][:MOST_NAMED]
+    failures = [*source.problems, *islice(ledger.read_failures(), MAX_NAMED)][:MAX_NAMED]
     outcomes = dict(sorted(ledger.read_outcomes().items()))
     return {"outcomes": outcomes, "failures": [vars(each) for each in failures], "problems": len(source.problems)}
 

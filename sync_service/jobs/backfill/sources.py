@@ -40,7 +40,7 @@ PATIENCE = 2.0
 #: Everything was updated since then.
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 #: Lines of a file that can be no keys and are named; the others are only counted.
-MOST_PROBLEMS = 1_000
+MAX_PROBLEMS = 1_000
 
 
 class Source(Protocol):
@@ -99,7 +99,7 @@ class FileKeys:
         for number, line in enumerate(read_lines(self._stream), 1):
             key = normalise_key(line.removeprefix("\ufeff"))
             problem = why_impossible(key) if key else None
-            if problem and len(self.problems) < MOST_PROBLEMS:
+            if problem and len(self.problems) < MAX_PROBLEMS:
                 shown = key[:60].encode("unicode_escape").decode("ascii")
                 self.problems.append(Failure(f"line {number}: {shown}", problem))
             if key and not problem:
@@ -246,7 +246,7 @@ class TenantKeys:
         self._listed += len(latest)
         if self._way is ListSource.OBJECT_QUERY and page.newest is not None:
             self._since = page.newest
-        if page.unreadable and len(self.problems) < MOST_PROBLEMS:
+        if page.unreadable and len(self.problems) < MAX_PROBLEMS:
             reason = "They lack a number, a version, a status or a time."
             self.problems.append(Failure(f"{page.unreadable} rows of Zuora's list", reason))
 

@@ -1,6 +1,6 @@
 """What a scheduler does with backfills that people want: run each to its end, or look at what it would change.
 
-A dry run looks at up to MOST_LOOKED keys, kept in the job's row as it goes. One that was interrupted begins anew: it
+A dry run looks at up to MAX_LOOKED_AT keys, kept in the job's row as it goes. One that was interrupted begins anew: it
 writes nothing but what it says.
 """
 
@@ -23,7 +23,7 @@ from sync_service.errors import (
     TenantError,
     WrongTenant,
 )
-from sync_service.jobs.backfill.backfill import LEASE_MS, MOST_NAMED, NEVER_MS, SAVE_SECONDS, Backfill
+from sync_service.jobs.backfill.backfill import LEASE_MS, MAX_NAMED, NEVER_MS, SAVE_SECONDS, Backfill
 from sync_service.jobs.backfill.dry_run import Summary, count_changes, forecast_backfill
 from sync_service.jobs.backfill.sources import AccountKeys, FileKeys, Source, TenantKeys
 from sync_service.queue import jobs
@@ -36,7 +36,7 @@ from sync_service.sync.forecast import Forecast
 from sync_service.telemetry.log import logger
 
 #: Keys that are looked at: enough to tell what would happen, and few beside a tenant's calls of a day.
-MOST_LOOKED = 1_000
+MAX_LOOKED_AT = 1_000
 #: Looks at a time; the tenant's limit counts them like any other.
 THREADS = 2
 
@@ -63,7 +63,7 @@ class DryRun:
 
         try:
             summary = forecast_backfill(
-                self._context, source, threads=THREADS, limit=MOST_LOOKED, keep=self._keep, tell=tell, stop=halt
+                self._context, source, threads=THREADS, limit=MAX_LOOKED_AT, keep=self._keep, tell=tell, stop=halt
             )
         finally:
             source.close()
@@ -79,7 +79,7 @@ class DryRun:
     def _keep(self, forecast: Forecast) -> None:
         if forecast.error:
             self._failures.append({"key": forecast.key, "reason": forecast.error})
-        elif forecast.plan is not None and not forecast.plan.is_empty and len(self._would_change) < MOST_NAMED:
+        elif forecast.plan is not None and not forecast.plan.is_empty and len(self._would_change) < MAX_NAMED:
             counts = count_changes(forecast.plan)
             self._would_change.append((forecast.key, ", ".join(f"{n} {words}" for words, n in sorted(counts.items()))))
 
@@ -99,10 +99,10 @@ class DryRun:
             **summary.as_json(),
             **self._asked,
             "total": total,
-            "most": MOST_LOOKED,
+            "most": MAX_LOOKED_AT,
             "per_second": round(self._pace.per_second, 2),
             "would_change": self._would_change,
-            "failures": self._failures[:MOST_NAMED],
+            "failures": self._failures[:MAX_NAMED],
         }
 
 

@@ -252,7 +252,7 @@ def _is_contact_news(row: ListedContact, _: Sight | None, read: Fingerprint | No
 #: The tenant, its edition or our user lacks what was asked with.
 NOT_TO_BE_HAD = (PermissionRefused, NotFoundInZuora, RequestRefused)
 #: How often a listing is begun anew in one sweep because Zuora does not know its own cursor any more.
-_MOST_RESTARTS = 3
+_MAX_RESTARTS = 3
 #: Subscriptions first: what is asked for there with the account's news is then already waiting.
 _ORDER = (Listing.SUBSCRIPTIONS, Listing.ACCOUNTS, Listing.CONTACTS)
 
@@ -290,7 +290,7 @@ def _next_listing(cursor: Cursor, *, with_people: bool) -> Cursor | None:
 def _other_way(sweep: Sweep, cursor: Mapping[str, Any], refusal: Exception) -> Cursor:
     restarts = cursor.get("restarts", 0) + 1
     if cursor.get("place") is not None:
-        if restarts > _MOST_RESTARTS:
+        if restarts > _MAX_RESTARTS:
             raise SubscriptionError(f"Zuora keeps refusing the next page of its list: {refusal}") from refusal
         return {**cursor, "place": None, "restarts": restarts}
     if cursor["source"] == ListSource.ZOQL.value:

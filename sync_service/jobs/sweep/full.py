@@ -43,13 +43,13 @@ def _step(sweep: Sweep, reading: Reading, cursor: Cursor) -> Cursor | None:
     question = ListQuery(listing=listing, source=source, with_people=source is ListSource.OBJECT_QUERY)
     page, following = fetch_marked(sweep, reading, question, cursor)
     absent: list[str] = cursor.get("absent", [])
-    if question.with_people and len(absent) < MOST_KEPT:
+    if question.with_people and len(absent) < MAX_KEPT:
         after = cursor.get("last_id", "") if cursor["place"] is not None else ""
         absent = absent + find_absent(sweep, page.subscriptions, after, is_last=following is None)
     if following is not None:
         last_id = page.subscriptions[-1].id if page.subscriptions else cursor.get("last_id", "")
-        return {**following, "absent": absent[:MOST_KEPT], "last_id": last_id}
-    if len(absent) < MOST_KEPT:
+        return {**following, "absent": absent[:MAX_KEPT], "last_id": last_id}
+    if len(absent) < MAX_KEPT:
         ask_for_absent(sweep, absent, cursor["began"])
     with sweep.context.database.reading() as session:
         took = session.now() - cursor["began"]
@@ -58,9 +58,9 @@ def _step(sweep: Sweep, reading: Reading, cursor: Cursor) -> Cursor | None:
 
 
 #: Asked for in one sweep. Each is a "not found", and ten of those in a row stop all claims.
-MOST_ASKED = 5
+MAX_ASKED = 5
 #: Kept in the cursor until the end; more of them are no deletions but a tenant in motion.
-MOST_KEPT = 500
+MAX_KEPT = 500
 
 
 def find_absent(sweep: Sweep, rows: Sequence[ListedSubscription], after: str, *, is_last: bool) -> list[str]:
@@ -79,7 +79,7 @@ def find_absent(sweep: Sweep, rows: Sequence[ListedSubscription], after: str, *,
     if not is_last:
         in_range = in_range.where(link.zuora_id <= ids[-1])
     with sweep.context.database.reading() as session:
-        return list(session.exec(in_range.order_by(link.zuora_id).limit(MOST_KEPT)))
+        return list(session.exec(in_range.order_by(link.zuora_id).limit(MAX_KEPT)))
 
 
 def ask_for_absent(sweep: Sweep, numbers: Sequence[str], began: int) -> None:
@@ -98,6 +98,6 @@ def ask_for_absent(sweep: Sweep, numbers: Sequence[str], began: int) -> None:
     sweep.report.add("absent", len(absent))
     sweep.report.name("absent_numbers", absent)
     marks = Marks()
-    for number in absent[:MOST_ASKED]:
+    for number in absent[:MAX_ASKED]:
         marks.add(number, FoundAs.DRIFT, ListDifference.ABSENT)
     ask_for(sweep, marks)

@@ -69,7 +69,7 @@ def ask_for(sweep: Sweep, marks: Marks, *, full: bool = False) -> None:
 
 
 #: Numbers that a report names; further ones are only counted.
-MOST_NAMED = 100
+MAX_NAMED = 100
 
 
 class Report:
@@ -90,7 +90,7 @@ class Report:
         """List numbers under `under`, as far as there is room; none twice."""
         listed = self.values.setdefault(under, [])
         for number in numbers:
-            if number not in listed and len(listed) < MOST_NAMED:
+            if number not in listed and len(listed) < MAX_NAMED:
                 listed.append(number)
 
 

@@ -264,7 +264,7 @@ def _sentence(text: str | None) -> str:
 
 
 #: More rows than this are not counted.
-MOST_COUNTED = 1000
+MAX_COUNTED = 1000
 _SWEEPS = ("sweep delta", "sweep full")
 # Each verdict by itself: an index has its callouts by their time.
 _LAST_CALLOUT = """
@@ -299,10 +299,10 @@ def read_lights(session: Session, settings: Settings) -> tuple[Finding, ...]:
 
 
 def _describe_queue(session: Session, now: int) -> Finding:
-    row = session.run(_QUEUE, {"most": MOST_COUNTED}).one()
+    row = session.run(_QUEUE, {"most": MAX_COUNTED}).one()
     if not row.open:
         return Finding("queue", Severity.OK, "Nothing waits.")
-    counted = f"{row.open:,} waiting or running" if row.open < MOST_COUNTED else f"{MOST_COUNTED:,} and more waiting"
+    counted = f"{row.open:,} waiting or running" if row.open < MAX_COUNTED else f"{MAX_COUNTED:,} and more waiting"
     if row.oldest is None:
         return Finding("queue", Severity.OK, f"{counted}; nothing is due.")
     age = max(0, now - row.oldest)

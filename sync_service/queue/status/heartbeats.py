@@ -22,7 +22,7 @@ from sqlmodel import col, func, select
 
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import HeartbeatRow
-from sync_service.telemetry.measures import CONNECTIONS, MOST_CONNECTIONS, Sample, add_up, take_samples, without_gauges
+from sync_service.telemetry.measures import CONNECTIONS, MAX_CONNECTIONS, Sample, add_up, take_samples, without_gauges
 
 #: Between two beats of one process, in seconds.
 BEAT_SECONDS = 5.0
@@ -98,7 +98,7 @@ class Heartbeat:
     def _note_connections(self) -> None:
         connections = self._database.connections
         CONNECTIONS.labels(self._role).set(connections.in_use)
-        MOST_CONNECTIONS.labels(self._role).set(connections.most)
+        MAX_CONNECTIONS.labels(self._role).set(connections.most)
 
 
 def read_last_seen(session: Session, role: ProcessRole) -> int | None:

@@ -23,7 +23,7 @@ from sync_service.store.engine import Session
 from sync_service.store.tables import JobRow, OrderWorkRow, SyncRunRow, WebhookDeliveryRow, WebhookEndpointRow
 
 #: Orders and deliveries that are counted; there may be more.
-MOST_COUNTED = 1_000
+MAX_COUNTED = 1_000
 #: Findings that only count what the inbox lists itself.
 _LISTED = frozenset({"failed syncs", "held plans", "outbox", "webhooks", "orders"})
 #: The job that asks for failures again (`jobs.upkeep`).
@@ -142,14 +142,14 @@ def _failures(session: Session) -> Iterator[InboxItem]:
 def _orders(session: Session) -> Iterator[InboxItem]:
     order = OrderWorkRow
     held = select(order.submitted_at).where(order.state == OrderState.HELD).order_by(col(order.submitted_at))
-    times = session.exec(held.limit(MOST_COUNTED)).all()
+    times = session.exec(held.limit(MAX_COUNTED)).all()
     if times:
         yield InboxItem(
             kind=ItemKind.ORDER,
             name="orders",
             title="Orders that need a decision",
             count=len(times),
-            most=len(times) == MOST_COUNTED,
+            most=len(times) == MAX_COUNTED,
             first_at=times[0],
             last_at=times[-1],
         )
@@ -160,7 +160,7 @@ def _webhooks(session: Session) -> Iterator[InboxItem]:
     row = WebhookDeliveryRow
     dead = select(row.endpoint_id, row.ended_at).where(row.state == DeliveryState.DEAD)
     ended: dict[str, list[int]] = {}
-    for endpoint_id, at in session.exec(dead.order_by(col(row.ended_at).desc()).limit(MOST_COUNTED)):
+    for endpoint_id, at in session.exec(dead.order_by(col(row.ended_at).desc()).limit(MAX_COUNTED)):
         ended.setdefault(endpoint_id, []).append(at or 0)
     total = sum(map(len, ended.values()))
     for endpoint in _endpoints(session, list(ended)):
@@ -170,7 +170,7 @@ def _webhooks(session: Session) -> Iterator[InboxItem]:
             name=endpoint.id,
             title=f"Webhooks that {endpoint.url.split('://')[-1].partition('/')[0]} did not take",
             count=len(times),
-            most=total == MOST_COUNTED,
+            most=total == MAX_COUNTED,
             first_at=times[-1],
             last_at=times[0],
         )

@@ -31,7 +31,7 @@ BACKOFF_MS, BACKOFF_CAP_MS = MINUTE_MS, 60 * MINUTE_MS
 #: Sent and given up ones are kept so long.
 KEEP_MS = 30 * 86_400_000
 #: Things of one message; more wait for the next.
-MOST_TOLD = 100
+MAX_TOLD = 100
 #: What the addresses of people's webhooks are encrypted for, and how long one may be.
 PURPOSE, LONGEST_ADDRESS = "notifications", 2_000
 _LASTING = frozenset({ItemKind.PROCESS, ItemKind.CHECK})
@@ -102,10 +102,10 @@ def read_due(session: Session) -> list[Message]:
     mine = col(row.email).in_(_active())
     due = select(row).where(row.state == "pending", row.due_at <= now, mine).order_by(col(row.due_at), col(row.id))
     waiting: dict[tuple[str, str], list[NotificationRow]] = {}
-    for each in session.exec(due.limit(10 * MOST_TOLD)):
+    for each in session.exec(due.limit(10 * MAX_TOLD)):
         waiting.setdefault((each.email, each.way), []).append(each)
     return [
-        Message(email=email, way=Way(way), rows=tuple(rows[:MOST_TOLD]))
+        Message(email=email, way=Way(way), rows=tuple(rows[:MAX_TOLD]))
         for (email, way), rows in waiting.items()
         if now - _last_sent(session, email, way) >= QUIET_MS
     ]

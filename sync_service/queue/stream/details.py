@@ -29,7 +29,7 @@ from sync_service.subscription.digest import Payment
 from sync_service.subscription.schedule.money import parse_amount
 
 #: Causes of one run that are named; a burst of callouts is one run.
-MOST_CAUSES = 20
+MAX_CAUSES = 20
 #: The first causes of one run of several, which are told apart by their places. As a text, because making fifty of
 #: these anew for each page takes longer than to ask them.
 _FIRST_CAUSES = """
@@ -37,7 +37,7 @@ SELECT id FROM (SELECT id FROM sync_cause WHERE kind = :kind{of} AND key = :key{
   AND seq <= :seq_to{of} ORDER BY seq, id LIMIT {most}) AS first{of}
 """
 #: Payments whose days are looked up for a page.
-_MOST_PAYMENTS = 1_000
+_MAX_PAYMENTS = 1_000
 
 Row = SyncRunRow | CalloutRow | OrderWorkRow | AdminActionRow
 
@@ -152,7 +152,7 @@ def _read_causes(session: Session, runs: Iterable[SyncRunRow]) -> Mapping[str, t
         return {}
     # Attempts at the same requests cover the same causes: they are read once.
     covered = sorted({(run.kind, run.key, run.seq_from, run.seq_to) for run in runs})
-    first = "UNION ALL".join(_FIRST_CAUSES.format(of=of, most=MOST_CAUSES) for of in range(len(covered)))
+    first = "UNION ALL".join(_FIRST_CAUSES.format(of=of, most=MAX_CAUSES) for of in range(len(covered)))
     values = {
         f"{name}{of}": value
         for of, asked in enumerate(covered)
@@ -224,7 +224,7 @@ def read_payments(session: Session, plans: Iterable[Mapping[str, Any] | None]) -
         for plan in plans
         for change in (plan or {}).get("changes", ())
         if change.get("record_type") == "schedule" and change.get("change") == "update"
-    ][:_MOST_PAYMENTS]
+    ][:_MAX_PAYMENTS]
     if not ids:
         return {}
     entry = ScheduleRow

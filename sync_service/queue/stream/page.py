@@ -29,9 +29,9 @@ from sync_service.store.tables import SubscriptionAliasRow, SubscriptionRow, Zuo
 
 PAGE = 50
 #: Keys by which one subscription's callouts may have come, and subscriptions of one customer.
-MOST_NAMES, MOST_NUMBERS = 60, 25
+MAX_NAMES, MAX_NUMBERS = 60, 25
 #: Branches of one statement: SQLite puts no more than 500 together.
-_MOST_BRANCHES = 400
+_MAX_BRANCHES = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +71,8 @@ def count(session: Session, wanted: EntryFilter, most: int) -> Mapping[EntryKind
 def whose(session: Session, numbers: Sequence[str]) -> Whose:
     """The first of `numbers`, with the keys by which their callouts may have come."""
     kept = tuple(dict.fromkeys(numbers))
-    shown = kept[:MOST_NUMBERS]
-    room = max(3, min(MOST_NAMES, _MOST_BRANCHES // max(1, len(shown)) - 3))
+    shown = kept[:MAX_NUMBERS]
+    room = max(3, min(MAX_NAMES, _MAX_BRANCHES // max(1, len(shown)) - 3))
     names = [name for number in shown for name in _names_of(session, number, room)]
     return Whose(numbers=shown, names=tuple(dict.fromkeys(names)), is_cut=len(kept) > len(shown))
 
@@ -98,8 +98,8 @@ def _kinds(wanted: EntryFilter) -> frozenset[EntryKind]:
 
 def _run(session: Session, parts: Sequence[StatementPart]) -> list[Spot]:
     spots: list[Spot] = []
-    for first in range(0, len(parts), _MOST_BRANCHES):
-        some = parts[first : first + _MOST_BRANCHES]
+    for first in range(0, len(parts), _MAX_BRANCHES):
+        some = parts[first : first + _MAX_BRANCHES]
         values = {name: value for part in some for name, value in part.values.items()}
         statement = " UNION ALL ".join(part.sql for part in some)
         for kind, n, word, at in session.connection().execute(text(statement), values):

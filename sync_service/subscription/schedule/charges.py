@@ -16,7 +16,7 @@ from sync_service.subscription.schedule.periods import Grid, Length, length_of
 from sync_service.subscription.zuora import ChargeSegment, ZuoraSubscription
 
 #: No tenant bills further ahead than this many periods; a later date is not believed.
-MOST_PERIODS = 2000
+MAX_PERIODS = 2000
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _periods(charge: Charge, segment: ChargeSegment, today: date, through: date)
         return
     begin = grid.index_of(max(today, first))
     stop = min(through, segment.effective_end or date.max)
-    for index in range(begin, begin + MOST_PERIODS):
+    for index in range(begin, begin + MAX_PERIODS):
         start, end = grid.at(index), grid.at(index + 1)
         if start >= stop:
             return

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from sync_service.subscription.schedule.charges import (
-    MOST_PERIODS,
+    MAX_PERIODS,
     BilledPeriod,
     Charge,
     costs_something,
@@ -200,14 +200,14 @@ def _items_of(charge: Charge, segment: ChargeSegment, start: date, stop: date) -
         return f"has an open period that begins on {start}, not on its own day"
     items: list[PreviewItem] = []
     first = grid.index_of(start)
-    for index in range(first, first + MOST_PERIODS):
+    for index in range(first, first + MAX_PERIODS):
         begin, after = grid.at(index), grid.at(index + 1)
         if begin >= stop:
             return items
         if after > (segment.effective_end or after) and segment.proration_option != "NoProration":
             return f"ends on {segment.effective_end}, within a billing period"
         items.append(_item(segment, begin, after - _ONE_DAY))
-    return f"has more than {MOST_PERIODS} billing periods"
+    return f"has more than {MAX_PERIODS} billing periods"
 
 
 def _item(segment: ChargeSegment, start: date, last: date) -> PreviewItem:

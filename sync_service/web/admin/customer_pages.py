@@ -50,7 +50,7 @@ from sync_service.web.page_parts import get, post, whole
 #: Subscriptions that the page shows and the button syncs; a business that holds more is backfilled by its account.
 MOST = 500
 #: Subscriptions whose payments the page shows, and accounts and orders that it names.
-MOST_SHOWN = 25
+MAX_SHOWN = 25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,7 @@ class CustomerPages(AdminPages):
             timeline=draw_timeline(_drawn(held), today=today, term_start=None, term_end=None) if _drawn(held) else None,
             to_come=len(_drawn(held)),
             next_payment=min((each.coming[0] for each in held if each.coming), key=_due, default=None),
-            accounts=tuple(accounts.values())[:MOST_SHOWN],
+            accounts=tuple(accounts.values())[:MAX_SHOWN],
             orders=orders,
             stream=stream,
             zuora=self._context.zuora,
@@ -228,7 +228,7 @@ def read_holdings(session: Session, rows: tuple[FoundSubscription, ...], today: 
             plan=read_plan_name(session, found.subscription),
             coming=read_coming(session, found.subscription, today),
         )
-        for found in rows[:MOST_SHOWN]
+        for found in rows[:MAX_SHOWN]
     )
 
 
@@ -249,9 +249,9 @@ def _due(entry: ScheduledPayment) -> date:
 def _read_orders(session: Session, customer: CustomerRow, numbers: Sequence[str]) -> list[CustomerOrder]:
     """The latest orders of the customer's subscriptions, those that we placed first."""
     work, placed = OrderWorkRow, list[CustomerOrder]()
-    for number in numbers[:MOST_SHOWN]:
+    for number in numbers[:MAX_SHOWN]:
         theirs = select(work).where(work.subscription_number == number)
-        for row in session.exec(theirs.order_by(col(work.submitted_at).desc()).limit(MOST_SHOWN)):
+        for row in session.exec(theirs.order_by(col(work.submitted_at).desc()).limit(MAX_SHOWN)):
             state = CustomerOrder(
                 number=row.number, kind=row.order_type, state=row.state, at=row.submitted_at, entry=row.order_id
             )
@@ -259,7 +259,7 @@ def _read_orders(session: Session, customer: CustomerRow, numbers: Sequence[str]
     known = {each.number for each in placed}
     loaded: list[CustomerOrder] = []
     if customer.owner:
-        rows = session.exec(select(OrderRow).where(OrderRow.owner == customer.owner).limit(MOST_SHOWN))
+        rows = session.exec(select(OrderRow).where(OrderRow.owner == customer.owner).limit(MAX_SHOWN))
         for order in rows:
             if order.reference not in known:
                 kind = get_value(order.document, "order_type") or get_value(order.document, "data.order_type")
@@ -273,7 +273,7 @@ def _read_orders(session: Session, customer: CustomerRow, numbers: Sequence[str]
                 loaded.append(shown)
     placed.sort(key=lambda each: each.at if isinstance(each.at, int) else 0, reverse=True)
     loaded.sort(key=lambda each: str(each.at), reverse=True)
-    return (placed + loaded)[:MOST_SHOWN]
+    return (placed + loaded)[:MAX_SHOWN]
 
 
 def _lowest(wanted: dict[str, SyncCauseRow]) -> int:

@@ -30,7 +30,7 @@ from sync_service.web.admin.words import money
 WIDTH, HEIGHT = 1000, 150
 _LEFT, _RIGHT = 20, 980
 #: Entries beyond this are in the table alone.
-MOST_DOTS = 200
+MAX_DOTS = 200
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def draw_timeline(
     payments: Sequence[DrawnPayment], *, today: date, term_start: date | None, term_end: date | None
 ) -> Timeline | None:
     """Payments, today and the term on one line; None where there is nothing to draw."""
-    shown = sorted(payments, key=lambda payment: payment.due)[-MOST_DOTS:]
+    shown = sorted(payments, key=lambda payment: payment.due)[-MAX_DOTS:]
     days = [payment.due for payment in shown] + [each for each in (term_start, term_end) if each]
     if not days:
         return None
@@ -113,7 +113,7 @@ def day_of(at: int) -> date:
 
 
 #: Rows of the schedule on a page; more stand in the objects API.
-MOST_ENTRIES = 400
+MAX_ENTRIES = 400
 #: Offers of one subscription that are looked through for the one that names its plan.
 _OFFERS = 20
 ADDRESS_FIELDS = (
@@ -192,7 +192,7 @@ def read_detail(session: Session, key: str, today: date) -> Detail:
     if subscription is None:
         subscription = session.get(SubscriptionRow, key)
     rows = _read_schedule(session, subscription)
-    is_cut, rows = len(rows) > MOST_ENTRIES, rows[-MOST_ENTRIES:]
+    is_cut, rows = len(rows) > MAX_ENTRIES, rows[-MAX_ENTRIES:]
     entries = tuple(_entry(row, today) for row in rows)
     drawn = [DrawnPayment(entry.due, entry.amount, entry.state) for entry in entries if entry.due]
     return Detail(
@@ -239,7 +239,7 @@ def _read_schedule(session: Session, subscription: SubscriptionRow | None) -> li
     if subscription is None:
         return []
     rows = select(ScheduleRow).where(ScheduleRow.subscription_id == subscription.id)
-    newest = rows.order_by(col(ScheduleRow.due).desc(), col(ScheduleRow.id)).limit(MOST_ENTRIES + 1)
+    newest = rows.order_by(col(ScheduleRow.due).desc(), col(ScheduleRow.id)).limit(MAX_ENTRIES + 1)
     return list(reversed(session.exec(newest).all()))
 
 

@@ -16,9 +16,9 @@ from sync_service.subscription.plan import Document, SyncPlan, in_short, name_of
 from sync_service.web.admin.words import cut, day, money
 
 #: Payments of a group that are named one by one; the others are counted.
-_MOST_NAMED = 3
+_MAX_NAMED = 3
 #: Clauses of a sentence; what is left is counted.
-_MOST_CLAUSES = 3
+_MAX_CLAUSES = 3
 _FIELDS = {
     "firstName": "First name",
     "lastName": "Last name",
@@ -85,8 +85,8 @@ def sentence(plan: Mapping[str, Any] | None, known: Mapping[str, Payment] | None
     if not plan:
         return ""
     clauses = list(_clauses(digest(SyncPlan.from_json(plan), known)))
-    rest = len(clauses) - _MOST_CLAUSES
-    shown = clauses[:_MOST_CLAUSES] + ([f"{rest} more"] if rest > 0 else [])
+    rest = len(clauses) - _MAX_CLAUSES
+    shown = clauses[:_MAX_CLAUSES] + ([f"{rest} more"] if rest > 0 else [])
     return "; ".join(shown)
 
 
@@ -259,4 +259,4 @@ def _span(payments: Sequence[Payment]) -> str:
 def _days(payments: Sequence[Payment]) -> tuple[str, ...]:
     """The days one by one, where the line itself does not say them all."""
     days: list[date] = sorted(each.due for each in payments if each.due is not None)
-    return tuple(day(each) for each in days) if len(days) > _MOST_NAMED - 1 else ()
+    return tuple(day(each) for each in days) if len(days) > _MAX_NAMED - 1 else ()

@@ -24,7 +24,7 @@ from sync_service.web.admin.telling import Told, tell
 from sync_service.web.page_parts import whole
 
 #: Syncs between two moments that are compared, and callouts of one sync that its page names.
-MOST_RUNS, MOST_CALLOUTS = 500, 50
+MAX_RUNS, MAX_CALLOUTS = 500, 50
 _TITLES = {EntryKind.RUN: "Sync", EntryKind.CALLOUT: "Callout", EntryKind.ORDER: "Order", EntryKind.ACT: "Act"}
 
 
@@ -63,8 +63,8 @@ def attach(blueprint: Blueprint, context: PageContext) -> None:
                 return render_template("admin/compare.html", key=key, number=number, problem=problem)
             since, until = sorted(each for each in moments if each is not None)
             runs = _read_applied(session, number, since, until)
-            if len(runs) > MOST_RUNS:
-                problem = f"More than {MOST_RUNS} syncs lie between the two: choose moments that are closer."
+            if len(runs) > MAX_RUNS:
+                problem = f"More than {MAX_RUNS} syncs lie between the two: choose moments that are closer."
                 return render_template("admin/compare.html", key=key, number=number, problem=problem)
             plan = combine([SyncPlan.from_json(run.plan) for run in runs if run.plan]).as_json()
             subscription = find_subscription(session, number)
@@ -80,7 +80,7 @@ def _read_applied(session: Session, number: str, since: int, until: int) -> list
     run = SyncRunRow
     theirs = select(run).where(run.kind == "subscription", run.key == number, run.ended_at >= since)
     applied = theirs.where(run.ended_at <= until, col(run.outcome).in_((Outcome.CHANGED, Outcome.IMPORTED)))
-    return list(session.exec(applied.order_by(col(run.ended_at), col(run.id)).limit(MOST_RUNS + 1)))
+    return list(session.exec(applied.order_by(col(run.ended_at), col(run.id)).limit(MAX_RUNS + 1)))
 
 
 def _around(session: Session, entry: HistoryEntry) -> list[Told]:
@@ -95,7 +95,7 @@ def _around(session: Session, entry: HistoryEntry) -> list[Told]:
             cause.seq <= run.seq_to,
             col(cause.callout_id).is_not(None),
         )
-        ids = session.exec(covered.order_by(col(cause.seq), col(cause.id)).limit(MOST_CALLOUTS)).all()
+        ids = session.exec(covered.order_by(col(cause.seq), col(cause.id)).limit(MAX_CALLOUTS)).all()
         spots = [Spot(at=0, kind=EntryKind.CALLOUT, id=str(each)) for each in dict.fromkeys(ids)]
     elif entry.came is not None and entry.came.run_id is not None:
         spots = [Spot(at=0, kind=EntryKind.RUN, id=str(entry.came.run_id))]

@@ -130,7 +130,7 @@ def _moment(words: str, zone: tzinfo, *, ends: bool) -> int | None:
 
 
 #: Entries of each kind that are counted; there may be more.
-MOST_COUNTED = 1_000
+MAX_COUNTED = 1_000
 _NOUNS = {
     EntryKind.RUN: ("sync", "syncs"),
     EntryKind.ACT: ("act of a person", "acts of people"),
@@ -203,9 +203,9 @@ def _chips(context: PageContext, wish: Filter) -> list[Chip]:
 
 def _totals(session: Session, wanted: EntryFilter) -> tuple[str, ...]:
     words = []
-    for kind, found in count(session, wanted, MOST_COUNTED).items():
+    for kind, found in count(session, wanted, MAX_COUNTED).items():
         one, many = _NOUNS[kind]
-        shown = f"{found:,} or more" if found >= MOST_COUNTED else f"{found:,}"
+        shown = f"{found:,} or more" if found >= MAX_COUNTED else f"{found:,}"
         if found:
             words.append(f"{shown} {one if found == 1 else many}")
     return tuple(words)

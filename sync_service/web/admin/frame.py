@@ -16,7 +16,7 @@ from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.queue.status.findings import Finding, Severity, worst
-from sync_service.queue.status.health import MOST_COUNTED, read_lights
+from sync_service.queue.status.health import MAX_COUNTED, read_lights
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.admin.guard import AdminGuard
@@ -142,7 +142,7 @@ class Frame:
     def count(self, name: str) -> str:
         """A count as the menu shows it; empty for nothing."""
         count = sum(self.counts[each] for each in WAITING) if name == "inbox" else self.counts.get(name, 0)
-        return f"{MOST_COUNTED:,}+" if count >= MOST_COUNTED else f"{count:,}" if count else ""
+        return f"{MAX_COUNTED:,}+" if count >= MAX_COUNTED else f"{count:,}" if count else ""
 
 
 class FrameReader:
@@ -171,7 +171,7 @@ class FrameReader:
     def _look(self) -> Frame:
         with self._database.reading() as session:
             lights = tuple(Light(finding) for finding in read_lights(session, self._settings))
-            counts = session.run(_COUNTS, {"most": MOST_COUNTED}).one()._asdict()
+            counts = session.run(_COUNTS, {"most": MAX_COUNTED}).one()._asdict()
             return Frame(session.now(), lights, counts)
 
 

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.queue.runs.history import Outcome
 from sync_service.queue.stream.branches import Whose
-from sync_service.queue.stream.page import MOST_NUMBERS, whose
+from sync_service.queue.stream.page import MAX_NUMBERS, whose
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Session
 from sync_service.store.reads import resolve_key
@@ -28,7 +28,7 @@ from sync_service.web.admin.context import AdminPages
 from sync_service.web.admin.filters import SHOWN, VERDICTS, Filter, ShownEntries, read_filter, read_shown
 from sync_service.web.admin.finding import SubscriptionFilter, find_page
 from sync_service.web.admin.guard import who
-from sync_service.web.admin.spreadsheet import COLUMNS, MOST_RUNS, count_runs, read_changes, send
+from sync_service.web.admin.spreadsheet import COLUMNS, MAX_RUNS, count_runs, read_changes, send
 from sync_service.web.page_parts import get, post, see_other
 
 LONGEST = 200
@@ -104,7 +104,7 @@ def find_whose(session: Session, query: Query, today: date) -> Whose | None:
         return whose(session, [resolve_key(session, key) or key] if key.isprintable() else [])
     if not query.words:
         return None
-    found = find_page(session, SubscriptionFilter(text=query.words, today=today), limit=MOST_NUMBERS)
+    found = find_page(session, SubscriptionFilter(text=query.words, today=today), limit=MAX_NUMBERS)
     mine = whose(session, [row.number for row in found.rows if row.number])
     return replace(mine, is_cut=mine.is_cut or found.after is not None or found.is_cut)
 
@@ -145,7 +145,7 @@ def _day(value: str, today: date) -> str:
 
 
 #: Views that one person keeps, and the length of a name.
-MOST_VIEWS, LONGEST_NAME = 30, 60
+MAX_VIEWS, LONGEST_NAME = 30, 60
 #: What every person finds there.
 VIEWS = (
     ("Payment dates this month", "field:dates from:month"),
@@ -220,8 +220,8 @@ class HistoryPages(AdminPages):
         with self._database.transaction() as session:
             mine = select(func.count()).select_from(AdminViewRow).where(AdminViewRow.email == who().email)
             row = session.get(AdminViewRow, (who().email, name))
-            if row is None and session.exec(mine).one() >= MOST_VIEWS:
-                flash(f"You keep {MOST_VIEWS} views already: forget one first.")
+            if row is None and session.exec(mine).one() >= MAX_VIEWS:
+                flash(f"You keep {MAX_VIEWS} views already: forget one first.")
             else:
                 row = row or AdminViewRow(email=who().email, name=name, query=text, made_at=session.now())
                 row.query = text
@@ -251,8 +251,8 @@ class HistoryPages(AdminPages):
             flash("Give a first and a last day for the file, the first one not behind the last.")
             return back
         with self._database.transaction() as session:
-            if count_runs(session, wanted.since, wanted.until) > MOST_RUNS:
-                flash(f"More than {MOST_RUNS:,} syncs changed something in these days: choose fewer days.")
+            if count_runs(session, wanted.since, wanted.until) > MAX_RUNS:
+                flash(f"More than {MAX_RUNS:,} syncs changed something in these days: choose fewer days.")
                 return back
             record_action(session, who().email, "export", f"changes {asked.since} to {asked.until}")
         touch = Touch(asked.show) if asked.show in tuple(Touch) else None
@@ -275,7 +275,7 @@ class HistoryPages(AdminPages):
 
     def _views(self, session: Session) -> list[View]:
         row = AdminViewRow
-        own = session.exec(select(row).where(row.email == who().email).order_by(col(row.name)).limit(MOST_VIEWS))
+        own = session.exec(select(row).where(row.email == who().email).order_by(col(row.name)).limit(MAX_VIEWS))
         named: Iterable[tuple[str, str, bool]] = (
             *((name, text, False) for name, text in VIEWS),
             *((each.name, each.query, True) for each in own),

@@ -41,7 +41,7 @@ from sync_service.web.page_parts import get, post, see_other, whole
 from sync_service.webhooks.log import forget_dead, replay_dead
 
 #: Plans that one decision is about, and customers of a group of failures that are named.
-MOST_DECIDED, MOST_NAMED = 500, 5
+MAX_DECIDED, MAX_NAMED = 500, 5
 _WORDS = {"release": "released", "drop": "dropped"}
 
 
@@ -84,7 +84,7 @@ class InboxPages(AdminPages):
                 "opened": opened,
                 "decided": [(act, words_of(act.action)) for act in list_decisions(session)],
             }
-        return render_template("admin/inbox.html", **shown, kinds=ItemKind, most=MOST_DECIDED, choices=CHOICES)
+        return render_template("admin/inbox.html", **shown, kinds=ItemKind, most=MAX_DECIDED, choices=CHOICES)
 
     @get("/inbox/failed")
     def failed(self) -> str:
@@ -107,7 +107,7 @@ class InboxPages(AdminPages):
     @post("/inbox/failed/<any(retry,dismiss):decision>")
     def decide_failed(self, decision: str) -> str | AnyResponse:
         """Try those again that are ticked, or all of a cause; or forget one that was never synced."""
-        chosen = [_read_choice(word) for word in request.form.getlist("chosen")[:MOST_DECIDED]]
+        chosen = [_read_choice(word) for word in request.form.getlist("chosen")[:MAX_DECIDED]]
         if decision == "dismiss":
             return self._dismiss(chosen)
         if request.form.get("all"):
@@ -183,10 +183,10 @@ class InboxPages(AdminPages):
     @post("/inbox/held/<any(release,drop):decision>")
     def decide_held(self, decision: str) -> str | AnyResponse:
         """Release or drop what is ticked, or all; several only after they were shown with what they come to."""
-        keys = [key for key in request.form.getlist("chosen") if key.isprintable()][:MOST_DECIDED]
+        keys = [key for key in request.form.getlist("chosen") if key.isprintable()][:MAX_DECIDED]
         if request.form.get("all"):
             with self._database.reading() as session:
-                keys = [run.key for run in list_held(session, limit=MOST_DECIDED)]
+                keys = [run.key for run in list_held(session, limit=MAX_DECIDED)]
         if not keys:
             flash("Tick what you decide about.")
             return see_other("admin.inbox")
@@ -198,10 +198,10 @@ class InboxPages(AdminPages):
             is_are = "is" if len(decided.done) == 1 else "are"
             waits = "; each waits for its sync, which passes the safety stop" if decision == "release" else ""
             flash(f"{names} {is_are} {_WORDS[decision]}{waits}.")
-        for refusal in decided.refused[:MOST_NAMED]:
+        for refusal in decided.refused[:MAX_NAMED]:
             flash(refusal)
-        if len(decided.refused) > MOST_NAMED:
-            flash(f"And {len(decided.refused) - MOST_NAMED} more were not decided.")
+        if len(decided.refused) > MAX_NAMED:
+            flash(f"And {len(decided.refused) - MAX_NAMED} more were not decided.")
         return see_other("admin.inbox")
 
     def _confirm(self, decision: str, keys: Sequence[str]) -> str:
@@ -253,7 +253,7 @@ def _held(session: Session, runs: Sequence[SyncRunRow]) -> list[HeldPlan]:
 
 
 def _group(session: Session, item: InboxItem) -> FailedGroup:
-    rows = list_failed(session, limit=MOST_NAMED, code=item.name)
+    rows = list_failed(session, limit=MAX_NAMED, code=item.name)
     customers: Mapping[str, tuple[str, str]] = read_customers(session, [row.key for row in rows])
     return FailedGroup(item=item, rows=tuple((row, customers.get(row.key)) for row in rows))
 

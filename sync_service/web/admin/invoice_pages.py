@@ -21,10 +21,10 @@ from sync_service.store.reads import read_link, resolve_key
 from sync_service.store.tables import SubscriptionRow, ZuoraLinkRow
 from sync_service.subscription.keys import normalise_key
 from sync_service.web.admin.context import AdminPages
-from sync_service.web.admin.customer_pages import MOST_SHOWN
+from sync_service.web.admin.customer_pages import MAX_SHOWN
 from sync_service.web.admin.finding import complete
 from sync_service.web.admin.guard import who
-from sync_service.web.customer_invoices import MOST_SUBSCRIPTIONS, find_customer, read_payers
+from sync_service.web.customer_invoices import MAX_SUBSCRIPTIONS, find_customer, read_payers
 from sync_service.web.page_parts import get
 from sync_service.web.waiting import Answered, pdf_of
 
@@ -61,7 +61,7 @@ class InvoicePages(AdminPages):
             account=account,
             key=payers[account][0].number if account else "",
             number="",
-            first=MOST_SUBSCRIPTIONS if sum(map(len, payers.values())) >= MOST_SUBSCRIPTIONS else None,
+            first=MAX_SUBSCRIPTIONS if sum(map(len, payers.values())) >= MAX_SUBSCRIPTIONS else None,
             rows=rows,
         )
         return make_response(page, 503 if rows is None else 200)
@@ -122,10 +122,10 @@ class InvoicePages(AdminPages):
 def _read_links_of(session: Session, account_id: str) -> list[ZuoraLinkRow]:
     """The first subscriptions that an account pays for, or owns and pays for itself."""
     link = ZuoraLinkRow
-    paid = session.exec(select(link).where(link.payer_id == account_id).order_by(col(link.number)).limit(MOST_SHOWN))
-    owned = session.exec(select(link).where(link.account_id == account_id).order_by(col(link.number)).limit(MOST_SHOWN))
+    paid = session.exec(select(link).where(link.payer_id == account_id).order_by(col(link.number)).limit(MAX_SHOWN))
+    owned = session.exec(select(link).where(link.account_id == account_id).order_by(col(link.number)).limit(MAX_SHOWN))
     found = {each.number: each for each in (*paid, *(each for each in owned if not each.payer_id))}
-    return list(found.values())[:MOST_SHOWN]
+    return list(found.values())[:MAX_SHOWN]
 
 
 def _read_subscriptions(session: Session, links: Sequence[ZuoraLinkRow]) -> list[SubscriptionRow]:

@@ -6,7 +6,7 @@ from flask import Response, flash, render_template, request, url_for
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync_service.queue.backfills import MOST_CHARACTERS, From, WishInvalid, leave_wish, needs_consent
+from sync_service.queue.backfills import MAX_CHARACTERS, From, WishInvalid, leave_wish, needs_consent
 from sync_service.queue.jobs import list_jobs, pause, resume, run_soon
 from sync_service.store.audit import record_action
 from sync_service.subscription.limio.documents import timestamp_of as as_moment
@@ -19,7 +19,7 @@ from sync_service.web.answers import answer
 from sync_service.web.page_parts import get, post, see_other
 
 #: Backfills and dry runs that have ended and are shown.
-MOST_ENDED = 10
+MAX_ENDED = 10
 _SAID = {"pause": "is paused", "resume": "goes on", "run": "will run within a few seconds"}
 
 
@@ -103,12 +103,12 @@ class JobPages(AdminPages):
             "admin/jobs.html",
             here="admin.jobs",
             queue=[view for view in wished if view.is_underway or view.is_paused],
-            ended=[view for view in wished if not (view.is_underway or view.is_paused)][:MOST_ENDED],
+            ended=[view for view in wished if not (view.is_underway or view.is_paused)][:MAX_ENDED],
             sweeps=[view for view in views if view.kind == "sweep"],
             history=self._link_to_history,
             others=[view for view in views if view.kind == "other"],
             problem=problem,
             chosen=chosen,
             asking=asking,
-            most=MOST_CHARACTERS,
+            most=MAX_CHARACTERS,
         )

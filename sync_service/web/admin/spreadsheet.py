@@ -77,7 +77,7 @@ def _cell(value: object) -> str:
 
 
 #: Syncs of one export: a longer one is asked for in parts.
-MOST_RUNS = 100_000
+MAX_RUNS = 100_000
 COLUMNS = (
     *("changed_at", "subscription", "customer", "email", "what", "change", "date_before", "date_after"),
     *("amount_before", "amount_after", "difference", "currency", "value_before", "value_after"),
@@ -88,10 +88,10 @@ _APPLIED = (Outcome.CHANGED, Outcome.IMPORTED)
 
 
 def count_runs(session: Session, since: int, until: int) -> int:
-    """How many syncs changed something from `since` to before `until`, in ms; counted to one more than MOST_RUNS."""
+    """How many syncs changed something from `since` to before `until`, in ms; counted to one more than MAX_RUNS."""
     run = SyncRunRow
     within = select(run.id).where(col(run.outcome).in_(_APPLIED), run.ended_at >= since, run.ended_at < until)
-    return session.exec(select(func.count()).select_from(within.limit(MOST_RUNS + 1).subquery())).one()
+    return session.exec(select(func.count()).select_from(within.limit(MAX_RUNS + 1).subquery())).one()
 
 
 def read_changes(

@@ -20,7 +20,7 @@ from sync_service.webhooks.endpoints import ROTATION_MS, EndpointRefused, Endpoi
 from sync_service.webhooks.log import MessageUnknown, replay, replay_dead
 
 #: Deliveries that are given up and counted; there may be more.
-MOST_COUNTED = 1000
+MAX_COUNTED = 1000
 _DEAD = """
 SELECT endpoint_id FROM webhook_delivery WHERE state = 'dead' ORDER BY ended_at DESC LIMIT :most
 """
@@ -143,7 +143,7 @@ class WebhookPages(AdminPages):
         with self._database.reading() as session:
             row = WebhookEndpointRow
             endpoints = session.exec(select(row).order_by(col(row.created_at), col(row.id)).limit(PAGE)).all()
-            counts = Counter(session.run(_DEAD, {"most": MOST_COUNTED}).scalars())
+            counts = Counter(session.run(_DEAD, {"most": MAX_COUNTED}).scalars())
             rows, more = one_page(_read(session, dead=dead, before=before_id()))
             now = session.now()
         return render_template(
@@ -152,7 +152,7 @@ class WebhookPages(AdminPages):
             endpoints=endpoints,
             hosts={each.id: each.url.split("://")[-1].partition("/")[0] for each in endpoints},
             counts=counts,
-            most=MOST_COUNTED,
+            most=MAX_COUNTED,
             rows=rows,
             more=more,
             last=(rows[-1].ended_at if dead else rows[-1].id) if rows else None,

@@ -282,7 +282,7 @@ def test_an_export_needs_two_days_in_order_and_a_bounded_number_of_changes(
     for form in ({}, {"from": "2026-09-21"}, {"from": "2026-09-22", "to": "2026-09-20"}):
         assert visitor.post("/history/changes.csv", form, page="/history").status_code == 303
     assert "Give a first and a last day" in visitor.get("/history").text
-    monkeypatch.setattr("sync_service.web.admin.history_pages.MOST_RUNS", 0)
+    monkeypatch.setattr("sync_service.web.admin.history_pages.MAX_RUNS", 0)
 
     assert (
         visitor.post("/history/changes.csv", {"from": "2026-09-21", "to": "2026-09-21"}, page="/history").status_code

@@ -105,11 +105,11 @@ def test_a_preview_is_shown_on_its_own_subscription_alone(sqlite_database: Datab
 
 def test_too_many_previews_at_once_are_refused_in_words(sqlite_database: Database) -> None:
     visitor = visit(sqlite_database, Role.VIEWER)
-    for index in range(asks.MOST_OPEN):
+    for index in range(asks.MAX_OPEN):
         press(visitor, f"A-S{index}")
 
     place = press(visitor, "A-S9")
 
-    assert len(visitor.web.rows(AskRow)) == asks.MOST_OPEN
+    assert len(visitor.web.rows(AskRow)) == asks.MAX_OPEN
     assert "wait for them first" in visitor.client.get("/admin").text
     assert "preview=" not in place

@@ -230,7 +230,7 @@ def test_while_no_worker_answers_pages_say_so_and_do_not_wait_for_ever(billed: B
     assert page.status_code == 503
     assert "Zuora has not answered in time" in page.text
     assert web.client.get("/api/partner/invoices", headers=headers).status_code == 502
-    for number in range(asks.MOST_OPEN):
+    for number in range(asks.MAX_OPEN):
         last = web.client.get(f"/api/partner/invoices/{hex_id('invoice', str(number))}/pdf", headers=headers)
     assert last.status_code == 429
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sync_service.partner.basket_rows import MOST_ACTIVE, forget_baskets
+from sync_service.partner.basket_rows import MAX_ACTIVE, forget_baskets
 from sync_service.store.engine import Session
 from sync_service.store.tables import BasketRow, OrderWorkRow
 from tests.integration.web.conftest import Web
@@ -381,7 +381,7 @@ def test_example_35_the_oldest_of_too_many_baskets_gives_way(shop: Shop) -> None
     shop.open("sub-1")
     oldest = shop.cookie
     with shop.web.database.transaction() as session:  # each of a subscription of its own
-        for number in range(MOST_ACTIVE - 1):
+        for number in range(MAX_ACTIVE - 1):
             session.run(
                 "INSERT INTO basket (id, partner_org, subject, subscription_id, state, wanted, seen, document,"
                 " created_at, updated_at, expires_at) SELECT :id, partner_org, subject, :id, state, wanted, seen,"
@@ -391,7 +391,7 @@ def test_example_35_the_oldest_of_too_many_baskets_gives_way(shop: Shop) -> None
     shop.open("sub-2")
 
     states = {row.id: row.state for row in shop.web.rows(BasketRow)}
-    assert list(states.values()).count("active") == MOST_ACTIVE
+    assert list(states.values()).count("active") == MAX_ACTIVE
     assert states[oldest or ""] == "superseded"
 
 

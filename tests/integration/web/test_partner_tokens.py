@@ -9,8 +9,8 @@ from sqlmodel import select
 from structlog.testing import capture_logs
 
 from sync_service.access.clients import ClientDirectory
-from sync_service.access.partner_login import MOST_CODES
-from sync_service.access.partner_sessions import MOST_TRIES
+from sync_service.access.partner_login import MAX_CODES
+from sync_service.access.partner_sessions import MAX_TRIES
 from sync_service.partner.organisations import Partners
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminActionRow, PartnerCodeRow
@@ -90,14 +90,14 @@ def test_a_code_is_good_once_for_its_own_log_in_and_for_few_tries(portal: Portal
     assert post(portal, "token", {"login": login, "code": code}).status_code == 200
     assert post(portal, "token", {"login": login, "code": code}).status_code == 401
     worn, code = ask_for_code(portal, ANN)
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         assert post(portal, "token", {"login": worn, "code": "000000x"}).status_code == 401
     assert post(portal, "token", {"login": worn, "code": code}).status_code == 401
 
 
 def test_codes_over_the_api_and_at_the_portal_share_one_limit(portal: Portal) -> None:
     visitor = portal.visit()
-    for _ in range(MOST_CODES - 1):
+    for _ in range(MAX_CODES - 1):
         ask_for_code(portal, ANN)
     assert visitor.ask_for_code(ANN).status_code == 303
 

@@ -8,8 +8,8 @@ import pytest
 from sqlmodel import SQLModel, select
 from structlog.testing import capture_logs
 
-from sync_service.access.partner_login import MOST_CODES
-from sync_service.access.partner_sessions import LIFE_MS, MOST_TRIES
+from sync_service.access.partner_login import MAX_CODES
+from sync_service.access.partner_sessions import LIFE_MS, MAX_TRIES
 from sync_service.errors import SettingsInvalid
 from sync_service.partner.organisations import Organisation, Partners
 from sync_service.settings import load_settings
@@ -101,7 +101,7 @@ def test_the_sixth_try_is_refused_even_if_it_is_right(portal: Portal) -> None:
     visitor.ask_for_code(ANN)
     wrong = "000000" if visitor.codes[0] != "000000" else "111111"
 
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         assert visitor.give_code(wrong).status_code == 401
 
     assert visitor.give_code(visitor.codes[0]).status_code == 401
@@ -111,7 +111,7 @@ def test_the_sixth_try_is_refused_even_if_it_is_right(portal: Portal) -> None:
 def test_the_fifth_try_may_still_be_the_right_one(portal: Portal) -> None:
     visitor = portal.visit()
     visitor.ask_for_code(ANN)
-    for _ in range(MOST_TRIES - 1):
+    for _ in range(MAX_TRIES - 1):
         visitor.give_code("wrong")
 
     assert visitor.give_code(visitor.codes[0]).status_code == 303
@@ -159,7 +159,7 @@ def test_no_code_and_no_cookie_stands_in_the_database(portal: Portal) -> None:
 
 def test_too_many_codes_for_one_address_are_refused_whoever_asks(portal: Portal) -> None:
     for email in (ANN, "nobody@north.example"):
-        for _ in range(MOST_CODES):
+        for _ in range(MAX_CODES):
             assert portal.visit().ask_for_code(email).status_code == 303
         refused = portal.visit().ask_for_code(email)
         assert refused.status_code == 429

@@ -20,7 +20,7 @@ from sync_service.commerce.order import CannotBePlacedError, OrderType
 from sync_service.partner.baskets import BasketView, SubscriptionLocked
 from sync_service.partner.orders import PlacedOrder, is_zuora_away, read_placed
 from sync_service.queue.orders.lanes import OrderState
-from sync_service.queue.questions import MOST_OPEN, TooManyAsked
+from sync_service.queue.questions import MAX_OPEN, TooManyAsked
 from sync_service.subscription.limio.documents import read_day
 from sync_service.web.answers import answer
 from sync_service.web.partner.portal.acting import PortalContext, agent
@@ -108,7 +108,7 @@ def review(context: PortalContext, view: BasketView, payload: Mapping[str, Any],
 def _ask(context: PortalContext, payload: Mapping[str, Any], today: date) -> Due | None:
     """What Zuora says is due today; None where it does not say it now."""
     try:
-        ask_id = context.orders.ask_preview(agent(), payload, most=MOST_OPEN)
+        ask_id = context.orders.ask_preview(agent(), payload, most=MAX_OPEN)
     except (TooManyAsked, CannotBePlacedError, SubscriptionLocked):
         return None
     found = context.questions.wait(ask_id, _PATIENCE).found or {}
