@@ -19,7 +19,7 @@ from sync_service.store.engine import Database, Session
 from sync_service.store.object_rows import new_row
 from sync_service.store.offers import write_arrival
 from sync_service.store.tables import AttributedObject
-from sync_service.subscription.limio.answers import Arrival
+from sync_service.subscription.limio.arrivals import Arrival
 from tests.partner_catalog import PRODUCT, catalog
 from zuora_emulator.records import hex_id
 

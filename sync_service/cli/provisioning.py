@@ -17,7 +17,7 @@ from sync_service.operations.provision.wanted import PREFIX, SOURCE_FIELDS, Call
 from sync_service.queue.limit import Share, check_tenant
 from sync_service.queue.story_lease import hold_story_lease
 from sync_service.settings import Settings
-from sync_service.zuora.notifications import TenantCallouts, fetch_found
+from sync_service.zuora.callout_definitions import TenantCallouts, fetch_found
 from sync_service.zuora.reading import Reading
 
 #: For all calls together: three notifications for each communication profile are made one after another.

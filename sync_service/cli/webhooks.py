@@ -16,9 +16,9 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import WebhookEndpointRow
 from sync_service.webhooks.caller import EndpointCaller
+from sync_service.webhooks.delivery_log import count_deliveries, list_deliveries, replay, replay_dead
 from sync_service.webhooks.destination import look_up
 from sync_service.webhooks.endpoints import Endpoints
-from sync_service.webhooks.log import count_deliveries, list_deliveries, replay, replay_dead
 
 #: A delivery as JSON; its body may hold a person's values and is not shown.
 _DELIVERY = (

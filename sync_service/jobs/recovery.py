@@ -22,7 +22,7 @@ from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.subscription.limio.documents import moment_at
 from sync_service.subscription.trigger import Trigger
 from sync_service.sync.attempt import SyncContext
-from sync_service.zuora.notifications import FailedCallout, fetch_failed_callouts
+from sync_service.zuora.callout_definitions import FailedCallout, fetch_failed_callouts
 from sync_service.zuora.reading import Reading
 
 NAME = "failed callouts"

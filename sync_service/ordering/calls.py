@@ -43,7 +43,7 @@ from sync_service.queue.orders.steps import (
 from sync_service.queue.requests import Claim, renew
 from sync_service.store.tables import OrderStepRow
 from sync_service.subscription.limio.documents import moment_at
-from sync_service.zuora.ordering import hear
+from sync_service.zuora.writing import hear
 
 #: The time for one call with its answer, in seconds: less than a lease, which each call renews.
 CALL_SECONDS = 60.0

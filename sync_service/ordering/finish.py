@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sync_service.commerce.case import Case
-from sync_service.commerce.completion import completed, failed
+from sync_service.commerce.ending import completed, failed
 from sync_service.commerce.order import Problem
 from sync_service.commerce.order_objects import Effect, NewObject, event_id
 from sync_service.commerce.steps import Choice

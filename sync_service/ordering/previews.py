@@ -32,9 +32,9 @@ from sync_service.queue.story_lease import StoryLease, hold_story_lease
 from sync_service.store.engine import Database
 from sync_service.store.offers import write_rate_plans
 from sync_service.zuora.client import ZuoraClient
-from sync_service.zuora.ordering import hear
 from sync_service.zuora.products import fetch_rate_plans
 from sync_service.zuora.reading import Reading
+from sync_service.zuora.writing import hear
 
 #: The time for everything that a preview asks of Zuora, in seconds.
 PREVIEW_SECONDS = 60.0

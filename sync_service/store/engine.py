@@ -32,7 +32,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session as OrmSession
 
-from sync_service.store.connections import DriverConnections
+from sync_service.store.pool import DriverConnections
 from sync_service.store.statement import Found, Statement, Values
 from sync_service.store.transactions import (
     SQLITE_BUSY_SECONDS,

@@ -17,7 +17,7 @@ from sync_service.store.object_rows import OBJECT_ROWS, new_row, write_document
 from sync_service.store.offers import Outcome, write_arrival
 from sync_service.store.statement import in_batches
 from sync_service.store.tables import CustomerRow, LimioObject, RelationRow, ScrubMarkRow, SubscriptionRow, ZuoraLinkRow
-from sync_service.subscription.limio.answers import CATALOG_TYPES, Arrival, LineProblem
+from sync_service.subscription.limio.arrivals import CATALOG_TYPES, Arrival, LineProblem
 from sync_service.subscription.limio.columns import derive_columns
 from sync_service.subscription.limio.documents import RELATED_TO_SUBSCRIPTION, merge, moment_of
 from sync_service.subscription.limio.personal import erase_object, personal_values

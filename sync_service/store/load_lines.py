@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sync_service.store.engine import Database
 from sync_service.store.load_batch import LoadedBatch, load_batch
 from sync_service.store.offers import Outcome
-from sync_service.subscription.limio.answers import Arrival, LineProblem, read_answer
+from sync_service.subscription.limio.arrivals import Arrival, LineProblem, read_answer
 
 #: One transaction takes no more than this.
 MAX_LINES = 500

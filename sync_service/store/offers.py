@@ -15,7 +15,7 @@ from sync_service.commerce.order import CatalogRef, Order
 from sync_service.commerce.state import InStore
 from sync_service.store.engine import Session
 from sync_service.store.tables import CatalogItemRow, ProductRow, RatePlanRow
-from sync_service.subscription.limio.answers import Arrival
+from sync_service.subscription.limio.arrivals import Arrival
 from sync_service.subscription.limio.documents import data_of
 from sync_service.subscription.plan import Document
 

@@ -14,8 +14,8 @@ from sync_service.subscription.fingerprint import (
     may_skip_preview,
     take_fingerprint,
 )
-from sync_service.subscription.schedule.completeness import preview_target_date
 from sync_service.subscription.schedule.computed import CannotCompute, compute_preview
+from sync_service.subscription.schedule.coverage import preview_target_date
 from sync_service.subscription.terms import Rules, TermOnDay
 from sync_service.subscription.zuora import Preview, ZuoraAccount, ZuoraState, ZuoraSubscription
 from sync_service.zuora.preview import SharedPreviews

@@ -43,7 +43,7 @@ from sync_service.telemetry.measures import CALLOUTS
 from sync_service.web.answers import answer, read_body
 from sync_service.web.auth import BearerAuth, Caller, SyncAuth, WrongCredentials
 from sync_service.web.connections import HOLD_SECONDS, hold_answer
-from sync_service.web.inbox import Callout, Inbox, IncomingCallout
+from sync_service.web.intake import Callout, IncomingCallout, Intake
 from sync_service.web.senders import Senders
 from sync_service.web.waiting import Result, ResultWaiter, wanted_seconds
 
@@ -72,7 +72,7 @@ class SyncEndpoint:
     def __init__(self, settings: Settings, database: Database, auth: SyncAuth, waiter: ResultWaiter) -> None:
         self._settings = settings
         self._database = database
-        self._inbox = Inbox(database)
+        self._intake = Intake(database)
         self._auth = auth
         self._waiter = waiter
         self._senders = Senders((), settings.trusted_proxies)
@@ -111,7 +111,7 @@ class SyncEndpoint:
         for item in items:
             fields = read_fields(item, _named())
             wishes.append(self._read_callout(kind, normalise_key(read_subscription_key(fields)), fields, caller, True))
-        self._inbox.accept_together(wishes)
+        self._intake.accept_together(wishes)
         taken = [_say_taken(wish) for wish in wishes]
         status = "accepted" if any(each["status"] == "accepted" for each in taken) else "ignored"
         return answer(200, {"success": True, "status": status, "items": taken})
@@ -121,9 +121,9 @@ class SyncEndpoint:
     ) -> dict[str, Any]:
         wish = self._read_callout(kind, key, fields, caller, event)
         if wish.reason is None:
-            self._inbox.accept_callout(wish)
+            self._intake.accept_callout(wish)
         else:
-            self._inbox.keep_callout(wish.callout, "ignored", wish.reason)
+            self._intake.keep_callout(wish.callout, "ignored", wish.reason)
         return _say_taken(wish)
 
     def _read_callout(
@@ -141,7 +141,7 @@ class SyncEndpoint:
         impossible = why_impossible(key)
         if impossible:
             return answer(422, {"message": impossible})
-        ticket = self._inbox.accept_request(kind, key, caller.name)
+        ticket = self._intake.accept_request(kind, key, caller.name)
         logger().info("request_received", key=ticket.key, client=caller.name)
         seconds = wanted_seconds(request.headers.getlist("Prefer"), self._settings.wait_limit_seconds)
         return self._say(ticket, self._waiter.wait(ticket, seconds))
@@ -186,7 +186,7 @@ class SyncEndpoint:
             of_place = counter_name("callout", self._settings.secret_key, place or "")
             seconds = self._by_place.count_failure(of_place) or self._of_all.count_failure("callout")
             if seconds is None:
-                self._inbox.keep_callout(callout, "rejected", reason)
+                self._intake.keep_callout(callout, "rejected", reason)
                 _log(callout, "rejected", reason, sender=place)
             else:
                 CALLOUTS.labels("rejected", reason.code.value).inc()

@@ -186,7 +186,7 @@ def test_a_connection_in_the_middle_of_something_is_not_given_to_the_next(databa
 
 
 def test_a_process_opens_no_more_connections_than_it_may(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sync_service.store.connections._PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("sync_service.store.pool._PATIENCE_SECONDS", 0.01)
     database = connect(sqlite_url, pool_size=1)
     taken = [database.connections.take() for _ in range(database.connections.most)]
 

@@ -15,7 +15,7 @@ from sync_service.queue.requests import Claim, Kind, claim, claim_one
 from sync_service.store.engine import Database
 from sync_service.subscription.trigger import Trigger
 from sync_service.sync.run import run_claim
-from sync_service.web.inbox import Callout, Inbox, IncomingCallout
+from sync_service.web.intake import Callout, IncomingCallout, Intake
 from sync_service.zuora.preview import SharedPreviews
 from tests.bench.grown import Size, fill, number_of
 from tests.bench.plans import watching, work_of
@@ -137,13 +137,13 @@ def test_no_statement_of_a_callout_or_a_claim_reads_more_of_a_grown_store_than_b
     database: Database,
 ) -> None:
     fill(database, Size(subscriptions=3_000, runs=9_000, waiting=2_000, failed=10, held=15, often=10))
-    inbox, share = Inbox(database), Share(max_concurrency=8)
+    intake, share = Intake(database), Share(max_concurrency=8)
     with watching(writes=True) as watched:
         for key in (number_of(5), "N-unknown"):
             incoming = IncomingCallout(
                 kind=Kind.SUBSCRIPTION, callout=Callout(key=key), trigger=Trigger.CALLOUT, actor=None
             )
-            inbox.accept_callout(incoming)
+            intake.accept_callout(incoming)
         with database.reading() as session:
             assert not is_our_order(session, "O-00000001")
         claims = claim(database, 4, share, calls_made=3)

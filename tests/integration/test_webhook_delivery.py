@@ -18,8 +18,8 @@ from sync_service.store.engine import Database
 from sync_service.store.tables import WebhookEndpointRow
 from sync_service.webhooks.address import DestinationRefused
 from sync_service.webhooks.delivery import Deliverer
+from sync_service.webhooks.delivery_log import MessageUnknown, replay, replay_dead
 from sync_service.webhooks.endpoints import ROTATION_MS, EndpointRefused, Endpoints, EndpointUnknown
-from sync_service.webhooks.log import MessageUnknown, replay, replay_dead
 from sync_service.webhooks.turn import MAX_ATTEMPTS, MAX_FAILURES
 from tests.integration.callout_receivers import Received, Receiver, Reply
 from tests.webhook_world import SETTINGS, add_endpoint, deliver, deliveries, let_time_pass, tell

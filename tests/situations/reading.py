@@ -12,8 +12,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sync_service.subscription.plan import LimioState
-from sync_service.subscription.schedule.completeness import preview_target_date
 from sync_service.subscription.schedule.computed import compute_preview
+from sync_service.subscription.schedule.coverage import preview_target_date
 from sync_service.subscription.terms import Rules, TermOnDay
 from sync_service.subscription.zuora import Preview, ZuoraState
 from sync_service.zuora.payloads import read_account, read_preview_rows, read_subscription

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from sync_service.subscription.fingerprint import Fingerprint, may_skip_preview, take_fingerprint
 from sync_service.subscription.plan import LimioState
 from sync_service.subscription.reconcile import reconcile
-from sync_service.subscription.schedule.completeness import preview_target_date
 from sync_service.subscription.schedule.computed import CannotCompute, compute_preview
+from sync_service.subscription.schedule.coverage import preview_target_date
 from sync_service.subscription.schedule.due import due_schedule
 from sync_service.subscription.schedule.entries import coming_payments
 from sync_service.subscription.schedule.money import round_amount

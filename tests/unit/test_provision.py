@@ -9,7 +9,7 @@ import pytest
 
 from sync_service.operations.provision.install import Act, ProvisionPlan, ProvisionStep, plan_install, plan_remove
 from sync_service.operations.provision.wanted import CalloutTerms, CannotProvision, check_terms
-from sync_service.zuora.notifications import (
+from sync_service.zuora.callout_definitions import (
     CalloutTemplate,
     Definition,
     EventTrigger,

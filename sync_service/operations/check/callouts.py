@@ -14,8 +14,7 @@ from sync_service.queue.status.findings import Finding, Severity
 from sync_service.queue.story_lease import hold_story_lease
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
-from sync_service.zuora.client import ZuoraClient
-from sync_service.zuora.notifications import (
+from sync_service.zuora.callout_definitions import (
     Definition,
     Profile,
     fetch_profiles,
@@ -23,6 +22,7 @@ from sync_service.zuora.notifications import (
     read_definition,
     same_id,
 )
+from sync_service.zuora.client import ZuoraClient
 
 _SECONDS = 30.0
 _SET_UP = "Set it up: `callouts install`, or by hand as docs/callout-templates.md says."

@@ -25,8 +25,8 @@ from sync_service.operations.provision.wanted import (
     why_anew,
     wish_list,
 )
-from sync_service.zuora import notifications
-from sync_service.zuora.notifications import (
+from sync_service.zuora import callout_definitions
+from sync_service.zuora.callout_definitions import (
     Definition,
     NotificationDefinition,
     Profile,
@@ -140,11 +140,11 @@ def apply_plan(reading: Reading, plan: ProvisionPlan) -> Iterator[ProvisionStep]
         if step.template:
             body["calloutTemplateIds"] = [template_ids[step.template]]
         if step.act is Act.DELETE:
-            notifications.delete(reading, step.thing, step.id)
+            callout_definitions.delete(reading, step.thing, step.id)
         elif step.act is Act.CHANGE:
-            notifications.change(reading, step.thing, step.id, body)
+            callout_definitions.change(reading, step.thing, step.id, body)
         else:
-            key = notifications.create(reading, step.thing, body)
+            key = callout_definitions.create(reading, step.thing, body)
             if step.thing is Definition.TEMPLATE:
                 template_ids[step.name] = key
         yield step

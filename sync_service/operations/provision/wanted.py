@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sync_service.errors import SyncServiceError
-from sync_service.zuora.notifications import (
+from sync_service.zuora.callout_definitions import (
     CalloutTemplate,
     EventTrigger,
     NotificationDefinition,

@@ -172,7 +172,7 @@ class Decided:
     refused: tuple[str, ...]
 
 
-def decide_held(database: Database, keys: Collection[str], by: Cause, *, release: bool) -> Decided:
+def settle_held(database: Database, keys: Collection[str], by: Cause, *, release: bool) -> Decided:
     """Release or drop each of `keys`, one after another, each for itself: what cannot be decided stops no other."""
     done: list[str] = []
     refused: list[str] = []

@@ -49,7 +49,7 @@ FROM callout WHERE received_at > :since
 """
 
 
-class Intake:
+class CalloutsReceived:
     """The callouts since a moment, and when the last one came whose credentials were right."""
 
     def __init__(self, session: Session, since: int) -> None:
@@ -198,7 +198,7 @@ def _describe_callouts(session: Session, settings: Settings, now: int) -> Iterat
         remedy = "Set CALLOUT_USERNAME and CALLOUT_PASSWORD, or make a client with `client add NAME --callout`."
         words = "No credentials are set that a callout could show."
         yield Finding("callout credentials", Severity.WARNING, words, remedy)
-    intake = Intake(session, now - DAY_MS)
+    intake = CalloutsReceived(session, now - DAY_MS)
     received = intake.accepted + intake.ignored
     yield describe_arriving(intake.last, now, received=received)
     if intake.rejected:

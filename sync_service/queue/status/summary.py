@@ -11,7 +11,7 @@ from sync_service.queue.limit import Limit, Share, read_limit, read_tenant
 from sync_service.queue.outbox import OutboxState, read_outbox
 from sync_service.queue.runs.held import count_held
 from sync_service.queue.status.findings import Finding
-from sync_service.queue.status.health import HOUR_MS, Intake, describe_zuora, examine
+from sync_service.queue.status.health import HOUR_MS, CalloutsReceived, describe_zuora, examine
 from sync_service.settings import Settings
 from sync_service.store.engine import Session
 
@@ -93,7 +93,7 @@ class ServiceStatus:
 def read_status(session: Session, settings: Settings) -> ServiceStatus:
     """Read it all from the database; nothing is asked of Zuora."""
     limit = read_limit(session, Share.of(settings))
-    intake = Intake(session, limit.now - HOUR_MS)
+    intake = CalloutsReceived(session, limit.now - HOUR_MS)
     return ServiceStatus(
         now=limit.now,
         backlog=read_backlog(session),

@@ -17,7 +17,7 @@ from sync_service.subscription.schedule.charges import (
     costs_something,
     is_in_arrears,
 )
-from sync_service.subscription.schedule.completeness import preview_target_date
+from sync_service.subscription.schedule.coverage import preview_target_date
 from sync_service.subscription.schedule.periods import Grid
 from sync_service.subscription.terms import TermOnDay
 from sync_service.subscription.zuora import ChargeSegment, Preview, PreviewItem, PreviewSource

@@ -18,16 +18,16 @@ from sync_service.subscription.schedule.charges import (
     is_billed_day,
     is_in_arrears,
 )
-from sync_service.subscription.schedule.completeness import (
-    as_billed_by_now,
-    check_preview_complete,
-    days_covered,
-    unscheduled_charges,
-)
 from sync_service.subscription.schedule.computed import (
     CannotCompute,
     compute_billed,
     compute_renewal,
+)
+from sync_service.subscription.schedule.coverage import (
+    as_billed_by_now,
+    check_preview_complete,
+    days_covered,
+    unscheduled_charges,
 )
 from sync_service.subscription.schedule.money import round_amount
 from sync_service.subscription.terms import TermOnDay

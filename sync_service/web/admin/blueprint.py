@@ -21,8 +21,8 @@ from sync_service.web.admin.invoice_pages import InvoicePages
 from sync_service.web.admin.job_pages import JobPages
 from sync_service.web.admin.login import AdminSignOn, LoginPages, PasswordCheck
 from sync_service.web.admin.partner_pages import PartnerPages
+from sync_service.web.admin.service_pages import UpkeepPages
 from sync_service.web.admin.subscription_pages import SubscriptionPages, progress_address
-from sync_service.web.admin.upkeep import UpkeepPages
 from sync_service.web.admin.user_pages import UserPages
 from sync_service.web.admin.webhook_pages import WebhookPages
 from sync_service.web.page_parts import attach_assets, attach_problems

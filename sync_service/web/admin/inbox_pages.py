@@ -17,12 +17,12 @@ from sync_service.queue.orders.lanes import NotToDecide, OrderState, decide, fin
 from sync_service.queue.requests import Cause, Kind
 from sync_service.queue.runs.decisions import (
     DecisionRefused,
-    decide_held,
     dismiss_failed,
     list_decisions,
     list_released,
     retry_all,
     retry_some,
+    settle_held,
 )
 from sync_service.queue.runs.held import list_held
 from sync_service.queue.status.inbox import InboxItem, ItemKind, read_inbox, title_of
@@ -38,7 +38,7 @@ from sync_service.web.admin.guard import who
 from sync_service.web.admin.orders_pages import CHOICES
 from sync_service.web.admin.telling import Told, tell, words_of
 from sync_service.web.page_parts import get, post, see_other, whole
-from sync_service.webhooks.log import forget_dead, replay_dead
+from sync_service.webhooks.delivery_log import forget_dead, replay_dead
 
 #: Plans that one decision is about, and customers of a group of failures that are named.
 MAX_DECIDED, MAX_NAMED = 500, 5
@@ -192,7 +192,7 @@ class InboxPages(AdminPages):
             return see_other("admin.inbox")
         if len(keys) > 1 and not request.form.get("confirmed"):
             return self._confirm(decision, keys)
-        decided = decide_held(self._database, keys, _person(), release=decision == "release")
+        decided = settle_held(self._database, keys, _person(), release=decision == "release")
         if decided.done:
             names = decided.done[0] if len(decided.done) == 1 else f"{len(decided.done)} changes"
             is_are = "is" if len(decided.done) == 1 else "are"

@@ -16,8 +16,8 @@ from sync_service.store.tables import WebhookDeliveryRow, WebhookEndpointRow
 from sync_service.web.admin.context import PAGE, AdminPages, ask_first, before_id, one_page
 from sync_service.web.page_parts import get, post, see_other
 from sync_service.webhooks.address import DestinationRefused
+from sync_service.webhooks.delivery_log import MessageUnknown, replay, replay_dead
 from sync_service.webhooks.endpoints import ROTATION_MS, EndpointRefused, Endpoints, EndpointUnknown
-from sync_service.webhooks.log import MessageUnknown, replay, replay_dead
 
 #: Deliveries that are given up and counted; there may be more.
 MAX_COUNTED = 1000

@@ -19,7 +19,7 @@ from sync_service.settings import load_settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRequestRow
 from sync_service.web.callouts import MAX_ITEMS
-from sync_service.zuora.notifications import Definition, Profile, TenantCallouts
+from sync_service.zuora.callout_definitions import Definition, Profile, TenantCallouts
 from tests.integration.web.conftest import SYNC, ZUORA, Web, basic, build
 from tests.listening import listening
 from zuora_emulator.conditions import holds

@@ -14,7 +14,7 @@ from sync_service.queue.requests import Claim, claim, finish
 from sync_service.settings import load_settings
 from sync_service.store.engine import Database, connect
 from sync_service.store.tables import CalloutRow, SubscriptionRow, SyncCauseRow, SyncRequestRow
-from sync_service.web import inbox
+from sync_service.web import intake
 from sync_service.web.callouts import MAX_REJECTED, MAX_REJECTED_KEY, MAX_REJECTED_OF_PLACE
 from tests.integration.web.conftest import SYNC, ZUORA, Web, basic, build
 
@@ -447,8 +447,8 @@ def test_a_client_made_for_callouts_is_answered_as_zuora(sqlite_web: Web) -> Non
 @pytest.fixture
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing waits long for another writer."""
-    monkeypatch.setattr(inbox, "LOCK_TIMEOUT_MS", 200)
-    monkeypatch.setattr(inbox, "WRITER_TIMEOUT_MS", 200)
+    monkeypatch.setattr(intake, "LOCK_TIMEOUT_MS", 200)
+    monkeypatch.setattr(intake, "WRITER_TIMEOUT_MS", 200)
 
 
 @pytest.mark.usefixtures("in_a_hurry")
@@ -484,8 +484,8 @@ def test_a_callout_waits_for_the_writer_of_the_embedded_database_longer_than_an_
     sqlite_web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As while a release migrates: Zuora waits 15 seconds, and both waits together are less."""
-    assert 2 * inbox.WRITER_TIMEOUT_MS < 15_000
-    monkeypatch.setattr(inbox, "LOCK_TIMEOUT_MS", 1)
+    assert 2 * intake.WRITER_TIMEOUT_MS < 15_000
+    monkeypatch.setattr(intake, "LOCK_TIMEOUT_MS", 1)
     headers = sqlite_web.token()
     path = sqlite_web.database.engine.url.database or ""
     writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)

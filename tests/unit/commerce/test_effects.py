@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sync_service.commerce.completion import completed, failed
+from sync_service.commerce.ending import completed, failed
 from sync_service.commerce.order import Order, Refusal
 from sync_service.commerce.order_objects import Effect, NewObject, ObjectChange
 from sync_service.commerce.state import InStore

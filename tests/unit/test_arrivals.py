@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_service.subscription.limio.answers import read_answer
+from sync_service.subscription.limio.arrivals import read_answer
 from tests.unit.test_documents import ANY_JSON
 
 

@@ -14,26 +14,26 @@ from sync_service.queue.requests import Kind
 from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRequestRow
 from sync_service.subscription.trigger import Trigger
-from sync_service.web.inbox import Callout, Inbox, IncomingCallout
+from sync_service.web.intake import Callout, IncomingCallout, Intake
 from tests.listening import listening
 
 #: More than one, and fewer than the connections of the fixtures' pools.
 SENDERS = 6
 
 
-def accept(inbox: Inbox, key: str | None) -> Ticket:
+def accept(intake: Intake, key: str | None) -> Ticket:
     callout = Callout(key=key)  # type: ignore[arg-type]
-    return inbox.accept_callout(
+    return intake.accept_callout(
         IncomingCallout(kind=Kind.SUBSCRIPTION, callout=callout, trigger=Trigger.CALLOUT, actor=None)
     )
 
 
 def accept_at_once(database: Database, keys: list[str | None]) -> list[Future[Ticket]]:
     """Where turns are taken, all of them wait for theirs."""
-    inbox = Inbox(database)
-    with ThreadPoolExecutor(len(keys)) as pool, inbox._turn:
-        accepted = [pool.submit(accept, inbox, key) for key in keys]
-        while database.dialect == "sqlite" and len(inbox._waiting) < len(keys):
+    intake = Intake(database)
+    with ThreadPoolExecutor(len(keys)) as pool, intake._turn:
+        accepted = [pool.submit(accept, intake, key) for key in keys]
+        while database.dialect == "sqlite" and len(intake._waiting) < len(keys):
             time.sleep(0.001)
         early = wait(accepted, timeout=0.01).done
     assert database.dialect == "postgresql" or not early
@@ -77,9 +77,9 @@ def test_a_commit_that_fails_accepts_none_of_those_that_share_it(sqlite_database
     def refuse(_: object) -> None:
         raise SQLAlchemyError("the disk is full")
 
-    inbox = Inbox(sqlite_database)
+    intake = Intake(sqlite_database)
     with listening(commit=refuse), ThreadPoolExecutor(SENDERS) as pool:
-        accepted = [pool.submit(accept, inbox, f"A-{place}") for place in range(SENDERS)]
+        accepted = [pool.submit(accept, intake, f"A-{place}") for place in range(SENDERS)]
 
     assert [str(each.exception()) for each in accepted] == ["the disk is full"] * SENDERS
     with sqlite_database.reading() as session:
@@ -87,13 +87,13 @@ def test_a_commit_that_fails_accepts_none_of_those_that_share_it(sqlite_database
 
 
 def test_who_gives_up_waiting_for_a_turn_is_not_accepted(sqlite_database: Database) -> None:
-    inbox = Inbox(sqlite_database)
-    inbox._turn.acquire()
+    intake = Intake(sqlite_database)
+    intake._turn.acquire()
 
     with pytest.raises(TimeoutError):
-        accept(inbox, "A-1")
-    inbox._turn.release()
-    accept(inbox, "A-2")
+        accept(intake, "A-1")
+    intake._turn.release()
+    accept(intake, "A-2")
 
     with sqlite_database.reading() as session:
         assert [callout.key for callout in session.exec(select(CalloutRow))] == ["A-2"]

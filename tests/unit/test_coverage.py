@@ -10,7 +10,7 @@ import pytest
 
 from sync_service.errors import PreviewIncomplete
 from sync_service.subscription.schedule.charges import charges_of
-from sync_service.subscription.schedule.completeness import (
+from sync_service.subscription.schedule.coverage import (
     as_billed_by_now,
     check_preview_complete,
     days_covered,

@@ -91,7 +91,7 @@ class IncomingCallout:
     ticket: Ticket | None = None
 
 
-class Inbox:
+class Intake:
     """Makes durable what comes in. On SQLite callouts that wait for a turn share a commit, one wait for the disk."""
 
     def __init__(self, database: Database) -> None:
