@@ -78,7 +78,7 @@ def orders_list(states: tuple[str, ...], limit: int, as_json: bool) -> None:
         rows,
         as_json=as_json,
         shape=order_as_json,
-        none="There is no such order.",
+        none=f"No order is {' or '.join(states)}." if states else "No order was submitted yet.",
         headings=("submitted", "number", "type", "state", "subscription", "reason"),
         cells=lambda row: (
             *(moment(row.submitted_at), row.number, row.order_type, row.state),

@@ -60,8 +60,8 @@ def decide_retry(error: SyncServiceError, attempts: int, jitter: float) -> Retry
     """Decide about `error` in attempt number `attempts` (1 is the first); `jitter` is random, 0 up to 1.
 
     A tenant error uses up no attempt and is never final. Anything else is final in attempt MAX_FAILED_ATTEMPTS; a key
-    in neither system, and a subscription that Zuora no longer has, at once. Waits have full jitter: numbers which failed
-    together do not come back together.
+    in neither system, and a subscription that Zuora no longer has, at once. Waits have full jitter: numbers which
+    failed together do not come back together.
     """
     if isinstance(error, TenantError):
         asked_ms = int((error.retry_after or 0) * 1000)

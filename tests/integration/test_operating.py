@@ -105,6 +105,13 @@ def renewal(number: str) -> dict[str, Any]:
 # --- status ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_list_without_orders_says_that_there_are_none_or_none_in_that_state(console: Console) -> None:
+    assert console.run("orders", "list").output == "No order was submitted yet.\n"
+    assert (
+        console.run("orders", "list", "--state", "held", "--state", "failed").output == "No order is held or failed.\n"
+    )
+
+
 def test_status_counts_what_waits_runs_and_failed(any_console: Console) -> None:
     console = any_console
     give_up(console.database, "A-S1")
