@@ -4,6 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST ?= $(BIN)/pytest
+# Every file that is installed has the hash that requirements/ names.
+INSTALL := install --quiet --disable-pip-version-check --require-hashes
+# For every platform and every Python from 3.11 on, whichever this one is.
+LOCK = $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command 'make lock' --constraint constraints.txt
 # PostgreSQL refuses to run as root: the tests make a user for it, with useradd.
 export PATH := $(PATH):/usr/sbin
 
@@ -18,18 +23,19 @@ apt = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installin
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-$(VENV)/run.stamp: setup.cfg constraints.txt
+$(VENV)/run.stamp: setup.cfg requirements/build.txt requirements/run.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
 		{ $(PYTHON) -c 'import ensurepip' 2>/dev/null || $(call apt,python3-venv); } \
 		&& rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); }
 	@echo "Installing what the service needs (once) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[postgres]'
+	@$(BIN)/pip $(INSTALL) --requirement requirements/build.txt --requirement requirements/run.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/test.stamp: $(VENV)/run.stamp
+$(VENV)/test.stamp: $(VENV)/run.stamp requirements/test.txt requirements/dev.txt
 	@echo "Installing what the tests need (once) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[postgres,test,dev]'
+	@$(BIN)/pip $(INSTALL) --requirement requirements/test.txt --requirement requirements/dev.txt
 	@touch $@
 
 demo: $(VENV)/run.stamp ## The whole product against a Zuora tenant on this machine (KEEP=1 leaves it running)
@@ -56,21 +62,20 @@ test-long: $(VENV)/test.stamp $(VENV)/zuora-sdk/stamp ## What make test leaves o
 coverage: $(VENV)/test.stamp ## Run every test and measure how much of the code they run
 	$(PYTEST) -n 2 --cov --cov-report=term:skip-covered
 
-audit: ## Look for known weaknesses in what constraints.txt names; packages that the source does not know are listed
-	@test -x $(VENV)/audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit; }
-	$(VENV)/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+audit: $(VENV)/test.stamp ## Look for known weaknesses in what constraints.txt names; says so where no source can be asked
+	@$(BIN)/python -m tests.audit
 
-lock: ## Write deploy/requirements.txt anew from setup.cfg and constraints.txt: what the image installs, with hashes
-	@test -x $(VENV)/lock/bin/pip-compile || { $(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet --disable-pip-version-check pip-tools; }
-	@$(VENV)/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate --no-emit-index-url \
-		--no-emit-trusted-host --no-emit-find-links --extra postgres --extra traces --constraint constraints.txt --output-file $(VENV)/lock/requirements.txt setup.cfg
-	@{ echo "# What the image installs: exact versions with the hashes of their files. Made by: make lock"; cat $(VENV)/lock/requirements.txt; } > deploy/requirements.txt
+lock: ## Write requirements/ anew from setup.cfg and constraints.txt: exact versions with the hashes of their files
+	@test -x $(VENV)/lock/bin/uv || { $(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet --disable-pip-version-check uv; }
+	@printf 'build\nsetuptools\n' | $(LOCK) --output-file requirements/build.txt -
+	@$(LOCK) --extra postgres --extra traces --output-file requirements/run.txt setup.cfg
+	@$(LOCK) --extra postgres --extra traces --extra test --output-file requirements/test.txt setup.cfg
+	@$(LOCK) --extra dev --output-file requirements/dev.txt setup.cfg
 
 sbom: $(VENV)/run.stamp ## Write dist/sbom.json: each package that the service brings, with its version and licence (CycloneDX)
 	@test -x $(VENV)/sbom/bin/cyclonedx-py || { $(PYTHON) -m venv $(VENV)/sbom && $(VENV)/sbom/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom; }
 	@rm -rf $(VENV)/released && $(PYTHON) -m venv --without-pip $(VENV)/released
-	@$(BIN)/pip --python $(VENV)/released/bin/python install --quiet --disable-pip-version-check --constraint constraints.txt '.[postgres,traces]'
-	@$(BIN)/pip --python $(VENV)/released/bin/python uninstall --quiet --yes sync-service # which would name the folder that it came from
+	@$(BIN)/pip --python $(VENV)/released/bin/python $(INSTALL) --requirement requirements/run.txt
 	@mkdir -p dist && $(VENV)/sbom/bin/cyclonedx-py environment --output-reproducible --output-file dist/sbom.json $(VENV)/released/bin/python
 	@echo "Written: dist/sbom.json"
 

@@ -111,7 +111,7 @@ def open_partner_world(database: Database, client: FlaskClient) -> PartnerWorld:
 
 def log_in(database: Database, client: FlaskClient, partner_org: str, name: str) -> dict[str, str]:
     """The header of a token of a new client of `partner_org`."""
-    client_id, secret = add_partner_client(database, f"shop of {name}", partner_org)
+    client_id, secret = add_partner_client(database, f"shop of {name}", partner_org, actor="a test")
     form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
     answer = client.post("/oauth2/token", data=form)
     assert answer.status_code == 200, answer.json

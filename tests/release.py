@@ -25,23 +25,22 @@ def main() -> None:
     for old in [*DIST.glob("*.whl"), *DIST.glob("*.tar.gz")]:
         old.unlink()
     with tempfile.TemporaryDirectory() as folder:
-        _make_environment(Path(folder), "build")
-        _run(Path(folder) / "bin/python", "-m", "build", "--outdir", DIST, ROOT)
+        _make_environment(Path(folder), "--require-hashes", "--requirement", ROOT / "requirements/build.txt")
+        _run(Path(folder) / "bin/python", "-m", "build", "--no-isolation", "--outdir", DIST, ROOT)
     for built in [*DIST.glob("*.whl"), *DIST.glob("*.tar.gz")]:
         _try(built)
         print(f"{built.name}: installed, migrated and served from an empty folder")
 
 
-def _make_environment(folder: Path, *packages: str) -> None:
+def _make_environment(folder: Path, *words: str | Path) -> None:
     venv.create(folder, with_pip=True)
-    install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    _run(folder / "bin/python", *install, "--constraint", ROOT / "constraints.txt", *packages)
+    _run(folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words)
 
 
 def _try(built: Path) -> None:
     """Install it, and look at what an operator looks at first."""
     with tempfile.TemporaryDirectory() as environment, tempfile.TemporaryDirectory() as empty:
-        _make_environment(Path(environment), f"{built}[postgres]")
+        _make_environment(Path(environment), "--constraint", ROOT / "constraints.txt", f"{built}[postgres]")
         command, port = Path(environment) / "bin/sync-service", free_port()
         environ = {"PATH": os.environ["PATH"], "HOME": empty}
         for words in (("--version",), ("db", "upgrade"), ("settings",), ("status",)):

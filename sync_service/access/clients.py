@@ -16,6 +16,7 @@ from sqlmodel import col, select
 from sync_service.access.partner_sessions import is_admitted
 from sync_service.access.passwords import fits, hash_secret
 from sync_service.errors import SyncServiceError
+from sync_service.store.audit import record_action
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import OauthClientRow, PartnerOrgRow, PartnerUserRow
 
@@ -77,16 +78,21 @@ class ClientNameTaken(SyncServiceError):
     code = "client name taken"
 
 
-def add_client(database: Database, name: str, scopes: Iterable[str], callout: bool = False) -> tuple[str, str]:
-    """Make a client and return its id and its secret, which is kept only as a hash. Raises ClientNameTaken."""
+def add_client(
+    database: Database, name: str, scopes: Iterable[str], callout: bool = False, *, actor: str
+) -> tuple[str, str]:
+    """Make a client and return its id and its secret, which is kept only as a hash. Raises ClientNameTaken.
+
+    Like every change of a client it is noted in the activity as done by `actor`.
+    """
     wanted = sorted(set(scopes))
     unknown = [scope for scope in wanted if scope not in SCOPES]
     if unknown or not wanted:
         raise ValueError(f"scopes must be some of {', '.join(sorted(SCOPES))}; not {', '.join(unknown) or 'none'}")
-    return _add(database, name, wanted, callout=callout)
+    return _add(database, name, wanted, actor=actor, callout=callout)
 
 
-def add_partner_client(database: Database, name: str, partner_org: str) -> tuple[str, str]:
+def add_partner_client(database: Database, name: str, partner_org: str, *, actor: str) -> tuple[str, str]:
     """Make a client that acts for one partner organisation; returns its id and its secret, kept only as a hash.
 
     It has the scope `partner` and no other. Raises ClientNameTaken, PartnerUnknown.
@@ -94,11 +100,17 @@ def add_partner_client(database: Database, name: str, partner_org: str) -> tuple
     with database.reading() as session:
         if session.get(PartnerOrgRow, partner_org) is None:
             raise PartnerUnknown
-    return _add(database, name, [PARTNER_SCOPE], partner_org=partner_org)
+    return _add(database, name, [PARTNER_SCOPE], actor=actor, partner_org=partner_org)
 
 
 def _add(
-    database: Database, name: str, scopes: Iterable[str], *, callout: bool = False, partner_org: str | None = None
+    database: Database,
+    name: str,
+    scopes: Iterable[str],
+    *,
+    actor: str,
+    callout: bool = False,
+    partner_org: str | None = None,
 ) -> tuple[str, str]:
     client_id, secret = f"client-{secrets.token_hex(12)}", secrets.token_urlsafe(32)
     row = OauthClientRow(
@@ -114,6 +126,7 @@ def _add(
         with database.transaction() as session:
             row.created_at = session.now()
             session.add(row)
+            record_action(session, actor, "client added", f"{row.name} ({client_id})")
     except IntegrityError:
         raise ClientNameTaken from None
     return client_id, secret
@@ -127,7 +140,7 @@ def list_clients(database: Database) -> list[OauthClientRow]:
         )
 
 
-def revoke_client(database: Database, client_id: str) -> None:
+def revoke_client(database: Database, client_id: str, *, actor: str) -> None:
     """Refuse the client from now on; its tokens end within TRUST_SECONDS. Idempotent. Raises ClientUnknown."""
     with database.transaction() as session:
         row = session.get(OauthClientRow, client_id)
@@ -135,9 +148,10 @@ def revoke_client(database: Database, client_id: str) -> None:
             raise ClientUnknown
         if row.revoked_at is None:
             row.revoked_at = session.now()
+            record_action(session, actor, "client revoked", client_id)
 
 
-def rotate_secret(database: Database, client_id: str) -> str:
+def rotate_secret(database: Database, client_id: str, *, actor: str) -> str:
     """Give the client a new secret and return it; the one before is right too for ROTATION_MS, an older one no more.
 
     Raises ClientUnknown.
@@ -148,14 +162,16 @@ def rotate_secret(database: Database, client_id: str) -> str:
         row = _find_valid(session, client_id)
         row.secret_hash, row.secret_previous_hash = hashed, row.secret_hash
         row.previous_until = session.now() + ROTATION_MS
+        record_action(session, actor, "client secret rotated", client_id)
     return secret
 
 
-def end_previous_secret(database: Database, client_id: str) -> None:
+def end_previous_secret(database: Database, client_id: str, *, actor: str) -> None:
     """Refuse the secret before the last rotation from now on. Idempotent. Raises ClientUnknown."""
     with database.transaction() as session:
         row = _find_valid(session, client_id)
         row.secret_previous_hash = row.previous_until = None
+        record_action(session, actor, "client secret ended", client_id)
 
 
 def _find_valid(session: Session, client_id: str) -> OauthClientRow:

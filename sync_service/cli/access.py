@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from sync_service.access.clients import SCOPES, add_client, add_partner_client, list_clients, revoke_client
+from sync_service.access.clients import (
+    SCOPES,
+    add_client,
+    add_partner_client,
+    end_previous_secret,
+    list_clients,
+    revoke_client,
+    rotate_secret,
+)
 from sync_service.access.users import (
     Role,
     add_user,
@@ -21,7 +29,7 @@ from sync_service.access.users import (
     put_user,
     reset_password,
 )
-from sync_service.cli.output import iso, print_json, print_rows, project, say, with_json
+from sync_service.cli.output import iso, print_rows, project, say, with_json
 from sync_service.cli.wiring import open_store
 from sync_service.store.tables import OauthClientRow
 
@@ -43,14 +51,30 @@ def client_add(name: str, scopes: tuple[str, ...], organisation: str | None, cal
         raise click.UsageError("Give --scope, or --partner alone.")
     database = open_store()
     if organisation is not None:
-        client_id, secret = add_partner_client(database, name, organisation)
+        client_id, secret = add_partner_client(database, name, organisation, actor=_myself())
     else:
-        client_id, secret = add_client(database, name, scopes, callout=callout)
-    if as_json:
-        print_json({"client_id": client_id, "client_secret": secret})
-        return
-    click.echo(f"client_id:     {client_id}\nclient_secret: {secret}")
-    click.echo("Keep the secret now: it is shown this once and stored only as a hash.", err=True)
+        client_id, secret = add_client(database, name, scopes, callout, actor=_myself())
+    _show_secret(client_id, secret, as_json=as_json)
+
+
+@client.command("rotate")
+@click.argument("client_id")
+@with_json
+def client_rotate(client_id: str, as_json: bool) -> None:
+    """Give CLIENT_ID a new secret and print it, once.
+
+    The one before works for 24 hours more, or until `client end-old-secret`.
+    """
+    _show_secret(client_id, rotate_secret(open_store(), client_id, actor=_myself()), as_json=as_json)
+
+
+@client.command("end-old-secret")
+@click.argument("client_id")
+@with_json
+def client_end_old_secret(client_id: str, as_json: bool) -> None:
+    """Refuse the secret before the last rotation from now on."""
+    end_previous_secret(open_store(), client_id, actor=_myself())
+    say("Only the new secret works now.", {"client_id": client_id, "old_secret_ended": True}, as_json=as_json)
 
 
 @client.command("list")
@@ -62,8 +86,11 @@ def client_list(as_json: bool) -> None:
         as_json=as_json,
         shape=_shape,
         none="There is no client; `client add NAME --scope …` makes one.",
-        headings=("client_id", "state", "scope", "name", "made"),
-        cells=lambda each: (each.client_id, _state(each), each.scope, each.name, iso(each.created_at)),
+        headings=("client_id", "state", "scope", "name", "made", "used"),
+        cells=lambda each: (
+            *(each.client_id, _state(each), each.scope, each.name),
+            *(iso(each.created_at), iso(each.used_at) or "never"),
+        ),
     )
 
 
@@ -75,15 +102,25 @@ def client_revoke(client_id: str, as_json: bool) -> None:
 
     Tokens it holds end within half a minute.
     """
-    revoke_client(open_store(), client_id)
+    revoke_client(open_store(), client_id, actor=_myself())
     say("Revoked.", {"client_id": client_id, "revoked": True}, as_json=as_json)
 
 
-_CLIENT = ("client_id", "name", "scope", "callout", "partner_org", "created_at")
+_CLIENT = ("client_id", "name", "scope", "callout", "partner_org", "created_at", "used_at", "previous_until")
+
+
+def _show_secret(client_id: str, secret: str, *, as_json: bool) -> None:
+    say(
+        f"client_id:     {client_id}\nclient_secret: {secret}",
+        {"client_id": client_id, "client_secret": secret},
+        as_json=as_json,
+    )
+    if not as_json:
+        click.echo("Keep the secret now: it is shown this once and stored only as a hash.", err=True)
 
 
 def _shape(client: OauthClientRow) -> dict[str, Any]:
-    shape = project(client, _CLIENT, times=("created_at",))
+    shape = project(client, _CLIENT, times=("created_at", "used_at", "previous_until"))
     return {**shape, "revoked": client.revoked_at is not None}
 
 

@@ -36,7 +36,7 @@ class Shop:
         load_objects(service.database, [json.dumps(each) for each in limio_catalog()])
         assert service.tell("catalog", "refresh")["rate_plans"] > 0
         scopes = (ORDER_SCOPE, ORDER_PREVIEW_SCOPE, REFUND_SCOPE)
-        self._client = add_client(service.database, "shop", scopes)
+        self._client = add_client(service.database, "shop", scopes, actor="a test")
         self._people = 0
         self._token = ""
 

@@ -57,7 +57,7 @@ def test_callouts_are_answered_while_two_dozen_callers_wait_for_a_slow_zuora(
 
 
 def _token(service: Service) -> str:
-    client_id, secret = add_client(service.database, "portal", [SYNC_SCOPE])
+    client_id, secret = add_client(service.database, "portal", [SYNC_SCOPE], actor="a test")
     with requests.Session() as http:
         http.trust_env = False
         form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}

@@ -107,7 +107,7 @@ def _logged_in(web: Child, database: Database) -> requests.Session:
     assert token
     given = {"email": _EMAIL, "password": _PASSWORD, "form_token": token[1]}
     browser.post(f"{base}/admin/login", data=given, timeout=30).raise_for_status()
-    client, secret = add_client(database, "bench", [OBJECTS_SCOPE, SYNC_SCOPE], False)
+    client, secret = add_client(database, "bench", [OBJECTS_SCOPE, SYNC_SCOPE], False, actor="a test")
     asked = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
     answer = browser.post(f"{base}/oauth2/token", data=asked, timeout=30)
     browser.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"

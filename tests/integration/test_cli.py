@@ -12,8 +12,12 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
+from sqlmodel import col, select
 
+from sync_service.access.clients import ClientDirectory
 from sync_service.cli.main import main
+from sync_service.store.engine import connect
+from sync_service.store.tables import AdminActionRow
 
 #: Commands that run until they are stopped, or show a tour.
 NO_RESULT = {"run", "web", "worker", "scheduler", "demo", "export"}  # export prints nothing but JSON
@@ -90,6 +94,42 @@ def test_what_is_printed_is_what_the_page_promises(tmp_path: Path) -> None:
         assert result.exit_code == 0, f"{name}: {result.output}"
         value = json.loads(result.stdout)
         assert list(value[0] if isinstance(value, list) else value) == documented(name), name
+
+
+def test_a_client_gets_a_new_secret_beside_the_old_one_by_command_and_the_activity_says_who_did_it(
+    tmp_path: Path,
+) -> None:
+    store = {"DATABASE_URL": f"sqlite:///{tmp_path / 'store.db'}"}
+    run("db", "upgrade", **store)
+    made = json.loads(run("client", "add", "shop", "--scope", "api/objects:read", "--json", **store).stdout)
+    client_id, first = made["client_id"], made["client_secret"]
+    database = connect(store["DATABASE_URL"])
+
+    def right(*secrets: str) -> list[bool]:
+        return [ClientDirectory(database).prove(client_id, secret) is not None for secret in secrets]
+
+    printed = run("client", "rotate", client_id, **store)
+    found = re.fullmatch(rf"client_id:     {client_id}\nclient_secret: (\S+)\n", printed.stdout)
+    assert found, printed.stdout
+    second = found[1]
+    assert "shown this once" in printed.stderr
+    assert right(first, second) == [True, True]
+
+    ended = run("client", "end-old-secret", client_id, "--json", **store)
+    assert json.loads(ended.stdout) == {"client_id": client_id, "old_secret_ended": True}
+    assert right(first, second) == [False, True]
+
+    listed = run("client", "list", "--json", **store).stdout
+    assert not [secret for secret in (first, second) if secret in listed]
+    run("client", "revoke", client_id, **store)
+    assert right(second) == [False]
+    assert json.loads(run("client", "rotate", client_id, "--json", **store).stdout)["error"]["code"] == "client unknown"
+    with database.reading() as session:
+        rows = session.exec(select(AdminActionRow.action, AdminActionRow.actor).order_by(col(AdminActionRow.id))).all()
+    database.engine.dispose()
+    done = ["client added", "client secret rotated", "client secret ended", "client revoked"]
+    assert [action for action, _ in rows] == done
+    assert all(actor.endswith("(command line)") for _, actor in rows)
 
 
 @pytest.mark.parametrize(

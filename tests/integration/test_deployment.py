@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -147,15 +148,31 @@ SCRIPT
     assert {mode for name, mode in modes.items() if name != "var"} == {0o600}
 
 
-def test_the_image_installs_the_versions_that_the_tests_ran_with() -> None:
-    pinned = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    tested = {_normal(name): version for name, version in pinned}
-    locked = re.findall(
-        r"^([\w.-]+)==(\S+) \\\n +--hash=sha256:", (DEPLOY / "requirements.txt").read_text(), re.MULTILINE
-    )
+#: What each set of requirements/ must hold: these extras of setup.cfg beside what is always needed.
+SETS = {"run": {"postgres", "traces"}, "test": {"postgres", "traces", "test"}, "dev": {"dev"}}
 
-    assert {_normal(name): version for name, version in locked}.items() <= tested.items()
-    assert {"flask", "psycopg", "opentelemetry-sdk"} <= {_normal(name) for name, _ in locked}
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_has_all_that_it_is_for_in_the_chosen_versions_with_hashes(name: str) -> None:
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    needed = config["options"]["install_requires"]
+    needed += "".join(config["options.extras_require"][extra] for extra in SETS[name])
+    text = (ROOT / f"requirements/{name}.txt").read_text()
+    locked = dict(re.findall(r"^([\w.-]+)==([^\s;]+)[^\n]* \\\n +--hash=sha256:", text, re.MULTILINE))
+    chosen = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+
+    assert len(locked) == len(re.findall(r"^\S+==", text, re.MULTILINE))
+    assert {_normal(each): version for each, version in locked.items()}.items() <= {
+        _normal(each): version for each, version in chosen
+    }.items()
+    assert {_normal(each) for each in re.findall(r"^([\w.-]+)", needed, re.MULTILINE)} <= {*map(_normal, locked)}
+
+
+def test_the_image_installs_the_set_with_hashes_that_make_run_installs() -> None:
+    for path in ("deploy/Dockerfile", "Makefile"):
+        assert "--requirement requirements/run.txt" in (ROOT / path).read_text()
+        assert "--require-hashes" in (ROOT / path).read_text()
 
 
 def _normal(name: str) -> str:

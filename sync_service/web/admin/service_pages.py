@@ -28,6 +28,7 @@ from sync_service.queue.status.health import CHECK, describe_check, read_finding
 from sync_service.settings import Settings
 from sync_service.store.tables import JobRow
 from sync_service.web.admin.context import AdminPages, ask_first
+from sync_service.web.admin.guard import who
 from sync_service.web.admin.job_views import view_job
 from sync_service.web.admin.manual import section_of
 from sync_service.web.page_parts import get, post, see_other
@@ -69,10 +70,10 @@ _QUESTIONS = {
         "Revoke",
     ),
 }
-#: What is noted and said afterwards.
+#: What is said afterwards.
 _DONE = {
-    "end": ("client secret ended", "the old secret is refused from now on."),
-    "revoke": ("client revoked", "revoked; tokens that it holds end within half a minute."),
+    "end": "the old secret is refused from now on.",
+    "revoke": "revoked; tokens that it holds end within half a minute.",
 }
 
 
@@ -127,10 +128,10 @@ class UpkeepPages(AdminPages):
         if problems:
             return self.clients(problems), 422
         try:
-            pair = add_client(self._database, name, scopes, callout=bool(request.form.get("callout")))
+            callout = bool(request.form.get("callout"))
+            pair = add_client(self._database, name, scopes, callout, actor=who().email)
         except ClientNameTaken as error:
             return self.clients({"name": str(error)}), 422
-        self.record("client added", f"{name} ({pair[0]})")
         return self._context.handover.lead_to("admin.clients", *pair)
 
     @post("/clients/<client_id>/<any(revoke,rotate,end):what>")
@@ -144,15 +145,13 @@ class UpkeepPages(AdminPages):
             return page
         try:
             if what == "rotate":
-                secret = rotate_secret(self._database, client_id)
-                self.record("client secret rotated", client_id)
+                secret = rotate_secret(self._database, client_id, actor=who().email)
                 return self._context.handover.lead_to("admin.clients", client_id, secret)
-            (revoke_client if what == "revoke" else end_previous_secret)(self._database, client_id)
+            change = revoke_client if what == "revoke" else end_previous_secret
+            change(self._database, client_id, actor=who().email)
         except ClientUnknown as error:
             raise NotFound(str(error)) from None
-        action, said = _DONE[what]
-        self.record(action, client_id)
-        flash(f"{name}: {said}")
+        flash(f"{name}: {_DONE[what]}")
         return see_other("admin.clients")
 
 

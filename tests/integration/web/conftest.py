@@ -56,7 +56,8 @@ class Web:
 
     def token(self, *scopes: str, callout: bool = False, name: str = "salesforce") -> dict[str, str]:
         """The header of a new client's token."""
-        client_id, secret = add_client(self.database, name, scopes or (SYNC_SCOPE, OBJECTS_SCOPE), callout)
+        wanted = scopes or (SYNC_SCOPE, OBJECTS_SCOPE)
+        client_id, secret = add_client(self.database, name, wanted, callout, actor="a test")
         form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
         answer = self.client.post("/oauth2/token", data=form)
         assert answer.status_code == 200, answer.json

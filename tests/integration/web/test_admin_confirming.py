@@ -62,7 +62,7 @@ _HIDDEN = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)">')
 
 def _stage(database: Database) -> tuple[Visitor, dict[str, str]]:
     """One of everything that can be decided about."""
-    client_id, _ = add_client(database, "Salesforce", [SYNC_SCOPE])
+    client_id, _ = add_client(database, "Salesforce", [SYNC_SCOPE], actor="a test")
     put_user(database, "vera@example.com", Role.VIEWER, PASSWORD, actor="test")
     partner = Partners(database, "test").add(
         Organisation(name="Reseller", zuora_account_id="A1", is_invoice_owner=False)

@@ -198,7 +198,7 @@ def test_a_name_and_password_come_at_once_or_when_asked_for(sqlite_web: Web) -> 
 @pytest.mark.parametrize("place", ["body", "header"])
 def test_an_oauth_provider_gets_a_token_and_calls_with_it(sqlite_web: Web, place: str) -> None:
     said = dict(line.split(": ", 1) for line in BLOCKS["oauth"].strip().split("\n"))
-    client_id, secret = add_client(sqlite_web.database, "zuora", [SYNC_SCOPE], True)
+    client_id, secret = add_client(sqlite_web.database, "zuora", [SYNC_SCOPE], True, actor="a test")
     form = {"grant_type": "client_credentials", "scope": said["Scope"]}
     headers = basic(client_id, secret) if place == "header" else {}
     form |= {"client_id": client_id, "client_secret": secret} if place == "body" else {}

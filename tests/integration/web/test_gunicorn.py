@@ -293,7 +293,7 @@ def test_a_sender_that_waits_is_told_to_go_on_once(server: Server) -> None:
 
 def test_both_workers_take_the_tokens_of_each_other(server: Server) -> None:
     """No SECRET_KEY is set: the processes agree on the one that is kept beside the database."""
-    client_id, secret = add_client(server.database, "salesforce", [SYNC_SCOPE])
+    client_id, secret = add_client(server.database, "salesforce", [SYNC_SCOPE], actor="a test")
     form = f"grant_type=client_credentials&client_id={client_id}&client_secret={secret}"
     statuses = []
     for number in range(20):

@@ -27,7 +27,7 @@ OBJECTS = "/api/objects/limio/subscriptions"
 
 
 def test_the_secret_is_kept_as_a_hash_only(web: Web) -> None:
-    client_id, secret = add_client(web.database, "salesforce", [SYNC_SCOPE], callout=False)
+    client_id, secret = add_client(web.database, "salesforce", [SYNC_SCOPE], callout=False, actor="a test")
 
     (row,) = web.rows(OauthClientRow)
     assert (row.client_id, row.name, row.scope, row.callout) == (client_id, "salesforce", SYNC_SCOPE, False)
@@ -41,21 +41,21 @@ def test_hashes_cost_what_owasp_asks_for(costly_hasher: PasswordHasher) -> None:
 
 
 def test_a_name_is_given_once(web: Web) -> None:
-    add_client(web.database, "salesforce", [SYNC_SCOPE])
+    add_client(web.database, "salesforce", [SYNC_SCOPE], actor="a test")
 
     with pytest.raises(ClientNameTaken):
-        add_client(web.database, "salesforce", [SYNC_SCOPE])
+        add_client(web.database, "salesforce", [SYNC_SCOPE], actor="a test")
 
 
 @pytest.mark.parametrize("scopes", [[], ["api/everything"]])
 def test_a_client_has_scopes_that_exist(sqlite_database: Database, scopes: list[str]) -> None:
     with pytest.raises(ValueError, match="scopes must be"):
-        add_client(sqlite_database, "salesforce", scopes)
+        add_client(sqlite_database, "salesforce", scopes, actor="a test")
 
 
 @pytest.mark.parametrize("way", ["form", "basic"])
 def test_client_credentials_give_a_token(web: Web, way: str) -> None:
-    client_id, secret = add_client(web.database, "salesforce", [SYNC_SCOPE, OBJECTS_SCOPE])
+    client_id, secret = add_client(web.database, "salesforce", [SYNC_SCOPE, OBJECTS_SCOPE], actor="a test")
     form = GRANT | ({"client_id": client_id, "client_secret": secret} if way == "form" else {})
 
     answer = web.client.post("/oauth2/token", data=form, headers=basic(client_id, secret) if way == "basic" else {})
@@ -71,7 +71,7 @@ def test_client_credentials_give_a_token(web: Web, way: str) -> None:
 
 
 def test_a_scope_may_be_a_part_of_what_the_client_may(sqlite_web: Web) -> None:
-    client_id, secret = add_client(sqlite_web.database, "salesforce", [SYNC_SCOPE, OBJECTS_SCOPE])
+    client_id, secret = add_client(sqlite_web.database, "salesforce", [SYNC_SCOPE, OBJECTS_SCOPE], actor="a test")
     form = {**GRANT, "client_id": client_id, "client_secret": secret}
 
     for asked in (SYNC_SCOPE, f" {SYNC_SCOPE} ", f"{SYNC_SCOPE},"):
@@ -101,7 +101,7 @@ WRONG = [
 
 
 def test_wrong_requests_are_answered_by_rfc_6749(web: Web) -> None:
-    client_id, secret = add_client(web.database, "salesforce", [SYNC_SCOPE])
+    client_id, secret = add_client(web.database, "salesforce", [SYNC_SCOPE], actor="a test")
 
     for changed, status, error in WRONG:
         form = {**GRANT, "client_id": client_id, "client_secret": secret, **changed}
@@ -121,7 +121,7 @@ def test_wrong_basic_credentials_are_challenged(sqlite_web: Web) -> None:
 
 
 def test_a_secret_in_two_ways_is_refused(sqlite_web: Web) -> None:
-    client_id, secret = add_client(sqlite_web.database, "salesforce", [SYNC_SCOPE])
+    client_id, secret = add_client(sqlite_web.database, "salesforce", [SYNC_SCOPE], actor="a test")
     form = {**GRANT, "client_id": client_id, "client_secret": secret}
 
     answer = sqlite_web.client.post("/oauth2/token", data=form, headers=basic(client_id, secret))
@@ -130,7 +130,7 @@ def test_a_secret_in_two_ways_is_refused(sqlite_web: Web) -> None:
 
 
 def test_guessing_secrets_is_throttled_and_does_not_lock_out_the_client_elsewhere(web: Web) -> None:
-    client_id, secret = add_client(web.database, "salesforce", [SYNC_SCOPE])
+    client_id, secret = add_client(web.database, "salesforce", [SYNC_SCOPE], actor="a test")
     form = {**GRANT, "client_id": client_id}
 
     def guess(n: int) -> int:
@@ -197,54 +197,54 @@ def test_a_token_ends_after_an_hour(sqlite_web: Web) -> None:
 
 
 def test_a_revoked_client_is_out_within_half_a_minute(database: Database) -> None:
-    client_id, secret = add_client(database, "salesforce", [SYNC_SCOPE])
+    client_id, secret = add_client(database, "salesforce", [SYNC_SCOPE], actor="a test")
     clock = iter([0.0, 0.0, 29.0, 31.0, 31.0]).__next__
     directory = ClientDirectory(database, clock)
     assert directory.find(client_id) is not None
 
-    revoke_client(database, client_id)
-    revoke_client(database, client_id)
+    revoke_client(database, client_id, actor="a test")
+    revoke_client(database, client_id, actor="a test")
 
     assert directory.prove(client_id, secret) is None
     assert directory.find(client_id) is not None
     assert directory.find(client_id) is None
     assert [client.revoked_at is not None for client in list_clients(database)] == [True]
     with pytest.raises(ClientUnknown):
-        revoke_client(database, "client-none")
+        revoke_client(database, "client-none", actor="a test")
 
 
 def test_a_token_of_a_revoked_client_is_no_good(web: Web) -> None:
     headers = web.token()
     (client,) = list_clients(web.database)
 
-    revoke_client(web.database, client.client_id)
+    revoke_client(web.database, client.client_id, actor="a test")
 
     assert web.client.get(OBJECTS, headers=headers).status_code == 401
 
 
 def test_a_rotated_secret_works_beside_the_new_one_for_a_day_and_can_be_ended(web: Web) -> None:
-    client_id, first = add_client(web.database, "salesforce", [SYNC_SCOPE])
+    client_id, first = add_client(web.database, "salesforce", [SYNC_SCOPE], actor="a test")
     form = {**GRANT, "client_id": client_id}
 
     def statuses(*tried: str) -> list[int]:
         return [web.client.post("/oauth2/token", data={**form, "client_secret": each}).status_code for each in tried]
 
-    second = rotate_secret(web.database, client_id)
+    second = rotate_secret(web.database, client_id, actor="a test")
     assert statuses(first, second) == [200, 200]
-    third = rotate_secret(web.database, client_id)
+    third = rotate_secret(web.database, client_id, actor="a test")
     assert statuses(first, second, third) == [401, 200, 200], "of two that were replaced the older ends at once"
 
     with web.database.transaction() as session:
         session.run("UPDATE oauth_client SET previous_until = {now} - 1", {})
     assert statuses(second, third) == [401, 200]
 
-    fourth = rotate_secret(web.database, client_id)
-    end_previous_secret(web.database, client_id)
+    fourth = rotate_secret(web.database, client_id, actor="a test")
+    end_previous_secret(web.database, client_id, actor="a test")
     assert statuses(third, fourth) == [401, 200]
 
 
 def test_when_a_client_was_last_used_is_noted_now_and_then(sqlite_database: Database) -> None:
-    client_id, secret = add_client(sqlite_database, "salesforce", [SYNC_SCOPE])
+    client_id, secret = add_client(sqlite_database, "salesforce", [SYNC_SCOPE], actor="a test")
     directory = ClientDirectory(sqlite_database)
 
     def used_at() -> int | None:
