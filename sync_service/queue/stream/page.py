@@ -27,7 +27,7 @@ from sync_service.queue.stream.branches import (
 from sync_service.store.engine import Session
 from sync_service.store.tables import SubscriptionAliasRow, SubscriptionRow, ZuoraLinkRow
 
-PAGE = 50
+PAGE = 30
 #: Keys by which one subscription's callouts may have come, and subscriptions of one customer.
 MAX_NAMES, MAX_NUMBERS = 60, 25
 #: Branches of one statement: SQLite puts no more than 500 together.

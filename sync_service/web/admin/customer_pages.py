@@ -31,16 +31,17 @@ from sync_service.store.tables import (
 from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.context import AdminPages
-from sync_service.web.admin.detail import (
+from sync_service.web.admin.detail import read_plan_name
+from sync_service.web.admin.filters import read_shown
+from sync_service.web.admin.finding import FoundSubscription, complete
+from sync_service.web.admin.guard import who
+from sync_service.web.admin.payments import (
+    MAX_COMING,
     DrawnPayment,
     ScheduledPayment,
     draw_timeline,
     read_coming,
-    read_plan_name,
 )
-from sync_service.web.admin.filters import read_shown
-from sync_service.web.admin.finding import FoundSubscription, complete
-from sync_service.web.admin.guard import who
 from sync_service.web.admin.progress import why_waiting
 from sync_service.web.admin.words import OUTCOMES
 from sync_service.web.answers import answer
@@ -51,6 +52,8 @@ from sync_service.web.page_parts import get, post, whole
 MOST = 500
 #: Subscriptions whose payments the page shows, and accounts and orders that it names.
 MAX_SHOWN = 25
+#: Payments on the line of all subscriptions.
+MAX_DOTS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,14 +141,17 @@ class CustomerPages(AdminPages):
             stream = read_shown(self._context, session, whose=whose(session, numbers))
             orders = _read_orders(session, customer, numbers)
             progress = None if asked is None else read_sync_of_all(session, self._context.share, found, asked)
+        drawn = _drawn(held)
+        is_part = len(drawn) < sum(len(each.coming) for each in held)
         accounts = {each.link.account_id: each.link for each in found if each.link and each.link.account_id}
         return render_template(
             "admin/customer.html",
             customer=customer,
             rows=found,
             held=held,
-            timeline=draw_timeline(_drawn(held), today=today, term_start=None, term_end=None) if _drawn(held) else None,
-            to_come=len(_drawn(held)),
+            timeline=draw_timeline(drawn, today=today, term_start=None, term_end=None) if drawn else None,
+            drawn_until=drawn[-1].due if drawn and is_part else None,
+            max_coming=MAX_COMING,
             next_payment=min((each.coming[0] for each in held if each.coming), key=_due, default=None),
             accounts=tuple(accounts.values())[:MAX_SHOWN],
             orders=orders,
@@ -226,20 +232,22 @@ def read_holdings(session: Session, rows: tuple[FoundSubscription, ...], today: 
         CustomerHolding(
             found=found,
             plan=read_plan_name(session, found.subscription),
-            coming=read_coming(session, found.subscription, today),
+            coming=read_coming(session, found.subscription.id, today),
         )
         for found in rows[:MAX_SHOWN]
     )
 
 
 def _drawn(held: Sequence[CustomerHolding]) -> list[DrawnPayment]:
-    """All payments to come, each with the plan that it is for."""
-    return [
+    """The next MAX_DOTS payments, each with its plan, up to the day until which those of every plan are known."""
+    known_until = min((each.coming[-1].due or date.max for each in held if len(each.coming) > MAX_COMING), default=None)
+    payments = [
         DrawnPayment(entry.due, f"{entry.amount}, {each.plan or each.found.number}", "coming")
         for each in held
         for entry in each.coming
-        if entry.due
+        if entry.due and (known_until is None or entry.due < known_until)
     ]
+    return sorted(payments, key=lambda payment: payment.due)[:MAX_DOTS]
 
 
 def _due(entry: ScheduledPayment) -> date:

@@ -89,7 +89,8 @@ class SubscriptionPages(AdminPages):
         if why_impossible(key):
             raise NotFound("That is no key of a subscription.")
         with self._database.reading() as session:
-            detail = read_detail(session, key, self._context.today(session))
+            all_payments = request.args.get("schedule") == "all"
+            detail = read_detail(session, key, self._context.today(session), whole=all_payments)
             kind, _, asked = request.args.get("asked", "").partition(".")
             progress = None
             if kind in (Kind.SUBSCRIPTION, Kind.ALIAS) and (seq := whole(asked)) is not None:

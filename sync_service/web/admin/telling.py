@@ -182,11 +182,11 @@ def _why(entry: HistoryEntry) -> str:
     return "; ".join(about)
 
 
+_FOUND_AS = frozenset(FoundAs)
+
+
 def _found(cause: SyncCauseRow) -> str:
-    try:
-        return FoundAs(cause.found_as or "").about
-    except ValueError:
-        return ""
+    return FoundAs(cause.found_as).about if cause.found_as in _FOUND_AS else ""
 
 
 def _took(run: SyncRunRow, entry: HistoryEntry) -> str:
