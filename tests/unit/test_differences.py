@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from sync_service.subscription.digest import Payment
-from sync_service.web.admin.differences import difference, lost, sentence
+from sync_service.web.admin.differences import difference, sentence, summarise
 
 
 def schedule(change: str, day: str, amount: str = "9.99") -> dict[str, Any]:
@@ -39,14 +39,14 @@ def test_a_moved_payment_is_told_as_moved() -> None:
     assert sentence(moved) == "payment of £9.99 moved 25 Dec 2026 → 21 Dec 2026"
     (row,) = difference(moved).rows
     assert (row.what, row.before, row.after) == ("1 payment of £9.99 moved", "25 Dec 2026", "21 Dec 2026")
-    assert lost(moved) == ""
+    assert summarise(moved)[1] == ""
 
 
 def test_a_payment_that_is_gone_is_not_told_as_moved() -> None:
     gone = plan(schedule("cancel", "2026-12-25"), schedule("cancel", "2027-01-25"))
 
     assert sentence(gone) == "2 payments of £9.99 removed, 25 Dec 2026 – 25 Jan 2027"
-    assert lost(gone) == "2 payments, £19.98"
+    assert summarise(gone)[1] == "2 payments, £19.98"
     assert difference(gone).sums == ("−£19.98",)
 
 
@@ -106,4 +106,4 @@ def test_nothing_is_said_of_a_plan_that_changes_nothing() -> None:
     assert sentence(None) == ""
     assert sentence(plan()) == ""
     assert not difference(plan())
-    assert lost(None) == ""
+    assert summarise(None) == ("", "")

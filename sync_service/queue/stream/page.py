@@ -7,8 +7,9 @@ says how far it looked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import text
 from sqlmodel import col, select
@@ -25,13 +26,17 @@ from sync_service.queue.stream.branches import (
     parts_of,
 )
 from sync_service.store.engine import Session
-from sync_service.store.tables import SubscriptionAliasRow, SubscriptionRow, ZuoraLinkRow
+from sync_service.store.tables import SubscriptionRow, ZuoraLinkRow
 
 PAGE = 30
 #: Keys by which one subscription's callouts may have come, and subscriptions of one customer.
 MAX_NAMES, MAX_NUMBERS = 60, 25
 #: Branches of one statement: SQLite puts no more than 500 together.
 _MAX_BRANCHES = 400
+_COUNTED = "SELECT count(*) FROM ({}) AS counted"
+_ALIASES = """
+SELECT alias FROM (SELECT alias FROM subscription_alias WHERE number = :{name} ORDER BY alias LIMIT {most:d}) AS {name}
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +69,7 @@ def count(session: Session, wanted: EntryFilter, most: int) -> Mapping[EntryKind
     for kind in EntryKind:
         if kind in _kinds(wanted):
             parts = list(parts_of(BRANCHES[kind], wanted, None, most))
-            counts[kind] = min(most, sum(_count(session, part) for part in parts))
+            counts[kind] = min(most, sum(row[0] for row in _ask(session, parts, _COUNTED)))
     return counts
 
 
@@ -73,16 +78,20 @@ def whose(session: Session, numbers: Sequence[str]) -> Whose:
     kept = tuple(dict.fromkeys(numbers))
     shown = kept[:MAX_NUMBERS]
     room = max(3, min(MAX_NAMES, _MAX_BRANCHES // max(1, len(shown)) - 3))
-    names = [name for number in shown for name in _names_of(session, number, room)]
-    return Whose(numbers=shown, names=tuple(dict.fromkeys(names)), is_cut=len(kept) > len(shown))
+    return Whose(numbers=shown, names=_names_of(session, shown, room), is_cut=len(kept) > len(shown))
 
 
-def _names_of(session: Session, number: str, most: int) -> list[str]:
-    alias, link = SubscriptionAliasRow, session.get(ZuoraLinkRow, number)
-    row = session.get(SubscriptionRow, link.subscription_id) if link and link.subscription_id else None
-    names = [number, *(key for key in ((row.id, row.reference) if row else ()) if key)]
-    aliases = select(alias.alias).where(alias.number == number).order_by(col(alias.alias)).limit(most)
-    return [*names, *session.exec(aliases)]
+def _names_of(session: Session, numbers: Sequence[str], most: int) -> tuple[str, ...]:
+    """The numbers themselves, their subscriptions' id and reference, and up to `most` other keys of each."""
+    row, link = SubscriptionRow, ZuoraLinkRow
+    theirs = select(row.id, row.reference).join(link, col(link.subscription_id) == col(row.id))
+    linked = session.exec(theirs.where(col(link.number).in_(numbers)).order_by(col(row.id)).limit(len(numbers)))
+    names = [*numbers, *(name for each in linked for name in each if name)]
+    parts = [
+        StatementPart(_ALIASES.format(name=f"a{index}", most=most), {f"a{index}": number}, None)
+        for index, number in enumerate(numbers)
+    ]
+    return tuple(dict.fromkeys([*names, *(alias for (alias,) in _ask(session, parts))]))
 
 
 def _kinds(wanted: EntryFilter) -> frozenset[EntryKind]:
@@ -97,31 +106,27 @@ def _kinds(wanted: EntryFilter) -> frozenset[EntryKind]:
 
 
 def _run(session: Session, parts: Sequence[StatementPart]) -> list[Spot]:
-    spots: list[Spot] = []
-    for first in range(0, len(parts), _MAX_BRANCHES):
-        some = parts[first : first + _MAX_BRANCHES]
-        values = {name: value for part in some for name, value in part.values.items()}
-        statement = " UNION ALL ".join(part.sql for part in some)
-        for kind, n, word, at in session.connection().execute(text(statement), values):
-            spots.append(Spot(at=at, kind=EntryKind(kind), id=word if n is None else str(n)))
+    spots = [
+        Spot(at=at, kind=EntryKind(kind), id=word if n is None else str(n))
+        for kind, n, word, at in _ask(session, parts)
+    ]
     return list(dict.fromkeys(spots))
 
 
-def _count(session: Session, part: StatementPart) -> int:
-    statement = text(f"SELECT count(*) FROM ({part.sql}) AS counted")  # noqa: S608 - made of constants
-    return int(session.connection().execute(statement, dict(part.values)).scalar_one())
+def _ask(session: Session, parts: Sequence[StatementPart], form: str = "{}") -> Iterator[Any]:
+    """The rows of all `parts`, each put into `form`; together as far as a statement holds them."""
+    for first in range(0, len(parts), _MAX_BRANCHES):
+        some = parts[first : first + _MAX_BRANCHES]
+        values = {name: value for part in some for name, value in part.values.items()}
+        statement = " UNION ALL ".join(form.format(part.sql) for part in some)
+        yield from session.connection().execute(text(statement), values)
 
 
 def _find_end(session: Session, branches: Sequence[Branch], wanted: EntryFilter, before: Spot | None) -> int | None:
     """The latest moment to which a branch looked without having come to its end; None where all came to it."""
-    ends: list[int] = []
-    for part in (part for each in branches for part in parts_of(each, wanted, before, 1)):
-        if part.stretch is None:
-            continue
-        seen, last = session.connection().execute(text(part.stretch), dict(part.values)).one()
-        if seen >= STRETCH:
-            ends.append(int(last))
-    return max(ends, default=None)
+    parts = [part for each in branches for part in parts_of(each, wanted, before, 1)]
+    looked = [StatementPart(part.stretch, part.values, None) for part in parts if part.stretch is not None]
+    return max((int(last) for seen, last in _ask(session, looked) if seen >= STRETCH), default=None)
 
 
 def _behind(looked_to: int, before: Spot | None) -> Spot:

@@ -82,21 +82,26 @@ def difference(
 
 def sentence(plan: Mapping[str, Any] | None, known: Mapping[str, Payment] | None = None) -> str:
     """What a stored plan comes to, in one line; empty where it changes nothing."""
+    return _sentence(digest(SyncPlan.from_json(plan), known)) if plan else ""
+
+
+def summarise(plan: Mapping[str, Any] | None) -> tuple[str, str]:
+    """A stored plan in one line, and the payments that it takes away for good, such as `12 payments, £59.88`.
+
+    Each is empty where there is none.
+    """
     if not plan:
-        return ""
-    clauses = list(_clauses(digest(SyncPlan.from_json(plan), known)))
-    rest = len(clauses) - _MAX_CLAUSES
-    shown = clauses[:_MAX_CLAUSES] + ([f"{rest} more"] if rest > 0 else [])
-    return "; ".join(shown)
-
-
-def lost(plan: Mapping[str, Any] | None) -> str:
-    """The payments that a stored plan takes away for good, such as `12 payments, £59.88`; empty where there is none."""
-    count, sums = digest(SyncPlan.from_json(plan)).lost() if plan else (0, {})
-    if not count:
-        return ""
+        return "", ""
+    found = digest(SyncPlan.from_json(plan))
+    count, sums = found.lost()
     amounts = ", ".join(money(amount, currency) for currency, amount in sums.items())
-    return f"{_payments(count)}, {amounts}"
+    return _sentence(found), f"{_payments(count)}, {amounts}" if count else ""
+
+
+def _sentence(found: Digest) -> str:
+    clauses = list(_clauses(found))
+    rest = len(clauses) - _MAX_CLAUSES
+    return "; ".join(clauses[:_MAX_CLAUSES] + ([f"{rest} more"] if rest > 0 else []))
 
 
 def _payments(count: int) -> str:

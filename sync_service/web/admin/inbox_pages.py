@@ -33,7 +33,7 @@ from sync_service.store.engine import Session
 from sync_service.store.tables import SyncRequestRow, SyncRunRow, WebhookEndpointRow
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.context import PAGE, AdminPages, ask_first, one_page
-from sync_service.web.admin.differences import lost, sentence
+from sync_service.web.admin.differences import summarise
 from sync_service.web.admin.guard import who
 from sync_service.web.admin.orders_pages import CHOICES
 from sync_service.web.admin.telling import Told, tell, words_of
@@ -246,10 +246,11 @@ def _open(session: Session, run_id: str) -> Told | None:
 
 def _held(session: Session, runs: Sequence[SyncRunRow]) -> list[HeldPlan]:
     customers = read_customers(session, [run.key for run in runs])
-    return [
-        HeldPlan(run=run, customer=customers.get(run.key), changes=sentence(run.plan), lost=lost(run.plan))
-        for run in runs
-    ]
+    held = []
+    for run in runs:
+        changes, lost = summarise(run.plan)
+        held.append(HeldPlan(run=run, customer=customers.get(run.key), changes=changes, lost=lost))
+    return held
 
 
 def _group(session: Session, item: InboxItem) -> FailedGroup:

@@ -94,15 +94,19 @@ def test_a_page_that_shows_a_part_says_so_beside_its_sums(sqlite_database: Datab
     visitor = visit(sqlite_database, Role.VIEWER)
     alone, whole = visitor.get("/customers/cus-A-S00").text, visitor.get("/subscriptions/sub-A-S01").text
     assert "of the first" not in alone
-    assert "listed and summed" not in whole
+    assert "payments, those around today" not in whole
     with sqlite_database.transaction() as session:
         session.run("UPDATE limio_subscription SET customer = 'cus-A-S00'")
 
     many, long = visitor.get("/customers/cus-A-S00").text, visitor.get(f"/subscriptions/{key}").text
 
     assert '£9.99 on 01 Jan 2096 <span class="soft">of the first 25 subscriptions</span>' in many
-    assert "The schedule is longer: its last 400 entries are listed and summed." in long
-    assert "The line shows the last 200 of 400 payments." in long
+    assert "40 of 401 payments, those around today; the sums are of all." in long
+    assert long.count('data-label="Date"') == 40
+    assert "£4,005.99" in long
+    assert visitor.get(f"/subscriptions/{key}?schedule=all").text.count('data-label="Date"') == 401
+    assert "The next 40 to come" in alone
+    assert "The line ends on 09 Feb 2096; later payments are left out." in alone
     assert 'The first 20; <a href="/admin/customers/cus-A-S00">' in long
 
 
