@@ -125,6 +125,7 @@ SUBSCRIPTION = {
     "success": True,
     "id": "d" * 32,
     "subscriptionNumber": "39IEQEBLLT60",
+    "version": 1,
     "accountId": "a" * 32,
     "accountNumber": "A00000007",
     "invoiceOwnerAccountNumber": "A00000007",

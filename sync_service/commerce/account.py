@@ -98,13 +98,13 @@ def move_contacts(case: Case) -> list[Step]:
 
 def _another_pays(case: Case) -> bool:
     subscription = case.subscription
-    return subscription.owner_number != subscription.account_number
+    return subscription.account_number != subscription.payer_number
 
 
 def _refuse_of_another_payer(case: Case, field: str) -> None:
     """A partner or a parent company that pays has a billing address and payment methods of its own."""
     if _another_pays(case):
-        message = f"Account {case.subscription.account_number} pays for this subscription: change it there, in Zuora."
+        message = f"Account {case.subscription.payer_number} pays for this subscription: change it there, in Zuora."
         raise refuse(field, ProblemCode.NOT_ALLOWED, message)
 
 

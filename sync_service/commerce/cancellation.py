@@ -18,7 +18,8 @@ from sync_service.commerce.build import (
 from sync_service.commerce.case import Case
 from sync_service.commerce.order import Problem, ProblemCode, refuse
 from sync_service.commerce.steps import Judge, Need, Plan, Take
-from sync_service.commerce.subscribed import Subscribed
+from sync_service.commerce.subscribed import charged_through
+from sync_service.subscription.zuora import ZuoraSubscription
 
 
 def cancel_subscription(case: Case) -> Plan:
@@ -33,12 +34,12 @@ def cancel_subscription(case: Case) -> Plan:
     if before is not None:
         return _cancelled_already(day, before)
     _check_day(case, subscription, day)
-    billed = subscription.charged_through(case.today)
+    billed = charged_through(subscription, case.today)
     processing = bill(case.today, collect=False) if billed and day < billed else NO_BILLING
     body = order_body(
         case.names.reference,
         case.today,
-        {"existingAccountNumber": subscription.account_number},
+        {"existingAccountNumber": subscription.payer_number},
         processing,
         [changes(subscription.number, [cancel(case.today, day)], case.subscription_fields())],
         case.order_fields(),
@@ -62,7 +63,7 @@ def _cancelled_already(day: date, before: date) -> Plan:
     return Plan(steps=(), warnings=(Problem(field="", code=ProblemCode.NOT_ALLOWED, message=message),))
 
 
-def _check_day(case: Case, subscription: Subscribed, day: date) -> None:
+def _check_day(case: Case, subscription: ZuoraSubscription, day: date) -> None:
     first = subscription.term_start or subscription.start or case.today
     last = subscription.term_end
     if day < first or (last is not None and day > last):

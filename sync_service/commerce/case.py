@@ -12,10 +12,11 @@ from sync_service.commerce.build import NO_BILLING, Json, bill, segment
 from sync_service.commerce.catalog import Catalog, Offer, find_item, resolve
 from sync_service.commerce.order import Names, Order, ProblemCode, refuse
 from sync_service.commerce.pricing import plans_of
-from sync_service.commerce.state import ACCOUNT, GATEWAYS, PAYER, SUBSCRIPTION, Options, State
+from sync_service.commerce.state import ACCOUNT, GATEWAYS, PAYER, Options, State
 from sync_service.commerce.steps import Step
-from sync_service.commerce.subscribed import OrderAccount, Subscribed, read_account, read_subscribed
+from sync_service.commerce.subscribed import OrderAccount, charged_through, read_account
 from sync_service.subscription.limio.documents import data_of, read_day
+from sync_service.subscription.zuora import ZuoraSubscription
 
 #: Zuora's custom fields take no longer texts.
 _MAX_FIELD = 255
@@ -39,12 +40,11 @@ class Case:
         return self.order.names
 
     @property
-    def subscription(self) -> Subscribed:
+    def subscription(self) -> ZuoraSubscription:
         """The subscription in Zuora. Raises CannotBePlacedError where Zuora knows none."""
-        answer = self.state.zuora.get(SUBSCRIPTION)
-        if not answer:
+        if self.state.subscription is None:
             raise refuse("forSubscription", ProblemCode.UNKNOWN, "Zuora knows no such subscription.")
-        return read_subscribed(answer)
+        return self.state.subscription
 
     @property
     def account(self) -> OrderAccount:
@@ -156,7 +156,7 @@ class Case:
     def next_payment(self) -> date:
         """The end of the current billing period: when a change takes effect that is not at once."""
         subscription = self.subscription
-        billed = subscription.charged_through(self.today)
+        billed = charged_through(subscription, self.today)
         if billed:
             return billed
         live = ("active", "pending", "pending-external")

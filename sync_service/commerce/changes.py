@@ -31,8 +31,9 @@ from sync_service.commerce.purchase import buy_again
 from sync_service.commerce.rate_plans import base_plans, current_offers, held_item, plans_to_remove, unfit_add_ons
 from sync_service.commerce.state import ORDERS
 from sync_service.commerce.steps import Evidence, Plan, Silence, Step, StepKind
-from sync_service.commerce.subscribed import Subscribed
+from sync_service.commerce.subscribed import has_ended
 from sync_service.subscription.limio.documents import data_of
+from sync_service.subscription.zuora import ChargeSegment, ZuoraSubscription
 
 
 def switch(case: Case) -> Plan:
@@ -105,7 +106,7 @@ def add_offer(case: Case) -> Plan:
 def renewal(case: Case) -> Plan:
     """The next term of an active subscription; a new subscription for one that has ended, or for a gift."""
     subscription = case.subscription
-    if subscription.has_ended(case.today):
+    if has_ended(subscription, case.today):
         return buy_again(case, case.order.start or case.today)
     if _is_gift(case):
         return buy_again(case, subscription.term_end or case.today)
@@ -123,7 +124,7 @@ def renewal(case: Case) -> Plan:
     return Plan(steps=(*case.association(), step))
 
 
-def _renewed_otherwise(case: Case, subscription: Subscribed, day: date) -> list[Json]:
+def _renewed_otherwise(case: Case, subscription: ZuoraSubscription, day: date) -> list[Json]:
     """Another offer from the next term on. Without the removal both would run, as Zuora's tutorial warns."""
     offer = case.offer()
     outgoing = base_plans(case, subscription)
@@ -135,7 +136,7 @@ def _renewed_otherwise(case: Case, subscription: Subscribed, day: date) -> list[
     return (removals if case.options.renewal_removes_old_plan else []) + added
 
 
-def _reactivate(case: Case, subscription: Subscribed, day: date, actions: list[Json]) -> list[Step]:
+def _reactivate(case: Case, subscription: ZuoraSubscription, day: date, actions: list[Json]) -> list[Step]:
     """The cancellation taken back, then the change. Not atomic: a refused change puts the cancellation back."""
     if subscription.scheduled_cancel:
         cleared = change_terms(day, {"clearingScheduledCancelDate": True})
@@ -164,7 +165,7 @@ def _reactivate(case: Case, subscription: Subscribed, day: date, actions: list[J
     return [deletion, _change(case, subscription, actions, NO_BILLING, name="change", may_replan=False)]
 
 
-def _cancelling_order(case: Case, subscription: Subscribed) -> str:
+def _cancelling_order(case: Case, subscription: ZuoraSubscription) -> str:
     """The order that cancelled: it must have made the latest version, or more than the cancel would be taken back."""
     orders = (case.state.zuora.get(ORDERS) or {}).get("orders") or ()
     for order in orders:
@@ -185,7 +186,7 @@ def _cancels(order: Mapping[str, Any], number: str) -> bool:
 
 def _change(
     case: Case,
-    subscription: Subscribed,
+    subscription: ZuoraSubscription,
     actions: Iterable[Json],
     processing: Json,
     *,
@@ -200,7 +201,7 @@ def _change(
     body = order_body(
         number or case.names.reference,
         case.today,
-        {"existingAccountNumber": subscription.account_number},
+        {"existingAccountNumber": subscription.payer_number},
         processing,
         [changes(subscription.number, actions, own)],
         case.order_fields(),
@@ -208,8 +209,8 @@ def _change(
     return order_step(name, body, kind=kind, may_replan=may_replan)
 
 
-def _check_running(case: Case, subscription: Subscribed) -> None:
-    if subscription.has_ended(case.today):
+def _check_running(case: Case, subscription: ZuoraSubscription) -> None:
+    if has_ended(subscription, case.today):
         message = "The subscription has ended: renew it instead."
         raise refuse("forSubscription", ProblemCode.NOT_ALLOWED, message)
     if subscription.status != "Active":
@@ -217,7 +218,7 @@ def _check_running(case: Case, subscription: Subscribed) -> None:
         raise refuse("forSubscription", ProblemCode.NOT_ALLOWED, message)
 
 
-def _within_term(subscription: Subscribed, wished: date) -> tuple[date, tuple[Problem, ...]]:
+def _within_term(subscription: ZuoraSubscription, wished: date) -> tuple[date, tuple[Problem, ...]]:
     """The wished day, or the nearest end of the term with a warning (Limio's help on switches)."""
     day = wished
     if subscription.term_start and day < subscription.term_start:
@@ -261,11 +262,16 @@ def _pair_quantities(
     return pairs, rest
 
 
-def _requantify(case: Case, subscription: Subscribed, pair: tuple[ItemUpdate, Offer]) -> list[Json]:
+def _is_counted(segment: ChargeSegment) -> bool:
+    """Whether it has a quantity that can change."""
+    return segment.type == "Recurring" and segment.model in ("PerUnit", "Volume", "Tiered")
+
+
+def _requantify(case: Case, subscription: ZuoraSubscription, pair: tuple[ItemUpdate, Offer]) -> list[Json]:
     added, offer = pair
     actions = []
     for plan in plans_to_remove(case, subscription, added):
-        keys = {charge.number: charge.model for charge in plan.charges if charge.counts and charge.type == "Recurring"}
+        keys = {each.charge_number: each.model for each in plan.segments if _is_counted(each)}
         charge_updates = [
             {"chargeNumber": number, "pricing": {f"recurring{model}": {"quantity": added.quantity}}}
             for number, model in keys.items()

@@ -21,7 +21,7 @@ def refund(case: Case) -> Plan:
     """
     amount = case.order.amount or Decimal(0)
     charge: Json = {"amount": amount, "quantity": 1}
-    account, currency = case.subscription.account_number, case.subscription.currency
+    account, currency = case.subscription.payer_number, case.subscription.currency
     memo = _credit_memo(
         case, account, currency, _memo_charge(case, case.offer()), charge, {"excludeFromAutoApplyRules": True}
     )
@@ -38,7 +38,7 @@ def credit_memo(case: Case) -> Plan:
             raise refuse("quantity", ProblemCode.CATALOG, f"{offer.label} has no price to multiply: give an amount.")
         amount = price * case.order.quantity
     reason = {"reasonCode": case.order.reason} if case.order.reason else {}
-    account, currency = case.subscription.account_number, case.subscription.currency
+    account, currency = case.subscription.payer_number, case.subscription.currency
     memo = _credit_memo(case, account, currency, _memo_charge(case, offer), {"amount": amount}, reason)
     return Plan(steps=(memo,))
 

@@ -56,7 +56,7 @@ def buy(case: Case) -> Plan:
 
 def buy_again(case: Case, day: date) -> Plan:
     """The renewal of a subscription that has ended, or that is a gift: a new one on the same account from `day`."""
-    account: Json = {"existingAccountNumber": case.subscription.account_number}
+    account: Json = {"existingAccountNumber": case.subscription.payer_number}
     return _create(case, day, account, list(_wishes(case, day)), on_existing=True)
 
 

@@ -9,8 +9,9 @@ from sync_service.commerce.case import Case
 from sync_service.commerce.catalog import Offer, read_offer
 from sync_service.commerce.order import ItemUpdate, ProblemCode, refuse
 from sync_service.commerce.state import goes_on, is_discount
-from sync_service.commerce.subscribed import Subscribed, SubscribedPlan
+from sync_service.commerce.subscribed import SubscribedPlan, live_plans
 from sync_service.subscription.limio.documents import data_of, part_of
+from sync_service.subscription.zuora import ZuoraSubscription
 
 
 def current_offers(case: Case) -> list[tuple[Mapping[str, Any], Offer]]:
@@ -37,9 +38,9 @@ def _sold(case: Case, document: Mapping[str, Any], key: str) -> Offer:
     return offer if offer.bundles else case.catalog.items.get(offer.ref, offer)
 
 
-def base_plans(case: Case, subscription: Subscribed) -> list[SubscribedPlan]:
+def base_plans(case: Case, subscription: ZuoraSubscription) -> list[SubscribedPlan]:
     """The rate plans of the present offers; without knowing those, the only one that is no add-on and no discount."""
-    live = subscription.live_plans(case.today)
+    live = live_plans(subscription, case.today)
     found = [plan for plan in live if any(_sells(case, offer, plan) for _, offer in current_offers(case))]
     if found:
         return found
@@ -48,7 +49,7 @@ def base_plans(case: Case, subscription: Subscribed) -> list[SubscribedPlan]:
         plan
         for plan in live
         if not any(_sells(case, add_on, plan) for add_on in add_ons)
-        and not all(charge.model.startswith("Discount") for charge in plan.charges)
+        and not all(segment.is_discount for segment in plan.segments)
     ]
     if len(rest) == 1:
         return rest
@@ -57,13 +58,13 @@ def base_plans(case: Case, subscription: Subscribed) -> list[SubscribedPlan]:
     raise refuse("forSubscription", ProblemCode.CATALOG, message)
 
 
-def unfit_add_ons(case: Case, subscription: Subscribed, offer: Offer) -> list[SubscribedPlan]:
+def unfit_add_ons(case: Case, subscription: ZuoraSubscription, offer: Offer) -> list[SubscribedPlan]:
     """The rate plans of add-ons that do not go with `offer`."""
     fitting = offer.cross_sells
     if fitting is None:
         return []
     unfit = [add_on for _, add_on in current_add_ons(case) if not {add_on.ref.id, add_on.path} & fitting]
-    live = subscription.live_plans(case.today)
+    live = live_plans(subscription, case.today)
     return [plan for plan in live if any(_sells(case, add_on, plan) for add_on in unfit)]
 
 
@@ -86,13 +87,13 @@ def held_item(case: Case, update_: ItemUpdate) -> Offer | None:
     return next((offer for document, offer in held if update_.item.id in (document.get("id"), offer.ref.id)), None)
 
 
-def plans_to_remove(case: Case, subscription: Subscribed, update_: ItemUpdate) -> list[SubscribedPlan]:
+def plans_to_remove(case: Case, subscription: ZuoraSubscription, update_: ItemUpdate) -> list[SubscribedPlan]:
     """The rate plans in Zuora of what an update names. Raises CannotBePlacedError where there are none."""
     held = held_item(case, update_)
     if held is None:
         message = f"The subscription holds no {update_.record_type} {update_.item.id}."
         raise refuse("updates", ProblemCode.UNKNOWN, message)
-    found = [plan for plan in subscription.live_plans(case.today) if _sells(case, held, plan)]
+    found = [plan for plan in live_plans(subscription, case.today) if _sells(case, held, plan)]
     if not found:
         message = f"{held.label}: Zuora has no rate plan of it in the subscription."
         raise refuse("updates", ProblemCode.CATALOG, message)

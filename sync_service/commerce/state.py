@@ -14,9 +14,9 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from sync_service.commerce.order import Order, OrderType
-from sync_service.commerce.subscribed import read_subscribed
 from sync_service.subscription.limio.documents import data_of, moment_of, read_day
 from sync_service.subscription.plan import Document
+from sync_service.subscription.zuora import ZuoraSubscription
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +122,9 @@ def subscription_number(order: Order, state: State) -> str | None:
 
 def account_key(order: Order, state: State, options: Options) -> str | None:
     """The account that the order concerns, once it is known: number or id."""
-    subscription = state.zuora.get(SUBSCRIPTION)
-    if subscription:
-        subscribed = read_subscribed(subscription)
-        return subscribed.owner_number if order.type in _OF_THE_OWNER else subscribed.account_number
+    subscription = state.subscription
+    if subscription is not None:
+        return subscription.account_number if order.type in _OF_THE_OWNER else subscription.payer_number
     memo = state.zuora.get(GIFT_MEMO)
     if memo and memo.get("accountNumber"):
         return str(memo["accountNumber"])
@@ -144,10 +143,7 @@ def gift_memo_number(state: State) -> str | None:
 
 
 def _is_cancelled_later(state: State, today: date) -> bool:
-    answer = state.zuora.get(SUBSCRIPTION)
-    if not answer:
-        return False
-    cancelled = read_subscribed(answer).cancelled_from
+    cancelled = state.subscription.cancelled_from if state.subscription else None
     return cancelled is not None and cancelled > today
 
 
@@ -175,6 +171,8 @@ class State:
 
     store: InStore = field(default_factory=InStore)
     zuora: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    #: The answer about the subscription, read as every sync reads it; None where it is not asked, or Zuora knows none.
+    subscription: ZuoraSubscription | None = None
 
 
 def day_of(value: Any, zone: tzinfo) -> date | None:

@@ -15,7 +15,7 @@ from sync_service.commerce.case import Case
 from sync_service.commerce.fields import read_json
 from sync_service.commerce.order import Order
 from sync_service.commerce.payload import read_order
-from sync_service.commerce.state import MAX_ROUNDS, Options, missing
+from sync_service.commerce.state import MAX_ROUNDS, SUBSCRIPTION, Options, missing
 from sync_service.errors import NotFoundInZuora, PayloadInvalid, SyncServiceError
 from sync_service.queue.limit import Share
 from sync_service.queue.orders.lanes import read_names
@@ -23,6 +23,7 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import OrderWorkRow
 from sync_service.zuora.client import ZuoraClient
+from sync_service.zuora.payloads import read_subscription
 from sync_service.zuora.reading import Reading
 
 #: The latest of an order that are kept.
@@ -110,7 +111,10 @@ def order_of(context: OrderContext, work: OrderWorkRow) -> Order:
 
 
 def meet(case: Case, reading: Reading, looks: Looks) -> Case:
-    """The case with all that has to be known of Zuora, round by round. Raises what `Reading.call` raises."""
+    """The case with all that has to be known of Zuora, round by round.
+
+    Raises what `Reading.call` raises, and PayloadInvalid.
+    """
     for _ in range(MAX_ROUNDS):
         wanted = missing(case.order, case.state, case.options, case.today)
         if not wanted:
@@ -122,5 +126,7 @@ def meet(case: Case, reading: Reading, looks: Looks) -> Case:
                     found[read.name] = reading.call("GET", read.path)
             except NotFoundInZuora:
                 found[read.name] = None
-        case = replace(case, state=replace(case.state, zuora=found))
+        answer = found.get(SUBSCRIPTION)
+        subscription = read_subscription(answer) if answer is not None else None
+        case = replace(case, state=replace(case.state, zuora=found, subscription=subscription))
     return case

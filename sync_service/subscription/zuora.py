@@ -77,6 +77,11 @@ class ChargeSegment:
     segment: int = 1
     name: str = ""
     product_name: str = ""
+    #: The subscription's rate plan, whose number stays over all versions, and the catalog's plan and product behind it.
+    plan_number: str = ""
+    plan_name: str = ""
+    plan_id: str = ""
+    product_id: str = ""
     #: Recurring, OneTime or Usage.
     type: str = "Recurring"
     #: FlatFee, PerUnit, Volume, Tiered, DiscountPercentage, ….
@@ -127,6 +132,7 @@ class ZuoraSubscription:
     account_number: str | None
     account_name: str | None = None
     invoice_owner_id: str | None = None
+    invoice_owner_number: str | None = None
     #: TERMED or EVERGREEN.
     term_type: str = "TERMED"
     start: date | None = None
@@ -137,12 +143,14 @@ class ZuoraSubscription:
     auto_renew: bool = False
     current_term: int | None = None
     current_term_period: str | None = None
+    renewal_term: int | None = None
     currency: str | None = None
     status_history: tuple[StatusPeriod, ...] = ()
     scheduled_cancel: date | None = None
     scheduled_suspend: date | None = None
     scheduled_resume: date | None = None
     invoice_schedule_id: str | None = None
+    #: The order that made this version.
     order_number: str | None = None
     #: As Zuora prints it: the tenant's local time without an offset. For comparing, never for ordering.
     update_time: str | None = None
@@ -162,6 +170,11 @@ class ZuoraSubscription:
         return self.invoice_owner_id if self.invoice_owner_id != self.account_id else None
 
     @property
+    def payer_number(self) -> str:
+        """The account whose orders may change it: the invoice owner's, another one where, say, a partner pays."""
+        return self.invoice_owner_number or self.account_number or ""
+
+    @property
     def is_evergreen(self) -> bool:
         """Whether it has no terms."""
         return self.term_type.upper() == "EVERGREEN"
@@ -170,6 +183,11 @@ class ZuoraSubscription:
     def cancellations(self) -> tuple[StatusPeriod, ...]:
         """The entries of the history that cancel it for good."""
         return tuple(each for each in self.status_history if each.status == "Cancelled" and each.end is None)
+
+    @property
+    def cancelled_from(self) -> date | None:
+        """The day of a cancellation, past or to come, that the history tells of."""
+        return self.cancellations[-1].start if self.cancellations else None
 
     @property
     def is_cancel_set(self) -> bool:

@@ -36,6 +36,7 @@ class SubscriptionSchema(ZuoraSchema):
     account_number = Text(data_key="accountNumber")
     account_name = Text(data_key="accountName")
     invoice_owner_id = Text(data_key="invoiceOwnerAccountId")
+    invoice_owner_number = Text(data_key="invoiceOwnerAccountNumber")
     term_type = Text(required=True, data_key="termType")
     start = Day(data_key="subscriptionStartDate")
     end = Day(data_key="subscriptionEndDate")
@@ -44,6 +45,7 @@ class SubscriptionSchema(ZuoraSchema):
     auto_renew = Flag(data_key="autoRenew")
     current_term = Whole(data_key="currentTerm")
     current_term_period = Text(data_key="currentTermPeriodType")
+    renewal_term = Whole(data_key="renewalTerm")
     currency = Text(data_key="currency")
     scheduled_cancel = Day(data_key="scheduledCancelDate")
     scheduled_suspend = Day(data_key="scheduledSuspendDate")
@@ -66,6 +68,10 @@ class StatusPeriodSchema(ZuoraSchema):
 class RatePlanSchema(ZuoraSchema):
     """A rate plan without its charges."""
 
+    plan_number = Text(data_key="subscriptionRatePlanNumber")
+    plan_name = Text(data_key="ratePlanName")
+    plan_id = Text(data_key="productRatePlanId")
+    product_id = Text(data_key="productId")
     product_name = Text(data_key="productName")
 
 

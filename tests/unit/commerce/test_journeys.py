@@ -583,7 +583,7 @@ class TestPayments:
 
 class TestReads:
     def state(self, **answers: Any) -> State:
-        return State(store=in_store(), zuora=answers)
+        return world.a_state(in_store(), answers)
 
     def names(self, payload: Mapping[str, Any], state: State, options: Options = OPTIONS) -> list[str]:
         order = an_order(payload, names("2C50V1J7K3C0", NUMBER))

@@ -22,6 +22,7 @@ from sync_service.commerce.order import CatalogRef, Names, NewSubscription, Orde
 from sync_service.commerce.payload import read_order
 from sync_service.commerce.state import InStore, Options, State, missing
 from sync_service.commerce.steps import Plan
+from sync_service.zuora.payloads import read_subscription
 from tests.order_bodies.bodies import BODIES
 
 TODAY = date(2026, 12, 1)
@@ -195,6 +196,7 @@ def a_subscription(base: str = "M", **values: Any) -> dict[str, Any]:
         "success": True,
         "id": hex_of("subV"),
         "subscriptionNumber": NUMBER,
+        "version": 1,
         "accountNumber": "A00000007",
         "invoiceOwnerAccountNumber": "A00000007",
         "status": "Active",
@@ -315,6 +317,14 @@ def an_order(payload: Mapping[str, Any], named: Names, **values: Any) -> Order:
     return replace(order, names=named, **values)
 
 
+def a_state(store: InStore, answers: Mapping[str, Mapping[str, Any] | None]) -> State:
+    """What an order meets once these were answered."""
+    subscription = answers.get(placing.SUBSCRIPTION)
+    return State(
+        store=store, zuora=answers, subscription=read_subscription(subscription) if subscription is not None else None
+    )
+
+
 def plan(
     order: Order,
     *,
@@ -329,7 +339,7 @@ def plan(
     state = State(store=in_store() if store is None else store)
     for _ in range(placing.MAX_ROUNDS):
         wanted = missing(order, state, options, today)
-        state = replace(state, zuora={**state.zuora, **{each.name: answers.get(each.name) for each in wanted}})
+        state = a_state(state.store, {**state.zuora, **{each.name: answers.get(each.name) for each in wanted}})
     assert not missing(order, state, options, today)
     return journeys(order, state, catalog or a_catalog(), options, today)
 
