@@ -88,6 +88,11 @@ def read_inbox(session: Session, settings: Settings) -> tuple[InboxItem, ...]:
     )
 
 
+def count_failing(session: Session, settings: Settings) -> int:
+    """Dead processes and failing checks, as the inbox lists them."""
+    return sum(1 for item in _findings(session, settings) if item.is_bad)
+
+
 def title_of(code: str | None) -> str:
     """What went wrong, plainly, by an error's code."""
     return _TITLES.get(code or "unknown", (code or "").capitalize())

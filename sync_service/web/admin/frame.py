@@ -17,6 +17,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.queue.status.findings import Finding, Severity, worst
 from sync_service.queue.status.health import MAX_COUNTED, read_lights
+from sync_service.queue.status.inbox import count_failing
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.admin.guard import AdminGuard
@@ -73,7 +74,13 @@ SELECT
   (SELECT count(*) FROM job WHERE lease_until > {now}) AS jobs
 """
 #: What of that waits for people, and how it is called.
-WAITING = {"failed": "failed", "held": "held", "orders": "orders", "webhooks": "webhooks given up"}
+WAITING = {
+    "checks": "not working",
+    "failed": "failed",
+    "held": "held",
+    "orders": "orders",
+    "webhooks": "webhooks given up",
+}
 #: The page that a light leads to.
 _PAGES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "callouts": ("admin.history", {"show": "callouts"}),
@@ -171,7 +178,8 @@ class FrameReader:
     def _look(self) -> Frame:
         with self._database.reading() as session:
             lights = tuple(Light(finding) for finding in read_lights(session, self._settings))
-            counts = session.run(_COUNTS, {"most": MAX_COUNTED}).one()._asdict()
+            counts: dict[str, int] = session.run(_COUNTS, {"most": MAX_COUNTED}).one()._asdict()
+            counts["checks"] = count_failing(session, self._settings)
             return Frame(session.now(), lights, counts)
 
 

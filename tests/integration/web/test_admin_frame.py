@@ -140,7 +140,7 @@ def test_the_environment_has_the_name_and_the_colour_of_the_settings(sqlite_data
 
 
 def test_the_menu_counts_what_waits_for_people(database: Database) -> None:
-    visitor = visit(database, Role.OPERATOR)
+    visitor = visit(database, Role.OPERATOR, **ZUORA)
     assert 'class="count"' not in visitor.get("/settings").text
     put_failure(database, "A-S1")
     put_rows(database, make_run("A-S2", "held"), make_run("A-S3", "held"))
@@ -301,3 +301,20 @@ def test_heartbeats_of_many_processes_count_by_the_latest(sqlite_database: Datab
     put_rows(sqlite_database, HeartbeatRow(id="old", role="worker", started_at=old, seen_at=old))  # type: ignore[arg-type]
 
     assert lights(visit(sqlite_database, Role.VIEWER, **ZUORA))["Workers"][0] == "good"
+
+
+def test_the_inbox_is_counted_with_the_dead_processes_that_it_lists(sqlite_database: Database) -> None:
+    def counted() -> str:
+        shown = visit(sqlite_database, Role.VIEWER, **ZUORA).get("/frame").text
+        return "".join(re.findall(r'id="menu-count"[^>]*>.*?class="count"[^>]*>([\d,]+)', shown))
+
+    put_well(sqlite_database)
+    assert counted() == ""
+    put_failure(sqlite_database, "A-S1")
+    assert counted() == "1"
+
+    change(sqlite_database, "heartbeat", f"seen_at = seen_at - {3 * MINUTE_MS}")
+
+    assert counted() == "3"
+    listed = visit(sqlite_database, Role.VIEWER, **ZUORA).get("/inbox").text
+    assert listed.count('<section class="card bad"') == 3
