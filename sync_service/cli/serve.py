@@ -171,6 +171,7 @@ def scheduler() -> None:
     from sync_service.cli.contexts import open_context
     from sync_service.cli.sweeping import callout_reader
     from sync_service.jobs.backfill.wished import serve_wishes
+    from sync_service.jobs.notify import seal_anew
     from sync_service.jobs.scheduler import PERIODIC, Scheduler, zuora_jobs
     from sync_service.operations.check.everything import check_story
     from sync_service.webhooks.delivery import Deliverer
@@ -185,6 +186,7 @@ def scheduler() -> None:
     else:
         loop = Scheduler(open_database(settings), settings)
     Endpoints(loop.database, settings).take_over_settings()
+    seal_anew(loop.database, settings)
     _run_until_stopped(loop, beside=Deliverer(loop.database, settings))
 
 

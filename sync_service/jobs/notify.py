@@ -10,6 +10,8 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+from sqlmodel import select
+
 from sync_service.access.cipher import TextCipher
 from sync_service.access.mail import send_now
 from sync_service.errors import SyncServiceError
@@ -27,6 +29,7 @@ from sync_service.queue.status.notifications import (
 )
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
+from sync_service.store.tables import NotificationChoiceRow
 from sync_service.subscription.limio.documents import timestamp_of
 from sync_service.telemetry.log import logger
 from sync_service.webhooks.destination import Connections, look_up
@@ -59,6 +62,18 @@ def notify(database: Database, settings: Settings, lease: JobLease) -> Mapping[s
     return counts
 
 
+def seal_anew(database: Database, settings: Settings) -> None:
+    """Seal anew what SECRET_KEY_PREVIOUS sealed of webhooks' addresses, so that it is needed no more. Repeatable."""
+    cipher = _cipher(settings)
+    with database.transaction() as session:
+        for choice in session.exec(select(NotificationChoiceRow).with_for_update()):
+            choice.webhook = choice.webhook and cipher.reseal(choice.webhook)
+
+
+def _cipher(settings: Settings) -> TextCipher:
+    return TextCipher(settings.secret_keys, PURPOSE, longest=LONGEST_ADDRESS)
+
+
 def _try(database: Database, settings: Settings, message: Message) -> str | None:
     """Send one message; the reason where it was not sent, without anybody's address."""
     try:
@@ -82,7 +97,7 @@ def _send_mail(settings: Settings, message: Message) -> None:
 def _send_webhook(database: Database, settings: Settings, message: Message) -> None:
     with database.reading() as session:
         choice = read_choice(session, message.email)
-    address = TextCipher(settings.secret_keys, PURPOSE, longest=LONGEST_ADDRESS).decrypt(choice.webhook or "")
+    address = _cipher(settings).decrypt(choice.webhook or "")
     if not address:
         raise NotSent("The webhook's address cannot be read: enter it again.")
     line = Connections(look_up(address, settings.webhook_allowed_networks))

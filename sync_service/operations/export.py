@@ -15,6 +15,7 @@ from sync_service.store.engine import Database, Session
 from sync_service.store.object_rows import OBJECT_ROWS, find_subscription
 from sync_service.store.reads import resolve_key
 from sync_service.store.tables import (
+    BasketRow,
     CalloutRow,
     CustomerRow,
     IdentityRow,
@@ -122,6 +123,7 @@ _RUN = ("key", "outcome", "trigger", "began_at", "ended_at", "plan", "error")
 _CALLOUT = ("received_at", "key", "verdict", "reason", "order_number")
 _ORDER = ("order_id", "number", "order_type", "state", "subscription_number", "submitted_at", "ended_at", "notes")
 _STEP = ("name", "method", "path", "state", "sent_at", "answered_at")
+_BASKET = ("id", "state", "external_id", "wanted", "document", "created_at", "expires_at")
 _WEBHOOK = ("message_id", "type", "object_id", "state", "made_at")
 
 
@@ -137,6 +139,7 @@ def export_customer(database: Database, key: str) -> dict[str, Any]:
         marks = select(ScrubMarkRow.object_id).where(col(ScrubMarkRow.object_id).in_([*ids, *person.owners]))
         callouts = select(CalloutRow).where(col(CalloutRow.key).in_(names)).order_by(col(CalloutRow.id))
         webhooks = select(WebhookDeliveryRow).where(col(WebhookDeliveryRow.object_id).in_(ids))
+        baskets = select(BasketRow).where(col(BasketRow.subscription_id).in_(list(person.subscriptions)))
         return {
             "key": key,
             "at": session.now(),
@@ -144,6 +147,7 @@ def export_customer(database: Database, key: str) -> dict[str, Any]:
             "objects": [row.document for row in rows],
             "zuora": [_pick(link, _LINK) for link in person.links],
             "orders": [_order(session, work) for work in _orders(session, person.numbers, ids)],
+            "baskets": [_pick(row, _BASKET) for row in session.exec(baskets.order_by(col(BasketRow.id)))],
             "history": [_pick(run, _RUN) for run in read_runs(session, person)],
             "callouts": [_pick(row, _CALLOUT) for row in session.exec(callouts)],
             "webhooks": [

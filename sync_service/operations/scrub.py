@@ -6,6 +6,7 @@ of a sync: a run that is under way is either over before, and its work is erased
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -32,6 +33,7 @@ from sync_service.store.statement import in_batches
 from sync_service.store.tables import (
     AdminViewRow,
     AskRow,
+    BasketRow,
     CalloutRow,
     CustomerRow,
     IdentityRow,
@@ -68,6 +70,8 @@ class ScrubReport:
     orders: int = 0
     callouts: int = 0
     webhooks: int = 0
+    #: What partners were about to order for the customer.
+    baskets: int = 0
     #: Queries of the history that people keep under a name.
     views: int = 0
     #: Messages of errors, of requests, jobs and Zuora's trouble.
@@ -137,6 +141,7 @@ def scrub(database: Database, key: str, *, actor: str, trigger: Trigger = Trigge
         report.orders = erase_orders(session, orders, known)
         report.callouts = _erase_callouts(session, person)
         report.webhooks = _forget_webhooks(session, [row.id for row in rows])
+        report.baskets = _forget_baskets(session, person, known)
         report.views = _forget_views(session, known)
         _forget_traces(session, person)
         mark_scrubbed(session, _whom_to_mark(person), at=now, actor=actor)
@@ -255,6 +260,17 @@ def _forget_webhooks(session: Session, object_ids: list[str]) -> int:
             .execute(delete(WebhookDeliveryRow).where(col(WebhookDeliveryRow.object_id).in_(some)))
             .rowcount
         )
+    return count
+
+
+def _forget_baskets(session: Session, person: Belongings, known: set[str]) -> int:
+    """Baskets for the person's subscriptions, and any whose texts hold a personal value; none is older than a day."""
+    count = 0
+    for basket in session.exec(select(BasketRow)):
+        text = json.dumps([basket.external_id, basket.wanted, basket.seen, basket.document], ensure_ascii=False)
+        if basket.subscription_id in person.subscriptions or erase_text(text, known) != text:
+            session.delete(basket)
+            count += 1
     return count
 
 

@@ -42,7 +42,7 @@ def upgrade(database: Database) -> str:
 def check_schema(database: Database) -> None:
     """Raise SchemaOutdated where the database is older than this release needs.
 
-    One step newer than we know is accepted: during a rolling release the new hosts migrate first.
+    A newer one than we know is accepted: during a rolling release the new hosts migrate first, and migrations only add.
     """
     known = {path.name[:4] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py")}
     with database.reading() as session:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -19,64 +17,15 @@ import yaml
 from sync_service.errors import ZuoraUnavailable
 from sync_service.queue.limit import Share, note_tenant_error
 from sync_service.store.tables import WebhookEndpointRow
-from tests.acceptance.processes import Child, GaveUp, wait_until
-from tests.acceptance.service import Service, free_port
-from tests.acceptance.tenant import PASSWORD, ROOT, USERNAME, Tenant
+from tests.acceptance.processes import wait_until
+from tests.acceptance.service import Service
+from tests.acceptance.tenant import PASSWORD, USERNAME, Tenant
+from tests.acceptance.watching import RULES, TOKEN, Prometheus, read_rules
 from tests.queue_world import execute, rows
 
-RULES = ROOT / "deploy/prometheus/alerts.yaml"
 RIGHT, WRONG = (USERNAME, PASSWORD), (USERNAME, "not the password of this test")
-TOKEN = "only Prometheus may read this"
 DAY_MS = 86_400_000
 pytestmark = pytest.mark.skipif(shutil.which("prometheus") is None, reason="Prometheus is not installed here")
-
-
-class Prometheus:
-    """One on this machine, which looks every second and waits for no alert."""
-
-    def __init__(self, folder: Path, service: Service) -> None:
-        folder.mkdir()
-        (folder / "token").write_text(TOKEN)
-        (folder / "alerts.yaml").write_text(re.sub(r"(?m)^( +for: ).*$", r"\g<1>0s", RULES.read_text()))
-        scrape = {
-            "job_name": "sync-service",
-            "authorization": {"credentials_file": str(folder / "token")},
-            "static_configs": [{"targets": [f"127.0.0.1:{service.port}"]}],
-        }
-        config = {
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-            "rule_files": [str(folder / "alerts.yaml")],
-            "scrape_configs": [scrape],
-        }
-        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-        self._url = f"http://127.0.0.1:{(port := free_port())}"
-        command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-        self.child = Child("prometheus", [*command, f"--web.listen-address=127.0.0.1:{port}"], {}, folder)
-
-    def firing(self) -> set[str]:
-        """The alerts that fire now."""
-        alerts = self._ask("alerts").get("alerts", [])
-        return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
-
-    def wait_for(self, alerts: set[str]) -> None:
-        """Wait until all of these fire at the same time."""
-        try:
-            wait_until(lambda: alerts <= self.firing(), "every alert fires")
-        except GaveUp as gave_up:
-            raise GaveUp(f"{gave_up}: {alerts - self.firing()} do not") from None
-
-    def value(self, query: str) -> float:
-        """What a query gives now; 0 where nothing."""
-        found = self._ask("query", query=query).get("result")
-        return float(found[0]["value"][1]) if found else 0.0
-
-    def _ask(self, what: str, **params: str) -> dict[str, Any]:
-        """What it answers; nothing while it is not up."""
-        try:
-            answer = requests.get(f"{self._url}/api/v1/{what}", params=params, timeout=5)
-        except requests.ConnectionError:
-            return {}
-        return dict(answer.json().get("data") or {}) if answer.ok else {}
 
 
 @contextmanager
@@ -175,11 +124,6 @@ def spoil(service: Service) -> None:
         VALUES (:state, 'none', 'Error', 'order-1', '{}', :state, :at, :due, :ended, 0)"""
     execute(database, webhook, state="dead", at=long_ago, due=None, ended=long_ago)
     execute(database, webhook, state="pending", at=long_ago, due=long_ago, ended=None)
-
-
-def read_rules() -> list[dict[str, str]]:
-    (group,) = yaml.safe_load(RULES.read_text())["groups"]
-    return list(group["rules"])
 
 
 def test_promtool_finds_nothing_to_say_about_what_is_deployed() -> None:

@@ -35,6 +35,7 @@ def test_everything_of_the_customer_is_in_it_and_nothing_of_another(world: World
     assert {run["key"] for run in found["history"]} == {"A-S1", "A-S2"}
     assert [callout["key"] for callout in found["callouts"]] == ["A-S1"]
     assert len(found["webhooks"]) == 1
+    assert [basket["id"] for basket in found["baskets"]] == ["basket-ada"]
     told = json.dumps(found).lower()
     assert [word for word in TELLING if word not in told] == []
     assert "hopper" not in told

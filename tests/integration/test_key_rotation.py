@@ -9,8 +9,11 @@ import pytest
 from sync_service.access.cipher import TextCipher
 from sync_service.access.sessions import FormTokens
 from sync_service.access.tokens import AccessTokens
+from sync_service.jobs.notify import seal_anew
+from sync_service.queue.status.notifications import LONGEST_ADDRESS, PURPOSE
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
+from sync_service.store.tables import NotificationChoiceRow
 from sync_service.webhooks.endpoints import Endpoints, SecretUnreadable
 from tests.integration.web.conftest import SETTINGS, build
 from tests.queue_world import rows
@@ -78,3 +81,21 @@ def test_the_scheduler_seals_the_secrets_of_webhooks_anew(sqlite_database: Datab
 
     assert new.read(endpoint_id).valid_secrets == (second, first)
     assert rows(sqlite_database, "SELECT secret, secret_previous FROM webhook_endpoint") == kept
+
+
+def test_the_scheduler_seals_the_addresses_of_peoples_webhooks_anew(sqlite_database: Database) -> None:
+    address = "https://hooks.slack.com/services/T0/B0/secret"
+    old, during, new = (replace(SETTINGS, secret_key=key) for key in (OLD, NEW, NEW))
+    during = replace(during, secret_key_previous=OLD)
+    sealed = TextCipher(old.secret_keys, PURPOSE, longest=LONGEST_ADDRESS).encrypt(address)
+    with sqlite_database.transaction() as session:
+        session.add(NotificationChoiceRow(email="olga@example.com", kinds=[], webhook=sealed))
+        session.add(NotificationChoiceRow(email="pia@example.com", kinds=[], by_mail=True))
+
+    seal_anew(sqlite_database, during)
+    kept = rows(sqlite_database, "SELECT webhook FROM notification_choice ORDER BY email")
+    seal_anew(sqlite_database, during)
+
+    assert TextCipher(new.secret_keys, PURPOSE, longest=LONGEST_ADDRESS).decrypt(kept[0][0]) == address
+    assert kept[1][0] is None
+    assert rows(sqlite_database, "SELECT webhook FROM notification_choice ORDER BY email") == kept

@@ -18,7 +18,7 @@ from sync_service.queue.outbox import WebhookType, announce
 from sync_service.store import engine, transactions
 from sync_service.store.engine import Database
 from sync_service.store.load_lines import load_objects
-from sync_service.store.tables import AdminViewRow, CalloutRow, WebhookEndpointRow
+from sync_service.store.tables import AdminViewRow, BasketRow, CalloutRow, WebhookEndpointRow
 from sync_service.telemetry.log import set_up
 from tests.sweep_world import World, open_world
 
@@ -55,6 +55,7 @@ def world(database: Database) -> Iterator[World]:
         for name in ("Ada", "Grace"):
             tell_of_customer(world, name)
         keep_views(world)
+        fill_baskets(world)
         yield world
 
 
@@ -83,6 +84,21 @@ def keep_views(world: World) -> None:
     """Queries of the history that an operator keeps: three name Ada, one names Grace, two name no one there is."""
     with world.database.transaction() as session:
         session.add_all(AdminViewRow(email="olga@x.org", name=name, query=q, made_at=1) for name, q in VIEWS.items())
+
+
+def fill_baskets(world: World) -> None:
+    """A partner is about to order: a change for Ada, one for Grace, and something new whose tracking names Ada."""
+    orders = {
+        "basket-ada": (subscription_id(world, "A-S1"), {"order": {"note": "12 St James's Square"}}),
+        "basket-grace": (subscription_id(world, "A-S3"), {"order": {"note": "1 Navy Way"}}),
+        "basket-new": (None, {"journey": {"tracking": {"from": "ada@example.com"}}}),
+    }
+    times = {"created_at": 1, "updated_at": 1, "expires_at": 1}
+    with world.database.transaction() as session:
+        for name, (subscription, document) in orders.items():
+            row = BasketRow(id=name, partner_org="partner_org-1", subject="client-1", state="active", **times)
+            row.subscription_id, row.document = subscription, document
+            session.add(row)
 
 
 def everything(world: World) -> dict[str, list[str]]:
@@ -117,7 +133,7 @@ def subscription_id(world: World, number: str) -> str:
 
 def test_before_it_she_is_in_many_places(world: World) -> None:
     """Else the next test would prove nothing."""
-    places = {"limio_customer", "limio_address", "sync_run", "webhook_delivery", "admin_view"}
+    places = {"limio_customer", "limio_address", "sync_run", "webhook_delivery", "admin_view", "basket"}
     assert places_of(world, *TELLING) >= places
 
 
@@ -136,7 +152,8 @@ def test_nothing_that_names_her_is_left_and_others_are_untouched(world: World) -
         world, "limio_address", "subscription_id IN (SELECT id FROM limio_subscription WHERE reference='A-S3')"
     )
     assert after == before
-    assert report.views == 3
+    assert world.rows("SELECT id FROM basket") == [("basket-grace",)]
+    assert (report.views, report.baskets) == (3, 2)
     assert world.rows("SELECT name FROM admin_view ORDER BY name") == [("Hoppers",), ("Payments",), ("Two people",)]
 
 

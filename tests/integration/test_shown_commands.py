@@ -34,6 +34,7 @@ from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 NUMBER = "4F7K2M9QH0B1"
 #: Where else a command is run, by how it begins.
 ELSEWHERE = {
+    "web": "goes on until it is stopped: tests/integration/web/test_gunicorn.py",
     "run": "goes on until it is stopped: tests/acceptance/test_stopping.py",
     "worker": "goes on until it is stopped: tests/acceptance/test_stopping.py",
     "scheduler": "goes on until it is stopped: tests/acceptance/test_stopping.py",
@@ -48,7 +49,7 @@ ELSEWHERE = {
     'client add "North\'s shop"': "in the page's order: tests/integration/web/test_partner_tutorial.py",
     "webhooks test": "needs a receiver: tests/integration/test_webhook_commands.py",
     "webhooks add": "looks its host up: tests/integration/test_webhook_commands.py",
-    "webhooks replay msg_…": "needs a message: tests/integration/test_webhook_commands.py",
+    "webhooks replay MESSAGE": "needs a message: tests/integration/test_webhook_commands.py",
 }
 #: Named in a sentence without what they are given.
 WITH_ARGUMENTS = {"load": "load FILE", "orders show": "orders show ORDER"}
@@ -57,6 +58,8 @@ SAYS_SO = {
     "catalog check": {1},  # the emulated tenant lacks some plans
     "check": {1},  # nothing is set up in Zuora
     "failed dismiss KEY": {1},  # nothing was given up
+    "held release KEY": {1},  # nothing is held
+    "orders retry ORDER": {1},  # it is not held
 }
 
 

@@ -49,6 +49,12 @@ def test_every_setting_is_explained(setting: str) -> None:
     assert f"`{setting}`" in (TOP / "README.md").read_text()
 
 
+@pytest.mark.parametrize("setting", [each.name.upper() for each in fields(Settings) if not each.repr])
+def test_how_every_secret_is_changed_is_said(setting: str) -> None:
+    told = (TOP / "docs/hardening.md").read_text()
+    assert f"`{setting.removesuffix('_PREVIOUS')}`" in told or setting == "DATABASE_URL"
+
+
 def test_no_setting_is_explained_that_does_not_exist() -> None:
     assert set(re.findall(r"^#?([A-Z_]+)=", (TOP / ".env.example").read_text(), re.MULTILINE)) == set(SETTINGS)
 
@@ -97,6 +103,16 @@ def test_the_architecture_page_names_every_package_and_every_table() -> None:
     listed = page.partition("## Tables")[2].partition("Migrations are")[0]
     first_cells = " ".join(re.findall(r"^\| (`.*?) \|", listed, re.MULTILINE))
     assert set(SQLModel.metadata.tables) == set(re.findall(r"\w+", first_cells))
+
+
+def test_the_page_of_data_protection_says_of_every_table_whether_it_holds_something_of_people() -> None:
+    page = (TOP / "docs/data-protection.md").read_text()
+    there = set(SQLModel.metadata.tables)
+    holding = set(re.findall(r"\w+", " ".join(re.findall(r"^\| .*? \| (.*?) \|", page, re.MULTILINE)))) & there
+    without = set(re.findall(r"`(\w+)`", page.partition("Nothing of people, but ids")[2].partition("whose names")[0]))
+
+    assert holding | without == there
+    assert not holding & without
 
 
 @pytest.mark.parametrize("name", reference_pages.PAGES)
