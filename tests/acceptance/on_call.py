@@ -29,7 +29,7 @@ _LASTING = ("web", "worker", "scheduler")
 #: What a word in capitals may be, in what was printed before.
 _WORDS = {
     "KEY": r"\bA-S\w+",
-    "ORDER": r"\b[0-9A-Z]{12}\b",
+    "ORDER": r"(?m)^.*? ([0-9A-Z]{12})\b",  # of each line the first
     "ENDPOINT": r"\bep_\w+",
     "MESSAGE": r"\bmsg_\w+",
 }
