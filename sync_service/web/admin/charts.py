@@ -68,7 +68,7 @@ class Chart:
     @property
     def is_empty(self) -> bool:
         """Nothing to draw."""
-        return not any(bar.parts for bar in self.bars)
+        return not self.bars
 
 
 @dataclass(frozen=True)
@@ -141,17 +141,25 @@ class Axis:
         return round(n * WIDTH / (self.range.length // self.range.step), 2)
 
     def _draw(self, figures: Mapping[int, Figures], parts: Parts, say: Say, top: float) -> tuple[Bar, ...]:
-        return tuple(self._bar(n, at, figures.get(at) or Figures(), parts, say, top) for n, at in enumerate(self.steps))
+        """A bar for each step in which there is anything to draw."""
+        found = ((n, at, figures[at]) for n, at in enumerate(self.steps) if at in figures)
+        bars = (self._bar(n, at, each, _stack(parts(each), top), say) for n, at, each in found)
+        return tuple(bar for bar in bars if bar.parts)
 
-    def _bar(self, n: int, at: int, each: Figures, parts: Parts, say: Say, top: float) -> Bar:
-        drawn, height = [], 0.0
-        for kind, size in parts(each):
-            part = round(HEIGHT * size / top, 2) if top else 0.0
-            if part:
-                drawn.append((kind, round(HEIGHT - height - part, 2), part))
-                height += part
+    def _bar(self, n: int, at: int, each: Figures, parts: tuple[tuple[str, float, float], ...], say: Say) -> Bar:
         label = f"{self.clock.exact(at)}: {say(each)}"
-        return Bar(self._x(n), self._x(1), label, _iso(at), _iso(at + self.range.step), tuple(drawn))
+        return Bar(self._x(n), self._x(1), label, _iso(at), _iso(at + self.range.step), parts)
+
+
+def _stack(parts: Sequence[tuple[str, float]], top: float) -> tuple[tuple[str, float, float], ...]:
+    """Each part's kind, y and height, from the bottom up; those of no height are left out."""
+    stacked, height = [], 0.0
+    for kind, size in parts:
+        part = round(HEIGHT * size / top, 2) if top else 0.0
+        if part:
+            stacked.append((kind, round(HEIGHT - height - part, 2), part))
+            height += part
+    return tuple(stacked)
 
 
 def _iso(at: int) -> str:
