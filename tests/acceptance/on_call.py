@@ -16,6 +16,7 @@ from pathlib import Path
 
 import requests
 
+from sync_service.webhooks.turn import MAX_ATTEMPTS
 from tests.acceptance.processes import ROOT, wait_until
 from tests.acceptance.service import Service
 from tests.acceptance.shop import SETTINGS, Shop
@@ -211,30 +212,28 @@ def _an_account_is_locked(night: Night) -> None:
     night.service.change("UPDATE order_work SET submitted_at = submitted_at - 3600000 WHERE ended_at IS NULL")
 
 
-def _a_receiver_refuses(night: Night) -> None:
+def _a_receiver_refuses(night: Night, price: str) -> None:
+    """A new price is told to the receiver, which does not take it."""
     night.receiver.reply = lambda _: Reply(status=500)
-    night.tenant.do("change_price", key=night.tenant.numbers[1], price="33.10", callout=False)
+    night.tenant.do("change_price", key=night.tenant.numbers[1], price=price, callout=False)
     call_out(night.service, [night.tenant.numbers[1]])
+    tried = "SELECT count(*) FROM webhook_delivery WHERE attempts > 0 AND state = 'pending'"
+    wait_until(lambda: night.service.one(tried) > 0, "it was tried")
 
 
 def _for_an_hour(night: Night) -> None:
-    _a_receiver_refuses(night)
-    tried = "SELECT count(*) FROM webhook_delivery WHERE attempts > 0 AND state = 'pending'"
-    wait_until(lambda: night.service.one(tried) > 0, "it was tried")
+    _a_receiver_refuses(night, "33.10")
     night.service.change("UPDATE webhook_delivery SET made_at = made_at - 3600000 WHERE state = 'pending'")
 
 
 def _for_a_day(night: Night) -> None:
-    _a_receiver_refuses(night)
-
-    def dead() -> bool:
-        if night.service.one("SELECT count(*) FROM webhook_delivery WHERE state = 'pending'"):
-            night.service.change(
-                "UPDATE webhook_delivery SET due_at = {now} WHERE state = 'pending' AND due_at > {now}"
-            )
-        return bool(night.service.one("SELECT count(*) FROM webhook_delivery WHERE state = 'dead'"))
-
-    wait_until(dead, "it is given up")
+    _a_receiver_refuses(night, "33.20")
+    before_the_last = (
+        f"UPDATE webhook_delivery SET attempts = {MAX_ATTEMPTS - 1}, due_at = {{now}} WHERE state = 'pending'"
+    )
+    night.service.change(before_the_last, "UPDATE webhook_endpoint SET paused_until = NULL")
+    pending = "SELECT count(*) FROM webhook_delivery WHERE state = 'pending'"
+    wait_until(lambda: night.service.one(pending) == 0, "it is given up")
 
 
 def _the_receiver_takes_again(night: Night) -> None:
