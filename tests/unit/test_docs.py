@@ -120,6 +120,25 @@ def test_the_reference_is_what_the_code_says(name: str) -> None:
     assert (reference_pages.FOLDER / name).read_text(encoding="utf-8") == reference_pages.PAGES[name](), "make docs"
 
 
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ +(.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", heading.lower()).strip()) for heading in headings}
+
+
+def test_every_link_to_a_heading_names_one() -> None:
+    for page in PAGES:
+        for target, anchor in re.findall(r"\]\((?!https?://)([^)#]*)#([^)]+)\)", page.read_text()):
+            assert anchor in _anchors(page.parent / target if target else page), f"{page.name} links to #{anchor}"
+
+
+def test_the_menu_of_the_site_has_every_page_once() -> None:
+    menu = re.findall(r"([\w/.-]+\.md)$", (TOP / "mkdocs.yml").read_text(), re.MULTILINE)
+    pages = [path.relative_to(TOP / "docs").as_posix() for path in TOP.glob("docs/**/*.md")]
+
+    assert sorted(each for each in menu if not each.startswith("top/")) == sorted(pages)
+
+
+@pytest.mark.long  # the three above see what is most often forgotten
 def test_the_site_is_built_and_no_link_in_it_is_dead(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
 
