@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from sync_service.commerce.order import CONTACT_NAMES, OrderContact
 from sync_service.commerce.state import Options
-from sync_service.commerce.steps import CallClass, Evidence, Judge, Need, Silence, Step, StepKind
+from sync_service.commerce.steps import CallClass, Evidence, Judge, Silence, Step, StepKind
 
 Json = dict[str, Any]
 
@@ -153,9 +153,7 @@ def preview_body(body: Json, through: date) -> Json:
     }
 
 
-def order_step(
-    name: str, body: Json, *, kind: StepKind = StepKind.SEND, needs: tuple[Need, ...] = (), may_replan: bool = False
-) -> Step:
+def order_step(name: str, body: Json, *, kind: StepKind = StepKind.SEND, may_replan: bool = False) -> Step:
     """The call that places `body`; after silence the order is found by its own number."""
     return Step(
         name=name,
@@ -166,7 +164,6 @@ def order_step(
         call_class=CallClass.ORDERS,
         judge=Judge.ORDER,
         silence=Silence(evidence=Evidence.EXISTS, path=f"/v1/orders/{segment(body['orderNumber'])}"),
-        needs=needs,
         may_replan=may_replan,
     )
 

@@ -45,18 +45,6 @@ class OfferChoice:
     is_chosen: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShownBasket:
-    """All that the page shows of a basket."""
-
-    id: str
-    current: OfferChoice | None
-    upgrades: tuple[OfferChoice, ...]
-    downgrades: tuple[OfferChoice, ...]
-    owned: tuple[OfferChoice, ...]
-    offered: tuple[OfferChoice, ...]
-
-
 class ChangePages(PortalPages):
     """`/partner/baskets/…`: choose, look, order."""
 
@@ -148,7 +136,7 @@ def read_wanted(form: Mapping[str, str], held: Holding, today: date) -> list[Wan
     return wanted
 
 
-def show(view: BasketView, held: Holding, today: date) -> ShownBasket:
+def show(view: BasketView, held: Holding, today: date) -> dict[str, Any]:
     """The page's values of a basket."""
     order, following = view.document["order"], view.document["nextActions"]
     items = order["orderItems"]
@@ -174,21 +162,21 @@ def show(view: BasketView, held: Holding, today: date) -> ShownBasket:
 
     owned = {item.offer.ref.id: item for item in owned_add_ons(held, today)}
     gone = {each["offerId"] for each in items if each["orderItemActionType"] == "remove"}
-    return ShownBasket(
-        id=view.id,
-        current=_current(held, added, is_chosen=new_offer in (None, current.offer.ref.id if current else None)),
-        upgrades=tuple(plan(each) for each in following["upgrades"]),
-        downgrades=tuple(plan(each) for each in following["downgrades"]),
-        owned=tuple(
+    return {
+        "id": view.id,
+        "current": _current(held, added, is_chosen=new_offer in (None, current.offer.ref.id if current else None)),
+        "upgrades": tuple(plan(each) for each in following["upgrades"]),
+        "downgrades": tuple(plan(each) for each in following["downgrades"]),
+        "owned": tuple(
             choice(each, 0 if each["id"] in gone and each["id"] not in added else owned[each["id"]].quantity)
             for each in following["subscriptionAddOns"]
             if each["id"] in owned
         ),
-        offered=(
+        "offered": (
             *(choice(each, 0) for each in following["crossSells"] if each["id"] not in owned),
             *(_added(each) for each in added.values() if each["type"] == "addon" and each["offerId"] not in owned),
         ),
-    )
+    }
 
 
 def _current(held: Holding, added: Mapping[str, Mapping[str, Any]], *, is_chosen: bool) -> OfferChoice | None:

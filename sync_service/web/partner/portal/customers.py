@@ -35,17 +35,6 @@ class Customer:
     owner: str | None
 
 
-@dataclass(frozen=True)
-class CustomerSubscription:
-    """One of a customer's subscriptions, as a row."""
-
-    id: str
-    reference: str
-    status: str
-    term_end: Any
-    is_external: bool
-
-
 def attach(blueprint: Blueprint, context: PortalContext) -> None:
     """Add the pages."""
     database = context.database
@@ -113,61 +102,28 @@ def as_customer(document: Mapping[str, Any]) -> Customer:
     )
 
 
-def _as_held(document: Mapping[str, Any]) -> CustomerSubscription:
-    return CustomerSubscription(
-        id=str(document.get("id") or ""),
-        reference=str(document.get("reference") or document.get("id") or ""),
-        status=str(document.get("status") or ""),
-        term_end=read_day(get_value(document, "data.termEndDate")),
-        is_external=get_value(document, "data.attributes.external") is True,
-    )
+def _as_held(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": str(document.get("id") or ""),
+        "reference": str(document.get("reference") or document.get("id") or ""),
+        "status": str(document.get("status") or ""),
+        "term_end": read_day(get_value(document, "data.termEndDate")),
+        "is_external": get_value(document, "data.attributes.external") is True,
+    }
 
 
-@dataclass(frozen=True)
-class PortalItem:
-    """An offer or add-on as a row. `when` says since or until when, where it is not simply in force."""
-
-    name: str
-    quantity: int
-    when: str
-
-
-@dataclass(frozen=True)
-class PortalPayment:
-    """An entry of the schedule as a row."""
-
-    due: date | None
-    names: tuple[str, ...]
-    amount: Any
-    currency: str | None
-    status: str
-    is_cancelled: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class PortalSubscription:
-    """All that the page shows of a subscription, beside what is held."""
-
-    customer: Customer | None
-    term_start: date | None
-    renews: bool | None
-    offers: tuple[PortalItem, ...]
-    add_ons: tuple[PortalItem, ...]
-    payments: tuple[PortalPayment, ...]
-
-
-def show_subscription(session: Session, held: OwnSubscription, today: date) -> PortalSubscription:
+def show_subscription(session: Session, held: OwnSubscription, today: date) -> dict[str, Any]:
     """What the page shows of a subscription that was found in scope."""
     holding = held.holding
     renews = get_value(held.document, "data.attributes.autoRenew")
-    return PortalSubscription(
-        customer=find_customer_of(session, held),
-        term_start=read_day(get_value(held.document, "data.termStartDate")),
-        renews=renews if isinstance(renews, bool) else None,
-        offers=tuple(_item(each, today) for each in holding.offers if each.end is None or each.end > today),
-        add_ons=tuple(_item(each, today) for each in owned_add_ons(holding, today)),
-        payments=tuple(sorted((_payment(each) for each in held.schedule), key=lambda each: each.due or date.max)),
-    )
+    return {
+        "customer": find_customer_of(session, held),
+        "term_start": read_day(get_value(held.document, "data.termStartDate")),
+        "renews": renews if isinstance(renews, bool) else None,
+        "offers": [_item(each, today) for each in holding.offers if each.end is None or each.end > today],
+        "add_ons": [_item(each, today) for each in owned_add_ons(holding, today)],
+        "payments": sorted(map(_payment, held.schedule), key=lambda each: each["due"] or date.max),
+    }
 
 
 def find_customer_of(session: Session, held: OwnSubscription) -> Customer | None:
@@ -177,25 +133,25 @@ def find_customer_of(session: Session, held: OwnSubscription) -> Customer | None
     return as_customer(document) if document else None
 
 
-def _item(held: HeldItem, today: date) -> PortalItem:
+def _item(held: HeldItem, today: date) -> dict[str, Any]:
     when = ""
     if held.start is not None and held.start > today:
         when = f"from {held.start:%d %b %Y}"
     elif held.end is not None:
         when = f"until {held.end:%d %b %Y}"
-    return PortalItem(held.offer.name, held.quantity, when)
+    return {"name": held.offer.name, "quantity": held.quantity, "when": when}
 
 
-def _payment(entry: Mapping[str, Any]) -> PortalPayment:
+def _payment(entry: Mapping[str, Any]) -> dict[str, Any]:
     lines = get_value(entry, "data.lineItems")
     names = [each.get("chargeName") or each.get("name") for each in lines or () if isinstance(each, Mapping)]
     currency = get_value(entry, "data.currency")
     status = str(entry.get("status") or "")
-    return PortalPayment(
-        due=read_day(get_value(entry, "data.date")),
-        names=tuple(dict.fromkeys(str(name) for name in names if name)),
-        amount=get_value(entry, "data.amount"),
-        currency=currency if isinstance(currency, str) else None,
-        status=status,
-        is_cancelled=status.lower().startswith("cancel"),
-    )
+    return {
+        "due": read_day(get_value(entry, "data.date")),
+        "names": tuple(dict.fromkeys(str(name) for name in names if name)),
+        "amount": get_value(entry, "data.amount"),
+        "currency": currency if isinstance(currency, str) else None,
+        "status": status,
+        "is_cancelled": status.lower().startswith("cancel"),
+    }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -30,19 +29,6 @@ from sync_service.web.partner.portal.session import scope
 NO_ORDER = "You have no order by this id."
 #: How long the page waits for Zuora's preview, in seconds.
 _PATIENCE = 4.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class BasketLine:
-    """An item of a basket as a row."""
-
-    #: Add or Remove.
-    action: str
-    name: str
-    quantity: int
-    amount: Any
-    #: None: at once.
-    day: date | None
 
 
 def attach(blueprint: Blueprint, context: PortalContext) -> None:
@@ -115,12 +101,12 @@ def _ask(context: PortalContext, payload: Mapping[str, Any], today: date) -> Due
     return due_until(found["schedule"], today) if "schedule" in found else None
 
 
-def _row(item: Mapping[str, Any], today: date) -> BasketLine:
+def _row(item: Mapping[str, Any], today: date) -> dict[str, Any]:
     day = read_day(item["effective_date"])
-    return BasketLine(
-        action=item["orderItemActionType"].capitalize(),
-        name=item["name"],
-        quantity=item["quantity"],
-        amount=item["price"].get("amount") if item["orderItemActionType"] == "add" else None,
-        day=day if day and day > today else None,
-    )
+    return {
+        "action": item["orderItemActionType"].capitalize(),
+        "name": item["name"],
+        "quantity": item["quantity"],
+        "amount": item["price"].get("amount") if item["orderItemActionType"] == "add" else None,
+        "day": day if day and day > today else None,
+    }
