@@ -30,10 +30,10 @@ from sync_service.queue.runs.held import list_held
 from sync_service.queue.runs.history import read_runs
 from sync_service.queue.status.findings import Severity
 from sync_service.queue.status.heartbeats import ProcessRole
-from sync_service.queue.status.summary import JobStatus, ServiceStatus, read_status
+from sync_service.queue.status.summary import ServiceStatus, is_running, next_run, read_status
 from sync_service.store.engine import Session
 from sync_service.store.reads import resolve_key
-from sync_service.store.tables import CalloutRow, SubscriptionAliasRow, SyncRunRow
+from sync_service.store.tables import CalloutRow, JobRow, SubscriptionAliasRow, SyncRunRow
 from sync_service.subscription.keys import normalise_key
 from sync_service.subscription.pace import duration_in_words
 from sync_service.subscription.trigger import Trigger
@@ -43,8 +43,7 @@ _CALLOUT = (
     *("id", "received_at", "key", "verdict", "reason", "notification_id", "request_id", "source"),
     *("order_number", "created_by", "body_sha256"),
 )
-_JOB = ("name", "running", "paused", "next_at", "last_began", "last_ended", "last_error", "progress")
-_JOB_TIMES = ("next_at", "last_began", "last_ended")
+_LAST_RUN = ("last_began", "last_ended", "last_error", "progress")
 _limit = click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
 
 
@@ -199,9 +198,27 @@ def _person() -> Cause:
 
 
 def _status_as_json(found: ServiceStatus) -> dict[str, Any]:
-    jobs = [project(job, _JOB, times=_JOB_TIMES) for job in found.jobs]
-    callouts = vars(found.callouts) | {"last_at": iso(found.callouts.last_at)}
-    return found.as_json() | {"now": iso(found.now), "callouts_last_hour": callouts, "jobs": jobs}
+    came = found.callouts
+    counted = {"accepted": came.accepted, "ignored": came.ignored, "rejected": came.rejected}
+    return {
+        "now": iso(found.now),
+        "queue": vars(found.backlog) | {"held": found.held},
+        "zuora": vars(found.zuora),
+        "callouts_last_hour": {"last_at": iso(came.last), **counted},
+        "webhooks": vars(found.webhooks),
+        "jobs": [_job_as_json(job, found.now) for job in found.jobs],
+        "findings": [finding.as_json() for finding in found.findings],
+    }
+
+
+def _job_as_json(job: JobRow, now: int) -> dict[str, Any]:
+    state = {
+        "name": job.name,
+        "running": is_running(job, now),
+        "paused": job.paused,
+        "next_at": iso(next_run(job, now)),
+    }
+    return state | project(job, _LAST_RUN, times=("last_began", "last_ended"))
 
 
 def _show_status(found: ServiceStatus) -> None:
@@ -209,7 +226,7 @@ def _show_status(found: ServiceStatus) -> None:
     oldest = "" if backlog.oldest_ms is None else f", the oldest for {duration_in_words(backlog.oldest_ms / 1000)}"
     budget = "" if zuora.calls_left is None else f", {zuora.calls_left} left of the budget"
     came = found.callouts
-    last = "none ever" if came.last_at is None else f"the last one {_ago(came.last_at, found.now)}"
+    last = "none ever" if came.last is None else f"the last one {_ago(came.last, found.now)}"
     print_table(
         ("", ""),
         [
@@ -245,10 +262,11 @@ def _webhooks_in_words(outbox: OutboxState) -> str:
     return f"{outbox.pending} to deliver{oldest}{dead}{paused}"
 
 
-def _job_row(job: JobStatus, now: int) -> tuple[str | None, ...]:
+def _job_row(job: JobRow, now: int) -> tuple[str | None, ...]:
     last = None if job.last_ended is None else _ago(job.last_ended, now)
-    upcoming = "when asked" if job.next_at is None else "now" if job.next_at <= now else _ahead(job.next_at, now)
-    state = "paused" if job.paused else "running" if job.running else upcoming
+    due = next_run(job, now)
+    upcoming = "when asked" if due is None else "now" if due <= now else _ahead(due, now)
+    state = "paused" if job.paused else "running" if is_running(job, now) else upcoming
     return job.name, last, state, job.last_error or _gist(job.progress)
 
 
