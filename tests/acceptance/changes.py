@@ -18,6 +18,9 @@ class Changes:
     touched: set[str] = field(default_factory=set)
     #: Left alone: a withdrawn order would take back the id of a version that a callout names.
     spared: str | None = None
+    #: Orders that were placed.
+    orders: int = 0
+    #: The serial number of the last change that has one in its name.
     made: int = 0
 
     def change_subscriptions(self, count: int, *, callout: bool = True) -> list[str]:
@@ -72,6 +75,7 @@ class Changes:
                 self.tenant.do(action, key=number, callout=callout, **fields, **by)
             except ControlRefused:  # such as another order on a cancelled one: the next wish is granted
                 continue
+            self.orders += 1
             return True
         return False
 

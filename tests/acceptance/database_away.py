@@ -40,7 +40,7 @@ class Load:
 
     def _next(self) -> list[str]:
         """Two that have just changed; after many orders those of an edited account, or any two once more."""
-        if self.changes.made < _MAX_ORDERS:
+        if self.changes.orders < _MAX_ORDERS:
             return self.changes.change_subscriptions(2, callout=False)
         if self.changes.chance.random() < 0.3:
             return self.changes.numbers_of(self.changes.edit_account(callout=False))
