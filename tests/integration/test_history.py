@@ -24,6 +24,8 @@ from sync_service.store.engine import Database
 from sync_service.store.tables import SyncCauseRow, SyncRequestRow
 from sync_service.subscription.plan import Cancel, Create, FieldChange, SyncPlan, Update
 
+pytestmark = pytest.mark.either_database
+
 
 @dataclass(frozen=True)
 class FakeClaim:

@@ -28,6 +28,8 @@ from sync_service.store.tables import (
 )
 from tests.webhook_world import add_endpoint, deliveries
 
+pytestmark = pytest.mark.either_database
+
 SAMPLES = Path(__file__).parent.parent / "limio_objects"
 
 

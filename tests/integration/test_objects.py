@@ -21,6 +21,8 @@ from sync_service.store.objects import (
 from sync_service.store.tables import CustomerRow, EventRow, IdentityRow, SubscriptionRow
 from tests.integration.test_load import load, load_samples
 
+pytestmark = pytest.mark.either_database
+
 
 @pytest.fixture
 def samples(database: Database) -> Database:

@@ -46,6 +46,8 @@ from sync_service.store.tables import (
 )
 from sync_service.subscription.trigger import Trigger
 
+pytestmark = pytest.mark.either_database
+
 SETTINGS = Settings(tenant_time_zone=ZoneInfo("Europe/London"))
 TODAY = date(2026, 11, 21)
 

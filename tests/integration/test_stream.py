@@ -18,6 +18,8 @@ from sync_service.store.tables import AdminActionRow, CalloutRow, OrderWorkRow
 from sync_service.subscription.trigger import Trigger
 from tests.integration.web.admin import SHARE, make_run, put_subscription
 
+pytestmark = pytest.mark.either_database
+
 T = 1_790_000_000_000
 
 

@@ -22,6 +22,8 @@ from sync_service.store.engine import Database
 from sync_service.store.tables import OauthClientRow
 from tests.integration.web.conftest import SYNC, Web, basic, build
 
+pytestmark = pytest.mark.either_database
+
 GRANT = {"grant_type": "client_credentials"}
 OBJECTS = "/api/objects/limio/subscriptions"
 
