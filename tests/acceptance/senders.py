@@ -30,6 +30,8 @@ class Sent:
     """What became of the callouts. All attempts count; an acknowledged one is an attempt answered with 200."""
 
     statuses: Counter[int] = field(default_factory=Counter)
+    #: Of the attempts that were not answered with 200, how many went to each port.
+    refused: Counter[int] = field(default_factory=Counter)
     #: Zuora-Request-Ids of the attempts that were answered with 200.
     acknowledged: list[str] = field(default_factory=list)
     #: The longest that an answer took, in seconds.
@@ -107,6 +109,7 @@ class Senders:
             status, body = NO_ANSWER, b""
         with self._lock:
             self.sent.statuses[status] += 1
+            self.sent.refused[port] += status != 200
             if status == 200:
                 self.sent.acknowledged.append(request_id)
                 self.sent.slowest = max(self.sent.slowest, time.monotonic() - begun)

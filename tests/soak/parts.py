@@ -391,10 +391,10 @@ to the next callout that is acknowledged.""",
         name="upgrade",
         title="A release replaces the one before, and is taken back",
         about="""\
-The release before is the commit before the newest migration. Under load: the schema is migrated under the old
+The release before is the version before this one. Under load: the schema is migrated under the old
 processes, which go on and are replaced where one dies; new processes start beside them and take callouts too; the
 old ones are stopped. Then the same way back, with the old code on the new schema. A process is stopped after the
-load balancer has turned away from it. Every callout has to be answered 200.""",
+load balancer has turned away from it. The newer release has to answer every callout with 200.""",
         unit="rounds",
         size=1,
         piece=1,
