@@ -15,6 +15,8 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import msgspec
+
 from sync_service.errors import (
     LockedInZuora,
     NotFoundInZuora,
@@ -31,6 +33,9 @@ from sync_service.errors import (
 #: No wait that Zuora asks for is longer, in seconds.
 _LONGEST_WAIT = 3600.0
 _MAX_CHARACTERS = 200
+
+#: Numbers with a point or an exponent are handed on as they are printed, so that none is ever a float.
+_EXACT = msgspec.json.Decoder(float_hook=Decimal)
 
 _BY_CATEGORY: dict[int, type[SyncServiceError]] = {
     10: PermissionRefused,
@@ -102,6 +107,10 @@ def open_text(status: int, headers: Mapping[str, str], body: bytes) -> str:
 
 def read_json(body: bytes) -> Any:
     """The JSON value with exact numbers, or None where it is no JSON (or null, which is no answer either)."""
+    try:
+        return _EXACT.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        pass  # no JSON, or what only json reads: other encodings than UTF-8, halves of characters
     try:
         return json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):

@@ -147,6 +147,56 @@ def test_a_compressed_answer_is_unpacked(transport: Transport) -> None:
         assert transport.send("GET", server.address, Deadline(30)).body == b'{"success": true}'
 
 
+@pytest.mark.parametrize(
+    ("sent", "body", "connections"),
+    [
+        pytest.param(b"HTTP/1.1 100 Continue\r\nX-Early: 1\r\n\r\n" + OK, b"{}", 1, id="an early word before it"),
+        pytest.param(b"HTTP/1.1 204 No Content\r\nX-Empty:\r\n\r\n", b"", 1, id="none"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"", 1, id="an empty one"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[1\r\n3\r\n,2]\r\n0\r\nX-Late: 1\r\n\r\n",
+            b"[1,2]",
+            1,
+            id="in chunks",
+        ),
+        pytest.param(b"HTTP/1.0 200 OK\r\n\r\n[1,2]", b"[1,2]", 2, id="until the connection ends"),
+        pytest.param(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), b"{}", 2, id="the last one"),
+        pytest.param(OK + b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n0", b"{}", 2, id="another one behind it"),
+    ],
+)
+def test_an_answer_ends_where_it_says(transport: Transport, sent: bytes, body: bytes, connections: int) -> None:
+    """And whatever stands behind it is no answer to the next request."""
+
+    def script(connection: socket.socket, _: int) -> None:
+        connection.sendall(sent)
+        if sent.startswith(b"HTTP/1.0"):
+            connection.shutdown(socket.SHUT_RDWR)
+
+    with serving(script) as server:
+        for _ in range(2):
+            answer = transport.send("GET", server.address, Deadline(30))
+            assert (answer.body, answer.headers.get("X-Early")) == (body, None)
+
+        assert (server.requests, server.connections) == (2, connections)
+
+
+def test_an_answer_that_was_packed_in_parts_is_unpacked_whole(transport: Transport) -> None:
+    body = gzip.compress(b'{"success": ') + gzip.compress(b"true}")
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with serving(lambda connection, _: connection.sendall(head + body)) as server:
+        assert transport.send("GET", server.address, Deadline(30)).body == b'{"success": true}'
+
+
+def test_a_head_without_end_is_refused(transport: Transport) -> None:
+    def script(connection: socket.socket, _: int) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        while not server.over.is_set():
+            connection.sendall(b"X-More: " + b"x" * 50_000 + b"\r\n")
+
+    with serving(script) as server, pytest.raises(ZuoraUnavailable, match="LineTooLong"):
+        transport.send("GET", server.address, Deadline(30))
+
+
 def test_the_deadline_ends_a_server_that_never_answers(transport: Transport) -> None:
     def script(_: socket.socket, __: int) -> None:
         server.over.wait(SILENT)
@@ -192,6 +242,43 @@ def test_the_deadline_holds_over_tls_too(tmp_path: Path, monkeypatch: pytest.Mon
     fails_in_time(transport, address)
     transport.close()
     server.close()
+
+
+def test_the_deadline_holds_in_a_proxys_tunnel_and_for_the_word_that_opens_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(make_certificate(tmp_path))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "server.pem"))
+    asked: list[bytes] = []
+
+    class Proxy(Server):
+        """Is the server at the end of its tunnels itself."""
+
+        def _converse(self, connection: socket.socket) -> None:
+            asked.append(connection.recv(4096).split(b"\r\n")[0])
+            with connection, suppress(OSError):  # the client hangs up
+                if len(asked) == 3:
+                    drip(connection, b"HTTP/1.1 200 OK\r\nX-Slow: ", self.over)
+                connection.sendall(b"HTTP/1.1 200 Connection established\r\nX-Proxy: 1\r\n\r\n")
+                super()._converse(context.wrap_socket(connection, server_side=True))
+
+    def script(connection: socket.socket, seen: int) -> None:
+        if seen:
+            drip(connection, b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", proxy.over)
+        connection.sendall(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+
+    proxy = Proxy(script)
+    monkeypatch.setenv("HTTPS_PROXY", proxy.address)
+    monkeypatch.setenv("NO_PROXY", "")
+    transport = Transport(1, {})
+    assert transport.send("GET", "https://127.0.0.1:7/v1", Deadline(30)).body == b"{}"
+    fails_in_time(transport, "https://127.0.0.1:7/v1")
+    fails_in_time(transport, "https://127.0.0.1:7/v1")
+    transport.close()
+    proxy.close()
+
+    assert [line.startswith(b"CONNECT 127.0.0.1:7 ") for line in asked] == [True] * 3
 
 
 def make_certificate(folder: Path) -> Path:

@@ -39,6 +39,23 @@ def test_a_good_answer_is_its_json_with_exact_numbers() -> None:
     assert opened(200, b'{"success": true, "price": 16.990}') == {"success": True, "price": Decimal("16.990")}
 
 
+@pytest.mark.parametrize(
+    ("printed", "value"),
+    [
+        (b"0.10", Decimal("0.10")),
+        (b"1E-7", Decimal("1E-7")),
+        (b"12345678901234567.89", Decimal("12345678901234567.89")),
+        (b"123456789012345678901234567890", 123456789012345678901234567890),
+        (b'"\\ud800"', "\ud800"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_numbers_and_texts_are_read_as_they_are_printed(printed: bytes, value: object, encoding: str) -> None:
+    (read,) = opened(200, b'{"it": %s}'.replace(b"%s", printed).decode().encode(encoding)).values()
+
+    assert (read, type(read), str(read)) == (value, type(value), str(value))
+
+
 def test_an_object_query_has_no_success_and_is_good_all_the_same() -> None:
     assert opened(200, {"data": [], "nextPage": None}) == {"data": [], "nextPage": None}
 
