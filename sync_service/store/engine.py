@@ -47,6 +47,9 @@ from sync_service.store.transactions import (
 #: their longest pause, so that a callout never waits for all that a worker has to write.
 _GIVE_WAY = 0.0012
 
+#: Statements that are made for the columns that they are given values for.
+_OF_COLUMNS = (Insert, Update)
+
 _NOW = {
     "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
     "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
@@ -164,7 +167,7 @@ class Database:
 
     def make(self, statement: str | Executable, values: Values) -> Statement:
         """What the driver is handed for it; made at the first use."""
-        key: Any = (statement, *values) if isinstance(statement, Insert | Update) else statement
+        key: Any = (statement, *values) if isinstance(statement, _OF_COLUMNS) else statement
         made = self._statements.get(key)
         if made is None:
             filled = self._fill(statement) if isinstance(statement, str) else statement

@@ -196,15 +196,17 @@ def _told_by(contact: Contact) -> dict[str, str]:
 
 def _agrees(data: Any, contact: Contact) -> bool:
     """Null, absent and blank are one; country and state agree by name or by code."""
-    told = {field: _text(value) for field, value in _told_by(contact).items()}
-    stored = {field: _text(data.get(field)) if isinstance(data, Mapping) else "" for field in told}
-    country = country_code(told["country"])
-    by_word = [field for field in told if field not in ("country", "state")]
+    told, stored = _told_by(contact), data if isinstance(data, Mapping) else {}
+    country, state = told.pop("country"), told.pop("state")
     return (
-        all(stored[field] == told[field] for field in by_word)
-        and is_same_country(stored["country"], told["country"])
-        and is_same_state(stored["state"], told["state"], country)
+        all(_is_same_text(stored.get(field), text) for field, text in told.items())
+        and is_same_country(_text(stored.get("country")), _text(country))
+        and is_same_state(_text(stored.get("state")), _text(state), country_code(_text(country)))
     )
+
+
+def _is_same_text(stored: object, told: str) -> bool:
+    return stored == told or _text(stored) == _text(told)
 
 
 def _text(value: object) -> str:

@@ -221,12 +221,16 @@ def _verb_of(change: Change) -> str:
     return "changed" if isinstance(change, Update) else "cancelled"
 
 
+#: What JSON holds as it is. A tuple made once: a union of types is made anew wherever it is written.
+_PLAIN = (str, int, float)
+
+
 def as_json(value: Any) -> Any:
     """`value` with dates and decimals as text, so that JSON can hold it; everything else as it is."""
-    if value is None or isinstance(value, str | int | float):  # nearly all of them
+    if value is None or isinstance(value, _PLAIN):  # nearly all of them
         return value
     match value:
-        case Mapping():
+        case dict() | Mapping():
             return {str(key): as_json(inner) for key, inner in value.items()}
         case list() | tuple():
             return [as_json(inner) for inner in value]

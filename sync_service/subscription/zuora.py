@@ -14,6 +14,8 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
+#: What holds other values.
+_NESTED = (dict, list)
 #: What every object inside an answer gets anew with each version.
 _NEW_IN_EACH_VERSION = frozenset({"id", "version", "amendedByOrderOn"})
 #: Of a subscription's answer what no coming line follows from: which version it is, who changed it and when, whether
@@ -212,7 +214,11 @@ class ZuoraSubscription:
 def _without_ids(value: Any) -> Any:
     """A copy without what is new in each version, whatever it changed."""
     if isinstance(value, dict):
-        return [(key, _without_ids(each)) for key, each in value.items() if key not in _NEW_IN_EACH_VERSION]
+        return [
+            (key, _without_ids(each) if isinstance(each, _NESTED) else each)
+            for key, each in value.items()
+            if key not in _NEW_IN_EACH_VERSION
+        ]
     return [_without_ids(each) for each in value] if isinstance(value, list) else value
 
 

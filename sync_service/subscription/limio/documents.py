@@ -34,6 +34,9 @@ RELATED_TO_SUBSCRIPTION = frozenset({"schedule", "subscription_offer", "add_on",
 REFERENCE_BITS = 60
 
 _BASE_32 = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
+#: A JSON object; a dict, which nearly all are, is told at once.
+OBJECTS = (dict, Mapping)
+
 _STATUS_AT_BIRTH = {"schedule": "pending-external", "event": "submitted"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -105,7 +108,7 @@ def get_value(document: Document, path: str) -> Any:
     """The value at the dotted `path`; None where any part of it is missing."""
     value: Any = document
     for key in path.split("."):
-        if not isinstance(value, dict | Mapping):  # a dict is told at once
+        if not isinstance(value, OBJECTS):
             return None
         value = value.get(key)
     return value
@@ -114,7 +117,7 @@ def get_value(document: Document, path: str) -> Any:
 def part_of(document: Document | None, key: str) -> Document:
     """The object under `key`; empty where there is none."""
     part = (document or {}).get(key)
-    return part if isinstance(part, dict | Mapping) else {}  # a dict is told at once
+    return part if isinstance(part, OBJECTS) else {}
 
 
 def data_of(document: Document | None) -> Document:
@@ -128,7 +131,7 @@ def set_value(document: Document, path: str, value: Any) -> dict[str, Any]:
     if not rest:
         return {**document, key: value}
     inner = document.get(key)
-    return {**document, key: set_value(inner if isinstance(inner, Mapping) else {}, rest, value)}
+    return {**document, key: set_value(inner if isinstance(inner, OBJECTS) else {}, rest, value)}
 
 
 def merge(below: Document, above: Document) -> dict[str, Any]:
@@ -139,7 +142,7 @@ def merge(below: Document, above: Document) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         mine = merged.get(key)
-        both = isinstance(mine, Mapping) and isinstance(value, Mapping)
+        both = isinstance(mine, OBJECTS) and isinstance(value, OBJECTS)
         merged[key] = merge(mine, value) if both else value  # type: ignore[arg-type] # both says that it is a Mapping
     return merged
 
