@@ -5,9 +5,12 @@ The usual timeout of `requests` counts the silence between two pieces; here it c
 
 from __future__ import annotations
 
+import io
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.client import HTTPResponse
 from threading import BoundedSemaphore
 from typing import Any
 from urllib.parse import urlencode
@@ -15,17 +18,19 @@ from urllib.parse import urlencode
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import default_headers
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ProtocolError
 from urllib3.util import Timeout
 
 from sync_service.errors import NotServed, PayloadInvalid, ZuoraUnavailable
-from sync_service.zuora.timed_answer import CHUNK, use_timed_pools
 
 #: Seconds for a connection to each address of a host. Few, because a host with several dead addresses takes it several
 #: times: that, and a name server that does not answer, is all that can outlast a deadline.
 _CONNECT_SECONDS = 5.0
 #: The longest recorded subscription has 0.7 MB.
 _LARGEST_BODY = 20 * 1024 * 1024
+_CHUNK = 64 * 1024
 
 
 class Deadline:
@@ -59,7 +64,7 @@ class Transport:
         self._free = BoundedSemaphore(pool_size)
         self._session = requests.Session()
         self._of_hosts: dict[str, dict[str, Any]] = {}
-        self._headers = {**default_headers(), "Accept-Encoding": "gzip", **headers}
+        self._headers = {**default_headers(), **headers}
         adapter = DeadlineAdapter(pool_connections=2, pool_maxsize=pool_size, pool_block=True)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
@@ -133,7 +138,7 @@ class Transport:
         )
         try:
             body = bytearray()
-            for chunk in response.iter_content(CHUNK):
+            for chunk in response.iter_content(_CHUNK):
                 body += chunk
                 if len(body) > _LARGEST_BODY:
                     raise PayloadInvalid("Zuora's answer is larger than 20 MB.")
@@ -155,6 +160,57 @@ class Transport:
 
 class AnswerCut(NotServed):
     """Zuora closed the connection without an answer, as servers do with connections that were idle."""
+
+
+class _TimedSocketReader(io.RawIOBase):
+    """Reads a socket until one fixed time, instead of giving every piece the same time anew."""
+
+    def __init__(self, sock: socket.socket, seconds: float) -> None:
+        self._sock = sock
+        self._pieces = sock.makefile("rb", buffering=0)
+        self._until = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(left)
+        return self._pieces.readinto(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._pieces.close()
+        super().close()
+
+
+class _TimedResponse(HTTPResponse):
+    """An HTTP response whose read timeout is for all of it, from the first byte of the status line."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        seconds = sock.gettimeout()
+        if seconds is not None:
+            self.fp.close()
+            self.fp = io.BufferedReader(_TimedSocketReader(sock, seconds))
+
+
+class _TimedConnection(HTTPConnection):
+    response_class = _TimedResponse
+
+
+class _TimedTlsConnection(HTTPSConnection):
+    response_class = _TimedResponse
+
+
+class _TimedPool(HTTPConnectionPool):
+    ConnectionCls = _TimedConnection
+
+
+class _TimedTlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TimedTlsConnection
 
 
 class DeadlineAdapter(HTTPAdapter):
@@ -204,11 +260,11 @@ class DeadlineAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        use_timed_pools(self.poolmanager)
+        _use_timed_pools(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
-        use_timed_pools(manager)
+        _use_timed_pools(manager)
         return manager
 
 
@@ -216,6 +272,10 @@ def _host_of(url: str) -> str:
     """The beginning of an address, up to its path."""
     end = url.find("/", url.index("//") + 2)
     return url if end < 0 else url[:end]
+
+
+def _use_timed_pools(manager: Any) -> None:
+    manager.pool_classes_by_scheme = {"http": _TimedPool, "https": _TimedTlsPool}
 
 
 def _was_cut(error: requests.RequestException) -> bool:

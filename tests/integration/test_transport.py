@@ -161,7 +161,7 @@ def test_a_compressed_answer_is_unpacked(transport: Transport) -> None:
         ),
         pytest.param(b"HTTP/1.0 200 OK\r\n\r\n[1,2]", b"[1,2]", 2, id="until the connection ends"),
         pytest.param(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), b"{}", 2, id="the last one"),
-        pytest.param(OK + b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n0", b"{}", 2, id="another one behind it"),
+        pytest.param(OK + b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n0", b"{}", 1, id="another one behind it"),
     ],
 )
 def test_an_answer_ends_where_it_says(transport: Transport, sent: bytes, body: bytes, connections: int) -> None:
@@ -193,7 +193,7 @@ def test_a_head_without_end_is_refused(transport: Transport) -> None:
         while not server.over.is_set():
             connection.sendall(b"X-More: " + b"x" * 50_000 + b"\r\n")
 
-    with serving(script) as server, pytest.raises(ZuoraUnavailable, match="LineTooLong"):
+    with serving(script) as server, pytest.raises(ZuoraUnavailable, match="HTTPException"):
         transport.send("GET", server.address, Deadline(30))
 
 
