@@ -36,6 +36,7 @@ def fill_the_disk(kind: str, folder: Path, seed: int) -> Sent:
 
         filler = _fill(disk)
         wait_until(lambda: refused(service)[-1] == 503, "the disk is really full")
+        wait_until(lambda: load.senders.sent.statuses[503] > 0, "the load has met the full disk too")
         filler.unlink()
         if server:
             server.start()  # where it could not even write its log it has ended

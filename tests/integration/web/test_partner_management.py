@@ -124,11 +124,14 @@ def test_an_organisation_is_changed_and_disabled(operator: Operator) -> None:
     for other in ("/partner-organisation/partner_org-none", f"{place}/partner_user-none", f"{place}x/{user['id']}"):
         operator.send("DELETE", other, status=404)
 
-    done = [(row.action, row.actor) for row in operator.web.rows(AdminActionRow)]
+    done = [row.action for row in operator.web.rows(AdminActionRow) if row.actor == "client back office"]
     assert done == [
-        (action, "client back office")
-        for action in ("partner added", "partner user added", "partner changed", "partner user disabled")
-    ] + [("partner disabled", "client back office")]
+        "partner added",
+        "partner user added",
+        "partner changed",
+        "partner user disabled",
+        "partner disabled",
+    ]
 
 
 def test_example_32_only_a_client_with_the_scope_manages_partners(sqlite_web: Web) -> None:
