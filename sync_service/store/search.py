@@ -22,7 +22,7 @@ WHERE search_gram MATCH :phrases LIMIT :limit
 """
 _POSTGRESQL = "SELECT kind, target FROM search_entry WHERE {conditions} LIMIT :limit"
 #: Its index answers the first; it knows groups of characters, not where they stand.
-_CONDITION = "search_grams(text) @> search_grams(:{name}) AND position(:{name} IN text) > 0"
+_CONDITION = "search_grams(text) @> search_grams(:{name}_rare) AND position(:{name} IN text) > 0"
 
 
 def find_entries(session: Session, text: str, limit: int) -> Mapping[str, Sequence[str]]:
@@ -47,6 +47,13 @@ def _run(session: Session, parts: Sequence[str], limit: int) -> list[tuple[str, 
         rows = session.run(_SQLITE, {"phrases": phrases, "limit": limit})
     else:
         values = {f"part{index}": part for index, part in enumerate(parts)}
+        rare = {f"{name}_rare": _rare(part) for name, part in values.items()}
         conditions = " AND ".join(_CONDITION.format(name=name) for name in values)
-        rows = session.run(_POSTGRESQL.format(conditions=conditions), {**values, "limit": limit})
+        rows = session.run(_POSTGRESQL.format(conditions=conditions), {**values, **rare, "limit": limit})
     return [(kind, target) for kind, target in rows]
+
+
+def _rare(part: str) -> str:
+    """The piece of an email that few others share: its domain's groups are those of half of all customers."""
+    person, _, domain = part.partition("@")
+    return person if domain and len(person) >= _GROUP else part

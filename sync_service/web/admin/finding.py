@@ -188,14 +188,16 @@ def _statement(session: Session, question: SubscriptionFilter) -> tuple[Select[A
     if question.turn.order.name == "checked":
         statement = _by_last_check(statement)
     is_cut = False
-    if question.text:
+    exact = find_exact(session, question.text) if question.text else None
+    if exact is not None:
+        statement = statement.where(SubscriptionRow.id == exact)
+    elif question.text:
         found = find_entries(session, question.text, MAX_FOUND + 1)
         is_cut = sum(map(len, found.values())) > MAX_FOUND
-        named = [*found.get("reference", ()), find_exact(session, question.text) or ""]
         row, link = SubscriptionRow, ZuoraLinkRow
         theirs = select(row.id).where(col(row.customer).in_(found.get("customer", ())))
         numbered = select(link.subscription_id).where(col(link.number).in_(found.get("number", ())))
-        ids = select(row.id).where(col(row.id).in_(named))
+        ids = select(row.id).where(col(row.id).in_(found.get("reference", ())))
         statement = statement.where(col(row.id).in_(union(theirs, numbered, ids)))
     matter = _MATTERS.get(question.matter)
     if question.status:

@@ -42,6 +42,8 @@ from sync_service.webhooks.delivery_log import forget_dead, replay_dead
 
 #: Plans that one decision is about, and customers of a group of failures that are named.
 MAX_DECIDED, MAX_NAMED = 500, 5
+#: Held plans on a page.
+MAX_HELD = 30
 _WORDS = {"release": "released", "drop": "dropped"}
 
 
@@ -71,7 +73,7 @@ class InboxPages(AdminPages):
         """The list, with one held plan open beside it where the address names one."""
         with self._database.reading() as session:
             items = read_inbox(session, self._context.settings)
-            held, more = one_page(list_held(session, limit=PAGE + 1, after=_after()))
+            held, more = one_page(list_held(session, limit=MAX_HELD + 1, after=_after()), MAX_HELD)
             opened = _open(session, request.args.get("open", ""))
             shown = {
                 "items": items,

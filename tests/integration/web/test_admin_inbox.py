@@ -181,7 +181,7 @@ def test_thirty_held_plans_are_released_in_one_go_after_they_were_shown(database
     shown = visitor.get("/inbox").text
     assert "1 payment, £17.50 would go" in shown
     assert "Customer of A-S7" in shown
-    assert chosen(shown) == numbers
+    assert chosen(shown) == numbers[:30]  # the page; the last one is on the next
 
     asked = confirm(visitor, "release", {"chosen": numbers[:30]})
 
