@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from sync_service.subscription.digest import Payment
-from sync_service.web.admin.differences import difference, sentence, summarise
+from sync_service.web.admin.differences import difference, summarise
 
 
 def schedule(change: str, day: str, amount: str = "9.99") -> dict[str, Any]:
@@ -36,7 +36,7 @@ def plan(*changes: dict[str, Any]) -> dict[str, Any]:
 def test_a_moved_payment_is_told_as_moved() -> None:
     moved = plan(schedule("create", "2026-12-21"), schedule("cancel", "2026-12-25"))
 
-    assert sentence(moved) == "payment of £9.99 moved 25 Dec 2026 → 21 Dec 2026"
+    assert difference(moved).sentence == "payment of £9.99 moved 25 Dec 2026 → 21 Dec 2026"
     (row,) = difference(moved).rows
     assert (row.what, row.before, row.after) == ("1 payment of £9.99 moved", "25 Dec 2026", "21 Dec 2026")
     assert summarise(moved)[1] == ""
@@ -45,7 +45,7 @@ def test_a_moved_payment_is_told_as_moved() -> None:
 def test_a_payment_that_is_gone_is_not_told_as_moved() -> None:
     gone = plan(schedule("cancel", "2026-12-25"), schedule("cancel", "2027-01-25"))
 
-    assert sentence(gone) == "2 payments of £9.99 removed, 25 Dec 2026 – 25 Jan 2027"
+    assert difference(gone).sentence == "2 payments of £9.99 removed, 25 Dec 2026 – 25 Jan 2027"
     assert summarise(gone)[1] == "2 payments, £19.98"
     assert difference(gone).sums == ("−£19.98",)
 
@@ -55,7 +55,7 @@ def test_equal_price_changes_are_one_line_with_currency_days_and_sum() -> None:
     known = {f"s{n}": Payment(due=date(2027, n, 21), amount=Decimal("50.00"), currency="GBP") for n in months}
     dearer = plan(*(update("schedule", "data.amount", "49.90", "50.00", f"s{n}") for n in months))
 
-    assert sentence(dearer, known) == "8 payments £49.90 → £50.00"
+    assert difference(dearer, known).sentence == "8 payments £49.90 → £50.00"
     found = difference(dearer, known)
     (row,) = found.rows
     assert row.what == "8 payments, 21 Jan 2027 – 21 Aug 2027"
@@ -72,7 +72,7 @@ def test_values_of_a_subscription_read_as_days_and_switches() -> None:
         update("customer", "data.email", None, "a@example.com"),
     )
 
-    assert sentence(changed) == (
+    assert difference(changed).sentence == (
         "Term end date 31 Dec 2026 → 31 Dec 2027; Auto-renew on → off; Email address — → a@example.com"
     )
 
@@ -80,7 +80,7 @@ def test_values_of_a_subscription_read_as_days_and_switches() -> None:
 def test_more_than_three_changes_are_counted_in_the_sentence_and_all_in_the_difference() -> None:
     changed = plan(*(update("subscription", f"data.field{n}", n, n + 1) for n in range(5)))
 
-    assert sentence(changed).endswith("; 2 more")
+    assert difference(changed).sentence.endswith("; 2 more")
     assert len(difference(changed).rows) == 5
 
 
@@ -99,11 +99,11 @@ def test_of_an_address_only_what_differs_is_shown_and_the_rest_is_folded() -> No
     # Nothing is said of a before that is not known.
     (first,) = difference(changed, addresses=[]).rows
     assert (first.kind, first.before) == ("added", "")
-    assert sentence(changed) == "delivery address changed"
+    assert difference(changed).sentence == "delivery address changed"
 
 
 def test_nothing_is_said_of_a_plan_that_changes_nothing() -> None:
-    assert sentence(None) == ""
-    assert sentence(plan()) == ""
+    assert difference(None).sentence == ""
+    assert difference(plan()).sentence == ""
     assert not difference(plan())
     assert summarise(None) == ("", "")

@@ -50,12 +50,16 @@ class DifferenceLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """All of a plan: its lines, how much more or less is to be paid, its notes, and why Zuora's side differs."""
+    """All of a plan: one sentence and its lines, how much more or less is to be paid, its notes, and why Zuora's side
+    differs.
+    """
 
-    rows: tuple[DifferenceLine, ...]
-    sums: tuple[str, ...]
-    notes: tuple[str, ...]
-    reasons: tuple[str, ...]
+    #: Empty where nothing changes.
+    sentence: str = ""
+    rows: tuple[DifferenceLine, ...] = ()
+    sums: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.notes)
@@ -68,21 +72,17 @@ def difference(
 ) -> Difference:
     """Of a stored plan. `known`: payments of the store by id; `addresses`: all of the subscription's, oldest first."""
     if not plan:
-        return Difference(rows=(), sums=(), notes=(), reasons=())
+        return Difference()
     read = SyncPlan.from_json(plan)
     found = digest(read, known)
     reasons = tuple(dict.fromkeys(change.reason for change in read.changes if change.record_type != "schedule"))
     return Difference(
+        sentence=_sentence(found),
         rows=tuple(_rows(found, addresses)),
         sums=tuple(_sums(found)),
         notes=read.notes,
         reasons=tuple(cut(each) for each in reasons),
     )
-
-
-def sentence(plan: Mapping[str, Any] | None, known: Mapping[str, Payment] | None = None) -> str:
-    """What a stored plan comes to, in one line; empty where it changes nothing."""
-    return _sentence(digest(SyncPlan.from_json(plan), known)) if plan else ""
 
 
 def summarise(plan: Mapping[str, Any] | None) -> tuple[str, str]:

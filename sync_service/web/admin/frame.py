@@ -63,6 +63,8 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
 
 
 FRESH_SECONDS = 1.0
+#: How old the count of what does not work may be: it counts a day's callouts.
+CHECKS_SECONDS = 15.0
 _A_YEAR = 365 * 86_400
 # What waits for a person, as the inbox lists it, and the jobs that run; no table is counted far.
 _COUNTS = """
@@ -161,6 +163,7 @@ class FrameReader:
         self._reading = threading.Lock()
         self._last: Frame | None = None
         self._read_at = 0.0
+        self._failing, self._counted_at = 0, float("-inf")
 
     def read(self) -> tuple[Frame, int]:
         """The frame, and the time by the database's clock."""
@@ -179,7 +182,9 @@ class FrameReader:
         with self._database.reading() as session:
             lights = tuple(Light(finding) for finding in read_lights(session, self._settings))
             counts: dict[str, int] = session.run(_COUNTS, {"most": MAX_COUNTED}).one()._asdict()
-            counts["checks"] = count_failing(session, self._settings)
+            if time.monotonic() - self._counted_at > CHECKS_SECONDS:
+                self._failing, self._counted_at = count_failing(session, self._settings), time.monotonic()
+            counts["checks"] = self._failing
             return Frame(session.now(), lights, counts)
 
 

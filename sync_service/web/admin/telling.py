@@ -13,10 +13,10 @@ from sync_service.store.engine import Session
 from sync_service.store.object_rows import read_addresses
 from sync_service.store.tables import AdminActionRow, CalloutRow, OrderWorkRow, SyncCauseRow, SyncRunRow
 from sync_service.subscription.plan import Document
-from sync_service.web.admin.differences import Difference, difference, sentence
+from sync_service.web.admin.differences import Difference, difference
 from sync_service.web.admin.words import cut, span, trigger
 
-_NO_DIFFERENCE = Difference(rows=(), sums=(), notes=(), reasons=())
+_NO_DIFFERENCE = Difference()
 _ACTS = {
     "sync": "pressed Sync",
     "sync all": "pressed Sync all",
@@ -118,15 +118,16 @@ def _tell_run(entry: HistoryEntry, run: SyncRunRow, read: Entries, addresses: Se
     related = [
         Related(kind=EntryKind.CALLOUT, id=str(callout.id), text=_name_callout(callout)) for callout in entry.callouts
     ]
+    changes = difference(run.plan, read.payments, addresses)
     return Told(
         entry=entry,
         badge=run.outcome,
-        sentence=tell_outcome(run, sentence(run.plan, read.payments)),
+        sentence=tell_outcome(run, changes.sentence),
         who=_who(run, entry),
         why=_why(entry),
         took=_took(run, entry),
         is_wrong=bool(run.error),
-        difference=difference(run.plan, read.payments, addresses),
+        difference=changes,
         related=tuple(related),
     )
 
