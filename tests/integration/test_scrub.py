@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.errors import Diagnostic
 from sqlalchemy import text
 
 from sync_service.errors import UnknownKey
@@ -158,7 +159,7 @@ def test_nothing_that_names_her_is_left_and_others_are_untouched(world: World) -
 
 
 def files_of(world: World) -> bytes:
-    """All bytes that the database keeps of our tables, where they lie."""
+    """All bytes of the database's files: tables, indexes, and what the planner keeps of a table's values."""
     if world.database.dialect == "sqlite":
         path = Path(str(world.database.engine.url.database))
         return b"".join(each.read_bytes() for each in path.parent.glob(f"{path.name}*"))
@@ -166,10 +167,7 @@ def files_of(world: World) -> bytes:
         connection.execute(text("CHECKPOINT"))
         folder = Path(connection.execute(text("SHOW data_directory")).scalar_one())
         paths = connection.execute(
-            text(
-                "SELECT pg_relation_filepath(oid) FROM pg_class WHERE relkind IN ('r', 't', 'i')"
-                " AND relnamespace IN ('public'::regnamespace, 'pg_toast'::regnamespace)"
-            )
+            text("SELECT pg_relation_filepath(oid) FROM pg_class WHERE relkind IN ('r', 't', 'i')")
         ).scalars()
         return b"".join((folder / path).read_bytes() for path in paths if path and (folder / path).exists())
 
@@ -180,16 +178,40 @@ def bytes_of_hers(world: World) -> set[str]:
     return {word for word in TELLING if word.encode() in found or word.replace("'", "''").encode() in found}
 
 
+def rewrite_the_files(database: Database) -> None:
+    """As docs/data-protection.md says: again while another connection still sees rows of before."""
+    kept: list[str] = []
+
+    def keep(notice: Diagnostic) -> None:
+        said = f"{notice.message_detail}"
+        if "cannot be removed yet" in said and not said.startswith("0 "):
+            kept.append(said)
+
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.add_notice_handler(keep)
+        connection.execute(text("DELETE FROM pg_statistic"))
+        connection.execute(text("ANALYZE"))
+        for _ in range(100):
+            kept.clear()
+            connection.execute(text("VACUUM (FULL, VERBOSE)"))
+            if not kept:
+                return
+    raise AssertionError(kept)
+
+
 def test_no_byte_that_names_her_is_left_in_the_files(world: World) -> None:
     """She was renamed before, so that rows that were overwritten held her name too; and a reader looked on."""
     world.do("change_name", key="A-ADA", which="bill_to", last_name="Byron King")
     world.sync("A-S1")
+    if world.database.dialect == "postgresql":
+        with world.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("ANALYZE"))  # what autovacuum does from time to time
     assert bytes_of_hers(world) >= {"byron", "ada@"}
 
     report = scrub(world.database, "A-S1", actor="olga")
     if world.database.dialect == "postgresql":
-        with world.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM FULL"))  # as docs/data-protection.md says
+        rewrite_the_files(world.database)
 
     assert report.leftovers is (world.database.dialect == "postgresql")
     assert bytes_of_hers(world) == set()
