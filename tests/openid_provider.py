@@ -7,11 +7,12 @@ PASSWORD; every redirect of a client must be REDIRECT. It wants PKCE, and takes 
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,12 @@ class OpenidProvider:
     issuer: str
     #: Where the service that trusts it is, or seems to be.
     public_url: str
+    _store: Path
+
+    def set_client_secret(self, secret: str) -> None:
+        """Let the client have this secret and no other from now on."""
+        with closing(sqlite3.connect(self._store, timeout=20, isolation_level=None)) as store:
+            store.execute("UPDATE oauth2_provider_application SET client_secret = ?", [secret])
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -70,7 +77,7 @@ def running_provider(folder: Path, port: int, public_url: str) -> Iterator[Openi
         )
     try:
         _wait_until_ready(child, issuer, folder / "provider.log")
-        yield OpenidProvider(issuer, public_url)
+        yield OpenidProvider(issuer, public_url, folder / "provider.db")
     finally:
         child.terminate()
         child.wait(20)

@@ -48,6 +48,8 @@ class Forger:
     published: list[Any] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     codes: dict[str, Claims] = field(default_factory=dict)
+    #: The client's secrets that are good now.
+    secrets: list[str] = field(default_factory=lambda: [CLIENT_SECRET])
 
     def authorize(self, address: str) -> dict[str, str]:
         """What the provider does with a browser that was sent to `address`: the parameters it comes back with."""
@@ -91,7 +93,7 @@ class Forger:
             if given
             else (request.form.get("client_id"), request.form.get("client_secret"))
         )
-        if pair != (CLIENT_ID, CLIENT_SECRET):
+        if pair not in [(CLIENT_ID, secret) for secret in self.secrets]:
             return _json({"error": "invalid_client"}, 401)
         asked = self.codes.pop(request.form["code"], None)
         challenge = _challenge(request.form["code_verifier"])

@@ -45,20 +45,25 @@ class Portal:
 
 @pytest.fixture
 def portal(sqlite_database: Database, provider: Forger) -> Portal:
-    web = build(
-        sqlite_database,
-        public_url=PUBLIC_URL,
-        partner_oidc_issuer=provider.issuer,
-        partner_oidc_client_id=CLIENT_ID,
-        partner_oidc_client_secret=CLIENT_SECRET,
-        partner_oidc_name="Example Login",
-    )
     partners = Partners(sqlite_database, "test")
     orgs = {
         name: partners.add(Organisation(name=name, zuora_account_id=f"A-{name}", is_invoice_owner=True)).id
         for name in ("North", "Coast")
     }
-    return Portal(sqlite_database, provider, PortalVisitor(web.client), orgs)
+    return Portal(sqlite_database, provider, open_visitor(sqlite_database, provider), orgs)
+
+
+def open_visitor(database: Database, provider: Forger, secret: str = CLIENT_SECRET) -> PortalVisitor:
+    """A browser at a portal that trusts the provider."""
+    web = build(
+        database,
+        public_url=PUBLIC_URL,
+        partner_oidc_issuer=provider.issuer,
+        partner_oidc_client_id=CLIENT_ID,
+        partner_oidc_client_secret=secret,
+        partner_oidc_name="Example Login",
+    )
+    return PortalVisitor(web.client)
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -175,3 +180,18 @@ def test_while_the_provider_is_away_the_caller_is_told_to_come_again(portal: Por
     portal.provider.document["issuer"] = "https://elsewhere.example"
 
     assert exchange(portal, make_id_token(portal)).status_code == 502
+
+
+def test_a_second_secret_of_the_portals_client_takes_over_while_both_are_good(portal: Portal) -> None:
+    portal.is_told(**{"lmo:partner_org": portal.orgs["North"]})
+    new = "the second secret"
+    restarted = Portal(portal.database, portal.provider, open_visitor(portal.database, portal.provider, new), {})
+    provider = portal.provider
+    assert [each.sign_in().status_code for each in (portal, restarted)] == [303, 503]
+
+    provider.secrets.append(new)
+    assert [each.sign_in().status_code for each in (portal, restarted)] == [303, 303]
+
+    provider.secrets.remove(CLIENT_SECRET)
+    assert [each.sign_in().status_code for each in (portal, restarted)] == [503, 303]
+    assert portal.visitor.get().status_code == 200, "who is logged in stays logged in"

@@ -84,3 +84,24 @@ def test_the_provider_takes_a_code_only_from_whoever_asked_for_it(
 
     assert refused.status_code == 403
     assert thief.get("/account").status_code == 303
+
+
+def test_a_secret_that_only_one_side_knows_lets_nobody_in_and_puts_nobody_out(
+    sqlite_database: Database, openid_provider: OpenidProvider
+) -> None:
+    settings = openid_provider.settings
+    olga = visit(sqlite_database, **settings)
+    assert sign_in(olga, "olga@example.com").status_code == 303
+    new = "the secret after it was changed"
+    openid_provider.set_client_secret(new)
+    try:
+        refused = sign_in(visit(sqlite_database, **settings), "vera@example.com")
+        assert (refused.status_code, "An administrator can repair it" in refused.text) == (503, True)
+        assert settings["oidc_client_secret"] not in refused.text
+
+        restarted = visit(sqlite_database, **settings | {"oidc_client_secret": new})
+        assert sign_in(restarted, "vera@example.com").status_code == 303
+        assert restarted.get("/history").status_code == 200
+        assert olga.get("/history").status_code == 200
+    finally:
+        openid_provider.set_client_secret(settings["oidc_client_secret"])

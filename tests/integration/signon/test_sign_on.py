@@ -17,7 +17,7 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminActionRow, AdminSessionRow
 from tests.integration.signon.conftest import ADA, PUBLIC_URL, know, role_of, travel
-from tests.integration.signon.forger import Claims, Forger, unsigned
+from tests.integration.signon.forger import CLIENT_SECRET, Claims, Forger, unsigned
 from tests.integration.web.admin import PASSWORD
 
 
@@ -425,3 +425,20 @@ def test_a_temporary_password_does_not_hinder_a_sign_on(sqlite_database: Databas
     traveller.sign_in()
 
     assert traveller.visitor.get("/history").status_code == 200
+
+
+def test_a_second_secret_of_our_client_takes_over_while_both_are_good(
+    sqlite_database: Database, provider: Forger
+) -> None:
+    know(sqlite_database)
+    new = "the second secret"
+    before, restarted = travel(sqlite_database, provider), travel(sqlite_database, provider, oidc_client_secret=new)
+    assert [each.sign_in().status_code for each in (before, restarted)] == [303, 503]
+
+    provider.secrets.append(new)
+    assert [each.sign_in().status_code for each in (before, restarted)] == [303, 303]
+
+    provider.secrets.remove(CLIENT_SECRET)
+    assert [each.sign_in().status_code for each in (before, restarted)] == [503, 303]
+    assert before.is_in, "who is logged in stays logged in"
+    assert {action for _, action, _ in actions(sqlite_database)} == {"log in"}, "no person was refused"

@@ -28,6 +28,7 @@ class Siteverify:
     """A captcha's service; `said` is its answer to the right secret."""
 
     url: str = ""
+    secret: str = SECRET
     said: Any = field(default_factory=lambda: {"success": True})
     asked: list[dict[str, str]] = field(default_factory=list)
 
@@ -35,7 +36,7 @@ class Siteverify:
         form = Request(environ).form.to_dict()
         self.asked.append(form)
         wrong = {"success": False, "error-codes": ["invalid-input-secret"]}
-        body = json.dumps(self.said if form["secret"] == SECRET else wrong)
+        body = json.dumps(self.said if form["secret"] == self.secret else wrong)
         return Response(body, content_type="application/json")(environ, start_response)
 
 
@@ -126,6 +127,25 @@ def test_the_check_tries_the_service_and_says_where_nothing_is_verified(
     assert found(captcha_secret=SECRET, captcha_verify_url=service.url)[0][0] == "ok"
     assert found(captcha_secret="another", captcha_verify_url=service.url)[0][0] == "failed"
     assert found(captcha_secret=SECRET, captcha_verify_url="http://127.0.0.1:1/")[0][0] == "failed"
+
+
+def test_a_new_secret_reopens_the_shop_and_baskets_go_on_where_they_were(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch, service: Siteverify
+) -> None:
+    new = "what both know after the change"
+    shop = open_shop(sqlite_database, monkeypatch, captcha_secret=SECRET, captcha_verify_url=service.url)
+    assert shop.open().status_code == 200
+    chosen = shop.order(add("Business", 5))["order"]["orderItems"]
+
+    service.secret = new
+    assert [shop.put(add("Business", 6)).status_code, shop.open().status_code] == [502, 502]
+    [basket] = shop.web.rows(BasketRow)
+
+    restarted = build(sqlite_database, captcha_secret=new, captcha_verify_url=service.url)
+    shop.client = restarted.client.application.test_client(use_cookies=False)
+    assert shop.ask("GET").json["order"]["orderItems"] == chosen
+    assert shop.put(add("Business", 6)).status_code == 200
+    assert [each.id for each in shop.web.rows(BasketRow)] == [basket.id]
 
 
 OPENED = {"forSubscription": {"id": "sub-1"}, "order_type": "update_subscription"}
