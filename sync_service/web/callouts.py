@@ -19,7 +19,6 @@ from sync_service.access.clients import SYNC_SCOPE
 from sync_service.access.throttle import Throttle, counter_name
 from sync_service.queue.fate import Ticket
 from sync_service.queue.limit import Share
-from sync_service.queue.orders.lanes import is_our_order
 from sync_service.queue.requests import Kind
 from sync_service.queue.status.health import tell_obstacle
 from sync_service.settings import Settings
@@ -111,7 +110,7 @@ class SyncEndpoint:
         for item in items:
             fields = read_fields(item, _named())
             wishes.append(self._read_callout(kind, normalise_key(read_subscription_key(fields)), fields, caller, True))
-        self._intake.accept_together(wishes)
+        self._intake.take_together(wishes)
         taken = [_say_taken(wish) for wish in wishes]
         status = "accepted" if any(each["status"] == "accepted" for each in taken) else "ignored"
         return answer(200, {"success": True, "status": status, "items": taken})
@@ -120,21 +119,21 @@ class SyncEndpoint:
         self, kind: Kind, key: str, fields: Sequence[Field], caller: Caller, *, event: bool
     ) -> dict[str, Any]:
         wish = self._read_callout(kind, key, fields, caller, event)
-        if wish.reason is None:
-            self._intake.accept_callout(wish)
-        else:
-            self._intake.keep_callout(wish.callout, "ignored", wish.reason)
+        self._intake.take_callout(wish)
         return _say_taken(wish)
 
     def _read_callout(
         self, kind: Kind, key: str, fields: Sequence[Field], caller: Caller, event: bool
     ) -> IncomingCallout:
-        """What a callout asks for; with a reason where nothing is to be done."""
+        """What a callout asks for; with a reason if it says by itself that nothing is to be done."""
         hints = read_hints(fields)
         callout = _callout(key, hints, read_body(request))
         trigger = Trigger.EVENT if event else Trigger.CALLOUT if callout.notification_id else Trigger.WORKFLOW
         impossible = why_impossible(key)
-        reason = Reason(ReasonCode.IMPOSSIBLE_KEY, impossible) if impossible else self._why_echo(hints)
+        if impossible:
+            reason: Reason | None = Reason(ReasonCode.IMPOSSIBLE_KEY, impossible)
+        else:
+            reason = why_echo(hints, self._settings.ignored_sources, self._settings.zuora_integration_users)
         return IncomingCallout(kind=kind, callout=callout, trigger=trigger, actor=caller.name, reason=reason)
 
     def _serve(self, kind: Kind, key: str, caller: Caller) -> Response:
@@ -163,14 +162,6 @@ class SyncEndpoint:
         except (SQLAlchemyError, TimeoutError):  # the request is durable: not to know this is no failure of it
             return {}
         return {"message": obstacle} if obstacle else {}
-
-    def _why_echo(self, hints: Hints) -> Reason | None:
-        why = why_echo(hints, self._settings.ignored_sources, self._settings.zuora_integration_users)
-        if why is None and hints.order_number is not None:
-            with self._database.reading() as session:
-                if is_our_order(session, hints.order_number):
-                    return Reason(ReasonCode.ECHO, f"the order {hints.order_number} is ours")
-        return why
 
     def _reject(self, raw_key: str, what: str) -> Response:
         """403, which Zuora retries, so that a rotated password loses nothing.

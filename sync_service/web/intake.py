@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.queue.fate import Ticket, place
+from sync_service.queue.orders.lanes import FIND_OURS, is_our_order, name_our_order
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.queue.statements import ENQUEUE_KINDS
 from sync_service.store.audit import SENDER
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import NUMBER_OF_KEY
-from sync_service.subscription.hints import Hints, Reason
+from sync_service.subscription.hints import Hints, Reason, ReasonCode
 from sync_service.subscription.keys import LONGEST_KEY
 from sync_service.subscription.trigger import Trigger
 from sync_service.telemetry.traces import carry
@@ -32,35 +33,43 @@ WRITER_TIMEOUT_MS = 7000
 _RECORD = """
 INSERT INTO callout (received_at, key, verdict, reason, reason_code, notification_id, request_id, source, order_number,
   created_by, body_sha256)
-SELECT {now}, {key}, CAST(:verdict AS TEXT), CAST(:reason AS TEXT), CAST(:reason_code AS TEXT),
+SELECT {now}, {key}, {verdict}
   CAST(:notification_id AS TEXT), CAST(:request_id AS TEXT), CAST(:source AS TEXT), CAST(:order_number AS TEXT),
   CAST(:created_by AS TEXT), CAST(:body_sha256 AS TEXT)
 {from}
 RETURNING id
 """
 _NAME_SENDER = "UPDATE callout SET sender = :sender WHERE id = :id"
-_KEEP = _RECORD.replace("{key}", "CAST(:shown AS TEXT)").replace("{from}", "")
+_SAID = "CAST(:verdict AS TEXT), CAST(:reason AS TEXT), CAST(:reason_code AS TEXT),"
+_KEEP = _RECORD.replace("{key}", "CAST(:shown AS TEXT)").replace("{verdict}", _SAID).replace("{from}", "")
 
-# All that accepting a callout writes, as one statement for PostgreSQL: one round trip and a transaction of its own. Its
-# parts see the same state, and of each other only what is handed on here.
-_ACCEPT = f"""
+_SAID_OF_OURS = """CASE WHEN ours THEN 'ignored' ELSE 'accepted' END, CASE WHEN ours THEN CAST(:reason AS TEXT) END,
+  CASE WHEN ours THEN CAST(:reason_code AS TEXT) END,"""
+
+# All that taking a callout writes, as one statement for PostgreSQL: one round trip and a transaction of its own. Its
+# parts see the same state, and of each other only what is handed on here. The reason is that of an order of ours.
+_TAKE = f"""
 WITH place AS MATERIALIZED (
   SELECT set_config('lock_timeout', CAST(:lock_timeout AS TEXT), true) AS bound,
     CASE WHEN CAST(:kind AS TEXT) = 'subscription' THEN {NUMBER_OF_KEY.replace(":key", "CAST(:key AS TEXT)")} END
-    AS number),
+    AS number, EXISTS ({FIND_OURS}) AS ours),
 wish AS MATERIALIZED (
   SELECT CASE WHEN CAST(:kind AS TEXT) <> 'subscription' THEN CAST(:kind AS TEXT)
               WHEN number IS NULL THEN 'alias' ELSE 'subscription' END AS kind,
     COALESCE(number, CAST(:key AS TEXT)) AS key
-  FROM place WHERE bound IS NOT NULL),
-record AS ({_RECORD.replace("{key}", "COALESCE(number, CAST(:shown AS TEXT))").replace("{from}", "FROM place")}),
+  FROM place WHERE bound IS NOT NULL AND NOT ours),
+record AS ({
+    _RECORD.replace("{key}", "COALESCE(number, CAST(:shown AS TEXT))")
+    .replace("{verdict}", _SAID_OF_OURS)
+    .replace("{from}", "FROM place")
+}),
 request AS ({ENQUEUE_KINDS.replace("{keys}", "SELECT kind, key FROM wish")}),
 cause AS (
   INSERT INTO sync_cause (kind, key, seq, trigger, actor, callout_id, trace, at)
   SELECT request.kind, request.key, request.requested_seq, CAST(:trigger AS TEXT), CAST(:actor AS TEXT), record.id,
     CAST(:trace AS TEXT), request.requested_at
   FROM request, record)
-SELECT kind, key, requested_seq FROM request
+SELECT request.kind, request.key, request.requested_seq FROM record LEFT JOIN request ON true
 """  # noqa: S608 - constant SQL, no user input
 
 
@@ -79,7 +88,7 @@ class Callout:
 
 @dataclass(kw_only=True)
 class IncomingCallout:
-    """A callout on its way into the database; `ticket` once that is committed."""
+    """A callout on its way into the database; with a ticket or a reason once that is committed."""
 
     kind: Kind
     callout: Callout
@@ -90,6 +99,11 @@ class IncomingCallout:
     trace: str | None = field(default_factory=carry)
     ticket: Ticket | None = None
 
+    @property
+    def is_kept(self) -> bool:
+        """What becomes of it is committed."""
+        return self.ticket is not None or self.reason is not None
+
 
 class Intake:
     """Makes durable what comes in. On SQLite callouts that wait for a turn share a commit, one wait for the disk."""
@@ -99,35 +113,18 @@ class Intake:
         self._waiting: deque[IncomingCallout] = deque()
         self._turn = threading.Lock()
 
-    def accept_callout(self, wish: IncomingCallout) -> Ticket:
-        """Keep the callout and want its key synced; committed when this returns."""
-        if self._database.dialect == "postgresql":
-            wish.ticket = self._accept_alone(wish)
-            return wish.ticket
-        self._waiting.append(wish)
-        until = time.monotonic() + WRITER_TIMEOUT_MS / 1000
-        if not self._turn.acquire(timeout=WRITER_TIMEOUT_MS / 1000):
-            with suppress(ValueError):  # another thread may be committing it, which does no harm
-                self._waiting.remove(wish)
-            raise TimeoutError("the database is busy")
-        try:
-            return wish.ticket or self._accept_waiting(wish, until)
-        finally:
-            self._turn.release()
+    def take_callout(self, wish: IncomingCallout) -> None:
+        """Keep the callout and, unless there is a reason not to, want its key synced; committed when this returns."""
+        if wish.reason is not None:
+            self.keep_callout(wish.callout, "ignored", wish.reason)
+        elif self._database.dialect == "postgresql":
+            self._take_alone(wish)
+        else:
+            self._take_in_turn(wish)
 
-    def accept_together(self, wishes: Sequence[IncomingCallout]) -> None:
-        """Keep all callouts in one transaction, and want those synced that have no reason not to be."""
-        tickets: list[tuple[IncomingCallout, Ticket]] = []
-        with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
-            for wish in wishes:
-                if wish.reason is not None:
-                    _record(session, wish.callout, wish.callout.key, "ignored", wish.reason)
-            wanted = [(place(session, wish.callout.key, wish.kind), wish) for wish in wishes if wish.reason is None]
-            # In one order, so that two of these never wait for each other.
-            for row, wish in sorted(wanted, key=lambda each: each[0]):
-                tickets.append((wish, self._accept(session, wish, row)))
-        for wish, ticket in tickets:
-            wish.ticket = ticket
+    def take_together(self, wishes: Sequence[IncomingCallout]) -> None:
+        """The same for several callouts in one transaction."""
+        self._commit(wishes, LOCK_TIMEOUT_MS)
 
     def keep_callout(self, callout: Callout, verdict: str, reason: Reason) -> None:
         """Keep a callout that leads to nothing, and why; committed when this returns."""
@@ -144,8 +141,9 @@ class Intake:
             seq = enqueue(session, kind, key, cause, priority=Priority.EVENT, full=True)
         return Ticket(kind, key, seq)
 
-    def _accept_alone(self, wish: IncomingCallout) -> Ticket:
-        values = _values_of(wish.callout, wish.callout.key, "accepted", None) | {
+    def _take_alone(self, wish: IncomingCallout) -> None:
+        ours = _ours(wish.callout.hints)
+        values = _values_of(wish.callout, wish.callout.key, "", ours) | {
             "kind": wish.kind,
             "key": wish.callout.key,
             "trigger": wish.trigger,
@@ -154,11 +152,28 @@ class Intake:
             "priority": int(Priority.EVENT),
             "full": int(wish.kind is Kind.ACCOUNT),
             "lock_timeout": str(LOCK_TIMEOUT_MS),
+            "undone": name_our_order(wish.callout.hints.order_number)["undone"],
         }
-        kind, key, seq = self._database.run_alone(_ACCEPT, values)
-        return Ticket(Kind(kind), key, seq)
+        kind, key, seq = self._database.run_alone(_TAKE, values)
+        if seq is None:
+            wish.reason = ours
+        else:
+            wish.ticket = Ticket(Kind(kind), key, seq)
 
-    def _accept_waiting(self, wish: IncomingCallout, until: float) -> Ticket:
+    def _take_in_turn(self, wish: IncomingCallout) -> None:
+        self._waiting.append(wish)
+        until = time.monotonic() + WRITER_TIMEOUT_MS / 1000
+        if not self._turn.acquire(timeout=WRITER_TIMEOUT_MS / 1000):
+            with suppress(ValueError):  # another thread may be committing it, which does no harm
+                self._waiting.remove(wish)
+            raise TimeoutError("the database is busy")
+        try:
+            if not wish.is_kept:
+                self._take_waiting(wish, until)
+        finally:
+            self._turn.release()
+
+    def _take_waiting(self, wish: IncomingCallout, until: float) -> None:
         """Commit `wish` and all that wait with it; where that fails, each is committed in a turn of its own."""
         together = [wish]
         while self._waiting:
@@ -166,27 +181,53 @@ class Intake:
             if other is not wish:
                 together.append(other)
         try:
-            self._commit(together, until)
+            self._commit(together, _left_ms(until))
         except SQLAlchemyError:
             if len(together) == 1:
                 raise
-            self._commit([wish], until)
-        assert wish.ticket is not None  # noqa: S101 - it is committed
-        return wish.ticket
+            self._commit([wish], _left_ms(until))
 
-    def _commit(self, wishes: list[IncomingCallout], until: float) -> None:
-        left_ms = max(1, int((until - time.monotonic()) * 1000))
-        with self._database.transaction(lock_timeout_ms=left_ms) as session:
-            tickets = [self._accept(session, each, place(session, each.callout.key, each.kind)) for each in wishes]
-        for wish, ticket in zip(wishes, tickets, strict=True):
-            wish.ticket = ticket
+    def _commit(self, wishes: Sequence[IncomingCallout], timeout_ms: int) -> None:
+        ends: list[tuple[IncomingCallout, Ticket | Reason]] = []
+        with self._database.transaction(lock_timeout_ms=timeout_ms) as session:
+            wanted = []
+            for wish in wishes:
+                reason = wish.reason or _why_ours(session, wish.callout.hints)
+                if reason is None:
+                    wanted.append((place(session, wish.callout.key, wish.kind), wish))
+                else:
+                    _record(session, wish.callout, wish.callout.key, "ignored", reason)
+                    ends.append((wish, reason))
+            # In one order, so that two of these never wait for each other.
+            for row, wish in sorted(wanted, key=lambda each: each[0]):
+                ends.append((wish, _accept(session, wish, row)))
+        for wish, end in ends:
+            if isinstance(end, Reason):
+                wish.reason = end
+            else:
+                wish.ticket = end
 
-    def _accept(self, session: Session, wish: IncomingCallout, row: tuple[Kind, str]) -> Ticket:
-        kind, key = row
-        callout_id = _record(session, wish.callout, key, "accepted", None)
-        cause = Cause(wish.trigger, wish.actor, callout_id, trace=wish.trace)
-        full = kind is Kind.ACCOUNT
-        return Ticket(kind, key, enqueue(session, kind, key, cause, priority=Priority.EVENT, full=full))
+
+def _left_ms(until: float) -> int:
+    return max(1, int((until - time.monotonic()) * 1000))
+
+
+def _why_ours(session: Session, hints: Hints) -> Reason | None:
+    """Why a callout about an order of ours leads to nothing; None for any other."""
+    number = hints.order_number
+    return _ours(hints) if number is not None and is_our_order(session, number) else None
+
+
+def _ours(hints: Hints) -> Reason:
+    return Reason(ReasonCode.ECHO, f"the order {hints.order_number} is ours")
+
+
+def _accept(session: Session, wish: IncomingCallout, row: tuple[Kind, str]) -> Ticket:
+    kind, key = row
+    callout_id = _record(session, wish.callout, key, "accepted", None)
+    cause = Cause(wish.trigger, wish.actor, callout_id, trace=wish.trace)
+    full = kind is Kind.ACCOUNT
+    return Ticket(kind, key, enqueue(session, kind, key, cause, priority=Priority.EVENT, full=full))
 
 
 def _record(session: Session, callout: Callout, key: str, verdict: str, reason: Reason | None) -> int:

@@ -143,7 +143,7 @@ def test_no_statement_of_a_callout_or_a_claim_reads_more_of_a_grown_store_than_b
             incoming = IncomingCallout(
                 kind=Kind.SUBSCRIPTION, callout=Callout(key=key), trigger=Trigger.CALLOUT, actor=None
             )
-            intake.accept_callout(incoming)
+            intake.take_callout(incoming)
         with database.reading() as session:
             assert not is_our_order(session, "O-00000001")
         claims = claim(database, 4, share, calls_made=3)

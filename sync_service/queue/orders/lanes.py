@@ -38,8 +38,8 @@ class OrderState(StrEnum):
     FAILED = "failed"
 
 
-#: Asked for every callout that names an order.
-_OURS = "SELECT 1 FROM order_work WHERE number IN (:number, :undone) LIMIT 1"
+#: One row if an order of ours, or one that undid one of ours, has one of `name_our_order`'s numbers.
+FIND_OURS = "SELECT 1 FROM order_work WHERE number IN (CAST(:order_number AS TEXT), CAST(:undone AS TEXT)) LIMIT 1"
 #: What is still to be done without a person.
 OPEN_STATES = frozenset({OrderState.SUBMITTED, OrderState.RUNNING, OrderState.WAITING})
 
@@ -204,7 +204,12 @@ def find_work(session: Session, key: str) -> OrderWorkRow | None:
 
 def is_our_order(session: Session, number: str) -> bool:
     """Whether the order of that number in Zuora is one that we placed, or that we placed to undo one of ours."""
-    return session.run(_OURS, {"number": number, "undone": number.partition("-")[0]}).first() is not None
+    return session.run(FIND_OURS, name_our_order(number)).first() is not None
+
+
+def name_our_order(number: str | None) -> dict[str, str | None]:
+    """The values of FIND_OURS."""
+    return {"order_number": number, "undone": number and number.partition("-")[0]}
 
 
 def list_work(

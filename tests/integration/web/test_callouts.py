@@ -402,16 +402,21 @@ def test_a_custom_header_can_carry_the_source(sqlite_web: Web) -> None:
 
 
 @pytest.mark.parametrize("number", ["232POEEK2ABG", "232POEEK2ABG-C"])
-def test_an_order_that_we_placed_is_known_by_its_number_though_no_source_tells(sqlite_web: Web, number: str) -> None:
+def test_an_order_that_we_placed_is_known_by_its_number_though_no_source_tells(web: Web, number: str) -> None:
     names = Names(order_id="order-1", reference="232POEEK2ABG")
-    with sqlite_web.database.transaction() as session:
+    with web.database.transaction() as session:
         submit_order(session, Submission(names=names, order_type="cancel_subscription", payload={}, lane="A-S1"))
 
-    ours = sqlite_web.client.post(f"{SYNC}A-S1?orderNumber={number}", headers=ZUORA)
-    theirs = sqlite_web.client.post(f"{SYNC}A-S1?orderNumber=O-00000012", headers=ZUORA)
+    ours = web.client.post(f"{SYNC}A-S1?orderNumber={number}", headers=ZUORA)
+    theirs = web.client.post(f"{SYNC}A-S1?orderNumber=O-00000012", headers=ZUORA)
 
     assert (ours.json["status"], theirs.json["status"]) == ("ignored", "accepted")
-    assert sqlite_web.rows(CalloutRow)[0].reason == f"echo: the order {number} is ours"
+    assert web.rows(CalloutRow)[0].reason == f"echo: the order {number} is ours"
+
+    items = [{"SubscriptionNumber": "A-S1", "OrderNumber": each} for each in (number, "O-00000012")]
+    both = web.client.post("/api/events/zuora", headers=ZUORA, json=items)
+
+    assert [each["status"] for each in both.json["items"]] == ["ignored", "accepted"]
 
 
 def test_an_echo_never_clears_what_something_else_marked(web: Web) -> None:

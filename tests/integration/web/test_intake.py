@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -21,14 +22,19 @@ from tests.listening import listening
 SENDERS = 6
 
 
-def accept(intake: Intake, key: str | None) -> Ticket:
-    callout = Callout(key=key)  # type: ignore[arg-type]
-    return intake.accept_callout(
-        IncomingCallout(kind=Kind.SUBSCRIPTION, callout=callout, trigger=Trigger.CALLOUT, actor=None)
-    )
+#: A key whose callout no database keeps: its row would have no trigger.
+BROKEN = "A-BROKEN"
 
 
-def accept_at_once(database: Database, keys: list[str | None]) -> list[Future[Ticket]]:
+def accept(intake: Intake, key: str) -> Ticket:
+    trigger: Any = None if key == BROKEN else Trigger.CALLOUT
+    wish = IncomingCallout(kind=Kind.SUBSCRIPTION, callout=Callout(key=key), trigger=trigger, actor=None)
+    intake.take_callout(wish)
+    assert wish.ticket
+    return wish.ticket
+
+
+def accept_at_once(database: Database, keys: list[str]) -> list[Future[Ticket]]:
     """Where turns are taken, all of them wait for theirs."""
     intake = Intake(database)
     with ThreadPoolExecutor(len(keys)) as pool, intake._turn:
@@ -64,7 +70,7 @@ def test_callouts_that_wait_for_the_embedded_database_share_a_commit(sqlite_data
 
 
 def test_a_callout_that_cannot_be_kept_fails_alone(database: Database) -> None:
-    accepted = accept_at_once(database, ["A-0", None, "A-2", "A-3", "A-4", "A-5"])
+    accepted = accept_at_once(database, ["A-0", BROKEN, "A-2", "A-3", "A-4", "A-5"])
 
     assert [type(each.exception()) for each in accepted] == [type(None), IntegrityError, *[type(None)] * 4]
     with database.reading() as session:
