@@ -88,6 +88,8 @@ class _Commands(click.Group):
             from sync_service.store.engine import tell_trouble  # the database's library is large
 
             trouble = tell_trouble(error)
+            if trouble is None and isinstance(error, OSError) and error.filename is not None:
+                output.fail(f"{error.filename}: {error.strerror}.", code="file unusable")
             if trouble is None:
                 raise
             output.fail(

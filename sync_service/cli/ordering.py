@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, NoReturn, TextIO
+from typing import Any, BinaryIO, NoReturn
 
 import click
 
@@ -56,7 +56,7 @@ _ORDER_TIMES = ("submitted_at", "ended_at")
 _CALL = ("n", "name", "method", "path", "state", "sends", "sent_at", "answered_at", "idempotency_key", "error")
 _CALL_TIMES = ("sent_at", "answered_at")
 _limit = click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
-_file = click.argument("file", type=click.File("r"))
+_file = click.argument("file", type=click.File("rb"))
 
 
 @click.group()
@@ -126,16 +126,16 @@ def orders_retry(key: str, choice: str | None, as_json: bool) -> None:
 @orders.command("submit")
 @_file
 @with_json
-def orders_submit(file: TextIO, as_json: bool) -> None:
+def orders_submit(file: BinaryIO, as_json: bool) -> None:
     """Place the order in FILE and wait for its end.
 
     FILE holds JSON as for `POST /api/order`; - is standard input.
     """
     settings = read_settings()
     context = open_order_context(open_context(settings))
-    text = file.read()
-    order = _read(context, text)
-    asked = OrderRequest(client=f"cli {getpass.getuser()}", key=None, body=text.encode())
+    body = file.read()
+    order = _read(context, body)
+    asked = OrderRequest(client=f"cli {getpass.getuser()}", key=None, body=body)
     try:
         accepted = take_order(context.database, settings, context.options, order, asked, client=getpass.getuser())
     except CannotBePlacedError as refusal:
@@ -149,7 +149,7 @@ def orders_submit(file: TextIO, as_json: bool) -> None:
 @orders.command("preview")
 @_file
 @with_json
-def orders_preview(file: TextIO, as_json: bool) -> None:
+def orders_preview(file: BinaryIO, as_json: bool) -> None:
     """Ask Zuora what the order in FILE would cost, and when.
 
     Nothing is stored or placed. FILE is as for `submit`.
@@ -207,10 +207,10 @@ def _find(session: Session, key: str) -> OrderWorkRow:
     return row
 
 
-def _read(context: OrderContext, text: str) -> Order:
+def _read(context: OrderContext, body: bytes) -> Order:
     try:
-        payload = read_json(text)
-    except ValueError:
+        payload = read_json(body.decode())
+    except (ValueError, RecursionError):
         fail("The file holds no JSON.")
     order = read_order(payload, context.options.zone, may_refund=True)
     if isinstance(order, Refusal):

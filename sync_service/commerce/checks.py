@@ -15,9 +15,10 @@ from sync_service.commerce import wire
 from sync_service.commerce.basket.holding import pending_change, read_holding
 from sync_service.commerce.case import Case
 from sync_service.commerce.catalog import Catalog, Offer
-from sync_service.commerce.order import CatalogRef, Order, OrderType, Problem, ProblemCode
+from sync_service.commerce.order import CatalogRef, ItemUpdate, Order, OrderType, Problem, ProblemCode
 from sync_service.commerce.pricing import unit_price
 from sync_service.commerce.state import InStore, goes_on, is_discount
+from sync_service.subscription.contacts import country_code
 from sync_service.subscription.limio.documents import data_of, part_of, read_day
 from sync_service.subscription.plan import Document
 from sync_service.subscription.schedule.money import parse_amount
@@ -114,15 +115,15 @@ def _check_country(order: Order, offer: Offer, at: str) -> Iterator[Problem]:
     allowed = offer.attributes.get("allowed_countries__limio")
     delivered = order.delivery.country if order.delivery else None
     country = delivered or (order.billing.country if order.billing else None) or order.country
-    if isinstance(allowed, list) and allowed and country and country.upper() not in map(_code, allowed):
+    if isinstance(allowed, list) and allowed and country and _code(country) not in map(_code, allowed):
         yield _problem(f"{at}.offer", ProblemCode.NOT_ALLOWED, f"{offer.label} is not sold in {country}.")
 
 
 def _code(country: Any) -> str:
-    """A country of the list: its code, or an object that has one."""
+    """The code of a country that is given by name, by code or as an object that has one."""
     if isinstance(country, Mapping):
         country = country.get("id") or country.get("value") or country.get("code")
-    return str(country).upper()
+    return country_code(str(country)) or str(country).upper()
 
 
 def _check_quantity(offer: Offer, quantity: Decimal, field: str) -> Iterator[Problem]:
@@ -168,10 +169,29 @@ def _check_switch(case: Case) -> Iterator[Problem]:
 def _check_updates(case: Case) -> Iterator[Problem]:
     current = _currency(case.state.store)
     for index, update in enumerate(case.order.updates):
+        yield from _check_removal(case, update, f"updates[{index}].quantity")
         offer = case.catalog.items.get(update.item) if update.action == "add" else None
         if current and offer and offer.currency and offer.currency != current:
             message = f"The subscription is in {current} and {offer.label} in {offer.currency}."
             yield _problem(f"updates[{index}].id", ProblemCode.NOT_ALLOWED, message)
+
+
+def _check_removal(case: Case, update: ItemUpdate, field: str) -> Iterator[Problem]:
+    """Zuora removes a whole rate plan: what keeps some of an add-on's units says how many."""
+    if (update.action, update.record_type) != ("remove", "add_on") or update.quantity is None:
+        return
+    for document in case.state.store.add_ons:
+        inside = part_of(data_of(document), "add_on")
+        if update.item.id not in (document.get("id"), inside.get("id")) or not goes_on(document, case.today):
+            continue
+        held = parse_amount(data_of(document).get("quantity")) or Decimal(1)
+        comes_back = any(each.action == "add" and each.item.id == inside.get("id") for each in case.order.updates)
+        if update.quantity < held and not comes_back:
+            message = (
+                f"The subscription has {held:f} of {inside.get('name')}: to keep some, add it with the quantity that"
+                f" stays, {held - update.quantity:f}, besides removing it."
+            )
+            yield _problem(field, ProblemCode.NOT_ALLOWED, message)
 
 
 def _check_cancellation(case: Case) -> Iterator[Problem]:
@@ -230,7 +250,7 @@ def _check_gift_code(order: Order, store: InStore, today: date) -> Iterator[Prob
     if expires and expires < today:
         yield _problem("redeemCode", ProblemCode.NOT_ALLOWED, f"This gift code expired on {expires}.")
     disallowed = data_of(code).get(wire.DISALLOWED_COUNTRIES)
-    if isinstance(disallowed, list) and order.country and order.country.upper() in map(_code, disallowed):
+    if isinstance(disallowed, list) and order.country and _code(order.country) in map(_code, disallowed):
         yield _problem("country", ProblemCode.NOT_ALLOWED, f"This gift code cannot be redeemed in {order.country}.")
     given = (data_of(code).get("offer") or {}).get("id")
     if given and order.items and order.items[0].offer.id != given:

@@ -152,6 +152,19 @@ def test_an_error_is_json_if_json_was_asked_for(tmp_path: Path, words: list[str]
     assert not result.stderr
 
 
+@pytest.mark.parametrize("command", ["submit", "preview"])
+def test_an_order_file_that_is_no_text_is_refused_in_one_line(tmp_path: Path, command: str) -> None:
+    store = {"DATABASE_URL": f"sqlite:///{tmp_path / 'store.db'}"}
+    zuora = {"ZUORA_BASE_URL": "http://127.0.0.1:9", "ZUORA_CLIENT_ID": "a" * 36, "ZUORA_CLIENT_SECRET": "secret"}
+    run("db", "upgrade", **store)
+    file = tmp_path / "order.json"
+    file.write_bytes(b"\xff\xfe{")
+
+    result = run("orders", command, str(file), **store, **zuora)
+
+    assert (result.exit_code, result.stderr) == (1, "The file holds no JSON.\n")
+
+
 def test_settings_shows_what_is_in_force_and_no_secret(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("s" * 40)

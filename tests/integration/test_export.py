@@ -77,3 +77,12 @@ def test_the_command_writes_a_new_file_for_its_user_alone(sqlite_url: str, tmp_p
     assert json.loads(file.read_text())["objects"][0]["data"]["name"] == "Ada Byron"
     assert file.stat().st_mode & 0o077 == 0
     assert "there already" in runner.invoke(main, ["export", line["id"], str(file)], env=environ).output
+
+
+def test_a_file_that_cannot_be_made_is_named_in_one_line(sqlite_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "no such folder" / "store.db"
+
+    done = CliRunner().invoke(main, ["db", "backup", str(file)], env={"DATABASE_URL": sqlite_url})
+
+    assert done.exit_code == 1
+    assert done.output.splitlines() == [f"{file}.part: No such file or directory."]

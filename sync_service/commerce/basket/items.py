@@ -191,9 +191,12 @@ class _Change:
             refuse(f"The subscription has {held.quantity} of {held.offer.name}, fewer than {wanted.quantity}.")
         if self._is_removed(held):
             return
+        stays = held.quantity - (wanted.quantity or held.quantity)
+        if wanted.record_type == "add_on" and stays:
+            refuse(f"All {held.quantity} of {held.offer.name} are removed at once; to keep some, add it with {stays}.")
         if wanted.record_type == "offer":
             refuse("An offer is removed only if another takes its place; to end the subscription, cancel it.")
-        self.items.append(self._removal("add_on", held, wanted.quantity or held.quantity, self._at_term_end()))
+        self.items.append(self._removal("add_on", held, held.quantity, self._at_term_end()))
 
     def _find(self, wanted: WantedItem) -> Offer:
         offer = self.on_sale.find(wanted.item_id)

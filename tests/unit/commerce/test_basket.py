@@ -242,6 +242,7 @@ def test_example_36_an_evergreen_subscription_changes_with_its_next_payment() ->
         ([add("Business", 5), add("PR", 5)], "PR is not sold with Business"),
         ([remove("AU")], "does not have AU"),
         ([remove("PR", 6)], "fewer than 6"),
+        ([remove("PR", 2)], "add it with 3"),
         ([remove("Team")], "cancel it"),
         ([add("Business", 11)], "1 to 10"),
         ([add("Business", 0)], "1 to 10"),

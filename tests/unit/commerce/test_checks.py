@@ -16,6 +16,7 @@ from sync_service.commerce.state import InStore, State
 from tests.unit.commerce.world import (
     ANNUAL,
     AUDIO,
+    AUDIO_HELD,
     EXAMPLES,
     GIFT,
     GOODWILL,
@@ -117,6 +118,8 @@ def test_what_is_no_longer_published_is_not_sold() -> None:
         (["FR"], None, True),
         (["FR"], {"firstName": "A", "lastName": "B", "country": "FR"}, False),
         ([{"id": "gb", "label": "United Kingdom"}], None, False),
+        (["FR"], {"firstName": "A", "lastName": "B", "country": "France"}, False),
+        (["France"], {"firstName": "A", "lastName": "B", "country": "fr"}, False),
     ],
 )
 def test_an_offer_is_sold_where_it_is_delivered_else_billed(countries: Any, delivery: Any, refused: bool) -> None:
@@ -243,6 +246,14 @@ def test_a_gift_code_must_be_there_and_be_good(code: Any, problem: tuple[str, st
     assert found(REDEMPTION, InStore(gift_code=code)) == {problem}
 
 
+def test_a_gift_code_is_not_redeemed_in_a_disallowed_country_that_is_called_by_its_name() -> None:
+    payload = {**REDEMPTION, "country": "United Kingdom"}
+
+    assert found(payload, InStore(gift_code=a_code(disallowed_countries=["GB"]))) == {
+        ("country", ProblemCode.NOT_ALLOWED)
+    }
+
+
 def test_a_gift_takes_no_code_that_another_gift_has() -> None:
     gift = {**E1, "orderItems": [{"offer": ref(GIFT)}], "isGift": True, "giftCode": "7QK2M9X4"}
 
@@ -257,6 +268,24 @@ def test_a_gift_is_refunded_only_while_its_code_is_free() -> None:
         ("subscriptionId", ProblemCode.NOT_ALLOWED)
     }
     assert found(refund) == {("subscriptionId", ProblemCode.UNKNOWN)}
+
+
+@pytest.mark.parametrize(
+    ("quantity", "also", "refused"),
+    [(2, [], True), (5, [], False), (None, [], False), (5, [3], False), (2, [3], False)],
+)
+def test_an_add_on_is_removed_whole_or_comes_back_in_another_quantity(
+    quantity: int | None, also: list[int], refused: bool
+) -> None:
+    held = {**AUDIO_HELD, "data": {**AUDIO_HELD["data"], "quantity": 5}}
+    number = {} if quantity is None else {"quantity": quantity}
+    removal = {"type": "remove", "record_type": "add_on", "id": held["id"], **number}
+    added = [{"type": "add", "record_type": "add_on", **ref(AUDIO), "quantity": each} for each in also]
+    payload = {"order_type": "update_subscription", **SUB, "updates": [removal, *added]}
+
+    assert found(payload, in_store(add_ons=(held,))) == (
+        {("updates[0].quantity", ProblemCode.NOT_ALLOWED)} if refused else set()
+    )
 
 
 def test_an_add_on_of_another_currency_is_refused() -> None:
