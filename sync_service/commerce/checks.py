@@ -21,7 +21,7 @@ from sync_service.commerce.state import InStore, goes_on, is_discount
 from sync_service.subscription.contacts import country_code
 from sync_service.subscription.limio.documents import data_of, part_of, read_day
 from sync_service.subscription.plan import Document
-from sync_service.subscription.schedule.money import parse_amount
+from sync_service.subscription.schedule.money import format_amount, parse_amount, round_amount
 
 #: Types that a subscription without Limio's offers cannot take: it was imported ("limited functionality").
 _COMMERCE = frozenset(
@@ -43,6 +43,8 @@ _COMMERCE = frozenset(
 )
 #: Types that build on what the subscription is now, and so must wait for a change that is to come.
 _LOCKED = frozenset({OrderType.CHANGE_OFFER, OrderType.ADD_OFFER, OrderType.UPDATE_SUBSCRIPTION, OrderType.RENEW})
+#: Types whose item is what an amount is booked on: an offer or an add-on.
+_OF_EITHER_KIND = frozenset({OrderType.REFUND, OrderType.CREDIT_MEMO})
 #: The statuses that allow a credit memo; lapsed is active and out of its term.
 _CREDITABLE = frozenset({"active", "cancelled"})
 
@@ -87,27 +89,32 @@ def _check_items(order: Order, catalog: Catalog) -> Iterator[Problem]:
     for index, item in enumerate(order.items):
         at = f"orderItems[{index}]" if order.type in (OrderType.NEW, OrderType.RENEW) else "offer"
         offer = catalog.items.get(item.offer)
-        yield from _check_ref(offer, item.offer, at if at == "offer" else f"{at}.offer")
+        kind = None if order.type in _OF_EITHER_KIND else "offer"
+        yield from _check_ref(offer, item.offer, at if at == "offer" else f"{at}.offer", kind)
         if offer:
             yield from _check_country(order, offer, at)
             yield from _check_quantity(offer, item.quantity, f"{at}.quantity" if at != "offer" else "quantity")
             yield from _check_payment_type(order, offer)
         for position, ref in enumerate(item.add_ons):
-            yield from _check_ref(catalog.items.get(ref), ref, f"{at}.addOns[{position}]")
+            yield from _check_ref(catalog.items.get(ref), ref, f"{at}.addOns[{position}]", "add_on")
     for index, update in enumerate(order.updates):
         if update.action == "add":
             offer = catalog.items.get(update.item)
-            yield from _check_ref(offer, update.item, f"updates[{index}].id")
+            yield from _check_ref(offer, update.item, f"updates[{index}].id", update.record_type)
             if offer and update.quantity is not None:
                 yield from _check_quantity(offer, update.quantity, f"updates[{index}].quantity")
 
 
-def _check_ref(offer: Offer | None, ref: CatalogRef, field: str) -> Iterator[Problem]:
+def _check_ref(offer: Offer | None, ref: CatalogRef, field: str, kind: str | None) -> Iterator[Problem]:
+    """`kind` is the record type that is wanted; None: either."""
     if offer is None:
         version = f" in version {ref.version}" if ref.version else ""
         yield _problem(field, ProblemCode.UNKNOWN, f"There is no offer or add-on {ref.id}{version}.")
     elif not offer.is_published:
         yield _problem(field, ProblemCode.UNKNOWN, f"{offer.label} is not published.")
+    elif kind is not None and offer.record_type != kind:
+        said, wanted = (each.replace("_", "-") for each in (offer.record_type, kind))
+        yield _problem(field, ProblemCode.INVALID, f"{offer.label} is an {said}; here an {wanted} is wanted.")
 
 
 def _check_country(order: Order, offer: Offer, at: str) -> Iterator[Problem]:
@@ -201,8 +208,17 @@ def _check_cancellation(case: Case) -> Iterator[Problem]:
         yield _problem("cancelDate", ProblemCode.INVALID, message)
 
 
+def _check_decimals(case: Case) -> Iterator[Problem]:
+    """An amount of money that the subscription's currency has."""
+    amount, currency = case.order.amount, _currency(case.state.store)
+    if amount is not None and currency and round_amount(amount, currency) != amount:
+        message = f"amount has more decimals than {currency}: such as {format_amount(amount, currency)} is wanted."
+        yield _problem("amount", ProblemCode.INVALID, message)
+
+
 def _check_refund(case: Case) -> Iterator[Problem]:
     """At most the price of the active offer (Limio's refund subflow)."""
+    yield from _check_decimals(case)
     store, amount = case.state.store, case.order.amount
     prices = [
         price
@@ -220,6 +236,7 @@ def _check_refund(case: Case) -> Iterator[Problem]:
 
 def _check_credit_memo(case: Case) -> Iterator[Problem]:
     """At least 1, and only for Active, Cancelled or Lapsed (Limio's credit memo subflow)."""
+    yield from _check_decimals(case)
     if case.order.amount is not None and case.order.amount < 1:
         yield _problem("amount", ProblemCode.INVALID, "A credit memo is of 1 or more.")
     status = (case.state.store.subscription or {}).get("status")

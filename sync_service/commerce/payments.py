@@ -12,6 +12,7 @@ from sync_service.commerce.pricing import unit_price
 from sync_service.commerce.rate_plans import current_offers
 from sync_service.commerce.state import GIFT_MEMO, INVOICE, gift_memo_number
 from sync_service.commerce.steps import Evidence, Judge, Plan, Silence, Step
+from sync_service.subscription.schedule.money import format_amount, round_amount
 
 
 def refund(case: Case) -> Plan:
@@ -72,6 +73,10 @@ def pay_invoice(case: Case) -> Plan:
         raise refuse("invoice.id", ProblemCode.NOT_ALLOWED, "Only a posted invoice can be paid.")
     if amount > balance:
         raise refuse("payment.amount", ProblemCode.INVALID, f"The invoice is open with {balance}: pay at most that.")
+    currency = invoice.get("currency") or case.account.currency
+    if round_amount(amount, currency) != amount:
+        message = f"The invoice is in {currency}: an amount such as {format_amount(amount, currency)} is wanted."
+        raise refuse("payment.amount", ProblemCode.INVALID, message)
     account = case.account
     if invoice.get("accountId") not in (None, account.id):
         message = "The invoice is not one of the account that pays for the subscription."
@@ -85,7 +90,7 @@ def pay_invoice(case: Case) -> Plan:
         "accountNumber": account.number,
         "type": "Electronic",
         "amount": amount,
-        "currency": invoice.get("currency") or account.currency,
+        "currency": currency,
         "effectiveDate": case.today.isoformat(),
         "paymentMethodId": method,
         "gatewayOrderId": case.names.reference,

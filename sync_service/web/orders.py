@@ -54,13 +54,13 @@ class OrderIntake:
         self._database = database
         self._waiter = waiter
 
-    def receive(self, client: Client, *, admin: bool) -> Response:
+    def receive(self, client: Client) -> Response:
         """Answer the request at hand: read, check, make durable, and where the caller wants it wait for the outcome."""
         payload = read_payload()
         order = read_order(payload, self._options.zone, may_refund=REFUND_SCOPE in client.scopes)
         if isinstance(order, Refusal):
             return refuse(order.problems)
-        partner_org = payload.get("forPartner") if admin else None
+        partner_org = payload.get("forPartner")
         if not isinstance(partner_org, str | None):
             text = "must be the id of a partner organisation"
             return refuse([Problem(field="forPartner", code=ProblemCode.INVALID, message=text)])
@@ -128,16 +128,14 @@ class OrderIntake:
 
 
 def orders_blueprint(intake: OrderIntake, bearer: BearerAuth) -> Blueprint:
-    """`POST /api/order`, `/api/admin/order` for orders that may name a partner organisation, `/api/order/preview`."""
+    """`POST /api/order` and `/api/order/preview`; `/api/admin/order` is the older address of the first."""
     blueprint = Blueprint("orders", __name__, url_prefix="/api")
 
     @blueprint.post("/order", provide_automatic_options=False)
     def order() -> Response:
-        return intake.receive(bearer.admit(request, ORDER_SCOPE), admin=False)
+        return intake.receive(bearer.admit(request, ORDER_SCOPE))
 
-    @blueprint.post("/admin/order", provide_automatic_options=False)
-    def admin_order() -> Response:
-        return intake.receive(bearer.admit(request, ORDER_SCOPE), admin=True)
+    blueprint.add_url_rule("/admin/order", "admin_order", order, methods=["POST"], provide_automatic_options=False)
 
     @blueprint.post("/order/preview", provide_automatic_options=False)
     def order_preview() -> Response:

@@ -21,8 +21,10 @@ def add_partner(web: Web, name: str, *, pays: bool) -> str:
     return Partners(web.database, "olga").add(organisation).id
 
 
-def place(web: Web, headers: dict[str, str], payload: dict[str, Any], status: int = 200) -> Any:
-    answer = web.client.post(ADMIN, json=payload, headers=headers)
+def place(
+    web: Web, headers: dict[str, str], payload: dict[str, Any], status: int = 200, *, path: str = "/api/order"
+) -> Any:
+    answer = web.client.post(path, json=payload, headers=headers)
     assert answer.status_code == status, answer.text
     return answer.json
 
@@ -34,8 +36,9 @@ def test_an_order_of_a_partners_subscription_belongs_to_the_partner(web: Web) ->
     headers = web.token(ORDER_SCOPE, name="shop")
 
     place(web, headers, cancel(forPartner=north))
+    place(web, headers, cancel(forPartner=north, external_id="EXT-2"), path=ADMIN)
 
-    assert [row.partner_org for row in web.rows(OrderRow)] == [north]
+    assert [row.partner_org for row in web.rows(OrderRow)] == [north, north]
 
 
 def test_also_where_the_order_names_no_partner(sqlite_web: Web) -> None:

@@ -288,6 +288,44 @@ def test_an_add_on_is_removed_whole_or_comes_back_in_another_quantity(
     )
 
 
+@pytest.mark.parametrize(
+    ("payload", "field"),
+    [
+        ({**E1, "orderItems": [{"offer": ref(AUDIO)}]}, "orderItems[0].offer"),
+        ({**E1, "orderItems": [{"offer": ref(MONTHLY), "addOns": [ref(ANNUAL)]}]}, "orderItems[0].addOns[0]"),
+        ({**SWITCH, "offer": ref(AUDIO)}, "offer"),
+        (
+            {
+                "order_type": "update_subscription",
+                **SUB,
+                "updates": [{"type": "add", "record_type": "add_on", **ref(ANNUAL)}],
+            },
+            "updates[0].id",
+        ),
+    ],
+)
+def test_an_add_on_takes_no_offers_place_and_no_offer_an_add_ons(payload: dict[str, Any], field: str) -> None:
+    store = NOWHERE if payload["order_type"] == "new" else in_store()
+
+    assert found(payload, store) == {(field, ProblemCode.INVALID)}
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "refused"),
+    [("GBP", 5.01, False), ("GBP", 5.001, True), ("JPY", 5.5, True), ("JPY", 5, False)],
+)
+@pytest.mark.parametrize("order_type", ["refund", "credit_memo"])
+def test_an_amount_has_no_more_decimals_than_the_currency(
+    order_type: str, currency: str, amount: float, refused: bool
+) -> None:
+    subscription = dict(in_store().subscription or {})
+    price = {"data": {"price": {"amount": 900, "currency": currency}}}
+    store = replace(in_store(), subscription=subscription | price)
+    payload = {"order_type": order_type, "offer": ref(GOODWILL), "amount": amount, **SUB}
+
+    assert found(payload, store) == ({("amount", ProblemCode.INVALID)} if refused else set())
+
+
 def test_an_add_on_of_another_currency_is_refused() -> None:
     dollars = a_catalog(an_offer(AUDIO, price__limio=a_price("3", "USD")))
     updates = [{"type": "add", "record_type": "add_on", **ref(AUDIO)}]
