@@ -81,11 +81,10 @@ def watching(*, writes: bool = False) -> Iterator[Watched]:
 def work_of(database: Database, asked: Asked, *, prefer_indexes: bool = False) -> Work:
     """Ask again and see, and take back what it changed; `prefer_indexes`: a small table is scanned only where no index
     fits."""
-    with database.engine.connect() as connection:
-        connection.begin()
-        driver: Any = connection.connection.driver_connection
+    with database.transaction() as session:
+        driver = session.driver
         found = _steps_of(driver, asked) if database.dialect == "sqlite" else _explain(driver, asked, prefer_indexes)
-        connection.rollback()
+        driver.rollback()
         return found
 
 
