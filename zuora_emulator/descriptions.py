@@ -26,7 +26,7 @@ ORDER_FIELDS = (
     "UpdatedDate",
 )
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-_NOBODY: dict[str, Any] = {"id": "", "created": _NEVER, "updated": _NEVER}
+_BLANK: dict[str, Any] = {"id": "", "created": _NEVER, "updated": _NEVER}
 
 
 def account_values(account: Account) -> dict[str, str]:
@@ -117,9 +117,9 @@ def _text(value: object) -> str:
 
 _ACCOUNT_FIELDS = tuple(
     name.partition(".")[2]
-    for name in account_values(Account(**_NOBODY, number="", name="", currency="", bill_to=None, sold_to=None))
+    for name in account_values(Account(**_BLANK, number="", name="", currency="", bill_to=None, sold_to=None))
 )
-_CONTACT_FIELDS = tuple(name.partition(".")[2] for name in contact_values(Contact(**_NOBODY, account_number=""), ""))
+_CONTACT_FIELDS = tuple(name.partition(".")[2] for name in contact_values(Contact(**_BLANK, account_number=""), ""))
 _FIELDS = {
     "Order": ORDER_FIELDS,
     "Account": _ACCOUNT_FIELDS,

@@ -83,7 +83,7 @@ def prove_user(database: Database, email: str, password: str) -> AdminUserRow | 
         row = session.get(AdminUserRow, email) if is_plausible(email) else None
         now = session.now()
     kept = row.password_hash if row else None
-    right = fits(kept or _nobodys_hash(), password[: LONGEST_PASSWORD + 1])
+    right = fits(kept or _unknown_users_hash(), password[: LONGEST_PASSWORD + 1])
     if row is None or kept is None or not right or row.disabled_at is not None:
         return None
     return row if row.password_until is None or now < row.password_until else None
@@ -99,6 +99,6 @@ def is_plausible(email: str) -> bool:
     return 0 < len(email) <= LONGEST_EMAIL and email.isprintable()
 
 
-def _nobodys_hash() -> str:
+def _unknown_users_hash() -> str:
     """A hash, made with our profile, of an unknown password."""
     return "$argon2id$v=19$m=19456,t=2,p=1$xyZJ8F+PqIx6HRYH8kRaTw$VdY/HgMaQTKbf9qGw/qI9dx5b9yS3di6tIk+DBM31ME"

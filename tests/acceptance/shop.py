@@ -130,7 +130,7 @@ class Shop:
     def new(
         self, offer: str = "Digital Monthly", card: str | None = None, quantity: int = 1, **more: Any
     ) -> dict[str, Any]:
-        """Somebody new subscribes."""
+        """A new customer subscribes."""
         self._people += 1
         who = {"firstName": "Ada", "lastName": f"Lovelace {self._people}"}
         home = {"address1": "1 High Street", "city": "London", "postalCode": "SE1 3ER", "country": "GB"}
@@ -146,11 +146,11 @@ class Shop:
         }
 
     def gift(self) -> dict[str, Any]:
-        """A gift for somebody."""
+        """A gift for another person."""
         return self.new("Gift of a year", isGift=True)
 
     def redeem(self, code: str) -> dict[str, Any]:
-        """Somebody redeems a gift."""
+        """The recipient redeems a gift."""
         order = self.new("Gift of a year", isRedeem=True, redeemCode=code)
         return {**order, "payment": {"gift_code": code}}
 

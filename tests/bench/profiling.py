@@ -26,7 +26,7 @@ from sync_service.zuora.preview import SharedPreviews
 from tests.bench.backlog import ask
 from tests.bench.processes import PASSWORD, USERNAME
 
-#: Whoever takes less is one of the others.
+#: A function that takes less is one of the others.
 _WORTH_NAMING = 0.03
 #: Waiting, not working: for an answer, for the disk, for a turn.
 _WAITING = ("recv", "poll", "select", "acquire", "commit", "sleep", "fsync", "wait", "_send_query")

@@ -1,4 +1,4 @@
-"""A store in which every value that a page shows is what somebody mean or careless could have put there."""
+"""A store in which every value that a page shows is what a mean or careless person could have put there."""
 
 from __future__ import annotations
 

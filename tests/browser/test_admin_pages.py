@@ -110,7 +110,7 @@ def test_an_operator_looks_what_a_list_would_change_and_backfills_it(visit: Visi
     assert re.search(r"2 of 2 done, \d changed, 1 failed\.", page.locator("main").inner_text())
     assert page.get_by_role("link", name=re.compile("^What it changed ?: Backfill list")).count() == 1
     failed = page.get_by_role("region", name=re.compile("^Failed of Backfill"))
-    assert failed.get_by_role("link").all_inner_texts() == ["NOBODYS"]
+    assert failed.get_by_role("link").all_inner_texts() == ["UNKNOWN"]
 
 
 def test_all_of_a_customers_are_synced_from_the_customers_page(visit: Visit) -> None:

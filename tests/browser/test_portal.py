@@ -121,7 +121,7 @@ def test_on_a_phone_without_javascript_a_downgrade_locks_until_its_day(windows: 
 
 
 @pytest.mark.timeout(300)
-def test_a_partner_sells_to_somebody_new_and_finds_her_among_its_customers(
+def test_a_partner_sells_to_a_new_customer_and_finds_her_among_its_customers(
     windows: Windows, portal: PortalStage
 ) -> None:
     page = windows(portal.home).page

@@ -1,4 +1,4 @@
-"""Somebody signs in with the identity provider, in a real browser and at a real provider."""
+"""A person signs in with the identity provider, in a real browser and at a real provider."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def home(openid_provider: OpenidProvider, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A window of a browser that knows nobody; no policy of ours may hinder what it does."""
+    """A window of a browser in which no one is logged in; no policy of ours may hinder what it does."""
     context = browser.new_context()
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
@@ -74,7 +74,7 @@ def test_a_viewer_sees_and_changes_nothing(page: Page, home: str) -> None:
     assert page.get_by_role("button").all_inner_texts() == ["Log out", "Search", "UTC", "Tenant", "Mine"]
 
 
-def test_whoever_may_not_come_in_is_told_why(page: Page, home: str) -> None:
+def test_a_person_who_may_not_come_in_is_told_why(page: Page, home: str) -> None:
     sign_in(page, f"{home}/history", "otto@example.com")
 
     page.get_by_role("heading", name="You are not signed in").wait_for()

@@ -1,4 +1,4 @@
-"""A preview that somebody asks for at the admin pages: a worker answers it, and nothing else is written."""
+"""A preview that a user asks for on the admin pages: a worker answers it, and nothing else is written."""
 
 from __future__ import annotations
 
@@ -77,11 +77,11 @@ def test_a_worker_answers_with_the_plan_and_writes_nothing_else(world: World) ->
 
 
 def test_what_went_wrong_is_the_answer(world: World) -> None:
-    nobody = leave(world.database, "NOBODYS")
+    unknown = leave(world.database, "UNKNOWN")
 
     world.work()
 
-    row = read(world.database, nobody)
+    row = read(world.database, unknown)
     assert (row.error_code, row.answer) == ("unknown key", None)
     assert row.answered_at is not None
     assert live(world.database) == 0

@@ -202,7 +202,7 @@ def test_where_nothing_lists_the_tenant_the_person_hears_how_to_do_without(world
     with pytest.raises(ListingRefused, match="--file"):
         run(world.context, tenant_keys(world.context))
 
-    assert jobs.take(world.database, "backfill") is not None  # nobody holds it any more
+    assert jobs.take(world.database, "backfill") is not None  # no process holds it any more
 
 
 def test_while_zuora_is_in_trouble_it_waits_and_says_why(world: World) -> None:
@@ -265,10 +265,10 @@ def test_a_file_may_mix_names_of_every_kind_and_name_one_thing_twice(any_world: 
 
 def test_every_key_that_cannot_be_synced_is_reported_with_its_reason(world: World) -> None:
     with working(world):
-        ending = run(world.context, lambda _: file_of("A-S90000001", "nobody's", "A/B", "x" * 300))
+        ending = run(world.context, lambda _: file_of("A-S90000001", "no one's", "A/B", "x" * 300))
 
     assert (ending.standing.done, ending.standing.failed) == (1, 1)
-    assert list(ending.ledger.read_failures()) == [Failure("nobody's", "Neither Limio nor Zuora knows this key.")]
+    assert list(ending.ledger.read_failures()) == [Failure("no one's", "Neither Limio nor Zuora knows this key.")]
     assert [each.key for each in ending.problems] == ["line 3: A/B", f"line 4: {'x' * 60}"]
     assert ending.problems[0].reason == "The key contains /"
 
@@ -335,7 +335,7 @@ def test_no_more_is_asked_for_at_a_time_than_the_window(database: Database) -> N
     assert source.closed
 
 
-def test_what_is_tried_again_holds_up_nobody(database: Database) -> None:
+def test_what_is_tried_again_holds_up_nothing_else(database: Database) -> None:
     """Ten that fail do not use up a window of ten."""
     stop = threading.Event()
     told: list[Standing] = []
@@ -410,7 +410,7 @@ def test_two_processes_are_not_at_one_backfill(database: Database) -> None:
     assert "waiting" in (told[0].obstacle or "")
 
 
-def test_a_failure_that_somebody_has_put_right_since_is_none(database: Database) -> None:
+def test_a_failure_that_was_put_right_since_is_none(database: Database) -> None:
     context, stop = queue_only(database), threading.Event()
 
     def give_up(_: Standing) -> None:
@@ -485,7 +485,7 @@ def command(sqlite_url: str, sqlite_database: Database, tmp_path: Path) -> Itera
         yield run
 
 
-def test_into_a_store_without_limios_objects_nothing_is_imported_unless_somebody_says_so(
+def test_into_a_store_without_limios_objects_nothing_is_imported_unless_the_operator_says_so(
     command: Callable[..., Result],
 ) -> None:
     told = command()
@@ -495,7 +495,7 @@ def test_into_a_store_without_limios_objects_nothing_is_imported_unless_somebody
     assert "--yes" in told.stderr
 
 
-def test_where_limio_has_loaded_its_objects_nobody_is_asked(command: Callable[..., Result]) -> None:
+def test_if_limio_has_loaded_its_objects_no_question_is_asked(command: Callable[..., Result]) -> None:
     assert command(loaded=True).exit_code == 0
 
 

@@ -46,7 +46,7 @@ def serve(world: World) -> None:
 
 
 def test_a_scheduler_runs_what_is_wanted_to_its_end_and_names_what_failed(world: World) -> None:
-    name = leave_wish(world.database, From.LIST, "A-S1\n\n NOBODYS \r\nA-S1\n", ADA)
+    name = leave_wish(world.database, From.LIST, "A-S1\n\n UNKNOWN \r\nA-S1\n", ADA)
     assert wishes(world.database) == [(name, "A-S1\nNOBODYS", ADA)]
 
     serve(world)
@@ -55,7 +55,7 @@ def test_a_scheduler_runs_what_is_wanted_to_its_end_and_names_what_failed(world:
     assert (row.progress["asked"], row.progress["done"], row.progress["failed"]) == (2, 1, 1)
     assert row.progress["outcomes"] == {"imported": 1}
     ((failure),) = row.progress["failures"]
-    assert failure["key"] == "NOBODYS"
+    assert failure["key"] == "UNKNOWN"
     assert "knows this key" in failure["reason"]
     assert row.lease_until is None
     assert row.due_at > (row.last_ended or 0) + 10**11
@@ -184,7 +184,7 @@ def test_a_dry_run_says_what_would_change_and_writes_nothing_else(world: World) 
     assert told["changes"]["term end dates changed"] == 1
     assert [key for key, _ in told["would_change"]] == ["A-S1", "A-S3"]
     assert "1 term end dates changed" in told["would_change"][0][1]
-    assert [each["key"] for each in told["failures"]] == ["NOBODYS"]
+    assert [each["key"] for each in told["failures"]] == ["UNKNOWN"]
     assert (told["source"], told["value"]) == ("list", "A-S1\nA-S2\nA-S3\nNOBODYS")
     assert (world.rows("SELECT * FROM sync_request"), world.rows("SELECT * FROM sync_run")) == before
     assert wishes(world.database) == []

@@ -1,4 +1,4 @@
-"""What people see of the queue, and the end of keys that nobody knew."""
+"""What people see of the queue, and the end of keys that neither system knew."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_what_waits_runs_backs_off_and_failed_is_counted(database: Database) -> 
     assert A_MINUTE <= seen.oldest_ms < 2 * A_MINUTE
 
 
-def test_failures_are_listed_in_pages_until_somebody_asks_again(database: Database) -> None:
+def test_failures_are_listed_in_pages_until_they_are_asked_for_again(database: Database) -> None:
     for key in ("A", "B", "C", "D"):
         want(database, key)
         fail(database, take_one(database))
@@ -73,7 +73,7 @@ def test_failures_are_listed_in_pages_until_somebody_asks_again(database: Databa
     assert [failed.key for failed in first + rest] == ["A", "C", "D"]
 
 
-def test_a_key_that_nobody_ever_asked_for_has_no_row(database: Database) -> None:
+def test_a_key_that_was_never_asked_for_has_no_row(database: Database) -> None:
     with database.reading() as session:
         assert read_request(session, Kind.SUBSCRIPTION, "A") is None
 

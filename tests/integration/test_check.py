@@ -226,7 +226,7 @@ def test_a_database_without_migrations_is_all_that_is_told(tmp_path: Path) -> No
 
 
 def test_a_database_that_is_away_is_told_without_its_address() -> None:
-    away = connect("postgresql://somebody:secret@127.0.0.1:9/store")
+    away = connect("postgresql://user:secret@127.0.0.1:9/store")
 
     (finding,) = check_database(away)
 
@@ -282,7 +282,7 @@ def test_a_day_without_callouts_is_a_warning(world: World) -> None:
     assert check(world)["callouts arriving"].verdict is Severity.WARNING
 
 
-def test_a_queue_that_nobody_works_off_fails_after_half_an_hour(world: World) -> None:
+def test_a_queue_that_no_worker_works_off_fails_after_half_an_hour(world: World) -> None:
     row = (
         "INSERT INTO sync_request (kind, key, requested_seq, priority, due_at, waiting_since, requested_at)"
         " SELECT 'subscription', :key, 1, 1, {now} - :age, {now} - :age, {now} - :age"

@@ -1,4 +1,4 @@
-"""What `deploy/` promises to whoever runs the service: few rights, and the settings that it cannot do without."""
+"""What `deploy/` promises to an operator: few rights, and the settings that it cannot do without."""
 
 from __future__ import annotations
 

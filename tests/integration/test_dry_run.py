@@ -48,7 +48,7 @@ def test_it_counts_what_would_change_and_writes_nothing(world: World) -> None:
     world.sync(*numbers)
     world.do("renew", key=numbers[0])
     world.do("cancel", key=numbers[1], on="term_end")
-    world.do("change_contact", key="A90000002", last_name="Nobody", personal_email="nobody@example.com")
+    world.do("change_contact", key="A90000002", last_name="Newname", personal_email="newname@example.com")
     before = contents(world)
 
     summary, kept = forecast(world, TenantKeys(world.context, None))
@@ -85,11 +85,11 @@ def test_it_looks_at_no_more_than_it_is_told_to(world: World) -> None:
 def test_what_cannot_be_told_is_named_with_the_reason(world: World) -> None:
     world.do("fault", kind="error", path="A-S90000001", code=50000020, message="No such field.")
 
-    summary, kept = forecast(world, file_of("A-S90000001", "NOBODYS", "A-S90000002"))
+    summary, kept = forecast(world, file_of("A-S90000001", "UNKNOWN", "A-S90000002"))
 
     assert (summary.looked, summary.failed, summary.imported) == (3, 2, 1)
     reasons = {each.key: each.error or "" for each in kept if each.error}
-    assert "Neither Limio nor Zuora knows this key" in reasons["NOBODYS"]
+    assert "Neither Limio nor Zuora knows this key" in reasons["UNKNOWN"]
     assert "No such field." in reasons["A-S90000001"]
 
 

@@ -168,7 +168,9 @@ def test_an_answer_that_does_not_come_in_time_is_tried_again(emulator: Running, 
     assert callout["state"] == "delivered"
 
 
-def test_nobody_there_is_tried_again_and_then_kept_as_failed(emulator: Running, receiver: Receiver) -> None:
+def test_a_callout_to_a_host_that_does_not_listen_is_tried_again_and_then_kept_as_failed(
+    emulator: Running, receiver: Receiver
+) -> None:
     receiver.stop()
 
     control(emulator.url, "renew", key="A-S00000101")
@@ -219,7 +221,7 @@ def test_a_storm_is_one_order_for_each_of_many(emulator: Running, receiver: Rece
         ("renew", {"key": "A-S00000101", "callout": False}),
     ],
 )
-def test_what_is_no_order_tells_nobody(emulator: Running, receiver: Receiver, action: str, fields: Any) -> None:
+def test_what_is_no_order_sends_no_callout(emulator: Running, receiver: Receiver, action: str, fields: Any) -> None:
     control(emulator.url, action, **fields)
 
     assert sent(emulator) == []

@@ -62,7 +62,7 @@ def test_after_an_erasure_it_tells_of_the_erasure_and_of_no_person(world: World)
 
 def test_an_unknown_name_is_refused(sqlite_database: Database) -> None:
     with pytest.raises(UnknownKey):
-        export_customer(sqlite_database, "A-NOBODY")
+        export_customer(sqlite_database, "A-UNKNOWN")
 
 
 def test_the_command_writes_a_new_file_for_its_user_alone(sqlite_url: str, tmp_path: Path) -> None:

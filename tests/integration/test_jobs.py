@@ -38,7 +38,7 @@ def job(database: Database) -> JobRow:
 
 
 def die(database: Database) -> None:
-    """Whoever holds the job died long ago."""
+    """The process that holds the job died long ago."""
     execute(database, "UPDATE job SET lease_until = {now} - 1")
 
 
@@ -69,7 +69,7 @@ def test_one_of_many_schedulers_runs_a_job(database: Database) -> None:
     assert len([lease for lease in leases if lease is not None]) == 1
 
 
-def test_a_job_that_somebody_is_just_taking_is_not_taken_twice(postgres: Database) -> None:
+def test_a_job_that_another_process_is_just_taking_is_not_taken_twice(postgres: Database) -> None:
     due(postgres)
 
     with ThreadPoolExecutor(1) as pool:
@@ -96,7 +96,7 @@ def test_a_job_is_not_run_before_its_time(database: Database) -> None:
     assert jobs.take(database, NAME) is None
 
 
-def test_a_job_that_nobody_made_is_not_run(database: Database) -> None:
+def test_a_job_that_was_never_made_is_not_run(database: Database) -> None:
     assert jobs.take(database, "no such job") is None
     assert not pause(database)
     assert not run_soon(database)

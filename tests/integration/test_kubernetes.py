@@ -65,7 +65,7 @@ def test_a_pod_runs_a_command_that_there_is(name: str) -> None:
     assert box["args"][1] in COMMANDS
 
 
-def test_whoever_ends_gets_the_time_that_it_may_take() -> None:
+def test_a_process_that_ends_gets_the_time_that_it_may_take() -> None:
     longest = 40  # a worker: the seconds that its unit of systemd gives it
 
     assert all(pod["spec"]["terminationGracePeriodSeconds"] > longest for pod in deployed())

@@ -171,7 +171,7 @@ def test_an_earlier_version_is_left_out(database: Database) -> None:
 def test_a_summary_and_the_whole_of_one_version_complete_each_other(database: Database, updated: str | None) -> None:
     load(database, customer("Ada Lovelace"))
 
-    load(database, customer("Somebody", updated, phone="1"))
+    load(database, customer("Ada King", updated, phone="1"))
 
     assert one(database, CustomerRow, "cus-1").document["data"] == {"name": "Ada Lovelace", "phone": "1"}
 

@@ -54,7 +54,7 @@ class Loop:
         self._late: list[tuple[str, bytes]] = []
 
     def order(self) -> None:
-        """Somebody orders something; what the tenant refuses is none."""
+        """An order is placed; what the tenant refuses is none."""
         action, fields = self.chance.choice(_ORDERS)
         source = self.chance.choice(OURS + OTHERS)
         asked = {**fields, "key": self.chance.choice(NUMBERS)}

@@ -38,7 +38,7 @@ def world(database: Database) -> Iterator[World]:
 
 
 def look_at_everything(world: World) -> None:
-    """Somebody asks for the subscription with all that belongs to it, and a worker syncs what waits."""
+    """An operator asks for the subscription with all that belongs to it, and a worker syncs what waits."""
     with world.database.transaction() as session:
         cause = Cause(Trigger.API)
         enqueue(session, Kind.SUBSCRIPTION, "A-S1", cause, priority=Priority.EVENT, full=True)

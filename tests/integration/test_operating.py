@@ -1,4 +1,4 @@
-"""The commands of whoever looks after the service, on both databases: what they show and what they set off."""
+"""An operator's commands, on both databases: what they show and what they set off."""
 
 from __future__ import annotations
 
@@ -463,7 +463,7 @@ def test_scrub_asks_first_and_erases_nothing_without_a_yes(any_console: Console)
     assert console.json("scrub", "A-S1", "--yes")["objects"] == 0
 
 
-def test_scrub_does_not_ask_about_nobody(console: Console) -> None:
+def test_scrub_does_not_ask_about_an_unknown_customer(console: Console) -> None:
     asked = console.run("scrub", "NOPE", status=1)
 
     assert "no subscription, customer or identity" in asked.output

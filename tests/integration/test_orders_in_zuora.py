@@ -212,7 +212,7 @@ def test_a_rate_plan_that_zuora_has_no_longer_fails_the_order_before_anything_is
     assert world.rows(OrderStepRow) == []
 
 
-def test_a_gift_is_bought_and_redeemed_once_by_somebody_else(world: ShopWorld) -> None:
+def test_a_gift_is_bought_and_redeemed_once_by_another_person(world: ShopWorld) -> None:
     bought = world.place(new_order("Gift of a year", isGift=True))
     assert (bought.state, bought.error) == ("complete", None)
     (code,) = world.rows(GiftCodeRow)
@@ -286,7 +286,7 @@ def test_a_cancellation_that_was_taken_back_for_nothing_stands_again(world: Shop
 
 
 def card(world: ShopWorld) -> dict[str, Any]:
-    """A card that Zuora's payment page has made and nobody has used."""
+    """A card that Zuora's payment page has made and no payment has used."""
     method = world.do("payment_method")["id"]
     return {"payment": {"type": "zuora", "zuora": {"refId": method, "paymentGateway": "CreditCard_UK"}}}
 

@@ -366,7 +366,7 @@ def decide_on(shop: Shop, choice: Choice) -> None:
         decide(session, work, choice, actor="grace")
 
 
-def test_an_order_that_zuora_never_answers_is_held_for_a_person_and_keeps_nobody_waiting(sqlite_shop: Shop) -> None:
+def test_an_order_that_zuora_never_answers_is_held_for_a_person_and_keeps_no_caller_waiting(sqlite_shop: Shop) -> None:
     answer_reads(sqlite_shop.zuora)
     wear_out(sqlite_shop)
 

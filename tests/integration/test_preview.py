@@ -282,7 +282,7 @@ def test_another_account_does_not_wait(tenant: Tenant, client: ZuoraClient) -> N
     assert len(other.items) == 53
 
 
-def test_whoever_waits_does_so_within_its_own_deadline(tenant: Tenant, client: ZuoraClient) -> None:
+def test_a_caller_waits_within_its_own_deadline(tenant: Tenant, client: ZuoraClient) -> None:
     arrived = threading.Event()
     go_on = threading.Event()
 

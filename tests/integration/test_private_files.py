@@ -1,4 +1,4 @@
-"""What the service writes is its own user's to read and nobody else's; what it runs is its own code."""
+"""What the service writes is readable by its own user alone; what it runs is its own code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody who pressed Sync sees while a worker is at it."""
+"""What an operator who pressed Sync sees while a worker is at it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def step(world: World, seq: int) -> str:
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # on SQLite no row can keep one writer waiting
-def test_whoever_watches_sees_that_a_worker_has_read_and_compares(world: World) -> None:
+def test_an_operator_who_watches_sees_that_a_worker_has_read_and_compares(world: World) -> None:
     seq = press_sync(world)
     worker = threading.Thread(target=world.work)
     seen = [step(world, seq)]

@@ -104,7 +104,7 @@ def test_without_yes_nothing_is_changed(connected: Connected) -> None:
     assert connected.there() == before
 
 
-def test_an_order_of_somebody_else_calls_us_and_one_of_our_own_does_not(connected: Connected) -> None:
+def test_a_foreign_order_calls_us_and_one_of_our_own_does_not(connected: Connected) -> None:
     connected.install()
 
     def order(source: str | None) -> list[tuple[str, str]]:

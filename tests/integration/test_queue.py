@@ -305,7 +305,7 @@ def test_what_a_run_that_lost_its_lease_wrote_is_rolled_back(database: Database)
     assert rows(database, "SELECT count(*) FROM throttle") == [(0,)]
 
 
-def test_an_expired_lease_that_nobody_took_over_is_still_its_owners(database: Database) -> None:
+def test_an_expired_lease_that_no_worker_took_over_is_still_its_owners(database: Database) -> None:
     want(database, "A")
     claim = take_one(database)
     expire_leases(database)

@@ -26,7 +26,7 @@ from zuora_emulator.delivery import Destination
 
 pytestmark = pytest.mark.either_database
 
-#: Nobody listens there: every callout fails.
+#: No server listens there: every callout fails.
 NOWHERE = "http://127.0.0.1:9"
 OURS = f"{NOWHERE}/api/plugins/zuora/sync"
 
@@ -38,7 +38,7 @@ def world(database: Database) -> Iterator[World]:
 
 
 def fail_to_deliver(world: World, url: str, **context: str) -> None:
-    """Zuora's history has a callout that nobody took."""
+    """Zuora's history has a callout that was never taken."""
     emulator = world.zuora.emulator
     sender = Destination(url=NOWHERE, max_attempts=1)
     body = json.dumps(context).encode()

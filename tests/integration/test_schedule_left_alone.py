@@ -56,7 +56,7 @@ def test_the_first_run_that_finds_it_is_kept_and_its_repetition_is_not(world: Wo
     assert said[0].startswith("The schedule was left alone: Zuora does not permit the billing preview, and")
 
 
-def test_whoever_asks_why_sees_that_the_schedule_is_not_kept_in_step(world: World) -> None:
+def test_an_operator_who_asks_why_sees_that_the_schedule_is_not_kept_in_step(world: World) -> None:
     before = shown(world)
     tell(world)
 

@@ -241,7 +241,7 @@ def test_a_job_that_does_not_end_after_a_stop_is_put_back_for_another_scheduler(
         may_end.set()
     threads[0].join(60)  # it looks at the database once more, which is gone after this
     assert not all_ended
-    assert again is not None, "nobody could go on before the lease ran out"
+    assert again is not None, "no process could go on before the lease ran out"
 
 
 def run(key: str, ended_at: int, *, change_count: int, outcome: str = "changed") -> SyncRunRow:

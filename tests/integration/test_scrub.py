@@ -252,7 +252,7 @@ def test_whom_the_log_tells_of_is_erased_again_in_a_restored_store(
         back_up(Path(str(sqlite_database.engine.url.database)), backup)
         scrub(sqlite_database, "A-S1", actor="olga")
         world.sync("A-S1")
-        log = [*capsys.readouterr().err.splitlines(), "customer_erased marked=['cus-nobody-has-this']"]
+        log = [*capsys.readouterr().err.splitlines(), "customer_erased marked=['cus-of-no-one']"]
 
         restored = engine.connect(f"sqlite:///{backup}")
         with open_world(restored) as again:
@@ -327,7 +327,7 @@ def test_a_name_that_the_store_does_not_know_erases_nothing(world: World) -> Non
     before = everything(world)
 
     with pytest.raises(UnknownKey):
-        scrub(world.database, "A-NOBODY", actor="olga")
+        scrub(world.database, "A-UNKNOWN", actor="olga")
 
     assert everything(world) == before
 
@@ -446,7 +446,7 @@ def test_what_a_load_brings_of_her_under_new_ids_is_taken_in_without_her(world: 
     assert places_of(world, *TELLING) == set()
 
 
-def test_a_load_of_somebody_else_stays_as_it_is(world: World) -> None:
+def test_a_load_of_another_customer_stays_as_it_is(world: World) -> None:
     scrub(world.database, "A-S1", actor="olga")
     street = {"id": f"address-{'c' * 32}", "record_type": "address", "status": "active", "data": {"city": "Utrecht"}}
 
@@ -456,7 +456,7 @@ def test_a_load_of_somebody_else_stays_as_it_is(world: World) -> None:
 
 
 def test_a_sync_under_way_is_over_before_or_finds_the_mark(world: World) -> None:
-    """Both at once, a few times: whoever comes first, she is gone at the end."""
+    """Both at once, a few times: whichever comes first, she is gone at the end."""
     for attempt in range(3):
         world.do("change_contact", key="A-ADA", city=f"Leeds {attempt}")
         syncing = threading.Thread(target=world.sync, args=("A-S1", "A-S2"))

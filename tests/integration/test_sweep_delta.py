@@ -1,4 +1,4 @@
-"""The delta sweep: what nobody told us of is found once, what is equal costs nothing."""
+"""The delta sweep: what no callout told us of is found once, what is equal costs nothing."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_an_order_of_our_own_is_no_drift(world: World) -> None:
     assert world.waiting() == {"A-S1", "A-S2"}
 
 
-def test_an_order_of_our_own_does_not_hide_that_of_somebody_else(world: World) -> None:
+def test_an_order_of_our_own_does_not_hide_a_foreign_one(world: World) -> None:
     world.do("auto_renew", key="A-S1", value="off", source="shop")
     world.do("auto_renew", key="A-S1", value="on")  # and its callout was lost
     for attempt in ("first", "again"):
@@ -285,7 +285,7 @@ def test_another_bill_cycle_day_asks_for_the_accounts_subscriptions(world: World
     assert world.waiting() == {"A-S1"}
 
 
-def test_unknown_numbers_are_counted_and_left_to_whoever_asks_for_them(world: World) -> None:
+def test_unknown_numbers_are_counted_and_left_until_they_are_asked_for(world: World) -> None:
     world.subscribe("A-S9")
 
     report = world.sweep()

@@ -227,7 +227,7 @@ def test_a_number_that_pauses_all_again_after_others_were_served_is_alone_with_i
     page = ZuoraUnavailable("Zuora answered HTTP 503 with something that is no JSON.")
     assert find_whose(database, page, SHARE, "N-1", answered=False) is page
     note_tenant_error(database, page, SHARE, by="N-1")
-    assert find_whose(database, page, SHARE, "N-1", answered=False) is page  # nobody was served since
+    assert find_whose(database, page, SHARE, "N-1", answered=False) is page  # no request was served since
 
     end_pause(database)
     note_success(database, SHARE)
@@ -421,7 +421,7 @@ def test_another_tenant_is_refused(database: Database) -> None:
         assert read_tenant(session) == "tenant.19"
 
 
-def test_an_empty_store_belongs_to_nobody_yet(database: Database) -> None:
+def test_an_empty_store_belongs_to_no_tenant_yet(database: Database) -> None:
     with database.reading() as session:
         check_tenant(session, "tenant.19")
         assert read_tenant(session) is None

@@ -282,7 +282,7 @@ def test_the_deadline_holds_in_a_proxys_tunnel_and_for_the_word_that_opens_it(
 
 
 def make_certificate(folder: Path) -> Path:
-    """A key and a certificate for 127.0.0.1 that nobody signed, in one file."""
+    """A key and a certificate for 127.0.0.1 without an authority's signature, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
@@ -351,7 +351,7 @@ def test_an_answer_that_breaks_off_or_is_garbled_is_no_answer(transport: Transpo
     assert not isinstance(raised.value, AnswerCut)
 
 
-def test_nobody_there_is_said_at_once_and_without_the_address(transport: Transport) -> None:
+def test_a_host_that_does_not_listen_is_reported_at_once_and_without_the_address(transport: Transport) -> None:
     with serving(lambda connection, _: connection.sendall(OK)) as server:
         address = server.address
 

@@ -83,7 +83,7 @@ def test_no_password_of_the_environment_is_sent(
     with open(netrc, "w") as file:
         file.write("machine 127.0.0.1 login someone password secret\n")
     monkeypatch.setenv("NETRC", netrc)
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # whoever used it would reach nothing
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # a client that used it would reach nothing
     add_endpoint(sqlite_database, receiver.url)
     tell(sqlite_database, "sub-1")
 

@@ -2,7 +2,7 @@
 
     python zuoras_client_calls.py URL CLIENT_ID CLIENT_SECRET NUMBER PLAN OTHER_PLAN TODAY
 
-NUMBER is a subscription that somebody else ordered; the plans are of the catalog.
+NUMBER is a subscription that another client ordered; the plans are of the catalog.
 """
 
 from __future__ import annotations

@@ -453,7 +453,7 @@ apart those that only Limio's own orders changed, and a second sweep asks for no
         name="outage",
         title="Hours in which no callout arrives",
         about="""\
-Callouts are answered 500, then nobody answers, until Zuora has given up on every one of them. Its history alone
+Callouts are answered 500, then not at all, until Zuora has given up on every one of them. Its history alone
 repairs the store: a sweep after it finds no drift.""",
         unit="subscriptions",
         size=1_000,

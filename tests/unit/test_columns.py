@@ -82,7 +82,7 @@ def test_an_event_belongs_to_the_subscription_that_it_names_inside() -> None:
     assert derive_columns("event", event).values["subscription_id"] == "sub-1"
 
 
-def test_an_address_belongs_to_nobody_by_itself() -> None:
+def test_an_address_belongs_to_no_person_by_itself() -> None:
     assert "subscription_id" not in derive_columns("address", {"related": "sub-1"}).values
 
 

@@ -106,7 +106,7 @@ NEED_NOT_BE_DUE = {
         a_segment(segment=2, price=Decimal(0), effective_start=day("2026-07-01"), charged_through=None),
     ),
     "suspended now": with_segments(a_segment(), status="Suspended", status_history=suspended("2026-06-01")),
-    "suspended, and nobody says since when": with_segments(a_segment(), status="Suspended", status_history=()),
+    "suspended, without the day since when": with_segments(a_segment(), status="Suspended", status_history=()),
     "suspended from where billing stopped": with_segments(a_segment(), scheduled_suspend=day("2026-07-01")),
     "cancelled where billing stopped": with_segments(a_segment(), scheduled_cancel=day("2026-07-01")),
     "not activated": with_segments(a_segment(charged_through=None), status="Pending Activation", status_history=()),

@@ -38,7 +38,7 @@ def refusal(
 
 
 @pytest.mark.parametrize("trigger", NAMED)
-def test_whoever_names_a_subscription_imports_it(trigger: Trigger) -> None:
+def test_a_trigger_that_names_a_subscription_imports_it(trigger: Trigger) -> None:
     assert refusal({trigger}) is None
 
 
@@ -76,7 +76,7 @@ def test_a_time_that_cannot_be_read_is_not_young() -> None:
 
 
 @pytest.mark.parametrize("trigger", list(Trigger))
-def test_a_draft_is_imported_by_nobody(trigger: Trigger) -> None:
+def test_a_draft_is_imported_by_no_trigger(trigger: Trigger) -> None:
     assert "draft" in str(refusal({trigger}, ALL, replace(SUBSCRIPTION, status="Draft")))
 
 

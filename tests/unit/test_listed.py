@@ -149,7 +149,7 @@ def test_a_contact_that_was_never_used_is_no_news() -> None:
     assert not is_contact_changed(contact(Contact(city="York"), id="c9"), last().fingerprint)
 
 
-def test_a_contact_is_news_where_nobody_knows_what_was_read() -> None:
+def test_a_contact_is_news_if_it_is_unknown_what_was_read() -> None:
     assert is_contact_changed(contact(BILL_TO), None)
     assert is_contact_changed(contact(BILL_TO), Fingerprint("i3", 3, None, "a1", "", None))
 

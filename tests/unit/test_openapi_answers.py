@@ -111,7 +111,7 @@ def names_needed() -> frozenset[str]:
 
 
 def documents(schema: Any, name: str = "") -> st.SearchStrategy[Any]:
-    """Documents of a schema, a null here and there, and now and then something that nobody expects."""
+    """Documents of a schema, a null here and there, and now and then something unexpected."""
     found = _as_the_file_has_it(schema, name)
     return st.integers(0, 99).flatmap(lambda at: ODD if at == 0 else st.none() if at < 9 else found)
 

@@ -27,7 +27,7 @@ def test_what_lies_further_back_than_the_window_is_forgotten() -> None:
 
 
 @pytest.mark.parametrize("notes", [[], [(1.0, 5)], [(1.0, 5), (9.0, 5)], [(1.0, 5), (1.0, 7)]])
-def test_nobody_can_tell_how_long_it_takes_where_nothing_moved(notes: list[tuple[float, int]]) -> None:
+def test_no_duration_is_estimated_if_nothing_moved(notes: list[tuple[float, int]]) -> None:
     pace = Pace()
     for at, count in notes:
         pace.note(at, count)

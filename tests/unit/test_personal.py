@@ -1,4 +1,4 @@
-"""What of an object or a plan is personal: everything that names somebody goes, dates and amounts stay."""
+"""What of an object or a plan is personal: everything that names a person goes, dates and amounts stay."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_payment_method_keeps_the_reference_that_it_is_charged_by() -> None:
     }
 
 
-def test_a_subscription_and_its_payments_keep_everything_that_names_nobody() -> None:
+def test_a_subscription_and_its_payments_keep_everything_that_names_no_person() -> None:
     assert erase_object("subscription", a_limio_subscription(), ADA) == a_limio_subscription()
     assert erase_object("schedule", an_entry(), ADA) == an_entry()
 

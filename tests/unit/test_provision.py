@@ -359,7 +359,7 @@ def test_removal_takes_the_users_before_the_used_and_only_ours() -> None:
     assert plan_remove(before, TERMS).steps == ()
 
 
-def test_an_event_of_ours_that_somebody_came_to_use_stays() -> None:
+def test_an_event_of_ours_that_has_come_to_be_used_stays() -> None:
     found = installed()
     mail = replace(OTHERS, name="Tell the team", event="LimioSyncContactUpdated")
 

@@ -249,14 +249,14 @@ def test_a_transfer_to_an_account_without_an_owner_creates_one() -> None:
 
 
 def test_a_transfer_does_not_touch_the_old_customer() -> None:
-    old = a_customer(name="Somebody Else")
+    old = a_customer(name="Another Name")
     current = a_limio_state(account_owner="id-2", account_customer="cus-2", customer=old)
 
     assert of_type(plan_for(current, TRANSFERRED), "customer") == []
 
 
 def test_a_transfer_compares_the_new_customer() -> None:
-    new = a_customer(name="Somebody Else") | {"id": "cus-2"}
+    new = a_customer(name="Another Name") | {"id": "cus-2"}
     current = a_limio_state(account_owner="id-2", account_customer="cus-2", customer=new)
 
     assert [

@@ -91,7 +91,7 @@ def test_the_internet_is_reached_by_https_only() -> None:
         look_up("http://8.8.8.8/hook", LOOPBACK)
 
 
-def test_a_name_that_nobody_has_is_no_answer_and_no_refusal() -> None:
+def test_a_name_that_does_not_exist_is_no_answer_and_no_refusal() -> None:
     with pytest.raises(NoAnswer, match="cannot be looked up"):
         look_up("https://no-such-host.invalid/hook", ())
 

@@ -144,7 +144,7 @@ def _shorten(schema: Any, every: dict[str, Any]) -> Any:
     """A schema as JSON Schema: `allOf` merged into one object, `nullable` as a type, words for people left out."""
     if "$ref" in schema:
         name = _name(schema["$ref"])
-        # Two refer to a file beside the file, which nobody published.
+        # Two refer to a file beside the file, which is not published.
         return {"$ref": f"#/schemas/{name}"} if name in every else {}
     short: dict[str, Any] = {key: schema[key] for key in _KEPT + LIMITS if key in schema}
     if schema.get("nullable") and isinstance(short.get("type"), str):

@@ -69,7 +69,7 @@ def _look(database: Database, settings: Settings, zuora: ZuoraClient, reading: R
     yield from _try("list of contacts", lambda: _ask_list(reading, "contacts"))
     subscriptions = [each for each in (_fetch(reading, str(row.get("name"))) for row in samples) if each is not None]
     if not samples:
-        yield from _try("subscription", lambda: _ask_nobody(reading))
+        yield from _try("subscription", lambda: _ask_for_an_unknown_subscription(reading))
     else:
         yield from _try("subscription", lambda: reading.fetch_subscription(str(samples[0].get("name"))))
     yield from _check_account(reading, subscriptions, settings)
@@ -118,7 +118,7 @@ def _ask_list(reading: Reading, kind: str) -> None:
     reading.call("GET", f"/object-query/{kind}", params={"pageSize": 1})
 
 
-def _ask_nobody(reading: Reading) -> None:
+def _ask_for_an_unknown_subscription(reading: Reading) -> None:
     try:
         reading.fetch_subscription(NO_SUCH_KEY)
     except NotFoundInZuora:

@@ -75,12 +75,12 @@ def travel(database: Database, provider: Forger, **changed: Any) -> Traveller:
 
 
 def know(database: Database, role: Role = Role.VIEWER, email: str = ADA) -> None:
-    """Add somebody who comes in by single sign-on alone."""
+    """Add a user who comes in by single sign-on alone."""
     add_user(database, email, role, with_password=False, actor="test")
 
 
 def role_of(database: Database, email: str = ADA) -> str | None:
-    """The role of somebody here."""
+    """The role of a user here."""
     with database.reading() as session:
         row = session.get(AdminUserRow, email)
     return row.role if row else None

@@ -94,7 +94,7 @@ def test_the_claim_says_for_which_organisation_a_person_comes_in(portal: Portal,
         {"lmo:partner_org": "Coast"},
     ],
 )
-def test_nobody_comes_in_without_a_claim_and_an_address_that_fit(portal: Portal, claims: dict[str, Any]) -> None:
+def test_no_one_comes_in_without_a_claim_and_an_address_that_fit(portal: Portal, claims: dict[str, Any]) -> None:
     """The address is North's: no claim makes it Coast's."""
     Partners(portal.database, "test").add_user(portal.orgs["North"], ANN)
     named = claims.get("lmo:partner_org")

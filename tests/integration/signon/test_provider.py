@@ -170,7 +170,7 @@ def test_what_the_token_lacks_is_asked_of_userinfo_about_the_same_person(
     assert travel(sqlite_database, provider, **rules).sign_in().status_code == 303
     assert role_of(sqlite_database) == "operator"
 
-    provider.userinfo["sub"] = "somebody else"
+    provider.userinfo["sub"] = "another subject"
     assert travel(sqlite_database, provider, **rules).sign_in().status_code == 403
 
 

@@ -16,7 +16,7 @@ from tests.openid_provider import PASSWORD, PEOPLE, OpenidProvider
 
 
 def log_in_there(address: str, email: str) -> dict[str, str]:
-    """What somebody does at the provider; the parameters that it sends them back with."""
+    """What a person does at the provider; the parameters that it sends them back with."""
     with requests.Session() as browser:
         page = browser.get(address, timeout=20)
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
@@ -48,7 +48,7 @@ def test_the_provider_says_who_comes_in_and_as_what(
         "olga@example.com": (303, 200, 200),
         "vera@example.com": (303, 200, 403),
         "otto@example.com": (403, 303, 303),  # of a group that may not
-        "mallory@example.com": (403, 303, 303),  # whose address nobody vouches for
+        "mallory@example.com": (403, 303, 303),  # whose address the provider does not vouch for
     }[email] == statuses
     last = visitor.web.rows(AdminActionRow)[-1]
     assert (last.actor, last.action) == {
@@ -73,7 +73,7 @@ def test_the_provider_takes_a_code_once(sqlite_database: Database, openid_provid
     assert (again.status_code, "used or too old" in again.text) == (403, True)
 
 
-def test_the_provider_takes_a_code_only_from_whoever_asked_for_it(
+def test_the_provider_takes_a_code_only_from_the_client_that_asked_for_it(
     sqlite_database: Database, openid_provider: OpenidProvider
 ) -> None:
     visitor, thief = (visit(sqlite_database, **openid_provider.settings) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Signing in with an identity provider: who comes in, as what, and whom nobody believes."""
+"""Signing in with an identity provider: who comes in, as what, and who is refused."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_long_address_is_kept_or_given_up_as_a_whole(
     assert travel(sqlite_database, provider).sign_in(wanted).location == arrives
 
 
-def test_nobody_comes_in_who_was_not_added(database: Database, provider: Forger) -> None:
+def test_no_one_comes_in_who_was_not_added(database: Database, provider: Forger) -> None:
     traveller = travel(database, provider)
 
     refused = traveller.sign_in()
@@ -104,7 +104,7 @@ def test_a_disabled_person_stays_outside(sqlite_database: Database, provider: Fo
 
 
 @pytest.mark.parametrize("verified", [False, None, "false"])
-def test_an_address_that_the_provider_does_not_vouch_for_is_nobodys(
+def test_an_address_that_the_provider_does_not_vouch_for_lets_no_one_in(
     sqlite_database: Database, provider: Forger, verified: Any
 ) -> None:
     know(sqlite_database, Role.OPERATOR)
@@ -117,7 +117,7 @@ def test_an_address_that_the_provider_does_not_vouch_for_is_nobodys(
 
 
 @pytest.mark.parametrize("email", [None, "ada", "a\0@example.com"])
-def test_without_an_email_address_nobody_comes_in(database: Database, provider: Forger, email: Any) -> None:
+def test_without_an_email_address_no_one_comes_in(database: Database, provider: Forger, email: Any) -> None:
     provider.person["email"] = email
 
     refused = travel(database, provider, oidc_email_domains=("example.com",)).sign_in()
@@ -318,7 +318,7 @@ def test_a_code_is_used_once_and_an_attempt_too(sqlite_database: Database, provi
 
 
 def test_a_code_of_another_attempt_is_refused(sqlite_database: Database, provider: Forger) -> None:
-    """Somebody puts a stolen code into their own sign-on: the challenge does not fit."""
+    """An attacker puts a stolen code into their own sign-on: the challenge does not fit."""
     know(sqlite_database)
     victims, thief = travel(sqlite_database, provider), travel(sqlite_database, provider)
     stolen = provider.authorize(victims.leave().location)["code"]
@@ -342,7 +342,7 @@ def test_a_sign_on_that_took_too_long_is_refused(
 def test_the_session_is_a_new_one_and_the_one_before_is_over(sqlite_database: Database, provider: Forger) -> None:
     know(sqlite_database)
     traveller = travel(sqlite_database, provider)
-    traveller.visitor.client.set_cookie("sync_admin", "planted by somebody", path="/admin")
+    traveller.visitor.client.set_cookie("sync_admin", "planted by an attacker", path="/admin")
     traveller.sign_in()
     cookies = [traveller.visitor.client.get_cookie("sync_admin", path="/admin")]
 
@@ -351,7 +351,7 @@ def test_the_session_is_a_new_one_and_the_one_before_is_over(sqlite_database: Da
 
     values = {cookie.value for cookie in cookies if cookie}
     assert len(values) == 2
-    assert "planted by somebody" not in values
+    assert "planted by an attacker" not in values
     assert len(traveller.visitor.web.rows(AdminSessionRow)) == 1
     traveller.visitor.client.set_cookie("sync_admin", next(c.value for c in cookies if c), path="/admin")
     assert not traveller.is_in

@@ -57,7 +57,7 @@ def form_token(page: TestResponse) -> str:
 
 
 def visit(database: Database, role: Role | None = None, **changed: Any) -> Visitor:
-    """A browser of its own, logged in as somebody of that role."""
+    """A browser of its own, logged in as a user of that role."""
     web = build(database, **changed)
     visitor = Visitor(web, web.client.application.test_client())
     if role is not None:

@@ -110,7 +110,7 @@ def test_a_page_that_shows_a_part_says_so_beside_its_sums(sqlite_database: Datab
     assert 'The first 20; <a href="/admin/customers/cus-A-S00">' in long
 
 
-def test_only_operators_sync_all_and_nobody_else_is_found(sqlite_database: Database) -> None:
+def test_only_operators_sync_all_and_no_other_customer_is_found(sqlite_database: Database) -> None:
     put_family(sqlite_database)
     visitor = visit(sqlite_database, Role.VIEWER)
 

@@ -115,11 +115,11 @@ def from_place(database: Database, address: str, **changed: Any) -> Visitor:
     return visitor
 
 
-def test_a_stranger_who_guesses_locks_nobody_out_elsewhere(sqlite_database: Database) -> None:
+def test_a_stranger_who_guesses_locks_no_one_out_elsewhere(sqlite_database: Database) -> None:
     put_user(sqlite_database, "ada@example.com", Role.VIEWER, PASSWORD, actor="test")
     stranger = from_place(sqlite_database, "203.0.113.66")
     for n in range(PLACE_LIMIT + 1):
-        stranger.log_in("ada@example.com" if n <= LIMIT else f"nobody{n}@nowhere.test", "a guess that is wrong")
+        stranger.log_in("ada@example.com" if n <= LIMIT else f"guess{n}@nowhere.test", "a guess that is wrong")
 
     assert stranger.log_in("eve@example.com").status_code == 429  # invented addresses do not help
     assert from_place(sqlite_database, "203.0.113.67").log_in("ada@example.com").status_code == 303
@@ -129,17 +129,17 @@ def test_a_stranger_who_guesses_locks_nobody_out_elsewhere(sqlite_database: Data
 
 def test_a_network_of_ipv6_is_one_place(sqlite_database: Database) -> None:
     for n in range(PLACE_LIMIT + 1):
-        last = from_place(sqlite_database, f"2001:db8::{n:x}").log_in(f"nobody{n}@nowhere.test", "wrong")
+        last = from_place(sqlite_database, f"2001:db8::{n:x}").log_in(f"guess{n}@nowhere.test", "wrong")
 
     assert last.status_code == 429
 
 
-def test_behind_a_proxy_that_is_not_named_nobody_is_locked_out_for_others(sqlite_database: Database) -> None:
+def test_behind_a_proxy_that_is_not_named_no_one_is_locked_out_for_others(sqlite_database: Database) -> None:
     put_user(sqlite_database, "ada@example.com", Role.VIEWER, PASSWORD, actor="test")
     stranger = visit(sqlite_database)
     stranger.client.environ_base["HTTP_X_FORWARDED_FOR"] = "203.0.113.66"
     for n in range(PLACE_LIMIT + 1):
-        stranger.log_in(f"nobody{n}@nowhere.test", "a guess that is wrong")
+        stranger.log_in(f"guess{n}@nowhere.test", "a guess that is wrong")
 
     assert stranger.log_in("ada@example.com").status_code == 303
 
@@ -166,7 +166,7 @@ def test_a_login_ends_by_itself(database: Database, began: int, seen: int) -> No
     assert polled.status_code == 401
 
 
-def test_whoever_is_disabled_or_gets_a_new_password_is_out_at_once(database: Database) -> None:
+def test_a_user_who_is_disabled_or_gets_a_new_password_is_out_at_once(database: Database) -> None:
     visitor = visit(database, Role.VIEWER)
     disable_user(database, "viewer@example.com", actor="test")
     assert visitor.get("").status_code == 303
@@ -317,7 +317,7 @@ def test_users_are_made_and_disabled_on_the_command_line(
         ("user disabled", "ada@example.com"),
         ("user added", "bob@example.com as viewer"),
     ]
-    assert run(main, ["user", "disable", "nobody@example.com"]).exit_code == 1
+    assert run(main, ["user", "disable", "unknown@example.com"]).exit_code == 1
     database.engine.dispose()
 
 
@@ -369,7 +369,7 @@ def test_a_form_sent_after_the_session_ended_is_kept_until_the_person_is_back(da
     assert "Shop" not in str(visitor.web.rows(AdminDraftRow))
 
 
-def test_a_kept_form_is_shown_to_nobody_else(sqlite_database: Database) -> None:
+def test_a_kept_form_is_shown_to_no_one_else(sqlite_database: Database) -> None:
     visitor = visit(sqlite_database, Role.OPERATOR)
     put_user(sqlite_database, "eve@example.com", Role.VIEWER, PASSWORD, actor="test")
     form = {"name": "Secret plan", "form_token": form_token(visitor.get("/clients"))}

@@ -259,11 +259,11 @@ def test_an_account_is_found_with_all_that_it_pays_for(sqlite_database: Database
 
 
 def test_a_run_is_found_by_its_number_and_by_a_key_that_no_store_knows(sqlite_database: Database) -> None:
-    put_rows(sqlite_database, make_run("A-S404", "failed", error_code="unknown key", error="Nobody knows it."))
+    put_rows(sqlite_database, make_run("A-S404", "failed", error_code="unknown key", error="No system knows it."))
     visitor = visit(sqlite_database, Role.VIEWER)
 
-    assert "Nobody knows it." in found(visitor, "run 1")
-    assert "Nobody knows it." in found(visitor, "A-S404")
+    assert "No system knows it." in found(visitor, "run 1")
+    assert "No system knows it." in found(visitor, "A-S404")
     assert "Nothing found" in found(visitor, "run 99")
 
 

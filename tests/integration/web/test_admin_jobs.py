@@ -41,7 +41,7 @@ def put_job(database: Database, name: str, *, due_in: int = 9_000_000, lease: in
         )
 
 
-def test_a_backfill_is_wanted_by_an_operator_and_begun_by_nobody_here(database: Database) -> None:
+def test_a_backfill_is_asked_for_by_an_operator_and_not_begun_by_the_web(database: Database) -> None:
     put_subscription(database, "A-S1")
     visitor = visit(database, Role.OPERATOR)
 
@@ -70,7 +70,7 @@ def test_what_cannot_be_backfilled_is_named_and_kept_in_the_form(sqlite_database
     assert wishes(visitor) == []
 
 
-def test_a_store_without_limios_objects_is_filled_only_when_somebody_says_so_twice(database: Database) -> None:
+def test_a_store_without_limios_objects_is_filled_only_when_an_operator_says_so_twice(database: Database) -> None:
     put_subscription(database, "A-S1", external=True)
     visitor = visit(database, Role.OPERATOR)
 
@@ -140,7 +140,7 @@ def test_a_backfill_that_ended_names_what_failed(sqlite_database: Database) -> N
     assert "data-progress" not in shown
 
 
-def test_a_job_that_nobody_takes_up_says_so(sqlite_database: Database) -> None:
+def test_a_job_that_no_process_takes_up_says_so(sqlite_database: Database) -> None:
     put_job(sqlite_database, "backfill", due_in=-60_000)
 
     assert "no scheduler that reaches Zuora has taken it up" in visit(sqlite_database, Role.VIEWER).get("/jobs").text
@@ -182,7 +182,7 @@ def test_a_backfill_of_a_file_is_paused_whatever_its_path(sqlite_database: Datab
     assert visitor.get("/jobs/none/progress", headers={"Accept": "application/json"}).status_code == 404
 
 
-def test_checks_are_shown_with_remedies_worst_first_and_run_when_somebody_asks(database: Database) -> None:
+def test_checks_are_shown_with_remedies_worst_first_and_run_when_an_operator_asks(database: Database) -> None:
     findings = [
         Finding("clock", Severity.OK, "This machine and the database agree."),
         Finding("time zone", Severity.WARNING, "200 <wait>.", "Start more workers."),

@@ -76,7 +76,7 @@ def test_a_range_leaves_out_what_lies_before_it(sqlite_database: Database) -> No
     assert "Last day" in visitor.get("?range=century").text
 
 
-def test_a_chart_that_nobody_counted_says_so_and_draws_nothing(sqlite_database: Database) -> None:
+def test_a_chart_without_counts_says_so_and_draws_nothing(sqlite_database: Database) -> None:
     shown = visit(sqlite_database, Role.VIEWER).get("").text
 
     assert "Nothing is counted yet" in shown

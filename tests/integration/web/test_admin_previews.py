@@ -76,7 +76,7 @@ def test_a_preview_says_what_went_wrong_and_what_to_do(sqlite_database: Database
     assert "Check the number" in shown.text
 
 
-def test_a_preview_that_nobody_takes_up_says_why(sqlite_database: Database) -> None:
+def test_a_preview_that_no_worker_takes_up_says_why(sqlite_database: Database) -> None:
     database = sqlite_database
     visitor = visit(database, Role.VIEWER)
     place = press(visitor, put_subscription(database, "A-S1"))

@@ -35,7 +35,7 @@ def actions(visitor: Visitor) -> list[tuple[str, str, str | None]]:
 
 
 def add(visitor: Visitor, email: str, role: str = "viewer") -> str:
-    """Add somebody on the page; the password that it shows."""
+    """Add a user on the page; the password that it shows."""
     shown = visitor.post("/users", {"email": email, "role": role}, page="/users")
     assert shown.status_code == 303, shown.text
     shown = visitor.get("/users")
@@ -192,10 +192,10 @@ def test_a_user_that_cannot_be_made_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize("what", ["role", "disable", "enable", "logout", "forget", "password"])
-def test_nobody_is_changed_who_is_not_there(sqlite_database: Database, what: str) -> None:
+def test_no_user_is_changed_who_is_not_there(sqlite_database: Database, what: str) -> None:
     olga = visit(sqlite_database, Role.OPERATOR)
 
-    for email in ("nobody@example.com", "\0", ""):
+    for email in ("unknown@example.com", "\0", ""):
         assert olga.decide(f"/users/{what}", {"email": email, "role": "viewer"}, page="/users").status_code == 404
 
 
@@ -215,7 +215,7 @@ def test_changing_ones_password_ends_all_other_sessions_and_keeps_this_one(sqlit
     assert elsewhere.log_in("viewer@example.com", OWN).status_code == 303
 
 
-def test_a_password_is_changed_only_by_whoever_knows_it_and_to_a_good_one(sqlite_database: Database) -> None:
+def test_a_password_is_changed_only_by_a_user_who_knows_it_and_to_a_good_one(sqlite_database: Database) -> None:
     vera = visit(sqlite_database, Role.VIEWER)
     kept = user(vera, "viewer@example.com").password_hash
 
@@ -283,5 +283,5 @@ def test_the_command_line_changes_people_as_the_pages_do(
         1,
         "This is the last operator: make another user an operator first.\n",
     )
-    assert run("role", "nobody@example.com", "viewer") == (1, "There is no such user.\n")
+    assert run("role", "unknown@example.com", "viewer") == (1, "There is no such user.\n")
     database.engine.dispose()

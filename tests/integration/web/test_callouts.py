@@ -506,7 +506,7 @@ def test_a_callout_waits_for_the_writer_of_the_embedded_database_longer_than_an_
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("url", ["postgresql://nobody@127.0.0.1:1/none", "sqlite:////proc/none/store.db"])
+@pytest.mark.parametrize("url", ["postgresql://none@127.0.0.1:1/none", "sqlite:////proc/none/store.db"])
 def test_a_database_that_is_away_is_503(tmp_path: object, url: str) -> None:
     if url.startswith("sqlite"):
         url = f"sqlite:///{tmp_path}/empty.db"  # a file without tables

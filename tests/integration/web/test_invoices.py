@@ -298,7 +298,7 @@ def test_other_systems_read_the_invoices_of_a_customer_account_by_account(billed
     assert away.status_code == 502
 
 
-def test_the_pdf_of_anothers_invoice_costs_the_same_statements_as_one_of_nobodys(billed: Billed) -> None:
+def test_the_pdf_of_anothers_invoice_costs_the_same_statements_as_an_unknown_one(billed: Billed) -> None:
     """What is asked of our database tells no clock which of the two it is; no worker answers meanwhile."""
     web = build(billed.database, partner_code_in_log=True, wait_limit_seconds=0)
     headers = log_in(billed.database, web.client, billed.orgs["North"], "shop")

@@ -152,7 +152,7 @@ def test_an_offers_version_that_the_catalog_does_not_know_is_404_and_leaves_noth
     assert shop.orders() == []
 
 
-def test_a_subscription_that_nobody_knows_is_404(shop: Shop) -> None:
+def test_an_unknown_subscription_is_404(shop: Shop) -> None:
     answer = shop.order(cancel(forSubscription={"name": "UNKNOWN"}))
 
     assert answer.status_code == 404
@@ -342,7 +342,7 @@ def test_a_key_whose_order_is_still_being_placed_is_409(sqlite_database: Databas
 
 
 def test_an_order_that_a_person_has_to_decide_is_submitted_to_its_caller(sqlite_shop: Shop) -> None:
-    worker = ended_by(sqlite_shop, OrderState.HELD, "Nobody knows.")
+    worker = ended_by(sqlite_shop, OrderState.HELD, "Zuora's state is unknown.")
 
     answer = sqlite_shop.order(cancel(process_immediately=True))
     worker.join()
@@ -352,7 +352,7 @@ def test_an_order_that_a_person_has_to_decide_is_submitted_to_its_caller(sqlite_
 
 def test_what_a_person_decides_puts_the_order_back_into_its_lane(sqlite_shop: Shop) -> None:
     order_id = sqlite_shop.order(cancel()).json["id"]
-    end_orders(sqlite_shop.web.database, OrderState.HELD, "Nobody knows.", (Choice.RETRY,))
+    end_orders(sqlite_shop.web.database, OrderState.HELD, "Zuora's state is unknown.", (Choice.RETRY,))
 
     with sqlite_shop.web.database.transaction() as session:
         work = find_work(session, order_id)

@@ -1,4 +1,4 @@
-"""No way across: every partner address, asked with N's token for what is C's, a direct customer's, and nobody's."""
+"""No way across: every partner address, asked with N's token for what is C's, a direct customer's, and unknown."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Request = Callable[[str], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Way:
-    """One place of a request that may hold an id: what N is answered for one of another's, and for one of nobody's."""
+    """One place of a request that may hold an id: what N is answered for another's id, and for an unknown one."""
 
     others: int
-    nobody: int
+    unknown: int
     request: Request
 
 
@@ -217,7 +217,7 @@ def test_an_id_that_is_not_the_partners_leads_nowhere(
             headers = {**world.headers["N"], **asked.pop("headers", {})}
             answer = client.open(asked.pop("path", rule), method=method, headers=headers, **asked)
 
-            expected = way.others if id in OTHERS else way.nobody
+            expected = way.others if id in OTHERS else way.unknown
             assert answer.status_code == expected, (id, answer.text)
             said = f"{answer.headers}{answer.text}".replace(id, "")
             assert CANARY not in said
@@ -229,7 +229,7 @@ def test_an_id_that_is_not_the_partners_leads_nowhere(
 
 
 @pytest.mark.parametrize(("method", "rule"), [each for each in ROUTES if ROUTES[each]])
-def test_another_partners_id_costs_the_same_statements_as_one_of_nobodys(
+def test_another_partners_id_costs_the_same_statements_as_an_unknown_one(
     sqlite_web: Web, world: PartnerWorld, method: str, rule: str
 ) -> None:
     """So that no clock tells the two apart: the same statements, in number and in kind, in every place of an id."""
@@ -247,9 +247,9 @@ def test_another_partners_id_costs_the_same_statements_as_one_of_nobodys(
     client.get("/api/partner/customer", headers=world.headers["N"])  # who asks is known from now on
     for way in ROUTES[method, rule]:
         cost(way, "sub-none")  # what a basket of before costs, if there is one
-        nobody = cost(way, "sub-none")
+        unknown = cost(way, "sub-none")
         for id in FOREIGN:
-            assert cost(way, id) == nobody, id
+            assert cost(way, id) == unknown, id
 
 
 def test_what_a_partner_sees_of_its_own_tells_nothing_of_others(sqlite_web: Web, world: PartnerWorld) -> None:
@@ -286,7 +286,7 @@ def test_an_offer_of_another_partner_is_refused_without_its_name(sqlite_web: Web
 
 
 def test_in_any_world_a_basket_is_its_organisations_alone(sqlite_web: Web, world: PartnerWorld) -> None:
-    """Whoever opens baskets in whatever order, each is found by its own organisation and by no other."""
+    """Whichever partners open baskets, and in any order, each is found by its own organisation and by no other."""
     client = sqlite_web.client.application.test_client(use_cookies=False)
     own = {"N": ["sub-1", "sub-2"], "C": ["sub-3"]}
 

@@ -82,18 +82,18 @@ def test_example_5_one_subscription_comes_with_what_hangs_on_it_and_no_payment_m
     assert kinds == {"schedule": ["schedule-1"], "offers": ["subscription_offer-team-1"], "addOns": ["add_on-pr-1"]}
 
 
-def test_example_4_another_partners_or_a_direct_customers_is_403_and_nobodys_is_404(web: Web) -> None:
+def test_example_4_another_partners_or_a_direct_customers_is_403_and_an_unknown_one_404(web: Web) -> None:
     world = open_partner_world(web.database, web.client)
 
     refused = {"message": "Partner does not have access to this subscription."}
     assert ask(web, world, "N", "/sub-3", status=403) == refused
     assert ask(web, world, "N", "/sub-5", status=403) == refused
     assert ask(web, world, "C", "/sub-1", status=403) == refused
-    for nobodys in ("sub-none", "sub-1%20", "cus-ada", "s" * 65, "a%00b"):
-        assert ask(web, world, "N", f"/{nobodys}", status=404) == {"message": "Subscription not found."}
+    for unknown in ("sub-none", "sub-1%20", "cus-ada", "s" * 65, "a%00b"):
+        assert ask(web, world, "N", f"/{unknown}", status=404) == {"message": "Subscription not found."}
 
 
-def test_example_6_without_a_good_token_nobody_comes_in(sqlite_web: Web) -> None:
+def test_example_6_without_a_good_token_no_caller_comes_in(sqlite_web: Web) -> None:
     client = sqlite_web.client
 
     for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic bm86bm8="}):

@@ -73,7 +73,7 @@ def test_a_code_is_exchanged_for_a_token_that_sees_ones_own_and_nothing_else(por
 
 
 def test_the_answer_for_an_address_of_no_user_is_the_same_and_its_code_is_never_right(portal: Portal) -> None:
-    login, code = ask_for_code(portal, "nobody@north.example")
+    login, code = ask_for_code(portal, "unknown@north.example")
 
     assert code is None
     assert len(login) == len(ask_for_code(portal, ANN)[0])

@@ -1,4 +1,4 @@
-"""No way across at the portal: every page, asked by N's user for what is C's, a direct customer's, and nobody's."""
+"""No way across at the portal: every page, asked by N's user for what is C's, a direct customer's, and unknown."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ OPEN = {
     ("GET", "/partner/<path:_rest>"),
     ("POST", "/partner/<path:_rest>"),
 }
-#: Ids of C's and of a direct customer's, of every kind, and one of nobody's.
-NOBODY = {kind: f"{kind}-none" for kind in ("subscription", "customer", "basket", "order", "offer", "invoice")}
+#: Ids of C's and of a direct customer's, of every kind, and an unknown one.
+UNKNOWN = {kind: f"{kind}-none" for kind in ("subscription", "customer", "basket", "order", "offer", "invoice")}
 FOREIGN = [
     *(name for name, _, partner in SUBSCRIPTIONS if partner != "N"),
     "cus-bob",
@@ -101,12 +101,12 @@ def test_no_form_counts_that_was_not_made_for_this_browser(portal: Portal, metho
 @pytest.mark.parametrize(
     ("method", "rule"), [each for each, kinds in PAGES.items() if kinds and each[1] not in _OF_ZUORA]
 )
-def test_an_id_that_is_not_the_partners_is_answered_exactly_like_one_of_nobody(
+def test_an_id_that_is_not_the_partners_is_answered_exactly_like_an_unknown_one(
     portal: Portal, method: str, rule: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     ann = portal.visit("N")
     kinds = PAGES[method, rule]
-    expected = ask(ann, method, fill(rule, NOBODY[kinds[-1]]))
+    expected = ask(ann, method, fill(rule, UNKNOWN[kinds[-1]]))
     assert expected[0] == 404
 
     for id in [*FOREIGN, *made_by_c(portal)]:

@@ -81,7 +81,7 @@ def test_no_log_in_leads_elsewhere(portal: Portal, elsewhere: str) -> None:
 
 def test_an_unknown_address_is_answered_as_a_known_one_and_gets_no_mail(portal: Portal) -> None:
     known, unknown = portal.visit(), portal.visit()
-    answers = [known.ask_for_code(ANN), unknown.ask_for_code("nobody@north.example")]
+    answers = [known.ask_for_code(ANN), unknown.ask_for_code("unknown@north.example")]
 
     assert [each.status_code for each in answers] == [303, 303]
     assert answers[0].headers["Location"] == answers[1].headers["Location"]
@@ -157,8 +157,8 @@ def test_no_code_and_no_cookie_stands_in_the_database(portal: Portal) -> None:
         assert (cookie.path, cookie.same_site) == ("/partner", "Lax")
 
 
-def test_too_many_codes_for_one_address_are_refused_whoever_asks(portal: Portal) -> None:
-    for email in (ANN, "nobody@north.example"):
+def test_too_many_codes_for_one_address_are_refused_from_any_caller(portal: Portal) -> None:
+    for email in (ANN, "unknown@north.example"):
         for _ in range(MAX_CODES):
             assert portal.visit().ask_for_code(email).status_code == 303
         refused = portal.visit().ask_for_code(email)
@@ -167,7 +167,7 @@ def test_too_many_codes_for_one_address_are_refused_whoever_asks(portal: Portal)
     assert portal.visit().ask_for_code(USERS["C"]).status_code == 303
 
 
-def test_a_form_of_another_browser_or_of_the_admin_pages_logs_nobody_in(portal: Portal) -> None:
+def test_a_form_of_another_browser_or_of_the_admin_pages_logs_no_one_in(portal: Portal) -> None:
     visitor = portal.visit()
     visitor.ask_for_code(ANN)
     tokens = [form_token(portal.visit().get("/login")), form_token(visit(portal.database).get("/login")), ""]
@@ -249,7 +249,7 @@ def test_the_code_comes_by_mail_and_stands_nowhere_else(sqlite_database: Databas
     assert ANN not in str(logs)
 
 
-def test_a_mail_server_that_is_away_keeps_nobody_waiting(sqlite_database: Database) -> None:
+def test_a_mail_server_that_is_away_keeps_no_user_waiting(sqlite_database: Database) -> None:
     portal = open_portal(
         sqlite_database, partner_code_in_log=False, smtp_host="127.0.0.1", smtp_port=1, mail_from="partners@example.com"
     )
@@ -257,7 +257,7 @@ def test_a_mail_server_that_is_away_keeps_nobody_waiting(sqlite_database: Databa
     assert portal.visit().ask_for_code(ANN).status_code == 303
 
 
-def test_without_a_mail_server_the_page_says_that_nobody_can_log_in(sqlite_database: Database) -> None:
+def test_without_a_mail_server_the_page_says_that_no_one_can_log_in(sqlite_database: Database) -> None:
     portal = open_portal(sqlite_database, partner_code_in_log=False)
     visitor = portal.visit()
 

@@ -31,8 +31,8 @@ def test_customers_are_found_by_any_part_of_name_or_address_whatever_the_case(an
     assert "1 customer with ADA@NORTH" in page
     assert "ada@north.example" in page
     assert "bea@north.example" not in page
-    nobody = ann.client.get(ann.post("/search", {"wanted": "zoe"}).headers["Location"])
-    assert "None of your customers" in nobody.text
+    missing = ann.client.get(ann.post("/search", {"wanted": "zoe"}).headers["Location"])
+    assert "None of your customers" in missing.text
     assert ann.post("/search", {"wanted": " "}).headers["Location"] == "/partner"
 
 

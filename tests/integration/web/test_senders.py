@@ -61,7 +61,7 @@ def test_the_list_is_for_callouts_alone(sqlite_database: Database) -> None:
 @pytest.mark.parametrize(
     ("proxies", "peer", "forwarded", "status"),
     [
-        # Nobody stands in front of us: what a caller writes there itself says nothing.
+        # No proxy stands in front of us: what a caller writes there itself says nothing.
         ("0", STRANGERS, ZUORAS, 403),
         ("1", "10.0.0.1", ZUORAS, 200),
         ("1", "10.0.0.1", f"{ZUORAS}, {STRANGERS}", 403),

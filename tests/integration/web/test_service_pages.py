@@ -40,7 +40,7 @@ def test_readiness_names_the_remedy(sqlite_database: Database) -> None:
 
 
 def test_readiness_needs_the_database() -> None:
-    database = connect("postgresql://nobody@127.0.0.1:1/none")
+    database = connect("postgresql://none@127.0.0.1:1/none")
     answer = create_app(SETTINGS, database).test_client().get("/readyz")
     database.engine.dispose()
 

@@ -304,7 +304,7 @@ def test_the_caller_says_how_long_to_wait(prefer: list[str], seconds: float) -> 
     assert wanted_seconds(prefer, 20) == seconds
 
 
-def test_nobody_waits_longer_than_the_limit() -> None:
+def test_no_caller_waits_longer_than_the_limit() -> None:
     assert wanted_seconds([], 3) == 3
 
 

@@ -622,7 +622,9 @@ class TestReads:
         ],
         ids=["delivery", "details"],
     )
-    def test_contacts_are_changed_on_the_customers_account_whoever_pays(self, payload: Mapping[str, Any]) -> None:
+    def test_contacts_are_changed_on_the_customers_account_also_if_another_pays(
+        self, payload: Mapping[str, Any]
+    ) -> None:
         """Else a customer's move would give the partner that pays another address."""
         state = self.state(subscription=PAID_BY_A_PARTNER)
         order = an_order(payload, names("2C50V1J7K3C0"))

@@ -244,7 +244,7 @@ def order(caller: Caller) -> None:
 
 
 def pay_invoice(caller: Caller, world: World) -> None:
-    """An invoice that an order made and nobody collected, paid by a payment of its own."""
+    """An invoice that an order made without collecting it, paid by a payment of its own."""
     plan = {"productRatePlanId": world.ids["rpS"]}
     terms = {"initialTerm": {"termType": "TERMED", "period": 1, "periodType": "Month"}}
     created = {"type": "CreateSubscription", "createSubscription": {"terms": terms, "subscribeToRatePlans": [plan]}}
@@ -332,7 +332,7 @@ def emulated() -> Caller:
     caller = Caller()
     live(caller)
     order(Caller(beside=caller))
-    # Nobody listens there: the history has an attempt that failed.
+    # No server listens there: the history has an attempt that failed.
     caller.emulator.callouts.send("OrderProcessed", "1", "http://127.0.0.1:9/", b"{}", caller.emulator.tenant.now())
     assert caller.emulator.callouts.wait_until_idle(10)
     with pytest.MonkeyPatch.context() as patch:

@@ -201,7 +201,7 @@ def test_an_order_says_who_made_it_and_from_where() -> None:
     assert (part["baseVersion"], part["newVersion"], part["orderActions"][0]["type"]) == (1, 2, "RenewSubscription")
 
 
-def test_a_field_that_nobody_asked_for_is_refused_by_name() -> None:
+def test_a_field_that_was_not_asked_for_is_refused_by_name() -> None:
     tenant = a_tenant()
     subscribe(tenant)
 
