@@ -97,7 +97,7 @@ def test_an_operator_looks_what_a_list_would_change_and_backfills_it(visit: Visi
     visitor.log_in()
     page = visitor.page
     visitor.open("/jobs")
-    page.get_by_label("Keys").fill("4F7K2M9QH0B1\nNOBODYS")
+    page.get_by_label("Keys").fill("4F7K2M9QH0B1\nUNKNOWN")
     assert page.locator("input[value=list]").is_checked()
 
     page.get_by_role("button", name="Dry run first").click()

@@ -47,7 +47,7 @@ def serve(world: World) -> None:
 
 def test_a_scheduler_runs_what_is_wanted_to_its_end_and_names_what_failed(world: World) -> None:
     name = leave_wish(world.database, From.LIST, "A-S1\n\n UNKNOWN \r\nA-S1\n", ADA)
-    assert wishes(world.database) == [(name, "A-S1\nNOBODYS", ADA)]
+    assert wishes(world.database) == [(name, "A-S1\nUNKNOWN", ADA)]
 
     serve(world)
 
@@ -173,7 +173,7 @@ def test_a_dry_run_says_what_would_change_and_writes_nothing_else(world: World) 
     world.sync("A-S1", "A-S2")
     world.do("renew", key="A-S1")
     before = world.rows("SELECT * FROM sync_request"), world.rows("SELECT * FROM sync_run")
-    name = leave_wish(world.database, From.LIST, "A-S1\nA-S2\nA-S3\nNOBODYS", ADA, is_dry_run=True)
+    name = leave_wish(world.database, From.LIST, "A-S1\nA-S2\nA-S3\nUNKNOWN", ADA, is_dry_run=True)
     assert name.startswith("dry run list ")
 
     serve_wishes(world.context, threading.Event())
@@ -185,7 +185,7 @@ def test_a_dry_run_says_what_would_change_and_writes_nothing_else(world: World) 
     assert [key for key, _ in told["would_change"]] == ["A-S1", "A-S3"]
     assert "1 term end dates changed" in told["would_change"][0][1]
     assert [each["key"] for each in told["failures"]] == ["UNKNOWN"]
-    assert (told["source"], told["value"]) == ("list", "A-S1\nA-S2\nA-S3\nNOBODYS")
+    assert (told["source"], told["value"]) == ("list", "A-S1\nA-S2\nA-S3\nUNKNOWN")
     assert (world.rows("SELECT * FROM sync_request"), world.rows("SELECT * FROM sync_run")) == before
     assert wishes(world.database) == []
     assert job(world.database, name).lease_until is None
