@@ -1,7 +1,7 @@
 """A release replaces the one before under load and is taken back; both work side by side on the newer one's schema.
 
-The release before is the commit that gave the package the version before this one, taken out of the repository's
-history: what stands between two releases was never run beside another.
+What is replaced is taken out of the repository's history: the release before, which is as it was released, or the
+code before the last migration, which answers as today's does.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tests.acceptance.senders import TRANSFER_SECONDS, Sent
 from tests.acceptance.service import Service, free_port
 from tests.acceptance.tenant import ROOT, Tenant
 
+_MIGRATIONS = "sync_service/store/migrations/versions"
 #: Callouts that are acknowledged in each stage before the next one begins.
 A_WHILE = 40
 #: A worker that is told to stop gets 25 s for what it has begun, and 8 s to put back the rest.
@@ -36,33 +37,50 @@ class NoHistory(Exception):
 class Upgraded:
     """How it went; all lists are empty where it went well."""
 
-    old: str
     sent: Sent
     lost: set[str]
     stale: list[str]
     failed: list[object]
     #: How the processes ended that were told to stop.
     ends: list[int]
-    #: Callouts that the newer release did not answer with 200; the one before is as it was released.
+    #: Callouts that the newer release did not answer with 200; the one before may be one that waits for less long.
     refused: int
 
 
-def take_out_release_before(folder: Path) -> str:
-    """Put the package as the version before this one into `folder`; the commit. Raises NoHistory."""
-    try:
-        versions = _git("log", "-2", "--format=%h", "-G__version__", "--", "sync_service/__init__.py").decode().split()
-        archive = _git("archive", versions[1], "sync_service", "zuora_emulator") if len(versions) == 2 else b""
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise NoHistory(str(error)) from error
-    if not archive:
+def find_release_before() -> str:
+    """The commit that gave the package the version before this one. Raises NoHistory."""
+    versions = _git("log", "-2", "--format=%h", "-G__version__", "--", "sync_service/__init__.py").decode().split()
+    if len(versions) < 2:
         raise NoHistory("there is no version before this one")
-    with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
-        packed.extractall(folder, filter="data")
     return versions[1]
 
 
+def find_migration_before() -> str:
+    """The latest commit that changed migrations and has all of today's but the last. Raises NoHistory."""
+
+    def migrations(commit: str) -> list[str]:
+        names = _git("ls-tree", "--name-only", f"{commit}:{_MIGRATIONS}").decode().split()
+        return [name for name in names if name[0].isdigit()]
+
+    wanted = migrations("HEAD")[:-1]
+    commits = _git("log", "-50", "--format=%h", "--", _MIGRATIONS).decode().split()
+    found = next((commit for commit in commits if migrations(commit) == wanted), None)
+    if found is None:
+        raise NoHistory("no commit has all migrations but the last")
+    return found
+
+
+def take_out(commit: str, folder: Path) -> None:
+    """Put the package as of this commit into `folder`."""
+    with tarfile.open(fileobj=io.BytesIO(_git("archive", commit, "sync_service", "zuora_emulator"))) as packed:
+        packed.extractall(folder, filter="data")
+
+
 def _git(*words: str) -> bytes:
-    return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, timeout=60, check=True).stdout
+    try:
+        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, timeout=60, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise NoHistory(str(error)) from error
 
 
 class Release:
@@ -113,13 +131,13 @@ class Release:
             return False
 
 
-def upgrade_and_go_back(database_url: str, folder: Path, seed: int) -> Upgraded:
-    """Upgrade under load and take the new code back, without a moment in which no web process takes callouts.
+def upgrade_and_go_back(database_url: str, folder: Path, seed: int, commit: str) -> Upgraded:
+    """Upgrade from `commit` under load and take its code back; at every moment a web process takes callouts.
 
     A process is stopped after the load balancer has turned away from it, as Kubernetes and every rolling deployment do.
     """
     code = folder / "before"
-    commit = take_out_release_before(code)
+    take_out(commit, code)
     tenant = Tenant(folder, subscriptions=40, accounts=10, seed=seed)
     service = Service(folder, database_url, tenant, migrated=False)
     old, new = Release(service, code), Release(service, ROOT)
@@ -146,7 +164,7 @@ def upgrade_and_go_back(database_url: str, folder: Path, seed: int) -> Upgraded:
         sent = load.senders.sent
         stale = find_stale(service, tenant.numbers)
         lost, refused = service.unkept(sent.acknowledged), sent.refused[new.port]
-        return Upgraded(commit, sent, lost, stale, service.failed(), ends, refused)
+        return Upgraded(sent, lost, stale, service.failed(), ends, refused)
     finally:
         service.stop()
         tenant.stop()

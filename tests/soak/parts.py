@@ -23,7 +23,7 @@ from tests.acceptance.postgres import Postgres
 from tests.acceptance.scarcity import fill_the_disk, take_files_away, take_memory_away
 from tests.acceptance.senders import TRANSFER_SECONDS, Sent
 from tests.acceptance.shop import SETTINGS
-from tests.acceptance.upgrading import judge, upgrade_and_go_back
+from tests.acceptance.upgrading import find_migration_before, find_release_before, judge, upgrade_and_go_back
 from tests.soak.ground import Ground
 
 #: Steps of orders in one piece: the next seed goes on with the next ones, so that all come once.
@@ -196,10 +196,21 @@ def _failover(ground: Ground, seed: int, rounds: int) -> Outcome:
 
 
 def _upgrade(ground: Ground, seed: int, rounds: int) -> Outcome:
+    return _replace(ground, seed, rounds, find_release_before())
+
+
+def _rollout(ground: Ground, seed: int, rounds: int) -> Outcome:
+    outcome = _replace(ground, seed, rounds, find_migration_before())
+    refused = outcome.counts[_REFUSED]
+    outcome.expect(refused == 0, f"{refused:.0f} callouts were not answered 200")
+    return outcome
+
+
+def _replace(ground: Ground, seed: int, rounds: int, commit: str) -> Outcome:
     outcome = Outcome({"upgrades and ways back": 0, "callouts acknowledged": 0, "lost": 0, "stale": 0})
     for place in range(rounds):
         with ground.database() as url, ground.folder() as folder:
-            upgraded = upgrade_and_go_back(url, folder, seed + place)
+            upgraded = upgrade_and_go_back(url, folder, seed + place, commit)
         outcome.wrong += judge(upgraded)
         outcome.counts["upgrades and ways back"] += 1
         outcome.counts |= _answers(outcome.counts, upgraded.sent)
@@ -247,6 +258,7 @@ def _short(ground: Ground, seed: int, rounds: int) -> Outcome:
     return Outcome(counts | _NOTHING_WRONG)
 
 
+_REFUSED = "answered 503 or not at all, and told again"
 _NOTHING_WRONG = {"lost": 0, "stale": 0, "given up": 0}
 
 
@@ -255,8 +267,7 @@ def _answers(counts: dict[str, float], sent: Sent) -> dict[str, float]:
     refused = sent.statuses.total() - sent.statuses[200]
     return {
         "callouts acknowledged": counts.get("callouts acknowledged", 0) + sent.statuses[200],
-        "answered 503 or not at all, and told again": counts.get("answered 503 or not at all, and told again", 0)
-        + refused,
+        _REFUSED: counts.get(_REFUSED, 0) + refused,
     }
 
 
@@ -399,6 +410,17 @@ load balancer has turned away from it. The newer release has to answer every cal
         size=1,
         piece=1,
         play=_upgrade,
+    ),
+    Part(
+        name="rollout",
+        title="Today's code replaces that before the last migration, and is taken back",
+        about="""\
+The same play, with code in place of the release before that waits for the database as long as today's. Every callout
+is answered 200, by both, while the migration runs too.""",
+        unit="rounds",
+        size=1,
+        piece=1,
+        play=_rollout,
     ),
     Part(
         name="partition",
