@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 import requests
 
 from sync_service.webhooks.turn import MAX_ATTEMPTS
@@ -33,9 +34,12 @@ _WORDS = {
     "ORDER": r"(?m)^.*? ([0-9A-Z]{12})\b",  # of each line the first
     "ENDPOINT": r"\bep_\w+",
     "MESSAGE": r"\bmsg_\w+",
+    "PID": r"(?m)^ *(\d+) \|",
 }
 #: So many cancellations within an hour are no accident.
 _CANCELLED = 60
+#: How much the only worker does at once: too little for a bad hour, and with a database server the default.
+_THREADS_OF_A_NIGHT = {"sqlite": 2, "postgresql": 12}
 
 
 def read_page(alert: str) -> list[list[str]]:
@@ -55,6 +59,8 @@ class Night:
     shop: Shop
     prometheus: Prometheus
     receiver: Receiver
+    #: A session at the database that was left open.
+    forgotten: psycopg.Connection | None = None
     #: What the page's commands have printed so far.
     _shown: str = ""
     #: What was put for a word, since its first use.
@@ -73,6 +79,10 @@ class Night:
             for command in block:
                 self._type(command, {**_WORDS, **call.words})
         wait_until(lambda: call.alert not in self.prometheus.firing(), f"{call.alert} is over")
+
+    def wait_until_quiet(self) -> None:
+        """Wait until no alert fires."""
+        wait_until(lambda: self.prometheus.firing() == set(), "no alert fires")
 
     def _type(self, command: str, words: dict[str, str]) -> None:
         """Run a command for each of the things that a word in it may stand for."""
@@ -105,15 +115,16 @@ class Night:
 
 
 @contextmanager
-def open_night(folder: Path) -> Iterator[Night]:
-    """A whole installation in which nothing is wrong yet, and a Prometheus that looks every second."""
+def open_night(folder: Path, database_url: str) -> Iterator[Night]:
+    """A whole installation on an empty database, in which nothing is wrong yet, watched by Prometheus every second."""
     (folder / "service").mkdir()
     tenant = Tenant(folder / "service", subscriptions=_CANCELLED + 20, accounts=10)
     receiver = Receiver()
     service = Service(
         folder / "service",
-        f"sqlite:///{folder / 'store.db'}",
+        database_url,
         tenant,
+        worker_threads=_THREADS_OF_A_NIGHT[database_url.partition(":")[0]],
         metrics_token=TOKEN,
         safety_share="0.05",
         webhook_allowed_networks="127.0.0.0/8",
@@ -121,7 +132,7 @@ def open_night(folder: Path) -> Iterator[Night]:
         **SETTINGS,
     )
     service.environ["PUBLIC_URL"] = service.url
-    prometheus = None
+    prometheus = night = None
     try:
         shop = Shop(service)
         service.tell("callouts", "install", "--yes")
@@ -133,11 +144,14 @@ def open_night(folder: Path) -> Iterator[Night]:
         service.settle()
         prometheus = Prometheus(folder / "prometheus", service, window="20s")
         wait_until(lambda: prometheus.value('sync_service_alive{role="scheduler"}') == 1, "all processes were seen")
-        wait_until(lambda: prometheus.firing() == set(), "nothing is wrong")
-        yield Night(service, shop, prometheus, receiver)
+        night = Night(service, shop, prometheus, receiver)
+        night.wait_until_quiet()
+        yield night
     finally:
         if prometheus is not None:
             prometheus.child.kill()
+        if night is not None and night.forgotten is not None:
+            night.forgotten.close()
         service.stop()
         tenant.stop()
         receiver.stop()
@@ -162,6 +176,19 @@ class Call:
     words: dict[str, str] = field(default_factory=dict)
 
 
+def _restart(night: Night, **settings: object) -> None:
+    """All processes are stopped and come again with other settings."""
+    _stop_all(night, **settings)
+    night.service.start_all()
+    night.service.start("scheduler").wait_for("scheduler_started")
+
+
+def _stop_all(night: Night, **settings: object) -> None:
+    for name in _LASTING:
+        _kill(name)(night)
+    night.service.environ |= {name.upper(): str(value) for name, value in settings.items()}
+
+
 def _kill(name: str) -> Callable[[Night], None]:
     def kill(night: Night) -> None:
         for child in night.service.running(name):
@@ -172,6 +199,42 @@ def _kill(name: str) -> Callable[[Night], None]:
 
 def _clear_faults(night: Night) -> None:
     night.tenant.do("clear_faults")
+
+
+def _more_comes_than_one_worker_does(night: Night) -> None:
+    """A change of the whole catalog, told of every subscription while Zuora takes half a second for each answer."""
+    night.tenant.do("fault", kind="latency", seconds=0.5, count=200)
+    call_out(night.service, night.tenant.numbers)
+    night.service.change("UPDATE sync_request SET waiting_since = waiting_since - 3600000 WHERE due_at IS NOT NULL")
+
+
+def _zuora_answers_slowly(night: Night) -> None:
+    night.tenant.do("fault", kind="latency", path="GET /v1/subscriptions", seconds=11)
+    call_out(night.service, night.tenant.numbers[:2])
+
+
+def _the_budget_is_nearly_used(night: Night) -> None:
+    used = night.service.one("SELECT calls_today FROM zuora_limit")
+    _restart(night, zuora_daily_calls=used * 10 // 9)
+    call_out(night.service, night.tenant.numbers[:3])
+
+
+def _the_contract_allows_more(night: Night) -> None:
+    """Who looks after the hosts sets the new number and stops the processes."""
+    _stop_all(night, zuora_daily_calls=1_000_000)
+
+
+def _a_template_names_no_subscription(night: Night) -> None:
+    night.tenant.change_callout_templates(lambda address: re.sub(r"/subscription/.*", "/subscription/null", address))
+    for place, number in enumerate(night.tenant.numbers[:12]):
+        night.tenant.do("change_price", key=number, price=f"{40 + place}.00")
+
+
+def _a_lock_is_left_behind(night: Night) -> None:
+    """Maintenance by hand, begun and forgotten."""
+    night.forgotten = psycopg.connect(night.service.environ["DATABASE_URL"])
+    night.forgotten.execute("LOCK TABLE limio_schedule")
+    call_out(night.service, night.tenant.numbers)
 
 
 def _zuora_is_away(night: Night) -> None:
@@ -254,12 +317,18 @@ CALLS = [
     Call("SyncServiceDown", _kill("web")),
     Call("SyncServiceNoWorker", _kill("worker")),
     Call("SyncServiceNoScheduler", _kill("scheduler")),
+    Call("SyncServiceRequestsWait", _more_comes_than_one_worker_does),
     Call("SyncServiceZuoraPaused", _zuora_is_away, _clear_faults),
+    Call("SyncServiceZuoraSlow", _zuora_answers_slowly, _clear_faults),
+    Call("SyncServiceCallBudget", _the_budget_is_nearly_used, _the_contract_allows_more),
     Call("SyncServiceRequestsFailed", _two_cannot_be_synced, _clear_faults, {"KEY": r"A-S0000MISTYPED"}),
     Call("SyncServicePlansHeld", _many_are_cancelled),
     Call("SyncServiceOrdersHeld", _an_order_gets_no_answer, _clear_faults),
     Call("SyncServiceOrdersWait", _an_account_is_locked, _clear_faults),
     Call("SyncServiceWebhooksWait", _for_an_hour, _the_receiver_takes_again),
     Call("SyncServiceWebhooksDead", _for_a_day, _the_receiver_takes_again),
+    Call("SyncServiceCalloutsBroken", _a_template_names_no_subscription),
     Call("SyncServiceCalloutsRejected", _the_password_was_changed_here_only),
 ]
+#: What only a database server can bring about.
+CALLS_ON_POSTGRESQL = [Call("SyncServiceConnections", _a_lock_is_left_behind)]

@@ -11,7 +11,8 @@ import yaml
 
 from sync_service.queue.limit import Share
 from sync_service.store.engine import Database
-from sync_service.telemetry.measures import as_families
+from sync_service.subscription.hints import ReasonCode
+from sync_service.telemetry.measures import as_families, take_samples
 from sync_service.web.health import Numbers
 
 TOP = Path(__file__).parents[2]
@@ -26,6 +27,14 @@ def names(sqlite_database: Database) -> set[str]:
     families = list(Numbers(sqlite_database, Share(8)).collect()) + list(as_families([]))
     endings = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
     return {family.name + ending for family in families for ending in endings.get(family.type, ("",))}
+
+
+def test_what_alerts_ask_of_callouts_is_counted_from_nothing_on() -> None:
+    counted = {(name, labels) for name, labels, _ in take_samples() if name == "sync_service_callouts_total"}
+
+    for verdict, code in (("ignored", ReasonCode.IMPOSSIBLE_KEY), ("rejected", ReasonCode.WRONG_CREDENTIALS)):
+        assert ("sync_service_callouts_total", (("reason", code.value), ("verdict", verdict))) in counted
+        assert any(f'="{code.value}"' in rule["expr"] or f'="{verdict}"' in rule["expr"] for rule in ALERTS)
 
 
 def used(text: str) -> set[str]:
