@@ -153,7 +153,8 @@ def web(port: int | None) -> None:
 @click.option("--nice", type=click.IntRange(0, 19), default=0, help="Leave the processor to others: 0 to 19.")
 def worker(threads: int | None, nice: int) -> None:
     """Take requests from the queue and sync them."""
-    os.nice(nice)
+    if nice:  # even a change by 0 is a call that a hardened unit may not make
+        os.nice(nice)
     from sync_service.cli.contexts import open_context, open_ordering
     from sync_service.sync.worker import Worker
 

@@ -143,7 +143,7 @@ class Numbers(Collector):
         yield _one("webhook_endpoints_paused", "Endpoints that fail and are left alone for a while.", outbox.paused)
 
     def _processes(self, session: Session) -> Iterable[Metric]:
-        alive = _family("alive", "1 where a process of the role showed in the last 90 s that it runs.", ["role"])
+        alive = _family("alive", "1 where a process of the role showed in the last 25 s that it runs.", ["role"])
         now = session.now()
         for role in (ProcessRole.WEB, ProcessRole.WORKER, ProcessRole.SCHEDULER):
             seen = read_last_seen(session, role)

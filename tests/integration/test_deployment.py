@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -9,11 +10,16 @@ import subprocess
 import sys
 import sysconfig
 from configparser import ConfigParser
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
+
+from sync_service.cli.main import main
+from sync_service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -76,6 +82,82 @@ def test_no_service_of_compose_may_write_or_do_more_than_it_needs(services: dict
         assert service["cap_drop"] == ["ALL"]
         assert "cap_add" not in service
         assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_the_users_of_the_image_and_of_kubernetes_are_one_by_number() -> None:
+    """Whose working directory it is: as another user gunicorn may not enter it, and a name is no proof of not root."""
+    image = (DEPLOY / "Dockerfile").read_text()
+    users = {
+        number
+        for path in (DEPLOY / "kubernetes").glob("*.yaml")
+        for number in re.findall(r"runAs\w+: (\d+)", path.read_text())
+    }
+
+    (user,) = users
+    assert f"--uid {user} --gid {user} --create-home --home-dir /var/lib/sync-service" in image
+    assert f"\nUSER {user}:{user}\n" in image
+    assert "\nWORKDIR /var/lib/sync-service\n" in image
+
+
+def test_the_image_brings_the_licence_and_all_else_that_a_wheel_is_made_of() -> None:
+    copied = set(
+        " ".join(re.findall(r"^COPY (?!--)(.+) \S+$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)).split()
+    )
+
+    assert {"setup.cfg", "pyproject.toml", "README.md", "LICENSE", "docs", "sync_service", "zuora_emulator"} <= copied
+    assert all((ROOT / each).exists() for each in copied)
+
+
+def test_every_setting_that_stands_in_the_image_or_in_compose_exists(services: dict[str, Any]) -> None:
+    known = {setting.name.upper() for setting in fields(Settings)}
+    (line,) = re.findall(r"^ENV (.+)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    named = {name.partition("=")[0] for name in line.split()} - {"PATH", "PYTHONUNBUFFERED"}
+    ours = {name for name, service in services.items() if "build" in service}
+
+    assert ours == {"migrate", "web", "worker", "scheduler"}
+    named |= {name for each in ours for name in services[each]["environment"]} - {"PGPASSWORD"}
+    assert named <= known
+
+
+def test_every_command_in_what_starts_the_service_exists(services: dict[str, Any]) -> None:
+    shown = [" ".join(service["command"]) for service in services.values() if "command" in service]
+    shown += [line for unit in UNITS for line in re.findall(r"^Exec\w+=(.+)$", unit.read_text(), re.MULTILINE)]
+    shown += [
+        ", ".join(re.findall(r'^CMD \["(.+)"\]$', (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)).replace(
+            '", "', " "
+        )
+    ]
+    shown.append((ROOT / "Procfile").read_text())
+    commands = [found.split() for text in shown for found in re.findall(r"sync-service ([a-z]+(?: [a-z]+)?)", text)]
+
+    assert len(commands) >= len(shown)
+    for words in commands:
+        group = main
+        for word in words:
+            assert isinstance(group, click.Group), words
+            found = group.get_command(click.Context(group), word)
+            assert found is not None, words
+            group = found  # type: ignore[assignment]
+
+
+def test_a_migration_of_a_unit_is_not_ended_by_systemd() -> None:
+    """Its default gives everything before the start 90 seconds, then kills it and begins again."""
+    for unit in UNITS:
+        lines = unit.read_text().splitlines()
+        assert any("db upgrade" in line for line in lines) == ("TimeoutStartSec=infinity" in lines)
+        assert "StartLimitIntervalSec=0" in lines
+
+
+def test_the_proxy_slows_down_every_door_that_people_log_in_by() -> None:
+    (pattern,) = re.findall(r"location ~ (\S+) \{", (DEPLOY / "nginx.conf").read_text())
+    paths = json.loads((ROOT / "sync_service/web/openapi.json").read_text())["paths"]
+
+    assert all(
+        re.search(pattern, door) for door in ("/admin/login", "/admin/sign-on", "/partner/login", "/partner/sign-on")
+    )
+    assert "/oauth2/token" in paths
+    assert re.search(pattern, "/oauth2/token")
+    assert [path for path in paths if re.search(pattern, path)] == ["/oauth2/token"], "programs are not slowed down"
 
 
 def may_mount() -> bool:
