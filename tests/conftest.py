@@ -57,6 +57,8 @@ for setting in fields(Settings):  # a developer's own settings never reach a tes
     os.environ.pop(f"{setting.name.upper()}_FILE", None)
 
 
+#: What werkzeug compiles of an address: methods that make one.
+_BUILDERS = ("_build", "_build_unknown")
 #: The modules whose tests share a browser, a running service, or what was asked of an emulator.
 WORLDS = (
     *("tests/broken/", "tests/browser/", "tests/integration/signon/test_real_provider.py"),
@@ -134,21 +136,25 @@ def templates_compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="session", autouse=True)
 def addresses_compiled_once() -> Iterator[None]:
-    """Each test has an app of its own; werkzeug makes code of each of its addresses, which was a sixth of all CPU.
+    """Each test has an app of its own; werkzeug parses and compiles each of its addresses, a sixth of all CPU.
 
     So it is with the description of our addresses.
     """
-    made: dict[tuple[object, ...], Any] = {}
-    compile_builder = Rule._compile_builder
+    made: dict[tuple[object, ...], dict[str, Any]] = {}
+    compile_rule = Rule.compile
 
-    def compile_once(rule: Rule, append_unknown: bool = True) -> Any:
-        key = (rule.rule, repr(rule._trace), repr(rule.defaults), append_unknown)
+    def compile_once(rule: Rule) -> None:
+        key = (rule.rule, rule.subdomain, rule.merge_slashes, repr(rule.defaults))
         if key not in made:
-            made[key] = compile_builder(rule, append_unknown)
-        return made[key]
+            compile_rule(rule)
+            made[key] = {
+                name: vars(rule)[name] for name in ("_parts", "_trace", "_converters", "arguments", *_BUILDERS)
+            }
+        for name, value in made[key].items():
+            setattr(rule, name, value.__func__.__get__(rule) if name in _BUILDERS else value)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_compile_builder", compile_once)
+        patch.setattr(Rule, "compile", compile_once)
         patch.setattr("sync_service.web.openapi.describe", cache(describe))
         yield
 

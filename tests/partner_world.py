@@ -18,7 +18,7 @@ from sync_service.partner.organisations import Organisation, Partners
 from sync_service.store.engine import Database, Session
 from sync_service.store.object_rows import new_row
 from sync_service.store.offers import write_arrival
-from sync_service.store.tables import AttributedObject
+from sync_service.store.tables import AttributedObject, LimioObject
 from sync_service.subscription.limio.arrivals import Arrival
 from tests.partner_catalog import PRODUCT, catalog
 from zuora_emulator.records import hex_id
@@ -96,6 +96,7 @@ def open_partner_world(database: Database, client: FlaskClient) -> PartnerWorld:
             "data": {},
         }
         write_arrival(session, Arrival(line=1, record_type="product", document=product))
+        rows: dict[str, LimioObject] = {}  # one person may own several subscriptions
         for subscription_id, owner, partner in SUBSCRIPTIONS:
             org = orgs.get(partner or "")
             for document in _objects(sold, subscription_id, owner, "" if partner == "N" else CANARY):
@@ -104,7 +105,8 @@ def open_partner_world(database: Database, client: FlaskClient) -> PartnerWorld:
                 )
                 if isinstance(row, AttributedObject):
                     row.partner_org = org
-                session.merge(row)
+                rows[document["id"]] = row
+        session.add_all(rows.values())
     world.headers = {name: log_in(database, client, org, name) for name, org in orgs.items()}
     return world
 

@@ -13,6 +13,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from sync_service.access.users import Role, put_user
 from sync_service.cli.demo_setup import DemoSetup, set_up_demo
 
 #: The longest that anything may take on a busy machine.
@@ -46,8 +47,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSetup]:
     stage = set_up_demo(tmp_path_factory.mktemp("stage") / "s", {})
     try:
         stage.command("load", str(stage.folder / "limio-objects.jsonl"))
-        for email, role in ((EMAIL, "operator"), (VIEWER, "viewer")):
-            stage.command("user", "add", email, "--role", role, "--password-stdin", stdin=f"{PASSWORD}\n")
+        database = stage.database
+        for email, role in ((EMAIL, Role.OPERATOR), (VIEWER, Role.VIEWER)):
+            put_user(database, email, role, PASSWORD, actor="test")
+        database.engine.dispose()
         yield stage
     finally:
         stage.stop()
