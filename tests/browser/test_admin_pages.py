@@ -28,6 +28,8 @@ PAGES = (
     "/manual",
     "/manual/runbook.md",
 )
+#: A page asks for news after so long, by its own clock.
+_FRESH_MS = 5_000
 Visit = Callable[..., Visitor]
 
 
@@ -218,17 +220,24 @@ def test_the_lights_the_counts_and_the_connection_are_kept_fresh(visit: Visit) -
     visitor = visit()
     visitor.log_in()
     page = visitor.page
+    page.clock.install()
     visitor.open("/settings")
     page.evaluate("document.querySelector('#lights .age').textContent = 'stale'")
+    page.clock.fast_forward(_FRESH_MS)
     page.get_by_text("stale").wait_for(state="detached")
     assert page.locator("nav [aria-current]").inner_text() == "Settings"
 
     visitor.context.set_offline(True)
+    for _ in range(2):  # one failure alone is no lost connection
+        with page.expect_event("requestfailed"):
+            page.clock.fast_forward(_FRESH_MS)
     page.locator("#lost").get_by_text("The connection is lost").wait_for()
     visitor.context.set_offline(False)
+    page.clock.fast_forward(_FRESH_MS)
     page.locator("#lost").wait_for(state="hidden")
 
     visitor.context.clear_cookies(name="sync_admin")
+    page.clock.fast_forward(_FRESH_MS)
     page.locator("#lost").get_by_role("link", name="Log in").wait_for()
     visitor.complaints[:] = [said for said in visitor.complaints if not re.search("INTERNET_DISCONNECTED|401", said)]
 
