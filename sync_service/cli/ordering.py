@@ -169,6 +169,9 @@ def orders_preview(file: BinaryIO, as_json: bool) -> None:
         due = [each["data"] for each in found["schedule"]]
         rows = [(each["date"][:10], f"{each['amount']} {each['currency']}", each["description"]) for each in due]
         print_table(("on", "amount", "for"), rows)
+    if not as_json:
+        for warning in found.get("warnings", ()):
+            click.echo(f"note: {warning}")
 
 
 def order_as_json(row: OrderWorkRow) -> dict[str, Any]:

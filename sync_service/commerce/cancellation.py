@@ -18,7 +18,7 @@ from sync_service.commerce.build import (
 from sync_service.commerce.case import Case
 from sync_service.commerce.order import Problem, ProblemCode, refuse
 from sync_service.commerce.steps import Judge, Need, Plan, Take
-from sync_service.commerce.subscribed import charged_through
+from sync_service.commerce.subscribed import charged_through, live_plans
 from sync_service.subscription.zuora import ZuoraSubscription
 
 
@@ -34,7 +34,7 @@ def cancel_subscription(case: Case) -> Plan:
     if before is not None:
         return _cancelled_already(day, before)
     _check_day(case, subscription, day)
-    billed = charged_through(subscription, case.today)
+    billed = charged_through(live_plans(subscription, case.today), case.today)
     processing = bill(case.today, collect=False) if billed and day < billed else NO_BILLING
     body = order_body(
         case.names.reference,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,7 +14,7 @@ from sync_service.commerce.order import Names, Order, ProblemCode, refuse
 from sync_service.commerce.pricing import plans_of
 from sync_service.commerce.state import ACCOUNT, GATEWAYS, PAYER, Options, State
 from sync_service.commerce.steps import Step
-from sync_service.commerce.subscribed import OrderAccount, charged_through, read_account
+from sync_service.commerce.subscribed import OrderAccount, SubscribedPlan, charged_through, live_plans, read_account
 from sync_service.subscription.limio.documents import data_of, read_day
 from sync_service.subscription.zuora import ZuoraSubscription
 
@@ -153,10 +153,13 @@ class Case:
             processing["electronicPaymentOptions"] = profile or {"paymentMethodId": payment.method_id}
         return processing
 
-    def next_payment(self) -> date:
-        """The end of the current billing period: when a change takes effect that is not at once."""
+    def next_payment(self, plans: Sequence[SubscribedPlan] | None = None) -> date:
+        """The end of the current billing period: when a change takes effect that is not at once.
+
+        That of `plans`, where the change is of these; else the last of all plans that go on.
+        """
         subscription = self.subscription
-        billed = charged_through(subscription, self.today)
+        billed = charged_through(plans or live_plans(subscription, self.today), self.today)
         if billed:
             return billed
         live = ("active", "pending", "pending-external")

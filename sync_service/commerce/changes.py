@@ -44,10 +44,11 @@ def switch(case: Case) -> Plan:
     subscription = case.subscription
     _check_running(case, subscription)
     offer = case.offer()
-    wished = case.order.effective or (case.today if offer.starts_at_once else case.next_payment())
+    outgoing = base_plans(case, subscription)
+    wished = case.order.effective or (case.today if offer.starts_at_once else case.next_payment(outgoing))
     day, warnings = _within_term(subscription, wished)
     actions = [
-        *(remove_product(day, plan.number) for plan in base_plans(case, subscription)),
+        *(remove_product(day, plan.number) for plan in outgoing),
         *(remove_product(day, plan.number) for plan in unfit_add_ons(case, subscription, offer)),
         *(add_product(day, plan) for plan in case.plans(offer, day, case.order.items[0].quantity)),
     ]

@@ -23,7 +23,7 @@ from sync_service.commerce.state import InStore
 from sync_service.commerce.steps import Step
 from sync_service.subscription.limio.documents import data_of, midnight, part_of, read_day
 from sync_service.subscription.plan import Document
-from sync_service.subscription.schedule.money import as_json_number, format_amount
+from sync_service.subscription.schedule.money import as_json_number, format_amount, parse_amount
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,8 +235,8 @@ def start_of(order: Order, at: str) -> str:
 def end_of_discount(offer: Offer, day: date) -> date | None:
     """When a discount that began on `day` ends; None: it does not end by itself."""
     said = part_of(offer.attributes, "discount__limio")
-    unit = LENGTHS.get(UNITS.get(str(said.get("termType")).lower(), ""))
-    return day + int(str(said["termLength"])) * unit if unit and said.get("termLength") else None
+    unit, length = LENGTHS.get(UNITS.get(str(said.get("termType")).lower(), "")), parse_amount(said.get("termLength"))
+    return day + int(length) * unit if unit and length else None
 
 
 def price_of(offer: Offer, quantity: Decimal) -> Document:

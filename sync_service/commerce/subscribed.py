@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -44,14 +44,9 @@ def live_plans(subscription: ZuoraSubscription, day: date) -> tuple[SubscribedPl
     return tuple(plan for plan in plans if plan.is_live_on(day))
 
 
-def charged_through(subscription: ZuoraSubscription, day: date) -> date | None:
-    """The end of what is billed, where it lies after `day`: the end of the current billing period."""
-    ends = (
-        segment.charged_through
-        for plan in live_plans(subscription, day)
-        for segment in plan.segments
-        if not segment.is_discount
-    )
+def charged_through(plans: Iterable[SubscribedPlan], day: date) -> date | None:
+    """The end of what is billed of these plans, where it lies after `day`: the end of the current billing period."""
+    ends = (segment.charged_through for plan in plans for segment in plan.segments if not segment.is_discount)
     return max((end for end in ends if end and end > day), default=None)
 
 

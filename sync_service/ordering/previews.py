@@ -17,7 +17,7 @@ from sync_service.commerce.fields import read_json, write_json
 from sync_service.commerce.journeys import journeys
 from sync_service.commerce.order import CannotBePlacedError, Order, Refusal
 from sync_service.commerce.payload import read_order
-from sync_service.commerce.steps import Heard
+from sync_service.commerce.steps import Heard, Plan
 from sync_service.errors import (
     LockedInZuora,
     NotServed,
@@ -58,7 +58,7 @@ def preview_order(context: OrderContext, order: Order, reading: Reading, place: 
     if isinstance(question, Refusal):
         raise CannotBePlacedError(*question.problems)
     if question is None:
-        return _shown({}, cost_of_memos(plan))
+        return _shown({}, cost_of_memos(plan), plan)
     place.leave()
     answer = hear(reading, question.method, question.path, body=question.body_text)
     if answer.heard is Heard.SILENCE or answer.body is None:
@@ -67,7 +67,7 @@ def preview_order(context: OrderContext, order: Order, reading: Reading, place: 
         if answer.heard is Heard.SILENCE:
             raise NotServed(answer.message)
         raise RequestRefused(f"[{answer.code}] {answer.message}" if answer.code else answer.message)
-    return _shown(answer.body, schedule_of(answer.body, _currency(case)))
+    return _shown(answer.body, schedule_of(answer.body, _currency(case)), plan)
 
 
 def answer_preview(context: OrderContext, taken: asks.Taken) -> None:
@@ -96,10 +96,11 @@ def _currency(case: Case) -> str | None:
         return case.offer().currency
 
 
-def _shown(answer: Mapping[str, Any], schedule: list[dict[str, Any]]) -> dict[str, Any]:
-    """In Limio's form; Zuora's exact numbers become those of JSON."""
+def _shown(answer: Mapping[str, Any], schedule: list[dict[str, Any]], plan: Plan) -> dict[str, Any]:
+    """In Limio's form, with what the order itself would warn of; Zuora's exact numbers become those of JSON."""
     plain = json.loads(write_json(answer))
-    return {"preview": {"success": True, "previewResult": plain.get("previewResult", {})}, "schedule": schedule}
+    shown = {"preview": {"success": True, "previewResult": plain.get("previewResult", {})}, "schedule": schedule}
+    return shown | ({"warnings": [each.message for each in plan.warnings]} if plan.warnings else {})
 
 
 #: The time for all pages, in seconds.

@@ -87,6 +87,10 @@ class AnswerSocket:
     def settimeout(self, _: float | None) -> None:
         """Nothing ever waits here."""
 
+    def gettimeout(self) -> float:
+        """Nothing ever waits here; gunicorn asks before it says what is wrong with a request."""
+        return 0.0
+
     def shutdown(self, _: int) -> None:
         """The collecting thread closes connections."""
 

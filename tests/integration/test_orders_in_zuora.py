@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
-from sync_service.commerce.order import CannotBePlacedError
+from sync_service.commerce.order import CannotBePlacedError, Order
+from sync_service.commerce.payload import read_order
 from sync_service.operations.scrub import scrub
+from sync_service.ordering.previews import preview_order
 from sync_service.queue.orders.erasing import OrderUnderWay
 from sync_service.queue.orders.lanes import read_work
 from sync_service.queue.runs.history import read_runs
+from sync_service.queue.story_lease import hold_story_lease
 from sync_service.store.engine import Database
 from sync_service.store.object_rows import find_subscription
 from sync_service.store.tables import (
@@ -63,6 +66,20 @@ def test_a_new_order_makes_an_account_and_a_subscription_that_limio_shows_with_t
     (customer,) = [each for each in world.rows(CustomerRow) if each.id == row.customer]
     assert customer.email == "ada@example.com"
     assert_in_step(world, number)
+
+
+def test_a_preview_warns_of_a_date_that_the_order_would_move(sqlite_database: Database) -> None:
+    with open_shop_world(sqlite_database) as world:
+        context = world.context
+        later = of_subscription("change_offer", offer=offer_ref("Digital Annual"), effectiveDate="2999-01-01")
+        order = read_order(later, context.options.zone)
+        assert isinstance(order, Order)
+
+        with hold_story_lease(world.database, "order preview", context.share) as lease:
+            found = preview_order(context, order, lease.counting(context.zuora.reading()), lease)
+
+        (warning,) = found["warnings"]
+        assert warning.startswith("2999-01-01 is outside of the term")
 
 
 def test_a_declined_card_leaves_nothing_in_zuora_the_subscription_initial_and_two_webhooks(

@@ -164,5 +164,5 @@ def _show(value: Any, *, hidden: bool) -> str:
     if hidden:
         return "set" if value else "not set"
     if isinstance(value, tuple):
-        return ", ".join(value) or "none"
+        return ", ".join(map(str, value)) or "none"
     return str(value) if value not in ("", None) else "not set"

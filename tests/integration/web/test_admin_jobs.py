@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -207,6 +208,14 @@ def test_checks_are_shown_with_remedies_worst_first_and_run_when_an_operator_ask
     (row,) = visitor.web.rows(JobRow)
     assert jobs.take(database, "check") is not None
     assert row.progress["verdict"] == "failed"
+
+
+def test_the_settings_show_networks(sqlite_database: Database) -> None:
+    networks = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+    shown = visit(sqlite_database, Role.VIEWER, trusted_proxies=networks).get("/settings").text
+
+    assert "10.0.0.0/8, fd00::/8" in shown
 
 
 def test_the_overview_tells_the_last_sweeps_drift_and_echo_apart(sqlite_database: Database) -> None:

@@ -266,6 +266,16 @@ def test_a_request_that_never_ends_is_given_up(server: Server) -> None:
         assert stranger.recv(1024) == b""
 
 
+@pytest.mark.parametrize(
+    "wrong", [b"nonsense\r\n\r\n", b"GET /%s HTTP/1.1\r\nHost: a\r\n\r\n" % (b"x" * 5000)], ids=["no HTTP", "too long"]
+)
+def test_a_request_that_cannot_be_read_is_told_so(server: Server, wrong: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
+        client.sendall(wrong)
+
+        assert client.recv(1024).startswith(b"HTTP/1.1 400 ")
+
+
 def test_two_requests_sent_at_once_are_answered_in_their_order(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
         last = b"GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"

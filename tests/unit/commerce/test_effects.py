@@ -259,8 +259,11 @@ def test_another_quantity_is_another_offer_of_the_subscription() -> None:
     assert len(changed(effects, "subscription_offer")) == 1
 
 
-def test_a_cancel_save_is_a_discount_that_ends() -> None:
-    effects = at_the_end(order({"order_type": "add_offer", "offer": ref(SAVE), **SUB}))
+@pytest.mark.parametrize("length", [3, "3", 3.0, "3.0"])
+def test_a_cancel_save_is_a_discount_that_ends(length: Any) -> None:
+    saving = an_offer(SAVE, discount__limio={"value": "50", "termLength": length, "termType": "months"})
+    wished = order({"order_type": "add_offer", "offer": ref(SAVE), **SUB})
+    effects = at_the_end(wished, catalog=a_catalog(saving))
 
     [discount] = created(effects, "subscription_offer")
     data = discount.document["data"]

@@ -96,6 +96,14 @@ class TestDates:
         assert {each for _, each in actions(plan.steps[0])} == {day}
         assert bool(plan.warnings) is (wished != day)
 
+    def test_a_switch_waits_for_the_end_of_what_is_billed_of_the_offer_and_not_of_an_add_on(self) -> None:
+        monthly = a_rate_plan("M", "SRP-00000001", a_charge("M", "C-00000001"))
+        ahead = a_rate_plan("U", "SRP-00000002", a_charge("U", "C-00000002", chargedThroughDate="2027-03-01"))
+
+        plan = place(SWITCH, zuora={"subscription": a_subscription(ratePlans=[monthly, ahead])})
+
+        assert {day for _, day in actions(plan.steps[0])} == {"2026-12-16"}
+
     def test_where_nothing_is_billed_yet_the_next_payment_of_the_schedule_counts(self) -> None:
         entry = {"status": "pending-external", "data": {"date": "2026-12-20T00:00:00.000"}}
         past = {"status": "pending-external", "data": {"date": "2026-11-20T00:00:00.000"}}
