@@ -137,7 +137,7 @@ def may_skip_preview(subscription: ZuoraSubscription, last: Fingerprint | None, 
     """Whether nothing that it follows from moved since a complete preview was read on this same day of the tenant.
 
     An order makes a new version, and what it changes stands in the answer: where all that is billed reads as before,
-    such as after a change of auto-renew, the lines are as before. An update time that moved alone is a bill run's,
+    such as after a change of the notes, the lines are as before. An update time that moved alone is a bill run's,
     which says no more than that. An id that is another's at the same version is one of after a deleted order.
     """
     if last is None or last.preview_day != today.isoformat() or not may_skip_account(subscription, last):

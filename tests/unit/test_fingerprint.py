@@ -60,6 +60,15 @@ def test_what_moved_is_read_again(what: str, now: ZuoraSubscription) -> None:
     assert not may_skip_preview(now, take_fingerprint(SUBSCRIPTION, preview_day=TODAY), TODAY), what
 
 
+@pytest.mark.parametrize(("field", "skips"), [("notes", True), ("autoRenew", False), ("scheduledCancelDate", False)])
+def test_a_new_version_is_previewed_unless_no_payment_follows_from_what_it_changed(field: str, skips: bool) -> None:
+    before = replace(SUBSCRIPTION, answer={"version": 3, field: None, "ratePlans": []})
+    last = take_fingerprint(before, preview_day=TODAY)
+    now = replace(SUBSCRIPTION, version=4, answer={"version": 4, field: "another", "ratePlans": []})
+
+    assert may_skip_preview(now, last, TODAY) is skips
+
+
 def test_the_preview_is_read_again_on_the_next_day() -> None:
     last = take_fingerprint(SUBSCRIPTION, preview_day=date(2026, 11, 20))
 

@@ -212,7 +212,8 @@ def test_a_preview_that_is_skipped_would_have_changed_nothing(
 @pytest.mark.parametrize(
     ("event", "skips"),
     [
-        (("change_terms", {"auto_renew": False}), True),
+        (("change_terms", {"renewal_term": 6}), True),
+        (("change_terms", {"auto_renew": False}), False),
         (("change_price", {"price": "11.50"}), False),
         (("add_product", ADDED[1]), False),
         (("cancel", {"on": "+40"}), False),
