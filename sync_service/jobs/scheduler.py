@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -101,6 +101,14 @@ def _bind(story: ZuoraStory, context: SyncContext) -> Story:
     return lambda _, __, lease: story(context, lease)
 
 
+def add_turns(clock: BackgroundScheduler, turns: Sequence[Callable[[], object]]) -> None:
+    """Let each come round every TICK_SECONDS, one after another: at once they would take all connections each time."""
+    now = datetime.now(UTC)
+    for place, turn in enumerate(turns, 1):
+        start = now + timedelta(seconds=TICK_SECONDS * place / len(turns))
+        clock.add_job(turn, "interval", seconds=TICK_SECONDS, start_date=start, max_instances=1, coalesce=True)
+
+
 def bring_forward(clock: BackgroundScheduler) -> None:
     """Let no tick wait longer than two pauses: after the host's clock jumped back it would wait for the old time."""
     latest = datetime.now(UTC) + timedelta(seconds=2 * TICK_SECONDS)
@@ -142,8 +150,7 @@ class Scheduler:
         turns += [partial(self.tick, job) for job in self.jobs]
         # A thread for each, so that a sweep of an hour keeps none of the others waiting.
         clock = BackgroundScheduler(timezone="UTC", executors={"default": ThreadPoolExecutor(len(turns))})
-        for turn in turns:
-            clock.add_job(turn, "interval", seconds=TICK_SECONDS, max_instances=1, coalesce=True)
+        add_turns(clock, turns)
         clock.start()
         logger().info("scheduler_started", jobs=[job.name for job in self.jobs])
         while not self._stop.wait(TICK_SECONDS):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -172,6 +173,20 @@ def test_after_the_hosts_clock_jumped_back_the_next_tick_comes_within_two_pauses
     scheduler.bring_forward(clock)
 
     assert ticking.next_run_time <= datetime.now(UTC) + timedelta(seconds=2 * scheduler.TICK_SECONDS)
+    clock.shutdown()
+
+
+def test_turns_come_one_after_another_and_all_within_a_tick() -> None:
+    clock = BackgroundScheduler(timezone="UTC")
+    clock.start(paused=True)
+    begun = datetime.now(UTC)
+
+    scheduler.add_turns(clock, [lambda: None] * 4)
+
+    waits = [(each.next_run_time - begun).total_seconds() for each in clock.get_jobs()]
+    gaps = [later - sooner for sooner, later in pairwise(waits)]
+    assert all(gap == pytest.approx(scheduler.TICK_SECONDS / 4) for gap in gaps)
+    assert 0 < waits[0] < waits[-1] <= scheduler.TICK_SECONDS + 1
     clock.shutdown()
 
 
