@@ -10,6 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from sync_service import __version__
 from sync_service.cli.main import COMMANDS
 from sync_service.settings import Settings
 
@@ -55,6 +56,12 @@ def test_a_pod_may_do_little(name: str) -> None:
     assert set(box["resources"]["requests"]) == {"cpu", "memory"}
     assert "memory" in box["resources"]["limits"]
     assert [mount["mountPath"] for mount in box["volumeMounts"]] == ["/tmp"]
+
+
+def test_all_pods_are_of_this_release() -> None:
+    assert {box["image"] for pod in PODS.values() for box in pod["spec"]["containers"]} == {
+        f"sync-service:{__version__}"
+    }
 
 
 @pytest.mark.parametrize("name", PODS)
