@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from sync_service.queue.limit import Share
 from sync_service.queue.orders.lanes import is_our_order
@@ -18,7 +19,7 @@ from sync_service.sync.run import run_claim
 from sync_service.web.intake import Callout, IncomingCallout, Intake
 from sync_service.zuora.preview import SharedPreviews
 from tests.bench.grown import Size, fill, number_of
-from tests.bench.plans import watching, work_of
+from tests.bench.plans import Watched, watching, work_of
 from tests.listening import listening
 from tests.queue_world import want
 from tests.sweep_world import World, open_world
@@ -111,6 +112,18 @@ def test_an_import_reads_the_store_twice_before_it_writes_it(world: World) -> No
 MOST = {"postgresql": 200, "sqlite": 5}
 
 
+def unbounded(database: Database, watched: Watched) -> list[tuple[str, str]]:
+    """What reads too much, with its plan: as it is, and while PostgreSQL has no statistics of the tables yet."""
+    found = [(asked.text, work_of(database, asked, prefer_indexes=True)) for asked in watched.asked]
+    if database.dialect == "postgresql":
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("DELETE FROM pg_statistic"))
+            ours = "relnamespace = 'public'::regnamespace"
+            connection.execute(text(f"UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE {ours}"))
+        found += [(asked.text, work_of(database, asked, prefer_indexes=True)) for asked in watched.asked]
+    return [(said, work.plan) for said, work in found if not work.is_bounded(MOST[database.dialect], 500)]
+
+
 @pytest.mark.timeout(300)
 def test_no_statement_of_a_sync_reads_more_of_a_grown_store_than_belongs_to_it(database: Database) -> None:
     fill(database, Size(subscriptions=3_000, runs=9_000, waiting=0, failed=0, held=15, often=10))
@@ -125,11 +138,10 @@ def test_no_statement_of_a_sync_reads_more_of_a_grown_store_than_belongs_to_it(d
             sync(world, "N-S1")
             outcomes.append(last_outcome(world))
 
-    works = [(asked, work_of(database, asked, prefer_indexes=True)) for asked in watched.asked]
     assert outcomes == ["imported", "imported", "imported", "changed"]
-    assert [(asked.text, work.plan) for asked, work in works if not work.is_bounded(MOST[database.dialect], 500)] == []
-    assert any("limio_subscription" in asked.text for asked, _ in works)
-    assert any("AS holder" in asked.text for asked, _ in works)
+    assert unbounded(database, watched) == []
+    assert any("limio_subscription" in asked.text for asked in watched.asked)
+    assert any("AS holder" in asked.text for asked in watched.asked)
 
 
 @pytest.mark.timeout(300)
@@ -139,7 +151,7 @@ def test_no_statement_of_a_callout_or_a_claim_reads_more_of_a_grown_store_than_b
     fill(database, Size(subscriptions=3_000, runs=9_000, waiting=2_000, failed=10, held=15, often=10))
     intake, share = Intake(database), Share(max_concurrency=8)
     with watching(writes=True) as watched:
-        for key in (number_of(5), "N-unknown"):
+        for key in ("N-unknown", number_of(5)):  # what is asked twice is looked at as it was asked first
             incoming = IncomingCallout(
                 kind=Kind.SUBSCRIPTION, callout=Callout(key=key), trigger=Trigger.CALLOUT, actor=None
             )
@@ -148,7 +160,6 @@ def test_no_statement_of_a_callout_or_a_claim_reads_more_of_a_grown_store_than_b
             assert not is_our_order(session, "O-00000001")
         claims = claim(database, 4, share, calls_made=3)
 
-    works = [(asked, work_of(database, asked, prefer_indexes=True)) for asked in watched.asked]
     assert len(claims) == 4
-    assert [(asked.text, work.plan) for asked, work in works if not work.is_bounded(MOST[database.dialect], 500)] == []
-    assert any("UPDATE sync_request" in asked.text for asked, _ in works)
+    assert unbounded(database, watched) == []
+    assert any("UPDATE sync_request" in asked.text for asked in watched.asked)
