@@ -17,7 +17,7 @@ from sync_service.commerce.basket.on_sale import Buyer, OffersOnSale
 from sync_service.commerce.catalog import Catalog, Offer, resolve
 from sync_service.commerce.order import CannotBePlacedError, OrderType, Refusal
 from sync_service.errors import SyncServiceError
-from sync_service.partner.reading import is_id, read_belongings, scoped
+from sync_service.partner.scope import is_id, read_belongings, scoped
 from sync_service.queue.orders.lanes import OPEN_STATES, OrderState
 from sync_service.store.engine import Session
 from sync_service.store.offers import newest_items, read_whole_catalog

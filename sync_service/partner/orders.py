@@ -32,7 +32,7 @@ from sync_service.commerce.state import Options
 from sync_service.partner.basket_rows import Agent, BasketUnknown, find_basket, tracking_of
 from sync_service.partner.baskets import Baskets, SubscriptionLocked
 from sync_service.partner.holdings import Ground, find_own, read_new_ground
-from sync_service.partner.reading import is_id, scoped
+from sync_service.partner.scope import is_id, scoped
 from sync_service.queue import questions as asks
 from sync_service.queue.limit import Share, read_limit
 from sync_service.queue.orders.acceptance import LOCK_TIMEOUT_MS, OrderRequest, claim_request, place_order

@@ -48,7 +48,6 @@ class JobView:
     #: Requested, and ends by itself.
     is_underway: bool
     is_paused: bool
-    can_resume: bool
     began: int | None
     ended: int | None
     error: str | None
@@ -130,7 +129,6 @@ def view_job(row: JobRow, now: int, *, busy: str | None = None) -> JobView:
         is_running=running,
         is_underway=not row.paused and (running or is_due),
         is_paused=row.paused,
-        can_resume=row.paused,
         began=row.last_began,
         ended=row.last_ended,
         error=row.last_error,

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from sync_service.partner.reading import (
+from sync_service.partner.scope import (
     NotThePartners,
     ask_for_own,
     ask_for_own_pdf,

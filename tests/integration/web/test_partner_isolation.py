@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sync_service.access.clients import SCOPES, Client
 from sync_service.access.partner_scope import NoPartner, PartnerScope, scope_of_client
-from sync_service.partner.reading import list_subscriptions, read_customer
+from sync_service.partner.scope import list_subscriptions, read_customer
 from sync_service.store.cursors import make_cursor
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import BasketRow, CustomerRow, IdentityRow, OrderRow, SubscriptionRow

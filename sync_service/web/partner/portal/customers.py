@@ -15,7 +15,7 @@ from sync_service.access.cipher import TextCipher
 from sync_service.access.partner_scope import PartnerScope
 from sync_service.commerce.basket.holding import HeldItem, owned_add_ons
 from sync_service.partner.holdings import OwnSubscription
-from sync_service.partner.reading import list_customers, list_subscriptions, read_customer
+from sync_service.partner.scope import list_customers, list_subscriptions, read_customer
 from sync_service.store.engine import Session
 from sync_service.subscription.limio.documents import get_value, read_day
 from sync_service.web.partner.portal.acting import PortalContext
