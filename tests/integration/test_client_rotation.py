@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -13,9 +15,12 @@ from sync_service.queue.limit import Share
 from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue
 from sync_service.store.engine import Database, connect
 from sync_service.store.schema import upgrade
+from sync_service.store.tables import CalloutRow
 from sync_service.subscription.trigger import Trigger
 from sync_service.zuora.client import ZuoraClient
+from tests.acceptance.postgres import Postgres
 from tests.databases import PostgresDatabases
+from tests.integration.web.conftest import SYNC, ZUORA, build
 from tests.sweep_world import World, open_world
 
 _SECOND = ("5f1d0c64-7d0e-4c8e-9f0b-3a54c1a9e002", "the second client's secret")
@@ -85,3 +90,45 @@ def test_a_second_role_of_postgresql_takes_over_with_the_rights_of_the_first(
             pass
         second.engine.dispose()
     postgres_databases.drop(name)
+
+
+@pytest.fixture
+def guarded() -> Iterator[Postgres]:
+    """A server that asks everyone but its administrator for a password."""
+    server = Postgres()
+    lines = ["local all postgres trust", "host all postgres 127.0.0.1/32 trust", "local all all scram-sha-256"]
+    (server.folder / "pg_hba.conf").write_text("\n".join([*lines, "host all all 127.0.0.1/32 scram-sha-256", ""]))
+    server.run("SELECT pg_reload_conf()")
+    yield server
+    server.remove()
+
+
+def test_no_callout_is_lost_while_the_password_of_the_database_is_changed(guarded: Postgres) -> None:
+    passwords = {"old": "the old one: with/odd+parts", "new": "the new one @ all"}
+
+    def connect_as(role: str, password: str) -> Database:
+        return connect(f"postgresql://{role}:{quote(password, safe='')}@/postgres?host={guarded.folder}")
+
+    def make_role(role: str) -> None:
+        guarded.run(f"CREATE ROLE {role} LOGIN PASSWORD '{passwords[role]}'")
+
+    make_role("old")
+    guarded.run("ALTER DATABASE postgres OWNER TO old")
+    upgrade(before := connect_as("old", passwords["old"]))
+    forgotten = build(before)
+
+    make_role("new")
+    guarded.run("GRANT old TO new")
+    restarted = build(connect_as("new", passwords["new"]))
+    assert [web.client.post(f"{SYNC}A-S1", headers=ZUORA).status_code for web in (forgotten, restarted)] == [200, 200]
+
+    guarded.run("ALTER ROLE old NOLOGIN")
+    guarded.cut_connections()
+    assert forgotten.client.post(f"{SYNC}A-S2", headers=ZUORA).status_code == 503
+    assert restarted.client.post(f"{SYNC}A-S2", headers=ZUORA).status_code == 200
+    assert [row.key for row in restarted.rows(CalloutRow)] == ["A-S1", "A-S1", "A-S2"]
+    for role, password in (("old", passwords["old"]), ("new", passwords["old"])):
+        with pytest.raises(OperationalError), connect_as(role, password).transaction():
+            pass
+    before.engine.dispose()
+    restarted.database.engine.dispose()
