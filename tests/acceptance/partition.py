@@ -42,7 +42,11 @@ class Network:
 
     def __init__(self) -> None:
         _ip("netns", "add", _NETWORK)
-        _ip("link", "add", _CABLE[0], "type", "veth", "peer", "name", _CABLE[1], "netns", _NETWORK)
+        try:
+            _ip("link", "add", _CABLE[0], "type", "veth", "peer", "name", _CABLE[1], "netns", _NETWORK)
+        except NotPermitted:
+            _ip("netns", "delete", _NETWORK)
+            raise
         _ip("addr", "add", f"{_HERE}/30", "dev", _CABLE[0])
         _ip("link", "set", _CABLE[0], "up")
         _ip("-n", _NETWORK, "addr", "add", f"{_THERE}/30", "dev", _CABLE[1])
@@ -57,7 +61,8 @@ class Network:
         _ip("-n", _NETWORK, "link", "set", _CABLE[1], "down")
 
     def remove(self) -> None:
-        """Take it down."""
+        """Take it down; the cable by itself, because a namespace lets go of what is in it later."""
+        _ip("link", "delete", _CABLE[0])
         _ip("netns", "delete", _NETWORK)
 
 
