@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import shutil
-import socket
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -35,6 +34,7 @@ from sync_service.store.engine import Database, clock, connect
 from sync_service.web.openapi import describe
 from tests.databases import SERVER, PostgresDatabases, new_sqlite
 from tests.openid_provider import OpenidProvider, running_provider
+from tests.ports import free_port
 
 # `steady`: the same few examples each time and however slow the machine, so that what fails on one fails on all.
 # `long`: many, and others each time; `make test-long` looks with it for what has not been found yet.
@@ -276,9 +276,6 @@ def _connected(url: str) -> Iterator[Database]:
 @pytest.fixture(scope="session")
 def openid_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenidProvider]:
     """A real OpenID provider for this test session, and where the service that trusts it will be."""
-    with socket.socket() as one, socket.socket() as other:
-        for probe in (one, other):
-            probe.bind(("127.0.0.1", 0))
-        port, service_port = one.getsockname()[1], other.getsockname()[1]
-    with running_provider(tmp_path_factory.mktemp("openid"), port, f"http://127.0.0.1:{service_port}") as provider:
+    folder, service = tmp_path_factory.mktemp("openid"), f"http://127.0.0.1:{free_port()}"
+    with running_provider(folder, free_port(), service) as provider:
         yield provider

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from tests.acceptance.service import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 DIST = ROOT / "dist"

@@ -47,7 +47,7 @@ def outcome(step: Step, answer: Answer, *, key_age: timedelta = timedelta(0)) ->
         case Heard.ANSWER:
             return _judge(step, answer.body or {})
         case Heard.TENANT:
-            return Again(new_key=key_age >= KEY_LIFE, after=answer.retry_after or 0.0, is_tenants=True)
+            return Again(new_key=key_age >= KEY_LIFE, after=answer.retry_after or 0.0)
         case Heard.LOCKED:
             # Zuora keeps refusals under the key and would repeat this one.
             return Again(new_key=True, after=answer.retry_after or 1.0)

@@ -239,8 +239,6 @@ class Again:
     new_key: bool
     #: Seconds at least; the queue's backoff and jitter come on top.
     after: float = 0.0
-    #: The tenant is at fault: uses up no attempt.
-    is_tenants: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

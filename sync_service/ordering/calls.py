@@ -193,7 +193,7 @@ def _make_call(turn: LaneTurn, step: Step, row: OrderStepRow, *, again: bool = F
     following = outcome(step, answer, key_age=_key_age(turn, row))
     if answer.heard is Heard.TENANT and turn.trouble is not None:
         new_key = not again or isinstance(turn.trouble, PermissionRefused)
-        following = Again(new_key=new_key, after=answer.retry_after or 0.0, is_tenants=True)
+        following = Again(new_key=new_key, after=answer.retry_after or 0.0)
     is_anothers = answer.heard is Heard.KEY_REUSED
     if isinstance(following, Ask) and (following.refusal is not None or is_anothers):
         look_up, refusal = following.look_up, following.refusal

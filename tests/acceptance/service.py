@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -20,6 +19,7 @@ from sync_service.store.engine import connect
 from sync_service.store.schema import upgrade
 from tests.acceptance.processes import PATIENCE, Child, GaveUp, wait_until
 from tests.acceptance.tenant import PASSWORD, USERNAME, Tenant, bare_environ
+from tests.ports import free_port
 from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 
@@ -242,10 +242,3 @@ def postgres_backends(service: Service) -> int:
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     return len(found)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

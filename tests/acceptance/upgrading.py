@@ -19,8 +19,9 @@ from tests.acceptance.comparing import find_stale
 from tests.acceptance.database_away import Load
 from tests.acceptance.processes import Child, wait_until
 from tests.acceptance.senders import TRANSFER_SECONDS, Sent
-from tests.acceptance.service import Service, free_port
+from tests.acceptance.service import Service
 from tests.acceptance.tenant import ROOT, Tenant
+from tests.ports import free_port
 
 _MIGRATIONS = "sync_service/store/migrations/versions"
 #: Callouts that are acknowledged in each stage before the next one begins.

@@ -10,8 +10,9 @@ import requests
 import yaml
 
 from tests.acceptance.processes import Child, GaveUp, wait_until
-from tests.acceptance.service import Service, free_port
+from tests.acceptance.service import Service
 from tests.acceptance.tenant import ROOT
+from tests.ports import free_port
 
 RULES = ROOT / "deploy/prometheus/alerts.yaml"
 TOKEN = "only Prometheus may read this"

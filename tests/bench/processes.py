@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from uuid import uuid4
 import psycopg
 
 from tests.bench import reference
+from tests.ports import free_port
 
 USERNAME, PASSWORD = "zuora", "a password for the benchmark"
 SECRET_KEY = "a secret key for the benchmark, long enough"
@@ -275,13 +275,6 @@ def settings(url: str, zuora: str = "http://127.0.0.1:9", **more: str) -> dict[s
         "METRICS_TOKEN": METRICS_TOKEN,
         **more,
     }
-
-
-def free_port() -> int:
-    """A port on which no process listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _cpu_of(pid: int, *, ended: bool = False) -> float:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.service import free_port
 from tests.audit import audit
+from tests.ports import free_port
 
 #: As OSV answers (https://ossf.github.io/osv-schema), cut to what is read.
 WEAKNESS = {

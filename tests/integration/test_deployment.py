@@ -174,6 +174,7 @@ def test_the_service_runs_as_its_unit_lets_it() -> None:
     folder.mkdir(mode=0o700)
     os.chown(folder, 65534, 65534)
     python = Path(sys.executable).resolve().relative_to(sys.base_prefix)  # it may lie where only root comes
+    port = free_port()
     command = f"""
 set -e
 mount --make-rprivate /
@@ -199,7 +200,7 @@ subprocess.run([*us, "db", "upgrade"], check=True)
 web = subprocess.Popen([*us, "web"])
 for _ in range(600):
     try:
-        print(urllib.request.urlopen("http://127.0.0.1:18767/readyz", timeout=5).read().decode())
+        print(urllib.request.urlopen("http://127.0.0.1:{port}/readyz", timeout=5).read().decode())
         break
     except OSError:
         time.sleep(0.1)
@@ -211,7 +212,7 @@ SCRIPT
 """
     environ = {
         "PATH": os.environ["PATH"],
-        "PORT": "18767",
+        "PORT": str(port),
         "PYTHONPATH": "/mnt:/srv",
         "LD_LIBRARY_PATH": "/opt/lib",
         "HOME": "/nonexistent",

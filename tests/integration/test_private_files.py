@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from sync_service.store.engine import connect
 from sync_service.store.schema import upgrade
 from tests.acceptance.processes import Child, wait_until
 from tests.acceptance.tenant import bare_environ
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -52,9 +52,7 @@ def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
 @contextmanager
 def running_web(folder: Path, words: list[str], **settings: str) -> Iterator[tuple[Child, int]]:
     """`sync-service` with these words in `folder`, and the port that it was given."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environ = bare_environ() | {"DATABASE_URL": f"sqlite:///{folder / 'store.db'}", "PORT": str(port), **settings}
     subprocess.run(
         [sys.executable, "-P", "-m", "sync_service.cli.main", "db", "upgrade"], env=environ, cwd=folder, check=True

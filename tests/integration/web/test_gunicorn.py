@@ -26,6 +26,7 @@ from sync_service.web.callouts import MAX_REJECTED_OF_PLACE
 from tests.acceptance.processes import PATIENCE, wait_until
 from tests.databases import new_sqlite
 from tests.integration.web.conftest import SYNC, ZUORA
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = {"CALLOUT_USERNAME": "zuora", "CALLOUT_PASSWORD": "correct horse", "LOG_FORMAT": "json"}
@@ -59,9 +60,7 @@ class Server:
 
 def start(folder: Path, environ: dict[str, str]) -> tuple[subprocess.Popen[bytes], int, Path]:
     """gunicorn with the deployment's own configuration on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "deploy/gunicorn.conf.py")]
     log = folder / "web.log"
     with log.open("wb") as written:

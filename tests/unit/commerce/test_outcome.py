@@ -111,7 +111,6 @@ def test_a_lock_is_waited_for_and_needs_a_new_key_because_zuora_repeats_refusals
 
     assert isinstance(next_, Again)
     assert next_.new_key
-    assert not next_.is_tenants
 
 
 def test_a_call_that_still_runs_is_waited_for_under_its_own_key() -> None:
@@ -121,10 +120,10 @@ def test_a_call_that_still_runs_is_waited_for_under_its_own_key() -> None:
     assert not next_.new_key
 
 
-def test_the_tenants_trouble_uses_up_no_attempt() -> None:
+def test_the_tenants_trouble_is_waited_out_under_the_same_key() -> None:
     next_ = outcome(ORDER, Answer(heard=Heard.TENANT, retry_after=120))
 
-    assert next_ == Again(new_key=False, after=120, is_tenants=True)
+    assert next_ == Again(new_key=False, after=120)
 
 
 def test_a_put_without_an_answer_is_repeated() -> None:
