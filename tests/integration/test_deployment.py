@@ -20,6 +20,7 @@ import yaml
 
 from sync_service.cli.main import main
 from sync_service.settings import Settings
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

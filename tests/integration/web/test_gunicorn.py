@@ -266,13 +266,15 @@ def test_a_request_that_never_ends_is_given_up(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [b"nonsense\r\n\r\n", b"GET /%s HTTP/1.1\r\nHost: a\r\n\r\n" % (b"x" * 5000)], ids=["no HTTP", "too long"]
+    ("wrong", "status"),
+    [(b"nonsense\r\n\r\n", 400), (b"GET /%s HTTP/1.1\r\nHost: a\r\n\r\n" % (b"x" * 5000), 414)],
+    ids=["no HTTP", "too long"],
 )
-def test_a_request_that_cannot_be_read_is_told_so(server: Server, wrong: bytes) -> None:
+def test_a_request_that_cannot_be_read_is_told_so(server: Server, wrong: bytes, status: int) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
         client.sendall(wrong)
 
-        assert client.recv(1024).startswith(b"HTTP/1.1 400 ")
+        assert client.recv(1024).startswith(b"HTTP/1.1 %d " % status)
 
 
 def test_two_requests_sent_at_once_are_answered_in_their_order(server: Server) -> None:
