@@ -32,6 +32,8 @@ PARTNERS_SCOPE = "api/partner-organisation:manage"
 SCOPES = frozenset({SYNC_SCOPE, OBJECTS_SCOPE, ORDER_SCOPE, ORDER_PREVIEW_SCOPE, REFUND_SCOPE, PARTNERS_SCOPE})
 #: The one scope of a partner's clients and people (Limio's partner API).
 PARTNER_SCOPE = "partner"
+#: Of a client's name: it stands in lists and beside all that the client did.
+LONGEST_NAME = 100
 #: With this begin the ids of a partner's people, which their tokens name in place of a client's.
 PERSON = "partner_user-"
 
@@ -78,12 +80,19 @@ class ClientNameTaken(SyncServiceError):
     code = "client name taken"
 
 
+class ClientNameUnusable(SyncServiceError):
+    """A client needs a name of 1 to 100 characters that can be printed."""
+
+    code = "client name unusable"
+
+
 def add_client(
     database: Database, name: str, scopes: Iterable[str], callout: bool = False, *, actor: str
 ) -> tuple[str, str]:
-    """Make a client and return its id and its secret, which is kept only as a hash. Raises ClientNameTaken.
+    """Make a client and return its id and its secret, which is kept only as a hash.
 
-    Like every change of a client it is noted in the activity as done by `actor`.
+    Raises ClientNameTaken, ClientNameUnusable. Like every change of a client it is noted in the activity as done by
+    `actor`.
     """
     wanted = sorted(set(scopes))
     unknown = [scope for scope in wanted if scope not in SCOPES]
@@ -95,7 +104,7 @@ def add_client(
 def add_partner_client(database: Database, name: str, partner_org: str, *, actor: str) -> tuple[str, str]:
     """Make a client that acts for one partner organisation; returns its id and its secret, kept only as a hash.
 
-    It has the scope `partner` and no other. Raises ClientNameTaken, PartnerUnknown.
+    It has the scope `partner` and no other. Raises ClientNameTaken, ClientNameUnusable, PartnerUnknown.
     """
     with database.reading() as session:
         if session.get(PartnerOrgRow, partner_org) is None:
@@ -112,10 +121,13 @@ def _add(
     callout: bool = False,
     partner_org: str | None = None,
 ) -> tuple[str, str]:
+    name = name.strip()
+    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        raise ClientNameUnusable
     client_id, secret = f"client-{secrets.token_hex(12)}", secrets.token_urlsafe(32)
     row = OauthClientRow(
         client_id=client_id,
-        name=name.strip(),
+        name=name,
         secret_hash=hash_secret(secret),
         scope=" ".join(scopes),
         callout=callout,

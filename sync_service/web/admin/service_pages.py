@@ -14,6 +14,7 @@ from sync_service.access.clients import (
     ROTATION_MS,
     SCOPES,
     ClientNameTaken,
+    ClientNameUnusable,
     ClientUnknown,
     add_client,
     end_previous_secret,
@@ -32,8 +33,6 @@ from sync_service.web.admin.guard import who
 from sync_service.web.admin.job_views import view_job
 from sync_service.web.admin.manual import section_of
 from sync_service.web.page_parts import get, post, see_other
-
-_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,17 +119,12 @@ class UpkeepPages(AdminPages):
         name, scopes = request.form.get("name", "").strip(), request.form.getlist("scope")
         if set(scopes) - SCOPES:
             raise BadRequest("Choose scopes from the list.")
-        problems = {}
-        if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-            problems["name"] = f"A client needs a name of at most {_LONGEST_NAME} characters."
         if not scopes:
-            problems["scope"] = "A client needs at least one scope."
-        if problems:
-            return self.clients(problems), 422
+            return self.clients({"scope": "A client needs at least one scope."}), 422
         try:
             callout = bool(request.form.get("callout"))
             pair = add_client(self._database, name, scopes, callout, actor=who().email)
-        except ClientNameTaken as error:
+        except (ClientNameTaken, ClientNameUnusable) as error:
             return self.clients({"name": str(error)}), 422
         return self._context.handover.lead_to("admin.clients", *pair)
 

@@ -11,6 +11,7 @@ from sync_service.access.clients import (
     SYNC_SCOPE,
     ClientDirectory,
     ClientNameTaken,
+    ClientNameUnusable,
     ClientUnknown,
     add_client,
     end_previous_secret,
@@ -47,6 +48,12 @@ def test_a_name_is_given_once(web: Web) -> None:
 
     with pytest.raises(ClientNameTaken):
         add_client(web.database, "salesforce", [SYNC_SCOPE], actor="a test")
+
+
+@pytest.mark.parametrize("name", ["", "  ", "two\nlines", "x" * 101])
+def test_a_name_can_be_read_in_a_list(sqlite_database: Database, name: str) -> None:
+    with pytest.raises(ClientNameUnusable):
+        add_client(sqlite_database, name, [SYNC_SCOPE], actor="a test")
 
 
 @pytest.mark.parametrize("scopes", [[], ["api/everything"]])
