@@ -51,7 +51,7 @@ def test_a_process_manager_starts_all_three_on_an_empty_folder_and_stops_them(tm
         manager.terminate()
 
         manager.wait(LIMIT)
-        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started), "no process is left", seconds=10)
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started), "no process is left")
     finally:
         manager.kill()
         database.engine.dispose()
