@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import subprocess
 import tempfile
@@ -64,6 +65,7 @@ class Postgres:
     def remove(self) -> None:
         """End it and delete its files."""
         self._server.cleanup()
+        atexit.unregister(self._server._cleanup)  # it would make the folder of its lock again
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _control(self, *words: str) -> None:
