@@ -111,7 +111,7 @@ class Tenant:
         return {number: self.fetch_subscription(number) for number in numbers}
 
     def change_callout_templates(self, change: Callable[[str], str]) -> None:
-        """Let the addresses of all callout templates be what `change` makes of them, as somebody does in Zuora."""
+        """Let the addresses of all callout templates be what `change` makes of them, as if changed in Zuora."""
         place = "/notifications/callout-templates"
         for template in self._get(f"{place}?limit=100")["data"]:
             changed = {
