@@ -35,6 +35,9 @@ MAX_ANSWER = 1024 * 1024
 #: How many of a process's threads only these may take: callouts, and those who ask whether we live.
 KEPT_SHARE = 0.5
 _KEPT_FOR = (b"POST /api/plugins/zuora/", b"POST /api/events/zuora", b"GET /healthz", b"GET /readyz")
+#: How long a process leaves a new connection to the others, for each that it has, and at most, in seconds. The kernel
+#: wakes all of them and one may take every connection of a burst, which then share one interpreter for good.
+_LEAVE_TO_OTHERS, _LONGEST_LEAVE = 0.00005, 0.001
 #: Between two looks for connections whose time is over, in seconds.
 _LOOK_SECONDS = 0.5
 
@@ -154,7 +157,9 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishe
     # --- a client sends ---
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a new connection, in the place of another where there are too many."""
+        """Take a new connection unless a process with fewer is faster; in the place of another if there are too many."""
+        if self.cfg.workers > 1:
+            time.sleep(min(self.nr_conns * _LEAVE_TO_OTHERS, _LONGEST_LEAVE))
         try:
             client, address = listener.accept()
         except OSError as error:

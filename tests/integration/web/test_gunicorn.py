@@ -9,10 +9,12 @@ import re
 import resource
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -232,6 +234,40 @@ def test_callouts_are_answered_with_two_thousand_idle_connections(server: Server
         for stranger in strangers:
             stranger.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_connections_that_come_at_once_are_shared_by_the_processes(server: Server) -> None:
+    """One process alone would serve them with one interpreter, whatever the other cores do."""
+    wait_until(lambda: all(taken_of_burst(server)), "both processes take connections")
+
+    apart = [abs(one - other) for one, other in (taken_of_burst(server) for _ in range(9))]
+
+    assert statistics.median(apart) <= 6, apart
+
+
+def taken_of_burst(server: Server) -> list[int]:
+    """How many of sixteen connections that are opened one right after the other each process takes."""
+    wait_until(lambda: sum(connections_of_workers(server)) == 0, "earlier ones are closed")
+    with ExitStack() as opened:
+        for _ in range(16):
+            opened.enter_context(closing(server.connect())).connect()
+        wait_until(lambda: sum(connections_of_workers(server)) == 16, "all are taken")
+        return connections_of_workers(server)
+
+
+def connections_of_workers(server: Server) -> list[int]:
+    """How many connections to clients each of the two processes has, as the system tells (proc(5))."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    clients = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{server.port:04X}") and row[3] == "01"}
+    main = server.process.pid
+    workers = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+    return [sum(leads_to(each) in clients for each in Path(f"/proc/{worker}/fd").iterdir()) for worker in workers]
+
+
+def leads_to(descriptor: Path) -> str:
+    with suppress(FileNotFoundError):  # it was closed a moment ago
+        return os.readlink(descriptor)
+    return ""
 
 
 def test_who_guesses_waits_for_each_answer_and_no_callout_does(server: Server) -> None:
