@@ -6,8 +6,6 @@ HOST and PORT say where to listen; GUNICORN_CMD_ARGS="--workers 4" overrides wha
 from __future__ import annotations
 
 import os
-import sys
-from typing import Any
 
 _host, _port = os.environ.get("HOST", "") or "127.0.0.1", os.environ.get("PORT", "") or "8000"
 #: This machine only, unless HOST says otherwise: a proxy stands in front (deploy/nginx.conf).
@@ -36,11 +34,3 @@ control_socket_disable = True
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
-#: The thread that holds SQLite's one writer gives up the interpreter in each statement. With Python's own 5 ms it waits
-#: for other threads longer than it writes: a quarter fewer callouts were acknowledged. In seconds.
-_SWITCH_SECONDS = 0.0005
-
-
-def post_worker_init(_: Any) -> None:
-    """Called by gunicorn in each new worker."""
-    sys.setswitchinterval(_SWITCH_SECONDS)
