@@ -157,7 +157,7 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishe
     # --- a client sends ---
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a new connection unless a process with fewer is faster; in the place of another if there are too many."""
+        """Take a new connection unless a process with fewer is faster; where there are too many, in another's place."""
         if self.cfg.workers > 1:
             time.sleep(min(self.nr_conns * _LEAVE_TO_OTHERS, _LONGEST_LEAVE))
         try:
