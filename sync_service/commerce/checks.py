@@ -250,7 +250,7 @@ def _check_gift_refund(case: Case) -> Iterator[Problem]:
     if gift_code is None:
         yield _problem("subscriptionId", ProblemCode.UNKNOWN, "There is no gift code of this subscription.")
     elif gift_code.get("status") != "free":
-        message = "A gift can be refunded only while its code is not redeemed."
+        message = f"A gift can be refunded only while its code is free; this one is {_word_of(gift_code)}."
         yield _problem("subscriptionId", ProblemCode.NOT_ALLOWED, message)
 
 
@@ -261,8 +261,7 @@ def _check_gift_code(order: Order, store: InStore, today: date) -> Iterator[Prob
         yield _problem("redeemCode", ProblemCode.UNKNOWN, "There is no such gift code.")
         return
     if code.get("status") != "free":
-        word = {"redeemed": "redeemed", "reserved": "not available just now"}.get(str(code.get("status")), "void")
-        yield _problem("redeemCode", ProblemCode.NOT_ALLOWED, f"This gift code is {word}.")
+        yield _problem("redeemCode", ProblemCode.NOT_ALLOWED, f"This gift code is {_word_of(code)}.")
     expires = read_day(data_of(code).get("expires"))
     if expires and expires < today:
         yield _problem("redeemCode", ProblemCode.NOT_ALLOWED, f"This gift code expired on {expires}.")
@@ -272,6 +271,11 @@ def _check_gift_code(order: Order, store: InStore, today: date) -> Iterator[Prob
     given = (data_of(code).get("offer") or {}).get("id")
     if given and order.items and order.items[0].offer.id != given:
         yield _problem("orderItems[0].offer", ProblemCode.INVALID, "The gift code is for another offer.")
+
+
+def _word_of(gift_code: Document) -> str:
+    """What a gift code is that is not free."""
+    return {"redeemed": "redeemed", "reserved": "not available just now"}.get(str(gift_code.get("status")), "void")
 
 
 def _problem(field: str, code: ProblemCode, message: str) -> Problem:

@@ -193,12 +193,13 @@ class Fields:
 
     def day(self, path: str) -> date | None:
         """The day in the tenant's zone of a timestamp with an offset, else the day as written."""
-        text = self.text(path)
-        if text is None:
+        value = self.value(path)
+        text = value.strip() if isinstance(value, str) else value
+        if text in (None, ""):
             return None
         try:
             moment = datetime.fromisoformat(text)
             return (moment if moment.tzinfo is None else moment.astimezone(self._zone)).date()
-        except (ValueError, OverflowError):
+        except (TypeError, ValueError, OverflowError):
             self.say(path, ProblemCode.INVALID, f"{path} must be a date or a date with time in ISO 8601.")
             return None

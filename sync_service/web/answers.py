@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 LARGEST_BODY = 64 * 1024
 #: What Flask is told: one byte more, because werkzeug cuts a chunked body off at its limit without a word.
 FLASK_LIMIT = LARGEST_BODY + 1
+_TOO_LARGE = f"The body is too large: no address takes more than {LARGEST_BODY // 1024} KiB."
 
 
 def read_body(request: Request) -> bytes:
     """The body, however it was sent; read once and remembered. Raises RequestEntityTooLarge."""
     body = request.get_data()
     if len(body) > LARGEST_BODY:
-        raise RequestEntityTooLarge("The body is larger than any callout's.")
+        raise RequestEntityTooLarge(_TOO_LARGE)
     return body
 
 
@@ -54,6 +55,7 @@ _HEADERS = {
 _PLAIN = {
     404: "There is nothing at this address; /docs lists all.",
     405: "This address does not take this method; the Allow header says which it takes.",
+    413: _TOO_LARGE,
 }
 
 

@@ -368,7 +368,7 @@ def test_a_body_over_the_limit_is_413(sqlite_web: Web) -> None:
     answer = sqlite_web.client.post(SYNC + "A-1", data=b"x" * 65_537, headers=ZUORA)
 
     assert answer.status_code == 413
-    assert "message" in answer.json
+    assert "64 KiB" in answer.json["message"]
     assert sqlite_web.rows(SyncRequestRow) == []
 
 

@@ -117,6 +117,13 @@ def test_every_wrong_field_is_named_in_one_answer_and_nothing_is_stored(shop: Sh
         assert shop.web.rows(table) == []
 
 
+def test_a_body_over_the_limit_is_told_the_limit(sqlite_shop: Shop) -> None:
+    answer = sqlite_shop.web.client.post("/api/order", json={"note": "x" * 70_000}, headers=sqlite_shop.token)
+
+    assert answer.status_code == 413
+    assert "64 KiB" in answer.json["message"]
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"no json", b'{"a": NaN', b'"text"', b"[" * 100_000])
 def test_what_is_no_json_object_is_a_bad_request(sqlite_shop: Shop, body: bytes) -> None:
     headers = {**sqlite_shop.token, "Content-Type": "application/json"}

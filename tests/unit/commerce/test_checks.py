@@ -267,6 +267,7 @@ def test_a_gift_is_refunded_only_while_its_code_is_free() -> None:
     assert found(refund, replace(in_store(), gift_code=a_code("redeemed"))) == {
         ("subscriptionId", ProblemCode.NOT_ALLOWED)
     }
+    assert found(refund, replace(in_store(), gift_code=a_code("void"))) == {("subscriptionId", ProblemCode.NOT_ALLOWED)}
     assert found(refund) == {("subscriptionId", ProblemCode.UNKNOWN)}
 
 

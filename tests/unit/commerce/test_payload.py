@@ -119,6 +119,15 @@ def test_a_moment_is_a_day_in_the_tenants_zone(moment: str, zone: str, day: date
     assert order.start == day
 
 
+@pytest.mark.parametrize("wrong", [20261201, True, ["2026-12-01"], "soon"])
+def test_what_is_no_date_is_told_what_a_date_is(wrong: Any) -> None:
+    refusal = read_order({**E1, "orderDate": wrong}, LONDON)
+
+    assert isinstance(refusal, Refusal)
+    (problem,) = refusal.problems
+    assert problem.message == "orderDate must be a date or a date with time in ISO 8601."
+
+
 def test_updates_are_read_in_either_generation() -> None:
     old = {
         "type": "add",
