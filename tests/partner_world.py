@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlmodel import col, select
 
 from sync_service.access.clients import add_partner_client
 from sync_service.partner.organisations import Organisation, Partners
@@ -106,9 +107,18 @@ def open_partner_world(database: Database, client: FlaskClient) -> PartnerWorld:
                 if isinstance(row, AttributedObject):
                     row.partner_org = org
                 rows[document["id"]] = row
-        session.add_all(rows.values())
+        known = _known(session, rows)  # to another world of the same store
+        session.add_all(row for id, row in rows.items() if id not in known)
+        for id in known:
+            session.merge(rows[id])
     world.headers = {name: log_in(database, client, org, name) for name, org in orgs.items()}
     return world
+
+
+def _known(session: Session, rows: Mapping[str, LimioObject]) -> set[str]:
+    """Which of these the store has."""
+    classes = {type(row) for row in rows.values()}
+    return {id for each in classes for id in session.exec(select(each.id).where(col(each.id).in_(rows)))}
 
 
 def log_in(database: Database, client: FlaskClient, partner_org: str, name: str) -> dict[str, str]:
