@@ -64,9 +64,14 @@ class Fate:
 
 def place(session: Session, key: str, kind: Kind = Kind.SUBSCRIPTION) -> tuple[Kind, str]:
     """The row that serves `key` of `kind`: a subscription's is the number's if the store knows it, else the alias'."""
+    number = session.run(_RESOLVE, {"key": key}).scalar_one() if kind is Kind.SUBSCRIPTION else None
+    return row_that_serves(kind, key, number)
+
+
+def row_that_serves(kind: Kind, key: str, number: str | None) -> tuple[Kind, str]:
+    """The same where it is known already which number the key stands for."""
     if kind is not Kind.SUBSCRIPTION:
         return kind, key
-    number = session.run(_RESOLVE, {"key": key}).scalar_one()
     return (Kind.ALIAS, key) if number is None else (Kind.SUBSCRIPTION, number)
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from sync_service.queue.fate import Ticket, place
-from sync_service.queue.orders.lanes import FIND_OURS, is_our_order, name_our_order
+from sync_service.queue.fate import Ticket, place, row_that_serves
+from sync_service.queue.orders.lanes import FIND_OURS, name_our_order
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.queue.statements import ENQUEUE_KINDS
 from sync_service.store.audit import SENDER
@@ -45,6 +45,8 @@ _KEEP = _RECORD.replace("{key}", "CAST(:shown AS TEXT)").replace("{verdict}", _S
 
 _SAID_OF_OURS = """CASE WHEN ours THEN 'ignored' ELSE 'accepted' END, CASE WHEN ours THEN CAST(:reason AS TEXT) END,
   CASE WHEN ours THEN CAST(:reason_code AS TEXT) END,"""
+
+_LOOK = f"SELECT {NUMBER_OF_KEY} AS number, EXISTS ({FIND_OURS}) AS ours"
 
 # All that taking a callout writes, as one statement for PostgreSQL: one round trip and a transaction of its own. Its
 # parts see the same state, and of each other only what is handed on here. The reason is that of an order of ours.
@@ -192,12 +194,12 @@ class Intake:
         with self._database.transaction(lock_timeout_ms=timeout_ms) as session:
             wanted = []
             for wish in wishes:
-                reason = wish.reason or _why_ours(session, wish.callout.hints)
-                if reason is None:
-                    wanted.append((place(session, wish.callout.key, wish.kind), wish))
+                found = wish.reason or _look(session, wish)
+                if isinstance(found, Reason):
+                    _record(session, wish.callout, wish.callout.key, "ignored", found)
+                    ends.append((wish, found))
                 else:
-                    _record(session, wish.callout, wish.callout.key, "ignored", reason)
-                    ends.append((wish, reason))
+                    wanted.append((found, wish))
             # In one order, so that two of these never wait for each other.
             for row, wish in sorted(wanted, key=lambda each: each[0]):
                 ends.append((wish, _accept(session, wish, row)))
@@ -212,10 +214,11 @@ def _left_ms(until: float) -> int:
     return max(1, int((until - time.monotonic()) * 1000))
 
 
-def _why_ours(session: Session, hints: Hints) -> Reason | None:
-    """Why a callout about an order of ours leads to nothing; None for any other."""
-    number = hints.order_number
-    return _ours(hints) if number is not None and is_our_order(session, number) else None
+def _look(session: Session, wish: IncomingCallout) -> tuple[Kind, str] | Reason:
+    """The row that serves it; why there is nothing to do where the order is ours."""
+    key, hints = wish.callout.key, wish.callout.hints
+    found = session.run(_LOOK, {"key": key, **name_our_order(hints.order_number)}).one()
+    return _ours(hints) if found.ours else row_that_serves(wish.kind, key, found.number)
 
 
 def _ours(hints: Hints) -> Reason:

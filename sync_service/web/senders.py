@@ -6,6 +6,7 @@ Zuora publishes the addresses that its callouts leave from, others for Workflow,
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from flask import Request
@@ -70,6 +71,7 @@ class Senders:
         return peer
 
 
+@lru_cache(maxsize=1024)  # callouts come from few addresses, by the thousand
 def _read(text: str) -> _Address | None:
     """An address, with or without a port; an IPv4 address in IPv6 clothes is the IPv4 one."""
     text = text.strip()

@@ -38,7 +38,7 @@ class OrderState(StrEnum):
     FAILED = "failed"
 
 
-#: One row if an order of ours, or one that undid one of ours, has one of `name_our_order`'s numbers.
+#: One row if the order that a callout names is one that we placed, or placed to undo one of ours.
 FIND_OURS = "SELECT 1 FROM order_work WHERE number IN (CAST(:order_number AS TEXT), CAST(:undone AS TEXT)) LIMIT 1"
 #: What is still to be done without a person.
 OPEN_STATES = frozenset({OrderState.SUBMITTED, OrderState.RUNNING, OrderState.WAITING})
@@ -202,13 +202,8 @@ def find_work(session: Session, key: str) -> OrderWorkRow | None:
     return session.exec(found).first()
 
 
-def is_our_order(session: Session, number: str) -> bool:
-    """Whether the order of that number in Zuora is one that we placed, or that we placed to undo one of ours."""
-    return session.run(FIND_OURS, name_our_order(number)).first() is not None
-
-
 def name_our_order(number: str | None) -> dict[str, str | None]:
-    """The values of FIND_OURS."""
+    """The values of FIND_OURS for an order of that number in Zuora."""
     return {"order_number": number, "undone": number and number.partition("-")[0]}
 
 
