@@ -1,6 +1,6 @@
 """Limio's objects as an order makes and changes them: values that placing writes with its submit or its finish.
 
-Shapes are those that Limio's objects API answers with. Decided in `submission` and `completion`. Terms and schedule of
+Shapes are those that Limio's objects API answers with. Decided in `submission` and `ending`. Terms and schedule of
 a subscription that Zuora has are never here, nor its status once it has been active: the sync that follows an order
 brings them.
 """

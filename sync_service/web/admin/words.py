@@ -1,4 +1,4 @@
-"""How values are put on a page: times in the zone of choice, money, what a run came to, what a plan changes."""
+"""How values are put on a page: times in the zone of choice, money, an outcome as a badge, an error's remedy."""
 
 from __future__ import annotations
 
