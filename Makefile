@@ -61,8 +61,8 @@ $(VENV)/zuora-sdk/stamp: $(VENV)/test.stamp tests/outside/requirements.txt
 test-long: $(VENV)/test.stamp $(VENV)/zuora-sdk/stamp ## What make test leaves out: many and new examples for each property, the other database (an hour)
 	$(PYTEST) -n 2 -m "hypothesis or long" --hypothesis-profile long --timeout 3600
 
-coverage: $(VENV)/test.stamp ## Run every test and measure how much of the code they run
-	$(PYTEST) -n 2 --cov --cov-report=term:skip-covered
+coverage: $(VENV)/test.stamp ## Run the tests of make test and measure how much of the code they run
+	$(PYTEST) -n 4 -m "not long" --cov --cov-report=term:skip-covered
 
 audit: $(VENV)/test.stamp ## Look for known weaknesses in what constraints.txt names; says so where no source can be asked
 	@$(BIN)/python -m tests.audit
