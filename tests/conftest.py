@@ -35,6 +35,7 @@ from sync_service.settings import Settings
 from sync_service.store.engine import Database, clock, connect
 from sync_service.web.openapi import describe
 from tests.databases import SERVER, PostgresDatabases, new_sqlite
+from tests.integration.callout_receivers import Receiver
 from tests.openid_provider import OpenidProvider, running_provider
 from tests.ports import free_port
 
@@ -275,6 +276,14 @@ def database(database_url: str) -> Iterator[Database]:
 def sqlite_database(sqlite_url: str) -> Iterator[Database]:
     """The embedded database alone, if the kind of database makes no difference to what is tested."""
     yield from _connected(sqlite_url)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A receiver of callouts and webhooks on this machine."""
+    receiver = Receiver()
+    yield receiver
+    receiver.stop()
 
 
 @pytest.fixture

@@ -11,13 +11,15 @@ import time
 from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from uuid import uuid4
 
 import psycopg
-from sqlmodel import SQLModel
+from sqlalchemy import inspect
+from sqlmodel import SQLModel, select
 
 from sync_service.store import tables  # noqa: F401 - registers the tables
-from sync_service.store.engine import connect
+from sync_service.store.engine import Database, connect
 from sync_service.store.schema import upgrade
 
 #: The variable that names a server to use instead of starting one: the address of its maintenance database.
@@ -34,6 +36,12 @@ SELECT version_num, (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'
   pg_database_size(current_database()) > 20000000
 FROM alembic_version
 """
+
+
+def read_table(database: Database, row_class: type[SQLModel]) -> list[Any]:
+    """All rows, in the order of their primary keys."""
+    with database.reading() as session:
+        return list(session.exec(select(row_class).order_by(*inspect(row_class).primary_key)))
 
 
 def new_sqlite(path: Path) -> str:

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from sqlmodel import SQLModel, select
+from sqlmodel import SQLModel
 
 from sync_service.commerce.order import Order
 from sync_service.commerce.payload import read_order
@@ -27,6 +27,7 @@ from sync_service.store.tables import OrderWorkRow
 from sync_service.sync.attempt import SyncContext
 from sync_service.sync.worker import Ordering, Worker
 from sync_service.zuora.client import ZuoraClient
+from tests.databases import read_table
 from zuora_emulator.limio_objects import limio_objects
 from zuora_emulator.server import Options, Running, start
 from zuora_emulator.shop import CARDS, offer_ref
@@ -129,8 +130,7 @@ class ShopWorld:
         return work
 
     def rows(self, row_class: type[SQLModel]) -> list[Any]:
-        with self.database.reading() as session:
-            return list(session.exec(select(row_class)))
+        return read_table(self.database, row_class)
 
     def do(self, action: str, /, **values: Any) -> dict[str, Any]:
         """Something happens in Zuora."""

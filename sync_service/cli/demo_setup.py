@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import shutil
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -24,6 +26,10 @@ from zuora_emulator.zuora_api import CLIENT_ID, CLIENT_SECRET
 
 #: How long anything may take to start, in seconds.
 START_SECONDS = 60.0
+#: Longer than the service takes to stop, in seconds.
+_STOP_SECONDS = 45.0
+#: Below those that a kernel gives to outgoing connections, one of which could take the port before the service does.
+_PORTS = range(16_000, 32_000)
 CALLOUT_USERNAME = "zuora"
 
 
@@ -58,7 +64,7 @@ class DemoSetup:
             child.terminate()
         for child in reversed(self.children):
             try:
-                child.wait(40)
+                child.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 child.kill()
             if child.stdout:
@@ -147,7 +153,8 @@ def _wait_until_ready(setup: DemoSetup) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = random.choice(_PORTS)  # noqa: S311 - no secret
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -64,14 +64,11 @@ def update(case: Case) -> Plan:
     """Add-ons and offers that come and go, each on its own day; a mere change of quantity stays the same product."""
     subscription = case.subscription
     _check_running(case, subscription)
+    _check_not_cancelled(subscription)
     quantities, rest = _pair_quantities(case, case.order.updates)
     actions: list[Json] = [action for update_ in quantities for action in _requantify(case, subscription, update_)]
     added = [each for each in rest if each.action is UpdateAction.ADD]
     removed = [each for each in rest if each.action is UpdateAction.REMOVE]
-    new_offers = [each for each in added if each.record_type == "offer"]
-    if any(each.record_type == "offer" for each in removed) and not new_offers:
-        message = "An offer can be replaced, not only removed: cancel the subscription instead."
-        raise refuse("updates", ProblemCode.NOT_ALLOWED, message)
     going: dict[str, date] = {}
     for each in removed:
         for plan in plans_to_remove(case, subscription, each):
@@ -92,6 +89,7 @@ def add_offer(case: Case) -> Plan:
     """A discount that keeps a customer from cancelling, or another offer beside the present one."""
     subscription = case.subscription
     _check_running(case, subscription)
+    _check_not_cancelled(subscription)
     offer = case.offer()
     at_once = offer.starts_at_once and not offer.is_discount
     day, warnings = _within_term(subscription, case.order.effective or (case.today if at_once else case.next_payment()))
@@ -111,9 +109,7 @@ def renewal(case: Case) -> Plan:
         return buy_again(case, case.order.start or case.today)
     if _is_gift(case):
         return buy_again(case, subscription.term_end or case.today)
-    if subscription.cancelled_from:
-        message = f"The subscription is cancelled from {subscription.cancelled_from} on: switch it to take that back."
-        raise refuse("forSubscription", ProblemCode.NOT_ALLOWED, message)
+    _check_not_cancelled(subscription)
     day = subscription.term_end
     if subscription.is_evergreen or day is None or subscription.renewal_term == 0:
         message = "Only a subscription with a term and a renewal term can be renewed."
@@ -216,6 +212,13 @@ def _check_running(case: Case, subscription: ZuoraSubscription) -> None:
         raise refuse("forSubscription", ProblemCode.NOT_ALLOWED, message)
     if subscription.status != "Active":
         message = f"Only an active subscription can be changed; this one is {subscription.status} in Zuora."
+        raise refuse("forSubscription", ProblemCode.NOT_ALLOWED, message)
+
+
+def _check_not_cancelled(subscription: ZuoraSubscription) -> None:
+    day = subscription.cancelled_from or subscription.scheduled_cancel
+    if day:
+        message = f"The subscription is cancelled from {day} on: a change_offer order takes that back."
         raise refuse("forSubscription", ProblemCode.NOT_ALLOWED, message)
 
 

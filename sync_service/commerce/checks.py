@@ -12,12 +12,25 @@ from decimal import Decimal
 from typing import Any
 
 from sync_service.commerce import wire
-from sync_service.commerce.basket.holding import pending_change, read_holding
+from sync_service.commerce.basket.holding import LockReason, pending_change, read_holding
 from sync_service.commerce.case import Case
 from sync_service.commerce.catalog import Catalog, Offer
-from sync_service.commerce.order import CatalogRef, ItemUpdate, Order, OrderType, Problem, ProblemCode
-from sync_service.commerce.pricing import unit_price
+from sync_service.commerce.order import (
+    CannotBePlacedError,
+    CatalogRef,
+    ItemUpdate,
+    Order,
+    OrderType,
+    Problem,
+    ProblemCode,
+    UpdateAction,
+    payer_of,
+    redeemer_of,
+)
+from sync_service.commerce.pricing import counts_units, unit_price
+from sync_service.commerce.purchase import account_name
 from sync_service.commerce.state import InStore, goes_on, is_discount
+from sync_service.commerce.submission import is_gift_purchase
 from sync_service.subscription.contacts import country_code
 from sync_service.subscription.limio.documents import data_of, part_of, read_day
 from sync_service.subscription.plan import Document
@@ -43,6 +56,8 @@ _COMMERCE = frozenset(
 )
 #: Types that build on what the subscription is now, and so must wait for a change that is to come.
 _LOCKED = frozenset({OrderType.CHANGE_OFFER, OrderType.ADD_OFFER, OrderType.UPDATE_SUBSCRIPTION, OrderType.RENEW})
+#: Those of them that a coming cancellation stands against; a switch takes it back, and a gift is renewed all the same.
+_NOT_WHEN_CANCELLED = frozenset({OrderType.ADD_OFFER, OrderType.UPDATE_SUBSCRIPTION})
 #: Types whose item is what an amount is booked on: an offer or an add-on.
 _OF_EITHER_KIND = frozenset({OrderType.REFUND, OrderType.CREDIT_MEMO})
 #: The statuses that allow a credit memo; lapsed is active and out of its term.
@@ -52,7 +67,7 @@ _CREDITABLE = frozenset({"active", "cancelled"})
 def check(case: Case) -> tuple[Problem, ...]:
     """Everything that is wrong, all at once; of the case's state only the store's part is asked."""
     order, store, catalog, today = case.order, case.state.store, case.catalog, case.today
-    problems = [*_check_subscription(order, store, today, case.options.zone), *_check_items(order, catalog)]
+    problems = [*_check_subscription(order, store, today, case.options.zone), *_check_items(case)]
     special = _BY_TYPE.get(order.type)
     if special:
         problems += special(case)
@@ -60,6 +75,8 @@ def check(case: Case) -> tuple[Problem, ...]:
         problems += _check_gift_code(order, store, today)
     elif order.type is OrderType.NEW and order.gift_code and store.gift_code is not None:
         problems.append(_problem("giftCode", ProblemCode.INVALID, "Another gift has this code."))
+    if order.type is OrderType.NEW:
+        problems += _check_person(case)
     if order.type is OrderType.NEW and order.payer_account:
         problems += _check_partner_pays(order, catalog)
     if order.type is OrderType.NEW and len(order.items) > 1 and (order.is_gift or order.is_redeem):
@@ -78,14 +95,18 @@ def _check_subscription(order: Order, store: InStore, today: date, zone: tzinfo)
         message = "This subscription was imported from Zuora: Limio allows no commerce orders for it."
         yield _problem("forSubscription", ProblemCode.NOT_ALLOWED, message)
     held = read_holding(store.subscription, store.offers, store.add_ons, store.schedule, today, zone)
-    lock = pending_change(held, today) if order.type in _LOCKED else None
+    cancelled_on = store.cancelled_on if order.type in _NOT_WHEN_CANCELLED else None
+    lock = pending_change(held, today, cancelled_on=cancelled_on) if order.type in _LOCKED else None
     if lock:
         message = f"A change of this subscription takes effect on {lock.until}; it can be changed again from then on."
+        if lock.reason is LockReason.CANCELLATION:
+            message = f"The subscription is cancelled from {lock.until} on: a change_offer order takes that back."
         yield _problem("forSubscription", ProblemCode.PENDING_CHANGE, message)
 
 
-def _check_items(order: Order, catalog: Catalog) -> Iterator[Problem]:
+def _check_items(case: Case) -> Iterator[Problem]:
     """Every offer and add-on that the order names: known, published, sold there, in that quantity."""
+    order, catalog = case.order, case.catalog
     for index, item in enumerate(order.items):
         at = f"orderItems[{index}]" if order.type in (OrderType.NEW, OrderType.RENEW) else "offer"
         offer = catalog.items.get(item.offer)
@@ -93,7 +114,7 @@ def _check_items(order: Order, catalog: Catalog) -> Iterator[Problem]:
         yield from _check_ref(offer, item.offer, at if at == "offer" else f"{at}.offer", kind)
         if offer:
             yield from _check_country(order, offer, at)
-            yield from _check_quantity(offer, item.quantity, f"{at}.quantity" if at != "offer" else "quantity")
+            yield from _check_quantity(case, offer, item.quantity, f"{at}.quantity" if at != "offer" else "quantity")
             yield from _check_payment_type(order, offer)
         for position, ref in enumerate(item.add_ons):
             yield from _check_ref(catalog.items.get(ref), ref, f"{at}.addOns[{position}]", "add_on")
@@ -102,7 +123,7 @@ def _check_items(order: Order, catalog: Catalog) -> Iterator[Problem]:
             offer = catalog.items.get(update.item)
             yield from _check_ref(offer, update.item, f"updates[{index}].id", update.record_type)
             if offer and update.quantity is not None:
-                yield from _check_quantity(offer, update.quantity, f"updates[{index}].quantity")
+                yield from _check_quantity(case, offer, update.quantity, f"updates[{index}].quantity")
 
 
 def _check_ref(offer: Offer | None, ref: CatalogRef, field: str, kind: str | None) -> Iterator[Problem]:
@@ -133,9 +154,17 @@ def _code(country: Any) -> str:
     return country_code(str(country)) or str(country).upper()
 
 
-def _check_quantity(offer: Offer, quantity: Decimal, field: str) -> Iterator[Problem]:
+def _check_quantity(case: Case, offer: Offer, quantity: Decimal, field: str) -> Iterator[Problem]:
     if why := offer.why_not_sold(quantity):
         yield _problem(field, ProblemCode.INVALID, f"{offer.label} {why}")
+    elif quantity != 1 and _puts_plans(case, offer) and not counts_units(offer, case.catalog, case.today):
+        yield _problem(field, ProblemCode.INVALID, f"{offer.label} counts no units, so its quantity must be 1.")
+
+
+def _puts_plans(case: Case, offer: Offer) -> bool:
+    """Whether the quantity goes to a rate plan: a discount has none, and a gift, a refund and a credit are memos."""
+    is_memo = case.order.type in _OF_EITHER_KIND or is_gift_purchase(case.order, case.catalog)
+    return not offer.is_discount and not is_memo
 
 
 def _check_payment_type(order: Order, offer: Offer) -> Iterator[Problem]:
@@ -144,6 +173,18 @@ def _check_payment_type(order: Order, offer: Offer) -> Iterator[Problem]:
     if given and isinstance(allowed, list) and allowed and given not in allowed:
         message = f"{offer.label} can be paid by: {', '.join(map(str, allowed))}."
         yield _problem("payment.paymentType", ProblemCode.INVALID, message)
+
+
+def _check_person(case: Case) -> Iterator[Problem]:
+    """A new account needs a person's name, also a company's."""
+    order, options = case.order, case.options
+    is_gift = order.is_redeem or is_gift_purchase(order, case.catalog)
+    if not is_gift and options.one_account_per_owner and case.state.store.account_number:
+        return
+    try:
+        account_name(redeemer_of(order) if order.is_redeem else payer_of(order))
+    except CannotBePlacedError as error:
+        yield from error.problems
 
 
 def _check_partner_pays(order: Order, catalog: Catalog) -> Iterator[Problem]:
@@ -174,8 +215,12 @@ def _check_switch(case: Case) -> Iterator[Problem]:
 
 
 def _check_updates(case: Case) -> Iterator[Problem]:
-    current = _currency(case.state.store)
-    for index, update in enumerate(case.order.updates):
+    current, updates = _currency(case.state.store), case.order.updates
+    actions = {update.action for update in updates if update.record_type == "offer"}
+    if actions == {UpdateAction.REMOVE}:
+        message = "An offer can be replaced, not only removed: cancel the subscription instead."
+        yield _problem("updates", ProblemCode.NOT_ALLOWED, message)
+    for index, update in enumerate(updates):
         yield from _check_removal(case, update, f"updates[{index}].quantity")
         offer = case.catalog.items.get(update.item) if update.action == "add" else None
         if current and offer and offer.currency and offer.currency != current:

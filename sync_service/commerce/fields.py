@@ -14,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 from sync_service.commerce.order import Problem, ProblemCode
+from sync_service.subscription.limio.documents import MAX_ID, is_id
 
 
 def write_json(value: Any) -> str:
@@ -143,6 +144,14 @@ class Fields:
             self.say(path, ProblemCode.INVALID, f"{path} must be a text of at most {longest} characters.")
             return None
         return value.strip() or None
+
+    def id(self, path: str) -> str | None:
+        """An id of Limio's, such as `id-…`."""
+        value = self.text(path)
+        if value is not None and not is_id(value):
+            self.say(path, ProblemCode.INVALID, f"{path} must be an id of at most {MAX_ID} printable characters.")
+            return None
+        return value
 
     def email(self, path: str, longest: int = MAX_TEXT) -> str | None:
         """An address that has the form of one."""

@@ -110,7 +110,7 @@ def _read(fields: Fields, kind: OrderType, *, may_refund: bool) -> Order:
         process_immediately=fields.flag("process_immediately") or False,
         start=fields.day("orderDate"),
         country=fields.text("country"),
-        owner=fields.text("owner") or fields.text("userDetails.sub"),
+        owner=fields.first(fields.id, "owner", "userDetails.sub"),
         subscription_key=fields.first(
             fields.text, "forSubscription.id", "forSubscription.name", "subscriptionId", "subscriptionRef"
         ),

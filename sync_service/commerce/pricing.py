@@ -83,15 +83,25 @@ def unit_price(offer: Offer) -> Decimal | None:
     return None
 
 
+def counts_units(offer: Offer, catalog: Catalog, day: date) -> bool:
+    """Whether more than one of it can be ordered; True, too, where the catalog does not lead to its rate plans."""
+    try:
+        return all(_counts(sale.plan) for sale in resolve(offer, catalog, day))
+    except CannotBePlacedError:
+        return True
+
+
+def _counts(plan: RatePlan) -> bool:
+    return any(charge.model in ("PerUnit", "Volume", "Tiered") for charge in plan.charges)
+
+
 def _plan(offer: Offer, sale: Sale, prices: Mapping[str, Document], quantity: Decimal) -> dict[str, Any]:
     overrides = []
-    counts = False
     for charge in sale.plan.charges:
         pricing = _charge_pricing(offer, charge, prices.get(charge.id), quantity)
-        counts = counts or charge.model in ("PerUnit", "Volume", "Tiered")
         if pricing:
             overrides.append({"productRatePlanChargeId": charge.id, "pricing": pricing})
-    if quantity != 1 and not counts:
+    if quantity != 1 and not _counts(sale.plan):
         raise unsellable(f"{offer.label}: the rate plan “{sale.plan.name}” counts no units, so its quantity must be 1.")
     return {"productRatePlanId": sale.plan.id, **({"chargeOverrides": overrides} if overrides else {})}
 

@@ -163,6 +163,8 @@ class InStore:
     gift_code: Document | None = None
     #: The Zuora account of the subscription, or the newest account of the order's owner (1-N); None: not known.
     account_number: str | None = None
+    #: The day of a cancellation that is set, as the last sync read it.
+    cancelled_on: date | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,8 +107,8 @@ class Baskets:
                     raise SubscriptionUnknown
             ground = self._read_ground(session, agent.scope, subscription, opening.country)
             if subscription is not None:
-                check_holding(ground.holding)
                 _check_lock(session, subscription, ground)
+                check_holding(ground.holding)
             row = new_basket(agent, subscription.id if subscription else None, session.now())
             row.external_id, row.document = opening.external_id, {"journey": opening.journey}
             _fill(row, ground, [*_preselected(opening, ground), *opening.wanted], row.created_at)

@@ -17,11 +17,11 @@ from sync_service.commerce.basket.on_sale import Buyer, OffersOnSale
 from sync_service.commerce.catalog import Catalog, Offer, resolve
 from sync_service.commerce.order import CannotBePlacedError, OrderType, Refusal
 from sync_service.errors import SyncServiceError
-from sync_service.partner.scope import is_id, read_belongings, scoped
+from sync_service.partner.scope import read_belongings, scoped
 from sync_service.queue.orders.lanes import OPEN_STATES, OrderState
 from sync_service.store.engine import Session
 from sync_service.store.offers import newest_items, read_whole_catalog
-from sync_service.store.reads import read_link
+from sync_service.store.reads import cancellation_day, read_link
 from sync_service.store.tables import (
     AddOnRow,
     OrderWorkRow,
@@ -30,6 +30,7 @@ from sync_service.store.tables import (
     SubscriptionRow,
     ZuoraLinkRow,
 )
+from sync_service.subscription.limio.documents import is_id
 
 
 class SubscriptionUnknown(SyncServiceError):
@@ -145,8 +146,8 @@ def find_lock(session: Session, subscription: SubscriptionRow, holding: Holding,
     """What keeps the subscription from being changed today."""
     number = subscription.reference or ""
     link = read_link(session, number)
-    cancelled_on = subscription.term_end if link is not None and link.cancel_set else None
-    return pending_change(holding, today, open_orders=_open_orders(session, number, link), cancelled_on=cancelled_on)
+    open_orders, cancelled_on = _open_orders(session, number, link), cancellation_day(link, subscription)
+    return pending_change(holding, today, open_orders=open_orders, cancelled_on=cancelled_on)
 
 
 def _open_orders(session: Session, number: str, link: ZuoraLinkRow | None) -> list[str]:

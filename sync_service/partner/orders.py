@@ -32,7 +32,7 @@ from sync_service.commerce.state import Options
 from sync_service.partner.basket_rows import Agent, BasketUnknown, find_basket, tracking_of
 from sync_service.partner.baskets import Baskets, SubscriptionLocked
 from sync_service.partner.holdings import Ground, find_own, read_new_ground
-from sync_service.partner.scope import is_id, scoped
+from sync_service.partner.scope import scoped
 from sync_service.queue import questions as asks
 from sync_service.queue.limit import Share, read_limit
 from sync_service.queue.orders.acceptance import LOCK_TIMEOUT_MS, OrderRequest, claim_request, place_order
@@ -41,6 +41,7 @@ from sync_service.settings import Settings
 from sync_service.store.effects import find_paying_account, new_id
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import BasketRow, IdentityRow, OrderRow, OrderWorkRow
+from sync_service.subscription.limio.documents import is_id
 
 #: What a partner's orders may say; nothing else of a payload is kept.
 _COMMON = ("order_type", "external_id", "tracking", "process_immediately")

@@ -27,12 +27,10 @@ from sync_service.store.tables import (
     SubscriptionRow,
 )
 from sync_service.subscription.limio.columns import fold
-from sync_service.subscription.limio.documents import data_of
+from sync_service.subscription.limio.documents import data_of, is_id
 
 Row = TypeVar("Row", bound=AttributedObject)
 
-#: As long as any id of Limio's (its partner API): no longer one is asked of the database.
-MAX_ID = 64
 #: Invoices on a page: as many as Object Query gives at most.
 MAX_PAGE = 99
 #: Of a customer's subscriptions the newest that are asked about: each is a call of its own.
@@ -60,11 +58,6 @@ class SubscriptionDetail:
 def scoped(scope: PartnerScope, row_class: type[Row]) -> SelectOfScalar[Row]:
     """The partner's objects of one kind: what every other question of a partner's begins with."""
     return select(row_class).where(row_class.partner_org == scope.partner_org)
-
-
-def is_id(text: str) -> bool:
-    """Whether this can be an id, so that the database may be asked for it."""
-    return 0 < len(text) <= MAX_ID and text.isprintable()
 
 
 def list_subscriptions(

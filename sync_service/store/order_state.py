@@ -8,7 +8,7 @@ from sync_service.commerce.order import Order
 from sync_service.commerce.state import InStore
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import find_subscription, read_addresses, read_shared
-from sync_service.store.reads import read_link, resolve_key
+from sync_service.store.reads import cancellation_day, read_link, resolve_key
 from sync_service.store.tables import (
     AddOnRow,
     CustomerRow,
@@ -55,6 +55,7 @@ def read_in_store(session: Session, order: Order, *, lock: bool = False) -> InSt
         customer=customer.document if customer else None,
         gift_code=_find_gift_code(session, code) or _gift_code_of(session, subscription.id),
         account_number=link.account_number if link else None,
+        cancelled_on=cancellation_day(link, subscription),
     )
 
 

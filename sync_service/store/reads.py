@@ -7,6 +7,7 @@ then what belongs to the subscription.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import date
 from typing import Any
 
 from sqlalchemy import bindparam, insert, update
@@ -65,6 +66,11 @@ def tell_unknown(session: Session, key: str) -> str | None:
 def read_link(session: Session, number: str) -> ZuoraLinkRow | None:
     """What the last good run of `number` read; None where none has."""
     return session.get(ZuoraLinkRow, number)
+
+
+def cancellation_day(link: ZuoraLinkRow | None, subscription: SubscriptionRow) -> date | None:
+    """The first day without the subscription, where the last good run read that a cancellation is set."""
+    return subscription.term_end if link is not None and link.cancel_set else None
 
 
 def record_link(session: Session, number: str, values: Mapping[str, Any], *, is_new: bool) -> None:

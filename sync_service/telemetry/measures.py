@@ -6,7 +6,6 @@ processes up (`web.health`). No label is a key, a person or a text from outside:
 
 from __future__ import annotations
 
-from collections import Counter as Sums
 from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -59,12 +58,18 @@ WEBHOOKS = Counter(
     registry=_REGISTRY,
 )
 CONNECTIONS = Gauge(
-    "sync_service_database_connections", "Database connections in use, as last seen.", ["role"], registry=_REGISTRY
+    "sync_service_database_connections",
+    "Database connections that the busiest process of the role has in use, as last seen.",
+    ["role"],
+    registry=_REGISTRY,
 )
 MAX_CONNECTIONS = Gauge(
-    "sync_service_database_connections_most", "Database connections that may be in use.", ["role"], registry=_REGISTRY
+    "sync_service_database_connections_most",
+    "Database connections that a process of the role may have in use.",
+    ["role"],
+    registry=_REGISTRY,
 )
-#: What is true only while a process lives.
+#: What is true only while a process lives, and of each by itself: of several the highest is told.
 _OF_THE_LIVING = frozenset({"sync_service_database_connections", "sync_service_database_connections_most"})
 
 
@@ -79,11 +84,12 @@ def take_samples() -> list[Sample]:
 
 
 def add_up(samples: Iterable[Sample]) -> list[Sample]:
-    """One sample for each series, with the sum of its values."""
-    sums: Sums[tuple[str, tuple[tuple[str, str], ...]]] = Sums()
+    """One sample for each series: the sum of a count, the highest of a gauge."""
+    found: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
     for name, labels, value in samples:
-        sums[name, labels] += value  # type: ignore[assignment]  # typed for whole numbers
-    return [(name, labels, value) for (name, labels), value in sums.items()]
+        before = found.get((name, labels), 0.0)
+        found[name, labels] = max(before, value) if name in _OF_THE_LIVING else before + value
+    return [(name, labels, value) for (name, labels), value in found.items()]
 
 
 def without_gauges(samples: Iterable[Sample]) -> list[Sample]:

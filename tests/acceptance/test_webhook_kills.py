@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,6 @@ from tests.acceptance.processes import Child, wait_until
 from tests.acceptance.service import bare_environ
 from tests.integration.callout_receivers import Received, Receiver, Reply
 from tests.webhook_world import SETTINGS, add_endpoint, deliveries, tell
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    yield receiver
-    receiver.stop()
 
 
 @pytest.mark.timeout(180)

@@ -24,13 +24,6 @@ CHALLENGE = Reply(401, {"message": "who are you?"}, {"WWW-Authenticate": 'Basic 
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
 def emulator(receiver: Receiver) -> Iterator[Running]:
     destination = Destination(url=receiver.url, username="zuora", password="s3cret", interval_seconds=0.02)
     running = start(Options(today=TODAY, destination=destination))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from sync_service.queue.status import heartbeats
@@ -69,6 +71,17 @@ def test_what_a_process_counted_stays_when_it_is_gone_and_its_row_too(database: 
     go_away(database, A_WEEK_MS)
     assert total(database) == 4.0
     assert rows(database, "SELECT id, role FROM heartbeat") == [("gone", "gone")]
+
+
+def test_one_process_that_holds_its_connections_is_seen_among_many(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, labels = "sync_service_database_connections", (("role", "worker"),)
+    for in_use in (0.0, 20.0, 1.0):
+        monkeypatch.setattr(heartbeats, "take_samples", partial(list, [(name, labels, in_use)]))
+        Heartbeat(sqlite_database, ProcessRole.WORKER).beat(at_once=True)
+
+    assert total(sqlite_database, name) == 20.0
 
 
 def test_what_is_so_only_while_a_process_lives_goes_with_it(database: Database, process: Heartbeat) -> None:

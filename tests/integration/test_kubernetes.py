@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -72,9 +73,15 @@ def test_a_pod_runs_a_command_that_there_is(name: str) -> None:
     assert box["args"][1] in COMMANDS
 
 
-def test_a_process_that_ends_gets_the_time_that_it_may_take() -> None:
-    longest = 40  # a worker: the seconds that its unit of systemd gives it
+def test_a_process_that_ends_gets_more_than_the_time_that_it_may_take() -> None:
+    longest = 40  # the runbook's "Stopping and starting"
+    deploy = BASE.parent
+    compose = re.search(r"stop_grace_period: (\d+)s", (deploy / "compose.yaml").read_text())
+    units = [re.search(r"TimeoutStopSec=(\d+)", unit.read_text()) for unit in deploy.glob("*.service")]
 
+    given = [int(found.group(1)) for found in (compose, *units) if found]
+    assert len(given) == 4
+    assert all(seconds > longest for seconds in given)
     assert all(pod["spec"]["terminationGracePeriodSeconds"] > longest for pod in deployed())
 
 

@@ -36,13 +36,6 @@ def mail() -> Iterator[MailServer]:
         yield server
 
 
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    yield receiver
-    receiver.stop()
-
-
 def reached(mail: MailServer, password: str) -> dict[str, object]:
     """Settings of a service that sends by this server."""
     server = {"smtp_host": "127.0.0.1", "smtp_port": mail.port, "smtp_security": "none"}

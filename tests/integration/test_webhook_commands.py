@@ -20,13 +20,6 @@ def console(sqlite_url: str) -> Iterator[Console]:
         yield console
 
 
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    yield receiver
-    receiver.stop()
-
-
 def test_an_endpoint_from_its_beginning_to_its_end(console: Console, receiver: Receiver) -> None:
     made = console.json("webhooks", "add", f"{receiver.url}/hook", "--type", "subscription.changed", **ALLOWED)
     tested = console.json("webhooks", "test", made["endpoint"], **ALLOWED)

@@ -26,13 +26,6 @@ from tests.webhook_world import SETTINGS, add_endpoint, deliver, deliveries, let
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
 def other_receiver() -> Iterator[Receiver]:
     receiver = Receiver()
     yield receiver

@@ -65,6 +65,11 @@ class Holding:
     #: A renewal that was changed already, for this day.
     pending_renewal: date | None = None
 
+    @property
+    def is_active(self) -> bool:
+        """Whether it can be changed; `initial` is one whose first order has not been placed, or has failed."""
+        return not self.id or self.status.lower() == "active"
+
 
 def read_holding(
     subscription: Document,

@@ -20,8 +20,6 @@ from sync_service.commerce.order import CannotBePlacedError, Problem, ProblemCod
 
 #: Where an item stands in what the caller sent.
 ITEMS = "order.orderItems"
-#: No longer sold to, changed or renewed.
-_OVER = frozenset({"cancelled", "expired"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +83,9 @@ def check_holding(holding: Holding) -> None:
     """Raise CannotBePlacedError if the subscription takes no commerce actions."""
     if holding.is_external:
         refuse("The subscription was imported from Zuora and takes no commerce actions.", field="order.forSubscription")
-    if holding.status.lower() in _OVER:
-        refuse(f"The subscription is {holding.status.lower()}.", field="order.forSubscription")
+    if not holding.is_active:
+        message = f"The subscription is {holding.status.lower()}: only an active one can be changed."
+        refuse(message, field="order.forSubscription")
 
 
 def refuse(message: str, *, code: ProblemCode = ProblemCode.NOT_ALLOWED, field: str = ITEMS) -> NoReturn:

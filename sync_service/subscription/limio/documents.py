@@ -30,6 +30,8 @@ ID_PREFIXES: Mapping[str, str] = {
 }
 #: Record types whose objects name their subscription in `related`.
 RELATED_TO_SUBSCRIPTION = frozenset({"schedule", "subscription_offer", "add_on", "event"})
+#: As long as any id of Limio's (its partner API).
+MAX_ID = 64
 #: A reference is twelve base-32 digits, so sixty bits name one.
 REFERENCE_BITS = 60
 
@@ -57,6 +59,11 @@ class Birth:
 def id_of(record_type: str, hex_digits: str) -> str:
     """A Limio id: the record type's prefix and 32 hex digits."""
     return f"{ID_PREFIXES[record_type]}-{hex_digits}"
+
+
+def is_id(text: str) -> bool:
+    """Whether this can be an id of Limio's."""
+    return 0 < len(text) <= MAX_ID and text.isprintable()
 
 
 def type_of(object_id: str) -> str | None:

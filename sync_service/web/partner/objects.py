@@ -14,7 +14,6 @@ from sync_service.partner.scope import (
     ask_for_own,
     ask_for_own_pdf,
     find_numbers,
-    is_id,
     list_customers,
     list_subscriptions,
     more_of,
@@ -22,6 +21,7 @@ from sync_service.partner.scope import (
 )
 from sync_service.store.cursors import CursorInvalid
 from sync_service.store.engine import Database
+from sync_service.subscription.limio.documents import is_id
 from sync_service.web.answers import answer, answer_page, read_limit
 from sync_service.web.partner.auth import PartnerAuth, agent, partner_scope
 from sync_service.web.waiting import Answered, Questions, pdf_of

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlmodel import SQLModel, select
+from sqlmodel import SQLModel
 from werkzeug.test import TestResponse
 
 from sync_service.access.clients import OBJECTS_SCOPE, SYNC_SCOPE, add_client
 from sync_service.app import create_app
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
+from tests.databases import read_table
 
 SYNC = "/api/plugins/zuora/sync/subscription/"
 
@@ -51,8 +52,7 @@ class Web:
 
     def rows(self, row_class: type[SQLModel]) -> list[Any]:
         """All rows of a table."""
-        with self.database.reading() as session:
-            return list(session.exec(select(row_class)))
+        return read_table(self.database, row_class)
 
     def token(self, *scopes: str, callout: bool = False, name: str = "salesforce") -> dict[str, str]:
         """The header of a new client's token."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from sqlmodel import SQLModel, select
+from sqlmodel import select
 from structlog.testing import capture_logs
 
 from sync_service.access.partner_login import MAX_CODES
@@ -15,6 +13,7 @@ from sync_service.partner.organisations import Organisation, Partners
 from sync_service.settings import load_settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminActionRow, PartnerCodeRow, PartnerSessionRow
+from tests.databases import read_table
 from tests.integration.web.admin import form_token, visit
 from tests.integration.web.conftest import build
 from tests.integration.web.portal import USERS, Portal, PortalVisitor, open_portal
@@ -26,11 +25,6 @@ ANN = USERS["N"]
 @pytest.fixture
 def portal(sqlite_database: Database) -> Portal:
     return open_portal(sqlite_database)
-
-
-def rows(database: Database, row_class: type[SQLModel]) -> list[Any]:
-    with database.reading() as session:
-        return list(session.exec(select(row_class)))
 
 
 def age_codes(database: Database, ms: int) -> None:
@@ -56,8 +50,8 @@ def test_a_user_comes_in_with_the_code_and_leaves(database: Database) -> None:
     assert home.headers["Cache-Control"] == "private, no-store"
     assert visitor.post("/logout").headers["Location"] == "/partner/login"
     assert visitor.get().status_code == 303
-    assert rows(database, PartnerSessionRow) == []
-    assert [each.actor for each in rows(database, AdminActionRow) if each.action == "partner log in"] == [ANN]
+    assert read_table(database, PartnerSessionRow) == []
+    assert [each.actor for each in read_table(database, AdminActionRow) if each.action == "partner log in"] == [ANN]
 
 
 def test_the_page_that_was_asked_for_is_shown_after_the_log_in(portal: Portal) -> None:
@@ -92,7 +86,7 @@ def test_an_unknown_address_is_answered_as_a_known_one_and_gets_no_mail(portal: 
     assert pages[0] == pages[1]
     assert len(known.codes) == 1
     assert unknown.codes == []
-    assert len(rows(portal.database, PartnerCodeRow)) == 2
+    assert len(read_table(portal.database, PartnerCodeRow)) == 2
     assert unknown.give_code("000000").status_code == 401
 
 
@@ -105,7 +99,7 @@ def test_the_sixth_try_is_refused_even_if_it_is_right(portal: Portal) -> None:
         assert visitor.give_code(wrong).status_code == 401
 
     assert visitor.give_code(visitor.codes[0]).status_code == 401
-    assert rows(portal.database, PartnerSessionRow) == []
+    assert read_table(portal.database, PartnerSessionRow) == []
 
 
 def test_the_fifth_try_may_still_be_the_right_one(portal: Portal) -> None:
@@ -146,7 +140,7 @@ def test_no_code_and_no_cookie_stands_in_the_database(portal: Portal) -> None:
     cookies = [visitor.client.get_cookie(name, path="/partner") for name in ("sync_partner", "sync_partner_guest")]
 
     stored = "".join(
-        str(vars(row)) for kind in (PartnerCodeRow, PartnerSessionRow) for row in rows(portal.database, kind)
+        str(vars(row)) for kind in (PartnerCodeRow, PartnerSessionRow) for row in read_table(portal.database, kind)
     )
 
     assert visitor.codes[-1] not in stored
@@ -175,7 +169,7 @@ def test_a_form_of_another_browser_or_of_the_admin_pages_logs_no_one_in(portal: 
     for token in tokens:
         form = {"code": visitor.codes[0], "form_token": token}
         assert visitor.client.post("/partner/login/code", data=form).status_code == 403
-    assert rows(portal.database, PartnerSessionRow) == []
+    assert read_table(portal.database, PartnerSessionRow) == []
 
 
 def test_a_partners_cookie_opens_no_admin_page_and_an_admins_no_portal(portal: Portal) -> None:

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from sync_service.commerce.fields import read_json
 from sync_service.queue.limit import Share, lock_limit
 from sync_service.store.engine import Database
-from sync_service.store.tables import BasketRow, OrderWorkRow
+from sync_service.store.tables import BasketRow, OrderWorkRow, SubscriptionRow
 from tests.integration.web.portal import Portal, PortalVisitor, open_portal, text_of
 from tests.partner_catalog import item
 from tests.partner_world import stop_clock
@@ -182,6 +182,21 @@ def test_an_order_on_its_way_locks_without_a_day(portal: Portal, ann: PortalVisi
 
     assert locked.status_code == 423
     assert f"Try again when {work.order_id} is done." in locked.text
+
+
+def test_a_subscription_whose_first_order_failed_has_nothing_to_change(portal: Portal, ann: PortalVisitor) -> None:
+    with portal.database.transaction() as session:
+        row = session.get_one(SubscriptionRow, "sub-1")
+        row.document = {**row.document, "status": "initial"}
+        session.add(row)
+
+    page = ann.get("/subscriptions/sub-1").text
+    assert "was not placed" in page
+    assert "Change plan" not in page
+    assert "/sub-1/cancel" not in page
+    refused = ann.post("/subscriptions/sub-1/change", page="")
+    assert refused.status_code == 400
+    assert "only an active one can be changed" in refused.text
 
 
 def test_an_imported_subscription_cannot_be_changed(ann: PortalVisitor) -> None:

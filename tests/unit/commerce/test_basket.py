@@ -258,7 +258,9 @@ def test_what_cannot_be_is_refused_in_words(wanted: list[WantedItem], words: str
     assert words in refused(*wanted)
 
 
-@pytest.mark.parametrize("changed", [{"is_external": True}, {"status": "cancelled"}, {"status": "expired"}])
+@pytest.mark.parametrize(
+    "changed", [{"is_external": True}, *({"status": each} for each in ("cancelled", "expired", "initial", "suspended"))]
+)
 def test_a_subscription_that_takes_no_commerce_actions_takes_no_basket(changed: dict[str, Any]) -> None:
     assert refused(add("Business", 5), of=replace(SUB_1, **changed))
 

@@ -24,8 +24,10 @@ from tests.unit.commerce.world import (
     NUMBER,
     OPTIONS,
     SAVE,
+    SEATS,
     TODAY,
     a_catalog,
+    a_plan,
     a_price,
     a_subscription_offer,
     an_offer,
@@ -141,12 +143,61 @@ def test_an_offer_is_sold_where_it_is_delivered_else_billed(countries: Any, deli
     ],
 )
 def test_a_quantity_is_a_minimum_and_steps_up_to_a_maximum(quantity: int, limits: Any, refused: bool) -> None:
-    offer = an_offer(MONTHLY, default_quantity_options__limio=limits)
-    payload = {**E1, "orderItems": [{"offer": ref(MONTHLY), "quantity": quantity}]}
+    offer = an_offer(SEATS, default_quantity_options__limio=limits)
+    payload = {**E1, "orderItems": [{"offer": ref(SEATS), "quantity": quantity}]}
 
     assert found(payload, NOWHERE, a_catalog(offer)) == (
         {("orderItems[0].quantity", ProblemCode.INVALID)} if refused else set()
     )
+
+
+def test_only_what_counts_units_is_sold_in_a_quantity() -> None:
+    five = {"offer": ref(MONTHLY), "quantity": 5}
+    update = {"type": "add", "record_type": "add_on", **ref(AUDIO), "quantity": 2}
+
+    assert found({**E1, "orderItems": [five]}, NOWHERE) == {("orderItems[0].quantity", ProblemCode.INVALID)}
+    assert found({**SWITCH, "quantity": 5}) == {("quantity", ProblemCode.INVALID)}
+    assert found({"order_type": "update_subscription", "updates": [update], **SUB}) == {
+        ("updates[0].quantity", ProblemCode.INVALID)
+    }
+
+
+def test_a_quantity_says_nothing_of_a_discount_a_gift_and_a_plan_that_is_not_known_yet() -> None:
+    save = {"order_type": "add_offer", "offer": ref(SAVE), "quantity": 2, **SUB}
+    gifts = {**E1, "isGift": True, "orderItems": [{"offer": ref(GIFT), "quantity": 3}]}
+    five = {**E1, "orderItems": [{"offer": ref(MONTHLY), "quantity": 5}]}
+
+    assert found(save) == found(gifts, NOWHERE) == set()
+    assert found(five, NOWHERE, replace(a_catalog(), rate_plans={})) == set()
+
+
+@pytest.mark.parametrize(
+    ("payload", "refused"),
+    [
+        ({**E1, "customerDetails": {"company": "Engines Ltd"}}, True),
+        ({**E1, "customerDetails": {"company": "Engines Ltd", "firstName": "Ada", "lastName": "Lovelace"}}, False),
+        ({**REDEMPTION, "customerDetails": {"company": "Engines Ltd"}}, True),
+    ],
+)
+def test_a_new_account_needs_a_persons_name_also_a_companys(payload: dict[str, Any], refused: bool) -> None:
+    payload = {**payload, "billingDetails": {"city": "London", "country": "GB"}}
+
+    assert found(payload, InStore(gift_code=a_code())) == (
+        {("customerDetails", ProblemCode.MISSING)} if refused else set()
+    )
+
+
+def test_the_account_that_an_owner_has_needs_no_name_again() -> None:
+    payload = {**E1, "customerDetails": {"company": "Engines Ltd"}, "billingDetails": {"country": "GB"}}
+    case = Case(
+        order=an_order(payload, names("2C50V1J7K3C0", "3C1EQEBLLT60")),
+        state=State(store=InStore(account_number="A00000007")),
+        catalog=a_catalog(),
+        options=replace(OPTIONS, one_account_per_owner=True),
+        today=TODAY,
+    )
+
+    assert check(case) == ()
 
 
 def test_a_payment_type_that_the_offer_does_not_take_is_refused() -> None:
@@ -192,6 +243,40 @@ def test_a_subscription_whose_change_is_to_come_is_locked_until_then() -> None:
     ]
     assert problems(SWITCH, waiting, today=date(2026, 12, 16)) == ()
     assert found({"order_type": "cancel_subscription", **SUB}, waiting) == set()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"order_type": "add_offer", "offer": ref(SAVE), **SUB},
+        {
+            "order_type": "update_subscription",
+            "updates": [{"type": "add", "record_type": "add_on", **ref(AUDIO)}],
+            **SUB,
+        },
+    ],
+)
+def test_a_cancellation_to_come_stands_against_all_that_does_not_take_it_back(payload: dict[str, Any]) -> None:
+    cancelled = replace(in_store(), cancelled_on=date(2027, 3, 1))
+
+    assert [(each.field, each.code, each.message) for each in problems(payload, cancelled)] == [
+        (
+            "forSubscription",
+            ProblemCode.PENDING_CHANGE,
+            "The subscription is cancelled from 2027-03-01 on: a change_offer order takes that back.",
+        )
+    ]
+    assert problems(SWITCH, cancelled) == problems({"order_type": "cancel_subscription", **SUB}, cancelled) == ()
+    assert problems(payload, cancelled, today=date(2027, 3, 1)) == ()
+
+
+def test_an_offer_is_replaced_and_not_only_removed() -> None:
+    removal = {"type": "remove", "record_type": "offer", "id": MONTHLY["id"]}
+    addition = {"type": "add", "record_type": "offer", **ref(ANNUAL)}
+    update = {"order_type": "update_subscription", **SUB}
+
+    assert found({**update, "updates": [removal]}) == {("updates", ProblemCode.NOT_ALLOWED)}
+    assert found({**update, "updates": [removal, addition]}) == set()
 
 
 def test_a_discount_to_come_locks_nothing() -> None:
@@ -284,7 +369,9 @@ def test_an_add_on_is_removed_whole_or_comes_back_in_another_quantity(
     added = [{"type": "add", "record_type": "add_on", **ref(AUDIO), "quantity": each} for each in also]
     payload = {"order_type": "update_subscription", **SUB, "updates": [removal, *added]}
 
-    assert found(payload, in_store(add_ons=(held,))) == (
+    counted = replace(a_catalog(), rate_plans={"product-U": (a_plan("U", "PerUnit"),)})
+
+    assert found(payload, in_store(add_ons=(held,)), counted) == (
         {("updates[0].quantity", ProblemCode.NOT_ALLOWED)} if refused else set()
     )
 

@@ -206,10 +206,19 @@ class TestRefusals:
         )
         assert [step.name for step in place(payload, zuora={"invoice": world.INVOICE}).steps] == ["payment"]
 
-    def test_an_offer_is_replaced_and_not_only_removed(self) -> None:
-        updates = [{"type": "remove", "record_type": "offer", "id": MONTHLY["id"]}]
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            {"order_type": "add_offer", "offer": ref(SAVE)},
+            {"order_type": "update_subscription", "updates": [{"type": "add", "record_type": "add_on", **ref(AUDIO)}]},
+            {"order_type": "renew"},
+        ],
+    )
+    def test_what_zuora_is_about_to_cancel_takes_nothing_but_a_switch(self, payload: dict[str, Any]) -> None:
+        code, message = refused({**payload, **SUB}, zuora={"subscription": CANCELLED_LATER})
 
-        assert refused({"order_type": "update_subscription", "updates": updates, **SUB})[0] is ProblemCode.NOT_ALLOWED
+        assert code is ProblemCode.NOT_ALLOWED
+        assert "a change_offer order takes that back" in message
 
     def test_what_the_subscription_does_not_hold_cannot_be_removed(self) -> None:
         updates = [{"type": "remove", "record_type": "add_on", "id": "add_on-other"}]

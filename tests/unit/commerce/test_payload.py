@@ -128,6 +128,24 @@ def test_what_is_no_date_is_told_what_a_date_is(wrong: Any) -> None:
     assert problem.message == "orderDate must be a date or a date with time in ISO 8601."
 
 
+@pytest.mark.parametrize(
+    ("payload", "field"),
+    [
+        ({"owner": "id-" + "a" * 62}, "owner"),
+        ({"owner": "id-1\n2"}, "owner"),
+        ({"userDetails": {"sub": "id-1\x1b[2J"}}, "userDetails.sub"),
+    ],
+)
+def test_an_owner_is_an_id_that_limio_could_have_given(payload: dict[str, Any], field: str) -> None:
+    refusal = read_order({**E1, **payload}, LONDON)
+
+    assert isinstance(refusal, Refusal)
+    assert [(each.field, each.message) for each in refusal.problems] == [
+        (field, f"{field} must be an id of at most 64 printable characters.")
+    ]
+    assert read({**E1, "userDetails": {"sub": "id-hfmd3qJIYU8XZZo-5JI2UOkdacXd0JXBYlptgRGcLMM"}}).owner is not None
+
+
 def test_updates_are_read_in_either_generation() -> None:
     old = {
         "type": "add",

@@ -12,7 +12,8 @@ from flask import Response, make_response, render_template, request
 from werkzeug.exceptions import NotFound, ServiceUnavailable
 
 from sync_service.partner.holdings import SubscriptionUnknown
-from sync_service.partner.scope import ask_for_own, ask_for_own_pdf, find_numbers, is_id, more_of
+from sync_service.partner.scope import ask_for_own, ask_for_own_pdf, find_numbers, more_of
+from sync_service.subscription.limio.documents import is_id
 from sync_service.web.page_parts import get
 from sync_service.web.partner.portal.acting import PortalPages
 from sync_service.web.partner.portal.customers import find_customer
