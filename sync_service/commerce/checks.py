@@ -37,23 +37,7 @@ from sync_service.subscription.plan import Document
 from sync_service.subscription.schedule.money import format_amount, parse_amount, round_amount
 
 #: Types that a subscription without Limio's offers cannot take: it was imported ("limited functionality").
-_COMMERCE = frozenset(
-    {
-        OrderType.CHANGE_OFFER,
-        OrderType.ADD_OFFER,
-        OrderType.UPDATE_SUBSCRIPTION,
-        OrderType.CANCEL_SUBSCRIPTION,
-        OrderType.RENEW,
-        OrderType.REFUND,
-        OrderType.CREDIT_MEMO,
-        OrderType.GIFT_REFUND,
-        OrderType.CHANGE_ADDRESS,
-        OrderType.CHANGE_PAYMENT,
-        OrderType.CHANGE_EXTERNAL_PAYMENT,
-        OrderType.CHANGE_DEFAULT_PAYMENT,
-        OrderType.UPDATE_CUSTOMER_DETAILS,
-    }
-)
+_COMMERCE = frozenset(OrderType) - {OrderType.NEW, OrderType.CANCEL_INTENT, OrderType.PAY_INVOICE}
 #: Types that build on what the subscription is now, and so must wait for a change that is to come.
 _LOCKED = frozenset({OrderType.CHANGE_OFFER, OrderType.ADD_OFFER, OrderType.UPDATE_SUBSCRIPTION, OrderType.RENEW})
 #: Those of them that a coming cancellation stands against; a switch takes it back, and a gift is renewed all the same.
