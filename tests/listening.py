@@ -45,7 +45,7 @@ def listening(
         several = [values] if isinstance(values, Mapping) else values or [{}]
         made = session.database.make(statement, several[0])
         arranged = [made.arrange(each) for each in several]
-        sent = arranged[0] if len(several) == 1 else arranged
+        sent = arranged[0] if len(several) == 1 else tuple(arranged)
         before(_info_of(session), made.text, sent)
         done = plain_run(session, statement, values)
         after(_info_of(session), made.text, sent)

@@ -47,6 +47,9 @@ from sync_service.store.transactions import (
 #: their longest pause, so that a callout never waits for all that a worker has to write.
 _GIVE_WAY = 0.0012
 
+#: Statements that are kept: more than the service has, unless the filters of a page are put together in every way.
+_MAX_KEPT = 2_000
+
 #: Statements that are made for the columns that they are given values for.
 _OF_COLUMNS = (Insert, Update)
 
@@ -170,6 +173,8 @@ class Database:
         key: Any = (statement, *values) if isinstance(statement, _OF_COLUMNS) else statement
         made = self._statements.get(key)
         if made is None:
+            if len(self._statements) >= _MAX_KEPT:
+                self._statements.clear()
             filled = self._fill(statement) if isinstance(statement, str) else statement
             made = self._statements[key] = Statement(filled, self.engine.dialect, list(values))
         return made

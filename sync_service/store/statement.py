@@ -5,11 +5,16 @@ Half of what a short statement costs would otherwise go into putting it together
 
 from __future__ import annotations
 
+import json
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Dialect, Executable, Insert, Table, Update, text
+from sqlalchemy import Dialect, Executable, Insert, Table, Update, bindparam, text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import UserDefinedType
 from sqlmodel import SQLModel
 
 Values = Mapping[str, object]
@@ -26,6 +31,65 @@ _PARAMETER_STYLES = {"sqlite": "qmark", "postgresql": "numeric_dollar"}
 def in_batches(values: Sequence[_Each]) -> Iterator[Sequence[_Each]]:
     """`values` in turn, at most BATCH at a time."""
     return (values[begin : begin + BATCH] for begin in range(0, len(values), BATCH))
+
+
+class _List(UserDefinedType[Any]):
+    """Several values as one: PostgreSQL's driver takes a list, SQLite reads a JSON text."""
+
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> _Process:
+        return (lambda values: json.dumps(list(values))) if dialect.name == "sqlite" else list
+
+
+_LISTED = {"sqlite": "IN (SELECT value FROM json_each({values}))", "postgresql": "= ANY ({values})"}
+
+
+class _Within(FunctionElement[Any]):
+    inherit_cache = True
+
+
+def within(column: Any, name: str) -> Any:
+    """Whether the column's value is in the list that the statement is given as `name`; one statement for any number."""
+    return _Within(column, bindparam(name, type_=_List()))
+
+
+@compiles(_Within)
+def _spell_within(element: _Within, compiler: SQLCompiler, **more: Any) -> str:
+    column, values = (compiler.process(each, **more) for each in element.clauses)
+    listed = _LISTED[compiler.dialect.name].format(values=values)
+    return f"{column} {listed}"
+
+
+#: The rows of a list of lists, and for each of them the first rows of a table. SQLite has no LATERAL.
+_ROWS = {
+    "sqlite": "(SELECT {columns} FROM json_each(:{name})) AS {name}",
+    "postgresql": "(SELECT {columns} FROM jsonb_array_elements(CAST(:{name} AS JSONB)) AS given(value)) AS {name}",
+}
+_CELL = {
+    "sqlite": "json_extract(value, '$[{place}]') AS {column}",
+    "postgresql": "CAST(value ->> {place} AS {kind}) AS {column}",
+}
+_OF_EACH = {
+    "sqlite": "SELECT {columns} FROM {rows} JOIN {table} ON {table}.{id} IN (SELECT {id} FROM {source} LIMIT {limit})",
+    "postgresql": (
+        "SELECT found.* FROM {rows} CROSS JOIN LATERAL (SELECT {columns} FROM {source} LIMIT {limit}) AS found"
+    ),
+}
+
+
+def given_rows(dialect: str, name: str, columns: Mapping[str, str]) -> str:
+    """A table `name` for a text: the value `name`, a JSON list of lists, with its columns and their kinds."""
+    cells = (
+        _CELL[dialect].format(place=place, column=column, kind=kind)
+        for place, (column, kind) in enumerate(columns.items())
+    )
+    return _ROWS[dialect].format(columns=", ".join(cells), name=name)
+
+
+def first_of_each(rows: str, dialect: str, *, table: str, id: str, columns: str, source: str, limit: int) -> str:
+    """A text that asks for the first `limit` rows of `source`, a part of `table`, for each of the given `rows`."""
+    return _OF_EACH[dialect].format(rows=rows, table=table, id=id, columns=columns, source=source, limit=limit)
 
 
 def table_of(row_class: type[SQLModel]) -> Table:

@@ -67,7 +67,7 @@ def watching(*, writes: bool = False) -> Iterator[Watched]:
     watched = Watched()
 
     def note(_: Any, statement: str | bytes, values: Any) -> None:
-        of_many = isinstance(values, list) and bool(values) and isinstance(values[0], list)
+        of_many = isinstance(values, tuple) and bool(values) and isinstance(values[0], list)
         asked = Asked(statement, values[0] if of_many else values)
         known = {each.statement for each in watched.asked}
         reads = asked.text.lstrip()[:6].upper() in ("SELECT", "WITH R")

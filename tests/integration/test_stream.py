@@ -124,7 +124,6 @@ def test_a_rare_entry_is_found_by_looking_on_and_the_page_says_how_far_it_looked
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(branches, "STRETCH", 4)
-    monkeypatch.setattr(stream, "STRETCH", 4)
     with database.transaction() as session:
         session.add(make_run("A-S1", "changed", ended_at=T, trigger="sweep"))
         session.add_all(make_run("A-S1", "changed", ended_at=T + n, seq=n + 1) for n in range(1, 10))
@@ -144,7 +143,6 @@ def test_a_page_never_passes_over_entries_at_the_moment_where_its_look_ended(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(branches, "STRETCH", 3)
-    monkeypatch.setattr(stream, "STRETCH", 3)
     with database.transaction() as session:
         for n, at in enumerate((0, 0, 1, 1, 2, 2)):
             session.add(make_run("A-S1", "changed", ended_at=T + at, seq=n + 1, trigger="sweep"))

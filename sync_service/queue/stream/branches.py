@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from sync_service.store.statement import first_of_each, given_rows
 from sync_service.subscription.digest import Touch
 
 #: Rows of a branch that a filter without an index looks through for one page.
@@ -148,48 +150,47 @@ class StatementPart:
 
     sql: str
     values: Mapping[str, Any]
-    #: How much it looked through and how far that reaches, as a statement; None where an index serves.
-    stretch: str | None
+    #: The moment to which it looked without having come to the end, as a statement; None where an index serves.
+    end: str | None = None
 
 
-def parts_of(branch: Branch, wanted: EntryFilter, before: Spot | None, limit: int) -> Iterator[StatementPart]:
-    """A part for each key that the branch is looked for by; one where it is about everything."""
-    keys: Sequence[str | None] = (None,)
-    if wanted.whose is not None:
-        keys = wanted.whose.names if branch.kind is EntryKind.CALLOUT else wanted.whose.numbers
-    for index, key in enumerate(keys):
-        yield _part(branch, wanted, before, limit, key, f"{branch.kind.value}{index}")
-
-
-def _part(
-    branch: Branch, wanted: EntryFilter, before: Spot | None, limit: int, key: str | None, name: str
-) -> StatementPart:
-    where, values = ([branch.where] if branch.where and key is not None else []), dict[str, Any]()
-    if key is not None:
-        where.append(f"{branch.key} = :{name}_key")
-        values[f"{name}_key"] = key
-    plain = dict(branch.plain) if key is None else {**branch.indexed, **branch.plain}
+def part_of(dialect: str, branch: Branch, wanted: EntryFilter, before: Spot | None, limit: int) -> StatementPart:
+    """The first `limit` entries of the branch; where it is about some keys, looked for by each of them."""
+    where, values, whose = list[str](), dict[str, Any](), wanted.whose
+    name, rows = "names" if branch.kind is EntryKind.CALLOUT else "numbers", ""
+    if whose is not None:
+        values[name] = json.dumps([[key] for key in getattr(whose, name)])
+        rows = given_rows(dialect, name, {"key": "TEXT"})
+        where = [*filter(None, (branch.where,)), f"{branch.key} = {name}.key"]
+    plain = {**(branch.indexed if whose else {}), **branch.plain}
     for filter_name, column in branch.indexed.items():
-        if key is None and getattr(wanted, filter_name):
+        if whose is None and getattr(wanted, filter_name):
             where.append(f"{column} = :{filter_name}")
             values[filter_name] = getattr(wanted, filter_name)
     where += _within(branch, wanted, before, values)
     rest = list(_plain(plain, wanted, values))
+    source = f"{branch.table} WHERE {' AND '.join(where)}" if where else branch.table
     ordered = f"ORDER BY {branch.at} DESC, {branch.id} DESC"
-    condition = f"WHERE {' AND '.join(where)}" if where else ""
-    stretch = None
+    end = None
     if rest:
-        columns = ", ".join((branch.id, branch.at, *dict.fromkeys(plain.values()), *_MORE.get(branch.kind, ())))
-        stretch = f"SELECT {columns} FROM {branch.table} {condition} {ordered} LIMIT {STRETCH}"  # noqa: S608 - of constants
-        source = f"(SELECT * FROM ({stretch}) AS stretch WHERE {' AND '.join(rest)}) AS picked {ordered}"  # noqa: S608
-        stretch = f"SELECT count(*) AS seen, min({branch.at}) AS last FROM ({stretch}) AS looked"  # noqa: S608
-    else:
-        source = f"{branch.table} {condition} {ordered}"
-    n, word = (f"{branch.id}", "NULL") if branch.kind is not EntryKind.ORDER else ("NULL", branch.id)
+        needed = ", ".join((branch.id, branch.at, *dict.fromkeys(plain.values()), *_MORE.get(branch.kind, ())))
+        stretch = f"SELECT {needed} FROM {source} {ordered} LIMIT {STRETCH}"  # noqa: S608 - of constants
+        source = f"(SELECT * FROM ({stretch}) AS stretch WHERE {' AND '.join(rest)}) AS picked"  # noqa: S608
+        end = f"(SELECT CASE WHEN count(*) >= {STRETCH} THEN min({branch.at}) END FROM ({stretch}) AS looked)"  # noqa: S608
+        end = f"SELECT {end} AS last {f'FROM {rows}' if whose else ''}"
+    n, word = (branch.id, "NULL") if branch.kind is not EntryKind.ORDER else ("NULL", branch.id)
     columns = (
         f"'{branch.kind.value}' AS kind, CAST({n} AS BIGINT) AS n, CAST({word} AS TEXT) AS word, {branch.at} AS at"
     )
-    return StatementPart(f"SELECT * FROM (SELECT {columns} FROM {source} LIMIT {limit:d}) AS {name}", values, stretch)  # noqa: S608
+    source = f"{source} {ordered}"
+    if whose is None:
+        found = f"SELECT {columns} FROM {source}"  # noqa: S608
+    else:
+        found = first_of_each(
+            rows, dialect, table=branch.table, id=branch.id, columns=columns, source=source, limit=limit
+        )
+        found = f"{found} ORDER BY at DESC, {'n' if word == 'NULL' else 'word'} DESC"
+    return StatementPart(f"SELECT * FROM ({found} LIMIT {limit:d}) AS {branch.kind.value}_part", values, end)  # noqa: S608
 
 
 #: What the conditions of a filter need besides.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import select as sql_select
-from sqlalchemy import union_all
 from sqlmodel import col, select
 
-from sync_service.queue.stream.branches import EntryKind, Spot
+from sync_service.queue.stream.branches import BRANCHES, EntryKind, Spot
 from sync_service.store.engine import Session
+from sync_service.store.statement import Found, first_of_each, given_rows, within
 from sync_service.store.tables import (
     AdminActionRow,
     CalloutRow,
@@ -30,16 +30,40 @@ from sync_service.subscription.schedule.money import parse_amount
 
 #: Causes of one run that are named; a burst of callouts is one run.
 MAX_CAUSES = 20
-#: The first causes of one run of several, which are told apart by their places. As a text, because making fifty of
-#: these anew for each page takes longer than to ask them.
-_FIRST_CAUSES = """
-SELECT id FROM (SELECT id FROM sync_cause WHERE kind = :kind{of} AND key = :key{of} AND seq > :seq_from{of}
-  AND seq <= :seq_to{of} ORDER BY seq, id LIMIT {most}) AS first{of}
-"""
+_CAUSES_COVERED = """sync_cause
+WHERE kind = runs.kind AND key = runs.key AND seq > runs.seq_from AND seq <= runs.seq_to ORDER BY seq, id"""
+_RUN_COVERING = """sync_run
+WHERE kind = causes.kind AND key = causes.key AND seq_to >= causes.seq AND seq_from < causes.seq ORDER BY seq_to, id"""
+_SPAN = {"kind": "TEXT", "key": "TEXT", "seq_from": "BIGINT", "seq_to": "BIGINT"}
+_ASKED = {"kind": "TEXT", "key": "TEXT", "seq": "BIGINT"}
 #: Payments whose days are looked up for a page.
 _MAX_PAYMENTS = 1_000
 
-Row = SyncRunRow | CalloutRow | OrderWorkRow | AdminActionRow
+#: The rows of each kind by their ids.
+_ROWS: Mapping[EntryKind, Any] = {
+    EntryKind.RUN: select(SyncRunRow).where(within(SyncRunRow.id, "ids")),
+    EntryKind.ACT: select(AdminActionRow).where(within(AdminActionRow.id, "ids")),
+    EntryKind.ORDER: select(OrderWorkRow).where(within(OrderWorkRow.order_id, "ids")),
+    EntryKind.CALLOUT: select(CalloutRow).where(within(CalloutRow.id, "ids")),
+}
+_CAUSES_OF = select(SyncCauseRow).where(within(SyncCauseRow.callout_id, "ids")).order_by(col(SyncCauseRow.id))
+_REQUESTS = select(SyncRequestRow.kind, SyncRequestRow.key, SyncRequestRow.done_seq).where(
+    within(SyncRequestRow.kind, "kinds"), within(SyncRequestRow.key, "keys")
+)
+_PAYMENTS = select(*map(col, (ScheduleRow.id, ScheduleRow.due, ScheduleRow.amount, ScheduleRow.currency))).where(
+    within(ScheduleRow.id, "ids")
+)
+_CUSTOMERS = (
+    select(ZuoraLinkRow.number, CustomerRow.id, CustomerRow.name)
+    .join(SubscriptionRow, col(SubscriptionRow.id) == col(ZuoraLinkRow.subscription_id))
+    .join(CustomerRow, col(CustomerRow.id) == col(SubscriptionRow.customer))
+    .where(within(ZuoraLinkRow.number, "numbers"))
+)
+_CUSTOMERS_REFERRED = (
+    select(SubscriptionRow.reference, CustomerRow.id, CustomerRow.name)
+    .join(CustomerRow, col(CustomerRow.id) == col(SubscriptionRow.customer))
+    .where(within(SubscriptionRow.reference, "numbers"))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +82,12 @@ class HistoryEntry:
     """One entry. `causes` and `callouts` are a run's, `came` is a callout's."""
 
     spot: Spot
-    row: Row
+    #: The row of the table that keeps its kind.
+    row: Any
     #: The subscription's number, or the key that was given; empty where it is about none.
     key: str
-    causes: tuple[SyncCauseRow, ...] = ()
-    callouts: tuple[CalloutRow, ...] = ()
+    causes: tuple[Any, ...] = ()
+    callouts: tuple[Any, ...] = ()
     came: Came | None = None
     #: The customer's id and name, where they are known.
     customer: tuple[str, str] | None = None
@@ -79,10 +104,10 @@ class Entries:
 def read_entries(session: Session, spots: Sequence[Spot]) -> Entries:
     """The entries at `spots`, in that order; one that was pruned meanwhile is left out."""
     rows = {kind: _read_rows(session, kind, [spot.id for spot in spots if spot.kind is kind]) for kind in EntryKind}
-    runs = [row for row in rows[EntryKind.RUN].values() if isinstance(row, SyncRunRow)]
+    runs = list(rows[EntryKind.RUN].values())
     causes = _read_causes(session, runs)
     told_by = _read_callouts(session, causes)
-    came = _read_came(session, [row for row in rows[EntryKind.CALLOUT].values() if isinstance(row, CalloutRow)])
+    came = _read_came(session, list(rows[EntryKind.CALLOUT].values()))
     made: list[HistoryEntry] = []
     for spot in spots:
         row = rows[spot.kind].get(spot.id)
@@ -93,9 +118,9 @@ def read_entries(session: Session, spots: Sequence[Spot]) -> Entries:
         fate = came.get(spot.id) if spot.kind is EntryKind.CALLOUT else None
         made.append(
             HistoryEntry(
-                spot=replace(spot, at=_moment_of(row)),
+                spot=Spot(at=getattr(row, BRANCHES[spot.kind].at), kind=spot.kind, id=spot.id),
                 row=row,
-                key=_key_of(row, fate),
+                key=fate.key if fate else getattr(row, BRANCHES[spot.kind].key) or "",
                 causes=mine,
                 callouts=callouts,
                 came=fate,
@@ -106,113 +131,65 @@ def read_entries(session: Session, spots: Sequence[Spot]) -> Entries:
     )
 
 
-def _read_rows(session: Session, kind: EntryKind, ids: Sequence[str]) -> Mapping[str, Row]:
+def _read_rows(session: Session, kind: EntryKind, ids: Sequence[str]) -> Mapping[str, Any]:
     if not ids:
         return {}
-    if kind is EntryKind.ORDER:
-        orders = session.exec(select(OrderWorkRow).where(col(OrderWorkRow.order_id).in_(ids)))
-        return {row.order_id: row for row in orders}
-    numbers = [int(each) for each in ids]
-    if kind is EntryKind.RUN:
-        return {str(row.id): row for row in session.exec(select(SyncRunRow).where(col(SyncRunRow.id).in_(numbers)))}
-    if kind is EntryKind.ACT:
-        acts = session.exec(select(AdminActionRow).where(col(AdminActionRow.id).in_(numbers)))
-        return {str(row.id): row for row in acts}
-    return {str(row.id): row for row in session.exec(select(CalloutRow).where(col(CalloutRow.id).in_(numbers)))}
+    found = session.run(_ROWS[kind], {"ids": ids if kind is EntryKind.ORDER else list(map(int, ids))})
+    return {str(getattr(row, BRANCHES[kind].id)): row for row in found}
 
 
-def _moment_of(row: Row) -> int:
-    match row:
-        case SyncRunRow():
-            return row.ended_at
-        case CalloutRow():
-            return row.received_at
-        case OrderWorkRow():
-            return row.submitted_at
-        case AdminActionRow():
-            return row.at
-
-
-def _key_of(row: Row, came: Came | None) -> str:
-    match row:
-        case OrderWorkRow():
-            return row.subscription_number or ""
-        case AdminActionRow():
-            return row.target or ""
-        case CalloutRow():
-            return came.key if came else row.key
-    return row.key
-
-
-def _read_causes(session: Session, runs: Iterable[SyncRunRow]) -> Mapping[str, tuple[SyncCauseRow, ...]]:
+def _read_causes(session: Session, runs: Sequence[Any]) -> Mapping[str, tuple[Any, ...]]:
     """By the run's id, the first of the causes that it covers."""
-    cause, found = SyncCauseRow, dict[str, tuple[SyncCauseRow, ...]]()
-    runs = list(runs)
     if not runs:
         return {}
     # Attempts at the same requests cover the same causes: they are read once.
     covered = sorted({(run.kind, run.key, run.seq_from, run.seq_to) for run in runs})
-    first = "UNION ALL".join(_FIRST_CAUSES.format(of=of, most=MAX_CAUSES) for of in range(len(covered)))
-    values = {
-        f"{name}{of}": value
-        for of, asked in enumerate(covered)
-        for name, value in zip(("kind", "key", "seq_from", "seq_to"), asked, strict=True)
+    rows = _first(session, "runs", _SPAN, covered, _CAUSES_COVERED, MAX_CAUSES)
+    of_key = defaultdict[tuple[str, str], dict[int, Any]](dict)
+    for row in sorted(rows, key=lambda row: (row.seq, row.id)):
+        of_key[row.kind, row.key][row.id] = row
+    return {
+        str(run.id): tuple(row for row in of_key[run.kind, run.key].values() if run.seq_from < row.seq <= run.seq_to)
+        for run in runs
     }
-    ids = [id_ for (id_,) in session.run(first, values)]
-    of_key = defaultdict[tuple[str, str], list[tuple[int, SyncCauseRow]]](list)
-    for row in session.exec(select(cause).where(col(cause.id).in_(ids)).order_by(col(cause.seq), col(cause.id))):
-        of_key[row.kind, row.key].append((row.seq, row))
-    for run in runs:
-        seq_from, seq_to = run.seq_from, run.seq_to
-        found[str(run.id)] = tuple(row for seq, row in of_key[run.kind, run.key] if seq_from < seq <= seq_to)
-    return found
 
 
-def _read_callouts(session: Session, causes: Mapping[str, tuple[SyncCauseRow, ...]]) -> Mapping[int | None, CalloutRow]:
+def _first(
+    session: Session, name: str, columns: Mapping[str, str], given: Sequence[Any], source: str, limit: int
+) -> Found:
+    """The first rows of `source`, which begins with its table, for each of the `given`."""
+    table = source.partition("\n")[0]
+    dialect = session.database.dialect
+    rows = given_rows(dialect, name, columns)
+    words = first_of_each(rows, dialect, table=table, id="id", columns=f"{table}.*", source=source, limit=limit)
+    return session.run(words, {name: json.dumps(given)})
+
+
+def _read_callouts(session: Session, causes: Mapping[str, tuple[Any, ...]]) -> Mapping[int | None, Any]:
     ids = {cause.callout_id for each in causes.values() for cause in each if cause.callout_id is not None}
-    if not ids:
-        return {}
-    return {row.id: row for row in session.exec(select(CalloutRow).where(col(CalloutRow.id).in_(ids)))}
+    return {row.id: row for row in session.run(_ROWS[EntryKind.CALLOUT], {"ids": list(ids)})} if ids else {}
 
 
-def _read_came(session: Session, callouts: Sequence[CalloutRow]) -> Mapping[str, Came]:
+def _read_came(session: Session, callouts: Sequence[Any]) -> Mapping[str, Came]:
     """What came of those that were accepted; of an alias that proved to be a number, what came of the number."""
-    cause, run, request = SyncCauseRow, SyncRunRow, SyncRequestRow
     ids = [row.id for row in callouts if row.verdict == "accepted"]
-    if not ids:
-        return {}
-    asked = session.exec(select(cause).where(col(cause.callout_id).in_(ids)).order_by(col(cause.id))).all()
+    asked = session.run(_CAUSES_OF, {"ids": ids}).all() if ids else []
     last = {each.callout_id: each for each in sorted(asked, key=lambda each: each.kind == "subscription")}
     if not last:
         return {}
-    keys = {(each.kind, each.key) for each in last.values()}
-    standing = {
-        (row.kind, row.key): row
-        for row in session.exec(
-            select(request).where(
-                col(request.kind).in_({kind for kind, _ in keys}), col(request.key).in_({key for _, key in keys})
-            )
-        )
-    }
-    covering = [
-        select(run.id)
-        .where(run.kind == each.kind, run.key == each.key, run.seq_to >= each.seq, run.seq_from < each.seq)
-        .order_by(col(run.seq_to), col(run.id))
-        .limit(1)
-        for each in last.values()
-    ]
-    found = union_all(*(select(each.subquery().c.id) for each in covering))
-    heads = (col(run.id), col(run.kind), col(run.key), col(run.seq_from), col(run.seq_to), col(run.outcome))
-    ran = session.connection().execute(sql_select(*heads).where(col(run.id).in_(found)).order_by(col(run.id))).all()
+    kinds, keys = {each.kind for each in last.values()}, {each.key for each in last.values()}
+    standing = {(row.kind, row.key): row for row in session.run(_REQUESTS, {"kinds": kinds, "keys": keys})}
+    given = [(each.kind, each.key, each.seq) for each in last.values()]
+    ran = sorted(_first(session, "causes", _ASKED, given, _RUN_COVERING, 1), key=lambda run: run.id)
     return {
         str(callout_id): _judge(each, ran, standing.get((each.kind, each.key))) for callout_id, each in last.items()
     }
 
 
-def _judge(cause: SyncCauseRow, ran: Sequence[Any], request: SyncRequestRow | None) -> Came:
-    for run_id, kind, key, seq_from, seq_to, outcome in ran:
-        if (kind, key) == (cause.kind, cause.key) and seq_from < cause.seq <= seq_to:
-            return Came(key=cause.key, run_id=run_id, outcome=outcome, is_served=True)
+def _judge(cause: Any, ran: Sequence[Any], request: Any) -> Came:
+    for run in ran:
+        if (run.kind, run.key) == (cause.kind, cause.key) and run.seq_from < cause.seq <= run.seq_to:
+            return Came(key=cause.key, run_id=run.id, outcome=run.outcome, is_served=True)
     served = request is None or request.done_seq >= cause.seq
     return Came(key=cause.key, run_id=None, outcome=None, is_served=served)
 
@@ -227,16 +204,13 @@ def read_payments(session: Session, plans: Iterable[Mapping[str, Any] | None]) -
     ][:_MAX_PAYMENTS]
     if not ids:
         return {}
-    entry = ScheduleRow
-    columns = (col(entry.id), col(entry.due), col(entry.amount), col(entry.currency))
-    rows = session.connection().execute(sql_select(*columns).where(col(entry.id).in_(ids)))
+    rows = session.run(_PAYMENTS, {"ids": ids})
     return {row.id: Payment(due=row.due, amount=parse_amount(row.amount), currency=row.currency) for row in rows}
 
 
 def _with_customers(session: Session, entries: Sequence[HistoryEntry]) -> Iterable[HistoryEntry]:
     names = read_customers(session, {entry.key for entry in entries})
-    for entry in entries:
-        yield HistoryEntry(**{**vars(entry), "customer": names.get(entry.key)})
+    return (replace(entry, customer=names.get(entry.key)) for entry in entries)
 
 
 def read_customers(session: Session, numbers: Iterable[str]) -> Mapping[str, tuple[str, str]]:
@@ -244,18 +218,9 @@ def read_customers(session: Session, numbers: Iterable[str]) -> Mapping[str, tup
     wanted = [each for each in set(numbers) if each]
     if not wanted:
         return {}
-    link, row, customer = ZuoraLinkRow, SubscriptionRow, CustomerRow
-    linked = (
-        select(link.number, customer.id, customer.name)
-        .join(row, col(row.id) == col(link.subscription_id))
-        .join(customer, col(customer.id) == col(row.customer))
-        .where(col(link.number).in_(wanted))
-    )
-    found = {number: (its_id, name or "") for number, its_id, name in session.exec(linked)}
+    found = {number: (its_id, name or "") for number, its_id, name in session.run(_CUSTOMERS, {"numbers": wanted})}
     rest = [each for each in wanted if each not in found]
-    referred = (
-        select(row.reference, customer.id, customer.name)
-        .join(customer, col(customer.id) == col(row.customer))
-        .where(col(row.reference).in_(rest))
-    )
-    return {number or "": (its_id, name or "") for number, its_id, name in session.exec(referred)} | found
+    if rest:
+        referred = session.run(_CUSTOMERS_REFERRED, {"numbers": rest})
+        found = {number: (its_id, name or "") for number, its_id, name in referred} | found
+    return found

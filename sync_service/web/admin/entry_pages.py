@@ -14,7 +14,7 @@ from sync_service.queue.stream.details import HistoryEntry, read_entries, read_p
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import find_subscription, read_addresses
 from sync_service.store.reads import resolve_key
-from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRunRow
+from sync_service.store.tables import SyncCauseRow, SyncRunRow
 from sync_service.subscription.digest import combine
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.subscription.plan import SyncPlan
@@ -47,7 +47,7 @@ def attach(blueprint: Blueprint, context: PageContext) -> None:
             title=_TITLES[spot.kind],
             around=around,
             around_title="The callouts that it covers" if spot.kind is EntryKind.RUN else "What it led to",
-            facts=_facts(told.entry.row),
+            facts=_facts(told.entry.row) if spot.kind is EntryKind.CALLOUT else [],
         )
 
     @blueprint.get("/subscriptions/<key>/compare")
@@ -86,7 +86,7 @@ def _read_applied(session: Session, number: str, since: int, until: int) -> list
 def _around(session: Session, entry: HistoryEntry) -> list[Told]:
     """A sync's callouts; a callout's sync."""
     spots: list[Spot] = []
-    if isinstance(entry.row, SyncRunRow):
+    if entry.spot.kind is EntryKind.RUN:
         run, cause = entry.row, SyncCauseRow
         covered = select(cause.callout_id).where(
             cause.kind == run.kind,
@@ -104,8 +104,6 @@ def _around(session: Session, entry: HistoryEntry) -> list[Told]:
 
 def _facts(row: Any) -> list[tuple[str, str]]:
     """What is kept of a callout besides what its sentence says."""
-    if not isinstance(row, CalloutRow):
-        return []
     named = (
         ("Key", row.key),
         ("Order", row.order_number),

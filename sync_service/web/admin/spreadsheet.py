@@ -135,7 +135,7 @@ def _lines_of_entry(
     entry: HistoryEntry, read: Entries, emails: Mapping[str, str], touch: Touch | None
 ) -> Iterator[tuple[object, ...]]:
     run = entry.row
-    if not isinstance(run, SyncRunRow) or not run.plan:
+    if not run.plan:
         return
     plan = SyncPlan.from_json(run.plan)
     if touch is not None and touch not in touches(plan.changes):

@@ -103,14 +103,14 @@ def tell(session: Session, read: Entries) -> list[Told]:
 
 
 def _tell(entry: HistoryEntry, read: Entries, addresses: Mapping[str, Sequence[Document]]) -> Told:
-    match entry.row:
-        case SyncRunRow():
+    match entry.spot.kind:
+        case EntryKind.RUN:
             return _tell_run(entry, entry.row, read, addresses.get(entry.row.subscription_id or "", ()))
-        case CalloutRow():
+        case EntryKind.CALLOUT:
             return _tell_callout(entry, entry.row)
-        case OrderWorkRow():
+        case EntryKind.ORDER:
             return _tell_order(entry, entry.row)
-        case AdminActionRow():
+        case EntryKind.ACT:
             return _tell_act(entry, entry.row)
 
 
@@ -279,7 +279,7 @@ def _read_addresses(session: Session, entries: Sequence[HistoryEntry]) -> Mappin
     wanted = {
         entry.row.subscription_id
         for entry in entries
-        if isinstance(entry.row, SyncRunRow)
+        if entry.spot.kind is EntryKind.RUN
         and entry.row.subscription_id
         and any(change.get("record_type") == "address" for change in (entry.row.plan or {}).get("changes", ()))
     }
