@@ -116,9 +116,9 @@ def refresh_catalog(database: Database, zuora: ZuoraClient, share: Share, *, wai
         return refresh_rate_plans(database, lease.counting(zuora.reading(REFRESH_SECONDS)))
 
 
-def refresh_rate_plans(database: Database, reading: Reading, product_id: str | None = None) -> int:
-    """The same under a call slot that the caller holds; only the product `product_id` if it is given."""
-    plans = fetch_rate_plans(reading, product_id)
+def refresh_rate_plans(database: Database, reading: Reading) -> int:
+    """The same under a call slot that the caller holds."""
+    plans = fetch_rate_plans(reading)
     with database.transaction() as session:
-        write_rate_plans(session, plans, product_id=product_id)
+        write_rate_plans(session, plans)
     return len(plans)

@@ -30,6 +30,7 @@ from sync_service.store.tables import (
     SubscriptionOfferRow,
     SubscriptionRow,
 )
+from sync_service.subscription.plan import plural
 
 #: The most objects in one page.
 MAX_ON_A_PAGE = 1000
@@ -38,20 +39,7 @@ MAX_ON_A_PAGE = 1000
 MAX_RELATED_SUBSCRIPTIONS = 50
 
 #: What Limio calls each record type in an address; the singular forms are taken too.
-_PLURALS = {
-    "subscriptions": "subscription",
-    "schedules": "schedule",
-    "subscription_offers": "subscription_offer",
-    "add_ons": "add_on",
-    "addresses": "address",
-    "customers": "customer",
-    "identities": "identity",
-    "events": "event",
-    "orders": "order",
-    "payment_methods": "payment_method",
-    "gift_codes": "gift_code",
-    "processes": "process",
-}
+_PLURALS = {plural(record_type): record_type for record_type in OBJECT_ROWS}
 #: Limio's other path types, of which this store holds nothing.
 _EMPTY_TYPES = frozenset({"user_entitlements", "user_entitlement", "promo_codes_v2"})
 _OWNED_BY_SUBSCRIPTION: tuple[type[LimioObject], ...] = (

@@ -82,10 +82,9 @@ def _write_product(session: Session, document: Document) -> Outcome:
     return outcome
 
 
-def write_rate_plans(session: Session, plans: Sequence[RatePlan], *, product_id: str | None = None) -> None:
-    """Let the store hold exactly these: all of the tenant's, or all of one product's. Repeatable."""
-    stale = delete(RatePlanRow)
-    session.exec(stale if product_id is None else stale.where(col(RatePlanRow.product_id) == product_id))
+def write_rate_plans(session: Session, plans: Sequence[RatePlan]) -> None:
+    """Let the store hold exactly these. Repeatable."""
+    session.exec(delete(RatePlanRow))
     now = session.now()
     for plan in plans:
         values = {key: value for key, value in asdict(plan).items() if key != "charges"}

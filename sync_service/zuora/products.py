@@ -32,18 +32,16 @@ _MODELS = {
 _PRICED = frozenset({"FlatFee", "PerUnit"})
 
 
-def fetch_rate_plans(reading: Reading, product_id: str | None = None) -> list[RatePlan]:
-    """All product rate plans of the tenant, or of one product, with their charges.
+def fetch_rate_plans(reading: Reading) -> list[RatePlan]:
+    """All product rate plans of the tenant, with their charges.
 
     Raises PayloadInvalid where one lacks what identifies it, and every TenantError.
     """
-    return [_read_plan(row) for row in _rows(reading, product_id)]
+    return [_read_plan(row) for row in _rows(reading)]
 
 
-def _rows(reading: Reading, product_id: str | None) -> Iterator[Mapping[str, Any]]:
+def _rows(reading: Reading) -> Iterator[Mapping[str, Any]]:
     params: dict[str, Any] = {"pageSize": _PAGE_SIZE, "sort[]": "id.ASC", "expand[]": _EXPAND}
-    if product_id is not None:
-        params["filter[]"] = f"productid.EQ:{product_id}"
     for _ in range(_MAX_PAGES):
         answer = reading.call("GET", "/object-query/product-rate-plans", params=params)
         rows = answer.get("data")

@@ -99,7 +99,7 @@ def test_what_zuora_sells_no_longer_is_forgotten(database: Database) -> None:
         write_rate_plans(session, [PLAN, other])
 
     with database.transaction() as session:
-        write_rate_plans(session, [replace(PLAN, id="rp3")], product_id="product-M")
+        write_rate_plans(session, [replace(PLAN, id="rp3"), other])
 
     load(database, MONTHLY, PRODUCT)
     with database.reading() as session:
