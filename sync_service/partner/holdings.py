@@ -17,9 +17,10 @@ from sync_service.commerce.basket.on_sale import Buyer, OffersOnSale
 from sync_service.commerce.catalog import Catalog, Offer, resolve
 from sync_service.commerce.order import CannotBePlacedError, OrderType, Refusal
 from sync_service.errors import SyncServiceError
-from sync_service.partner.scope import read_belongings, scoped
+from sync_service.partner.scope import scoped
 from sync_service.queue.orders.lanes import OPEN_STATES, OrderState
 from sync_service.store.engine import Session
+from sync_service.store.object_rows import read_belongings
 from sync_service.store.offers import newest_items, read_whole_catalog
 from sync_service.store.reads import cancellation_day, read_link
 from sync_service.store.tables import (
@@ -97,7 +98,7 @@ def look_at(session: Session, scope: PartnerScope, subscription_id: str, today: 
     return OwnSubscription(
         document=row.document,
         holding=holding,
-        schedule=read_belongings(session, row, ScheduleRow),
+        schedule=read_belongings(session, ScheduleRow, row.id),
         lock=find_lock(session, row, holding, today),
     )
 
@@ -106,9 +107,9 @@ def read_own(session: Session, subscription: SubscriptionRow, today: date, zone:
     """What a subscription that was found in scope holds on `today`, in the tenant's `zone`."""
     return read_holding(
         subscription.document,
-        read_belongings(session, subscription, SubscriptionOfferRow),
-        read_belongings(session, subscription, AddOnRow),
-        read_belongings(session, subscription, ScheduleRow),
+        read_belongings(session, SubscriptionOfferRow, subscription.id),
+        read_belongings(session, AddOnRow, subscription.id),
+        read_belongings(session, ScheduleRow, subscription.id),
         today,
         zone,
     )

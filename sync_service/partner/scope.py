@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlmodel import col, func, or_, select
@@ -15,12 +14,11 @@ from sync_service.errors import SyncServiceError
 from sync_service.queue.questions import InvoicesAsked, PdfAsked, ask_for_invoices, ask_for_pdf
 from sync_service.store.cursors import ObjectPage, make_cursor, open_cursor
 from sync_service.store.engine import Session
-from sync_service.store.object_rows import read_shared
+from sync_service.store.object_rows import read_belongings, read_page
 from sync_service.store.tables import (
     AddOnRow,
     AttributedObject,
     CustomerRow,
-    LimioObject,
     PartnerOrgRow,
     ScheduleRow,
     SubscriptionOfferRow,
@@ -45,16 +43,6 @@ class NotThePartners(SyncServiceError):
     code = "not the partner's"
 
 
-@dataclass(frozen=True, kw_only=True)
-class SubscriptionDetail:
-    """A subscription with what hangs on it; never its payment methods."""
-
-    subscription: dict[str, Any]
-    schedule: list[dict[str, Any]]
-    offers: list[dict[str, Any]]
-    add_ons: list[dict[str, Any]]
-
-
 def scoped(scope: PartnerScope, row_class: type[Row]) -> SelectOfScalar[Row]:
     """The partner's objects of one kind: what every other question of a partner's begins with."""
     return select(row_class).where(row_class.partner_org == scope.partner_org)
@@ -73,11 +61,8 @@ def list_subscriptions(
         if not is_id(owner):
             return ObjectPage(items=(), query_more=None)
         found = found.where(SubscriptionRow.owner == owner)
-    if query_more is not None:
-        found = found.where(SubscriptionRow.id > open_cursor(what, query_more))
-    rows = session.exec(found.order_by(col(SubscriptionRow.id)).limit(limit + 1)).all()
-    more = make_cursor(what, rows[limit - 1].id) if len(rows) > limit else None
-    return ObjectPage(items=tuple(without_others(row.document) for row in rows[:limit]), query_more=more)
+    rows, more = read_page(session, found, SubscriptionRow, what, limit, query_more)
+    return ObjectPage(items=tuple(without_others(row.document) for row in rows), query_more=more)
 
 
 def list_customers(
@@ -97,11 +82,8 @@ def list_customers(
         places = (col(CustomerRow.name_folded), col(CustomerRow.email_folded))
         found = found.where(or_(*(place.contains(folded, autoescape=True) for place in places)))
     hits = session.exec(select(func.count()).select_from(found.subquery())).one()
-    if query_more is not None:
-        found = found.where(CustomerRow.id > open_cursor(what, query_more))
-    rows = session.exec(found.order_by(col(CustomerRow.id)).limit(limit + 1)).all()
-    more = make_cursor(what, rows[limit - 1].id) if len(rows) > limit else None
-    return ObjectPage(items=tuple(_without_payment(row.document) for row in rows[:limit]), query_more=more), hits
+    rows, more = read_page(session, found, CustomerRow, what, limit, query_more)
+    return ObjectPage(items=tuple(_without_payment(row.document) for row in rows), query_more=more), hits
 
 
 def read_customer(session: Session, scope: PartnerScope, customer_id: str) -> dict[str, Any] | None:
@@ -118,10 +100,11 @@ def _without_payment(document: Mapping[str, Any]) -> dict[str, Any]:
     return {**document, "data": data}
 
 
-def read_subscription(session: Session, scope: PartnerScope, subscription_id: str) -> SubscriptionDetail | None:
+def read_subscription(session: Session, scope: PartnerScope, subscription_id: str) -> dict[str, Any] | None:
     """The partner's subscription with its schedule, offers and add-ons; None where there is no such subscription.
 
-    Raises NotThePartners where there is one that is another partner's, or no partner's.
+    As Limio's partner API answers it; never with payment methods. Raises NotThePartners where there is one that is
+    another partner's, or no partner's.
     """
     if not is_id(subscription_id):
         return None
@@ -130,20 +113,12 @@ def read_subscription(session: Session, scope: PartnerScope, subscription_id: st
         if session.get(SubscriptionRow, subscription_id) is not None:
             raise NotThePartners
         return None
-    return SubscriptionDetail(
-        subscription=without_others(row.document),
-        schedule=read_belongings(session, row, ScheduleRow),
-        offers=[without_others(each) for each in read_belongings(session, row, SubscriptionOfferRow)],
-        add_ons=[without_others(each) for each in read_belongings(session, row, AddOnRow)],
-    )
-
-
-def read_belongings(
-    session: Session, subscription: SubscriptionRow, row_class: type[LimioObject]
-) -> list[dict[str, Any]]:
-    """What hangs on a subscription that was read in scope."""
-    own = select(row_class).where(row_class.subscription_id == subscription.id).order_by(col(row_class.id))
-    return [dict(row.document) for row in session.exec(own)] + read_shared(session, row_class, subscription.id)
+    return {
+        "subscription": without_others(row.document),
+        "schedule": read_belongings(session, ScheduleRow, row.id),
+        "offers": [without_others(each) for each in read_belongings(session, SubscriptionOfferRow, row.id)],
+        "addOns": [without_others(each) for each in read_belongings(session, AddOnRow, row.id)],
+    }
 
 
 def find_numbers(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import CompoundSelect, bindparam, null, union_all
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
+from sync_service.store.cursors import make_cursor, open_cursor
 from sync_service.store.engine import Session
 from sync_service.store.tables import (
     AddOnRow,
@@ -29,6 +31,8 @@ from sync_service.store.tables import (
 from sync_service.subscription.limio.columns import derive_columns
 from sync_service.subscription.limio.documents import moment_of
 from sync_service.subscription.plan import Document
+
+Row = TypeVar("Row", bound=LimioObject)
 
 #: Table by record type, in the order in which writers of several rows lock them.
 OBJECT_ROWS: Mapping[str, type[LimioObject]] = {
@@ -105,8 +109,26 @@ def read_addresses(session: Session, subscription_id: str) -> tuple[dict[str, An
     return tuple(sorted((as_used(*row) for row in rows), key=age_of_address))
 
 
-def read_shared(session: Session, row_class: type[LimioObject], subscription_id: str) -> list[dict[str, Any]]:
-    """The `row_class` objects that belong to the subscription besides the one that their own row names."""
+def read_page(
+    session: Session, found: SelectOfScalar[Row], row_class: type[Row], what: str, limit: int, query_more: str | None
+) -> tuple[Sequence[Row], str | None]:
+    """Up to `limit` of these rows in the order of their ids, and the cursor of the next page of the list `what`.
+
+    `query_more` is the cursor that the page before gave. Raises CursorInvalid.
+    """
+    if query_more is not None:
+        found = found.where(col(row_class.id) > open_cursor(what, query_more))
+    rows = session.exec(found.order_by(col(row_class.id)).limit(limit + 1)).all()
+    return rows[:limit], make_cursor(what, rows[limit - 1].id) if len(rows) > limit else None
+
+
+def read_belongings(session: Session, row_class: type[LimioObject], subscription_id: str) -> list[dict[str, Any]]:
+    """The subscription's objects of one kind: its own in the order of their ids, then those that it shares."""
+    own = select(row_class.document).where(row_class.subscription_id == subscription_id).order_by(col(row_class.id))
+    return [*map(dict, session.exec(own)), *_read_shared(session, row_class, subscription_id)]
+
+
+def _read_shared(session: Session, row_class: type[LimioObject], subscription_id: str) -> list[dict[str, Any]]:
     uses = session.exec(
         select(row_class.document, RelationRow.relationship_type, RelationRow.relationship_id)
         .join(RelationRow, col(RelationRow.object_id) == col(row_class.id))

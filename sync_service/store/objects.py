@@ -10,11 +10,12 @@ from typing import Any
 
 from sqlalchemy import union
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from sync_service.errors import SyncServiceError
-from sync_service.store.cursors import CursorInvalid, ObjectPage, make_cursor, open_cursor
+from sync_service.store.cursors import CursorInvalid, ObjectPage
 from sync_service.store.engine import Session
-from sync_service.store.object_rows import OBJECT_ROWS, read_addresses, read_shared
+from sync_service.store.object_rows import OBJECT_ROWS, read_addresses, read_belongings, read_page
 from sync_service.store.tables import (
     AddOnRow,
     CustomerRow,
@@ -78,12 +79,9 @@ def list_objects(session: Session, path_type: str, limit: int, query_more: str |
         if query_more:
             raise CursorInvalid
         return ObjectPage(items=())
-    after = open_cursor(row_class.record_type_name, query_more) if query_more else ""
     limit = max(1, min(limit, MAX_ON_A_PAGE))
-    in_order = select(row_class).where(row_class.id > after).order_by(col(row_class.id)).limit(limit + 1)
-    rows = session.exec(in_order).all()
-    more = make_cursor(row_class.record_type_name, rows[limit - 1].id) if len(rows) > limit else None
-    return ObjectPage(items=tuple(dict(row.document) for row in rows[:limit]), query_more=more)
+    rows, more = read_page(session, select(row_class), row_class, row_class.record_type_name, limit, query_more)
+    return ObjectPage(items=tuple(dict(row.document) for row in rows), query_more=more)
 
 
 def read_related(session: Session, path_type: str, object_id: str, query_more: str | None = None) -> ObjectPage | None:
@@ -100,13 +98,8 @@ def read_related(session: Session, path_type: str, object_id: str, query_more: s
     row = session.get(row_class, object_id) if row_class else None
     if row is None:
         return None
-    what = f"related to {row.id}"
-    after = open_cursor(what, query_more) if query_more else ""
-    subscriptions = _subscriptions_of(session, row, after, MAX_RELATED_SUBSCRIPTIONS + 1)
-    more = None
-    if len(subscriptions) > MAX_RELATED_SUBSCRIPTIONS:
-        subscriptions = subscriptions[:-1]
-        more = make_cursor(what, subscriptions[-1].id)
+    theirs, what = _subscriptions_of(row), f"related to {row.id}"
+    subscriptions, more = read_page(session, theirs, SubscriptionRow, what, MAX_RELATED_SUBSCRIPTIONS, query_more)
     found: list[dict[str, Any]] = [dict(subscription.document) for subscription in subscriptions]
     found += _people(session, [row, *subscriptions])
     if isinstance(row, SubscriptionRow | CustomerRow | IdentityRow | OrderRow):
@@ -124,9 +117,9 @@ def _row_class(path_type: str) -> type[LimioObject] | None:
     return OBJECT_ROWS[record_type]
 
 
-def _subscriptions_of(session: Session, row: LimioObject, after: str, limit: int) -> list[SubscriptionRow]:
+def _subscriptions_of(row: LimioObject) -> SelectOfScalar[SubscriptionRow]:
     if isinstance(row, SubscriptionRow):
-        return [row] if row.id > after else []
+        return select(SubscriptionRow).where(SubscriptionRow.id == row.id)
     # One list of ids, so that the databases begin with the few and not with all subscriptions.
     ids = [
         select(RelationRow.subscription_id).where(RelationRow.object_id == row.id),
@@ -138,9 +131,7 @@ def _subscriptions_of(session: Session, row: LimioObject, after: str, limit: int
         ids.append(select(SubscriptionRow.id).where(SubscriptionRow.owner == row.id))
     elif isinstance(row, OrderRow):
         ids.append(select(SubscriptionRow.id).where(SubscriptionRow.order_id == row.id))
-    belongs = col(SubscriptionRow.id).in_(union(*ids))
-    found = select(SubscriptionRow).where(belongs, col(SubscriptionRow.id) > after).order_by(col(SubscriptionRow.id))
-    return list(session.exec(found.limit(limit)))
+    return select(SubscriptionRow).where(col(SubscriptionRow.id).in_(union(*ids)))
 
 
 def _people(session: Session, rows: Iterable[LimioObject]) -> list[dict[str, Any]]:
@@ -159,9 +150,7 @@ def _belongings(session: Session, subscription: SubscriptionRow) -> list[dict[st
     if order is not None:
         found.append(dict(order.document))
     for row_class in _OWNED_BY_SUBSCRIPTION:
-        rows = select(row_class).where(row_class.subscription_id == subscription.id).order_by(col(row_class.id))
-        found += [dict(row.document) for row in session.exec(rows)]
-        found += read_shared(session, row_class, subscription.id)
+        found += read_belongings(session, row_class, subscription.id)
     return found + list(read_addresses(session, subscription.id))
 
 

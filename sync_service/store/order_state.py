@@ -7,7 +7,7 @@ from sqlmodel import col, select
 from sync_service.commerce.order import Order
 from sync_service.commerce.state import InStore
 from sync_service.store.engine import Session
-from sync_service.store.object_rows import find_subscription, read_addresses, read_shared
+from sync_service.store.object_rows import find_subscription, read_addresses, read_belongings
 from sync_service.store.reads import cancellation_day, read_link, resolve_key
 from sync_service.store.tables import (
     AddOnRow,
@@ -47,11 +47,11 @@ def read_in_store(session: Session, order: Order, *, lock: bool = False) -> InSt
     customer = session.get(CustomerRow, subscription.customer) if subscription.customer else None
     return InStore(
         subscription=subscription.document,
-        offers=_belongings(session, SubscriptionOfferRow, subscription.id),
-        add_ons=_belongings(session, AddOnRow, subscription.id),
+        offers=tuple(read_belongings(session, SubscriptionOfferRow, subscription.id)),
+        add_ons=tuple(read_belongings(session, AddOnRow, subscription.id)),
         addresses=read_addresses(session, subscription.id),
-        schedule=_belongings(session, ScheduleRow, subscription.id),
-        payment_methods=_belongings(session, PaymentMethodRow, subscription.id),
+        schedule=tuple(read_belongings(session, ScheduleRow, subscription.id)),
+        payment_methods=tuple(read_belongings(session, PaymentMethodRow, subscription.id)),
         customer=customer.document if customer else None,
         gift_code=_find_gift_code(session, code) or _gift_code_of(session, subscription.id),
         account_number=link.account_number if link else None,
@@ -69,11 +69,6 @@ def _find(session: Session, key: str) -> SubscriptionRow | None:
     """By any name that the store knows of it."""
     number = resolve_key(session, key)
     return find_subscription(session, number) if number else None
-
-
-def _belongings(session: Session, row_class: type[LimioObject], subscription_id: str) -> tuple[Document, ...]:
-    own = select(row_class.document).where(row_class.subscription_id == subscription_id).order_by(col(row_class.id))
-    return (*session.exec(own), *read_shared(session, row_class, subscription_id))
 
 
 def _find_gift_code(session: Session, code: str | None) -> Document | None:

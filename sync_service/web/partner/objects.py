@@ -49,10 +49,7 @@ def partner_objects_blueprint(database: Database, questions: Questions, auth: Pa
     def subscription(subscription_id: str) -> Response:
         with database.reading() as session:
             found = read_subscription(session, partner_scope(), subscription_id)
-        if found is None:
-            return answer(404, {"message": "Subscription not found."})
-        whole = {"subscription": found.subscription, "schedule": found.schedule, "offers": found.offers}
-        return answer(200, {**whole, "addOns": found.add_ons})
+        return answer(200, found) if found is not None else answer(404, {"message": "Subscription not found."})
 
     @blueprint.get("/customer")
     def customers() -> Response:
