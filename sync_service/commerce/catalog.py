@@ -141,6 +141,10 @@ class Offer:
         items = [item for group in groups for item in _entries(group.get("items"))]
         return frozenset(str(item[key]) for item in items for key in ("id", "path") if item.get(key))
 
+    def goes_with(self, add_on: Offer) -> bool:
+        """Whether the add-on may stay where this becomes the offer; it may where the offer does not say."""
+        return self.cross_sells is None or not self.cross_sells.isdisjoint({add_on.ref.id, add_on.path})
+
     @property
     def label(self) -> str:
         """For people."""
@@ -236,6 +240,12 @@ def resolve(offer: Offer, catalog: Catalog, day: date) -> tuple[Sale, ...]:
         Sale(bundle=bundle, plan=find_plan(catalog, bundle.product_path, bundle.rate_plan, day, offer.label))
         for bundle in offer.bundles
     )
+
+
+def charges_of(offer: Offer, catalog: Catalog, day: date) -> list[ProductCharge]:
+    """The charges of all its rate plans, discounts left out. Raises as `resolve` does."""
+    sales = resolve(offer, catalog, day)
+    return [charge for sale in sales for charge in sale.plan.charges if not charge.is_discount]
 
 
 def find_plan(catalog: Catalog, product_path: str, name: str, day: date, of: str) -> RatePlan:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sync_service.commerce.build import NO_BILLING, Json, create_subscription, custom, order_body, order_step, segment
 from sync_service.commerce.case import Case
-from sync_service.commerce.catalog import resolve
+from sync_service.commerce.catalog import charges_of
 from sync_service.commerce.offer_terms import initial_terms, terms_of
 from sync_service.commerce.order import OrderContact, ProblemCode, payer_of, redeemer_of, refuse
 from sync_service.commerce.pricing import unit_price
@@ -42,8 +42,7 @@ def redeem(case: Case) -> Plan:
 def give(case: Case) -> Plan:
     """A gift's purchase: an account of its own, a debit memo for the price, and its payment. No subscription yet."""
     offer = case.offer()
-    sales = resolve(offer, case.catalog, case.today)
-    charges = [charge for sale in sales for charge in sale.plan.charges if not charge.is_discount]
+    charges = charges_of(offer, case.catalog, case.today)
     price = unit_price(offer)
     currency = currency_of(case)
     if len(charges) == 1 and price is None:

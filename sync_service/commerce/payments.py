@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from sync_service.commerce.build import Json, segment
 from sync_service.commerce.case import Case
-from sync_service.commerce.catalog import Offer, ProductCharge, resolve
+from sync_service.commerce.catalog import Offer, ProductCharge, charges_of
 from sync_service.commerce.order import ProblemCode, refuse
 from sync_service.commerce.pricing import unit_price
 from sync_service.commerce.rate_plans import current_offers
@@ -108,12 +108,7 @@ def pay_invoice(case: Case) -> Plan:
 
 def _memo_charge(case: Case, offer: Offer) -> ProductCharge:
     """The one charge that a memo names: the generic one-off plan's."""
-    charges = [
-        charge
-        for sale in resolve(offer, case.catalog, case.today)
-        for charge in sale.plan.charges
-        if not charge.is_discount
-    ]
+    charges = charges_of(offer, case.catalog, case.today)
     if len(charges) != 1:
         message = f"{offer.label}: a memo needs a rate plan with one charge; it has {len(charges)}."
         raise refuse("offer", ProblemCode.CATALOG, message)

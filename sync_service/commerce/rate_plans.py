@@ -60,10 +60,7 @@ def base_plans(case: Case, subscription: ZuoraSubscription) -> list[SubscribedPl
 
 def unfit_add_ons(case: Case, subscription: ZuoraSubscription, offer: Offer) -> list[SubscribedPlan]:
     """The rate plans of add-ons that do not go with `offer`."""
-    fitting = offer.cross_sells
-    if fitting is None:
-        return []
-    unfit = [add_on for _, add_on in current_add_ons(case) if not {add_on.ref.id, add_on.path} & fitting]
+    unfit = [add_on for _, add_on in current_add_ons(case) if not offer.goes_with(add_on)]
     live = live_plans(subscription, case.today)
     return [plan for plan in live if any(_sells(case, add_on, plan) for add_on in unfit)]
 

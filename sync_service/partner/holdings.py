@@ -14,7 +14,7 @@ from sync_service.access.partner_scope import PartnerScope
 from sync_service.commerce.basket.holding import Holding, Lock, pending_change, read_holding
 from sync_service.commerce.basket.items import Basket, WantedItem, apply_items
 from sync_service.commerce.basket.on_sale import Buyer, OffersOnSale
-from sync_service.commerce.catalog import Catalog, Offer, resolve
+from sync_service.commerce.catalog import Catalog, Offer, charges_of
 from sync_service.commerce.order import CannotBePlacedError, OrderType, Refusal
 from sync_service.errors import SyncServiceError
 from sync_service.partner.scope import scoped
@@ -170,12 +170,7 @@ def _rates(catalog: Catalog, items: tuple[Offer, ...], currency: str | None, tod
         if not offer.has_external_price:
             continue
         try:
-            charges = [
-                charge
-                for sale in resolve(offer, catalog, today)
-                for charge in sale.plan.charges
-                if charge.type == "Recurring" and not charge.is_discount
-            ]
+            charges = [charge for charge in charges_of(offer, catalog, today) if charge.type == "Recurring"]
         except CannotBePlacedError:
             continue
         price = charges[0].prices.get(currency or offer.currency or "") if len(charges) == 1 else None
