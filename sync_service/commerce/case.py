@@ -35,9 +35,7 @@ class Case:
     @property
     def names(self) -> Names:
         """What the order and its new objects are called."""
-        if self.order.names is None:
-            raise ValueError("An order is planned after it was named.")
-        return self.order.names
+        return self.order.named
 
     @property
     def subscription(self) -> ZuoraSubscription:

@@ -80,14 +80,14 @@ def completed(
     `at` is Limio's timestamp of it, `today` the day in the tenant's zone.
     """
     end = _End(order=order, store=store, catalog=catalog, steps=steps, at=at, today=today)
-    done = ObjectChange(record_type="order", id=order_objects.named(order).order_id, values={"status": "complete"})
+    done = ObjectChange(record_type="order", id=order.named.order_id, values={"status": "complete"})
     finish = _BY_TYPE.get(order.type)
     return (done, *(finish(end) if finish else ()))
 
 
 def failed(order: Order, store: InStore) -> tuple[Effect, ...]:
     """In the transaction that ends an order that was refused, by us or by Zuora."""
-    names = order_objects.named(order)
+    names = order.named
     effects: list[Effect] = [ObjectChange(record_type="order", id=names.order_id, values={"status": "failed"})]
     if order.is_redeem and store.gift_code:
         effects.append(change_gift_code(store, FREE, {"data.reservedBy": None}))
@@ -103,7 +103,7 @@ def failed(order: Order, store: InStore) -> tuple[Effect, ...]:
 
 
 def _finish_purchase(end: _End) -> Iterator[Effect]:
-    names = order_objects.named(end.order)
+    names = end.order.named
     if names.gift_code:
         # A gift's subscription stays `initial`: its code is what was bought.
         yield ObjectChange(record_type="gift_code", id=order_objects.gift_code_id(names), values={"status": FREE})
@@ -143,15 +143,9 @@ def _replace_offers(end: _End, day: date) -> Iterator[Effect]:
         if not is_discount(document) and goes_on(document, day):
             yield _end_on(document, day)
     for document in end.store.add_ons:
-        if not _fits(document, offer) and goes_on(document, day):
+        if goes_on(document, day) and not offer.goes_with(read_offer(part_of(data_of(document), "add_on"))):
             yield _end_on(document, day)
     yield end.new_offer(offer, day, item.quantity)
-
-
-def _fits(document: Document, offer: Offer) -> bool:
-    """Whether an add-on of the subscription goes with `offer`."""
-    add_on = read_offer(part_of(data_of(document), "add_on"))
-    return offer.cross_sells is None or bool({add_on.ref.id, add_on.path} & offer.cross_sells)
 
 
 def _finish_update(end: _End) -> Iterator[Effect]:
@@ -187,7 +181,7 @@ def _finish_address(end: _End) -> Iterator[Effect]:
 
 
 def _finish_payment(end: _End) -> Iterator[Effect]:
-    new = order_objects.named(end.order).payment_method
+    new = end.order.named.payment_method
     for document in end.store.payment_methods:
         if document.get("status") == "active" and document.get("id") != new:
             yield from end.change("payment_method", document, {"status": "inactive"})

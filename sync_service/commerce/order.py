@@ -273,6 +273,13 @@ class Order:
     #: The account in Zuora, by id or number, of the partner that pays for what a new order makes.
     payer_account: str | None = None
 
+    @property
+    def named(self) -> Names:
+        """The names of an order that is accepted."""
+        if self.names is None:
+            raise ValueError("An order is named when it is accepted.")
+        return self.names
+
 
 #: What the fields of a contact are called: here, by Limio, by Zuora (Limio's page "Updating contact details in Zuora").
 PERSON_NAMES = (

@@ -56,19 +56,12 @@ _KEPT_OF_A_METHOD = frozenset({"refId", "paymentGateway", "result", "success", "
 _SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$"}
 
 
-def named(order: Order) -> Names:
-    """The names of an order that was accepted."""
-    if order.names is None:
-        raise ValueError("An order is written after it was named.")
-    return order.names
-
-
 def order_object(order: Order, store: InStore, subscription_ids: Sequence[str]) -> Document:
     """The order itself: its payload, without card secrets, and the names of what it makes.
 
     Numbers stay numbers, for people and webhooks to see; what is placed is read from the exact payload.
     """
-    names = named(order)
+    names = order.named
     new = {"sub_reference": names.subscriptions[0].reference} if names.subscriptions else {}
     related = {"related": subscription_ids[0]} if subscription_ids else {}
     customer = names.customer or (store.customer or {}).get("id")
@@ -89,7 +82,7 @@ def event_object(order: Order, subscription_ids: Sequence[str]) -> Document:
         "data": {
             "type": f"order.{order.type}",
             "message": "Order Received",
-            "order": named(order).order_id,
+            "order": order.named.order_id,
             "event": {"subscriptions": [{"id": each} for each in subscription_ids]},
         },
     }
@@ -97,7 +90,7 @@ def event_object(order: Order, subscription_ids: Sequence[str]) -> Document:
 
 def subscription_object(order: Order, new: NewSubscription, offer: Offer, index: int, at: str) -> Document:
     """A subscription that is not in Zuora yet: `initial`."""
-    names, item = named(order), order.items[index]
+    names, item = order.named, order.items[index]
     start = start_of(order, at)
     return {
         "reference": new.reference,
@@ -177,7 +170,7 @@ def payment_object(order: Order, at: str) -> Document:
 
 def customer_object(order: Order) -> Document:
     """The customer whom a first order makes."""
-    names = named(order)
+    names = order.named
     method = {"defaultPaymentMethodId": names.payment_method} if names.payment_method else {}
     return {"status": "active", "owner": names.owner, "data": {**customer_values(order), **method}}
 
@@ -196,7 +189,7 @@ def customer_values(order: Order) -> dict[str, str]:
 
 def gift_object(order: Order, status: str) -> Document:
     """The code of a gift, with what it takes to redeem or to refund it."""
-    names = named(order)
+    names = order.named
     item = order.items[0]
     return {
         "status": status,

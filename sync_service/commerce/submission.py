@@ -65,7 +65,7 @@ def new_subscriptions(order: Order, catalog: Catalog, *, at: str, status: str) -
 
     With one subscription for all offers, they all hang on it.
     """
-    for index, new in enumerate(order_objects.named(order).subscriptions):
+    for index, new in enumerate(order.named.subscriptions):
         offer = find_item(catalog, order.items[index].offer, "orderItems")
         document = {**order_objects.subscription_object(order, new, offer, index, at), "status": status}
         yield NewObject(record_type="subscription", id=new.id, document=document)
@@ -79,7 +79,7 @@ def change_gift_code(store: InStore, status: str, values: Mapping[str, Any]) -> 
 
 
 def _submit(order: Order, store: InStore, catalog: Catalog, at: str) -> Iterator[Effect]:
-    names = order_objects.named(order)
+    names = order.named
     made = order.type is OrderType.NEW
     subscription_ids = [new.id for new in names.subscriptions] if made else own_id(store)
     first = subscription_ids[0] if subscription_ids else None
@@ -119,7 +119,7 @@ def _contents(
     order: Order, catalog: Catalog, new: NewSubscription, offer: Offer, index: int, at: str
 ) -> Iterator[Effect]:
     """Offers, add-ons and addresses of a new subscription."""
-    shared = len(order_objects.named(order).subscriptions) == 1
+    shared = len(order.named.subscriptions) == 1
     for position, item in enumerate(order.items):
         if not shared and position != index:
             continue
@@ -140,7 +140,7 @@ def _contents(
 
 
 def _people(order: Order) -> Iterator[Effect]:
-    names = order_objects.named(order)
+    names = order.named
     if names.owner:
         yield NewObject(record_type="identity", id=names.owner, document={"status": "active"}, unless_there=True)
     if names.customer:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sync_service.commerce.order import Names
+from sync_service.commerce.order import Names, Order, OrderType
 from sync_service.commerce.steps import (
     Again,
     Ask,
@@ -27,7 +27,7 @@ from sync_service.errors import LeaseLost
 from sync_service.ordering.calls import LaneTurn, carry_out
 from sync_service.ordering.context import OrderContext
 from sync_service.queue.limit import Share
-from sync_service.queue.orders.lanes import Submission, begin_turn, decide, read_work, submit_order
+from sync_service.queue.orders.lanes import begin_turn, decide, read_work, submit_order
 from sync_service.queue.orders.steps import StepState, read_steps
 from sync_service.queue.requests import Claim, claim
 from sync_service.store.engine import Database
@@ -60,7 +60,7 @@ def context(sqlite_database: Database, zuora: Zuora) -> Iterator[OrderContext]:
 def submit(context: OrderContext, number: str = "232POEEK2ABG", lane: str = "39IEQEBLLT60") -> None:
     names = Names(order_id=f"order-{number}", reference=number)
     with context.database.transaction() as session:
-        submit_order(session, Submission(names=names, order_type="new", payload={}, lane=lane))
+        submit_order(session, Order(type=OrderType.NEW, document={}, names=names), lane)
 
 
 def take(context: OrderContext, *, lease_ms: int = 90_000) -> LaneTurn:

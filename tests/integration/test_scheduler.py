@@ -15,7 +15,7 @@ import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlmodel import col, select
 
-from sync_service.commerce.order import Names
+from sync_service.commerce.order import Names, Order, OrderType
 from sync_service.commerce.steps import Step
 from sync_service.errors import RateLimited
 from sync_service.jobs import scheduler
@@ -24,7 +24,7 @@ from sync_service.jobs.scheduler import Periodic, Scheduler
 from sync_service.jobs.upkeep import prune
 from sync_service.queue.jobs import JobLease, take
 from sync_service.queue.limit import Share, note_tenant_error
-from sync_service.queue.orders.lanes import Submission, submit_order
+from sync_service.queue.orders.lanes import submit_order
 from sync_service.queue.orders.steps import record_sent
 from sync_service.queue.requests import Cause, Kind, Priority, claim_one, enqueue
 from sync_service.queue.status.figures import DAY_MS
@@ -352,7 +352,7 @@ def test_an_order_that_a_person_has_to_decide_is_kept_however_old_it_is(database
     for number, state in (("HELD", "held"), ("DONE", "complete")):
         names = Names(order_id=f"order-{number}", reference=number)
         with database.transaction() as session:
-            work = submit_order(session, Submission(names=names, order_type="new", payload={}, lane=f"order-{number}"))
+            work = submit_order(session, Order(type=OrderType.NEW, document={}, names=names), f"order-{number}")
             work.ended_at, work.state = ancient, state
             record_sent(session, work, Step(name="create", method="POST", path="/v1/orders"), at=ancient)
 
@@ -368,9 +368,9 @@ def test_orders_are_kept_seven_years_their_keys_a_day_and_a_lane_of_one_order_ni
         now = session.now()
     for number, ended_at in (("OLD", now - 8 * 365 * DAY_MS), ("NEW", now - 91 * DAY_MS), ("OPEN", None)):
         names = Names(order_id=f"order-{number}", reference=number)
-        submission = Submission(names=names, order_type="new", payload={}, lane=f"order-{number}")
+        order = Order(type=OrderType.NEW, document={}, names=names)
         with database.transaction() as session:
-            work = submit_order(session, submission)
+            work = submit_order(session, order, f"order-{number}")
             work.ended_at, work.state = ended_at, "complete" if ended_at else "submitted"
             step = Step(name="create", method="POST", path="/v1/orders")
             record_sent(session, work, step, at=ended_at or now)

@@ -23,7 +23,7 @@ from sync_service.commerce.order import (
 from sync_service.commerce.state import Options, State
 from sync_service.commerce.submission import submitted, wanted_names
 from sync_service.errors import SyncServiceError
-from sync_service.queue.orders.lanes import Submission, hold_lane, submit_order
+from sync_service.queue.orders.lanes import hold_lane, submit_order
 from sync_service.queue.outbox import WebhookType, announce
 from sync_service.settings import Settings
 from sync_service.store.effects import (
@@ -225,29 +225,18 @@ def read_case(session: Session, order: Order, options: Options, today: date, *, 
 
 def accept_order(session: Session, case: Case, *, client: str | None, partner_org: str | None = None) -> OrderWorkRow:
     """Make the order durable, with the objects that Limio shows from now on, in the caller's transaction."""
-    order = case.order
-    assert order.names is not None  # noqa: S101 - an accepted order has names
+    order, names = case.order, case.names
     subscription = case.state.store.subscription
     number = str(subscription["reference"]) if subscription else None
     work = submit_order(
         session,
-        Submission(
-            names=order.names,
-            order_type=order.type,
-            payload=order.document,
-            lane=_lane_of(case, number),
-            subscription_number=number or next((each.reference for each in order.names.subscriptions), None),
-            external_id=order.external_id,
-            client=client,
-            may_refund=order.may_refund,
-            payer_account=order.payer_account,
-            urgent=order.process_immediately,
-        ),
+        order,
+        _lane_of(case, number),
+        subscription_number=number or next((each.reference for each in names.subscriptions), None),
+        client=client,
     )
     effects = submitted(order, case.state.store, case.catalog, at=timestamp_of(work.submitted_at))
-    written = apply_effects(
-        session, effects, at=work.submitted_at, owner=order.names.owner, customer=order.names.customer
-    )
+    written = apply_effects(session, effects, at=work.submitted_at, owner=names.owner, customer=names.customer)
     held = str(subscription["id"]) if subscription else None
     attribute_order(session, written, subscription_id=held, partner_org=partner_org)
     announce_written(session, written)
@@ -301,8 +290,7 @@ def _lane_of(case: Case, number: str | None) -> str:
 
     Where owners share an account, two first orders of one owner must not make two. Zuora locks the account that pays.
     """
-    names = case.order.names
-    assert names is not None  # noqa: S101 - an accepted order has names
+    names = case.names
     if number is not None:
         return number
     if case.order.payer_account:

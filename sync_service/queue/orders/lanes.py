@@ -7,15 +7,14 @@ lease first, so that a worker whose lease was given away commits nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from enum import StrEnum
-from typing import Any
 
 from sqlmodel import col, select
 
 from sync_service.commerce.fields import write_json
-from sync_service.commerce.order import Names, NewSubscription
+from sync_service.commerce.order import Names, NewSubscription, Order
 from sync_service.commerce.steps import Choice
 from sync_service.errors import SyncServiceError
 from sync_service.queue.orders.steps import StepState
@@ -50,42 +49,23 @@ class NotToDecide(SyncServiceError):
     code = "not to decide"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Submission:
-    """What the queue needs to know of an order."""
-
-    names: Names
-    order_type: str
-    #: Without card secrets.
-    payload: Mapping[str, Any]
-    lane: str
-    subscription_number: str | None = None
-    external_id: str | None = None
-    #: The API client or the person who submits it.
-    client: str | None = None
-    may_refund: bool = False
-    #: The account of the partner that pays for what a new order makes.
-    payer_account: str | None = None
-    #: A customer waits for the outcome.
-    urgent: bool = False
-
-
-def submit_order(session: Session, submission: Submission) -> OrderWorkRow:
-    """Want the order placed, durable with the caller's transaction."""
-    names = submission.names
+def submit_order(
+    session: Session, order: Order, lane: str, *, subscription_number: str | None = None, client: str | None = None
+) -> OrderWorkRow:
+    """Want the order placed, durable with the caller's transaction; `client` or a person of that name submits it."""
     row = OrderWorkRow(
-        order_id=names.order_id,
-        number=names.reference,
-        order_type=submission.order_type,
-        names=asdict(names),
-        payload=write_json(submission.payload),
-        external_id=submission.external_id,
-        lane=submission.lane,
-        seq=_enqueue_lane(session, submission.lane, submission.client, urgent=submission.urgent),
-        subscription_number=submission.subscription_number,
-        client=submission.client,
-        may_refund=submission.may_refund,
-        payer_account=submission.payer_account,
+        order_id=order.named.order_id,
+        number=order.named.reference,
+        order_type=order.type,
+        names=asdict(order.named),
+        payload=write_json(order.document),
+        external_id=order.external_id,
+        lane=lane,
+        seq=_enqueue_lane(session, lane, client, urgent=order.process_immediately),
+        subscription_number=subscription_number,
+        client=client,
+        may_refund=order.may_refund,
+        payer_account=order.payer_account,
         state=OrderState.SUBMITTED,
         submitted_at=session.now(),
     )

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from sync_service.commerce.order import Names
+from sync_service.commerce.order import Names, Order, OrderType
 from sync_service.errors import SettingsInvalid
 from sync_service.queue.limit import Share
-from sync_service.queue.orders.lanes import Submission, submit_order
+from sync_service.queue.orders.lanes import submit_order
 from sync_service.queue.requests import Claim, claim, finish
 from sync_service.settings import load_settings
 from sync_service.store.engine import Database, connect
@@ -405,7 +405,7 @@ def test_a_custom_header_can_carry_the_source(sqlite_web: Web) -> None:
 def test_an_order_that_we_placed_is_known_by_its_number_though_no_source_tells(web: Web, number: str) -> None:
     names = Names(order_id="order-1", reference="232POEEK2ABG")
     with web.database.transaction() as session:
-        submit_order(session, Submission(names=names, order_type="cancel_subscription", payload={}, lane="A-S1"))
+        submit_order(session, Order(type=OrderType.CANCEL_SUBSCRIPTION, document={}, names=names), "A-S1")
 
     ours = web.client.post(f"{SYNC}A-S1?orderNumber={number}", headers=ZUORA)
     theirs = web.client.post(f"{SYNC}A-S1?orderNumber=O-00000012", headers=ZUORA)
