@@ -5,7 +5,7 @@ Pure. Only callouts and sweeps take the short way; people, API callers and news 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -133,17 +133,21 @@ def may_skip_payer(subscription: ZuoraSubscription, last: Fingerprint | None) ->
     return last is not None and last.payer_id == subscription.payer_id and may_skip_account(subscription, last)
 
 
-def may_skip_preview(subscription: ZuoraSubscription, last: Fingerprint | None, today: date) -> bool:
+def may_skip_preview(
+    subscription: ZuoraSubscription, last: Fingerprint | None, today: date, *, pays_renewal: Callable[[], bool]
+) -> bool:
     """Whether nothing that it follows from moved since a complete preview was read on this same day of the tenant.
 
     An order makes a new version, and what it changes stands in the answer: where all that is billed reads as before,
     such as after a change of the notes, the lines are as before. An update time that moved alone is a bill run's,
-    which says no more than that. An id that is another's at the same version is one of after a deleted order.
+    which says no more than that. An id that is another's at the same version is one of after a deleted order. A change
+    of auto-renew decides only on a payment of Limio's after the end of the term: `pays_renewal` tells of one.
     """
     if last is None or last.preview_day != today.isoformat() or not may_skip_account(subscription, last):
         return False
     if last.version < subscription.version:
-        return last.billing is not None and last.billing == subscription.billing_hash
+        is_billed_alike = last.billing is not None and last.billing == subscription.billing_hash
+        return is_billed_alike and (last.auto_renew == subscription.auto_renew or not pays_renewal())
     return _is_same(subscription, last)
 
 

@@ -18,13 +18,12 @@ from typing import Any
 _NESTED = (dict, list)
 #: What every object inside an answer gets anew with each version.
 _NEW_IN_EACH_VERSION = frozenset({"id", "version", "amendedByOrderOn"})
-#: Of a subscription's answer what no coming payment follows from: which version it is, who changed it and when, how it
-#: renews (previews assume no renewal), and the contacts, which are compared by themselves. Whether it renews decides
-#: on the payment of the day on which it does.
+#: Of a subscription's answer what no coming line follows from: which version it is, who changed it and when, whether
+#: and how it renews (previews assume no renewal), and the contacts, which are compared by themselves.
 _BILLS_NOTHING = frozenset(
     {
         *("id", "version", "revision", "isLatestVersion", "createTime", "updateTime", "orderNumber", "lastBookingDate"),
-        *("renewalSetting", "renewalTerm", "renewalTermPeriodType", "notes", "success", "processId"),
+        *("autoRenew", "renewalSetting", "renewalTerm", "renewalTermPeriodType", "notes", "success", "processId"),
         *("requestId", "accountName", "invoiceOwnerAccountName", "billToContact", "soldToContact", "shipToContact"),
     }
 )
@@ -202,7 +201,7 @@ class ZuoraSubscription:
 
     @cached_property
     def billing_hash(self) -> str | None:
-        """A hash of everything in the answer but what makes no coming payment; None where the answer is not at hand.
+        """A hash of everything in the answer but what makes no coming line; None where the answer is not at hand.
 
         Named is what does not count, so that a field which we do not know does.
         """

@@ -161,7 +161,11 @@ def look_closer(
 def _last_read(current: Current) -> LastRead | None:
     if current.row.link_number is None:
         return None
-    return LastRead(version=current.row.link_version, fingerprint=Fingerprint.from_json(current.fingerprint))
+    return LastRead(
+        version=current.row.link_version,
+        fingerprint=Fingerprint.from_json(current.fingerprint),
+        schedule=lambda: current.schedule,
+    )
 
 
 def compare(context: SyncContext, claim: Claim, look: Look, current: Current) -> Comparison:

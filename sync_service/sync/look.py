@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 
 from sync_service.errors import NotLatestVersion, PreviewNotPermitted
 from sync_service.subscription.fingerprint import (
@@ -14,8 +16,10 @@ from sync_service.subscription.fingerprint import (
     may_skip_preview,
     take_fingerprint,
 )
+from sync_service.subscription.plan import Document
 from sync_service.subscription.schedule.computed import CannotCompute, compute_preview
 from sync_service.subscription.schedule.coverage import preview_target_date
+from sync_service.subscription.schedule.entries import coming_payments
 from sync_service.subscription.terms import Rules, TermOnDay
 from sync_service.subscription.zuora import Preview, ZuoraAccount, ZuoraState, ZuoraSubscription
 from sync_service.zuora.preview import SharedPreviews
@@ -28,6 +32,8 @@ class LastRead:
 
     version: int
     fingerprint: Fingerprint | None
+    #: Gives Limio's payments of it.
+    schedule: Callable[[], Sequence[Document]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +64,11 @@ def fetch_look(
     account = _fetch_account(reading, subscription, known, full=full)
     payer = _fetch_payer(reading, subscription, known)
     state = ZuoraState(subscription=subscription, account=account, payer=payer)
-    is_whole = may_skip_preview(subscription, known, today)
+    term = TermOnDay(subscription, today, rules)
+    is_whole = may_skip_preview(subscription, known, today, pays_renewal=partial(_pays_renewal, last, term))
     if not is_whole:
         try:
-            preview, more = _fetch_preview(reading, previews, TermOnDay(subscription, today, rules))
+            preview, more = _fetch_preview(reading, previews, term)
             state, notes = replace(state, preview=preview), notes + more
             is_whole = preview.complete_until is None
         except _NoPreview as reason:
@@ -113,6 +120,11 @@ def _fetch_payer(reading: Reading, subscription: ZuoraSubscription, known: Finge
     if may_skip_payer(subscription, known):
         return None
     return reading.fetch_account(subscription.payer_id)
+
+
+def _pays_renewal(last: LastRead | None, term: TermOnDay) -> bool:
+    """Whether Limio has a payment for after the schedule's end."""
+    return last is not None and bool(coming_payments(last.schedule(), max(term.schedule_end, term.today)))
 
 
 class _NoPreview(Exception):

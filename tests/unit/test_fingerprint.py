@@ -35,13 +35,13 @@ SUBSCRIPTION = ZuoraSubscription(
 
 def test_nothing_is_skipped_before_the_first_good_run() -> None:
     assert not may_skip_account(SUBSCRIPTION, None)
-    assert not may_skip_preview(SUBSCRIPTION, None, TODAY)
+    assert not may_skip_preview(SUBSCRIPTION, None, TODAY, pays_renewal=bool)
 
 
 def test_an_answer_equal_to_the_last_one_needs_no_preview_on_the_same_day() -> None:
     last = take_fingerprint(SUBSCRIPTION, preview_day=TODAY)
 
-    assert may_skip_preview(SUBSCRIPTION, last, TODAY)
+    assert may_skip_preview(SUBSCRIPTION, last, TODAY, pays_renewal=bool)
     assert may_skip_account(SUBSCRIPTION, last)
 
 
@@ -57,26 +57,39 @@ def test_an_answer_equal_to_the_last_one_needs_no_preview_on_the_same_day() -> N
     ],
 )
 def test_what_moved_is_read_again(what: str, now: ZuoraSubscription) -> None:
-    assert not may_skip_preview(now, take_fingerprint(SUBSCRIPTION, preview_day=TODAY), TODAY), what
+    last = take_fingerprint(SUBSCRIPTION, preview_day=TODAY)
+
+    assert not may_skip_preview(now, last, TODAY, pays_renewal=bool), what
 
 
-@pytest.mark.parametrize(("field", "skips"), [("notes", True), ("autoRenew", False), ("scheduledCancelDate", False)])
+@pytest.mark.parametrize(("field", "skips"), [("notes", True), ("autoRenew", True), ("scheduledCancelDate", False)])
 def test_a_new_version_is_previewed_unless_no_payment_follows_from_what_it_changed(field: str, skips: bool) -> None:
     before = replace(SUBSCRIPTION, answer={"version": 3, field: None, "ratePlans": []})
     last = take_fingerprint(before, preview_day=TODAY)
     now = replace(SUBSCRIPTION, version=4, answer={"version": 4, field: "another", "ratePlans": []})
 
-    assert may_skip_preview(now, last, TODAY) is skips
+    assert may_skip_preview(now, last, TODAY, pays_renewal=bool) is skips
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_auto_renew_that_was_switched_is_compared_with_a_payment_of_the_renewal(pays: bool) -> None:
+    before = replace(SUBSCRIPTION, auto_renew=True, answer={"version": 3, "autoRenew": True})
+    now = replace(SUBSCRIPTION, version=4, auto_renew=False, answer={"version": 4, "autoRenew": False})
+    last = take_fingerprint(before, preview_day=TODAY)
+
+    assert may_skip_preview(now, last, TODAY, pays_renewal=lambda: pays) is not pays
 
 
 def test_the_preview_is_read_again_on_the_next_day() -> None:
     last = take_fingerprint(SUBSCRIPTION, preview_day=date(2026, 11, 20))
 
-    assert not may_skip_preview(SUBSCRIPTION, last, TODAY)
+    assert not may_skip_preview(SUBSCRIPTION, last, TODAY, pays_renewal=bool)
 
 
 def test_the_preview_is_read_again_where_it_was_incomplete() -> None:
-    assert not may_skip_preview(SUBSCRIPTION, take_fingerprint(SUBSCRIPTION, preview_day=None), TODAY)
+    last = take_fingerprint(SUBSCRIPTION, preview_day=None)
+
+    assert not may_skip_preview(SUBSCRIPTION, last, TODAY, pays_renewal=bool)
 
 
 def test_a_fingerprint_survives_storage_and_holds_no_personal_data() -> None:

@@ -134,7 +134,9 @@ class Life:
     def sync_the_short_way(self, number: str) -> bool:
         """The same, but for a preview that may be skipped; whether it was."""
         zuora, today = self.look(number), self.tenant.today
-        skips = may_skip_preview(zuora.subscription, self.last.get(number), today)
+        end = max(term_of(zuora.subscription, today).schedule_end, today)
+        renews = bool(coming_payments(self.stores[number].schedule, end))
+        skips = may_skip_preview(zuora.subscription, self.last.get(number), today, pays_renewal=lambda: renews)
         read = replace(zuora, preview=None) if skips else zuora
         plan = reconcile(self.stores[number], read, today, LONDON)
         self.stores[number] = apply_on_paper(self.stores[number], plan, zuora.subscription)
@@ -213,7 +215,7 @@ def test_a_preview_that_is_skipped_would_have_changed_nothing(
     ("event", "skips"),
     [
         (("change_terms", {"renewal_term": 6}), True),
-        (("change_terms", {"auto_renew": False}), False),
+        (("change_terms", {"auto_renew": False}), True),
         (("change_price", {"price": "11.50"}), False),
         (("add_product", ADDED[1]), False),
         (("cancel", {"on": "+40"}), False),
@@ -227,6 +229,22 @@ def test_a_preview_is_skipped_only_after_what_bills_nothing(event: tuple[str, An
     life.live("A-S1", event)
 
     assert life.sync_the_short_way("A-S1") is skips
+
+
+def test_auto_renew_that_is_switched_off_takes_the_payment_of_the_renewal_the_same_day() -> None:
+    number, life = "A-S1", Life(plans=(PLANS[0], PLANS[1]), starts=(STARTS[0], STARTS[0]), evergreen=False)
+    life.live(number, ("change_terms", {"auto_renew": True}))
+    end = term_of(life.sync(number).subscription, life.tenant.today).schedule_end
+    last = life.stores[number].schedule[-1]
+    renewal = {**last, "id": "renewal", "data": {**last["data"], "date": f"{end}T00:00:00.000"}}
+    life.stores[number] = replace(life.stores[number], schedule=(*life.stores[number].schedule, renewal))
+    assert not life.sync_the_short_way(number)
+    assert coming_payments(life.stores[number].schedule, end)
+
+    life.live(number, ("change_terms", {"auto_renew": False}))
+
+    assert not life.sync_the_short_way(number)
+    assert not coming_payments(life.stores[number].schedule, end)
 
 
 OFF = {plan["name"] for plan in ADDED if "percent" in plan or "amount" in plan}
