@@ -33,7 +33,6 @@ from sync_service.store.effects import attribute_first
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import keep_owner, lock_account, note_comparison, record_link
 from sync_service.subscription.contacts import Claimant
-from sync_service.subscription.fingerprint import Fingerprint
 from sync_service.subscription.limio.documents import describe_webhook, moment_at, timestamp_of
 from sync_service.subscription.plan import SyncPlan
 from sync_service.subscription.reconcile import reconcile
@@ -41,7 +40,7 @@ from sync_service.subscription.terms import Rules
 from sync_service.subscription.trigger import ImportRules, Trigger, read_triggers, refuse_import
 from sync_service.subscription.zuora import ZuoraSubscription
 from sync_service.sync.current import Current, CurrentQuery, read_current
-from sync_service.sync.look import LastRead, Look, fetch_look
+from sync_service.sync.look import Look, fetch_look
 from sync_service.zuora.client import ZuoraClient
 from sync_service.zuora.preview import SharedPreviews
 from sync_service.zuora.reading import Reading
@@ -143,7 +142,7 @@ def look_closer(
     subscription, today = asked.subscription, context.tenant_day(asked.read_began)
     try:
         look = fetch_look(
-            reading, previews, subscription, _last_read(current), full=full, today=today, rules=context.rules
+            reading, previews, subscription, current.last_read, full=full, today=today, rules=context.rules
         )
     except NotFoundInZuora as error:  # the subscription is there, so this is not its absence
         raise RequestRefused(f"Zuora knows the subscription, but not what belongs to it: {error}") from None
@@ -156,16 +155,6 @@ def look_closer(
         with context.database.reading() as session:
             current = read_current(session, asked)
     return look, current
-
-
-def _last_read(current: Current) -> LastRead | None:
-    if current.row.link_number is None:
-        return None
-    return LastRead(
-        version=current.row.link_version,
-        fingerprint=Fingerprint.from_json(current.fingerprint),
-        schedule=lambda: current.schedule,
-    )
 
 
 def compare(context: SyncContext, claim: Claim, look: Look, current: Current) -> Comparison:

@@ -20,10 +20,12 @@ from sync_service.queue.runs.history import Covered, CoveredCause
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import age_of_address, as_used
 from sync_service.subscription.contacts import Claimant
+from sync_service.subscription.fingerprint import Fingerprint
 from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.plan import Document, LimioState
 from sync_service.subscription.zuora import ZuoraSubscription
 from sync_service.sync.current_statements import by_account, by_number
+from sync_service.sync.look import LastRead
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +146,17 @@ class Current:
         """What the last good run kept of Zuora's answer."""
         text = self.row.link_fingerprint
         return json.loads(text) if text is not None else None
+
+    @property
+    def last_read(self) -> LastRead | None:
+        """What the last good run read; None where none has."""
+        if self.row.link_number is None:
+            return None
+        return LastRead(
+            version=self.row.link_version,
+            fingerprint=Fingerprint.from_json(self.fingerprint),
+            schedule=lambda: self.schedule,
+        )
 
     def linked(self, name: str) -> Any:
         """A column of the number's link."""
