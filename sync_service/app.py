@@ -19,7 +19,6 @@ from sync_service.errors import SchemaOutdated, SettingsInvalid
 from sync_service.partner.baskets import Baskets
 from sync_service.partner.orders import PartnerOrders
 from sync_service.queue.limit import Share
-from sync_service.queue.orders.acceptance import order_options
 from sync_service.queue.status.heartbeats import Heartbeat, ProcessRole
 from sync_service.settings import Settings
 from sync_service.settings.environment import read_environment
@@ -75,10 +74,9 @@ def create_app(
     bearer = BearerAuth(tokens, clients, Rate(database))
     waiter = ResultWaiter(database, threads=threads)
     endpoint = SyncEndpoint(settings, database, SyncAuth(settings, bearer), waiter)
-    options = order_options(settings)
-    intake = OrderIntake(settings, options, database, waiter)
+    intake = OrderIntake(settings, database, waiter)
     auth = PartnerAuth(bearer)
-    partner_orders = PartnerOrders(database, settings, options)
+    partner_orders = PartnerOrders(database, settings)
     senders = Senders((), settings.trusted_proxies)
     app.before_request(lambda: senders.note_address(request))
     app.teardown_request(forget_address)

@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlmodel import select
 
-from sync_service.commerce.state import Options
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.placing import run_claim
 from sync_service.queue.requests import Kind, claim
@@ -207,6 +206,6 @@ def order_context(database: Database, zuora: Zuora, **settings: Any) -> Iterator
     """What a worker places orders with."""
     client = ZuoraClient(zuora.url, "our-client", "our-secret")
     try:
-        yield OrderContext(database=database, zuora=client, settings=Settings(**settings), options=Options())
+        yield OrderContext(database=database, zuora=client, settings=Settings(**settings))
     finally:
         client.close()

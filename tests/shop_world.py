@@ -18,7 +18,7 @@ from sync_service.commerce.payload import read_order
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.placing import run_claim
 from sync_service.ordering.previews import answer_preview, refresh_catalog
-from sync_service.queue.orders.acceptance import OrderRequest, order_options, take_order
+from sync_service.queue.orders.acceptance import OrderRequest, take_order
 from sync_service.queue.orders.lanes import find_work
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
@@ -80,17 +80,11 @@ class ShopWorld:
     def submit(self, payload: Mapping[str, Any], *, partner_org: str | None = None) -> str:
         """Accept an order, for a partner where one is named; its id."""
         key = f"k{next(_KEYS)}"
-        order = read_order(dict(payload), self.context.options.zone, may_refund=True)
+        order = read_order(dict(payload), self.context.settings.tenant_time_zone, may_refund=True)
         assert isinstance(order, Order), order
         asked = OrderRequest(client="shop", key=key, body=json.dumps(payload).encode())
         return take_order(
-            self.database,
-            self.context.settings,
-            self.context.options,
-            order,
-            asked,
-            client="shop",
-            partner_org=partner_org,
+            self.database, self.context.settings, order, asked, client="shop", partner_org=partner_org
         ).order_id
 
     def place(self, payload: Mapping[str, Any]) -> OrderWorkRow:
@@ -156,7 +150,7 @@ def open_shop_world(database: Database, *, today: date | None = None, **settings
     zuora = start(Options(today=today))
     client = ZuoraClient(zuora.url, CLIENT_ID, CLIENT_SECRET)
     chosen = Settings(**settings)
-    context = OrderContext(database=database, zuora=client, settings=chosen, options=order_options(chosen))
+    context = OrderContext(database=database, zuora=client, settings=chosen)
     try:
         load_objects(database, (json.dumps(each) for each in limio_objects(zuora.emulator.tenant.today)))
         refresh_catalog(database, client, context.share)

@@ -11,7 +11,6 @@ from sync_service.ordering.context import OrderContext
 from sync_service.ordering.placing import run_claim
 from sync_service.ordering.previews import answer_preview
 from sync_service.queue.limit import check_tenant
-from sync_service.queue.orders.acceptance import order_options
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.sync.attempt import SyncContext
@@ -47,12 +46,7 @@ def open_context(settings: Settings, *, threads: int = 4) -> SyncContext:
 
 def open_order_context(context: SyncContext) -> OrderContext:
     """What orders are placed with, on the store and the client of syncs."""
-    return OrderContext(
-        database=context.database,
-        zuora=context.zuora,
-        settings=context.settings,
-        options=order_options(context.settings),
-    )
+    return OrderContext(database=context.database, zuora=context.zuora, settings=context.settings)
 
 
 def open_ordering(context: SyncContext) -> Ordering:

@@ -137,7 +137,7 @@ def orders_submit(file: BinaryIO, as_json: bool) -> None:
     order = _read(context, body)
     asked = OrderRequest(client=f"cli {getpass.getuser()}", key=None, body=body)
     try:
-        accepted = take_order(context.database, settings, context.options, order, asked, client=getpass.getuser())
+        accepted = take_order(context.database, settings, order, asked, client=getpass.getuser())
     except CannotBePlacedError as refusal:
         _refuse(Refusal(problems=refusal.problems))
     row = _place_now(context, accepted.order_id)
@@ -215,7 +215,7 @@ def _read(context: OrderContext, body: bytes) -> Order:
         payload = read_json(body.decode())
     except (ValueError, RecursionError):
         fail("The file holds no JSON.")
-    order = read_order(payload, context.options.zone, may_refund=True)
+    order = read_order(payload, context.settings.tenant_time_zone, may_refund=True)
     if isinstance(order, Refusal):
         _refuse(order)
     return order

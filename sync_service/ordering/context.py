@@ -15,7 +15,7 @@ from sync_service.commerce.case import Case
 from sync_service.commerce.fields import read_json
 from sync_service.commerce.order import Order
 from sync_service.commerce.payload import read_order
-from sync_service.commerce.state import MAX_ROUNDS, SUBSCRIPTION, Options, missing
+from sync_service.commerce.state import MAX_ROUNDS, SUBSCRIPTION, missing
 from sync_service.errors import NotFoundInZuora, PayloadInvalid, SyncServiceError
 from sync_service.queue.limit import Share
 from sync_service.queue.orders.lanes import read_names
@@ -94,7 +94,6 @@ class OrderContext:
     database: Database
     zuora: ZuoraClient
     settings: Settings
-    options: Options
 
     @property
     def share(self) -> Share:
@@ -104,7 +103,8 @@ class OrderContext:
 
 def order_of(context: OrderContext, work: OrderWorkRow) -> Order:
     """The order as it was accepted. Raises PayloadInvalid where this release reads it no more."""
-    order = read_order(read_json(work.payload), context.options.zone, may_refund=work.may_refund)
+    zone = context.settings.tenant_time_zone
+    order = read_order(read_json(work.payload), zone, may_refund=work.may_refund)
     if not isinstance(order, Order):
         raise PayloadInvalid("The order as stored cannot be read: " + " ".join(each.message for each in order.problems))
     return replace(order, names=read_names(work), payer_account=work.payer_account)

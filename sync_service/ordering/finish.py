@@ -82,8 +82,8 @@ def _ending(turn: LaneTurn, state: OrderState, **told: Any) -> Iterator[tuple[Se
 
 
 def _read_case(turn: LaneTurn, session: Session, work: OrderWorkRow) -> Case:
-    today = turn.context.settings.day_at(work.ended_at or 0)
-    return read_case(session, order_of(turn.context, work), turn.context.options, today, lock=True)
+    order = order_of(turn.context, work)
+    return read_case(session, turn.context.settings, order, at=work.ended_at or 0, lock=True)
 
 
 def _apply(session: Session, work: OrderWorkRow, effects: Iterable[Effect]) -> list[Written]:

@@ -143,8 +143,7 @@ def _journey(turn: LaneTurn, work: OrderWorkRow, reading: Reading) -> Plan | Ref
     """The steps that place the order, from what the store and Zuora say now."""
     context = turn.context
     with context.database.reading() as session:
-        today = context.settings.day_at(session.now())
-        case = read_case(session, order_of(context, work), context.options, today)
+        case = read_case(session, context.settings, order_of(context, work), at=session.now())
     case = meet(case, reading, turn.looks)
     return journeys(case.order, case.state, case.catalog, case.options, case.today)
 

@@ -49,7 +49,7 @@ def preview_order(context: OrderContext, order: Order, reading: Reading, place: 
     what `Reading.call` raises.
     """
     with context.database.reading() as session:
-        case = check_order(session, order, context.options, context.settings)
+        case = check_order(session, context.settings, order)
     case = meet(replace(case, order=replace(order, names=name_order(case, "order-preview"))), reading, Looks(0))
     plan = journeys(case.order, case.state, case.catalog, case.options, case.today)
     if isinstance(plan, Refusal):
@@ -82,7 +82,8 @@ def answer_preview(context: OrderContext, taken: asks.Taken) -> None:
 
 def _asked_order(context: OrderContext, taken: asks.Taken) -> Order:
     question = read_json(taken.question or "{}")
-    order = read_order(question.get("order"), context.options.zone, may_refund=bool(question.get("may_refund")))
+    zone = context.settings.tenant_time_zone
+    order = read_order(question.get("order"), zone, may_refund=bool(question.get("may_refund")))
     if isinstance(order, Refusal):
         raise PayloadInvalid("The order cannot be read.")
     return replace(order, payer_account=question.get("payer_account"))

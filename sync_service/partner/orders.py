@@ -28,7 +28,6 @@ from sync_service.commerce.order import (
     refuse,
 )
 from sync_service.commerce.payload import read_order
-from sync_service.commerce.state import Options
 from sync_service.partner.basket_rows import Agent, BasketUnknown, find_basket, tracking_of
 from sync_service.partner.baskets import Baskets, SubscriptionLocked
 from sync_service.partner.holdings import Ground, find_own, read_new_ground
@@ -69,10 +68,9 @@ _SHOP = {"source": "shop", "initiated_source": "shop"}
 class PartnerOrders:
     """Places orders for whom they belong to."""
 
-    def __init__(self, database: Database, settings: Settings, options: Options) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._options = options
         self._baskets = Baskets(database, settings)
 
     def place(self, agent: Agent, payload: Mapping[str, Any], asked: OrderRequest, *, client: str) -> OrderWorkRow:
@@ -93,7 +91,6 @@ class PartnerOrders:
             work = place_order(
                 session,
                 self._settings,
-                self._options,
                 self._read_order(session, agent, payload, row, lock=True),
                 order_id=order_id,
                 client=client,
@@ -168,7 +165,7 @@ class PartnerOrders:
         """The order of what a partner may say, and of its basket. Raises CannotBePlacedError."""
         said = {name: payload[name] for name in (*_COMMON, *names) if name in payload}
         told = {name: said[name] for name in _TOLD if said.get(name)}
-        order = read_order({**said, **basket, **told, **_SHOP}, self._options.zone)
+        order = read_order({**said, **basket, **told, **_SHOP}, self._settings.tenant_time_zone)
         if isinstance(order, Refusal):
             raise CannotBePlacedError(*order.problems)
         return order

@@ -16,7 +16,6 @@ from sync_service.access.clients import ORDER_PREVIEW_SCOPE, ORDER_SCOPE, REFUND
 from sync_service.commerce.fields import read_json, write_json
 from sync_service.commerce.order import CannotBePlacedError, Order, Problem, ProblemCode, Refusal
 from sync_service.commerce.payload import read_order
-from sync_service.commerce.state import Options
 from sync_service.queue import questions as asks
 from sync_service.queue.orders.acceptance import (
     LOCK_TIMEOUT_MS,
@@ -48,16 +47,15 @@ _STATUS: Mapping[ProblemCode, int] = {
 class OrderIntake:
     """Takes orders in, whichever of the addresses they come to."""
 
-    def __init__(self, settings: Settings, options: Options, database: Database, waiter: ResultWaiter) -> None:
+    def __init__(self, settings: Settings, database: Database, waiter: ResultWaiter) -> None:
         self._settings = settings
-        self._options = options
         self._database = database
         self._waiter = waiter
 
     def receive(self, client: Client) -> Response:
         """Answer the request at hand: read, check, make durable, and where the caller wants it wait for the outcome."""
         payload = read_payload()
-        order = read_order(payload, self._options.zone, may_refund=REFUND_SCOPE in client.scopes)
+        order = self._read(payload, client)
         if isinstance(order, Refusal):
             return refuse(order.problems)
         partner_org = payload.get("forPartner")
@@ -68,7 +66,7 @@ class OrderIntake:
         asked = OrderRequest(client=client.client_id, key=key, body=read_body(request))
         try:
             accepted = take_order(
-                self._database, self._settings, self._options, order, asked, client=client.name, partner_org=partner_org
+                self._database, self._settings, order, asked, client=client.name, partner_org=partner_org
             )
         except OtherBody as error:
             return answer(422, {"message": str(error)})
@@ -79,14 +77,13 @@ class OrderIntake:
 
     def preview(self, client: Client) -> Response:
         """What the order would cost: a worker asks Zuora, and nothing is placed."""
-        payload = read_payload()
-        order = read_order(payload, self._options.zone, may_refund=REFUND_SCOPE in client.scopes)
+        order = self._read(read_payload(), client)
         if isinstance(order, Refusal):
             return refuse(order.problems)
         question = write_json({"order": order.document, "may_refund": order.may_refund})
         try:
             with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
-                check_order(session, order, self._options, self._settings)
+                check_order(session, self._settings, order)
                 ask_id = asks.leave(
                     session,
                     asks.ORDER,
@@ -109,6 +106,9 @@ class OrderIntake:
             wanted_seconds(request.headers.getlist("Prefer"), limit, limit),
         )
         return _answer_preview(asked)
+
+    def _read(self, payload: Mapping[str, Any], client: Client) -> Order | Refusal:
+        return read_order(payload, self._settings.tenant_time_zone, may_refund=REFUND_SCOPE in client.scopes)
 
     def _answer(self, accepted: Accepted, order: Order, *, keyed: bool) -> Response:
         seconds = 0.0

@@ -72,7 +72,7 @@ def test_a_preview_warns_of_a_date_that_the_order_would_move(sqlite_database: Da
     with open_shop_world(sqlite_database) as world:
         context = world.context
         later = of_subscription("change_offer", offer=offer_ref("Digital Annual"), effectiveDate="2999-01-01")
-        order = read_order(later, context.options.zone)
+        order = read_order(later, context.settings.tenant_time_zone)
         assert isinstance(order, Order)
 
         with hold_story_lease(world.database, "order preview", context.share) as lease:

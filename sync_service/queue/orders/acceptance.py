@@ -6,7 +6,6 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
 from uuid import uuid4
 
 from sync_service.commerce.case import Case
@@ -151,7 +150,6 @@ class Accepted:
 def take_order(
     database: Database,
     settings: Settings,
-    options: Options,
     order: Order,
     asked: OrderRequest,
     *,
@@ -168,14 +166,13 @@ def take_order(
         known = claim_request(session, asked, order_id)
         if known != order_id:
             return Accepted(known, known=True)
-        place_order(session, settings, options, order, order_id=order_id, client=client, partner_org=partner_org)
+        place_order(session, settings, order, order_id=order_id, client=client, partner_org=partner_org)
     return Accepted(order_id, known=False)
 
 
 def place_order(
     session: Session,
     settings: Settings,
-    options: Options,
     order: Order,
     *,
     order_id: str,
@@ -192,7 +189,7 @@ def place_order(
         hold_lane(session, number)
     if partner_org is not None and order.type is OrderType.NEW:
         order = replace(order, payer_account=find_paying_account(session, partner_org))
-    case = check_order(session, order, options, settings, lock=True)
+    case = check_order(session, settings, order, lock=True)
     case = replace(case, order=replace(order, names=name_order(case, order_id)))
     subscription = case.state.store.subscription
     held = str(subscription["id"]) if subscription else None
@@ -202,24 +199,24 @@ def place_order(
     return accept_order(session, case, client=client, partner_org=partner_org)
 
 
-def check_order(session: Session, order: Order, options: Options, settings: Settings, *, lock: bool = False) -> Case:
+def check_order(session: Session, settings: Settings, order: Order, *, lock: bool = False) -> Case:
     """The order with what the store knows of it. Raises CannotBePlacedError with everything that speaks against it."""
-    case = read_case(session, order, options, settings.day_at(session.now()), lock=lock)
+    case = read_case(session, settings, order, at=session.now(), lock=lock)
     problems = check(case)
     if problems:
         raise CannotBePlacedError(*problems)
     return case
 
 
-def read_case(session: Session, order: Order, options: Options, today: date, *, lock: bool = False) -> Case:
-    """The order with what the store knows of it; `lock` as `read_in_store` has it."""
+def read_case(session: Session, settings: Settings, order: Order, *, at: int, lock: bool = False) -> Case:
+    """The order with what the store knows of it `at` that time in ms; `lock` as `read_in_store` has it."""
     store = read_in_store(session, order, lock=lock)
     return Case(
         order=order,
         state=State(store=store),
         catalog=read_catalog(session, order, store),
-        options=options,
-        today=today,
+        options=order_options(settings),
+        today=settings.day_at(at),
     )
 
 

@@ -13,7 +13,6 @@ from sync_service.access.partner_login import PartnerLogin
 from sync_service.access.sign_on.attempts import Provider
 from sync_service.partner.baskets import Baskets
 from sync_service.partner.orders import PartnerOrders
-from sync_service.queue.orders.acceptance import order_options
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.page_parts import attach_assets, attach_problems
@@ -45,7 +44,7 @@ def portal_blueprint(
             return sessions.log_in(admit_partner(database, claims), wanted, f"with {name}")
 
         SignOn(settings, database, sessions, provider, let_in).attach(blueprint)
-    baskets, orders = Baskets(database, settings), PartnerOrders(database, settings, order_options(settings))
+    baskets, orders = Baskets(database, settings), PartnerOrders(database, settings)
     context = PortalContext(settings=settings, database=database, questions=questions, baskets=baskets, orders=orders)
     for part in (customers, order_page):
         part.attach(blueprint, context)
