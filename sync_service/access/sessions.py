@@ -19,7 +19,7 @@ from sync_service.access.cipher import TextCipher
 from sync_service.access.users import Role
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Database, Session
-from sync_service.store.tables import AdminDraftRow, AdminSessionRow, AdminUserRow
+from sync_service.store.tables import AdminDraftRow, AdminSessionRow
 
 #: A log-in ends so long after it began, whatever happens, and so long after the last page.
 LIFETIME_MS = 12 * 3_600_000
@@ -28,6 +28,12 @@ IDLE_MS = 3_600_000
 _REMEMBERED_MS = 24 * 3_600_000
 #: How exactly the last page is remembered.
 SEEN_EVERY_MS = 60_000
+
+_FIND = """
+SELECT person.email, person.role, person.disabled_at, person.password_until,
+  held.signed_on, held.began_at, held.seen_at, {now} AS now
+FROM admin_session AS held JOIN admin_user AS person ON person.email = held.email WHERE held.token_hash = :token_hash
+"""
 
 
 @dataclass(frozen=True)
@@ -75,15 +81,14 @@ class Sessions:
         The request at hand is a sign of the person and keeps the log-in alive, if it `is_sign`.
         """
         with self._database.reading() as session:
-            row, now = session.get(AdminSessionRow, hash_token(token)), session.now()
-            user = session.get(AdminUserRow, row.email) if row else None
-        if row is None or user is None or user.disabled_at is not None or is_over(row.began_at, row.seen_at, now):
+            row = session.run(_FIND, {"token_hash": hash_token(token)}).first()
+        if row is None or row.disabled_at is not None or is_over(row.began_at, row.seen_at, row.now):
             return None
         if not self._passwords and not row.signed_on:
             return None
-        if is_sign and now - row.seen_at > SEEN_EVERY_MS:
-            self._note_seen(row.token_hash, now)
-        return Person(user.email, Role(user.role), must_choose=not row.signed_on and user.password_until is not None)
+        if is_sign and row.now - row.seen_at > SEEN_EVERY_MS:
+            self._note_seen(hash_token(token), row.now)
+        return Person(row.email, Role(row.role), must_choose=not row.signed_on and row.password_until is not None)
 
     def find_owner(self, token: str) -> str | None:
         """Whose log-in this was, also after it has ended; None if it was closed or is forgotten."""

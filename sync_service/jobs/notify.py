@@ -16,6 +16,7 @@ from sync_service.access.cipher import TextCipher
 from sync_service.access.mail import send_now
 from sync_service.errors import SyncServiceError
 from sync_service.queue.jobs import JobLease, save
+from sync_service.queue.status.health import read_findings
 from sync_service.queue.status.inbox import read_inbox
 from sync_service.queue.status.notifications import (
     LONGEST_ADDRESS,
@@ -47,7 +48,7 @@ class NotSent(SyncServiceError):
 def notify(database: Database, settings: Settings, lease: JobLease) -> Mapping[str, Any]:
     """Keep what people are to be told, and send what is due; returns how many of each. Repeatable."""
     with database.transaction() as session:
-        found = note_inbox(session, read_inbox(session, settings))
+        found = note_inbox(session, read_inbox(session, read_findings(session, settings)))
     with database.reading() as session:
         due = read_due(session)
     counts = {"noted": found, "sent": 0, "failed": 0}

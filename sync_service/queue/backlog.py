@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import bindparam
 from sqlmodel import col, func, select
 
 from sync_service.errors import GoneFromZuora, UnknownKey
@@ -125,28 +125,40 @@ def read_request(session: Session, kind: Kind, key: str) -> SyncRequestRow | Non
     return session.get(SyncRequestRow, (kind.value, key))
 
 
+_LATER = (col(SyncRequestRow.kind) > bindparam("kind")) | (
+    (col(SyncRequestRow.kind) == bindparam("kind")) & (col(SyncRequestRow.key) > bindparam("key"))
+)
+_GIVEN_UP = (
+    select(SyncRequestRow)
+    .where(SyncRequestRow.failed_seq == SyncRequestRow.requested_seq, _LATER)
+    .order_by(col(SyncRequestRow.kind), col(SyncRequestRow.key))
+    .limit(bindparam("limit"))
+)
+_GIVEN_UP_FOR = _GIVEN_UP.where(func.coalesce(SyncRequestRow.error_code, UNKNOWN_CODE) == bindparam("code"))
+
+
 def list_failed(
     session: Session, *, limit: int, after: tuple[str, str] = ("", ""), code: str | None = None
 ) -> list[SyncRequestRow]:
     """Rows that were given up and not asked for since, by kind and key after `after`; those with the error `code`."""
-    row = SyncRequestRow
-    later = (col(row.kind) > after[0]) | ((col(row.kind) == after[0]) & (col(row.key) > after[1]))
-    statement = select(row).where(row.failed_seq == row.requested_seq, later)
-    if code is not None:
-        statement = statement.where(func.coalesce(row.error_code, UNKNOWN_CODE) == code)
-    return list(session.exec(statement.order_by(col(row.kind), col(row.key)).limit(limit)))
+    values = {"kind": after[0], "key": after[1], "limit": limit}
+    if code is None:
+        return session.run(_GIVEN_UP, values).all()
+    return session.run(_GIVEN_UP_FOR, {**values, "code": code}).all()
 
 
-def count_failed_by_code(session: Session) -> Sequence[Row[*tuple[Any, ...]]]:
+_FAILED_BY_CODE = """
+SELECT coalesce(error_code, :unknown) AS code, count(*) AS requests,
+  min(requested_at) AS since, max(requested_at) AS last
+FROM sync_request WHERE failed_seq = requested_seq GROUP BY 1 ORDER BY 2 DESC, 1
+"""
+
+
+def count_failed_by_code(session: Session) -> Sequence[Any]:
     """Of the rows that were given up, each error `code` with its `requests`, and when the first and the last of them
     were asked for (`since`, `last`).
     """
-    row = SyncRequestRow
-    code, requests = func.coalesce(row.error_code, UNKNOWN_CODE).label("code"), func.count().label("requests")
-    times = (func.min(row.requested_at).label("since"), func.max(row.requested_at).label("last"))
-    counted = select(code, requests, *times)
-    given_up = counted.where(row.failed_seq == row.requested_seq).group_by(code)
-    return session.execute(given_up.order_by(requests.desc(), code)).all()
+    return session.run(_FAILED_BY_CODE, {"unknown": UNKNOWN_CODE}).all()
 
 
 def forget_unknown(database: Database, *, older_than_ms: int) -> int:

@@ -177,9 +177,12 @@ def run_soon(session: Session, name: str) -> bool:
     return row is not None
 
 
+_ALL = select(JobRow).order_by(col(JobRow.name))
+
+
 def list_jobs(session: Session) -> list[JobRow]:
     """All jobs by name, for display."""
-    return list(session.exec(select(JobRow).order_by(col(JobRow.name))))
+    return session.run(_ALL).all()
 
 
 def _lock(session: Session, name: str) -> JobRow | None:

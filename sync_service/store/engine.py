@@ -31,9 +31,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session as OrmSession
+from sqlmodel import SQLModel
 
 from sync_service.store.pool import DriverConnections
-from sync_service.store.statement import Found, Statement, Values
+from sync_service.store.statement import Found, Statement, Values, by_key
 from sync_service.store.transactions import (
     SQLITE_BUSY_SECONDS,
     begin,
@@ -94,6 +95,10 @@ class Session(OrmSession):
                 return Found([], self.cursor.rowcount)
             self.cursor.execute(made.text, made.arrange(several[0]))
             return Found(made.read(self.cursor), self.cursor.rowcount)
+
+    def look_up(self, row_class: type[SQLModel], **key: object) -> Any:
+        """The row of a primary key as it stands, for reading; None where there is none."""
+        return self.run(by_key(row_class), key).one_or_none()
 
     def get_bind(self, *_: Any, **__: Any) -> Connection:
         """For the ORM: a connection of sqlalchemy's in this transaction."""

@@ -105,7 +105,7 @@ def find_subscription(session: Session, number: str) -> SubscriptionRow | None:
 
 def read_addresses(session: Session, subscription_id: str) -> tuple[dict[str, Any], ...]:
     """All addresses of a subscription, shared ones as this subscription uses them; the newest last."""
-    rows = session.connection().execute(_ADDRESSES, {"subscription_id": subscription_id})
+    rows = session.run(_ADDRESSES, {"subscription_id": subscription_id})
     return tuple(sorted((as_used(*row) for row in rows), key=age_of_address))
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Dialect, Executable, Insert, Table, Update, bindparam, text
+from sqlalchemy import Dialect, Executable, Insert, Select, Table, Update, bindparam, select, text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -31,6 +32,13 @@ _PARAMETER_STYLES = {"sqlite": "qmark", "postgresql": "numeric_dollar"}
 def in_batches(values: Sequence[_Each]) -> Iterator[Sequence[_Each]]:
     """`values` in turn, at most BATCH at a time."""
     return (values[begin : begin + BATCH] for begin in range(0, len(values), BATCH))
+
+
+@cache
+def by_key(row_class: type[SQLModel]) -> Select[Any]:
+    """Asks for the row of a primary key, each of whose columns is a value of its name."""
+    table = table_of(row_class)
+    return select(table).where(*(column == bindparam(column.name) for column in table.primary_key))
 
 
 class _List(UserDefinedType[Any]):

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import bindparam
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
@@ -20,7 +21,7 @@ from sync_service.queue.runs.history import Outcome, read_covered_causes
 from sync_service.store.audit import record_action
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import resolve_key
-from sync_service.store.statement import BATCH
+from sync_service.store.statement import BATCH, within
 from sync_service.store.tables import AdminActionRow, SyncRequestRow, SyncRunRow
 from sync_service.subscription.keys import normalise_key
 from sync_service.subscription.trigger import Trigger, read_triggers
@@ -38,6 +39,28 @@ DECISIONS = frozenset(
 )
 #: Acts among which the latest decisions are looked for.
 _LATELY = 500
+_ACTS = select(AdminActionRow).order_by(col(AdminActionRow.at).desc(), col(AdminActionRow.id).desc()).limit(_LATELY)
+_LATE = aliased(AdminActionRow, _ACTS.subquery())
+_DECISIONS = (
+    select(_LATE)
+    .where(within(_LATE.action, "actions"))
+    .order_by(col(_LATE.at).desc(), col(_LATE.id).desc())
+    .limit(bindparam("limit"))
+)
+_RELEASED = (
+    select(SyncRunRow)
+    .where(
+        SyncRunRow.outcome == Outcome.RELEASED,
+        col(SyncRunRow.decided_at).is_not(None),
+        col(SyncRunRow.key).in_(
+            select(SyncRequestRow.key).where(
+                SyncRequestRow.kind == Kind.SUBSCRIPTION.value, col(SyncRequestRow.due_at).is_not(None)
+            )
+        ),
+    )
+    .order_by(col(SyncRunRow.id))
+    .limit(bindparam("limit"))
+)
 
 
 class DecisionRefused(SyncServiceError):
@@ -48,11 +71,7 @@ class DecisionRefused(SyncServiceError):
 
 def list_decisions(session: Session, limit: int = 10) -> list[AdminActionRow]:
     """The latest decisions of people, newest first, among the last acts of all."""
-    act = AdminActionRow
-    acts = select(act).order_by(col(act.at).desc(), col(act.id).desc()).limit(_LATELY)
-    late = aliased(act, acts.subquery())
-    found = select(late).where(col(late.action).in_(sorted(DECISIONS)))
-    return list(session.exec(found.order_by(col(late.at).desc(), col(late.id).desc()).limit(limit)))
+    return session.run(_DECISIONS, {"actions": DECISIONS, "limit": limit}).all()
 
 
 @dataclass(frozen=True)
@@ -186,12 +205,7 @@ def settle_held(database: Database, keys: Collection[str], by: Cause, *, release
 
 def list_released(session: Session, *, limit: int) -> list[SyncRunRow]:
     """Held runs that were released and whose sync has not ended, the oldest decision first."""
-    run, request = SyncRunRow, SyncRequestRow
-    open_requests = select(request.key).where(request.kind == Kind.SUBSCRIPTION.value, col(request.due_at).is_not(None))
-    released = select(run).where(
-        run.outcome == Outcome.RELEASED, col(run.decided_at).is_not(None), col(run.key).in_(open_requests)
-    )
-    return list(session.exec(released.order_by(col(run.id)).limit(limit)))
+    return session.run(_RELEASED, {"limit": limit}).all()
 
 
 def _decide(session: Session, run: SyncRunRow, outcome: Outcome, by: Cause) -> None:

@@ -34,6 +34,18 @@ _OPEN_HELD = (
     .with_for_update()
     .execution_options(populate_existing=True)
 )
+_HELD = (
+    select(SyncRunRow)
+    .where(
+        SyncRunRow.outcome == Outcome.HELD,
+        tuple_(col(SyncRunRow.ended_at), col(SyncRunRow.id)) > tuple_(bindparam("ended_at"), bindparam("id")),
+    )
+    .order_by(col(SyncRunRow.ended_at), col(SyncRunRow.id))
+    .limit(bindparam("limit"))
+)
+_COUNT_HELD = """
+SELECT count(*) AS held, min(ended_at) AS first, max(ended_at) AS last FROM sync_run WHERE outcome = 'held'
+"""
 
 
 class Verdict(StrEnum):
@@ -97,10 +109,7 @@ def decide_hold(
 
 def list_held(session: Session, *, limit: int, after: tuple[int, int] = (0, 0)) -> list[SyncRunRow]:
     """The held runs that wait for a decision, oldest first, behind the one that ended at `after`, with its id."""
-    run = SyncRunRow
-    place = tuple_(col(run.ended_at), col(run.id))
-    statement = select(run).where(run.outcome == Outcome.HELD, place > tuple_(*after))
-    return list(session.exec(statement.order_by(col(run.ended_at), col(run.id)).limit(limit)))
+    return session.run(_HELD, {"ended_at": after[0], "id": after[1], "limit": limit}).all()
 
 
 def read_held(session: Session, number: str) -> SyncRunRow | None:
@@ -108,9 +117,15 @@ def read_held(session: Session, number: str) -> SyncRunRow | None:
     return _read_open(session, number)
 
 
+def span_held(session: Session) -> tuple[int, int | None, int | None]:
+    """How many numbers wait for a decision, and since when the first and the last of them do, in ms."""
+    held, first, last = session.run(_COUNT_HELD).one()
+    return held, first, last
+
+
 def count_held(session: Session) -> int:
     """How many numbers wait for a decision."""
-    return session.exec(select(func.count()).select_from(SyncRunRow).where(SyncRunRow.outcome == Outcome.HELD)).one()
+    return int(session.run(_COUNT_HELD).one().held)
 
 
 def _is_flood(session: Session, share: Decimal) -> bool:

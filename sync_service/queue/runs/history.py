@@ -243,16 +243,23 @@ def copy_causes(session: Session, claim: Covered, own: Covered) -> None:
     session.run(_COPY_CAUSES, {**values, "own_kind": str(own.kind), "own_key": own.key, "own_seq": own.seen})
 
 
+_RUNS, _CAUSES = (
+    select(row)
+    .where(row.kind == bindparam("kind"), row.key == bindparam("key"))
+    .order_by(col(last).desc(), col(row.id).desc())
+    .limit(bindparam("limit"))
+    for row, last in ((SyncRunRow, SyncRunRow.seq_to), (SyncCauseRow, SyncCauseRow.seq))
+)
+
+
 def read_runs(session: Session, key: str, limit: int, *, kind: str = "subscription") -> list[SyncRunRow]:
     """The latest runs of a key, newest first."""
-    runs = select(SyncRunRow).where(SyncRunRow.kind == kind, SyncRunRow.key == key)
-    return list(session.exec(runs.order_by(col(SyncRunRow.seq_to).desc(), col(SyncRunRow.id).desc()).limit(limit)))
+    return session.run(_RUNS, {"kind": kind, "key": key, "limit": limit}).all()
 
 
 def read_causes(session: Session, key: str, limit: int, *, kind: str = "subscription") -> list[SyncCauseRow]:
     """The latest causes of a key, newest first."""
-    causes = select(SyncCauseRow).where(SyncCauseRow.kind == kind, SyncCauseRow.key == key)
-    return list(session.exec(causes.order_by(col(SyncCauseRow.seq).desc(), col(SyncCauseRow.id).desc()).limit(limit)))
+    return session.run(_CAUSES, {"kind": kind, "key": key, "limit": limit}).all()
 
 
 def first_attempt_covering(session: Session, kind: str, key: str, seq: int) -> SyncRunRow | None:
@@ -274,7 +281,7 @@ def is_drift() -> ColumnElement[bool]:
 
 def why(session: Session, key: str, *, kind: str = "subscription", limit: int = 20) -> Why:
     """What happened to `key`, which `resolve_key` gave where it is a subscription's, and what comes next."""
-    request = session.get(SyncRequestRow, (kind, key))
+    request = session.look_up(SyncRequestRow, kind=kind, key=key)
     return Why(
         kind=kind,
         key=key,

@@ -19,6 +19,7 @@ from sync_service.queue.status.findings import Finding, Severity, from_progress,
 from sync_service.queue.status.heartbeats import GONE_MS, ProcessRole, read_last_seen
 from sync_service.settings import Settings
 from sync_service.store.engine import Session
+from sync_service.store.statement import within
 from sync_service.store.tables import CalloutRow, JobRow, SubscriptionRow
 from sync_service.subscription.pace import duration_in_words
 
@@ -48,6 +49,8 @@ SELECT
 FROM callout WHERE received_at > :since
 """
 
+_MADE_BY_LIMIO = select(SubscriptionRow.id).where(col(SubscriptionRow.external).is_(False)).limit(1)
+
 
 class CalloutsReceived:
     """The callouts since a moment, and when the last one came whose credentials were right."""
@@ -61,8 +64,8 @@ class CalloutsReceived:
         self.broken: int = row.broken
 
 
-def examine(session: Session, settings: Settings) -> list[Finding]:
-    """Everything that the database tells. Nothing is asked of Zuora."""
+def examine(session: Session, settings: Settings, received: CalloutsReceived | None = None) -> list[Finding]:
+    """Everything that the database tells. Nothing is asked of Zuora. `received`: the last day's callouts, if known."""
     limit = read_limit(session, Share.of(settings))
     backlog = read_backlog(session)
     found = [
@@ -73,20 +76,21 @@ def examine(session: Session, settings: Settings) -> list[Finding]:
         describe_queue(backlog),
         *_describe_decisions(backlog, count_held(session)),
         *_describe_store(session),
-        *_describe_callouts(session, settings, limit.now),
+        *_describe_callouts(session, settings, limit.now, received or CalloutsReceived(session, limit.now - DAY_MS)),
         *_describe_jobs(session, limit.now),
     ]
     return [replace(each, is_of_store=True) for each in found]
 
 
-def read_findings(session: Session, settings: Settings) -> list[Finding]:
+def read_findings(session: Session, settings: Settings, received: CalloutsReceived | None = None) -> list[Finding]:
     """What the database tells now, and what the last check found by asking Zuora and this machine.
 
     Whatever the check had from the database is left out: what was put right since must not be complained of.
+    `received`: the last day's callouts, where they were counted a moment ago.
     """
-    told = examine(session, settings)
+    told = examine(session, settings, received)
     known = {each.name for each in told}
-    check = session.get(JobRow, CHECK)
+    check = session.look_up(JobRow, name=CHECK)
     asked = from_progress(check.progress) if check is not None else []
     return [*told, *(each for each in asked if not each.is_of_store and each.name not in known)]
 
@@ -189,16 +193,14 @@ def _describe_store(session: Session) -> Iterator[Finding]:
 
 def has_loaded(session: Session) -> bool:
     """Whether the store has a subscription that Limio itself made; what syncs import is marked as external."""
-    made_by_limio = select(SubscriptionRow.id).where(col(SubscriptionRow.external).is_(False)).limit(1)
-    return session.exec(made_by_limio).first() is not None
+    return session.run(_MADE_BY_LIMIO).first() is not None
 
 
-def _describe_callouts(session: Session, settings: Settings, now: int) -> Iterator[Finding]:
+def _describe_callouts(session: Session, settings: Settings, now: int, intake: CalloutsReceived) -> Iterator[Finding]:
     if not any((settings.callout_username, settings.callout_hmac_secret, settings.callout_secret)):
         remedy = "Set CALLOUT_USERNAME and CALLOUT_PASSWORD, or make a client with `client add NAME --callout`."
         words = "No credentials are set that a callout could show."
         yield Finding("callout credentials", Severity.WARNING, words, remedy)
-    intake = CalloutsReceived(session, now - DAY_MS)
     received = intake.accepted + intake.ignored
     yield describe_arriving(intake.last, now, received=received)
     if intake.rejected:
@@ -266,6 +268,7 @@ def _sentence(text: str | None) -> str:
 #: More rows than this are not counted.
 MAX_COUNTED = 1000
 _SWEEPS = ("sweep delta", "sweep full")
+_JOBS = select(JobRow).where(within(JobRow.name, "names")).order_by(col(JobRow.name))
 # Each verdict by itself: an index has its callouts by their time.
 _LAST_CALLOUT = """
 SELECT max(last.received_at) FROM (
@@ -314,7 +317,7 @@ def _describe_queue(session: Session, now: int) -> Finding:
 
 def _describe_sweeps(session: Session, now: int) -> Finding:
     """The scheduler that makes them, and how they go."""
-    jobs = list(session.exec(select(JobRow).where(col(JobRow.name).in_(_SWEEPS)).order_by(col(JobRow.name))))
+    jobs = session.run(_JOBS, {"names": _SWEEPS}).all()
     ended = max((job.last_ended for job in jobs if job.last_ended is not None), default=None)
     found = [
         describe_process(session, ProcessRole.SCHEDULER, now),

@@ -17,6 +17,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import bindparam
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, func, select
 
@@ -101,9 +102,13 @@ class Heartbeat:
         MAX_CONNECTIONS.labels(self._role).set(connections.most)
 
 
+_LAST_SEEN = select(func.max(col(HeartbeatRow.seen_at))).where(HeartbeatRow.role == bindparam("role"))
+
+
 def read_last_seen(session: Session, role: ProcessRole) -> int | None:
     """When a process with `role` last showed that it runs, in ms by the database's clock; None if none ever did."""
-    return session.exec(select(func.max(col(HeartbeatRow.seen_at))).where(HeartbeatRow.role == role.value)).one()
+    seen: int | None = session.run(_LAST_SEEN, {"role": role.value}).scalar_one()
+    return seen
 
 
 def read_samples(session: Session) -> list[Sample]:

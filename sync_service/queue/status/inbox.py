@@ -9,18 +9,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlmodel import col, func, select
+from sqlmodel import col, select
 
 from sync_service.queue.backlog import HOPELESS, count_failed_by_code
 from sync_service.queue.orders.lanes import OrderState
 from sync_service.queue.outbox import DeliveryState
-from sync_service.queue.runs.held import count_held
-from sync_service.queue.status.findings import Severity
-from sync_service.queue.status.health import read_findings
+from sync_service.queue.runs.held import span_held
+from sync_service.queue.status.findings import Finding, Severity
 from sync_service.queue.status.heartbeats import ProcessRole
-from sync_service.settings import Settings
 from sync_service.store.engine import Session
-from sync_service.store.tables import JobRow, OrderWorkRow, SyncRunRow, WebhookDeliveryRow, WebhookEndpointRow
+from sync_service.store.statement import within
+from sync_service.store.tables import JobRow, OrderWorkRow, WebhookDeliveryRow, WebhookEndpointRow
 
 #: Orders and deliveries that are counted; there may be more.
 MAX_COUNTED = 1_000
@@ -42,6 +41,24 @@ _TITLES = {
     "attempts exhausted": "The worker ended in every attempt",
     "unknown": "An earlier release gave it up and kept no reason",
 }
+
+_HELD_ORDERS = (
+    select(OrderWorkRow.submitted_at)
+    .where(OrderWorkRow.state == OrderState.HELD)
+    .order_by(col(OrderWorkRow.submitted_at))
+    .limit(MAX_COUNTED)
+)
+_DEAD = (
+    select(WebhookDeliveryRow.endpoint_id, WebhookDeliveryRow.ended_at)
+    .where(WebhookDeliveryRow.state == DeliveryState.DEAD)
+    .order_by(col(WebhookDeliveryRow.ended_at).desc())
+    .limit(MAX_COUNTED)
+)
+_ENDPOINTS = (
+    select(WebhookEndpointRow.id, WebhookEndpointRow.url)
+    .where(within(WebhookEndpointRow.id, "ids"))
+    .order_by(col(WebhookEndpointRow.id))
+)
 
 
 class ItemKind(StrEnum):
@@ -77,10 +94,10 @@ class InboxItem:
     is_bad: bool = True
 
 
-def read_inbox(session: Session, settings: Settings) -> tuple[InboxItem, ...]:
-    """Everything that waits, the worst first."""
+def read_inbox(session: Session, findings: Sequence[Finding]) -> tuple[InboxItem, ...]:
+    """Everything that waits, the worst first; `findings` as `read_findings` found them."""
     return (
-        *_findings(session, settings),
+        *_findings(findings),
         *_held(session),
         *_failures(session),
         *_orders(session),
@@ -88,9 +105,9 @@ def read_inbox(session: Session, settings: Settings) -> tuple[InboxItem, ...]:
     )
 
 
-def count_failing(session: Session, settings: Settings) -> int:
+def count_failing(findings: Sequence[Finding]) -> int:
     """Dead processes and failing checks, as the inbox lists them."""
-    return sum(1 for item in _findings(session, settings) if item.is_bad)
+    return sum(1 for item in _findings(findings) if item.is_bad)
 
 
 def title_of(code: str | None) -> str:
@@ -98,10 +115,9 @@ def title_of(code: str | None) -> str:
     return _TITLES.get(code or "unknown", (code or "").capitalize())
 
 
-def _findings(session: Session, settings: Settings) -> Iterator[InboxItem]:
+def _findings(findings: Sequence[Finding]) -> Iterator[InboxItem]:
     roles = {role.value for role in ProcessRole}
-    found = read_findings(session, settings)
-    for finding in sorted(found, key=lambda each: (each.verdict is not Severity.FAILED, each.name)):
+    for finding in sorted(findings, key=lambda each: (each.verdict is not Severity.FAILED, each.name)):
         if finding.verdict in (Severity.FAILED, Severity.WARNING) and finding.name not in _LISTED:
             yield InboxItem(
                 kind=ItemKind.PROCESS if finding.name in roles else ItemKind.CHECK,
@@ -114,11 +130,8 @@ def _findings(session: Session, settings: Settings) -> Iterator[InboxItem]:
 
 
 def _held(session: Session) -> Iterator[InboxItem]:
-    count = count_held(session)
+    count, first, last = span_held(session)
     if count:
-        run = SyncRunRow
-        times = select(func.min(run.ended_at), func.max(run.ended_at)).where(run.outcome == "held")
-        first, last = session.exec(times).one()
         yield InboxItem(
             kind=ItemKind.HELD,
             name="held",
@@ -130,7 +143,7 @@ def _held(session: Session) -> Iterator[InboxItem]:
 
 
 def _failures(session: Session) -> Iterator[InboxItem]:
-    job = session.get(JobRow, _AGAIN)
+    job = session.look_up(JobRow, name=_AGAIN)
     again = job.due_at if job is not None and not job.paused else None
     for group in count_failed_by_code(session):
         yield InboxItem(
@@ -145,9 +158,7 @@ def _failures(session: Session) -> Iterator[InboxItem]:
 
 
 def _orders(session: Session) -> Iterator[InboxItem]:
-    order = OrderWorkRow
-    held = select(order.submitted_at).where(order.state == OrderState.HELD).order_by(col(order.submitted_at))
-    times = session.exec(held.limit(MAX_COUNTED)).all()
+    times = session.run(_HELD_ORDERS).scalars()
     if times:
         yield InboxItem(
             kind=ItemKind.ORDER,
@@ -162,13 +173,11 @@ def _orders(session: Session) -> Iterator[InboxItem]:
 
 def _webhooks(session: Session) -> Iterator[InboxItem]:
     """For each endpoint what was given up."""
-    row = WebhookDeliveryRow
-    dead = select(row.endpoint_id, row.ended_at).where(row.state == DeliveryState.DEAD)
     ended: dict[str, list[int]] = {}
-    for endpoint_id, at in session.exec(dead.order_by(col(row.ended_at).desc()).limit(MAX_COUNTED)):
+    for endpoint_id, at in session.run(_DEAD):
         ended.setdefault(endpoint_id, []).append(at or 0)
     total = sum(map(len, ended.values()))
-    for endpoint in _endpoints(session, list(ended)):
+    for endpoint in session.run(_ENDPOINTS, {"ids": ended}) if ended else ():
         times = ended[endpoint.id]
         yield InboxItem(
             kind=ItemKind.WEBHOOK,
@@ -179,8 +188,3 @@ def _webhooks(session: Session) -> Iterator[InboxItem]:
             first_at=times[-1],
             last_at=times[0],
         )
-
-
-def _endpoints(session: Session, ids: Sequence[str]) -> Sequence[WebhookEndpointRow]:
-    row = WebhookEndpointRow
-    return session.exec(select(row).where(col(row.id).in_(ids)).order_by(col(row.id))).all()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 
 from sync_service.queue.runs.history import Why, why
@@ -28,6 +29,22 @@ _OFFERS = 20
 ADDRESS_FIELDS = (
     *("address1", "address2", "city", "county", "state", "postalCode", "country"),
     *("phone", "workPhone", "otherPhone", "workEmail"),
+)
+
+_THEIR_OFFERS = (
+    select(SubscriptionOfferRow.document)
+    .where(SubscriptionOfferRow.subscription_id == bindparam("subscription_id"))
+    .order_by(col(SubscriptionOfferRow.created).desc(), col(SubscriptionOfferRow.id))
+    .limit(_OFFERS)
+)
+_HELD = select(SyncRunRow).where(
+    SyncRunRow.kind == "subscription", SyncRunRow.key == bindparam("number"), SyncRunRow.outcome == "held"
+)
+_SIBLINGS = (
+    select(SubscriptionRow.id, SubscriptionRow.reference, SubscriptionRow.status)
+    .where(SubscriptionRow.customer == bindparam("customer"), SubscriptionRow.id != bindparam("id"))
+    .order_by(col(SubscriptionRow.id))
+    .limit(20)
 )
 
 
@@ -58,6 +75,8 @@ class Detail:
     payments: PaymentTable
     timeline: Timeline | None
     addresses: tuple[Address, ...]
+    #: All of its addresses, those that are not in use too.
+    documents: tuple[Mapping[str, Any], ...]
     siblings: tuple[SubscriptionRow, ...]
 
     @property
@@ -80,17 +99,21 @@ def read_detail(session: Session, key: str, today: date, *, whole: bool = False)
     number = resolve_key(session, key)
     kind = "alias" if number is None else "subscription"
     number = number or key
-    subscription = find_subscription(session, number)
+    link = session.look_up(ZuoraLinkRow, number=number)
+    subscription = session.look_up(SubscriptionRow, id=link.subscription_id) if link and link.subscription_id else None
     if subscription is None:
-        subscription = session.get(SubscriptionRow, key)
+        subscription = find_subscription(session, number) or session.look_up(SubscriptionRow, id=key)
     payments = read_payments(session, subscription.id, today, whole=whole) if subscription else PaymentTable()
+    documents = read_addresses(session, subscription.id) if subscription else ()
     return Detail(
         key=subscription.id if subscription else key,
         kind=kind,
         number=number,
         subscription=subscription,
-        customer=session.get(CustomerRow, subscription.customer) if subscription and subscription.customer else None,
-        link=session.get(ZuoraLinkRow, number),
+        customer=session.look_up(CustomerRow, id=subscription.customer)
+        if subscription and subscription.customer
+        else None,
+        link=link,
         plan=read_plan_name(session, subscription) if subscription else "",
         known=why(session, number, kind=kind, limit=1),
         held=_read_held(session, number),
@@ -101,25 +124,24 @@ def read_detail(session: Session, key: str, today: date, *, whole: bool = False)
             term_start=subscription.term_start if subscription else None,
             term_end=subscription.term_end if subscription else None,
         ),
-        addresses=_addresses(session, subscription),
+        addresses=_addresses(documents),
+        documents=documents,
         siblings=_read_siblings(session, subscription),
     )
 
 
 def read_plan_name(session: Session, subscription: SubscriptionRow) -> str:
     """The name of the newest offer that is no discount, else what the subscription itself is called."""
-    row = SubscriptionOfferRow
-    theirs = select(row).where(row.subscription_id == subscription.id).order_by(col(row.created).desc(), col(row.id))
-    offers = [offer.document for offer in session.exec(theirs.limit(_OFFERS))]
+    offers = session.run(_THEIR_OFFERS, {"subscription_id": subscription.id}).scalars()
     current = [each for each in offers if get_value(each, "data.record_subtype") != "discount"]
     names = [get_value(each, "data.name") for each in (*current, subscription.document)]
     return next((name for name in names if isinstance(name, str) and name), "")
 
 
-def _addresses(session: Session, subscription: SubscriptionRow | None) -> tuple[Address, ...]:
+def _addresses(documents: Sequence[Mapping[str, Any]]) -> tuple[Address, ...]:
     """The newest active address of each use."""
     newest: dict[str, Mapping[str, Any]] = {}
-    for document in read_addresses(session, subscription.id) if subscription else ():
+    for document in documents:
         if document.get("status") in (None, "active"):
             newest[str(document.get("relationship_type") or "address")] = document
     return tuple(_address(use, document) for use, document in sorted(newest.items()))
@@ -133,14 +155,12 @@ def _address(use: str, document: Mapping[str, Any]) -> Address:
 
 
 def _read_held(session: Session, number: str) -> SyncRunRow | None:
-    run = SyncRunRow
-    return session.exec(select(run).where(run.kind == "subscription", run.key == number, run.outcome == "held")).first()
+    held: SyncRunRow | None = session.run(_HELD, {"number": number}).first()
+    return held
 
 
 def _read_siblings(session: Session, subscription: SubscriptionRow | None) -> tuple[SubscriptionRow, ...]:
     """The customer's other subscriptions."""
     if subscription is None or not subscription.customer:
         return ()
-    row = SubscriptionRow
-    others = select(row).where(row.customer == subscription.customer, row.id != subscription.id)
-    return tuple(session.exec(others.order_by(col(row.id)).limit(20)))
+    return tuple(session.run(_SIBLINGS, {"customer": subscription.customer, "id": subscription.id}))

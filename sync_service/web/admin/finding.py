@@ -6,12 +6,13 @@ the first and nothing is shown twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, text, union
+from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
@@ -19,6 +20,7 @@ from sync_service.queue.runs.history import is_drift
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import resolve_key
 from sync_service.store.search import find_entries
+from sync_service.store.statement import within
 from sync_service.store.tables import (
     CalloutRow,
     CustomerRow,
@@ -76,20 +78,23 @@ class SubscriptionFilter:
 class FoundSubscription:
     """One subscription in a list, with its customer and what the sync knows."""
 
-    subscription: SubscriptionRow
-    customer: CustomerRow | None
-    link: ZuoraLinkRow | None
-    request: SyncRequestRow | None
+    #: Rows with what a list shows, or with more.
+    subscription: Any
+    customer: Any
+    link: Any
+    request: Any
 
     @property
     def key(self) -> str:
         """What its page is found by."""
-        return self.subscription.id
+        key: str = self.subscription.id
+        return key
 
     @property
     def number(self) -> str | None:
         """Zuora's number, where it is known."""
-        return self.link.number if self.link else self.subscription.reference
+        number: str | None = self.link.number if self.link else self.subscription.reference
+        return number
 
     @property
     def state(self) -> str:
@@ -125,11 +130,11 @@ def find_page(
 
     An invalid position is the beginning.
     """
-    statement, is_cut = _statement(session, question)
+    statement, values, is_cut = _statement(session, question)
     turn = question.turn
     backward = is_position(before, turn)
     placed = place(statement, turn, before if backward else after, backward=backward, limit=limit + 1)
-    rows = list(session.exec(placed))
+    rows = list(session.exec(placed, params=values))
     more = len(rows) > limit
     found = list(complete(session, rows[:limit][:: -1 if backward else 1]))
     follows, precedes = (bool(found), more) if backward else (more, bool(found) and is_position(after, turn))
@@ -183,8 +188,10 @@ def _find_ordered(session: Session, order_number: str) -> str | None:
     return resolve_key(session, key) if key else None
 
 
-def _statement(session: Session, question: SubscriptionFilter) -> tuple[Select[Any], bool]:
-    statement: Any = select(SubscriptionRow)
+def _statement(session: Session, question: SubscriptionFilter) -> tuple[Select[Any], dict[str, Any], bool]:
+    """What asks for it, the values of its lists, and whether more fits the text than is looked for."""
+    statement: Any = sql_select(*_SHOWN)
+    values: dict[str, Any] = {}
     if question.turn.order.name == "checked":
         statement = _by_last_check(statement)
     is_cut = False
@@ -195,9 +202,10 @@ def _statement(session: Session, question: SubscriptionFilter) -> tuple[Select[A
         found = find_entries(session, question.text, MAX_FOUND + 1)
         is_cut = sum(map(len, found.values())) > MAX_FOUND
         row, link = SubscriptionRow, ZuoraLinkRow
-        theirs = select(row.id).where(col(row.customer).in_(found.get("customer", ())))
-        numbered = select(link.subscription_id).where(col(link.number).in_(found.get("number", ())))
-        ids = select(row.id).where(col(row.id).in_(found.get("reference", ())))
+        values = {name: found.get(name, ()) for name in ("customer", "number", "reference")}
+        theirs = select(row.id).where(within(row.customer, "customer"))
+        numbered = select(link.subscription_id).where(within(link.number, "number"))
+        ids = select(row.id).where(within(row.id, "reference"))
         statement = statement.where(col(row.id).in_(union(theirs, numbered, ids)))
     matter = _MATTERS.get(question.matter)
     if question.status:
@@ -207,7 +215,17 @@ def _statement(session: Session, question: SubscriptionFilter) -> tuple[Select[A
         statement = statement.where((func.coalesce(status, "") if hidden else status) == question.status)
     if matter is not None:
         statement = statement.where(matter(question.today))
-    return statement, is_cut
+    return statement, values, is_cut
+
+
+#: What a list shows of a subscription, and what its pages begin with.
+_SHOWN = [
+    getattr(SubscriptionRow, name)
+    for name in (
+        *("id", "status", "reference", "customer", "external", "term_start", "term_end", "auto_renew", "updated"),
+        *("listed_at", "listed_number", "listed_updated", "listed_end"),
+    )
+]
 
 
 def _by_last_check(statement: Any) -> Any:
@@ -277,16 +295,28 @@ _MATTERS = {
 _OF_FEW = frozenset({"failing", "held", "drifted"})
 
 
-def complete(session: Session, rows: list[SubscriptionRow]) -> Iterator[FoundSubscription]:
+_CUSTOMERS = sql_select(*map(col, (CustomerRow.id, CustomerRow.name, CustomerRow.email))).where(
+    within(CustomerRow.id, "ids")
+)
+_LINK = ZuoraLinkRow
+_LINKS = sql_select(
+    *map(col, (_LINK.number, _LINK.subscription_id, _LINK.zuora_id, _LINK.account_id, _LINK.account_number))
+).where(within(_LINK.subscription_id, "ids"))
+_REQUEST = SyncRequestRow
+_REQUESTS = sql_select(
+    *map(col, (_REQUEST.key, _REQUEST.failed_seq, _REQUEST.requested_seq, _REQUEST.due_at, _REQUEST.checked_at))
+).where(col(_REQUEST.kind) == "subscription", within(_REQUEST.key, "numbers"))
+
+
+def complete(session: Session, rows: Sequence[Any]) -> Iterator[FoundSubscription]:
     """Each of `rows` with its customer and what the sync knows, read together."""
-    ids = [row.id for row in rows]
+    if not rows:
+        return
     wanted = {row.customer for row in rows if row.customer}
-    customers = {row.id: row for row in session.exec(select(CustomerRow).where(col(CustomerRow.id).in_(wanted)))}
-    linked = session.exec(select(ZuoraLinkRow).where(col(ZuoraLinkRow.subscription_id).in_(ids)))
-    links = {row.subscription_id: row for row in linked}
-    numbers = {links[row.id].number if row.id in links else row.reference for row in rows}
-    asked = select(SyncRequestRow).where(SyncRequestRow.kind == "subscription", col(SyncRequestRow.key).in_(numbers))
-    requests = {row.key: row for row in session.exec(asked)}
+    customers = {row.id: row for row in session.run(_CUSTOMERS, {"ids": wanted})}
+    links = {row.subscription_id: row for row in session.run(_LINKS, {"ids": [row.id for row in rows]})}
+    numbers = {links[row.id].number if row.id in links else row.reference for row in rows} - {None}
+    requests = {row.key: row for row in session.run(_REQUESTS, {"numbers": numbers})}
     for row in rows:
         link = links.get(row.id)
         number = link.number if link else row.reference

@@ -16,7 +16,7 @@ from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync_service.queue.status.findings import Finding, Severity, worst
-from sync_service.queue.status.health import MAX_COUNTED, read_lights
+from sync_service.queue.status.health import DAY_MS, MAX_COUNTED, CalloutsReceived, read_findings, read_lights
 from sync_service.queue.status.inbox import count_failing
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
@@ -63,7 +63,7 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
 
 
 FRESH_SECONDS = 1.0
-#: How old the count of what does not work may be: it counts a day's callouts.
+#: How old the count of what does not work may be, and that of a day's callouts.
 CHECKS_SECONDS = 15.0
 _A_YEAR = 365 * 86_400
 # What waits for a person, as the inbox lists it, and the jobs that run; no table is counted far.
@@ -136,6 +136,8 @@ class Frame:
     read_at: int
     lights: tuple[Light, ...]
     counts: Mapping[str, int]
+    #: The last day's, counted at most once in CHECKS_SECONDS.
+    callouts: CalloutsReceived
 
     @property
     def tone(self) -> str:
@@ -163,6 +165,7 @@ class FrameReader:
         self._reading = threading.Lock()
         self._last: Frame | None = None
         self._read_at = 0.0
+        self._callouts: CalloutsReceived | None = None
         self._failing, self._counted_at = 0, float("-inf")
 
     def read(self) -> tuple[Frame, int]:
@@ -182,10 +185,12 @@ class FrameReader:
         with self._database.reading() as session:
             lights = tuple(Light(finding) for finding in read_lights(session, self._settings))
             counts: dict[str, int] = session.run(_COUNTS, {"most": MAX_COUNTED}).one()._asdict()
-            if time.monotonic() - self._counted_at > CHECKS_SECONDS:
-                self._failing, self._counted_at = count_failing(session, self._settings), time.monotonic()
+            now = session.now()
+            if self._callouts is None or time.monotonic() - self._counted_at > CHECKS_SECONDS:
+                self._callouts, self._counted_at = CalloutsReceived(session, now - DAY_MS), time.monotonic()
+                self._failing = count_failing(read_findings(session, self._settings, self._callouts))
             counts["checks"] = self._failing
-            return Frame(session.now(), lights, counts)
+            return Frame(now, lights, counts, self._callouts)
 
 
 def attach(blueprint: Blueprint, settings: Settings, database: Database, guard: AdminGuard) -> None:

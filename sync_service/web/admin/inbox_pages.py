@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, g, redirect, render_template, request, url_for
 from sqlmodel import col, select
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
@@ -25,6 +25,7 @@ from sync_service.queue.runs.decisions import (
     settle_held,
 )
 from sync_service.queue.runs.held import list_held
+from sync_service.queue.status.health import read_findings
 from sync_service.queue.status.inbox import InboxItem, ItemKind, read_inbox, title_of
 from sync_service.queue.stream.branches import EntryKind, Spot
 from sync_service.queue.stream.details import read_customers, read_entries
@@ -72,7 +73,7 @@ class InboxPages(AdminPages):
     def inbox(self) -> str:
         """The list, with one held plan open beside it where the address names one."""
         with self._database.reading() as session:
-            items = read_inbox(session, self._context.settings)
+            items = read_inbox(session, read_findings(session, self._context.settings, g.frame.callouts))
             held, more = one_page(list_held(session, limit=MAX_HELD + 1, after=_after()), MAX_HELD)
             opened = _open(session, request.args.get("open", ""))
             shown = {

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, g, render_template, request
 
 from sync_service.queue.backlog import Backlog, read_backlog
 from sync_service.queue.jobs import list_jobs
@@ -66,7 +66,7 @@ def attach(blueprint: Blueprint, context: PageContext) -> None:
             backlog = read_backlog(session)
             limit = read_limit(session, context.share)
             held = count_held(session)
-            findings = read_findings(session, context.settings)
+            findings = read_findings(session, context.settings, g.frame.callouts)
             rows = list_jobs(session)
             steps = tuple(_steps(session, context.settings, limit))
             read = read_figures(session, chosen.span, axis.first, limit.now + 1)

@@ -9,10 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import ColumnElement
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 
 from sync_service.store.engine import Session
+from sync_service.store.statement import within
 from sync_service.store.tables import ScheduleRow
 from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.schedule.money import parse_amount
@@ -145,9 +146,7 @@ def read_payments(session: Session, subscription_id: str, today: date, *, whole:
     coming = next((index for index, each in enumerate(rows) if not each.is_before(today)), len(rows))
     shown = rows if whole else rows[max(0, coming - MAX_PAST) : coming + MAX_COMING]
     ids = [each.id for each in shown]
-    documents = dict(
-        session.exec(select(ScheduleRow.id, ScheduleRow.document).where(col(ScheduleRow.id).in_(ids))).all()
-    )
+    documents = dict(session.run(_DOCUMENTS, {"ids": ids}).all())
     return PaymentTable(
         listed=tuple(each.tell(today, documents.get(each.id)) for each in shown),
         count=len(rows),
@@ -159,17 +158,26 @@ def read_payments(session: Session, subscription_id: str, today: date, *, whole:
 
 def read_coming(session: Session, subscription_id: str, today: date) -> tuple[ScheduledPayment, ...]:
     """The next payments, and one more than are shown of them (MAX_COMING) if there are more."""
-    payments = _read(session, subscription_id, col(ScheduleRow.due) >= today)
+    payments = _read(session, subscription_id, since=today)
     return tuple(each.tell(today) for each in payments if not each.is_cancelled)[: MAX_COMING + 1]
 
 
-def _read(session: Session, subscription_id: str, *conditions: ColumnElement[bool]) -> list[_Payment]:
+_ROW = ScheduleRow
+_DOCUMENTS = select(_ROW.id, _ROW.document).where(within(_ROW.id, "ids"))
+_THEIRS = (
+    sqlalchemy.select(*map(col, (_ROW.id, _ROW.due, _ROW.type, _ROW.amount, _ROW.currency, _ROW.status)))
+    .where(col(_ROW.subscription_id) == bindparam("subscription_id"))
+    .order_by(col(_ROW.due), col(_ROW.id))
+    .limit(MAX_READ + 1)
+)
+_THEIRS_SINCE = _THEIRS.where(col(_ROW.due) >= bindparam("since"))
+
+
+def _read(session: Session, subscription_id: str, since: date | None = None) -> list[_Payment]:
     """The first payments by date, one more than MAX_READ if there are more."""
-    row = ScheduleRow
-    columns: tuple[Any, ...] = (row.id, row.due, row.type, row.amount, row.currency, row.status)
-    theirs = sqlalchemy.select(*columns).where(col(row.subscription_id) == subscription_id, *conditions)
-    ordered = theirs.order_by(col(row.due), col(row.id)).limit(MAX_READ + 1)
-    return [_Payment(*each) for each in session.connection().execute(ordered)]
+    values: dict[str, object] = {"subscription_id": subscription_id}
+    found = session.run(_THEIRS_SINCE, {**values, "since": since}) if since else session.run(_THEIRS, values)
+    return [_Payment(*each) for each in found]
 
 
 @dataclass(frozen=True)

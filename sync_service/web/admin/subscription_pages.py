@@ -12,7 +12,6 @@ from sync_service.queue.fate import Ticket, place
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.queue.stream.page import whose
 from sync_service.store.audit import record_action
-from sync_service.store.object_rows import read_addresses
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.context import AdminPages, chosen
@@ -100,7 +99,7 @@ class SubscriptionPages(AdminPages):
             if (ask_id := whole(request.args.get("preview", ""))) is not None:
                 preview = read_preview(session, self._context.share, ask_id, detail.number, detail.key, key)
             stream = read_shown(self._context, session, whose=whose(session, [detail.number]))
-            addresses = read_addresses(session, detail.subscription.id) if detail.subscription else ()
+            addresses = detail.documents
         page = render_template(
             "admin/subscription.html",
             detail=detail,

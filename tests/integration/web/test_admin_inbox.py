@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sync_service.access.users import Role
+from sync_service.queue.status.health import read_findings
 from sync_service.queue.status.inbox import read_inbox
 from sync_service.store.engine import Database
 from sync_service.store.tables import (
@@ -72,7 +73,7 @@ def test_an_inbox_without_items_says_so_and_one_with_items_does_not(sqlite_datab
     assert "The inbox is empty" not in visitor.get("/inbox").text  # nothing was loaded, and no callout has come
 
     with sqlite_database.reading() as session:
-        names = {item.name for item in read_inbox(session, SETTINGS)}
+        names = {item.name for item in read_inbox(session, read_findings(session, SETTINGS))}
 
     assert "worker" not in names
     assert {"store", "callouts arriving"} <= names
