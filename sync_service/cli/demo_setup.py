@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import secrets
@@ -57,6 +58,13 @@ class DemoSetup:
         if done.returncode:
             raise click.ClickException(f"sync-service {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
+
+    def add_client(self, name: str, *rights: str) -> dict[str, str]:
+        """Make an API client and let it log in; the header of its token."""
+        made = json.loads(self.command("client", "add", name, "--json", *rights))
+        asked = {"grant_type": "client_credentials", **made}
+        token = requests.post(f"{self.service}/oauth2/token", data=asked, timeout=10).json()["access_token"]
+        return {"Authorization": f"Bearer {token}"}
 
     def stop(self) -> None:
         """End every process, the service first."""

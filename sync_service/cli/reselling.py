@@ -61,11 +61,7 @@ class _Partner:
         self.stage = stage
         self.name = name
         self.org = json.loads(stage.command("partner", "add", name, "--account", account, who_pays, "--json"))["id"]
-        client = json.loads(stage.command("client", "add", f"{name}'s shop", "--partner", self.org, "--json"))
-        words = {key: client[key] for key in ("client_id", "client_secret")}
-        asked = {"grant_type": "client_credentials", **words}
-        token = requests.post(f"{stage.service}/oauth2/token", data=asked, timeout=10).json()["access_token"]
-        self.headers = {"Authorization": f"Bearer {token}"}
+        self.headers = stage.add_client(f"{name}'s shop", "--partner", self.org)
 
     def ask(self, method: str, path: str, body: Any = None, *, status: int = 200) -> Any:
         """What it is answered; another status than expected ends the demo."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -73,14 +72,7 @@ class _Shop:
 
     def __init__(self, setup: DemoSetup) -> None:
         self.url = setup.service
-        self.zuora = setup.zuora
-        made = json.loads(
-            setup.command("client", "add", "shop", "--json", *_scopes("create", "preview", "update_refund"))
-        )
-        words = {name: made[name] for name in ("client_id", "client_secret")}
-        asked = {"grant_type": "client_credentials", **words}
-        token = requests.post(f"{self.url}/oauth2/token", data=asked, timeout=10).json()["access_token"]
-        self.headers = {"Authorization": f"Bearer {token}"}
+        self.headers = setup.add_client("shop", *_scopes("create", "preview", "update_refund"))
 
     def order(self, payload: Mapping[str, Any]) -> str:
         """Send an order, show it and its answer; the number of its subscription."""
