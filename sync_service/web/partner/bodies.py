@@ -151,6 +151,7 @@ class UpdateBody(BodyPart):
 class _Purchase(BodyPart):
     order_type = typed.String(load_default="new", validate=validate.Equal("new"))
     external_id = typed.String(validate=_EXTERNAL)
+    checkout_id = typed.String(data_key="checkoutId", validate=_SHORT)
     country = typed.String(allow_none=True, load_default=None, validate=_SHORT)
     tracking = typed.Dict(load_default=dict)
     items = typed.List(
@@ -159,19 +160,9 @@ class _Purchase(BodyPart):
 
 
 class Purchase(BodyPart):
-    """The body of a basket that buys a new subscription."""
+    """The body that opens or changes a basket that buys a new subscription."""
 
     order = typed.Nested(_Purchase, required=True)
-
-
-class _ChangedPurchase(_Purchase):
-    checkout_id = typed.String(data_key="checkoutId", validate=_SHORT)
-
-
-class ChangedPurchase(BodyPart):
-    """The body that changes one."""
-
-    order = typed.Nested(_ChangedPurchase, required=True)
 
 
 class _Checkout(BodyPart):

@@ -26,7 +26,7 @@ from sync_service.queue.orders.acceptance import OrderRequest
 from sync_service.web.answers import answer, read_body
 from sync_service.web.orders import OrderIntake, answer_order, read_idempotency_key, read_payload, refuse
 from sync_service.web.partner.auth import PartnerAuth, agent, client_name
-from sync_service.web.partner.bodies import ChangedPurchase, Initiate, Named, Purchase, UpdateBody, load
+from sync_service.web.partner.bodies import Initiate, Named, Purchase, UpdateBody, load
 from sync_service.web.senders import Senders
 
 COOKIE = "limio_state"
@@ -188,7 +188,7 @@ def purchase_blueprint(baskets: Baskets, orders: PartnerOrders, auth: PartnerAut
 
     @blueprint.put("/update")
     def update() -> Response:
-        order = load(ChangedPurchase())["order"]
+        order = load(Purchase())["order"]
         view = baskets.change(
             agent(),
             _find_named(order.get("checkout_id")),
