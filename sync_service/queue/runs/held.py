@@ -114,7 +114,7 @@ def list_held(session: Session, *, limit: int, after: tuple[int, int] = (0, 0)) 
 
 def read_held(session: Session, number: str) -> SyncRunRow | None:
     """The held run of `number`, locked for a decision in this transaction; None where nothing is held."""
-    return _read_open(session, number)
+    return session.exec(_OPEN_HELD, params={"number": number}).one_or_none()
 
 
 def span_held(session: Session) -> tuple[int, int | None, int | None]:
@@ -146,10 +146,6 @@ def _is_flood(session: Session, share: Decimal) -> bool:
         .where(request.kind == Kind.SUBSCRIPTION, col(request.checked_at) > since)
     ).one()
     return applied > share * checked
-
-
-def _read_open(session: Session, number: str) -> SyncRunRow | None:
-    return session.exec(_OPEN_HELD, params={"number": number}).one_or_none()
 
 
 def _close(session: Session, held: OpenHeld | None, outcome: Outcome) -> None:

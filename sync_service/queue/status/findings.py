@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -34,30 +34,20 @@ class Finding:
     is_of_store: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """For the job's row and for machines."""
+        """For machines."""
         return {"name": self.name, "verdict": str(self.verdict), "says": self.says, "remedy": self.remedy}
 
 
 def as_progress(findings: Iterable[Finding], at: int) -> dict[str, Any]:
     """The findings of one check as a job keeps them; `at` is the database's clock in ms."""
-    listed = [{**finding.as_json(), "at": finding.at, "is_of_store": finding.is_of_store} for finding in findings]
+    listed = [asdict(finding) for finding in findings]
     worst = [verdict for verdict in (Severity.FAILED, Severity.WARNING) if any(f["verdict"] == verdict for f in listed)]
     return {"at": at, "verdict": str(worst[0]) if worst else "ok", "findings": listed}
 
 
 def from_progress(progress: Mapping[str, Any]) -> list[Finding]:
     """The findings that `as_progress` kept."""
-    return [
-        Finding(
-            each["name"],
-            Severity(each["verdict"]),
-            each["says"],
-            each.get("remedy"),
-            each.get("at"),
-            each.get("is_of_store", False),
-        )
-        for each in progress.get("findings", ())
-    ]
+    return [Finding(**{**each, "verdict": Severity(each["verdict"])}) for each in progress.get("findings", ())]
 
 
 _WORST_FIRST = (Severity.FAILED, Severity.WARNING, Severity.NOT_CHECKED, Severity.OK)
