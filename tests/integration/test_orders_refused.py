@@ -69,6 +69,12 @@ def test_an_order_that_cannot_be_is_answered_clearly_and_leaves_no_trace(sqlite_
         imported, changing = sell(world), sell(world)
         change(world, imported, "data.attributes.external", True)
         change(world, changing, "data.pendingRenewalChange", "2199-01-01")
+        ending = sell(world)
+        assert world.place(of_subscription("cancel_subscription", ending)).state == "complete"
+        one_more = [{"type": "add", "record_type": "offer", **offer_ref("Print"), "quantity": 1}]
+        only_gone = [{"type": "remove", "record_type": "offer", "id": offer_ref("Digital Monthly")["id"]}]
+        two = [{"offer": offer_ref("Digital Monthly"), "quantity": 2}]
+        nameless = {"customerDetails": {"company": "Engines"}, "billingDetails": {"city": "London", "country": "GB"}}
         unknown = {"offer": {"id": "0" * 40, "version": "0" * 40}, "quantity": 1}
         other_version = {"offer": {**offer_ref("Print"), "version": "0" * 40}, "quantity": 1}
         wrong: dict[str, tuple[dict[str, Any], int, str]] = {
@@ -78,6 +84,11 @@ def test_an_order_that_cannot_be_is_answered_clearly_and_leaves_no_trace(sqlite_
             "currency": (of_subscription("change_offer", offer=IN_EUROS), 400, "offer"),
             "imported": (of_subscription("renew", imported), 400, "forSubscription"),
             "pending": (of_subscription("change_offer", changing, offer=offer_ref("Print")), 423, "forSubscription"),
+            "cancelled": (of_subscription("update_subscription", ending, updates=one_more), 423, "forSubscription"),
+            "only removed": (of_subscription("update_subscription", updates=only_gone), 400, "updates"),
+            "no units": (new_order(orderItems=two), 400, "orderItems[0].quantity"),
+            "no person": (new_order(**nameless), 400, "customerDetails"),
+            "owner": (new_order(owner="id-1\n2"), 400, "owner"),
             "refund": (of_subscription("refund", NUMBER, offer=offer_ref("Goodwill"), amount="999"), 400, "amount"),
             "gift": (redeem_a_gift(world), 400, "redeemCode"),
         }
