@@ -145,7 +145,7 @@ def _move_table(old: Session, new: Session, table: Table) -> Moved:
 def _copy(old: Session, new: Session, table: Table, columns: list[Column[Any]]) -> None:
     names = ", ".join(f'"{each.name}"' for each in columns)
     with (
-        new.database.translating(),
+        new.database.translating,
         new.driver.cursor() as cursor,
         cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy,
     ):

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,12 @@ from sync_service.store.pool import DriverConnections
 from sync_service.store.statement import Found, Statement, Values, by_key
 from sync_service.store.transactions import (
     SQLITE_BUSY_SECONDS,
+    Translating,
     begin,
     begin_core,
+    commit,
     execute_when_free,
     is_idle,
-    translating,
 )
 
 #: How long a process leaves the file to others between two writes that waited for each other, in seconds: more than
@@ -89,7 +90,7 @@ class Session(OrmSession):
         """
         several = [values] if isinstance(values, Mapping) else values or [{}]
         made = self.database.make(statement, several[0])
-        with self.database.translating():
+        with self.database.translating:
             if len(several) > 1:
                 self.cursor.executemany(made.text, [made.arrange(each) for each in several])
                 return Found([], self.cursor.rowcount)
@@ -110,8 +111,8 @@ class Session(OrmSession):
     def commit(self) -> None:
         """Make all durable: the last thing that `Database.transaction` does."""
         self.flush()
-        with self.database.translating():
-            self.driver.commit()
+        with self.database.translating:
+            commit(self.driver)
 
     def now(self) -> int:
         """The database's clock: milliseconds since 1970 in UTC."""
@@ -127,6 +128,7 @@ class Database:
         self.dialect: str = engine.dialect.name
         #: What the driver raises.
         self.driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
+        self.translating = Translating(self.driver_error)
         # SQLite has one writer; waiting in line here keeps the tail short.
         self._writer = threading.Lock()
         self._statements: dict[Any, Statement] = {}
@@ -139,7 +141,7 @@ class Database:
         sqlalchemy's OperationalError; on SQLite TimeoutError where the other writer is in this process.
         """
         with self._turn(lock_timeout_ms), self._session() as session:
-            with self.translating():
+            with self.translating:
                 begin(session.cursor, self.dialect, lock_timeout_ms)
             try:
                 yield session
@@ -192,13 +194,9 @@ class Database:
 
         return psycopg.RawCursor(driver)
 
-    def translating(self) -> AbstractContextManager[None]:
-        """A driver's errors become sqlalchemy's, as everywhere, without the values."""
-        return translating(self.driver_error)
-
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        with self.translating():
+        with self.translating:
             pooled = self.connections.take()
         try:
             session = Session(self, pooled)

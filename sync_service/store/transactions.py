@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,15 +16,15 @@ SQLITE_BUSY_SECONDS = 20
 #: A SQLite writer's pauses while another process writes, in seconds. SQLite's own grow to 100 ms, and a waiting writer
 #: that long between two looks finds the next one writing.
 _FIRST_LOOK, _LONGEST_LOOK = 0.0005, 0.001
-#: libpq's word for a connection outside of a transaction.
-_IDLE = 0
+#: libpq's words: a connection outside of a transaction; a command that is done.
+_IDLE, _DONE = 0, 1
 
 
 def begin(cursor: Any, dialect: str, lock_timeout_ms: int | None) -> None:
     """A transaction that may write."""
     if dialect == "postgresql":
         bound = "" if lock_timeout_ms is None else f"; SET LOCAL lock_timeout = {int(lock_timeout_ms)}"
-        cursor.execute(f"BEGIN{bound}", prepare=False)
+        _say(cursor.connection, f"BEGIN{bound}".encode())
         return
     wait_ms = lock_timeout_ms or SQLITE_BUSY_SECONDS * 1000
     cursor.execute("PRAGMA busy_timeout = 0")
@@ -36,12 +35,30 @@ def begin(cursor: Any, dialect: str, lock_timeout_ms: int | None) -> None:
         cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}")
 
 
+def commit(driver: Any) -> None:
+    """Make durable what was written."""
+    if isinstance(driver, sqlite3.Connection):
+        driver.commit()
+    else:
+        _say(driver, b"COMMIT")
+
+
+def _say(driver: Any, word: bytes) -> None:
+    """A word without values, by libpq itself: psycopg's way to it costs four times as much. Raises its errors."""
+    answer = driver.pgconn.exec_(word)
+    if answer.status != _DONE:
+        from psycopg import errors
+
+        lost = driver.closed  # a server that hung up gives no reason that tells what kind of error it is
+        raise errors.OperationalError(answer.get_error_message()) if lost else errors.error_from_result(answer)
+
+
 def begin_core(connection: Connection) -> None:
     """A transaction of sqlalchemy's own, unless it joins one of ours."""
     driver: Any = connection.connection.driver_connection
     if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT" or not is_idle(driver):
         return
-    with translating(connection.dialect.loaded_dbapi.Error):
+    with Translating(connection.dialect.loaded_dbapi.Error):
         if isinstance(driver, sqlite3.Connection):
             begin(driver.cursor(), "sqlite", None)
         else:
@@ -55,13 +72,15 @@ def is_idle(driver: Any) -> bool:
     return bool(driver.pgconn.transaction_status == _IDLE)
 
 
-@contextmanager
-def translating(driver_error: type[Exception]) -> Iterator[None]:
-    """A driver's errors become sqlalchemy's, as everywhere, without the values."""
-    try:
-        yield
-    except driver_error as error:
-        raise DBAPIError.instance(None, None, error, driver_error, hide_parameters=True) from error
+class Translating(AbstractContextManager[None]):
+    """A driver's errors become sqlalchemy's, as everywhere, without the values. One serves any number of times."""
+
+    def __init__(self, driver_error: type[Exception]) -> None:
+        self._driver_error = driver_error
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, self._driver_error):
+            raise DBAPIError.instance(None, None, error, self._driver_error, hide_parameters=True) from error
 
 
 def execute_when_free(driver: sqlite3.Connection | sqlite3.Cursor, statement: str, deadline: float) -> bool:
