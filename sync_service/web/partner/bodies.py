@@ -38,6 +38,14 @@ class _Quantity(typed.Integer):
         return value
 
 
+class _RecordType(typed.String):
+    """`offer`, or `add_on` under either of its names: the SDK writes that one, the API `addon`."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        named = validate.OneOf(["offer", "addon", "add_on"])(super()._deserialize(value, attr, data, **kwargs))
+        return "offer" if named == "offer" else "add_on"
+
+
 class BodyPart(Schema):
     """Fields that we do not know are left alone."""
 
@@ -55,8 +63,7 @@ class ItemBody(BodyPart):
     action = typed.String(
         required=True, data_key="orderItemActionType", validate=validate.OneOf([each.value for each in UpdateAction])
     )
-    #: The SDK writes `add_on`, the API `addon`.
-    record_type = typed.String(required=True, data_key="type", validate=validate.OneOf(["offer", "addon", "add_on"]))
+    record_type = _RecordType(required=True, data_key="type")
     offer_id = typed.String(data_key="offerId", validate=_SHORT)
     offer = typed.Nested(_CatalogItem)
     quantity = _Quantity()
@@ -72,7 +79,7 @@ class ItemBody(BodyPart):
         """The value."""
         return WantedItem(
             action=UpdateAction(data["action"]),
-            record_type="offer" if data["record_type"] == "offer" else "add_on",
+            record_type=data["record_type"],
             item_id=data.get("offer_id") or data["offer"]["id"],
             quantity=data.get("quantity"),
         )
@@ -83,9 +90,7 @@ class BoughtItem(BodyPart):
 
     offer = typed.Nested(_CatalogItem, required=True)
     #: Limio's page wants it once add-ons are in.
-    record_type = typed.String(
-        data_key="type", load_default="offer", validate=validate.OneOf(["offer", "addon", "add_on"])
-    )
+    record_type = _RecordType(data_key="type", load_default="offer")
     quantity = _Quantity()
 
     @post_load
@@ -93,7 +98,7 @@ class BoughtItem(BodyPart):
         """The value."""
         return WantedItem(
             action=UpdateAction.ADD,
-            record_type="offer" if data["record_type"] == "offer" else "add_on",
+            record_type=data["record_type"],
             item_id=data["offer"]["id"],
             quantity=data.get("quantity"),
         )
