@@ -16,12 +16,13 @@ from sync_service.partner.orders import PartnerOrders
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.web.page_parts import attach_assets, attach_problems
-from sync_service.web.partner.portal import customers, order_page
 from sync_service.web.partner.portal.acting import PortalContext, attach_refusals
 from sync_service.web.partner.portal.buying import NewOrderPages
 from sync_service.web.partner.portal.changes import ChangePages
+from sync_service.web.partner.portal.customers import PortalCustomerPages
 from sync_service.web.partner.portal.invoices import PortalInvoicePages
 from sync_service.web.partner.portal.login import PortalLoginPages
+from sync_service.web.partner.portal.order_page import PortalOrderPages
 from sync_service.web.partner.portal.session import PATH, PortalSessions
 from sync_service.web.sign_on import SignOn
 from sync_service.web.waiting import Questions
@@ -46,9 +47,7 @@ def portal_blueprint(
         SignOn(settings, database, sessions, provider, let_in).attach(blueprint)
     baskets, orders = Baskets(database, settings), PartnerOrders(database, settings)
     context = PortalContext(settings=settings, database=database, questions=questions, baskets=baskets, orders=orders)
-    for part in (customers, order_page):
-        part.attach(blueprint, context)
-    for pages in (ChangePages, NewOrderPages, PortalInvoicePages):
+    for pages in (PortalCustomerPages, PortalOrderPages, ChangePages, NewOrderPages, PortalInvoicePages):
         pages(context).attach(blueprint)
     blueprint.context_processor(lambda: {"pages": _PAGES})
     attach_assets(blueprint)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import render_template, request
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -18,7 +18,8 @@ from sync_service.partner.holdings import OwnSubscription
 from sync_service.partner.scope import list_customers, list_subscriptions, read_customer
 from sync_service.store.engine import Session
 from sync_service.subscription.limio.documents import get_value, read_day
-from sync_service.web.partner.portal.acting import PortalContext
+from sync_service.web.page_parts import get, post, see_other
+from sync_service.web.partner.portal.acting import PortalContext, PortalPages
 from sync_service.web.partner.portal.session import scope
 
 #: Rows of a list.
@@ -35,17 +36,20 @@ class Customer:
     owner: str | None
 
 
-def attach(blueprint: Blueprint, context: PortalContext) -> None:
-    """Add the pages."""
-    database = context.database
-    # URLs hold no names or addresses.
-    cipher = TextCipher(context.settings.secret_keys, "portal search")
+class PortalCustomerPages(PortalPages):
+    """`/partner`, `/partner/customers/…` and `/partner/subscriptions/…`."""
 
-    @blueprint.get("")
-    def customers() -> str:
+    def __init__(self, context: PortalContext) -> None:
+        super().__init__(context)
+        # URLs hold no names or addresses.
+        self._cipher = TextCipher(context.settings.secret_keys, "portal search")
+
+    @get("")
+    def customers(self) -> str:
+        """All of them, or those that were searched for."""
         found = request.args.get("find", "")
-        wanted, more = cipher.decrypt(found) if found else "", request.args.get("queryMore") or None
-        with database.reading() as session:
+        wanted, more = self._cipher.decrypt(found) if found else "", request.args.get("queryMore") or None
+        with self._database.reading() as session:
             page, hits = list_customers(session, scope(), wanted=wanted or None, limit=PAGE, query_more=more)
         return render_template(
             "partner/customers.html",
@@ -56,15 +60,17 @@ def attach(blueprint: Blueprint, context: PortalContext) -> None:
             more=page.query_more,
         )
 
-    @blueprint.post("/search")
-    def search() -> AnyResponse:
+    @post("/search")
+    def search(self) -> AnyResponse:
+        """Leads to what is found."""
         wanted = "".join(each for each in request.form.get("wanted", "") if each.isprintable()).strip()
-        return redirect(url_for("portal.customers", find=cipher.encrypt(wanted) if wanted else None), 303)
+        return see_other("portal.customers", find=self._cipher.encrypt(wanted) if wanted else None)
 
-    @blueprint.get("/customers/<customer_id>")
-    def customer(customer_id: str) -> str:
+    @get("/customers/<customer_id>")
+    def customer(self, customer_id: str) -> str:
+        """One, with the subscriptions."""
         more = request.args.get("queryMore") or None
-        with database.reading() as session:
+        with self._database.reading() as session:
             shown = find_customer(session, scope(), customer_id)
             held, following = [], None
             if shown.owner:
@@ -72,11 +78,12 @@ def attach(blueprint: Blueprint, context: PortalContext) -> None:
                 held, following = [_as_held(each) for each in page.items], page.query_more
         return render_template("partner/customer.html", customer=shown, rows=held, more=following)
 
-    @blueprint.get("/subscriptions/<subscription_id>")
-    def subscription(subscription_id: str) -> str:
-        with context.database.reading() as session:
-            held = context.look_at(session, subscription_id)
-            shown = show_subscription(session, held, context.today(session))
+    @get("/subscriptions/<subscription_id>")
+    def subscription(self, subscription_id: str) -> str:
+        """What it holds, its payments, and its lock."""
+        with self._database.reading() as session:
+            held = self._context.look_at(session, subscription_id)
+            shown = show_subscription(session, held, self._context.today(session))
         return render_template("partner/subscription.html", shown=shown, held=held.holding, lock=held.lock)
 
 

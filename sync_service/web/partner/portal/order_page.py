@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from flask import Blueprint, Response, render_template, request
+from flask import Response, render_template, request
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -22,7 +22,8 @@ from sync_service.queue.orders.lanes import OrderState
 from sync_service.queue.questions import MAX_OPEN, TooManyAsked
 from sync_service.subscription.limio.documents import read_day
 from sync_service.web.answers import answer
-from sync_service.web.partner.portal.acting import PortalContext, agent
+from sync_service.web.page_parts import get, post
+from sync_service.web.partner.portal.acting import PortalContext, PortalPages, agent
 from sync_service.web.partner.portal.customers import find_customer_of
 from sync_service.web.partner.portal.session import scope
 
@@ -31,13 +32,14 @@ NO_ORDER = "You have no order by this id."
 _PATIENCE = 4.0
 
 
-def attach(blueprint: Blueprint, context: PortalContext) -> None:
-    """Add the pages."""
+class PortalOrderPages(PortalPages):
+    """`/partner/orders/…`, and cancelling a subscription."""
 
-    @blueprint.get("/orders/<order_id>")
-    def order(order_id: str) -> Response | str:
-        with context.database.reading() as session:
-            placed = read_placed(session, scope(), context.settings, order_id)
+    @get("/orders/<order_id>")
+    def order(self, order_id: str) -> Response | str:
+        """Where it stands."""
+        with self._database.reading() as session:
+            placed = read_placed(session, scope(), self._context.settings, order_id)
         if placed is None:
             raise NotFound(NO_ORDER)
         text, is_over = tell(placed), placed.state in (OrderState.COMPLETE, OrderState.FAILED)
@@ -45,20 +47,22 @@ def attach(blueprint: Blueprint, context: PortalContext) -> None:
             return answer(200, {"step": 0, "text": text, "done": is_over})
         return render_template("partner/order.html", order=placed, text=text, is_over=is_over)
 
-    @blueprint.get("/subscriptions/<subscription_id>/cancel")
-    def ask_cancel(subscription_id: str, problem: str = "") -> str:
-        with context.database.reading() as session:
-            held = context.look_at(session, subscription_id)
+    @get("/subscriptions/<subscription_id>/cancel")
+    def ask_cancel(self, subscription_id: str, problem: str = "") -> str:
+        """When it would end."""
+        with self._database.reading() as session:
+            held = self._context.look_at(session, subscription_id)
             customer = find_customer_of(session, held)
         page = {"held": held.holding, "lock": held.lock, "key": secrets.token_urlsafe(16)}
         return render_template("partner/cancel.html", customer=customer, problem=problem, **page)
 
-    @blueprint.post("/subscriptions/<subscription_id>/cancel")
-    def cancel(subscription_id: str) -> AnyResponse:
-        with context.database.reading() as session:
-            context.look_at(session, subscription_id)
+    @post("/subscriptions/<subscription_id>/cancel")
+    def cancel(self, subscription_id: str) -> AnyResponse:
+        """The order."""
+        with self._database.reading() as session:
+            self._context.look_at(session, subscription_id)
         payload = {"order_type": OrderType.CANCEL_SUBSCRIPTION.value, "forSubscription": {"id": subscription_id}}
-        return context.place(payload, lambda problem: ask_cancel(subscription_id, problem))
+        return self._context.place(payload, lambda problem: self.ask_cancel(subscription_id, problem))
 
 
 def tell(order: PlacedOrder) -> str:
