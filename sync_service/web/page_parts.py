@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -142,6 +143,16 @@ def attach_problems(blueprint: Blueprint, template: str) -> Callable[[int, str, 
     return say
 
 
+def address_of(endpoint: str, **values: Any) -> str:
+    """`url_for` for templates: a page asks for a hundred addresses, most of them as the page before."""
+    return _address_of(request.script_root, endpoint, tuple(values.items()))
+
+
+@lru_cache(4096)
+def _address_of(_root: str, endpoint: str, values: tuple[tuple[str, Any], ...]) -> str:
+    return url_for(endpoint, **dict(values))
+
+
 _FOLDER = Path(__file__).parent / "static" / "admin"
 _FOREVER = "public, max-age=31536000, immutable"
 
@@ -157,5 +168,8 @@ def attach_assets(blueprint: Blueprint) -> None:
         return answer
 
     blueprint.context_processor(
-        lambda: {"asset": lambda name: url_for(f"{blueprint.name}.asset", version=digest, name=name)}
+        lambda: {
+            "asset": lambda name: address_of(f"{blueprint.name}.asset", version=digest, name=name),
+            "url_for": address_of,
+        }
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy
 from sqlalchemy import bindparam
@@ -180,8 +181,7 @@ def _read(session: Session, subscription_id: str, since: date | None = None) -> 
     return [_Payment(*each) for each in found]
 
 
-@dataclass(frozen=True)
-class _Payment:
+class _Payment(NamedTuple):
     """A row of the schedule without its document."""
 
     id: str
@@ -224,10 +224,10 @@ def _items(document: Mapping[str, Any], currency: str | None) -> list[tuple[str,
 
 def _totals(rows: Sequence[_Payment], today: date) -> tuple[tuple[str, str], ...]:
     sums: dict[tuple[str, str], Decimal] = {}
-    for row in rows:
-        amount = parse_amount(row.amount)
-        if amount is None or row.is_cancelled:
-            continue
-        when = "Until yesterday" if row.is_before(today) else "Still to come"
-        sums[when, row.currency or ""] = sums.get((when, row.currency or ""), Decimal(0)) + amount
+    counts = Counter((row.is_before(today), row.currency or "", row.amount) for row in rows if not row.is_cancelled)
+    for (is_past, currency, written), count in counts.items():
+        amount = parse_amount(written)
+        if amount is not None:
+            key = ("Until yesterday" if is_past else "Still to come", currency)
+            sums[key] = sums.get(key, Decimal(0)) + count * amount
     return tuple((when, money(amount, currency)) for (when, currency), amount in sorted(sums.items(), reverse=True))

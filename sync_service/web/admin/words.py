@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -44,7 +45,8 @@ class Clock:
     def exact(self, at: int, *, seconds: bool = False) -> str:
         """Date and time with the zone, such as `27 Nov 2026, 10:22 CET`."""
         local = self.local(at)
-        return f"{local:{'%d %b %Y, %H:%M:%S' if seconds else '%d %b %Y, %H:%M'}} {_zone_name(local)}"
+        second = f":{local.second:02}" if seconds else ""
+        return f"{day(local.date())}, {local.hour:02}:{local.minute:02}{second} {_zone_name(local)}"
 
     def is_near(self, at: int) -> bool:
         """Whether the distance to `at` says more than its date."""
@@ -167,7 +169,7 @@ def exact_moment(at: int | None) -> Markup:
 
 
 def _time(here: Clock, at: int, shown: str, *, ages: bool = False) -> Markup:
-    when = datetime.fromtimestamp(max(0, min(at, LAST_MOMENT)) // 1000, UTC).replace(tzinfo=None).isoformat()
+    when = datetime.fromtimestamp(max(0, min(at, LAST_MOMENT)) // 1000, UTC).isoformat()[:19]
     age = f' data-at="{at}"' if ages else ""
     return _html(f'<time datetime="{when}Z" title="{here.exact(at, seconds=True)}"{age}>', shown, "</time>")
 
@@ -182,6 +184,11 @@ def instant(text: str | None) -> Markup:
     return moment(int((zoned - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000))
 
 
+@lru_cache(4096)
+def _written(value: date) -> str:
+    return value.strftime("%d %b %Y")
+
+
 def day(value: date | str | None) -> str:
     """A calendar day for people."""
     if isinstance(value, str):
@@ -189,7 +196,7 @@ def day(value: date | str | None) -> str:
             value = date.fromisoformat(value[:10])
         except ValueError:
             return cut(value)
-    return value.strftime("%d %b %Y") if value else "—"
+    return _written(value) if value else "—"
 
 
 def money(amount: Any, currency: str | None = None) -> str:
