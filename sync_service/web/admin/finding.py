@@ -133,7 +133,8 @@ def find_page(
     statement, values, is_cut = _statement(session, question)
     turn = question.turn
     backward = is_position(before, turn)
-    placed = place(statement, turn, before if backward else after, backward=backward, limit=limit + 1)
+    few = bool(question.text)
+    placed = place(statement, turn, before if backward else after, backward=backward, limit=limit + 1, few=few)
     rows = list(session.exec(placed, params=values))
     more = len(rows) > limit
     found = list(complete(session, rows[:limit][:: -1 if backward else 1]))
@@ -203,10 +204,14 @@ def _statement(session: Session, question: SubscriptionFilter) -> tuple[Select[A
         is_cut = sum(map(len, found.values())) > MAX_FOUND
         row, link = SubscriptionRow, ZuoraLinkRow
         values = {name: found.get(name, ()) for name in ("customer", "number", "reference")}
-        theirs = select(row.id).where(within(row.customer, "customer"))
+        theirs = within(row.customer, "customer")
         numbered = select(link.subscription_id).where(within(link.number, "number"))
         ids = select(row.id).where(within(row.id, "reference"))
-        statement = statement.where(col(row.id).in_(union(theirs, numbered, ids)))
+        if values["number"] or values["reference"]:
+            theirs = col(row.id).in_(union(select(row.id).where(theirs), numbered, ids))
+        else:
+            values = {"customer": values["customer"]}
+        statement = statement.where(theirs)
     matter = _MATTERS.get(question.matter)
     if question.status:
         status = col(SubscriptionRow.status)

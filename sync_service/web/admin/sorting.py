@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import tuple_
+from sqlalchemy import func, tuple_
 from sqlmodel import col
 
 from sync_service.store.cursors import CursorInvalid, make_cursor, open_cursor
@@ -72,14 +72,21 @@ def read_turn(word: str) -> SortDirection:
     return SortDirection(order, order.descends is not word.startswith("-"))
 
 
-def place(statement: Any, turn: SortDirection, position: str | None, *, backward: bool, limit: int) -> Any:
-    """`statement` for the `limit` rows after `position`, or `backward` before it; an invalid one counts as none."""
+def place(
+    statement: Any, turn: SortDirection, position: str | None, *, backward: bool, limit: int, few: bool = False
+) -> Any:
+    """`statement` for the `limit` rows after `position`, or `backward` before it; an invalid one counts as none.
+
+    `few`: it asks for so few rows that they are to be sorted; the index of the order would lead through all.
+    """
     falls = turn.descends is not backward
     here = _open(position, turn.order)
+    first, last = turn.order.keys
+    ordered = (func.coalesce(first, ""), last) if few else (first, last)
     if here is not None:
-        keys, spot = tuple_(*turn.order.keys), tuple_(*here)
+        keys, spot = tuple_(*ordered), tuple_(*here)
         statement = statement.where(keys < spot if falls else keys > spot)
-    order = [key.desc() if falls else key.asc() for key in turn.order.keys]
+    order = [key.desc() if falls else key.asc() for key in ordered]
     return statement.order_by(*order).limit(limit)
 
 
