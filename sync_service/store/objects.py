@@ -17,18 +17,12 @@ from sync_service.store.cursors import CursorInvalid, ObjectPage
 from sync_service.store.engine import Session
 from sync_service.store.object_rows import OBJECT_ROWS, read_addresses, read_belongings, read_page
 from sync_service.store.tables import (
-    AddOnRow,
+    AddressRow,
     CustomerRow,
-    EventRow,
-    GiftCodeRow,
     IdentityRow,
     LimioObject,
     OrderRow,
-    PaymentMethodRow,
-    ProcessRow,
     RelationRow,
-    ScheduleRow,
-    SubscriptionOfferRow,
     SubscriptionRow,
 )
 from sync_service.subscription.plan import plural
@@ -43,15 +37,9 @@ MAX_RELATED_SUBSCRIPTIONS = 50
 _PLURALS = {plural(record_type): record_type for record_type in OBJECT_ROWS}
 #: Limio's other path types, of which this store holds nothing.
 _EMPTY_TYPES = frozenset({"user_entitlements", "user_entitlement", "promo_codes_v2"})
-_OWNED_BY_SUBSCRIPTION: tuple[type[LimioObject], ...] = (
-    OrderRow,
-    SubscriptionOfferRow,
-    AddOnRow,
-    ScheduleRow,
-    PaymentMethodRow,
-    GiftCodeRow,
-    EventRow,
-    ProcessRow,
+#: What hangs on a subscription but its addresses, which it may share in two ways.
+_OWNED_BY_SUBSCRIPTION = tuple(
+    row for row in OBJECT_ROWS.values() if row not in (IdentityRow, CustomerRow, SubscriptionRow, AddressRow)
 )
 
 
