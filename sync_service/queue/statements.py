@@ -26,13 +26,12 @@ def for_many(statement: str, database: Database) -> str:
 # due. A backoff stands unless a person asks, who never moves a row back in the line. excluded.* is this request.
 _ENQUEUE = """
 INSERT INTO sync_request (kind, key, requested_seq, priority, due_at, waiting_since, requested_at, "full")
-SELECT {kind}, wanted.key, 1, CAST(:priority AS SMALLINT), clock.at, clock.at, clock.at,
-  CAST(:full AS SMALLINT)
-FROM ({keys}) AS wanted, (SELECT {now} AS at) AS clock
+SELECT {kind}, wanted.key, {times}, CAST(:priority AS SMALLINT), clock.at, clock.at, clock.at, {full}
+FROM ({wanted}) AS wanted, (SELECT {now} AS at) AS clock
 WHERE 1 = 1
 ORDER BY wanted.key
 ON CONFLICT (kind, key) DO UPDATE SET
-  requested_seq = sync_request.requested_seq + 1,
+  requested_seq = sync_request.requested_seq + excluded.requested_seq,
   requested_at  = excluded.requested_at,
   priority = CASE WHEN sync_request.due_at IS NULL OR excluded.priority < sync_request.priority
                   THEN excluded.priority ELSE sync_request.priority END,
@@ -43,10 +42,17 @@ ON CONFLICT (kind, key) DO UPDATE SET
   "full"   = CASE WHEN excluded."full" > sync_request."full" THEN excluded."full" ELSE sync_request."full" END
 RETURNING kind, key, requested_seq, requested_at
 """
-ENQUEUE = _ENQUEUE.replace("{kind}", "CAST(:kind AS TEXT)")
+ENQUEUE = (
+    _ENQUEUE.replace("{kind}", "CAST(:kind AS TEXT)")
+    .replace("{times}", "1")
+    .replace("{full}", "CAST(:full AS SMALLINT)")
+    .replace("{wanted}", "{keys}")
+)
 ENQUEUE_ONE = ENQUEUE.replace("{keys}", ONE_KEY)
-#: For keys whose kind stands beside them in `{keys}`.
-ENQUEUE_KINDS = _ENQUEUE.replace("{kind}", "wanted.kind")
+#: For `{wanted}` keys that say beside them of which kind they are, how often they are wanted and whether all is read.
+ENQUEUE_WANTED = (
+    _ENQUEUE.replace("{kind}", "wanted.kind").replace("{times}", "wanted.times").replace("{full}", 'wanted."full"')
+)
 
 # Who asked, beside the upsert of the same transaction.
 ADD_CAUSE = """

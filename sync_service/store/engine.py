@@ -167,13 +167,13 @@ class Database:
                     with suppress(self.driver_error):  # nothing was written
                         session.driver.rollback()
 
-    def run_alone(self, statement: str, values: Values) -> Any:
-        """Run one writing statement as a transaction of its own, in one round trip, and give its row.
+    def run_alone(self, statement: str, values: Values) -> Found:
+        """Run one writing statement as a transaction of its own, in one round trip.
 
         For PostgreSQL, where one statement may write several tables and bound its own wait for locks.
         """
         with self._session() as session:
-            return session.run(statement, values).first()
+            return session.run(statement, values)
 
     def make(self, statement: str | Executable, values: Values) -> Statement:
         """What the driver is handed for it; made at the first use."""

@@ -171,13 +171,21 @@ class SyncEndpoint:
         """
         callout = Callout(key=normalise_key(raw_key)[:MAX_REJECTED_KEY])
         reason = Reason(ReasonCode.WRONG_CREDENTIALS, what)
+        wish = IncomingCallout(
+            kind=Kind.SUBSCRIPTION,
+            callout=callout,
+            trigger=Trigger.CALLOUT,
+            actor=None,
+            reason=reason,
+            is_rejected=True,
+        )
         headers: dict[str, str] = {}
         place = self._senders.find_place(request)
         try:
             of_place = counter_name("callout", self._settings.secret_key, place or "")
             seconds = self._by_place.count_failure(of_place) or self._of_all.count_failure("callout")
             if seconds is None:
-                self._intake.keep_callout(callout, "rejected", reason)
+                self._intake.take_callout(wish)
                 _log(callout, "rejected", reason, sender=place)
             else:
                 CALLOUTS.labels("rejected", reason.code.value).inc()

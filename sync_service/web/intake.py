@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from sync_service.queue.fate import Ticket, place, row_that_serves
+from sync_service.queue.fate import Ticket, place
 from sync_service.queue.orders.lanes import FIND_OURS, name_our_order
 from sync_service.queue.requests import Cause, Kind, Priority, enqueue
-from sync_service.queue.statements import ENQUEUE_KINDS
+from sync_service.queue.statements import ENQUEUE_WANTED
 from sync_service.store.audit import SENDER
-from sync_service.store.engine import Database, Session
+from sync_service.store.engine import Database
 from sync_service.store.reads import NUMBER_OF_KEY
+from sync_service.store.statement import Found
 from sync_service.subscription.hints import Hints, Reason, ReasonCode
 from sync_service.subscription.keys import LONGEST_KEY
 from sync_service.subscription.trigger import Trigger
@@ -26,53 +28,104 @@ from sync_service.telemetry.traces import carry
 
 #: How long an acknowledgement waits for a lock before it is a 503, in ms: Zuora waits 15 s in all.
 LOCK_TIMEOUT_MS = 2000
-#: The same for a callout and the embedded database's one writer, which all others wait for too: first the turn of this
-#: process is waited for, then that of the file, so that both together are less than Zuora waits.
+#: The same for the embedded database's one writer, which all others wait for too, and in all: less than Zuora waits.
 WRITER_TIMEOUT_MS = 7000
+#: How long callouts that share a commit wait together. On PostgreSQL the lock is of one request, so each that fails
+#: with the others goes on alone soon.
+_TOGETHER_MS = {"sqlite": WRITER_TIMEOUT_MS, "postgresql": 200}
 
-_RECORD = """
-INSERT INTO callout (received_at, key, verdict, reason, reason_code, notification_id, request_id, source, order_number,
-  created_by, body_sha256)
-SELECT {now}, {key}, {verdict}
-  CAST(:notification_id AS TEXT), CAST(:request_id AS TEXT), CAST(:source AS TEXT), CAST(:order_number AS TEXT),
-  CAST(:created_by AS TEXT), CAST(:body_sha256 AS TEXT)
-{from}
-RETURNING id
-"""
-_NAME_SENDER = "UPDATE callout SET sender = :sender WHERE id = :id"
-_SAID = "CAST(:verdict AS TEXT), CAST(:reason AS TEXT), CAST(:reason_code AS TEXT),"
-_KEEP = _RECORD.replace("{key}", "CAST(:shown AS TEXT)").replace("{verdict}", _SAID).replace("{from}", "")
+#: A commit looks so often, at most, whether more callouts have arrived, with so many seconds between two looks.
+_LOOK_SECONDS, _MOST_LOOKS = 0.0005, 10
 
-_SAID_OF_OURS = """CASE WHEN ours THEN 'ignored' ELSE 'accepted' END, CASE WHEN ours THEN CAST(:reason AS TEXT) END,
-  CASE WHEN ours THEN CAST(:reason_code AS TEXT) END,"""
+_ACCEPTED, _IGNORED, _REJECTED = "accepted", "ignored", "rejected"
 
-_LOOK = f"SELECT {NUMBER_OF_KEY} AS number, EXISTS ({FIND_OURS}) AS ours"
+#: What a callout brings that tells which row serves it, and what else is kept of it: members of a JSON object.
+_LOOKED_AT = ("n", "kind", "key", "verdict", "order_number", "undone")
+_KEPT = (
+    *("shown", "reason", "reason_code", "notification_id", "request_id", "source", "created_by", "body_sha256"),
+    *("sender", "trigger", "actor", "trace"),
+)
 
-# All that taking a callout writes, as one statement for PostgreSQL: one round trip and a transaction of its own. Its
-# parts see the same state, and of each other only what is handed on here. The reason is that of an order of ours.
-_TAKE = f"""
-WITH place AS MATERIALIZED (
-  SELECT set_config('lock_timeout', CAST(:lock_timeout AS TEXT), true) AS bound,
-    CASE WHEN CAST(:kind AS TEXT) = 'subscription' THEN {NUMBER_OF_KEY.replace(":key", "CAST(:key AS TEXT)")} END
-    AS number, EXISTS ({FIND_OURS}) AS ours),
-wish AS MATERIALIZED (
-  SELECT CASE WHEN CAST(:kind AS TEXT) <> 'subscription' THEN CAST(:kind AS TEXT)
-              WHEN number IS NULL THEN 'alias' ELSE 'subscription' END AS kind,
-    COALESCE(number, CAST(:key AS TEXT)) AS key
-  FROM place WHERE bound IS NOT NULL AND NOT ours),
-record AS ({
-    _RECORD.replace("{key}", "COALESCE(number, CAST(:shown AS TEXT))")
-    .replace("{verdict}", _SAID_OF_OURS)
-    .replace("{from}", "FROM place")
-}),
-request AS ({ENQUEUE_KINDS.replace("{keys}", "SELECT kind, key FROM wish")}),
-cause AS (
-  INSERT INTO sync_cause (kind, key, seq, trigger, actor, callout_id, trace, at)
-  SELECT request.kind, request.key, request.requested_seq, CAST(:trigger AS TEXT), CAST(:actor AS TEXT), record.id,
-    CAST(:trace AS TEXT), request.requested_at
-  FROM request, record)
-SELECT request.kind, request.key, request.requested_seq FROM record LEFT JOIN request ON true
+
+def _read_json(name: str, columns: Iterable[str]) -> str:
+    """For SQLite: the objects of the array `:name` as rows."""
+    members = ", ".join(f"json_extract(value, '$.{column}') AS {column}" for column in columns)
+    return f"SELECT {members} FROM json_each(:{name})"  # noqa: S608 - constant SQL, no user input
+
+
+_TYPED = ", ".join(f"{column} {'INTEGER' if column == 'n' else 'TEXT'}" for column in (*_LOOKED_AT, *_KEPT))
+# What stands before the JSON bounds the wait for locks, for this transaction.
+_BOUNDED = f"""SELECT given.* FROM (SELECT set_config('lock_timeout', CAST(:timeout AS TEXT), true) AS is_set) AS bound,
+  json_to_recordset(CAST(:callouts AS JSON)) AS given({_TYPED}) WHERE bound.is_set IS NOT NULL"""  # noqa: S608 - constant SQL, no user input
+
+# Which row serves each callout, and whether it is the echo of an order of ours, which is its reason then. `times` is
+# how many of these want the same row, `nth` the place among them.
+_WANTED = f"""
+WITH found AS MATERIALIZED (
+  SELECT given.*,
+    CASE WHEN given.kind = 'subscription' THEN {NUMBER_OF_KEY.replace(":key", "given.key")} END AS number,
+    given.verdict = '{_ACCEPTED}' AND EXISTS (
+      {FIND_OURS.replace(":order_number", "given.order_number").replace(":undone", "given.undone")}) AS ours
+  FROM ({{given}}) AS given)
+SELECT judged.*, COUNT(*) OVER (PARTITION BY verdict, kind, key) AS times,
+  ROW_NUMBER() OVER (PARTITION BY verdict, kind, key ORDER BY n) AS nth
+FROM (
+  SELECT n, {{next_id}} AS id, number, COALESCE(number, key) AS key,
+    CASE WHEN kind <> 'subscription' THEN kind WHEN number IS NULL THEN 'alias' ELSE 'subscription' END AS kind,
+    CASE WHEN ours THEN '{_IGNORED}' ELSE verdict END AS verdict, order_number {{kept}}
+  FROM found) AS judged
 """  # noqa: S608 - constant SQL, no user input
+
+
+def _judge(given: str, next_id: str, kept: Sequence[str] = ()) -> str:
+    """_WANTED of the relation `given`, with the columns that are to be handed on."""
+    more = "".join(f", {column}" for column in kept)
+    return _WANTED.replace("{given}", given).replace("{next_id}", next_id).replace("{kept}", more)
+
+
+# What is written of them, and what their senders are told.
+_RECORD = f"""
+INSERT INTO callout (id, received_at, key, verdict, reason, reason_code, notification_id, request_id, source,
+  order_number, created_by, body_sha256, sender)
+SELECT id, {{now}}, COALESCE(number, shown), verdict, CASE WHEN verdict <> '{_ACCEPTED}' THEN reason END,
+  CASE WHEN verdict <> '{_ACCEPTED}' THEN reason_code END, notification_id, request_id, source, order_number,
+  created_by, body_sha256, sender
+FROM {{wanted}} AS wanted WHERE 1 = 1
+"""  # noqa: S608 - constant SQL, no user input
+_ROWS = f"""
+SELECT kind, key, times, CASE WHEN kind = 'account' THEN 1 ELSE 0 END AS "full"
+FROM {{wanted}} AS wanted WHERE verdict = '{_ACCEPTED}' AND nth = 1
+"""  # noqa: S608 - constant SQL, no user input
+_REQUEST = ENQUEUE_WANTED.replace("{wanted}", _ROWS)
+_CAUSE = f"""
+INSERT INTO sync_cause (kind, key, seq, trigger, actor, callout_id, trace, at)
+SELECT wanted.kind, wanted.key, request.requested_seq - wanted.times + wanted.nth, wanted.trigger, wanted.actor,
+  wanted.id, wanted.trace, request.requested_at
+FROM {{wanted}} AS wanted JOIN {{request}} AS request ON request.kind = wanted.kind AND request.key = wanted.key
+WHERE wanted.verdict = '{_ACCEPTED}'
+"""  # noqa: S608 - constant SQL, no user input
+_TELL = f"""
+SELECT wanted.n, request.kind, request.key, request.requested_seq - wanted.times + wanted.nth AS seq
+FROM {{wanted}} AS wanted LEFT JOIN {{request}} AS request
+  ON wanted.verdict = '{_ACCEPTED}' AND request.kind = wanted.kind AND request.key = wanted.key
+"""  # noqa: S608 - constant SQL, no user input
+
+# PostgreSQL takes all of it as one statement, which is one round trip and a transaction of its own.
+_AT_ONCE = f"""
+WITH wanted AS MATERIALIZED (
+  {_judge(_BOUNDED, "nextval('callout_id_seq')", _KEPT)}),
+record AS ({_RECORD}),
+request AS ({_REQUEST}),
+cause AS ({_CAUSE})
+{_TELL}
+""".replace("{wanted}", "wanted").replace("{request}", "request")
+# SQLite's statements write one table each. They are handed what the first one found, and what is kept, as JSON again.
+_LOOK = _judge(_read_json("callouts", _LOOKED_AT), "(SELECT COALESCE(MAX(id), 0) FROM callout) + 1 + n")
+_WRITTEN = ("n", "id", "number", "key", "kind", "verdict", "order_number", "times", "nth", *_KEPT)
+_FOUND = f"({_read_json('wanted', _WRITTEN)})"
+_STEPS = [
+    step.replace("{wanted}", _FOUND).replace("{request}", "sync_request") for step in (_RECORD, _REQUEST, _CAUSE, _TELL)
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,42 +151,57 @@ class IncomingCallout:
     actor: str | None
     #: Why nothing is to be done; the callout is kept all the same.
     reason: Reason | None = None
+    #: Its sender did not prove who it is.
+    is_rejected: bool = False
     trace: str | None = field(default_factory=carry)
+    #: The address that it came from, as far as trusted proxies say.
+    sender: str | None = field(default_factory=SENDER.get)
+    #: The request that it became.
     ticket: Ticket | None = None
-
-    @property
-    def is_kept(self) -> bool:
-        """What becomes of it is committed."""
-        return self.ticket is not None or self.reason is not None
+    is_kept: bool = False
+    #: A commit with others was tried.
+    is_tried: bool = False
 
 
 class Intake:
-    """Makes durable what comes in. On SQLite callouts that wait for a turn share a commit, one wait for the disk."""
+    """Makes durable what comes in. Callouts that come at once share a commit: one wait for disk and database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: deque[IncomingCallout] = deque()
-        self._turn = threading.Lock()
+        self._committed = threading.Condition()
+        self._is_committing = False
+        #: How many shared the last commit.
+        self._shared = 1
 
     def take_callout(self, wish: IncomingCallout) -> None:
         """Keep the callout and, unless there is a reason not to, want its key synced; committed when this returns."""
-        if wish.reason is not None:
-            self.keep_callout(wish.callout, "ignored", wish.reason)
-        elif self._database.dialect == "postgresql":
-            self._take_alone(wish)
-        else:
-            self._take_in_turn(wish)
+        until = time.monotonic() + WRITER_TIMEOUT_MS / 1000
+        with self._committed:
+            self._waiting.append(wish)
+            while self._is_committing and not wish.is_tried:
+                if not self._committed.wait(until - time.monotonic()):
+                    with suppress(ValueError):  # another thread is committing it, which does no harm
+                        self._waiting.remove(wish)
+                    raise TimeoutError("the database is busy")
+            is_first = not wish.is_tried
+            if is_first:
+                self._is_committing = True
+        if is_first:
+            self._take_waiting(min(_TOGETHER_MS[self._database.dialect], _left_ms(until)))
+        if not wish.is_kept:
+            # One of the others may be at fault.
+            self.take_together([wish], min(LOCK_TIMEOUT_MS, _left_ms(until)))
 
-    def take_together(self, wishes: Sequence[IncomingCallout]) -> None:
+    def take_together(self, wishes: Sequence[IncomingCallout], timeout_ms: int = LOCK_TIMEOUT_MS) -> None:
         """The same for several callouts in one transaction."""
-        self._commit(wishes, LOCK_TIMEOUT_MS)
-
-    def keep_callout(self, callout: Callout, verdict: str, reason: Reason) -> None:
-        """Keep a callout that leads to nothing, and why; committed when this returns."""
-        with self._database.transaction(lock_timeout_ms=LOCK_TIMEOUT_MS) as session:
-            callout_id = _record(session, callout, callout.key, verdict, reason)
-            if verdict == "rejected":
-                session.run(_NAME_SENDER, {"id": callout_id, "sender": SENDER.get()})
+        for row in self._write([_row_of(wish) | {"n": n} for n, wish in enumerate(wishes)], timeout_ms):
+            wish = wishes[row.n]
+            if row.seq is not None:
+                wish.ticket = Ticket(Kind(row.kind), row.key, row.seq)
+            elif wish.reason is None:
+                wish.reason = _ours(wish.callout.hints)
+            wish.is_kept = True
 
     def accept_request(self, kind: Kind, key: str, actor: str | None) -> Ticket:
         """An API caller's wish; everything is read for it. Committed when this returns."""
@@ -143,113 +211,70 @@ class Intake:
             seq = enqueue(session, kind, key, cause, priority=Priority.EVENT, full=True)
         return Ticket(kind, key, seq)
 
-    def _take_alone(self, wish: IncomingCallout) -> None:
-        ours = _ours(wish.callout.hints)
-        values = _values_of(wish.callout, wish.callout.key, "", ours) | {
-            "kind": wish.kind,
-            "key": wish.callout.key,
-            "trigger": wish.trigger,
-            "actor": wish.actor,
-            "trace": wish.trace,
-            "priority": int(Priority.EVENT),
-            "full": int(wish.kind is Kind.ACCOUNT),
-            "lock_timeout": str(LOCK_TIMEOUT_MS),
-            "undone": name_our_order(wish.callout.hints.order_number)["undone"],
-        }
-        kind, key, seq = self._database.run_alone(_TAKE, values)
-        if seq is None:
-            wish.reason = ours
-        else:
-            wish.ticket = Ticket(Kind(kind), key, seq)
-
-    def _take_in_turn(self, wish: IncomingCallout) -> None:
-        self._waiting.append(wish)
-        until = time.monotonic() + WRITER_TIMEOUT_MS / 1000
-        if not self._turn.acquire(timeout=WRITER_TIMEOUT_MS / 1000):
-            with suppress(ValueError):  # another thread may be committing it, which does no harm
-                self._waiting.remove(wish)
-            raise TimeoutError("the database is busy")
+    def _take_waiting(self, timeout_ms: int) -> None:
+        self._wait_for_others()
+        together = [self._waiting.popleft() for _ in range(len(self._waiting))]
         try:
-            if not wish.is_kept:
-                self._take_waiting(wish, until)
+            with suppress(SQLAlchemyError, TimeoutError):  # each goes on alone, and says what is wrong with it
+                self.take_together(together, timeout_ms)
         finally:
-            self._turn.release()
+            with self._committed:
+                self._is_committing, self._shared = False, len(together)
+                for wish in together:
+                    wish.is_tried = True
+                self._committed.notify_all()
 
-    def _take_waiting(self, wish: IncomingCallout, until: float) -> None:
-        """Commit `wish` and all that wait with it; where that fails, each is committed in a turn of its own."""
-        together = [wish]
-        while self._waiting:
-            other = self._waiting.popleft()
-            if other is not wish:
-                together.append(other)
-        try:
-            self._commit(together, _left_ms(until))
-        except SQLAlchemyError:
-            if len(together) == 1:
-                raise
-            self._commit([wish], _left_ms(until))
+    def _wait_for_others(self) -> None:
+        """As long as more arrive, if any came together with this one or the last: the fewer commits, the faster all."""
+        if max(self._shared, len(self._waiting)) == 1:
+            return
+        for _ in range(_MOST_LOOKS):
+            before = len(self._waiting)
+            time.sleep(_LOOK_SECONDS)
+            if len(self._waiting) == before:
+                return
 
-    def _commit(self, wishes: Sequence[IncomingCallout], timeout_ms: int) -> None:
-        ends: list[tuple[IncomingCallout, Ticket | Reason]] = []
+    def _write(self, given: Sequence[Mapping[str, object]], timeout_ms: int) -> Found:
+        values: dict[str, object] = {"callouts": json.dumps(given), "priority": int(Priority.EVENT)}
+        if self._database.dialect == "postgresql":
+            return self._database.run_alone(_AT_ONCE, {**values, "timeout": str(timeout_ms)})
         with self._database.transaction(lock_timeout_ms=timeout_ms) as session:
-            wanted = []
-            for wish in wishes:
-                found = wish.reason or _look(session, wish)
-                if isinstance(found, Reason):
-                    _record(session, wish.callout, wish.callout.key, "ignored", found)
-                    ends.append((wish, found))
-                else:
-                    wanted.append((found, wish))
-            # In one order, so that two of these never wait for each other.
-            for row, wish in sorted(wanted, key=lambda each: each[0]):
-                ends.append((wish, _accept(session, wish, row)))
-        for wish, end in ends:
-            if isinstance(end, Reason):
-                wish.reason = end
-            else:
-                wish.ticket = end
+            found = session.run(_LOOK, values)
+            values["wanted"] = json.dumps([given[row.n] | row._asdict() for row in found])
+            for statement in _STEPS:
+                found = session.run(statement, values)
+            return found
 
 
 def _left_ms(until: float) -> int:
     return max(1, int((until - time.monotonic()) * 1000))
 
 
-def _look(session: Session, wish: IncomingCallout) -> tuple[Kind, str] | Reason:
-    """The row that serves it; why there is nothing to do where the order is ours."""
-    key, hints = wish.callout.key, wish.callout.hints
-    found = session.run(_LOOK, {"key": key, **name_our_order(hints.order_number)}).one()
-    return _ours(hints) if found.ours else row_that_serves(wish.kind, key, found.number)
-
-
 def _ours(hints: Hints) -> Reason:
     return Reason(ReasonCode.ECHO, f"the order {hints.order_number} is ours")
 
 
-def _accept(session: Session, wish: IncomingCallout, row: tuple[Kind, str]) -> Ticket:
-    kind, key = row
-    callout_id = _record(session, wish.callout, key, "accepted", None)
-    cause = Cause(wish.trigger, wish.actor, callout_id, trace=wish.trace)
-    full = kind is Kind.ACCOUNT
-    return Ticket(kind, key, enqueue(session, kind, key, cause, priority=Priority.EVENT, full=full))
-
-
-def _record(session: Session, callout: Callout, key: str, verdict: str, reason: Reason | None) -> int:
-    values = _values_of(callout, key, verdict, reason)
-    return int(session.run(_KEEP, values).scalar_one())
-
-
-def _values_of(callout: Callout, key: str, verdict: str, reason: Reason | None) -> dict[str, object]:
+def _row_of(wish: IncomingCallout) -> dict[str, object]:
+    """What is written of it; the reason of one that is accepted is that of an order of ours."""
+    callout, reason = wish.callout, wish.reason or _ours(wish.callout.hints)
+    shown = _plain(callout.key)
     return {
-        "shown": _plain(key) or "",
-        "verdict": verdict,
-        "reason": reason and str(reason),
-        "reason_code": reason and reason.code.value,
+        "kind": wish.kind,
+        "key": shown if wish.reason else callout.key,
+        "shown": shown,
+        "verdict": _REJECTED if wish.is_rejected else _IGNORED if wish.reason else _ACCEPTED,
+        "reason": str(reason),
+        "reason_code": reason.code,
         "notification_id": _plain(callout.notification_id),
         "request_id": _plain(callout.request_id),
         "source": ", ".join(callout.hints.sources) or None,
-        "order_number": callout.hints.order_number,
         "created_by": ", ".join(callout.hints.created_by) or None,
         "body_sha256": hashlib.sha256(callout.body).hexdigest() if callout.body else None,
+        "sender": wish.sender if wish.is_rejected else None,
+        "trigger": wish.trigger,
+        "actor": wish.actor,
+        "trace": wish.trace,
+        **name_our_order(callout.hints.order_number),
     }
 
 

@@ -103,7 +103,7 @@ def test_a_connection_that_died_in_use_fails_one_transaction_and_no_more(postgre
             with database.transaction() as session:
                 session.connection().exec_driver_sql(suicide)
 
-    assert database.run_alone("SELECT 1", {}) == (1,)
+    assert database.run_alone("SELECT 1", {}).one() == (1,)
     with database.reading() as session:
         assert session.connection().exec_driver_sql("SELECT 2").scalar_one() == 2
     database.engine.dispose()
@@ -114,7 +114,9 @@ def test_a_statement_that_runs_alone_is_committed_with_what_it_says(postgres_url
     with database.transaction() as session:
         session.connection().exec_driver_sql("CREATE TABLE note (name TEXT NOT NULL, at BIGINT)")
 
-    row = database.run_alone("INSERT INTO note (name, at) VALUES (:name, {now}) RETURNING name, at", {"name": "50%"})
+    row = database.run_alone(
+        "INSERT INTO note (name, at) VALUES (:name, {now}) RETURNING name, at", {"name": "50%"}
+    ).one()
 
     with database.reading() as session:
         kept = session.connection().exec_driver_sql("SELECT name, at FROM note").one()

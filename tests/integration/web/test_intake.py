@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from sync_service.store.engine import Database
 from sync_service.store.tables import CalloutRow, SyncCauseRow, SyncRequestRow
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.intake import Callout, IncomingCallout, Intake
+from tests.acceptance.processes import wait_until
 from tests.listening import listening
 
 #: More than one, and fewer than the connections of the fixtures' pools.
@@ -35,15 +36,21 @@ def accept(intake: Intake, key: str) -> Ticket:
 
 
 def accept_at_once(database: Database, keys: list[str]) -> list[Future[Ticket]]:
-    """Where turns are taken, all of them wait for theirs."""
+    """All of them wait for a commit that goes on, and then share one."""
     intake = Intake(database)
-    with ThreadPoolExecutor(len(keys)) as pool, intake._turn:
+    with ThreadPoolExecutor(len(keys)) as pool:
+        intake._is_committing = True
         accepted = [pool.submit(accept, intake, key) for key in keys]
-        while database.dialect == "sqlite" and len(intake._waiting) < len(keys):
+        while len(intake._waiting) < len(keys):
             time.sleep(0.001)
-        early = wait(accepted, timeout=0.01).done
-    assert database.dialect == "postgresql" or not early
+        end_commit(intake)
     return accepted
+
+
+def end_commit(intake: Intake) -> None:
+    with intake._committed:
+        intake._is_committing = False
+        intake._committed.notify_all()
 
 
 def test_callouts_of_one_key_at_once_are_one_request_with_a_cause_each(database: Database) -> None:
@@ -69,6 +76,31 @@ def test_callouts_that_wait_for_the_embedded_database_share_a_commit(sqlite_data
     assert len(commits) == 1
 
 
+def test_callouts_that_wait_for_postgresql_share_a_transaction(postgres: Database) -> None:
+    accepted = accept_at_once(postgres, [f"A-{place}" for place in range(SENDERS)])
+
+    assert sorted(each.result().key for each in accepted) == [f"A-{place}" for place in range(SENDERS)]
+    with postgres.reading() as session:
+        assert session.run("SELECT count(DISTINCT CAST(xmin AS TEXT)) FROM callout").scalar_one() == 1
+
+
+def test_a_callout_that_waits_for_its_row_keeps_no_other_waiting(postgres: Database) -> None:
+    def kept() -> set[str]:
+        with postgres.reading() as session:
+            return set(session.run("SELECT key FROM callout").scalars())
+
+    accept(Intake(postgres), "A-0")
+    with ThreadPoolExecutor(1) as pool, postgres.transaction() as session:
+        session.run("UPDATE sync_request SET attempts = 1 WHERE key = 'A-0'")
+        accepting = pool.submit(accept_at_once, postgres, ["A-0", "A-1", "A-2"])
+        wait_until(lambda: kept() == {"A-0", "A-1", "A-2"}, "the others are kept")
+        waits = not accepting.done()
+        session.commit()
+
+    assert waits
+    assert accepting.result()[0].result() == Ticket(Kind.ALIAS, "A-0", 2)
+
+
 def test_a_callout_that_cannot_be_kept_fails_alone(database: Database) -> None:
     accepted = accept_at_once(database, ["A-0", BROKEN, "A-2", "A-3", "A-4", "A-5"])
 
@@ -92,13 +124,13 @@ def test_a_commit_that_fails_accepts_none_of_those_that_share_it(sqlite_database
         assert session.exec(select(CalloutRow)).all() == []
 
 
-def test_who_gives_up_waiting_for_a_turn_is_not_accepted(sqlite_database: Database) -> None:
+def test_a_callout_that_waits_too_long_for_the_commit_of_others_is_not_accepted(sqlite_database: Database) -> None:
     intake = Intake(sqlite_database)
-    intake._turn.acquire()
+    intake._is_committing = True
 
     with pytest.raises(TimeoutError):
         accept(intake, "A-1")
-    intake._turn.release()
+    end_commit(intake)
     accept(intake, "A-2")
 
     with sqlite_database.reading() as session:
