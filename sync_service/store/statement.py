@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Dialect, Executable, Insert, Select, Table, Update, bindparam, select, text
+from sqlalchemy import Dialect, Executable, Insert, Integer, Select, Table, Update, bindparam, select, text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -42,15 +42,18 @@ def by_key(row_class: type[SQLModel]) -> Select[Any]:
 
 
 class _List(UserDefinedType[Any]):
-    """Several values as one: PostgreSQL's driver takes a list, SQLite reads a JSON text."""
+    """Several values as one JSON text: PostgreSQL's driver would look at each of a list's elements."""
 
     cache_ok = True
 
     def bind_processor(self, dialect: Dialect) -> _Process:
-        return (lambda values: json.dumps(list(values))) if dialect.name == "sqlite" else list
+        return lambda values: json.dumps(list(values))
 
 
-_LISTED = {"sqlite": "IN (SELECT value FROM json_each({values}))", "postgresql": "= ANY ({values})"}
+_LISTED = {
+    "sqlite": "IN (SELECT value FROM json_each({values}))",
+    "postgresql": "= ANY (ARRAY(SELECT CAST(value AS {kind}) FROM jsonb_array_elements_text(CAST({values} AS JSONB))))",
+}
 
 
 class _Within(FunctionElement[Any]):
@@ -64,9 +67,10 @@ def within(column: Any, name: str) -> Any:
 
 @compiles(_Within)
 def _spell_within(element: _Within, compiler: SQLCompiler, **more: Any) -> str:
-    column, values = (compiler.process(each, **more) for each in element.clauses)
-    listed = _LISTED[compiler.dialect.name].format(values=values)
-    return f"{column} {listed}"
+    column, values = element.clauses
+    kind = "BIGINT" if isinstance(column.type, Integer) else "TEXT"
+    listed = _LISTED[compiler.dialect.name].format(values=compiler.process(values, **more), kind=kind)
+    return f"{compiler.process(column, **more)} {listed}"
 
 
 #: The rows of a list of lists, and for each of them the first rows of a table. SQLite has no LATERAL.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -13,7 +14,7 @@ from sync_service.access.cipher import TextCipher
 from sync_service.queue.runs.history import Outcome
 from sync_service.queue.stream.branches import EntryFilter, EntryKind, Spot, Whose, read_spot
 from sync_service.queue.stream.details import read_entries
-from sync_service.queue.stream.page import count, read_page
+from sync_service.queue.stream.page import EntryPage, count, read_page
 from sync_service.store.engine import Session
 from sync_service.subscription.digest import Touch
 from sync_service.subscription.trigger import Trigger
@@ -190,7 +191,7 @@ def read_shown(
         looked_to=page.looked_to,
         is_first=before is None,
         whose=whose,
-        totals=_totals(session, wanted) if counted else (),
+        totals=_totals(_count(session, wanted, before, page)) if counted else (),
     )
 
 
@@ -201,9 +202,16 @@ def _chips(context: PageContext, wish: Filter) -> list[Chip]:
     return chips
 
 
-def _totals(session: Session, wanted: EntryFilter) -> tuple[str, ...]:
+def _count(session: Session, wanted: EntryFilter, before: Spot | None, page: EntryPage) -> Mapping[EntryKind, int]:
+    """How many entries of each kind there are; a page that has all of them was counted by reading it."""
+    if before or page.before or page.looked_to:
+        return count(session, wanted, MAX_COUNTED)
+    return Counter(spot.kind for spot in sorted(page.spots, key=lambda spot: spot.kind.rank))
+
+
+def _totals(counts: Mapping[EntryKind, int]) -> tuple[str, ...]:
     words = []
-    for kind, found in count(session, wanted, MAX_COUNTED).items():
+    for kind, found in counts.items():
         one, many = _NOUNS[kind]
         shown = f"{found:,} or more" if found >= MAX_COUNTED else f"{found:,}"
         if found:

@@ -6,11 +6,13 @@ The query bar reads words such as `customer:ada field:amounts from:month`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta, tzinfo
+from functools import cached_property
 
 from flask import flash, render_template, request
+from sqlalchemy import bindparam
 from sqlmodel import col, func, select
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -155,6 +157,13 @@ VIEWS = (
     ("Ignored callouts today", "verdict:ignored from:today"),
 )
 
+_OWN_VIEWS = (
+    select(AdminViewRow.name, AdminViewRow.query)
+    .where(AdminViewRow.email == bindparam("email"))
+    .order_by(col(AdminViewRow.name))
+    .limit(MAX_VIEWS)
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class View:
@@ -274,14 +283,16 @@ class HistoryPages(AdminPages):
         return read_shown(self._context, session, whose=whose, asked=asked, order=bar.query.order, counted=True)
 
     def _views(self, session: Session) -> list[View]:
-        row = AdminViewRow
-        own = session.exec(select(row).where(row.email == who().email).order_by(col(row.name)).limit(MAX_VIEWS))
-        named: Iterable[tuple[str, str, bool]] = (
-            *((name, text, False) for name, text in VIEWS),
-            *((each.name, each.query, True) for each in own),
-        )
-        close = self._context.cipher.encrypt
-        return [View(name=name, query=text, sealed=close(text), is_own=is_own) for name, text, is_own in named]
+        own = [self._view(each.name, each.query) for each in session.run(_OWN_VIEWS, {"email": who().email})]
+        return [*self._given_views, *own]
+
+    @cached_property
+    def _given_views(self) -> list[View]:
+        """Sealed once: they name nobody."""
+        return [self._view(name, text, is_own=False) for name, text in VIEWS]
+
+    def _view(self, name: str, text: str, *, is_own: bool = True) -> View:
+        return View(name=name, query=text, sealed=self._context.cipher.encrypt(text), is_own=is_own)
 
     def _opened(self) -> str:
         sealed = request.form.get("q", "")
