@@ -13,7 +13,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlmodel import select
 
+from sync_service.store import engine
 from sync_service.store.engine import Database, connect
+from sync_service.store.statement import within
 from sync_service.store.tables import ThrottleRow
 
 
@@ -36,6 +38,28 @@ def test_an_exception_rolls_everything_back(database: Database) -> None:
         raise ZeroDivisionError
 
     assert names(database) == []
+
+
+@pytest.mark.parametrize("wanted", [[], ["a"], ["c", "b", "d"]])
+def test_a_list_of_any_length_is_one_value_of_one_statement(database: Database, wanted: list[str]) -> None:
+    texts = select(ThrottleRow.name).where(within(ThrottleRow.name, "names"))
+    numbers = select(ThrottleRow.name).where(within(ThrottleRow.failures, "numbers"))
+    with database.transaction() as session:
+        session.add_all(ThrottleRow(name=name, window_began=0, failures=ord(name)) for name in "abc")
+    with database.reading() as session:
+        found = {*wanted} - {"d"}
+        assert {*session.run(texts, {"names": wanted}).scalars()} == found
+        assert {*session.exec(texts, params={"names": wanted})} == found
+        assert {*session.run(numbers, {"numbers": [ord(name) for name in wanted]}).scalars()} == found
+
+
+def test_no_more_than_some_statements_are_kept(sqlite_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_MAX_KEPT", 3)
+    kept = sqlite_database.make("SELECT 1", {})
+    with sqlite_database.reading() as session:
+        assert [session.run(f"SELECT {number}").scalar_one() for number in range(5)] == [0, 1, 2, 3, 4]
+
+    assert sqlite_database.make("SELECT 1", {}) is not kept
 
 
 def test_the_clock_is_the_databases_and_in_milliseconds(database: Database) -> None:

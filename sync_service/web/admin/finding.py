@@ -147,6 +147,16 @@ def find_page(
     )
 
 
+def find_numbers(session: Session, question: SubscriptionFilter, limit: int) -> tuple[list[str], bool]:
+    """The numbers of the first `limit` subscriptions, where they are known, and whether more fit."""
+    statement, values, is_cut = _statement(session, question)
+    placed = place(statement, question.turn, None, backward=False, limit=limit + 1, few=bool(question.text))
+    rows = list(session.exec(placed, params=values))
+    links = {row.subscription_id: row.number for row in session.run(_LINKS, {"ids": [row.id for row in rows]})}
+    numbers = [links.get(row.id) or row.reference for row in rows[:limit]]
+    return list(filter(None, numbers)), is_cut or len(rows) > limit
+
+
 def _position(found: FoundSubscription, turn: SortDirection) -> tuple[Any, Any]:
     if turn.order.name == "checked":
         return (found.request.checked_at or 0, found.request.key) if found.request else (0, "")

@@ -28,7 +28,7 @@ from sync_service.subscription.keys import normalise_key
 from sync_service.subscription.trigger import Trigger
 from sync_service.web.admin.context import AdminPages
 from sync_service.web.admin.filters import SHOWN, VERDICTS, Filter, ShownEntries, read_filter, read_shown
-from sync_service.web.admin.finding import SubscriptionFilter, find_page
+from sync_service.web.admin.finding import SubscriptionFilter, find_numbers
 from sync_service.web.admin.guard import who
 from sync_service.web.admin.spreadsheet import COLUMNS, MAX_RUNS, count_runs, read_changes, send
 from sync_service.web.page_parts import get, post, see_other
@@ -106,9 +106,9 @@ def find_whose(session: Session, query: Query, today: date) -> Whose | None:
         return whose(session, [resolve_key(session, key) or key] if key.isprintable() else [])
     if not query.words:
         return None
-    found = find_page(session, SubscriptionFilter(text=query.words, today=today), limit=MAX_NUMBERS)
-    mine = whose(session, [row.number for row in found.rows if row.number])
-    return replace(mine, is_cut=mine.is_cut or found.after is not None or found.is_cut)
+    numbers, is_cut = find_numbers(session, SubscriptionFilter(text=query.words, today=today), MAX_NUMBERS)
+    mine = whose(session, numbers)
+    return replace(mine, is_cut=mine.is_cut or is_cut)
 
 
 def _narrow(found: Filter, name: str, value: str, today: date, zone: tzinfo) -> Filter:
