@@ -1,4 +1,4 @@
-"""Hears every statement that reaches the database, through the ORM or a session's own way, and each coming commit."""
+"""Hears every statement that reaches the database, through the ORM or a session's own way, and each commit."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def listening(
     after: Tell = _nothing,
     begin: Callable[[dict[Any, Any]], None] = _nothing,
     commit: Callable[[dict[Any, Any]], None] = _nothing,
+    committed: Callable[[dict[Any, Any]], None] = _nothing,
 ) -> Iterator[None]:
     """Calls these for whatever happens in this process meanwhile."""
 
@@ -55,6 +56,7 @@ def listening(
         session.flush()
         commit(_info_of(session))
         plain_commit(session)
+        committed(_info_of(session))
 
     @contextmanager
     def transaction(database: Database, **values: Any) -> Iterator[Session]:

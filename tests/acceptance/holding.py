@@ -26,7 +26,10 @@ _SAID = "statements of this transaction"
 
 
 class Holder:
-    """Looks for the file; `where` is `before` or `after` a statement, at a `commit` of one, or at a `log` line."""
+    """Looks for the file.
+
+    `where` is `before` or `after` a statement, at a `commit` of one or when it is `committed`, or at a `log` line.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -81,7 +84,10 @@ def listen(holder: Holder) -> None:
     def commit(notes: dict[Any, Any]) -> None:
         holder.come_by("commit", "\n".join(notes.get(_SAID, ())))
 
-    _FOR_EVER.enter_context(listening(before=before, after=after, begin=begin, commit=commit))
+    def committed(notes: dict[Any, Any]) -> None:
+        holder.come_by("committed", "\n".join(notes.get(_SAID, ())))
+
+    _FOR_EVER.enter_context(listening(before=before, after=after, begin=begin, commit=commit, committed=committed))
     sys.stderr = _ToldLog(sys.stderr, holder)
 
 

@@ -18,7 +18,7 @@ ORDER = "/api/partner/order"
 #: Where the process stops for good, and how many orders there are once it is dead.
 POINTS = {
     "the order is written and the transaction open": ("after", "INSERT INTO order_work", 0),
-    "the order is committed and nothing answered": ("commit", "INSERT INTO order_work", 1),
+    "the order is committed and nothing answered": ("committed", "INSERT INTO order_work", 1),
 }
 
 
