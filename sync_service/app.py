@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from flask import Flask, request
+from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from sync_service.access.captcha import CaptchaVerifier
@@ -42,8 +42,8 @@ from sync_service.web.partner.checkout import checkout_blueprint, partner_orders
 from sync_service.web.partner.management import management_blueprint
 from sync_service.web.partner.objects import partner_objects_blueprint
 from sync_service.web.partner.portal.blueprint import portal_blueprint
-from sync_service.web.rate import Rate, tell_rates
-from sync_service.web.senders import Senders, forget_address
+from sync_service.web.rate import Rate
+from sync_service.web.senders import NotedSenders, Senders
 from sync_service.web.waiting import Questions, ResultWaiter
 
 #: gunicorn's "worker failed to boot": it stops instead of trying again.
@@ -78,11 +78,9 @@ def create_app(
     auth = PartnerAuth(bearer)
     partner_orders = PartnerOrders(database, settings)
     senders = Senders((), settings.trusted_proxies)
-    app.before_request(lambda: senders.note_address(request))
-    app.teardown_request(forget_address)
     share = Share.of(settings)
 
-    tell_rates(app)
+    app.wsgi_app = NotedSenders(app.wsgi_app, senders)  # type: ignore[method-assign]  # Flask's own way to wrap
     set_up_answers(app, secure=settings.public_url.startswith("https://"))
     app.register_blueprint(sync_blueprint(endpoint, bearer))
     app.register_blueprint(orders_blueprint(intake, bearer))

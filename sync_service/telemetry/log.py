@@ -30,7 +30,7 @@ def set_up(log_format: str = "text", level: int = logging.INFO) -> None:
     structlog.configure(
         processors=[*shared, _tell_where, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
     # It warns in lines of its own shape whenever a look at the jobs takes longer than the pause between two.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from threading import Lock
 
-from flask import Flask, Response, g
+from flask import Response, after_this_request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import TooManyRequests
 
@@ -59,11 +59,17 @@ class Rate:
             portion.left -= is_left
             remaining = self._most - portion.taken + portion.left
         seconds = max(1, math.ceil(portion.until - time.monotonic()))
-        g.rate = {
+        said = {
             "RateLimit-Limit": str(self._most),
             "RateLimit-Remaining": str(max(0, remaining)),
             "RateLimit-Reset": str(seconds),
         }
+
+        @after_this_request
+        def tell(response: Response) -> Response:
+            response.headers.update(said)
+            return response
+
         if not is_left:
             text = f"More than {self._most} requests in a minute. Please wait."
             raise TooManyRequests(text, retry_after=seconds)
@@ -75,12 +81,3 @@ class Rate:
             taken, remaining_ms = self._at_once, 0
         left = max(0, self._at_once - max(0, taken - self._most))
         return _Portion(left, min(taken, self._most), time.monotonic() + remaining_ms / 1000)
-
-
-def tell_rates(app: Flask) -> None:
-    """Put what is left into the answers to API clients."""
-
-    @app.after_request
-    def tell(response: Response) -> Response:
-        response.headers.update(g.get("rate", {}))
-        return response

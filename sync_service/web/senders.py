@@ -6,13 +6,18 @@ Zuora publishes the addresses that its callouts leave from, others for Workflow,
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import TYPE_CHECKING
 
 from flask import Request
 
 from sync_service.settings.forms import Network
 from sync_service.store.audit import SENDER
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _Address = IPv4Address | IPv6Address
 
@@ -20,11 +25,6 @@ _Address = IPv4Address | IPv6Address
 def say_place(place: str | None) -> str:
     """Where a log-in came from, for the log of activity."""
     return f"from {place or 'behind a proxy'}"
-
-
-def forget_address(_: BaseException | None) -> None:
-    """The request is over: what its thread does next has no sender."""
-    SENDER.set(None)
 
 
 class Senders:
@@ -53,15 +53,14 @@ class Senders:
         address = self.find_address(request)
         return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
 
-    def note_address(self, request: Request) -> None:
-        """Let all that is recorded and logged for this request name its sender."""
-        address = self.find_address(request)
-        SENDER.set(None if address is None else str(address))
-
     def find_address(self, request: Request) -> _Address | None:
         """Who sent the request, as far as trusted proxies say; None where it did not come through all of them."""
-        peer = _read(request.remote_addr or "")
-        passed = [_read(each) for each in request.headers.get("X-Forwarded-For", "").split(",") if each.strip()]
+        return self.find_sender(request.environ)
+
+    def find_sender(self, environ: Mapping[str, str]) -> _Address | None:
+        """The same of a request that is not read yet."""
+        peer = _read(environ.get("REMOTE_ADDR", ""))
+        passed = [_read(each) for each in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if each.strip()]
         if isinstance(self._proxies, int):
             chain = [*passed, peer]
             return chain[-1 - self._proxies] if len(chain) > self._proxies else None
@@ -69,6 +68,22 @@ class Senders:
         while peer is not None and _is_in(peer, self._proxies) and passed:
             peer = passed.pop()
         return peer
+
+
+class NotedSenders:
+    """Around the application: all that is recorded and logged for a request names its sender."""
+
+    def __init__(self, inner: WSGIApplication, senders: Senders) -> None:
+        self._inner = inner
+        self._senders = senders
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        address = self._senders.find_sender(environ)
+        noted = SENDER.set(None if address is None else str(address))
+        try:
+            return self._inner(environ, start_response)
+        finally:
+            SENDER.reset(noted)  # what its thread does next has no sender
 
 
 @lru_cache(maxsize=1024)  # callouts come from few addresses, by the thousand
