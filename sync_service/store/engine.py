@@ -41,6 +41,7 @@ from sync_service.store.transactions import (
     begin,
     begin_core,
     commit,
+    end_reading,
     execute_when_free,
     is_idle,
 )
@@ -164,8 +165,8 @@ class Database:
                 yield session
             finally:
                 if not is_idle(session.driver):
-                    with suppress(self.driver_error):  # nothing was written
-                        session.driver.rollback()
+                    with suppress(self.driver_error):  # it is gone, and the transaction with it
+                        end_reading(session.driver)
 
     def run_alone(self, statement: str, values: Values) -> Found:
         """Run one writing statement as a transaction of its own, in one round trip.

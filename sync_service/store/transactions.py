@@ -43,6 +43,15 @@ def commit(driver: Any) -> None:
         _say(driver, b"COMMIT")
 
 
+def end_reading(driver: Any) -> None:
+    """Leave a transaction that wrote nothing."""
+    if isinstance(driver, sqlite3.Connection):
+        driver.rollback()
+    else:
+        # psycopg's own would forget all that it has prepared, for every page to plan its statements anew.
+        _say(driver, b"ROLLBACK")
+
+
 def _say(driver: Any, word: bytes) -> None:
     """A word without values, by libpq itself: psycopg's way to it costs four times as much. Raises its errors."""
     answer = driver.pgconn.exec_(word)
@@ -62,7 +71,7 @@ def begin_core(connection: Connection) -> None:
         if isinstance(driver, sqlite3.Connection):
             begin(driver.cursor(), "sqlite", None)
         else:
-            driver.execute("BEGIN", prepare=False)
+            _say(driver, b"BEGIN")
 
 
 def is_idle(driver: Any) -> bool:

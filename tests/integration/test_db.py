@@ -156,6 +156,18 @@ def test_a_statement_that_runs_alone_is_committed_with_what_it_says(postgres_url
     database.engine.dispose()
 
 
+def test_a_look_by_the_orm_leaves_what_its_connection_has_prepared(postgres_url: str) -> None:
+    database = connect(postgres_url)
+    for _ in range(10):
+        with database.reading() as session:
+            session.run("SELECT 7").one()
+            session.exec(select(ThrottleRow.name)).all()
+
+    with database.reading() as session:
+        assert "SELECT 7" in session.run("SELECT statement FROM pg_prepared_statements").scalars()
+    database.engine.dispose()
+
+
 def test_a_new_embedded_database_that_another_process_is_just_making_is_waited_for(tmp_path: Path) -> None:
     maker = sqlite3.connect(tmp_path / "store.db", isolation_level=None, check_same_thread=False)
     maker.execute("BEGIN IMMEDIATE")
