@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from itertools import islice
+from operator import attrgetter
+from typing import Any, Protocol
 
 import sqlalchemy
 from sqlalchemy import bindparam
@@ -142,25 +145,27 @@ def read_payments(session: Session, subscription_id: str, today: date, *, whole:
 
     Documents are read of what is listed alone.
     """
-    found = _read(session, subscription_id)
-    rows = sorted(found[:MAX_READ], key=lambda each: (each.due or date.max, each.id))
-    coming = next((index for index, each in enumerate(rows) if not each.is_before(today)), len(rows))
+    found = session.run(_THEIRS, {"subscription_id": subscription_id}).all()
+    rows = found[:MAX_READ]
+    coming = bisect_left(rows, today, key=lambda each: each.due or date.max)
     shown = rows if whole else rows[max(0, coming - MAX_PAST) : coming + MAX_COMING]
-    ids = [each.id for each in shown]
-    documents = dict(session.run(_DOCUMENTS, {"ids": ids}).all())
+    documents = dict(session.run(_DOCUMENTS, {"ids": [each.id for each in shown]}).all())
     return PaymentTable(
-        listed=tuple(each.tell(today, documents.get(each.id)) for each in shown),
+        listed=tuple(_tell(each, today, documents.get(each.id)) for each in shown),
         count=len(rows),
         is_cut=len(found) > MAX_READ,
-        totals=_totals(rows, today),
-        next_payment=next((each.tell(today) for each in rows[coming:] if each.due and not each.is_cancelled), None),
+        totals=_totals(rows[:coming], rows[coming:]),
+        next_payment=next(
+            (_tell(each, today) for each in rows[coming:] if each.due and not _is_cancelled(each.status)), None
+        ),
     )
 
 
 def read_coming(session: Session, subscription_id: str, today: date) -> tuple[ScheduledPayment, ...]:
     """The next payments, and one more than are shown of them (MAX_COMING) if there are more."""
-    payments = _read(session, subscription_id, since=today)
-    return tuple(each.tell(today) for each in payments if not each.is_cancelled)[: MAX_COMING + 1]
+    found = session.run(_THEIRS_SINCE, {"subscription_id": subscription_id, "since": today})
+    coming = (_tell(each, today) for each in found if not _is_cancelled(each.status))
+    return tuple(islice(coming, MAX_COMING + 1))
 
 
 _ROW = ScheduleRow
@@ -168,21 +173,14 @@ _DOCUMENTS = select(_ROW.id, _ROW.document).where(within(_ROW.id, "ids"))
 _THEIRS = (
     sqlalchemy.select(*map(col, (_ROW.id, _ROW.due, _ROW.type, _ROW.amount, _ROW.currency, _ROW.status)))
     .where(col(_ROW.subscription_id) == bindparam("subscription_id"))
-    .order_by(col(_ROW.due), col(_ROW.id))
+    .order_by(col(_ROW.due).nulls_last(), col(_ROW.id))
     .limit(MAX_READ + 1)
 )
 _THEIRS_SINCE = _THEIRS.where(col(_ROW.due) >= bindparam("since"))
 
 
-def _read(session: Session, subscription_id: str, since: date | None = None) -> list[_Payment]:
-    """The first payments by date, one more than MAX_READ if there are more."""
-    values: dict[str, object] = {"subscription_id": subscription_id}
-    found = session.run(_THEIRS_SINCE, {**values, "since": since}) if since else session.run(_THEIRS, values)
-    return [_Payment(*each) for each in found]
-
-
-class _Payment(NamedTuple):
-    """A row of the schedule without its document."""
+class _Payment(Protocol):
+    """A row of the schedule without its document, as it is read."""
 
     id: str
     due: date | None
@@ -191,22 +189,21 @@ class _Payment(NamedTuple):
     currency: str | None
     status: str | None
 
-    @property
-    def is_cancelled(self) -> bool:
-        return (self.status or "").lower().startswith("cancel")
 
-    def is_before(self, today: date) -> bool:
-        return self.due is not None and self.due < today
+def _is_cancelled(status: str | None) -> bool:
+    return (status or "").lower().startswith("cancel")
 
-    def tell(self, today: date, document: Mapping[str, Any] | None = None) -> ScheduledPayment:
-        return ScheduledPayment(
-            due=self.due,
-            kind=self.type or "payment",
-            amount=money(self.amount, self.currency),
-            status=self.status or "",
-            state="cancelled" if self.is_cancelled else "past" if self.is_before(today) else "coming",
-            items=tuple(_items(document or {}, self.currency)),
-        )
+
+def _tell(payment: _Payment, today: date, document: Mapping[str, Any] | None = None) -> ScheduledPayment:
+    is_past = payment.due is not None and payment.due < today
+    return ScheduledPayment(
+        due=payment.due,
+        kind=payment.type or "payment",
+        amount=money(payment.amount, payment.currency),
+        status=payment.status or "",
+        state="cancelled" if _is_cancelled(payment.status) else "past" if is_past else "coming",
+        items=tuple(_items(document or {}, payment.currency)),
+    )
 
 
 def _items(document: Mapping[str, Any], currency: str | None) -> list[tuple[str, str, str]]:
@@ -222,12 +219,15 @@ def _items(document: Mapping[str, Any], currency: str | None) -> list[tuple[str,
     ]
 
 
-def _totals(rows: Sequence[_Payment], today: date) -> tuple[tuple[str, str], ...]:
+_ALIKE = attrgetter("amount", "currency", "status")
+
+
+def _totals(past: Sequence[_Payment], coming: Sequence[_Payment]) -> tuple[tuple[str, str], ...]:
     sums: dict[tuple[str, str], Decimal] = {}
-    counts = Counter((row.is_before(today), row.currency or "", row.amount) for row in rows if not row.is_cancelled)
-    for (is_past, currency, written), count in counts.items():
-        amount = parse_amount(written)
-        if amount is not None:
-            key = ("Until yesterday" if is_past else "Still to come", currency)
-            sums[key] = sums.get(key, Decimal(0)) + count * amount
+    for when, payments in (("Until yesterday", past), ("Still to come", coming)):
+        for (written, currency, status), count in Counter(map(_ALIKE, payments)).items():
+            amount = parse_amount(written)
+            if amount is not None and not _is_cancelled(status):
+                key = (when, currency or "")
+                sums[key] = sums.get(key, Decimal(0)) + count * amount
     return tuple((when, money(amount, currency)) for (when, currency), amount in sorted(sums.items(), reverse=True))
