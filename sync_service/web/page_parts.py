@@ -143,9 +143,10 @@ def attach_problems(blueprint: Blueprint, template: str) -> Callable[[int, str, 
     return say
 
 
-def address_of(endpoint: str, **values: Any) -> str:
-    """`url_for` for templates: a page asks for a hundred addresses, most of them as the page before."""
-    return _address_of(request.script_root, endpoint, tuple(values.items()))
+def addresses() -> Callable[..., str]:
+    """`url_for` for the templates of one request: a page asks for a hundred addresses, most as the page before."""
+    root = request.script_root
+    return lambda endpoint, **values: _address_of(root, endpoint, tuple(values.items()))
 
 
 @lru_cache(4096)
@@ -167,9 +168,10 @@ def attach_assets(blueprint: Blueprint) -> None:
         answer.headers["Cache-Control"] = _FOREVER if version == digest else "no-cache"
         return answer
 
-    blueprint.context_processor(
-        lambda: {
+    @blueprint.context_processor
+    def give() -> dict[str, Any]:
+        address_of = addresses()
+        return {
             "asset": lambda name: address_of(f"{blueprint.name}.asset", version=digest, name=name),
             "url_for": address_of,
         }
-    )

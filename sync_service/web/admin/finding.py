@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, text, union
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, text, union
 from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -193,10 +193,16 @@ def find_exact(session: Session, text: str) -> str | None:
 
 def _find_ordered(session: Session, order_number: str) -> str | None:
     """The number of the subscription that the last callout of this order was for."""
-    row = CalloutRow
-    last = select(row.key).where(row.order_number == order_number).order_by(col(row.id).desc()).limit(1)
-    key = session.exec(last).first()
+    key = session.run(_LAST_CALLOUT, {"order_number": order_number}).scalar_one_or_none()
     return resolve_key(session, key) if key else None
+
+
+_LAST_CALLOUT = (
+    select(CalloutRow.key)
+    .where(CalloutRow.order_number == bindparam("order_number"))
+    .order_by(col(CalloutRow.id).desc())
+    .limit(1)
+)
 
 
 def _statement(session: Session, question: SubscriptionFilter) -> tuple[Select[Any], dict[str, Any], bool]:

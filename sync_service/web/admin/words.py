@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -204,6 +205,11 @@ def money(amount: Any, currency: str | None = None) -> str:
     number = parse_amount(amount)
     if number is None:
         return cut(str(amount)) if amount else "—"
+    return _priced(number, currency)
+
+
+@lru_cache(4096)
+def _priced(number: Decimal, currency: str | None) -> str:
     digits = f"{format_amount(abs(number), currency)}"
     whole, point, rest = digits.partition(".")
     text = f"{int(whole):,}{point}{rest}" if whole.isdigit() and len(whole) < 40 else digits
