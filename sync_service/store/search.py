@@ -18,11 +18,14 @@ _GROUP = 3
 
 _SQLITE = """
 SELECT entry.kind, entry.target FROM search_gram JOIN search_entry AS entry ON entry.id = search_gram.rowid
-WHERE search_gram MATCH :phrases LIMIT :limit
+WHERE search_gram MATCH :phrases{conditions} LIMIT :limit
 """
 _POSTGRESQL = "SELECT kind, target FROM search_entry WHERE {conditions} LIMIT :limit"
-#: Its index answers the first; it knows groups of characters, not where they stand.
+#: Its index answers the first; it knows groups of characters, not where they stand. SQLite's knows where they stand.
 _CONDITION = "search_grams(text) @> search_grams(:{name}_rare) AND position(:{name} IN text) > 0"
+_HOLDS = " AND instr(entry.text, :{name}) > 0"
+#: The end of a long number, which is looked for first.
+_TAIL = 5
 
 
 def find_entries(session: Session, text: str, limit: int) -> Mapping[str, Sequence[str]]:
@@ -42,18 +45,21 @@ def find_entries(session: Session, text: str, limit: int) -> Mapping[str, Sequen
 
 
 def _run(session: Session, parts: Sequence[str], limit: int) -> list[tuple[str, str]]:
+    values = {f"part{index}": part for index, part in enumerate(parts)}
+    rare = {f"{name}_rare": _rare(part) for name, part in values.items()}
     if session.database.dialect == "sqlite":
-        phrases = " AND ".join('"' + part.replace('"', '""') + '"' for part in parts)
-        rows = session.run(_SQLITE, {"phrases": phrases, "limit": limit})
+        phrases = " AND ".join('"' + part.replace('"', '""') + '"' for part in rare.values())
+        conditions = "".join(_HOLDS.format(name=name) for name, part in values.items() if part != rare[f"{name}_rare"])
+        rows = session.run(_SQLITE.format(conditions=conditions), {**values, "phrases": phrases, "limit": limit})
     else:
-        values = {f"part{index}": part for index, part in enumerate(parts)}
-        rare = {f"{name}_rare": _rare(part) for name, part in values.items()}
         conditions = " AND ".join(_CONDITION.format(name=name) for name in values)
         rows = session.run(_POSTGRESQL.format(conditions=conditions), {**values, **rare, "limit": limit})
     return [(kind, target) for kind, target in rows]
 
 
 def _rare(part: str) -> str:
-    """The piece of an email that few others share: its domain's groups are those of half of all customers."""
+    """The piece that few others share: half of all emails have one domain, and numbers that are counted up one head."""
     person, _, domain = part.partition("@")
-    return person if domain and len(person) >= _GROUP else part
+    if domain:
+        return person if len(person) >= _GROUP else part
+    return part[-_TAIL:] if part[-1].isdigit() and len(part) >= 2 * _TAIL else part

@@ -272,11 +272,20 @@ def first_attempt_covering(session: Session, kind: str, key: str, seq: int) -> S
 
 def is_drift() -> ColumnElement[bool]:
     """Whether a run put right what no callout told of: a sweep is its strongest cause and found a difference."""
+    return and_(is_correction(), covers_drift())
+
+
+def is_correction() -> ColumnElement[bool]:
+    """Whether a run that a sweep asked for changed something."""
+    # As text: the condition of the index that has them.
+    return text("sync_run.trigger = 'sweep' AND sync_run.outcome = 'changed'")  # type: ignore[return-value]
+
+
+def covers_drift() -> ColumnElement[bool]:
+    """Whether a run covers a request of a sweep that found a difference which no callout told of."""
     run, cause = SyncRunRow, SyncCauseRow
     covered = (cause.kind == run.kind, cause.key == run.key, cause.seq > run.seq_from, cause.seq <= run.seq_to)
-    found = select(cause.id).where(*covered, col(cause.found_as).in_(_DRIFT)).correlate(run).exists()
-    # As text: the condition of the index that has them.
-    return and_(text("sync_run.trigger = 'sweep' AND sync_run.outcome = 'changed'"), found)
+    return select(cause.id).where(*covered, col(cause.found_as).in_(_DRIFT)).correlate(run).exists()
 
 
 def why(session: Session, key: str, *, kind: str = "subscription", limit: int = 20) -> Why:

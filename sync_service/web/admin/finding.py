@@ -16,7 +16,7 @@ from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
-from sync_service.queue.runs.history import is_drift
+from sync_service.queue.runs.history import covers_drift, is_correction
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import resolve_key
 from sync_service.store.search import find_entries
@@ -38,6 +38,8 @@ MAX_FOUND = 500
 SOON_DAYS = 30
 #: Drift that a sweep found longer ago is no news.
 LATELY_DAYS = 30
+#: The latest corrections by sweeps, which are looked through for it.
+MAX_CORRECTIONS = 1_000
 STATUSES = ("active", "initial", "suspended", "cancelled", "pending")
 MATTERS = {
     "failing": "Failing",
@@ -289,14 +291,18 @@ def _is_renewing(today: date) -> ColumnElement[bool]:
 
 
 def _has_drifted(today: date) -> ColumnElement[bool]:
-    """The last run put drift right, lately."""
+    """The last run put drift right, lately; of the latest corrections, however many there are."""
     run, other = SyncRunRow, aliased(SyncRunRow)
     midnight = datetime.combine(today - timedelta(days=LATELY_DAYS), time(), UTC)
+    latest = (
+        select(run.id)
+        .where(is_correction(), col(run.ended_at) >= int(midnight.timestamp() * 1000))
+        .order_by(col(run.ended_at).desc())
+        .limit(MAX_CORRECTIONS)
+    )
     last = select(func.max(other.id)).where(other.kind == run.kind, other.key == run.key).correlate(run)
     found = select(run.key).where(
-        is_drift(),
-        col(run.ended_at) >= int(midnight.timestamp() * 1000),
-        col(run.id) == last.scalar_subquery(),
+        col(run.id).in_(select(latest.cte("latest").c.id)), covers_drift(), col(run.id) == last.scalar_subquery()
     )
     drifted = select(found.cte("drifted").c.key)
     return _of_keys(drifted)

@@ -18,7 +18,9 @@ from sync_service.web.admin.context import AdminPages, chosen
 from sync_service.web.admin.detail import read_detail
 from sync_service.web.admin.filters import read_shown
 from sync_service.web.admin.finding import (
+    LATELY_DAYS,
     MATTERS,
+    MAX_CORRECTIONS,
     STATUSES,
     FoundSubscription,
     SubscriptionFilter,
@@ -58,6 +60,8 @@ class SubscriptionPages(AdminPages):
             kept=kept,
             statuses=STATUSES,
             matters=MATTERS,
+            lately=LATELY_DAYS,
+            corrections=MAX_CORRECTIONS,
         )
 
     @post("/subscriptions", for_all=True)

@@ -23,6 +23,7 @@ from sync_service.store.tables import (
     SyncRequestRow,
     ZuoraLinkRow,
 )
+from sync_service.web.admin import finding
 from sync_service.web.admin.finding import PAGE, FoundPage, SubscriptionFilter, find_all, find_page
 from sync_service.web.admin.sorting import read_turn
 from tests.integration.web.admin import (
@@ -308,6 +309,22 @@ def test_what_a_sweep_lately_found_to_have_drifted_is_listed_and_an_echo_is_not(
     put_rows(database, make_run("A-SINCE", "changed", ended_at=now, seq=2))
 
     assert numbers(visit(database, Role.VIEWER), matter="drifted") == ["A-FIRST", "A-DRIFTED"]
+
+
+def test_drift_is_looked_for_in_the_latest_corrections_and_the_list_says_so(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "MAX_CORRECTIONS", 2)
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    for age, number in enumerate(("A-NEWEST", "A-NEWER", "A-OLD")):
+        put_subscription(sqlite_database, number)
+        cause = SyncCauseRow(kind="subscription", key=number, seq=1, trigger="sweep", at=now, found_as="drift")
+        put_rows(sqlite_database, cause, make_run(number, "changed", trigger="sweep", ended_at=now - age * 1000))
+
+    visitor = visit(sqlite_database, Role.VIEWER)
+
+    assert set(numbers(visitor, matter="drifted")) == {"A-NEWEST", "A-NEWER"}
+    assert "the latest 1,000 corrections by sweeps" in visitor.get("/subscriptions?matter=drifted").text
 
 
 def test_the_export_holds_the_filtered_list_and_no_formula(database: Database) -> None:
