@@ -339,7 +339,11 @@ def test_a_loop_is_durable_in_one_commit(web: Web) -> None:
     with listening(commit=commits.append):
         answer = web.client.post(EVENT, json=items, headers=ZUORA)
 
-    assert len(commits) == 1
+    if web.database.dialect == "sqlite":
+        assert len(commits) == 1
+    else:  # one statement, which commits itself
+        with web.database.reading() as session:
+            assert session.run("SELECT count(DISTINCT CAST(xmin AS TEXT)) FROM callout").scalar_one() == 1
     assert [item["status"] for item in answer.json["items"]] == ["accepted"] * 199 + ["ignored"]
     assert len(web.rows(CalloutRow)) == 200
     assert {row.key: row.requested_seq for row in web.rows(SyncRequestRow)}["A-S001"] == 5
