@@ -288,7 +288,7 @@ class HistoryPages(AdminPages):
 
     @cached_property
     def _given_views(self) -> list[View]:
-        """Sealed once: they name nobody."""
+        """Sealed once: they name no person."""
         return [self._view(name, text, is_own=False) for name, text in VIEWS]
 
     def _view(self, name: str, text: str, *, is_own: bool = True) -> View:
