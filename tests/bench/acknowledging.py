@@ -34,9 +34,10 @@ processes of 8 threads), same pragmas, measured right before each of ours. A gen
 means callouts that come at even intervals whatever the answers do; latencies count from the moment at which one was
 due.
 
-Each is measured five times: alone; while a worker drains a backlog that does not end from a Zuora that answers at once;
-while it syncs and Zuora takes 2 s for each answer; while API callers, who wait for results that do not come, sit on
-every seat that they may have; and while Zuora refuses every connection. The bare route is measured under the same load.
+Each is measured five times: alone; while workers, started as `sync-service run` starts them, drain a backlog that does
+not end from a Zuora that answers at once; while they sync and Zuora takes 2 s for each answer; while API callers, who
+wait for results that do not come, sit on every seat that they may have; and while Zuora refuses every connection. The
+bare route is measured under the same load.
 """
 
 
@@ -114,7 +115,7 @@ def measure(bench: Bench) -> Figures:
 def _look_at_all(place: _Place) -> Iterator[tuple[str, _Seen]]:
     place.warm_up()
     yield "alone", place.look()
-    worker = place.bench.ground.worker(settings(place.url, place.zuora.url))
+    workers = place.bench.ground.workers(settings(place.url, place.zuora.url))
     with _endless_backlog(place):
         yield "a worker drains from a fast Zuora", place.look()
     place.zuora.tell("delay", seconds=2.0)
@@ -124,7 +125,8 @@ def _look_at_all(place: _Place) -> Iterator[tuple[str, _Seen]]:
         yield "every seat taken by API callers", place.look()
     place.zuora.stop()
     yield "Zuora is down", place.look()
-    worker.stop()
+    for worker in workers:
+        worker.stop()
 
 
 @contextmanager

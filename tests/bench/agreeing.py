@@ -20,13 +20,15 @@ _THREADS = 8
 
 ABOUT = f"""
 Every subscription gets a new version in Zuora, which renews or no longer does, then {_CALLOUTS:,} callouts name them in
-turn, as fast as they are acknowledged, while one worker with the default settings syncs. The clock runs from the first
-callout until nothing waits any more; then every row of the store is compared with Zuora's version. Callouts for a
-number that waits become one sync, so fewer subscriptions are served faster. Beside it stands how many subscriptions a
-second as many plain threads with `requests` can merely read from the same emulator, two calls each; and how many events
-a second one process of stripe-sync-engine, the nearest open program, takes in with as many calls in flight, from an
-upstream that answers as slowly: it too reads each object anew, on PostgreSQL, keeps no history, and reads once for each
-event (`tests/bench/beside_peer.py`). Its upstream costs less of the machine than the emulated Zuora.
+turn, as fast as they are acknowledged, while the workers that `sync-service run` starts on this machine sync beside the
+web processes. The clock runs from the first callout until nothing waits any more; then every row of the store is
+compared with Zuora's version. Callouts for a number that waits become one sync, so fewer subscriptions are served
+faster. Beside it stands how many subscriptions a second as many plain threads with `requests` can merely read from the
+same Zuora, two calls each; and how many events a second one process of stripe-sync-engine, the nearest open program,
+takes in with as many calls in flight, from an upstream that answers as slowly: it too reads each object anew, on
+PostgreSQL, keeps no history, and reads once for each event (`tests/bench/beside_peer.py`). Both upstreams take little
+of the machine: what the emulated Zuora will be asked is computed before the clock starts, and a front hands it out from
+memory (`tests/bench/front.py`).
 """
 
 
@@ -43,11 +45,13 @@ def _measure(bench: Bench, subscriptions: int) -> Figures:
     for dialect, name in (("sqlite", "SQLite"), ("postgresql", "PostgreSQL")):
         ground = bench.ground
         url, wanted = loaded_store(ground, dialect, count), numbers(count)
-        database, zuora = connect(url), ground.zuora(count=count, limios=True)
+        database, zuora = connect(url), ground.zuora(count=count, limios=True, front=True)
         environ = settings(url, zuora.url, ZUORA_MAX_CONCURRENCY=str(_THREADS))
-        web, worker = ground.web(environ), ground.worker(environ)
+        web, workers = ground.web(environ), ground.workers(environ)
         ask(database, wanted)
-        wait_until_served(database, [worker])
+        wait_until_served(database, workers)
+        sample = wanted[: bench.pick(160, 50)]
+        plain_calls.run(zuora.url, sample, _THREADS)
         version = 1
         for seconds in _LATENCIES:
             bench.say(f"   {name}, {count} subscriptions, {seconds * 1000:.0f} ms")
@@ -59,18 +63,19 @@ def _measure(bench: Bench, subscriptions: int) -> Figures:
                 zuora.tell("change", count=count, auto_renew=version % 2 == 0)
                 version += 1
                 zuora.tell("delay", seconds=seconds)
+                zuora.tell("traffic")
                 began = time.perf_counter()
                 load = Load(port=web.port, kind="callout", keys=wanted, count=callouts, seed=each)
                 load.username, load.password = USERNAME, PASSWORD
                 result = run(load)
-                wait_until_served(database, [worker])
+                wait_until_served(database, workers)
                 took.append(time.perf_counter() - began)
+                zuora.count_calls()
                 if result.statuses != {"200": callouts}:
                     raise RuntimeError(f"callouts were answered {result.statuses}")
                 different = count_different(database, version)
                 if different:
                     raise RuntimeError(f"{different} subscriptions differ from Zuora's")
-                sample = wanted[: bench.pick(160, 50)]
                 plain.append(len(sample) / plain_calls.run(zuora.url, sample, _THREADS).seconds)
                 if has_peer:
                     peers.append(callouts / _let_peer_serve(ground, wanted, callouts, seconds))

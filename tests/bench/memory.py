@@ -16,8 +16,8 @@ _SUBSCRIPTIONS = 1_000
 _TARGET = Target(most=1.1, of_reference=True)
 
 ABOUT = f"""
-One worker with the default settings syncs {_SUBSCRIPTIONS:,} subscriptions again and again, every fourth time with a
-new version in Zuora. Its resident memory at the end stands beside that after {5 * _SUBSCRIPTIONS:,} syncs, when all
+One worker process with all threads syncs {_SUBSCRIPTIONS:,} subscriptions again and again, every fourth time with a new
+version in Zuora. Its resident memory at the end stands beside that after {5 * _SUBSCRIPTIONS:,} syncs, when all
 threads have what they need.
 """
 

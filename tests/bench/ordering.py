@@ -31,10 +31,10 @@ named, and committed with everything that Limio shows of them from then on (orde
 subscription with its offer and address, payment method; a dozen rows), before the answer. Beside it stands the bare
 route of the section on callouts, which commits one row.
 
-*Placed*: a backlog of such orders, then of cancellations of what they sold, is worked off by one worker with the
-default settings while the emulated Zuora takes {_LATENCY * 1000:.0f} ms for each answer; the clock stops when each
-order is complete and the sync after it has ended. Zuora counts the calls that create orders in a class of their own
-(`ZUORA_MAX_ORDERS`), so that "allowed" is what the other calls allow: {_PERMITTED} in flight
+*Placed*: a backlog of such orders, then of cancellations of what they sold, is worked off by the workers that
+`sync-service run` starts while the emulated Zuora takes {_LATENCY * 1000:.0f} ms for each answer; the clock stops when
+each order is complete and the sync after it has ended. Zuora counts the calls that create orders in a class of their
+own (`ZUORA_MAX_ORDERS`), so that "allowed" is what the other calls allow: {_PERMITTED} in flight
 (`ZUORA_MAX_CONCURRENCY`), divided by the latency and by how many of them one order with its sync takes.
 """
 
@@ -130,20 +130,23 @@ def _place_orders(place: _Place) -> Iterator[tuple[str, _Placed]]:
     count = place.bench.pick(240, 48)
     _forget(place.database)
     environ = settings(place.url, place.zuora.url, ZUORA_MAX_CONCURRENCY=str(_PERMITTED))
-    worker = place.bench.ground.worker(environ)
+    workers = place.bench.ground.workers(environ)
     sales, cancellations = _Placed(), _Placed()
     for each in range(place.bench.rounds + 1):
         cards = place.zuora.tell("cards", count=count)
         # The first round warms up.
-        _work_off(place, worker, "order", cards, each, sales if each else _Placed())
+        _work_off(place, workers, "order", cards, each, sales if each else _Placed())
         sold = _numbers_sold(place.database, count)
-        _work_off(place, worker, "cancellation", sold, each, cancellations if each else _Placed())
-    worker.stop()
+        _work_off(place, workers, "cancellation", sold, each, cancellations if each else _Placed())
+    for worker in workers:
+        worker.stop()
     yield "new orders", sales
     yield "cancellations", cancellations
 
 
-def _work_off(place: _Place, worker: Child, kind: str, keys: Sequence[str], seed: int, placed: _Placed) -> None:
+def _work_off(
+    place: _Place, workers: Sequence[Child], kind: str, keys: Sequence[str], seed: int, placed: _Placed
+) -> None:
     with place.database.transaction() as session:
         session.run(_PAUSE)
     place.zuora.tell("delay", seconds=0)
@@ -153,7 +156,7 @@ def _work_off(place: _Place, worker: Child, kind: str, keys: Sequence[str], seed
     began = time.perf_counter()
     with place.database.transaction() as session:
         session.run(_GO_ON)
-    wait_until_served(place.database, [worker])
+    wait_until_served(place.database, workers)
     took = time.perf_counter() - began
     calls = place.zuora.tell("traffic")
     with place.database.reading() as session:

@@ -23,6 +23,8 @@ from uuid import uuid4
 
 import psycopg
 
+from sync_service.cli.serve import workers_of
+from sync_service.settings import load_settings
 from tests.bench import reference
 from tests.ports import free_port
 
@@ -118,8 +120,13 @@ class Ground:
         return child
 
     def worker(self, environ: Mapping[str, str]) -> Child:
-        """A worker of the service; it is ready once it has asked Zuora who it is."""
+        """One worker process with all threads; it is ready once it has asked Zuora who it is."""
         return self.start("worker", ["sync_service.cli.main", "worker"], environ)
+
+    def workers(self, environ: Mapping[str, str]) -> list[Child]:
+        """The worker processes that `sync-service run` starts on one host."""
+        parts = workers_of(load_settings(environ))
+        return [self.start(name, ["sync_service.cli.main", *words], environ) for name, words in parts]
 
     def reference(self, url: str) -> Child:
         """The bare route under the same gunicorn settings."""
@@ -132,7 +139,10 @@ class Ground:
         return child
 
     def zuora(self, **options: Any) -> Zuora:
-        """An emulated Zuora with bulk seeds; `options` as `tests.bench.zuora` reads them."""
+        """An emulated Zuora with bulk seeds; `options` as `tests.bench.zuora` reads them.
+
+        With `front=True` it answers from memory whatever was read before (`tests/bench/front.py`).
+        """
         child = self.start(
             "zuora",
             ["tests.bench.zuora"],
@@ -235,6 +245,13 @@ class Zuora:
         assert self.child.process.stdout
         print(json.dumps({"do": do, **values}), file=self.child.process.stdin, flush=True)
         return json.loads(self.child.process.stdout.readline())
+
+    def count_calls(self) -> int:
+        """The calls since the last `traffic`. Raises RuntimeError where a front did not have the answers of all."""
+        seen = self.tell("traffic")
+        if seen.get("late"):
+            raise RuntimeError(f"{seen['late']} of {seen['total']} answers were computed while the clock ran")
+        return int(seen["total"])
 
     def stop(self) -> None:
         """End it."""

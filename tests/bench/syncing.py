@@ -21,10 +21,11 @@ ABOUT = """
 What one sync takes. *New*: Limio does not have the subscription, and it is imported with its customer. *First*: Limio
 has it and Zuora agrees, but no sync has read it before. *Changed*: a new version in Zuora that renews or no longer
 does, so that what is billed stays. *Repriced*: a new version that costs something else. *Unchanged*: nothing moved
-since the last sync, as after an echo or a repeated callout. Calls are counted by the emulated Zuora. CPU is that of the
-worker with everything in it (claim, HTTP, comparing, the database's driver), not of the database server; beside it
-stands a process that makes two such calls in plain threads with `requests` and throws the answers away. Memory is what
-is resident of the largest process of each kind after the syncs and 2,000 callouts; beside it stands the bare route's.
+since the last sync, as after an echo or a repeated callout. Calls are counted by the emulated Zuora. CPU is that of one
+worker process with all threads (`sync-service run` starts one for each processor on PostgreSQL) with everything in it
+(claim, HTTP, comparing, the database's driver), not of the database server; beside it stands a process that makes two
+such calls in plain threads with `requests` and throws the answers away. Memory is what is resident of the largest
+process of each kind after the syncs and 2,000 callouts; beside it stands the bare route's.
 """
 
 

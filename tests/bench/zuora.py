@@ -7,33 +7,42 @@ import os
 import sys
 from typing import Any
 
+from tests.bench.front import Front
 from zuora_emulator.bulk import Bulk
 from zuora_emulator.server import Options, Running, start
 from zuora_emulator.traffic import Limits
 
 
 def main() -> None:
-    """Serve until standard input ends."""
+    """Serve until standard input ends; with `front`, reads are answered from memory."""
     given = json.loads(os.environ["BENCH_OPTIONS"])
     bulk = Bulk(count=given["count"], accounts=given.get("accounts", 0), limios=given.get("limios", False))
     # What is measured is our own limit and not Zuora's.
     limits = Limits(minute=10**9, hour=10**9, day=10**9, concurrency=1000, object_query_concurrency=1000)
     running = start(Options(seeds="none", bulk=bulk, limits=limits))
-    _say({"url": running.url})
+    front = None
+    if given.get("front"):
+        front = Front((running.server.server_name, running.server.server_port))
+        front.start()
+    _say({"url": front.url if front else running.url})
     for line in sys.stdin:
         words = json.loads(line)
-        _say(_DO[words.pop("do")](running, bulk, **words))
+        do = words.pop("do")
+        if front is None:
+            _say(_DO[do](running, bulk, **words))
+        elif do == "traffic":
+            _say(front.traffic())
+        elif do == "delay":
+            front.delay = words["seconds"]
+            _say(None)
+        else:
+            said = _DO[do](running, bulk, **words)
+            front.renew()
+            _say(said)
 
 
 def _numbers(_: Running, bulk: Bulk, count: int) -> Any:
     return [bulk.number(place) for place in range(count)]
-
-
-def _warm(running: Running, bulk: Bulk, count: int) -> Any:
-    """Make the records now, so that no measured call waits for it."""
-    for place in range(count):
-        running.emulator.tenant.find_subscription(bulk.number(place))
-    return None
 
 
 def _change(running: Running, bulk: Bulk, count: int, auto_renew: bool) -> Any:
@@ -80,7 +89,6 @@ def _traffic(running: Running, _: Bulk) -> Any:
 
 _DO = {
     "numbers": _numbers,
-    "warm": _warm,
     "change": _change,
     "reprice": _reprice,
     "delay": _delay,
