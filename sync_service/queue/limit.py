@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 from types import SimpleNamespace
@@ -43,23 +43,28 @@ _CREATE_LIMIT = """
 INSERT INTO zuora_limit (id, permitted, trouble, quiet, calls_today, claims) VALUES (1, :permitted, 0, 0, 0, 0)
 ON CONFLICT (id) DO NOTHING
 """
-# In one statement with what has ended its calls: a run that finishes meanwhile is in neither number.
-_LIVE = """
-SELECT {now} AS now,
-  (SELECT count(*) FROM sync_request AS run WHERE lease_until > {now} AND NOT EXISTS (
-     SELECT 1 FROM {ended} WHERE run.kind = ended.value ->> 0 AND run.key = ended.value ->> 1
-       AND run.token = CAST(ended.value ->> 2 AS BIGINT)) AND COALESCE(run.ordering_token, 0) <> run.token)
-  + (SELECT count(*) FROM zuora_lease WHERE lease_until > {now} AND NOT ordering) AS live,
-  (SELECT count(*) FROM sync_request WHERE lease_until > {now} AND key IN ({doubtful})) AS aside
-"""
-_ORDERING = """
-SELECT (SELECT count(*) FROM sync_request WHERE lease_until > {now} AND ordering_token = token)
-  + (SELECT count(*) FROM zuora_lease WHERE lease_until > {now} AND ordering) AS ordering
-"""
-_KEYS = {
+# In one statement with what has ended its calls: a run that finishes meanwhile is in neither number. The clock is read
+# once, or PostgreSQL would look at every row; an end on both sides finds the index before there are statistics.
+_LEASED = "lease_until > (SELECT {now}) AND lease_until < 9000000000000000"
+_LIVE = f"""
+SELECT {{now}} AS now,
+  (SELECT count(*) FROM sync_request AS run
+   WHERE {_LEASED} AND COALESCE(run.ordering_token, 0) <> run.token {{less_ended}})
+  + (SELECT count(*) FROM zuora_lease WHERE {_LEASED} AND NOT ordering) AS live,
+  {{aside}} AS aside
+"""  # noqa: S608 - constant SQL, no user input
+_ORDERING = f"""
+SELECT (SELECT count(*) FROM sync_request WHERE {_LEASED} AND ordering_token = token)
+  + (SELECT count(*) FROM zuora_lease WHERE {_LEASED} AND ordering) AS ordering
+"""  # noqa: S608 - constant SQL, no user input
+_ASIDE = f"(SELECT count(*) FROM sync_request WHERE {_LEASED} AND key IN ({{doubtful}}))"  # noqa: S608 - constant SQL, no user input
+_DOUBTFUL = {
     "sqlite": "SELECT value FROM json_each(:doubtful)",
     "postgresql": "SELECT value FROM jsonb_array_elements_text(CAST(:doubtful AS JSONB))",
 }
+_LESS_ENDED = """AND NOT EXISTS (
+     SELECT 1 FROM {ended} WHERE run.kind = ended.value ->> 0 AND run.key = ended.value ->> 1
+       AND run.token = CAST(ended.value ->> 2 AS BIGINT))"""
 _ENDED = {
     "sqlite": "json_each(:ended) AS ended",
     "postgresql": "jsonb_array_elements(CAST(:ended AS JSONB)) AS ended(value)",
@@ -110,6 +115,8 @@ class Limit:
     live: int
     #: Of those the runs of numbers in doubt: they say nothing of the tenant, and no probe waits for them.
     aside: int = 0
+    #: The row's columns as they stand in the database; empty for display.
+    kept: dict[str, object] = field(default_factory=dict)
 
     @property
     def is_paused(self) -> bool:
@@ -138,7 +145,13 @@ class Limit:
 
     def keep(self, session: Session) -> None:
         """Write what was changed of the row, which must be locked."""
-        session.run(_KEEP, {column.name: getattr(self.row, column.name) for column in _ROW.c})
+        if changed := {name: value for name, value in vars(self.row).items() if value != self.kept[name]}:
+            session.run(_KEEP, changed)
+            self.note_kept()
+
+    def note_kept(self) -> None:
+        """The row is written as it stands."""
+        self.kept.update(vars(self.row))
 
     def count_calls(self, calls: int) -> None:
         """Add `calls` to today's; `keep` writes it."""
@@ -159,7 +172,9 @@ def lock_limit(session: Session, share: Share, ended: Sequence[Lease] = ()) -> L
     # Its columns alone: to make a row of the ORM takes a fifth of a claim.
     row = cast(ZuoraLimitRow, SimpleNamespace(**locked._asdict()))
     # A statement of its own: it must see what others committed while we waited for the lock, and their time.
-    return _limit(session, row, share, ended)
+    limit = _limit(session, row, share, ended)
+    limit.note_kept()
+    return limit
 
 
 def is_room_for_orders(session: Session, share: Share) -> bool:
@@ -277,9 +292,12 @@ def read_tenant(session: Session) -> str | None:
 
 
 def _limit(session: Session, row: ZuoraLimitRow, share: Share, ended: Sequence[Lease] = ()) -> Limit:
+    """What stands in the limit's `row`, with what is leased now; most often none is in doubt."""
     dialect = session.database.dialect
-    statement = _LIVE.replace("{ended}", _ENDED[dialect]).replace("{doubtful}", _KEYS[dialect])
-    values = {"ended": json.dumps(ended), "doubtful": json.dumps(row.doubtful or [])}
+    less_ended = _LESS_ENDED.replace("{ended}", _ENDED[dialect]) if ended else ""
+    aside = _ASIDE.replace("{doubtful}", _DOUBTFUL[dialect]) if row.doubtful else "0"
+    statement = _LIVE.replace("{less_ended}", less_ended).replace("{aside}", aside)
+    values = {"ended": json.dumps(ended), "doubtful": json.dumps(row.doubtful)}
     now, live, aside = session.run(statement, values).one()
     return Limit(row=row, share=share.as_reported(row.reported), now=int(now), live=int(live), aside=int(aside))
 

@@ -140,25 +140,25 @@ def claim(
     *,
     calls_made: int = 0,
     ended: Iterable[Claim] = (),
+    look_first: bool = True,
     lease_ms: int = LEASE_MS,
 ) -> list[Claim]:
     """Take due rows for `lease_ms`, committed before this returns: at most `free_threads`, and what the tenant allows.
 
-    1. Look without a lock, so that an idle worker writes nothing.
+    1. Look without a lock, so that an idle worker writes nothing; who has just found rows need not `look_first`.
     2. Lock the limit's row: counting leases and then claiming without it overshoots.
     3. Take one row in TURNS by age, the others by class; near the end of the day's budget only what people asked for.
     4. End the rows whose workers keep dying; their number is not tried again until a new request.
     `calls_made` since the last claim are added to the day's. `ended` are the caller's claims whose runs make no more
     calls: others may call in their place while they compare and write.
     """
-    if not calls_made and (free_threads < 1 or not _anything_due(database)):
+    if not calls_made and (free_threads < 1 or (look_first and not _anything_due(database))):
         return []
     with database.transaction() as session:
         limit = lock_limit(session, share, [(each.kind, each.key, each.token) for each in ended])
         limit.count_calls(calls_made)
         room = min(free_threads, limit.room)
         claims = _take(session, limit, room, lease_ms) if room > 0 else []
-        limit.row.claims += len(claims)
         limit.keep(session)
         for each in claims:
             if _is_exhausted(each):
@@ -284,27 +284,28 @@ def _take(session: Session, limit: Limit, room: int, lease_ms: int) -> list[Clai
         return _take_probe(session, limit, lease_ms)
     taken = limit.row.claims
     by_age = (taken + room) // TURNS - taken // TURNS
-    claims: list[Claim] = []
-    for order, n in ((sql.BY_AGE, by_age), (sql.BY_TURN, room - by_age)):
-        if n > 0:
-            claims += _claim_due(session, limit, n, lease_ms, order=order)
-    return sorted(claims, key=lambda each: each.priority)
+    return sorted(_claim_due(session, limit, lease_ms, room - by_age, by_age=by_age), key=lambda each: each.priority)
 
 
 def _take_probe(session: Session, limit: Limit, lease_ms: int) -> list[Claim]:
     """One row of a number that is not in doubt; where none waits, one that is, beside which others may probe."""
     which = sql.for_many(sql.NOT_IN_DOUBT, session.database)
-    probe = _claim_due(session, limit, 1, lease_ms, which=which, keys=json.dumps(limit.row.doubtful))
-    return probe or ([] if limit.aside else _claim_due(session, limit, 1, lease_ms))
+    probe = _claim_due(session, limit, lease_ms, 1, which=which, keys=json.dumps(limit.row.doubtful))
+    return probe or ([] if limit.aside else _claim_due(session, limit, lease_ms, 1))
 
 
 def _claim_due(
-    session: Session, limit: Limit, n: int, lease_ms: int, *, order: str = sql.BY_TURN, which: str = "", **values: str
+    session: Session, limit: Limit, lease_ms: int, by_turn: int, *, by_age: int = 0, which: str = "", **values: str
 ) -> list[Claim]:
+    """Claim due rows and count them in the limit."""
     lowest = Priority.PERSON if limit.is_kept_for_people else Priority.JOB
-    named = {"now": limit.now, "lease": lease_ms, "n": n, "lowest": int(lowest), **values}
-    statement = sql.CLAIM.replace("{order}", order).replace("{which}", which)
-    return [_as_claim(row, limit.now) for row in session.run(statement, named).all()]
+    named = {"now": limit.now, "lease": lease_ms, "by_turn": by_turn, "by_age": by_age, "lowest": int(lowest), **values}
+    counted = {"calls_today": limit.row.calls_today, "day": limit.row.day}
+    rows = session.run(sql.claim_due(session.database, which), named | counted).all()
+    limit.row.claims += len(rows)
+    if session.database.dialect == "postgresql":
+        limit.note_kept()
+    return [_as_claim(row, limit.now) for row in rows]
 
 
 def _as_claim(row: Any, claimed_at: int) -> Claim:

@@ -1,6 +1,6 @@
 """The queue's statements, one text for both databases, each with its reason.
 
-`{now}`, `{lock}` and friends are filled in by `Database.sql`; `{keys}` and `{order}` by those who run them.
+`{now}`, `{lock}` and friends are filled in by `Database.sql`; `{keys}` by those who run them.
 """
 
 from __future__ import annotations
@@ -78,19 +78,31 @@ WHERE due_at IS NOT NULL AND priority IN (0, 1, 2) AND due_at <= (SELECT {now})
 LIMIT 1
 """
 
-# Due and not leased, or with an expired lease. MATERIALIZED: PostgreSQL may run a LIMIT inside IN once per row.
-# SKIP LOCKED: a row that a writer is just finishing is not waited for. The attempt counts now, so that a death counts.
-CLAIM = """
-WITH pick AS MATERIALIZED (
-  SELECT kind, key FROM sync_request
+# Due and not leased, or with an expired lease: some by age whatever their class, the others by class. MATERIALIZED:
+# PostgreSQL may run a LIMIT inside IN once per row. SKIP LOCKED: a row that a writer is just finishing is not waited
+# for. A row is found again by its place, because by its key PostgreSQL may read the whole table. The attempt counts
+# now, so that a death counts.
+_DUE = """
+  SELECT {row} AS place FROM sync_request
   WHERE due_at IS NOT NULL AND due_at <= :now AND (lease_until IS NULL OR lease_until <= :now) AND priority <= :lowest
-    {which}
-  ORDER BY {order} LIMIT :n {lock})
+    {which}"""
+_CLAIM = f"""
+WITH oldest AS MATERIALIZED ({_DUE}
+  ORDER BY waiting_since LIMIT :by_age {{lock}}),
+first AS MATERIALIZED ({_DUE} AND {{row}} NOT IN (SELECT place FROM oldest)
+  ORDER BY priority, due_at LIMIT :by_turn {{lock}})
 UPDATE sync_request SET
   token = token + 1, claimed_seq = requested_seq, lease_until = :now + :lease, attempts = attempts + 1, read_at = NULL
-WHERE (kind, key) IN (SELECT kind, key FROM pick)
+WHERE {{picked}}
 RETURNING kind, key, token, claimed_seq, done_seq, attempts, "full", priority, waiting_since
-"""
+"""  # noqa: S608 - constant SQL, no user input
+# The same on PostgreSQL with what it changes of the limit, in one round trip.
+_CLAIM_AND_KEEP = f"""
+WITH claimed AS ({_CLAIM}),
+kept AS (UPDATE zuora_limit SET
+  claims = claims + (SELECT count(*) FROM claimed), calls_today = :calls_today, day = CAST(:day AS DATE))
+SELECT * FROM claimed
+"""  # noqa: S608 - constant SQL, no user input
 # The one row that a person waits for, whatever its class or backoff; a live lease of another's is left alone.
 CLAIM_ONE = """
 UPDATE sync_request SET
@@ -100,8 +112,18 @@ RETURNING kind, key, token, claimed_seq, done_seq, attempts, "full", priority, w
 """
 #: For a probe: a number that is in doubt itself says nothing of the tenant.
 NOT_IN_DOUBT = "AND key NOT IN (SELECT wanted.key FROM ({keys}) AS wanted)"
-BY_TURN = "priority, due_at"
-BY_AGE = "waiting_since"
+
+_PICKED = "SELECT place FROM oldest UNION ALL SELECT place FROM first"
+_CLAIMS = {
+    "sqlite": _CLAIM.replace("{row}", "rowid").replace("{picked}", f"rowid IN ({_PICKED})"),
+    "postgresql": _CLAIM_AND_KEEP.replace("{row}", "ctid").replace("{picked}", f"ctid = ANY (ARRAY({_PICKED}))"),
+}
+
+
+def claim_due(database: Database, which: str = "") -> str:
+    """Claims due rows, of those the ones that `which` leaves; on PostgreSQL it writes the limit's counts too."""
+    return _CLAIMS[database.dialect].replace("{which}", which)
+
 
 # Fencing: a stale token matches no row. An expired lease that was not re-claimed still belongs to its owner.
 _OWNED = "WHERE kind = :kind AND key = :key AND token = :token AND lease_until IS NOT NULL"

@@ -72,6 +72,8 @@ class Worker:
         self._answering: dict[Future[None], asks.Taken] = {}
         self._asks_looked_at = 0.0
         self._calls_made = 0
+        #: Whether the last claim found rows: then the next one need not look first whether there are any.
+        self._found = False
         #: What Zuora reports of the tenant's concurrency, as last written down.
         self._reported: int | None = None
         self._heartbeat = Heartbeat(context.database, ProcessRole.WORKER)
@@ -148,11 +150,18 @@ class Worker:
             self._reported = reported
         calls, self._calls_made = self._calls_made, 0
         try:
-            claims = claim(self.context.database, free, self.context.share, calls_made=calls, ended=self._read.copy())
+            claims = claim(
+                self.context.database,
+                free,
+                self.context.share,
+                calls_made=calls,
+                ended=self._read.copy(),
+                look_first=not self._found,
+            )
         except SQLAlchemyError:
             self._calls_made += calls
             raise
-        previews = SharedPreviews()
+        self._found, previews = bool(claims), SharedPreviews()
         for each in claims:
             future = pool.submit(self._run, each, previews)
             self._running[future] = each
