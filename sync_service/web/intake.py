@@ -39,24 +39,25 @@ _LOOK_SECONDS, _MOST_LOOKS = 0.0005, 10
 
 _ACCEPTED, _IGNORED, _REJECTED = "accepted", "ignored", "rejected"
 
-#: What a callout brings that tells which row serves it, and what else is kept of it: members of a JSON object.
+#: What a callout brings that tells which row serves it, and what else is kept of it.
 _LOOKED_AT = ("n", "kind", "key", "verdict", "order_number", "undone")
 _KEPT = (
     *("shown", "reason", "reason_code", "notification_id", "request_id", "source", "created_by", "body_sha256"),
     *("sender", "trigger", "actor", "trace"),
 )
+_GIVEN = (*_LOOKED_AT, *_KEPT)
+#: What was found out about it beside that.
+_WANTED_COLUMNS = ("n", "id", "number", "key", "kind", "verdict", "order_number", *_KEPT, "times", "nth")
+_NUMBERS = frozenset({"n", "id", "times", "nth"})
 
 
-def _read_json(name: str, columns: Iterable[str]) -> str:
-    """For SQLite: the objects of the array `:name` as rows."""
-    members = ", ".join(f"json_extract(value, '$.{column}') AS {column}" for column in columns)
-    return f"SELECT {members} FROM json_each(:{name})"  # noqa: S608 - constant SQL, no user input
+def _typed(columns: Iterable[str]) -> str:
+    return ", ".join(f"{column} {'INTEGER' if column in _NUMBERS else 'TEXT'}" for column in columns)
 
 
-_TYPED = ", ".join(f"{column} {'INTEGER' if column == 'n' else 'TEXT'}" for column in (*_LOOKED_AT, *_KEPT))
 # What stands before the JSON bounds the wait for locks, for this transaction.
 _BOUNDED = f"""SELECT given.* FROM (SELECT set_config('lock_timeout', CAST(:timeout AS TEXT), true) AS is_set) AS bound,
-  json_to_recordset(CAST(:callouts AS JSON)) AS given({_TYPED}) WHERE bound.is_set IS NOT NULL"""  # noqa: S608 - constant SQL, no user input
+  json_to_recordset(CAST(:callouts AS JSON)) AS given({_typed(_GIVEN)}) WHERE bound.is_set IS NOT NULL"""  # noqa: S608 - constant SQL, no user input
 
 # Which row serves each callout, and whether it is the echo of an order of ours, which is its reason then. `times` is
 # how many of these want the same row, `nth` the place among them.
@@ -72,15 +73,14 @@ SELECT judged.*, COUNT(*) OVER (PARTITION BY verdict, kind, key) AS times,
 FROM (
   SELECT n, {{next_id}} AS id, number, COALESCE(number, key) AS key,
     CASE WHEN kind <> 'subscription' THEN kind WHEN number IS NULL THEN 'alias' ELSE 'subscription' END AS kind,
-    CASE WHEN ours THEN '{_IGNORED}' ELSE verdict END AS verdict, order_number {{kept}}
+    CASE WHEN ours THEN '{_IGNORED}' ELSE verdict END AS verdict, order_number, {", ".join(_KEPT)}
   FROM found) AS judged
 """  # noqa: S608 - constant SQL, no user input
 
 
-def _judge(given: str, next_id: str, kept: Sequence[str] = ()) -> str:
-    """_WANTED of the relation `given`, with the columns that are to be handed on."""
-    more = "".join(f", {column}" for column in kept)
-    return _WANTED.replace("{given}", given).replace("{next_id}", next_id).replace("{kept}", more)
+def _judge(given: str, next_id: str) -> str:
+    """_WANTED of the relation `given`."""
+    return _WANTED.replace("{given}", given).replace("{next_id}", next_id)
 
 
 # What is written of them, and what their senders are told.
@@ -113,19 +113,28 @@ FROM {{wanted}} AS wanted LEFT JOIN {{request}} AS request
 # PostgreSQL takes all of it as one statement, which is one round trip and a transaction of its own.
 _AT_ONCE = f"""
 WITH wanted AS MATERIALIZED (
-  {_judge(_BOUNDED, "nextval('callout_id_seq')", _KEPT)}),
+  {_judge(_BOUNDED, "nextval('callout_id_seq')")}),
 record AS ({_RECORD}),
 request AS ({_REQUEST}),
 cause AS ({_CAUSE})
 {_TELL}
 """.replace("{wanted}", "wanted").replace("{request}", "request")
-# SQLite's statements write one table each. They are handed what the first one found, and what is kept, as JSON again.
-_LOOK = _judge(_read_json("callouts", _LOOKED_AT), "(SELECT COALESCE(MAX(id), 0) FROM callout) + 1 + n")
-_WRITTEN = ("n", "id", "number", "key", "kind", "verdict", "order_number", "times", "nth", *_KEPT)
-_FOUND = f"({_read_json('wanted', _WRITTEN)})"
-_STEPS = [
-    step.replace("{wanted}", _FOUND).replace("{request}", "sync_request") for step in (_RECORD, _REQUEST, _CAUSE, _TELL)
-]
+# SQLite's statements write one table each, so they hand on what they found in tables of the connection.
+_NEXT_ID = "(SELECT COALESCE(MAX(id), 0) FROM callout) + 1 + n"
+_EMPTY = (
+    f"CREATE TEMP TABLE IF NOT EXISTS given ({_typed(_GIVEN)})",
+    f"CREATE TEMP TABLE IF NOT EXISTS wanted ({_typed(_WANTED_COLUMNS)})",
+    "DELETE FROM given",
+    "DELETE FROM wanted",
+)
+_GIVE = f"INSERT INTO given ({', '.join(_GIVEN)}) VALUES ({', '.join(f':{column}' for column in _GIVEN)})"  # noqa: S608 - constant SQL, no user input
+_STEPS = (
+    f"INSERT INTO wanted ({', '.join(_WANTED_COLUMNS)}) {_judge('SELECT * FROM given', _NEXT_ID)}",  # noqa: S608 - constant SQL, no user input
+    *(
+        step.replace("{wanted}", "wanted").replace("{request}", "sync_request")
+        for step in (_RECORD, _REQUEST, _CAUSE, _TELL)
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,12 +244,15 @@ class Intake:
                 return
 
     def _write(self, given: Sequence[Mapping[str, object]], timeout_ms: int) -> Found:
-        values: dict[str, object] = {"callouts": json.dumps(given), "priority": int(Priority.EVENT)}
+        values: dict[str, object] = {"priority": int(Priority.EVENT)}
         if self._database.dialect == "postgresql":
-            return self._database.run_alone(_AT_ONCE, {**values, "timeout": str(timeout_ms)})
+            return self._database.run_alone(
+                _AT_ONCE, {**values, "callouts": json.dumps(given), "timeout": str(timeout_ms)}
+            )
         with self._database.transaction(lock_timeout_ms=timeout_ms) as session:
-            found = session.run(_LOOK, values)
-            values["wanted"] = json.dumps([given[row.n] | row._asdict() for row in found])
+            for statement in _EMPTY:
+                session.run(statement)
+            session.run(_GIVE, given)
             for statement in _STEPS:
                 found = session.run(statement, values)
             return found
@@ -259,12 +271,12 @@ def _row_of(wish: IncomingCallout) -> dict[str, object]:
     callout, reason = wish.callout, wish.reason or _ours(wish.callout.hints)
     shown = _plain(callout.key)
     return {
-        "kind": wish.kind,
+        "kind": wish.kind.value,
         "key": shown if wish.reason else callout.key,
         "shown": shown,
         "verdict": _REJECTED if wish.is_rejected else _IGNORED if wish.reason else _ACCEPTED,
         "reason": str(reason),
-        "reason_code": reason.code,
+        "reason_code": reason.code.value,
         "notification_id": _plain(callout.notification_id),
         "request_id": _plain(callout.request_id),
         "source": ", ".join(callout.hints.sources) or None,
