@@ -153,7 +153,7 @@ def serve_itself(session: Session, claim: Claim, remembered: Remembered = NOTHIN
 
     None where the number has a row: it is queued, because its own run must read again: ours may have begun too early.
     """
-    values = {"key": claim.key, "priority": int(claim.priority), **remembered.as_values()}
+    values = {**remembered.end(claim), "priority": int(claim.priority)}
     if session.run(sql.OPEN_AS_DONE, values).one_or_none() is None:
         queue_number(session, claim, claim.key)
         return None

@@ -99,9 +99,8 @@ def enqueue(session: Session, kind: Kind, key: str, cause: Cause, *, priority: P
     Two statements. Any number of requests before the next claim are one run; one during a run leaves one follow-up.
     """
     values = {"kind": kind, "key": key, "priority": int(priority), "full": int(full)}
-    named = vars(cause)
     _, _, seq, at = session.run(sql.ENQUEUE_ONE, values).one()
-    session.run(sql.ADD_CAUSE, {"kind": kind, "key": key, "seq": seq, "at": at, **named})
+    session.run(sql.ADD_CAUSE, {"kind": kind, "key": key, "seq": seq, "at": at, **vars(cause)})
     return int(seq)
 
 
@@ -117,10 +116,9 @@ def enqueue_many(
     for some in in_batches(wanted):
         keys = json.dumps(some)
         values = {"kind": kind, "keys": keys, "priority": int(priority), "full": int(full)}
-        named = vars(cause)
         with database.transaction() as session:
             session.run(request_sql, values).all()
-            session.run(causes_sql, {"kind": kind, "keys": keys, **named})
+            session.run(causes_sql, {"kind": kind, "keys": keys, **vars(cause)})
     return len(wanted)
 
 
@@ -176,8 +174,7 @@ def claim_one(database: Database, kind: Kind, key: str, share: Share, *, lease_m
         probes = limit.live == 0 and limit.row.trouble_code != RateLimited.code
         if limit.room < 1 and not (limit.is_paused and probes):
             return None
-        values = {"kind": kind, "key": key, "now": limit.now, "lease": lease_ms}
-        row = session.run(sql.CLAIM_ONE, values).one_or_none()
+        row = session.run(sql.CLAIM_ONE, {"kind": kind, "key": key, "now": limit.now, "lease": lease_ms}).one_or_none()
         return _as_claim(row, limit.now) if row else None
 
 
@@ -196,8 +193,7 @@ def renew(session: Session, claim: Claim, *, lease_ms: int = LEASE_MS) -> int:
 
     Returns the database's clock. Raises LeaseLost.
     """
-    values = {"kind": claim.kind, "key": claim.key, "token": claim.token, "lease": lease_ms}
-    now: int | None = session.run(sql.RENEW, values).scalar_one_or_none()
+    now: int | None = session.run(sql.RENEW, {**_fence(claim), "lease": lease_ms}).scalar_one_or_none()
     if now is None:
         raise LeaseLost
     return now
@@ -224,9 +220,9 @@ class Remembered:
     #: It compared the customer.
     compared: bool = False
 
-    def as_values(self) -> dict[str, int | None]:
-        """For the statements."""
-        return {"equal_from": self.equal_from, "compared": int(self.compared)}
+    def end(self, claim: Claim) -> dict[str, object]:
+        """For the statements that end a claim."""
+        return {**_fence(claim), "seen": claim.seen, "equal_from": self.equal_from, "compared": int(self.compared)}
 
 
 NOTHING = Remembered()
@@ -238,14 +234,23 @@ def finish(session: Session, claim: Claim, *, remembered: Remembered = NOTHING, 
     Returns the database's clock; from now on no other writes the `shared` rows. Raises LeaseLost when another claim
     has taken over: the caller's transaction must then roll back.
     """
-    values = {"kind": claim.kind, "key": claim.key, "token": claim.token, "seen": claim.seen, **remembered.as_values()}
-    statement = sql.FINISH
-    if shared is not None and session.database.dialect == "postgresql":
-        statement, values = sql.FINISH_AND_HOLD, values | vars(shared)
+    values = remembered.end(claim)
+    holds = shared is not None and session.database.dialect == "postgresql"
+    statement, values = (sql.FINISH_AND_HOLD, values | vars(shared)) if holds else (sql.FINISH, values)
     now: int | None = session.run(statement, values).scalar_one_or_none()
     if now is None:
         raise LeaseLost
     return now
+
+
+def finish_alone(database: Database, claim: Claim, remembered: Remembered, customer: tuple[str, str] | None) -> bool:
+    """The same for a run that has nothing else to write, in one statement; whether it was done.
+
+    Not done where another claim has taken over, and where the document of the `customer`, given with its id as it was
+    compared, is another by now.
+    """
+    compared = dict(zip(("customer", "customer_document"), customer or (None, None), strict=True))
+    return database.run_alone(sql.FINISH_ALONE, remembered.end(claim) | compared).first() is not None
 
 
 def retry_later(session: Session, claim: Claim, *, error: str, delay_ms: int, counts: bool) -> None:
@@ -253,8 +258,7 @@ def retry_later(session: Session, claim: Claim, *, error: str, delay_ms: int, co
 
     Raises LeaseLost.
     """
-    values = {"seen": claim.seen, "error": error, "delay": delay_ms, "counts": int(counts)}
-    _own(session, sql.RETRY, claim, **values)
+    _own(session, sql.RETRY, claim, seen=claim.seen, error=error, delay=delay_ms, counts=int(counts))
 
 
 def fail(session: Session, claim: Claim, *, error: str, code: str | None = None) -> None:
@@ -325,9 +329,12 @@ def _as_claim(row: Any, claimed_at: int) -> Claim:
 
 def _own(session: Session, statement: str, claim: Claim, **values: object) -> None:
     """Run a fenced statement: it changes the claim's row or nothing at all."""
-    owner = {"kind": claim.kind, "key": claim.key, "token": claim.token}
-    if session.run(statement, owner | values).rowcount != 1:
+    if session.run(statement, {**_fence(claim), **values}).rowcount != 1:
         raise LeaseLost
+
+
+def _fence(claim: Claim) -> dict[str, object]:
+    return {"kind": claim.kind, "key": claim.key, "token": claim.token}
 
 
 def _is_exhausted(claim: Claim) -> bool:
@@ -338,7 +345,6 @@ def _is_exhausted(claim: Claim) -> bool:
 def _end_exhausted(session: Session, claim: Claim) -> None:
     """Fail a row whose runs never ended by themselves, and say so in the history."""
     run = open_run(claim, read_covered_causes(session, claim), calls=0)
-    run.error = EXHAUSTED
-    run.error_code = "attempts exhausted"
+    run.error, run.error_code = EXHAUSTED, "attempts exhausted"
     fail(session, claim, error=EXHAUSTED, code=run.error_code)
     record_run(session, run, outcome=Outcome.FAILED, plan=None, ended_at=claim.claimed_at)

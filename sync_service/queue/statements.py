@@ -135,7 +135,7 @@ NOTE_READ = f"UPDATE sync_request SET read_at = {{now}} {_OWNED}"  # noqa: S608 
 RENEW = f"UPDATE sync_request SET lease_until = {{now}} + :lease {_OWNED} RETURNING lease_until - :lease"  # noqa: S608 - constant SQL, no user input
 
 # Done up to what the claim saw, never to what is there now: a request that came in between is not served yet.
-FINISH = f"""
+_FINISH = f"""
 UPDATE sync_request SET done_seq = :seen, lease_until = NULL, attempts = 0, last_error = NULL, error_code = NULL,
   checked_at = {{now}},
   equal_from    = COALESCE(CAST(:equal_from AS BIGINT), equal_from),
@@ -144,6 +144,16 @@ UPDATE sync_request SET done_seq = :seen, lease_until = NULL, attempts = 0, last
   waiting_since = CASE WHEN requested_seq > :seen THEN requested_at ELSE NULL END,
   "full"        = CASE WHEN requested_seq > :seen THEN "full" ELSE 0 END
 {_OWNED}
+"""  # noqa: S608 - constant SQL, no user input
+FINISH = f"{_FINISH} RETURNING checked_at"
+
+# The same for a run that writes nothing else, if the customer still is as it was compared. A writer of the customer
+# who read Zuora earlier is waited for, and sees `compared_at` if it comes later.
+FINISH_ALONE = f"""
+WITH customers AS MATERIALIZED (
+  SELECT id FROM limio_customer
+  WHERE id = CAST(:customer AS TEXT) AND CAST(document AS TEXT) = CAST(:customer_document AS TEXT) {{for_update}})
+{_FINISH} AND (CAST(:customer AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM customers))
 RETURNING checked_at
 """  # noqa: S608 - constant SQL, no user input
 

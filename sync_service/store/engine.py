@@ -169,11 +169,8 @@ class Database:
                         end_reading(session.driver)
 
     def run_alone(self, statement: str, values: Values) -> Found:
-        """Run one writing statement as a transaction of its own, in one round trip.
-
-        For PostgreSQL, where one statement may write several tables and bound its own wait for locks.
-        """
-        with self._session() as session:
+        """Run one writing statement as a transaction of its own; on PostgreSQL that is one round trip."""
+        with self.transaction() if self.dialect == "sqlite" else self._session() as session:
             return session.run(statement, values)
 
     def make(self, statement: str | Executable, values: Values) -> Statement:

@@ -6,6 +6,7 @@ still stands, write the difference and record it. Every trigger ends here, and n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -23,6 +24,7 @@ from sync_service.queue.requests import (
     enqueue,
     enqueue_again,
     finish,
+    finish_alone,
     note_read,
 )
 from sync_service.queue.runs.held import Overtaken, Verdict, decide_hold
@@ -32,9 +34,8 @@ from sync_service.store.apply import Applied, RowChange, draw_up, write_rows
 from sync_service.store.effects import attribute_first
 from sync_service.store.engine import Database, Session
 from sync_service.store.reads import keep_owner, lock_account, note_comparison, record_link
-from sync_service.subscription.contacts import Claimant
 from sync_service.subscription.limio.documents import describe_webhook, moment_at, timestamp_of
-from sync_service.subscription.plan import SyncPlan
+from sync_service.subscription.plan import LimioState, SyncPlan
 from sync_service.subscription.reconcile import reconcile
 from sync_service.subscription.terms import Rules
 from sync_service.subscription.trigger import ImportRules, Trigger, read_triggers, refuse_import
@@ -45,6 +46,7 @@ from sync_service.zuora.client import ZuoraClient
 from sync_service.zuora.preview import SharedPreviews
 from sync_service.zuora.reading import Reading
 
+HELD_OR_DROPPED = "This very plan is held for a person's decision, or a person dropped it: nothing was changed."
 #: How often a run compares anew because others wrote what it had compared; then it comes again later.
 MAX_COMPARISONS = 5
 
@@ -98,10 +100,22 @@ class Comparison:
 
     plan: SyncPlan
     triggers: frozenset[Trigger]
-    is_drastic: bool
     applied: Applied
+    #: The rows that differ, with the mark of a subscription that no sync had read yet.
+    rows: tuple[RowChange, ...] = ()
+    #: What to remember of the read; None where it is remembered already.
+    link: Mapping[str, Any] | None = None
+    #: The customer was compared, too.
+    compares_customer: bool = False
+    #: The history tells of the run even if it changes nothing.
+    is_told: bool = False
     #: A subscription that Limio lacks and is not to get: only the note about it is kept.
     is_left_out: bool = False
+
+    def remember(self, claim: Claim) -> Remembered:
+        """What the request's row remembers of the run."""
+        is_equal = self.plan.is_empty and not self.is_left_out
+        return Remembered(equal_from=claim.claimed_at if is_equal else None, compared=self.compares_customer)
 
 
 def sync_subscription(attempt: Attempt, subscription: ZuoraSubscription | None = None) -> Outcome:
@@ -119,7 +133,7 @@ def sync_subscription(attempt: Attempt, subscription: ZuoraSubscription | None =
     for _ in range(MAX_COMPARISONS):
         comparison = compare(context, claim, look, current)
         try:
-            outcome = write(attempt, look, current, comparison)
+            outcome = conclude(attempt, current, comparison)
         except Overtaken:
             with context.database.reading() as session:
                 current = current.read_again(session)
@@ -160,7 +174,6 @@ def look_closer(
 def compare(context: SyncContext, claim: Claim, look: Look, current: Current) -> Comparison:
     """The difference between Zuora and the store, and the rows that it changes. Asks nothing and writes nothing."""
     triggers = read_triggers(cause.trigger for cause in current.causes)
-    limio = current.limio if look.state.preview is not None else current.limio_unscheduled
     refusal = None
     if not current.is_known:
         refusal = refuse_import(
@@ -173,21 +186,33 @@ def compare(context: SyncContext, claim: Claim, look: Look, current: Current) ->
     if refusal is not None:
         plan = SyncPlan(number=claim.key, notes=(refusal,))
         nothing = Applied(subscription_id=None, owner=None, customer=None)
-        return Comparison(plan=plan, triggers=triggers, is_drastic=False, applied=nothing, is_left_out=True)
+        return Comparison(plan=plan, triggers=triggers, applied=nothing, is_told=True, is_left_out=True)
+    # Without a preview there is nothing to compare the payments with.
+    limio = current.limio if look.state.preview is not None else current.limio_unscheduled
     plan = reconcile(limio, look.state, context.tenant_day(claim.claimed_at), context.rules)
     plan = replace(plan, notes=look.notes + plan.notes + _tell_of_move(current))
+    return draw(plan, limio, triggers, look, current)
+
+
+def draw(plan: SyncPlan, limio: LimioState, triggers: frozenset[Trigger], look: Look, current: Current) -> Comparison:
+    """All that is to be written and remembered where `plan` is the difference."""
+    applied = draw_up(
+        plan,
+        limio,
+        owner=current.owner,
+        customer=current.customer_id,
+        belongings=current.belongings,
+        at=current.at,
+    )
+    leaves_alone_anew = look.state.no_preview not in (None, current.row.link_schedule_left_alone)
     return Comparison(
         plan=plan,
         triggers=triggers,
-        is_drastic=plan.is_drastic,
-        applied=draw_up(
-            plan,
-            limio,
-            owner=current.owner,
-            customer=current.customer_id,
-            belongings=current.belongings,
-            at=current.at,
-        ),
+        applied=applied,
+        rows=(*applied.rows, *_first_sync(current, applied)),
+        link=current.news_of(look, applied.subscription_id, plan.look_again_on),
+        compares_customer=look.state.account is not None and current.writes_customer,
+        is_told=leaves_alone_anew or any(each.is_awaited for each in triggers),
     )
 
 
@@ -199,19 +224,41 @@ def _tell_of_move(current: Current) -> tuple[str, ...]:
     return (f"It moved to another account and still belongs to {partner}: `partner assign` changes that.",)
 
 
-def write(attempt: Attempt, look: Look, current: Current, found: Comparison) -> Outcome:
-    """In one transaction: finish, make sure that what was compared still stands, write what differs, record the run.
+def conclude(attempt: Attempt, current: Current, found: Comparison) -> Outcome:
+    """Write what a comparison found; nothing but that it was made where that is all. Raises as `write` does."""
+    claim, database = attempt.claim, attempt.context.database
+    compared = current.customer if found.compares_customer else None
+    if _is_over(claim, current, found) and finish_alone(database, claim, found.remember(claim), compared):
+        return Outcome.UNCHANGED
+    return write(attempt, current, found)
+
+
+def _is_over(claim: Claim, current: Current, found: Comparison) -> bool:
+    """Whether all that is left to write is that the run is done.
+
+    Then nothing need stand still meanwhile: what others have written since is as if they had written it after the run.
+    """
+    return (
+        claim.kind is Kind.SUBSCRIPTION
+        and found.plan.is_empty
+        and not (found.plan.again or found.rows or found.link is not None)
+        and not (found.is_told or found.is_left_out or current.asks_who_holds)
+        and current.open_held is None
+        and current.row.paying_partner is None
+        and not (found.compares_customer and current.customer is None)
+    )
+
+
+def write(attempt: Attempt, current: Current, found: Comparison) -> Outcome:
+    """Finish, make sure that what was compared still stands, write what differs and record the run: one transaction.
 
     Raises LeaseLost where another run has the number by now, and Overtaken where it has to be compared again.
     """
     context, claim, plan = attempt.context, attempt.claim, found.plan
-    compares = not found.is_left_out and look.state.account is not None and current.writes_customer
-    is_equal = plan.is_empty and not found.is_left_out
-    remembered = Remembered(equal_from=claim.claimed_at if is_equal else None, compared=compares)
     with context.database.transaction() as session:
-        now = finish(session, claim, remembered=remembered, shared=current.shared)
+        now = finish(session, claim, remembered=found.remember(claim), shared=current.shared)
         if claim.kind is Kind.ALIAS:  # it proved to be the number itself
-            own = serve_itself(session, claim, remembered)
+            own = serve_itself(session, claim, found.remember(claim))
             if own is None:  # which has a request by now: that one's run does the work
                 return Outcome.RESOLVED
             claim = own
@@ -220,11 +267,11 @@ def write(attempt: Attempt, look: Look, current: Current, found: Comparison) -> 
         if not current.stands(session):
             raise Overtaken
         run = open_run(claim, current.causes, calls=attempt.reading.calls)
-        run.drastic = found.is_drastic
+        run.drastic = plan.is_drastic
         decision = decide_hold(
             session,
             plan,
-            drastic=found.is_drastic,
+            drastic=plan.is_drastic,
             triggers=found.triggers,
             share=context.settings.safety_share,
             open_held=current.open_held if not found.is_left_out else None,
@@ -236,23 +283,21 @@ def write(attempt: Attempt, look: Look, current: Current, found: Comparison) -> 
             outcome = Outcome.HELD
         elif decision.verdict is Verdict.LEAVE:
             outcome = Outcome.UNCHANGED
-            note = "This very plan is held for a person's decision, or a person dropped it: nothing was changed."
-            plan = SyncPlan(number=claim.key, notes=(note,))
+            plan = SyncPlan(number=claim.key, notes=(HELD_OR_DROPPED,))
         else:
-            outcome = _apply(session, claim, look, current, found, now)
+            outcome = _apply(session, claim, current, found, now)
             run.subscription_id, run.owner = found.applied.subscription_id, found.applied.owner
-        is_applied = decision.verdict is Verdict.APPLY and not found.is_left_out
-        is_news = is_applied and look.state.no_preview not in (None, current.row.link_schedule_left_alone)
-        if outcome is not Outcome.UNCHANGED or is_news or any(each.is_awaited for each in found.triggers):
+        if outcome is not Outcome.UNCHANGED or found.is_told:
             record_run(session, run, outcome=outcome, plan=plan, ended_at=now)
     return outcome
 
 
-def _apply(session: Session, claim: Claim, look: Look, current: Current, found: Comparison, now: int) -> Outcome:
+def _apply(session: Session, claim: Claim, current: Current, found: Comparison, now: int) -> Outcome:
     """Write the plan, remember the read, and ask for what this read showed to be needed besides."""
-    plan, applied, read = found.plan, found.applied, look.state.subscription
-    write_rows(session, (*applied.rows, *_first_sync(current, applied)))
-    _remember(session, claim, look, current, applied, plan.look_again_on, now)
+    plan, applied = found.plan, found.applied
+    write_rows(session, found.rows)
+    if found.link is not None:
+        _remember(session, claim, current, found, now)
     partner = current.row.paying_partner
     if applied.subscription_id is not None and partner is not None:
         attribute_first(session, applied.subscription_id, partner, owner=applied.owner, customer=applied.customer)
@@ -261,7 +306,7 @@ def _apply(session: Session, claim: Claim, look: Look, current: Current, found: 
     if plan.again:
         enqueue_again(session, claim)
     cause = Cause(trigger=Trigger.SWEEP, actor=f"sync of {claim.key}")
-    for number in _followers(current, applied, read):
+    for number in current.followers(applied.customer):
         enqueue(session, Kind.SUBSCRIPTION, number, cause, priority=Priority.JOB, full=True)
     if plan.is_empty:
         return Outcome.UNCHANGED
@@ -276,53 +321,16 @@ def _first_sync(current: Current, applied: Applied) -> tuple[RowChange, ...]:
     return (RowChange(record_type="subscription", id=id_, values={"never_synced": False}, is_new=False),)
 
 
-def _remember(
-    session: Session, claim: Claim, look: Look, current: Current, applied: Applied, look_again_on: date | None, now: int
-) -> None:
-    """What was read and when, where that is other than before; and whose the account is, where that is news."""
-    read, row, ours = look.state.subscription, current.row, Claimant.of(look.state.subscription)
-    values: dict[str, Any] = {
-        "subscription_id": applied.subscription_id,
-        "zuora_id": read.id,
-        "version": read.version,
-        "account_id": read.account_id,
-        "account_number": read.account_number,
-        "payer_id": read.payer_id,
-        "started_on": ours.started_on,
-        "cancelled": ours.cancelled,
-        "cancel_set": read.is_cancel_set,
-        # Hashes of an erased customer's contacts are not kept either: the next run reads everything.
-        "fingerprint": {} if current.is_scrubbed else look.fingerprint.as_json(),
-        "look_again_on": look_again_on,
-        "schedule_left_alone": look.state.no_preview,
-    }
-    if all(current.linked(name) == value for name, value in values.items()) and row.link_number is not None:
-        return
-    times = {"read_began": claim.claimed_at, "read_ended": now}
-    record_link(session, read.number, {**values, **times}, is_new=row.link_number is None)
-    is_owner_news = row.link_number is None or current.asks_who_holds
-    if is_owner_news and read.account_id is not None and applied.owner is not None:
+def _remember(session: Session, claim: Claim, current: Current, found: Comparison, now: int) -> None:
+    """What was read and when; and whose the account is, where that is news."""
+    applied, read, is_new = found.applied, current.asked.subscription, current.row.link_number is None
+    link = {**(found.link or {}), "read_began": claim.claimed_at, "read_ended": now}
+    record_link(session, read.number, link, is_new=is_new)
+    if (is_new or current.asks_who_holds) and read.account_id is not None and applied.owner is not None:
         keep_owner(session, read.account_id, owner=applied.owner, customer=applied.customer)
-    left = row.subscription_customer if current.moves else None
+    left = current.row.subscription_customer if current.moves else None
     if left is not None and left != applied.customer:
         note_comparison(session, left, now)
-
-
-def _followers(current: Current, applied: Applied, read: ZuoraSubscription) -> tuple[str, ...]:
-    """The numbers whose account writes a customer from now on because of what was read: they need a full sync.
-
-    For instance because the newest subscription was cancelled, or has left the customer.
-    """
-    before, ours = current.before, Claimant.of(read)
-    if before is None or before == ours:
-        return ()
-    leaves = applied.customer != current.row.subscription_customer
-    others = current.other_writer_left if leaves else current.other_writer
-    if others is None:
-        return ()
-    after = others if leaves else Claimant.first(others, ours)
-    writer_before = Claimant.first(others, before)
-    return (after.number,) if after.account_id not in (writer_before.account_id, read.account_id) else ()
 
 
 def _tell(session: Session, current: Current, found: Comparison, *, at: int) -> None:

@@ -25,7 +25,7 @@ from sync_service.subscription.limio.documents import get_value
 from sync_service.subscription.plan import Document, LimioState
 from sync_service.subscription.zuora import ZuoraSubscription
 from sync_service.sync.current_statements import by_account, by_number
-from sync_service.sync.look import LastRead
+from sync_service.sync.look import LastRead, Look
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +106,12 @@ class Current:
         return self._whose("customer")
 
     @property
+    def customer(self) -> tuple[str, str] | None:
+        """The id and the document's text of the customer that the subscription has."""
+        row = self.row
+        return (row.subscription_customer, row.customer_document) if row.customer_document is not None else None
+
+    @property
     def shared(self) -> Shared:
         """The rows that others may write, too."""
         return Shared(
@@ -158,9 +164,26 @@ class Current:
             schedule=lambda: self.schedule,
         )
 
-    def linked(self, name: str) -> Any:
-        """A column of the number's link."""
-        return self.fingerprint if name == "fingerprint" else getattr(self.row, f"link_{name}")
+    def news_of(self, look: Look, subscription_id: str | None, look_again_on: date | None) -> Mapping[str, Any] | None:
+        """What to remember of a read; None where it is remembered already."""
+        read, ours = look.state.subscription, Claimant.of(look.state.subscription)
+        values: dict[str, Any] = {
+            "subscription_id": subscription_id,
+            "zuora_id": read.id,
+            "version": read.version,
+            "account_id": read.account_id,
+            "account_number": read.account_number,
+            "payer_id": read.payer_id,
+            "started_on": ours.started_on,
+            "cancelled": ours.cancelled,
+            "cancel_set": read.is_cancel_set,
+            # Hashes of an erased customer's contacts are not kept either: the next run reads everything.
+            "fingerprint": {} if self.is_scrubbed else look.fingerprint.as_json(),
+            "look_again_on": look_again_on,
+            "schedule_left_alone": look.state.no_preview,
+        }
+        is_remembered = self.row.link_number is not None
+        return None if is_remembered and all(self._linked(name) == value for name, value in values.items()) else values
 
     @property
     def before(self) -> Claimant | None:
@@ -179,6 +202,22 @@ class Current:
     def other_writer_left(self) -> Claimant | None:
         """The same for the customer whom the subscription leaves."""
         return self._claimant(self.row)
+
+    def followers(self, customer: str | None) -> tuple[str, ...]:
+        """The numbers whose account writes a customer from now on because of what was read: they need a full sync.
+
+        For instance because the newest subscription was cancelled, or has left for another `customer`.
+        """
+        before, ours = self.before, Claimant.of(self.asked.subscription)
+        if before is None or before == ours:
+            return ()
+        leaves = customer != self.row.subscription_customer
+        others = self.other_writer_left if leaves else self.other_writer
+        if others is None:
+            return ()
+        after = others if leaves else Claimant.first(others, ours)
+        writer_before = Claimant.first(others, before)
+        return (after.number,) if after.account_id not in (writer_before.account_id, ours.account_id) else ()
 
     @property
     def is_scrubbed(self) -> bool:
@@ -235,6 +274,10 @@ class Current:
         """Whether nothing of this has changed meanwhile."""
         again = self.read_again(session)
         return (again.row[:-2], again.holder) == (self.row[:-2], self.holder)
+
+    def _linked(self, name: str) -> Any:
+        """A column of the number's link."""
+        return self.fingerprint if name == "fingerprint" else getattr(self.row, f"link_{name}")
 
     def _whose(self, column: str) -> str | None:
         if not self.asks_who_holds:

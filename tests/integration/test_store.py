@@ -19,7 +19,7 @@ from sync_service.errors import ConflictInStore
 from sync_service.queue.requests import Claim, Kind, Remembered, claim_one, finish
 from sync_service.queue.runs.held import Overtaken
 from sync_service.settings import Settings
-from sync_service.store.apply import Applied, draw_up
+from sync_service.store.apply import Applied
 from sync_service.store.engine import Database, Session
 from sync_service.store.object_rows import OBJECT_ROWS
 from sync_service.store.reads import read_link, record_alias, record_link, resolve_key
@@ -37,7 +37,7 @@ from sync_service.subscription.zuora import (
     ZuoraState,
     ZuoraSubscription,
 )
-from sync_service.sync.attempt import Attempt, Comparison, SyncContext, write
+from sync_service.sync.attempt import Attempt, SyncContext, draw, write
 from sync_service.sync.current import Current, CurrentQuery, read_current
 from sync_service.sync.look import Look
 from sync_service.zuora.client import ZuoraClient
@@ -140,9 +140,10 @@ def run(
             current = read_current(session, asked(zuora, began, claim))
         known = current.limio.subscription is not None
         chosen = plan or (SyncPlan(number=number) if known else import_plan(number, current.limio))
-        found = compared(current, chosen, at)
+        current = replace(current, row=current.row._replace(at=at))
+        found = draw(chosen, current.limio, frozenset({Trigger.CALLOUT}), look, current)
         try:
-            write(attempt, look, current, found)
+            write(attempt, current, found)
             break
         except Overtaken:
             continue
@@ -175,23 +176,6 @@ def a_claim(database: Database, number: str, began: int) -> Claim:
 def asked(zuora: ZuoraState, began: int = NOON, claim: Claim | None = None, *siblings: str) -> CurrentQuery:
     return CurrentQuery(
         subscription=zuora.subscription, read_began=began, share=SHARE, covered=claim, siblings=siblings
-    )
-
-
-def compared(current: Current, plan: SyncPlan, at: int) -> Comparison:
-    """What a comparison finds that ends in `plan`."""
-    return Comparison(
-        plan=plan,
-        triggers=frozenset({Trigger.CALLOUT}),
-        is_drastic=False,
-        applied=draw_up(
-            plan,
-            current.limio,
-            owner=current.owner,
-            customer=current.customer_id,
-            belongings=current.belongings,
-            at=at,
-        ),
     )
 
 
