@@ -100,6 +100,8 @@ class Whole(Number):
 
     def read(self, value: Any) -> Any:
         """The number as an int, or None for a blank text."""
+        if type(value) is int and abs(value) <= _LARGEST_INTEGER:  # as nearly all are; no bool
+            return value
         number = super().read(value)
         if number is None:
             return None

@@ -54,8 +54,7 @@ def read_subscription(payload: Mapping[str, Any]) -> ZuoraSubscription:
     return ZuoraSubscription(
         **values,
         status_history=tuple(StatusPeriod(**entry) for entry in history),
-        bill_to=_read_contact(whole, "billToContact"),
-        sold_to=_read_contact(whole, "soldToContact"),
+        **_read_contacts(whole),
         segments=tuple(segment for plan in whole.parts("ratePlans") for segment in _read_segments(plan)),
         names_rate_plans=payload.get("ratePlans") is not None,
         answer=payload,
@@ -69,8 +68,7 @@ def read_account(payload: Mapping[str, Any]) -> ZuoraAccount:
     return ZuoraAccount(
         **(basic.read(AccountSchema) if basic else {}),
         **(billing.read(BillingAndPaymentSchema) if billing else {}),
-        bill_to=_read_contact(whole, "billToContact"),
-        sold_to=_read_contact(whole, "soldToContact"),
+        **_read_contacts(whole),
     )
 
 
@@ -136,6 +134,13 @@ def _read_segments(plan: Part) -> Iterator[ChargeSegment]:
             yield ChargeSegment(**names, **segment.read(ChargeSchema), tiers=tiers)
 
 
+def _read_contacts(whole: Part) -> dict[str, Any]:
+    """Both contacts, which are mostly the same person: read once then."""
+    bill_to = _read_contact(whole, "billToContact")
+    same = whole.value.get("billToContact") == whole.value.get("soldToContact")
+    return {"bill_to": bill_to, "sold_to": bill_to if same else _read_contact(whole, "soldToContact")}
+
+
 def _read_contact(whole: Part, key: str) -> Contact | None:
     """A contact; None where it is absent or says nothing at all.
 
@@ -145,6 +150,7 @@ def _read_contact(whole: Part, key: str) -> Contact | None:
     if part is None:
         return None
     values = part.read(ContactSchema)
+    if not values.keys() - {"of_subscription"}:
+        return None
     zip_code = values.pop("zip_code", None)
-    contact = Contact(**{"postal_code": zip_code} | values)
-    return None if contact == Contact(of_subscription=contact.of_subscription) else contact
+    return Contact(**{"postal_code": zip_code} | values)

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from sync_service.errors import PayloadInvalid, ZuoraUnavailable
+from sync_service.errors import NotServed, PayloadInvalid, ZuoraUnavailable
 from sync_service.zuora.transport import AnswerCut, Deadline, Transport
 
 #: For how long a server keeps still, in seconds.
@@ -151,6 +151,8 @@ def test_a_compressed_answer_is_unpacked(transport: Transport) -> None:
     ("sent", "body", "connections"),
     [
         pytest.param(b"HTTP/1.1 100 Continue\r\nX-Early: 1\r\n\r\n" + OK, b"{}", 1, id="an early word before it"),
+        pytest.param(b"HTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\n" + OK, b"{}", 1, id="early hints before it"),
+        pytest.param(b"HTTP/1.1 200\r\nno field\r\nCONTENT-LENGTH:2 \r\n\r\n{}", b"{}", 1, id="in an odd head"),
         pytest.param(b"HTTP/1.1 204 No Content\r\nX-Empty:\r\n\r\n", b"", 1, id="none"),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"", 1, id="an empty one"),
         pytest.param(
@@ -218,7 +220,7 @@ def test_the_deadline_ends_a_server_that_never_answers(transport: Transport) -> 
 def test_the_deadline_ends_an_answer_that_drips(transport: Transport, head: bytes) -> None:
     """Each byte comes well within any timeout of its own; only the whole takes too long."""
     with serving(lambda connection, _: drip(connection, head, server.over)) as server:
-        fails_in_time(transport, server.address)
+        assert isinstance(fails_in_time(transport, server.address), NotServed)
 
 
 def test_the_deadline_holds_over_tls_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
