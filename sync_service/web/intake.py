@@ -150,7 +150,7 @@ class Callout:
     body: bytes = b""
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class IncomingCallout:
     """A callout on its way into the database; with a ticket or a reason once that is committed."""
 
@@ -170,6 +170,8 @@ class IncomingCallout:
     is_kept: bool = False
     #: A commit with others was tried.
     is_tried: bool = False
+    #: Held until a commit with others was tried, or it is this one's turn to commit.
+    turn: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Intake:
@@ -177,8 +179,8 @@ class Intake:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._changing = threading.Lock()
         self._waiting: deque[IncomingCallout] = deque()
-        self._committed = threading.Condition()
         self._is_committing = False
         #: How many shared the last commit.
         self._shared = 1
@@ -186,17 +188,14 @@ class Intake:
     def take_callout(self, wish: IncomingCallout) -> None:
         """Keep the callout and, unless there is a reason not to, want its key synced; committed when this returns."""
         until = time.monotonic() + WRITER_TIMEOUT_MS / 1000
-        with self._committed:
+        wish.turn.acquire()
+        with self._changing:
             self._waiting.append(wish)
-            while self._is_committing and not wish.is_tried:
-                if not self._committed.wait(until - time.monotonic()):
-                    with suppress(ValueError):  # another thread is committing it, which does no harm
-                        self._waiting.remove(wish)
-                    raise TimeoutError("the database is busy")
-            is_first = not wish.is_tried
-            if is_first:
-                self._is_committing = True
-        if is_first:
+            waits = self._is_committing
+            self._is_committing = True
+        if waits:
+            self._wait_for_turn(wish, until)
+        if not wish.is_tried:
             self._take_waiting(min(_TOGETHER_MS[self._database.dialect], _left_ms(until)))
         if not wish.is_kept:
             # One of the others may be at fault.
@@ -220,18 +219,38 @@ class Intake:
             seq = enqueue(session, kind, key, cause, priority=Priority.EVENT, full=True)
         return Ticket(kind, key, seq)
 
+    def _wait_for_turn(self, wish: IncomingCallout, until: float) -> None:
+        """Until another thread has tried to commit it, or leaves the next commit to this one."""
+        if wish.turn.acquire(timeout=max(0.0, until - time.monotonic())):
+            return
+        with self._changing:
+            if wish.turn.acquire(blocking=False):
+                return
+            with suppress(ValueError):  # another thread is committing it, which does no harm
+                self._waiting.remove(wish)
+        raise TimeoutError("the database is busy")
+
     def _take_waiting(self, timeout_ms: int) -> None:
         self._wait_for_others()
-        together = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        with self._changing:
+            together = list(self._waiting)
+            self._waiting.clear()
         try:
             with suppress(SQLAlchemyError, TimeoutError):  # each goes on alone, and says what is wrong with it
                 self.take_together(together, timeout_ms)
         finally:
-            with self._committed:
-                self._is_committing, self._shared = False, len(together)
-                for wish in together:
-                    wish.is_tried = True
-                self._committed.notify_all()
+            self._shared = len(together)
+            for wish in together:
+                wish.is_tried = True
+                wish.turn.release()
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Leave the next commit to one who waits."""
+        with self._changing:
+            self._is_committing = bool(self._waiting)
+            if self._waiting:
+                self._waiting[0].turn.release()
 
     def _wait_for_others(self) -> None:
         """As long as more arrive, if any came together with this one or the last: the fewer commits, the faster all."""

@@ -43,14 +43,8 @@ def accept_at_once(database: Database, keys: list[str]) -> list[Future[Ticket]]:
         accepted = [pool.submit(accept, intake, key) for key in keys]
         while len(intake._waiting) < len(keys):
             time.sleep(0.001)
-        end_commit(intake)
+        intake._pass_on()
     return accepted
-
-
-def end_commit(intake: Intake) -> None:
-    with intake._committed:
-        intake._is_committing = False
-        intake._committed.notify_all()
 
 
 def test_callouts_of_one_key_at_once_are_one_request_with_a_cause_each(database: Database) -> None:
@@ -130,7 +124,7 @@ def test_a_callout_that_waits_too_long_for_the_commit_of_others_is_not_accepted(
 
     with pytest.raises(TimeoutError):
         accept(intake, "A-1")
-    end_commit(intake)
+    intake._pass_on()
     accept(intake, "A-2")
 
     with sqlite_database.reading() as session:
