@@ -84,21 +84,19 @@ class AnswerSocket:
         """Nothing: a thread gets its request whole."""
         return b""
 
-    def setblocking(self, _: bool) -> None:
-        """Means nothing here, as the next ones do."""
+    def setblocking(self, _: object) -> None:
+        """Means nothing here: nothing ever waits."""
 
-    def settimeout(self, _: float | None) -> None:
-        """Nothing ever waits here."""
+    settimeout = setblocking
 
     def gettimeout(self) -> float:
         """Nothing ever waits here; gunicorn asks before it says what is wrong with a request."""
         return 0.0
 
-    def shutdown(self, _: int) -> None:
+    def shutdown(self, *_: object) -> None:
         """The collecting thread closes connections."""
 
-    def close(self) -> None:
-        """The collecting thread closes connections."""
+    close = shutdown
 
 
 class ClientConnection:
@@ -115,6 +113,9 @@ class ClientConnection:
         self.request = Collector()
         self.sock = AnswerSocket(client)
         self.parser: Any = None
+        #: What the poller looks for on its socket, 0 where it does not look, and what is to be done then.
+        self.watched = 0
+        self.then: Callable[[ClientConnection], None]
         #: When its time for what it does now is over (monotonic).
         self.until = 0.0
         #: One of those for whom threads are kept.
@@ -181,14 +182,12 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishe
 
     def _read(self, connection: ClientConnection) -> None:
         piece = _receive(connection.socket)
-        if piece is None:
-            return
-        if not piece:
+        if piece:
+            if not connection.request.data:
+                connection.until = time.monotonic() + REQUEST_SECONDS
+            self._go_on(connection, connection.request.add(piece))
+        elif piece is not None:
             self._close(connection)
-            return
-        if not connection.request.data:
-            connection.until = time.monotonic() + REQUEST_SECONDS
-        self._go_on(connection, connection.request.add(piece))
 
     def _go_on(self, connection: ClientConnection, state: RequestState) -> None:
         request = connection.request
@@ -197,7 +196,7 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishe
                 request.expects = False
                 _try_to_send(connection.socket, b"HTTP/1.1 100 Continue\r\n\r\n")
             return
-        self._stop_waiting(connection)
+        self._waiting.pop(connection, None)
         connection.is_last = state is RequestState.TOO_LONG
         connection.is_kept = request.data.startswith(_KEPT_FOR)
         connection.parser = get_parser(self.cfg, (bytes(request.data),), connection.client)
@@ -239,7 +238,7 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishe
     # --- the client takes its answer ---
 
     def _answer(self, connection: ClientConnection) -> None:
-        self._stop_waiting(connection)
+        self._waiting.pop(connection, None)
         if not connection.sock.give_out():
             self._close(connection)
         elif connection.sock.data:
@@ -276,22 +275,29 @@ class CollectingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishe
     ) -> None:
         """For `event` of the poller; for 0 it waits for its time alone."""
         connection.until = max(time.monotonic(), connection.sock.not_before) + seconds
+        connection.then = then
         self._waiting[connection] = None
-        if event:
-            self.poller.register(connection.socket, event, partial(self._come_back_to, connection, then))
+        self._watch(connection, event)
 
-    def _come_back_to(self, connection: ClientConnection, then: Callable[[ClientConnection], None], _: Any) -> None:
-        """Unless it was closed for another one a moment ago."""
+    def _watch(self, connection: ClientConnection, event: int) -> None:
+        """The poller looks on while a thread works: most clients send nothing before they have their answer."""
+        if event != connection.watched:
+            if connection.watched:
+                self.poller.unregister(connection.socket)
+            if event:
+                self.poller.register(connection.socket, event, partial(self._come_back_to, connection))
+            connection.watched = event
+
+    def _come_back_to(self, connection: ClientConnection, _: Any) -> None:
+        """Unless a thread works for it, or it was closed for another one a moment ago."""
         if connection in self._waiting:
-            then(connection)
-
-    def _stop_waiting(self, connection: ClientConnection) -> None:
-        self._waiting.pop(connection, None)
-        if connection.socket.fileno() in self.poller.get_map():
-            self.poller.unregister(connection.socket)
+            connection.then(connection)
+        else:
+            self._watch(connection, 0)
 
     def _close(self, connection: ClientConnection) -> None:
-        self._stop_waiting(connection)
+        self._waiting.pop(connection, None)
+        self._watch(connection, 0)
         connection.socket.close()
         self.nr_conns -= 1
 
