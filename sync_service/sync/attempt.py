@@ -161,7 +161,7 @@ def look_closer(
     except NotFoundInZuora as error:  # the subscription is there, so this is not its absence
         raise RequestRefused(f"Zuora knows the subscription, but not what belongs to it: {error}") from None
     siblings: list[str] = []
-    if not current.is_known and subscription.account_id is not None and not current.row.is_account_held:
+    if not current.is_known and subscription.account_id is not None and not current.is_account_held:
         listed = reading.fetch_account_numbers(subscription.account_id, invoiced=False)
         siblings = [number for number in listed if number != subscription.number]
     if siblings or look.state.subscription is not subscription:
@@ -180,7 +180,7 @@ def compare(context: SyncContext, claim: Claim, look: Look, current: Current) ->
             look.state.subscription,
             triggers,
             context.import_rules,
-            echoed=bool(current.row.is_echoed),
+            echoed=current.is_echoed,
             now=moment_at(current.at),
         )
     if refusal is not None:

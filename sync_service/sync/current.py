@@ -67,7 +67,8 @@ class Current:
     asked: CurrentQuery
     #: As the two statements gave it. All but the last two columns must still be so when the difference is written.
     row: Any
-    holder: Any | None
+    #: What stands under the account; None where its owner decides nothing.
+    account: Any | None
 
     @cached_property
     def is_known(self) -> bool:
@@ -84,6 +85,21 @@ class Current:
     def asks_who_holds(self) -> bool:
         """Whether the account's owner decides whose the subscription is."""
         return not self.is_known or self.moves
+
+    @property
+    def holder(self) -> Any | None:
+        """The account's owner with the customer, as far as there is one."""
+        return self.account if self.account is not None and self.account.owner is not None else None
+
+    @property
+    def is_account_held(self) -> bool:
+        """Whether the store knows an owner for the account, so that Zuora need not be asked for its other numbers."""
+        return self.account is not None and bool(self.account.is_account_held)
+
+    @property
+    def is_echoed(self) -> bool:
+        """Whether a callout that an order of our own made named a number that Limio lacks."""
+        return self.account is not None and bool(self.account.is_echoed)
 
     @property
     def at(self) -> int:
@@ -142,8 +158,8 @@ class Current:
         """What follows the owner of a subscription that moves: record type and object."""
         if not self.moves:
             return ()
-        held = [("subscription_offer", each) for each in self._parse("offers")]
-        held += [("add_on", each) for each in self._parse("add_ons")]
+        held = [("subscription_offer", each) for each in self._parse("offers", self.account)]
+        held += [("add_on", each) for each in self._parse("add_ons", self.account)]
         held += [("schedule", each) for each in self.schedule]
         return (*held, *(("address", each) for each in self.own_addresses))
 
@@ -273,7 +289,7 @@ class Current:
     def stands(self, session: Session) -> bool:
         """Whether nothing of this has changed meanwhile."""
         again = self.read_again(session)
-        return (again.row[:-2], again.holder) == (self.row[:-2], self.holder)
+        return (again.row[:-2], again.account) == (self.row[:-2], self.account)
 
     def _linked(self, name: str) -> Any:
         """A column of the number's link."""
@@ -289,8 +305,8 @@ class Current:
         used = (as_used(*each) for each in self._parse("shared_addresses"))
         return tuple(sorted((*self.own_addresses, *used), key=age_of_address))
 
-    def _parse(self, column: str) -> list[Any]:
-        text = getattr(self.row, column)
+    def _parse(self, column: str, row: Any = None) -> list[Any]:
+        text = getattr(row or self.row, column)
         return json.loads(text) if text is not None else []
 
     @staticmethod
@@ -305,10 +321,10 @@ def read_current(session: Session, asked: CurrentQuery) -> Current:
     """What stands in the store now. Writes nothing and locks nothing."""
     run, dialect, values = session.run, session.database.dialect, asked.values
     current = Current(asked, run(by_number(dialect), values).one(), None)
-    if not current.asks_who_holds or asked.subscription.account_id is None:
+    if not current.asks_who_holds:
         return current
-    holder = run(by_account(dialect), {**values, "siblings": json.dumps(asked.siblings)}).one_or_none()
-    return Current(asked, current.row, holder)
+    values |= {"siblings": json.dumps(asked.siblings), "subscription_id": current.row.subscription_id}
+    return Current(asked, current.row, run(by_account(dialect), values).one())
 
 
 def _day_of(entry: Document) -> tuple[str, str]:

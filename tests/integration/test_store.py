@@ -266,7 +266,7 @@ def test_an_echo_is_found_under_any_name_of_the_number(database: Database) -> No
         for key, code in (("8a", "echo"), ("A-S2", "impossible key"), ("A-S3", "echo")):
             session.add(CalloutRow(received_at=1, key=key, verdict="ignored", reason_code=code))
 
-    found = [read(database, in_zuora(number)).row.is_echoed for number in ("A-S1", "A-S2", "A-S3", "A-S4")]
+    found = [read(database, in_zuora(number)).is_echoed for number in ("A-S1", "A-S2", "A-S3", "A-S4")]
     assert found == [True, False, True, False]
 
 
