@@ -6,7 +6,7 @@ Zuora publishes the addresses that its callouts leave from, others for Workflow,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
@@ -55,12 +55,16 @@ class Senders:
 
     def find_address(self, request: Request) -> _Address | None:
         """Who sent the request, as far as trusted proxies say; None where it did not come through all of them."""
-        return self.find_sender(request.environ)
+        return self._find(request.environ.get("REMOTE_ADDR", ""), request.environ.get("HTTP_X_FORWARDED_FOR", ""))
 
-    def find_sender(self, environ: Mapping[str, str]) -> _Address | None:
-        """The same of a request that is not read yet."""
-        peer = _read(environ.get("REMOTE_ADDR", ""))
-        passed = [_read(each) for each in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if each.strip()]
+    def name_sender(self, remote: str, forwarded: str) -> str | None:
+        """The same as text, of a request that is not read yet: by its peer and its X-Forwarded-For."""
+        address = self._find(remote, forwarded)
+        return None if address is None else str(address)
+
+    def _find(self, remote: str, forwarded: str) -> _Address | None:
+        peer = _read(remote)
+        passed = [_read(each) for each in forwarded.split(",") if each.strip()]
         if isinstance(self._proxies, int):
             chain = [*passed, peer]
             return chain[-1 - self._proxies] if len(chain) > self._proxies else None
@@ -75,11 +79,11 @@ class NotedSenders:
 
     def __init__(self, inner: WSGIApplication, senders: Senders) -> None:
         self._inner = inner
-        self._senders = senders
+        # Callouts come from few addresses, by the thousand.
+        self._name = lru_cache(maxsize=256)(senders.name_sender)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        address = self._senders.find_sender(environ)
-        noted = SENDER.set(None if address is None else str(address))
+        noted = SENDER.set(self._name(environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", "")))
         try:
             return self._inner(environ, start_response)
         finally:
