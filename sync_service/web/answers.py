@@ -6,8 +6,8 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Request, Response, jsonify, request
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask import Flask, Request, Response, current_app, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 
@@ -61,12 +61,8 @@ _PLAIN = {
 
 def answer(status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
     """A JSON answer; its type is the bare `application/json`, the only one that Zuora promises to parse."""
-    response = jsonify(body)
-    response.status_code = status
-    response.headers["Cache-Control"] = "no-store"
-    if headers:
-        response.headers.update(headers)
-    return response
+    said = {"Content-Type": "application/json", "Cache-Control": "no-store", **(headers or {})}
+    return Response(f"{current_app.json.dumps(body, separators=(',', ':'))}\n", status, said)
 
 
 def answer_page(page: ObjectPage, **more: Any) -> Response:
@@ -113,6 +109,11 @@ class _SessionsWhereTheyAre(SecureCookieSessionInterface):
         ):
             return self.session_class()
         return super().open_session(app, request)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Nothing where nothing looked at it: callouts have none."""
+        if session.accessed or session.modified:
+            super().save_session(app, session, response)
 
 
 def _say_http_error(error: HTTPException) -> Response:
