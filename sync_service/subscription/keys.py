@@ -42,8 +42,8 @@ def why_impossible(key: str) -> str | None:
         return "The key is null: Zuora writes that for a merge field without a value."
     if len(key) > LONGEST_KEY:
         return f"The key is longer than {LONGEST_KEY} characters."
-    # Lone surrogates are halves of a character: no database takes them.
-    if any(category(character) in ("Cc", "Cs") for character in key):
+    # Lone surrogates are halves of a character: no database takes them. None of these is printable.
+    if not key.isprintable() and any(category(character) in ("Cc", "Cs") for character in key):
         return "The key contains control characters."
     for foreign in _FOREIGN:
         if foreign in key:

@@ -7,6 +7,7 @@ processes up (`web.health`). No label is a key, a person or a text from outside:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric
@@ -22,6 +23,14 @@ CALLOUTS = Counter(
 # Alerts ask how these grow. A series that begins with what was counted first would not have grown by it.
 for _verdict, _reason in (("ignored", "impossible key"), ("rejected", "wrong credentials")):
     CALLOUTS.labels(_verdict, _reason)
+
+
+@cache
+def callouts_of(verdict: str, reason: str) -> Counter:
+    """The count of what was made of them; to look a series up by its labels costs more than to count."""
+    return CALLOUTS.labels(verdict, reason)
+
+
 RUNS = Counter(
     "sync_service_runs",
     "Attempts by how they ended: who asked (person, event, job), and the error's code where there is one.",

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -106,11 +106,11 @@ class SyncAuth:
 
     def __init__(self, settings: Settings, bearer: BearerAuth) -> None:
         self._bearer = bearer
-        self._username = settings.callout_username
-        self._passwords = _given(settings.callout_password, settings.callout_password_previous)
+        self._usernames = _digests(_given(settings.callout_username))
+        self._passwords = _digests(_given(settings.callout_password, settings.callout_password_previous))
         self._signature = _Signature(settings)
         self._secret_header = settings.callout_secret_header
-        self._secrets = _given(settings.callout_secret, settings.callout_secret_previous)
+        self._secrets = _digests(_given(settings.callout_secret, settings.callout_secret_previous))
         self._senders = Senders(settings.callout_ip_allow, settings.trusted_proxies)
 
     def admit(self, request: Request) -> Caller:
@@ -148,7 +148,7 @@ class SyncAuth:
         except ValueError:
             return False
         name, _, password = pair.partition(b":")
-        name_is_right = _is_one_of(name, _given(self._username))
+        name_is_right = _is_one_of(name, self._usernames)
         return _is_one_of(password, self._passwords) and name_is_right
 
     def _check_secret(self, request: Request) -> bool | None:
@@ -187,7 +187,7 @@ class _Signature:
         text = self._signed_text(request)
         if self._signs_key and not _is_key_of(request):
             return False
-        rights = tuple(self._encode(hmac.digest(key, text, self._algorithm)) for key in self._keys)
+        rights = _digests(self._encode(hmac.digest(key, text, self._algorithm)) for key in self._keys)
         return _is_one_of(signature.lower() if self._is_hex else signature, rights)
 
     def _signed_text(self, request: Request) -> bytes:
@@ -211,7 +211,7 @@ def _is_key_of(request: Request) -> bool:
 
 def authorization(request: Request) -> tuple[str, str]:
     """The Authorization header's scheme in lower case, and what follows it."""
-    scheme, _, value = request.headers.get("Authorization", "").strip().partition(" ")
+    scheme, _, value = request.environ.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
     return scheme.lower(), value.strip()
 
 
@@ -224,8 +224,12 @@ def _raw(header: str) -> bytes:
     return header.strip().encode("latin-1", "replace")
 
 
+def _digests(values: Iterable[bytes]) -> tuple[bytes, ...]:
+    return tuple(hashlib.sha256(value).digest() for value in values)
+
+
 def _is_one_of(value: bytes, rights: tuple[bytes, ...]) -> bool:
-    """In a time that tells nothing about `rights`: digests are of one length, and every one is compared."""
+    """In a time that tells nothing about the `rights` behind the digests: of one length, and every one compared."""
     digest = hashlib.sha256(value).digest()
-    found = [hmac.compare_digest(digest, hashlib.sha256(right).digest()) for right in rights]
+    found = [hmac.compare_digest(digest, right) for right in rights]
     return any(found)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Request, Response, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
@@ -38,7 +38,7 @@ from sync_service.subscription.hints import (
 from sync_service.subscription.keys import normalise_key, why_impossible
 from sync_service.subscription.trigger import Trigger
 from sync_service.telemetry.log import logger
-from sync_service.telemetry.measures import CALLOUTS
+from sync_service.telemetry.measures import callouts_of
 from sync_service.web.answers import answer, read_body
 from sync_service.web.auth import BearerAuth, Caller, SyncAuth, WrongCredentials
 from sync_service.web.connections import HOLD_SECONDS, hold_answer
@@ -78,23 +78,25 @@ class SyncEndpoint:
         self._by_place = Throttle(database, limit=MAX_REJECTED_OF_PLACE, window_ms=_HOUR_MS)
         self._of_all = Throttle(database, limit=MAX_REJECTED, window_ms=_HOUR_MS)
 
-    def receive(self, kind: Kind, raw_key: str | None, *, event: bool = False) -> Response:
-        """Answer the request at hand; the key is in the address, or for None in the body.
+    def receive(self, request: Request, kind: Kind, raw_key: str | None, *, event: bool = False) -> Response:
+        """Answer the request; the key is in the address, or for None in the body.
 
         1. Who is it? 2. Which key? 3. Make it durable. 4. Only then acknowledge.
         """
         try:
             caller = self._auth.admit(request)
         except WrongCredentials as wrong:
-            return self._reject(raw_key or "", wrong.what)
+            return self._reject(request, raw_key or "", wrong.what)
         items = split_items(read_body(request)) if raw_key is None and caller.is_callout else []
         if items:
-            return self._take_many(kind, items, caller)
-        fields = _fields()
+            return self._take_many(request, kind, items, caller)
+        fields = _fields(request)
         key = normalise_key(read_subscription_key(fields) if raw_key is None else raw_key)
         if caller.is_callout:
-            return answer(200, self._take_callout(kind, key, fields, caller, event=event))
-        return self._serve(kind, key, caller)
+            wish = self._read_callout(request, kind, key, fields, caller, event)
+            self._intake.take_callout(wish)
+            return answer(200, _say_taken(wish))
+        return self._serve(request, kind, key, caller)
 
     def show(self, ticket: Ticket) -> Response:
         """What has become of an earlier request."""
@@ -102,32 +104,26 @@ class SyncEndpoint:
             raise NotFound("There is no such request.")
         return self._say(ticket, self._waiter.look(ticket))
 
-    def _take_many(self, kind: Kind, items: Sequence[bytes], caller: Caller) -> Response:
+    def _take_many(self, request: Request, kind: Kind, items: Sequence[bytes], caller: Caller) -> Response:
         """A Workflow's loop in one body: each item is a callout of its own, and all are durable in one commit."""
         if len(items) > MAX_ITEMS:
             raise RequestEntityTooLarge(f"One body may hold {MAX_ITEMS} items; send the others in bodies of their own.")
-        wishes = []
+        wishes, named = [], _named(request)
         for item in items:
-            fields = read_fields(item, _named())
-            wishes.append(self._read_callout(kind, normalise_key(read_subscription_key(fields)), fields, caller, True))
+            fields = read_fields(item, named)
+            key = normalise_key(read_subscription_key(fields))
+            wishes.append(self._read_callout(request, kind, key, fields, caller, True))
         self._intake.take_together(wishes)
         taken = [_say_taken(wish) for wish in wishes]
         status = "accepted" if any(each["status"] == "accepted" for each in taken) else "ignored"
         return answer(200, {"success": True, "status": status, "items": taken})
 
-    def _take_callout(
-        self, kind: Kind, key: str, fields: Sequence[Field], caller: Caller, *, event: bool
-    ) -> dict[str, Any]:
-        wish = self._read_callout(kind, key, fields, caller, event)
-        self._intake.take_callout(wish)
-        return _say_taken(wish)
-
     def _read_callout(
-        self, kind: Kind, key: str, fields: Sequence[Field], caller: Caller, event: bool
+        self, request: Request, kind: Kind, key: str, fields: Sequence[Field], caller: Caller, event: bool
     ) -> IncomingCallout:
         """What a callout asks for; with a reason if it says by itself that nothing is to be done."""
         hints = read_hints(fields)
-        callout = _callout(key, hints, read_body(request))
+        callout = _callout(request, key, hints)
         trigger = Trigger.EVENT if event else Trigger.CALLOUT if callout.notification_id else Trigger.WORKFLOW
         impossible = why_impossible(key)
         if impossible:
@@ -136,7 +132,7 @@ class SyncEndpoint:
             reason = why_echo(hints, self._settings.ignored_sources, self._settings.zuora_integration_users)
         return IncomingCallout(kind=kind, callout=callout, trigger=trigger, actor=caller.name, reason=reason)
 
-    def _serve(self, kind: Kind, key: str, caller: Caller) -> Response:
+    def _serve(self, request: Request, kind: Kind, key: str, caller: Caller) -> Response:
         impossible = why_impossible(key)
         if impossible:
             return answer(422, {"message": impossible})
@@ -163,7 +159,7 @@ class SyncEndpoint:
             return {}
         return {"message": obstacle} if obstacle else {}
 
-    def _reject(self, raw_key: str, what: str) -> Response:
+    def _reject(self, request: Request, raw_key: str, what: str) -> Response:
         """403, which Zuora retries, so that a rotated password loses nothing.
 
         The first ones of an hour are recorded, some of each place and not too many of all; of a stranger's words only
@@ -188,7 +184,7 @@ class SyncEndpoint:
                 self._intake.take_callout(wish)
                 _log(callout, "rejected", reason, sender=place)
             else:
-                CALLOUTS.labels("rejected", reason.code.value).inc()
+                callouts_of("rejected", reason.code.value).inc()
                 headers["Retry-After"] = str(seconds)
                 hold_answer(request.environ, HOLD_SECONDS)
         except (SQLAlchemyError, TimeoutError):
@@ -203,14 +199,14 @@ def sync_blueprint(desk: SyncEndpoint, bearer: BearerAuth) -> Blueprint:
 
         def sync(key: str = "", kind: Kind = kind) -> Response:
             # One slash at the end is a slip in the address, not a part of the key.
-            return desk.receive(kind, key.removesuffix("/"))
+            return desk.receive(_at_hand(), kind, key.removesuffix("/"))
 
         for rule in (f"{_SYNC}/{name}", f"{_SYNC}/{name}/<key:key>"):
             blueprint.add_url_rule(rule, f"sync_{name}", sync, methods=["POST"], provide_automatic_options=False)
 
     @blueprint.post("/api/events/zuora", provide_automatic_options=False)
     def zuora_event() -> Response:
-        return desk.receive(Kind.SUBSCRIPTION, None, event=True)
+        return desk.receive(_at_hand(), Kind.SUBSCRIPTION, None, event=True)
 
     @blueprint.get(f"/api/sync/requests/<any(subscription,alias,account):kind>/<key>/<int(max={_LARGEST_SEQ}):seq>")
     def sync_request(kind: str, key: str, seq: int) -> Response:
@@ -220,10 +216,15 @@ def sync_blueprint(desk: SyncEndpoint, bearer: BearerAuth) -> Blueprint:
     return blueprint
 
 
-def _fields() -> list[Field]:
+def _at_hand() -> Request:
+    """The request itself: each look through Flask's proxy for it costs something."""
+    return request._get_current_object()  # type: ignore[attr-defined,no-any-return]  # Flask's own way to it
+
+
+def _fields(request: Request) -> list[Field]:
     """Everything named that the request says besides its address. Raises RequestEntityTooLarge."""
     body = read_body(request)
-    named = _named()
+    named = _named(request)
     if request.environ.get("CONTENT_TYPE", "").startswith("multipart/form-data"):
         try:
             named += request.form.items(multi=True)
@@ -232,9 +233,9 @@ def _fields() -> list[Field]:
     return read_fields(body, named) if body or named else []
 
 
-def _named() -> list[Field]:
+def _named(request: Request) -> list[Field]:
     """What address and headers say by name."""
-    named = list(request.args.items(multi=True)) if request.query_string else []
+    named = list(request.args.items(multi=True)) if request.environ.get("QUERY_STRING") else []
     return named + [(name, request.environ[header]) for header, name in _HEADERS if header in request.environ]
 
 
@@ -247,18 +248,18 @@ def _say_taken(wish: IncomingCallout) -> dict[str, Any]:
     return {"success": True, "status": "accepted", "key": wish.ticket.key}
 
 
-def _callout(key: str, hints: Hints, body: bytes = b"") -> Callout:
+def _callout(request: Request, key: str, hints: Hints) -> Callout:
     return Callout(
         key=key,
-        notification_id=request.headers.get("Zuora-Notification-Id"),
-        request_id=request.headers.get("Zuora-Request-Id"),
+        notification_id=request.environ.get("HTTP_ZUORA_NOTIFICATION_ID"),
+        request_id=request.environ.get("HTTP_ZUORA_REQUEST_ID"),
         hints=hints,
-        body=body,
+        body=read_body(request),
     )
 
 
 def _log(callout: Callout, verdict: str, reason: Reason | None, **more: str | None) -> None:
-    CALLOUTS.labels(verdict, "" if reason is None else reason.code.value).inc()
+    callouts_of(verdict, "" if reason is None else reason.code.value).inc()
     logger().info(
         "callout_received",
         key=callout.key,
