@@ -14,8 +14,10 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
+import msgspec
+
 #: What holds other values.
-_NESTED = (dict, list)
+_NESTED = frozenset({dict, list})
 #: What every object inside an answer gets anew with each version.
 _NEW_IN_EACH_VERSION = frozenset({"id", "version", "amendedByOrderOn"})
 #: Of a subscription's answer what no coming line follows from: which version it is, who changed it and when, whether
@@ -201,25 +203,28 @@ class ZuoraSubscription:
 
     @cached_property
     def billing_hash(self) -> str | None:
-        """A hash of everything in the answer but what makes no coming line; None where the answer is not at hand.
+        """A hash of everything in the answer but what makes no coming line; None where there is none of the answer.
 
         Named is what does not count, so that a field which we do not know does.
         """
         if not self.answer:
             return None
         billed = {key: value for key, value in self.answer.items() if key not in _BILLS_NOTHING}
-        return sha256(repr(_without_ids(billed)).encode()).hexdigest()
+        try:
+            return sha256(msgspec.json.encode(_without_ids(billed))).hexdigest()
+        except UnicodeEncodeError:  # halves of characters
+            return None
 
 
 def _without_ids(value: Any) -> Any:
     """A copy without what is new in each version, whatever it changed."""
-    if isinstance(value, dict):
-        return [
-            (key, _without_ids(each) if isinstance(each, _NESTED) else each)
+    if type(value) is dict:
+        return {
+            key: _without_ids(each) if type(each) in _NESTED else each
             for key, each in value.items()
             if key not in _NEW_IN_EACH_VERSION
-        ]
-    return [_without_ids(each) for each in value] if isinstance(value, list) else value
+        }
+    return [_without_ids(each) for each in value] if type(value) is list else value
 
 
 @dataclass(frozen=True, kw_only=True)

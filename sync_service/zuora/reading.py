@@ -85,8 +85,7 @@ class Reading:
         return self._fetch_version(found.number)
 
     def _fetch_version(self, key: str) -> ZuoraSubscription:
-        path = f"/v1/subscriptions/{_quote_key(key)}"
-        answer = self.call("GET", path, params={"charge-detail": "all-segments"})
+        answer = self.call("GET", f"/v1/subscriptions/{_quote_key(key)}?charge-detail=all-segments")
         self.subscription_read_at = time.monotonic()
         return read_subscription(answer)
 

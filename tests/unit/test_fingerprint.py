@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 
 import pytest
 
@@ -69,6 +70,23 @@ def test_a_new_version_is_previewed_unless_no_payment_follows_from_what_it_chang
     now = replace(SUBSCRIPTION, version=4, answer={"version": 4, field: "another", "ratePlans": []})
 
     assert may_skip_preview(now, last, TODAY, pays_renewal=bool) is skips
+
+
+@pytest.mark.parametrize(
+    ("price", "skips"),
+    [
+        pytest.param(Decimal("1.50"), True, id="the same"),
+        pytest.param(Decimal("1.500000000000000001"), False, id="another in the eighteenth place"),
+        pytest.param(None, False, id="none"),
+        pytest.param("\ud800", False, id="half of a character"),
+    ],
+)
+def test_what_is_billed_is_compared_to_the_last_digit_within_lists_but_for_ids(price: object, skips: bool) -> None:
+    charges = [[{"id": "1", "price": Decimal("1.50")}], [{"id": "2", "price": price}]]
+    before, now = ({"ratePlans": [{"ratePlanCharges": each}]} for each in charges)
+    last = take_fingerprint(replace(SUBSCRIPTION, answer=before), preview_day=TODAY)
+
+    assert may_skip_preview(replace(SUBSCRIPTION, version=4, answer=now), last, TODAY, pays_renewal=bool) is skips
 
 
 @pytest.mark.parametrize("pays", [True, False])
