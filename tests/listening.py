@@ -64,17 +64,9 @@ def listening(
             begin(_info_of(session))
             yield session
 
-    def run_behind(database: Database, lock: str, statement: str, values: Mapping[str, object]) -> Any:
-        """In steps that can be told, and not at once."""
-        with database.transaction() as session:
-            session.run(lock)
-            return session.run(statement, values)
-
-    plain_run_behind = Database.run_behind
     patched: Any = Session
     patched.run, patched.commit = run, told_commit
     Database.transaction = transaction  # type: ignore[method-assign, assignment]
-    Database.run_behind = run_behind  # type: ignore[method-assign]
     event.listen(Engine, "before_cursor_execute", note_before)
     event.listen(Engine, "after_cursor_execute", note_after)
     try:
@@ -82,6 +74,5 @@ def listening(
     finally:
         patched.run, patched.commit = plain_run, plain_commit
         Database.transaction = plain_transaction  # type: ignore[method-assign]
-        Database.run_behind = plain_run_behind  # type: ignore[method-assign]
         event.remove(Engine, "before_cursor_execute", note_before)
         event.remove(Engine, "after_cursor_execute", note_after)

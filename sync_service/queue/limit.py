@@ -69,7 +69,7 @@ _ENDED = {
     "sqlite": "json_each(:ended) AS ended",
     "postgresql": "jsonb_array_elements(CAST(:ended AS JSONB)) AS ended(value)",
 }
-#: For a statement that decides behind it (`Database.run_behind`).
+#: The first statement of a transaction whose next one decides.
 LOCK_LIMIT = "SELECT 1 FROM zuora_limit FOR UPDATE"
 _ROW = table_of(ZuoraLimitRow)
 _LOCKED, _KEEP = _select(_ROW).with_for_update(), update(_ROW)

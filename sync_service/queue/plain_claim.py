@@ -1,4 +1,4 @@
-"""A claim while nothing is out of the ordinary, in one round trip to PostgreSQL.
+"""A claim while nothing is out of the ordinary, in one statement of PostgreSQL behind the lock of the limit.
 
 A thread that asks the database waits for its turn among the threads that compute after each answer, and holds the limit
 meanwhile. SQLite is asked in this process.
@@ -60,5 +60,6 @@ def claim_plainly(
         "turns": sql.TURNS,
     }
     statement = _CLAIM.replace("{live}", live_sql("postgresql", less_ended=bool(ended)))
-    found = database.run_behind(LOCK_LIMIT, statement, values).all()
+    with database.transaction(first=LOCK_LIMIT) as session:
+        found = session.run(statement, values).all()
     return [row for row in found if row.key is not None] if found else None

@@ -135,15 +135,16 @@ class Database:
         self._statements: dict[Any, Statement] = {}
 
     @contextmanager
-    def transaction(self, *, lock_timeout_ms: int | None = None) -> Iterator[Session]:
+    def transaction(self, *, lock_timeout_ms: int | None = None, first: str = "") -> Iterator[Session]:
         """One writing transaction: commits at the end, rolls back on any exception.
 
         SQLite: BEGIN IMMEDIATE. PostgreSQL: READ COMMITTED. Waiting for a lock longer than `lock_timeout_ms` raises
-        sqlalchemy's OperationalError; on SQLite TimeoutError where the other writer is in this process.
+        sqlalchemy's OperationalError; on SQLite TimeoutError where the other writer is in this process. `first` is a
+        statement that PostgreSQL is sent together with BEGIN, such as one that locks.
         """
         with self._turn(lock_timeout_ms), self._session() as session:
             with self.translating:
-                begin(session.cursor, self.dialect, lock_timeout_ms)
+                begin(session.cursor, self.dialect, lock_timeout_ms, first)
             try:
                 yield session
                 session.commit()
@@ -172,20 +173,6 @@ class Database:
         """Run one writing statement as a transaction of its own; on PostgreSQL that is one round trip."""
         with self.transaction() if self.dialect == "sqlite" else self._session() as session:
             return session.run(statement, values)
-
-    def run_behind(self, lock: str, statement: str, values: Values) -> Found:
-        """Run one writing statement as a transaction that first waits for what `lock` locks, in one round trip.
-
-        For PostgreSQL. The statement sees what was committed before the lock was had.
-        """
-        made = self.make(statement, values)
-        with self.reading() as session, self.translating:
-            with session.driver.pipeline():
-                for word in ("BEGIN", lock):
-                    session.driver.execute(word)
-                session.cursor.execute(made.text, made.arrange(values))
-                session.driver.execute("COMMIT")
-            return Found(made.read(session.cursor), session.cursor.rowcount)
 
     def make(self, statement: str | Executable, values: Values) -> Statement:
         """What the driver is handed for it; made at the first use."""
