@@ -69,8 +69,6 @@ _ENDED = {
     "sqlite": "json_each(:ended) AS ended",
     "postgresql": "jsonb_array_elements(CAST(:ended AS JSONB)) AS ended(value)",
 }
-#: The first statement of a transaction whose next one decides.
-LOCK_LIMIT = "SELECT 1 FROM zuora_limit FOR UPDATE"
 _ROW = table_of(ZuoraLimitRow)
 _LOCKED, _KEEP = _select(_ROW).with_for_update(), update(_ROW)
 #: So often at most a good answer is noted while nothing else changes, in ms.
@@ -97,11 +95,6 @@ class Share:
     def of(cls, settings: Settings) -> Share:
         """What `settings` allow."""
         return cls(settings.zuora_max_concurrency, settings.zuora_daily_calls, settings.zuora_max_orders)
-
-    @property
-    def reserved_from(self) -> int | None:
-        """The day's calls from which on only people are served; None means never."""
-        return int(self.daily_calls * (1 - RESERVE)) if self.daily_calls else None
 
     def as_reported(self, reported: int | None) -> Share:
         """The same with a number in the place of 0: by the concurrency that Zuora's answers report for the tenant."""
@@ -298,17 +291,12 @@ def read_tenant(session: Session) -> str | None:
     return row.tenant if row else None
 
 
-def live_sql(dialect: str, *, less_ended: bool, aside: bool = False) -> str:
-    """Counts the leases whose owners may call, but for those `:ended`; `aside` those of numbers `:doubtful`."""
-    left_out = _LESS_ENDED.replace("{ended}", _ENDED[dialect]) if less_ended else ""
-    in_doubt = _ASIDE.replace("{doubtful}", _DOUBTFUL[dialect]) if aside else "0"
-    return _LIVE.replace("{less_ended}", left_out).replace("{aside}", in_doubt)
-
-
 def _limit(session: Session, row: ZuoraLimitRow, share: Share, ended: Sequence[Lease] = ()) -> Limit:
     """What stands in the limit's `row`, with what is leased now; most often none is in doubt."""
     dialect = session.database.dialect
-    statement = live_sql(dialect, less_ended=bool(ended), aside=bool(row.doubtful))
+    less_ended = _LESS_ENDED.replace("{ended}", _ENDED[dialect]) if ended else ""
+    aside = _ASIDE.replace("{doubtful}", _DOUBTFUL[dialect]) if row.doubtful else "0"
+    statement = _LIVE.replace("{less_ended}", less_ended).replace("{aside}", aside)
     values = {"ended": json.dumps(ended), "doubtful": json.dumps(row.doubtful)}
     now, live, aside = session.run(statement, values).one()
     return Limit(row=row, share=share.as_reported(row.reported), now=int(now), live=int(live), aside=int(aside))

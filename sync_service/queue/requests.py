@@ -16,7 +16,6 @@ from typing import Any
 from sync_service.errors import LeaseLost, RateLimited
 from sync_service.queue import statements as sql
 from sync_service.queue.limit import Limit, Share, lock_limit
-from sync_service.queue.plain_claim import claim_plainly
 from sync_service.queue.runs.history import (
     Covered,
     FoundAs,
@@ -36,6 +35,8 @@ LEASE_MS = 90_000
 #: Claims of one row without a good end; more than any number of retries: this many workers died of it.
 MAX_CLAIMS = 10
 EXHAUSTED = f"{MAX_CLAIMS} attempts ended without a result: the worker died or was stopped in each."
+#: One claim in so many takes the longest waiting row whatever its class, so that no class starves.
+TURNS = 8
 
 
 class Kind(StrEnum):
@@ -151,20 +152,16 @@ def claim(
     """
     if not calls_made and (free_threads < 1 or (look_first and not _anything_due(database))):
         return []
-    leases = [(each.kind, each.key, each.token) for each in ended]
-    rows = claim_plainly(database, free_threads, share, calls_made=calls_made, ended=leases, lease_ms=lease_ms)
-    claims = [_as_claim(row, row.now) for row in rows or ()]
-    if rows is None:
-        with database.transaction() as session:
-            limit = lock_limit(session, share, leases)
-            limit.count_calls(calls_made)
-            room = min(free_threads, limit.room)
-            claims = _take(session, limit, room, lease_ms) if room > 0 else []
-            limit.keep(session)
-    for each in filter(_is_exhausted, claims):
-        with database.transaction() as session:
-            _end_exhausted(session, each)
-    return sorted((each for each in claims if not _is_exhausted(each)), key=lambda each: each.priority)
+    with database.transaction() as session:
+        limit = lock_limit(session, share, [(each.kind, each.key, each.token) for each in ended])
+        limit.count_calls(calls_made)
+        room = min(free_threads, limit.room)
+        claims = _take(session, limit, room, lease_ms) if room > 0 else []
+        limit.keep(session)
+        for each in claims:
+            if _is_exhausted(each):
+                _end_exhausted(session, each)
+    return [each for each in claims if not _is_exhausted(each)]
 
 
 def claim_one(database: Database, kind: Kind, key: str, share: Share, *, lease_ms: int = LEASE_MS) -> Claim | None:
@@ -290,8 +287,8 @@ def _take(session: Session, limit: Limit, room: int, lease_ms: int) -> list[Clai
     if limit.row.trouble > 0 and limit.row.doubtful:
         return _take_probe(session, limit, lease_ms)
     taken = limit.row.claims
-    by_age = (taken + room) // sql.TURNS - taken // sql.TURNS
-    return _claim_due(session, limit, lease_ms, room - by_age, by_age=by_age)
+    by_age = (taken + room) // TURNS - taken // TURNS
+    return sorted(_claim_due(session, limit, lease_ms, room - by_age, by_age=by_age), key=lambda each: each.priority)
 
 
 def _take_probe(session: Session, limit: Limit, lease_ms: int) -> list[Claim]:
@@ -307,8 +304,11 @@ def _claim_due(
     """Claim due rows and count them in the limit."""
     lowest = Priority.PERSON if limit.is_kept_for_people else Priority.JOB
     named = {"now": limit.now, "lease": lease_ms, "by_turn": by_turn, "by_age": by_age, "lowest": int(lowest), **values}
-    rows = session.run(sql.claim_due(session.database.dialect, which), named).all()
+    counted = {"calls_today": limit.row.calls_today, "day": limit.row.day}
+    rows = session.run(sql.claim_due(session.database, which), named | counted).all()
     limit.row.claims += len(rows)
+    if session.database.dialect == "postgresql":
+        limit.note_kept()
     return [_as_claim(row, limit.now) for row in rows]
 
 

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from sync_service.store.engine import Database
 
-#: One claim in so many takes the longest waiting row whatever its class, so that no class starves.
-TURNS = 8
-
 #: One key of the caller's.
 ONE_KEY = "SELECT CAST(:key AS TEXT) AS key"
 #: Many keys as one JSON array: one round trip whatever their number.
@@ -99,6 +96,13 @@ UPDATE sync_request SET
 WHERE {{picked}}
 RETURNING kind, key, token, claimed_seq, done_seq, attempts, "full", priority, waiting_since
 """  # noqa: S608 - constant SQL, no user input
+# The same on PostgreSQL with what it changes of the limit, in one round trip.
+_CLAIM_AND_KEEP = f"""
+WITH claimed AS ({_CLAIM}),
+kept AS (UPDATE zuora_limit SET
+  claims = claims + (SELECT count(*) FROM claimed), calls_today = :calls_today, day = CAST(:day AS DATE))
+SELECT * FROM claimed
+"""  # noqa: S608 - constant SQL, no user input
 # The one row that a person waits for, whatever its class or backoff; a live lease of another's is left alone.
 CLAIM_ONE = """
 UPDATE sync_request SET
@@ -112,13 +116,13 @@ NOT_IN_DOUBT = "AND key NOT IN (SELECT wanted.key FROM ({keys}) AS wanted)"
 _PICKED = "SELECT place FROM oldest UNION ALL SELECT place FROM first"
 _CLAIMS = {
     "sqlite": _CLAIM.replace("{row}", "rowid").replace("{picked}", f"rowid IN ({_PICKED})"),
-    "postgresql": _CLAIM.replace("{row}", "ctid").replace("{picked}", f"ctid = ANY (ARRAY({_PICKED}))"),
+    "postgresql": _CLAIM_AND_KEEP.replace("{row}", "ctid").replace("{picked}", f"ctid = ANY (ARRAY({_PICKED}))"),
 }
 
 
-def claim_due(dialect: str, which: str = "") -> str:
-    """Claims due rows, of those the ones that `which` leaves."""
-    return _CLAIMS[dialect].replace("{which}", which)
+def claim_due(database: Database, which: str = "") -> str:
+    """Claims due rows, of those the ones that `which` leaves; on PostgreSQL it writes the limit's counts too."""
+    return _CLAIMS[database.dialect].replace("{which}", which)
 
 
 # Fencing: a stale token matches no row. An expired lease that was not re-claimed still belongs to its owner.

@@ -135,16 +135,15 @@ class Database:
         self._statements: dict[Any, Statement] = {}
 
     @contextmanager
-    def transaction(self, *, lock_timeout_ms: int | None = None, first: str = "") -> Iterator[Session]:
+    def transaction(self, *, lock_timeout_ms: int | None = None) -> Iterator[Session]:
         """One writing transaction: commits at the end, rolls back on any exception.
 
         SQLite: BEGIN IMMEDIATE. PostgreSQL: READ COMMITTED. Waiting for a lock longer than `lock_timeout_ms` raises
-        sqlalchemy's OperationalError; on SQLite TimeoutError where the other writer is in this process. `first` is a
-        statement that PostgreSQL is sent together with BEGIN, such as one that locks.
+        sqlalchemy's OperationalError; on SQLite TimeoutError where the other writer is in this process.
         """
         with self._turn(lock_timeout_ms), self._session() as session:
             with self.translating:
-                begin(session.cursor, self.dialect, lock_timeout_ms, first)
+                begin(session.cursor, self.dialect, lock_timeout_ms)
             try:
                 yield session
                 session.commit()

@@ -16,15 +16,15 @@ SQLITE_BUSY_SECONDS = 20
 #: A SQLite writer's pauses while another process writes, in seconds. SQLite's own grow to 100 ms, and a waiting writer
 #: that long between two looks finds the next one writing.
 _FIRST_LOOK, _LONGEST_LOOK = 0.0005, 0.001
-#: libpq's words: a connection outside of a transaction; a command that is done, without rows and with them.
-_IDLE, _DONE, _ROWS = 0, 1, 2
+#: libpq's words: a connection outside of a transaction; a command that is done.
+_IDLE, _DONE = 0, 1
 
 
-def begin(cursor: Any, dialect: str, lock_timeout_ms: int | None, first: str = "") -> None:
-    """A transaction that may write; on PostgreSQL in one round trip with its `first` statement."""
+def begin(cursor: Any, dialect: str, lock_timeout_ms: int | None) -> None:
+    """A transaction that may write."""
     if dialect == "postgresql":
         bound = "" if lock_timeout_ms is None else f"; SET LOCAL lock_timeout = {int(lock_timeout_ms)}"
-        _say(cursor.connection, f"BEGIN{bound}; {first}".encode())
+        _say(cursor.connection, f"BEGIN{bound}".encode())
         return
     wait_ms = lock_timeout_ms or SQLITE_BUSY_SECONDS * 1000
     cursor.execute("PRAGMA busy_timeout = 0")
@@ -55,7 +55,7 @@ def end_reading(driver: Any) -> None:
 def _say(driver: Any, word: bytes) -> None:
     """A word without values, by libpq itself: psycopg's way to it costs four times as much. Raises its errors."""
     answer = driver.pgconn.exec_(word)
-    if answer.status not in (_DONE, _ROWS):
+    if answer.status != _DONE:
         from psycopg import errors
 
         lost = driver.closed  # a server that hung up gives no reason that tells what kind of error it is

@@ -14,7 +14,6 @@ from typing import Any
 
 import psycopg
 
-from sync_service.queue.limit import LOCK_LIMIT
 from sync_service.store.engine import Database
 from tests.listening import listening
 
@@ -90,7 +89,6 @@ def work_of(database: Database, asked: Asked, *, prefer_indexes: bool = False) -
 
 
 def _explain(driver: psycopg.Connection[Any], asked: Asked, prefer_indexes: bool) -> Work:
-    driver.execute(LOCK_LIMIT.encode())  # a claim does nothing without it
     driver.execute(f"SET LOCAL enable_seqscan = {'off' if prefer_indexes else 'on'}")
     # Bytes are a session's own, whose values have places; texts are the ORM's, with names.
     kind: Any = psycopg.RawCursor if isinstance(asked.statement, bytes) else psycopg.ClientCursor

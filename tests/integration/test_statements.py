@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from sync_service.queue.limit import Share, read_limit
+from sync_service.queue.limit import Share
 from sync_service.queue.requests import Claim, Kind, claim, claim_one
 from sync_service.store.engine import Database
 from sync_service.subscription.trigger import Trigger
@@ -106,21 +106,6 @@ def test_an_import_reads_the_store_twice_before_it_writes_it(world: World) -> No
     assert last_outcome(world) == "imported"
     assert counted.writing == 1
     assert len(counted.statements) <= 17, "\n".join(counted.statements)
-
-
-def test_a_claim_is_one_statement_behind_the_lock_of_the_limit(postgres: Database) -> None:
-    share = Share(max_concurrency=8)
-    for key in ("A-1", "A-2", "A-3"):
-        want(postgres, key)
-    claim(postgres, 1, share)
-
-    with counting() as counted:
-        claims = claim(postgres, 8, share, calls_made=2, look_first=False)
-
-    assert {each.key for each in claims} == {"A-2", "A-3"}
-    assert len(counted.statements) == 1, "\n".join(counted.statements)
-    with postgres.reading() as session:
-        assert read_limit(session, share).calls_today == 2
 
 
 #: Rows of PostgreSQL, and thousands of steps of SQLite's machine.

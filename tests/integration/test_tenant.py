@@ -37,7 +37,7 @@ from sync_service.queue.retry import count_doubt, find_whose
 from sync_service.queue.story_lease import hold_story_lease
 from sync_service.store.engine import Database
 from sync_service.subscription.trigger import Trigger
-from tests.queue_world import CALLOUT, at_once, execute, expire_leases, finish, rows, take, take_one, want
+from tests.queue_world import at_once, execute, expire_leases, finish, rows, take, take_one, want
 
 SHARE = Share(max_concurrency=8)
 
@@ -437,22 +437,6 @@ def test_without_a_setting_three_quarters_of_what_zuora_reports_are_ours(sqlite_
     with sqlite_database.transaction() as session:
         assert lock_limit(session, unset).room == 30
         assert lock_limit(session, Share(max_concurrency=5)).room == 5
-
-
-@pytest.mark.parametrize(("reported", "places"), [(None, UNTIL_REPORTED), (40, 30), (1, 1)])
-def test_a_claim_without_a_setting_takes_no_more_than_the_share_of_what_zuora_reports(
-    postgres: Database, reported: int | None, places: int
-) -> None:
-    """PostgreSQL works it out in the statement that claims."""
-    unset = Share(max_concurrency=0)
-    enqueue_many(postgres, Kind.SUBSCRIPTION, [f"N-{n:02}" for n in range(40)], CALLOUT, priority=Priority.EVENT)
-    with postgres.transaction() as session:
-        lock_limit(session, unset)
-    execute(postgres, "UPDATE zuora_limit SET permitted = 100")
-    if reported is not None:
-        execute(postgres, f"UPDATE zuora_limit SET reported = {reported}")
-
-    assert len(take(postgres, 40, unset)) == places
 
 
 def test_a_report_of_the_tenants_limit_does_not_undo_a_slowing_down(sqlite_database: Database) -> None:
