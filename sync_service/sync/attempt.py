@@ -1,7 +1,7 @@
 """The story of one sync, from Zuora's answer to the commit, from top to bottom.
 
 Look at Zuora, read what the store holds, compare, and in one short transaction: finish, see that what was compared
-still stands, write the difference and record it. Every trigger ends here, and nothing asks what kind of event came in.
+still stands, write the difference and record it; one statement where nothing differs. Every trigger ends here.
 """
 
 from __future__ import annotations
