@@ -45,12 +45,13 @@ _MAX_UNDER_WAY = 30
 #: What must be there once, and how what is there twice is found.
 _ONCE = {
     "callouts": "SELECT request_id FROM callout GROUP BY request_id HAVING count(*) > 1",
-    # An unknown number's callout asks for an alias and then for what that proves to be; an account's asks for all on it
-    # again where its worker died before the end.
+    # An unknown number's callout asks for an alias and then, at the callout's own time, for what that proves to be; an
+    # account's asks for all on it again where its worker died before the end. A run that finds the customer compared by
+    # another asks once more, later.
     "requests of one callout": """
         SELECT callout_id, kind, key FROM sync_cause WHERE callout_id IS NOT NULL
           AND callout_id NOT IN (SELECT callout_id FROM sync_cause WHERE kind = 'account' AND callout_id IS NOT NULL)
-        GROUP BY callout_id, kind, key HAVING count(*) > 1""",
+        GROUP BY callout_id, kind, key, at HAVING count(*) > 1""",
     "ended runs for one request": """
         SELECT one.kind, one.key, one.seq_from, one.seq_to, other.seq_from, other.seq_to FROM sync_run AS one
         JOIN sync_run AS other ON other.kind = one.kind AND other.key = one.key AND other.id > one.id
