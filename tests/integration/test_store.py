@@ -131,6 +131,7 @@ def run(
     """The writing half of one sync, importing where no plan is given and the store knows nothing."""
     number = zuora.subscription.number
     claim = a_claim(database, number, began)
+    ((before,),) = rows(database, "SELECT max(id) FROM sync_cause")
     context = SyncContext(database=database, zuora=cast(ZuoraClient, None), settings=Settings())
     reading = cast(Reading, SimpleNamespace(calls=1))
     attempt = Attempt(context=context, claim=claim, reading=reading, previews=SharedPreviews())
@@ -155,12 +156,11 @@ def run(
         at=at,
         number=number,
     )
-    (since,) = rows(database, "SELECT checked_at FROM sync_request WHERE key = :number", number=number)[0]
     wanted = rows(
         database,
-        "SELECT key FROM sync_cause WHERE actor = :actor AND at >= :since",
+        "SELECT key FROM sync_cause WHERE actor = :actor AND id > :before",
         actor=f"sync of {number}",
-        since=since,
+        before=before,
     )
     return current.limio, found.applied, tuple(key for (key,) in wanted)
 
