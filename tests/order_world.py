@@ -14,7 +14,8 @@ from sqlmodel import select
 
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.placing import run_claim
-from sync_service.queue.requests import Kind, claim
+from sync_service.queue.claims import claim
+from sync_service.queue.requests import Kind
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.object_rows import new_row

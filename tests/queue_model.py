@@ -14,6 +14,7 @@ from typing import Any
 
 from sync_service.errors import LeaseLost
 from sync_service.queue import requests as queue
+from sync_service.queue.claims import claim
 from sync_service.queue.limit import Share
 from sync_service.queue.requests import Claim, Kind, Priority
 from sync_service.store.engine import Database, Session
@@ -179,7 +180,7 @@ class World:
             self.memory.full.setdefault(key, set()).add(seq)
 
     def _claim(self, threads: int) -> list[Run]:
-        claims = queue.claim(self.database, threads, SHARE)
+        claims = claim(self.database, threads, SHARE)
         runs = [Run(claim, self.memory.tick) for claim in claims]
         for run in runs:
             at_work = [other for other in self.memory.runs if other.claim.key == run.claim.key and not other.is_late]

@@ -10,6 +10,7 @@ from typing import Any
 
 from sync_service.queue import requests as queue
 from sync_service.queue.backlog import read_request
+from sync_service.queue.claims import claim
 from sync_service.queue.limit import Share
 from sync_service.queue.requests import Cause, Claim, Kind, Priority
 from sync_service.store.engine import Database
@@ -49,7 +50,7 @@ def want(
 
 def take(database: Database, free_threads: int = 1, share: Share = SHARE, **options: Any) -> list[Claim]:
     """Claim with a share that is no bound unless one is given."""
-    return queue.claim(database, free_threads, share, **options)
+    return claim(database, free_threads, share, **options)
 
 
 def take_one(database: Database, share: Share = SHARE) -> Claim:

@@ -34,11 +34,12 @@ from sync_service.commerce.steps import Choice
 from sync_service.ordering.context import OrderContext
 from sync_service.ordering.placing import run_claim
 from sync_service.ordering.previews import preview_order, refresh_catalog
+from sync_service.queue.claims import claim_one
 from sync_service.queue.limit import Share
 from sync_service.queue.orders.acceptance import OrderRequest, take_order
 from sync_service.queue.orders.lanes import OrderState, decide, find_work, hurry, list_work
 from sync_service.queue.orders.steps import read_steps
-from sync_service.queue.requests import Kind, claim_one
+from sync_service.queue.requests import Kind
 from sync_service.queue.story_lease import hold_story_lease
 from sync_service.store.engine import Session
 from sync_service.store.offers import newest_items, read_whole_catalog

@@ -149,7 +149,7 @@ def web(port: int | None) -> None:
 
 
 @click.command()
-@click.option("--threads", type=click.IntRange(1, 64), help="Syncs at the same time; WORKER_THREADS otherwise.")
+@click.option("--threads", type=click.IntRange(1, 64), help="Syncs that call Zuora at once; WORKER_THREADS otherwise.")
 @click.option("--nice", type=click.IntRange(0, 19), default=0, help="Leave the processor to others: 0 to 19.")
 def worker(threads: int | None, nice: int) -> None:
     """Take requests from the queue and sync them."""

@@ -14,10 +14,11 @@ from sync_service.cli.output import fail, say, with_json
 from sync_service.cli.show import run_as_json, show_plan, show_run, show_why, why_as_json
 from sync_service.cli.wiring import KEY, open_database, read_settings
 from sync_service.errors import RateLimited, TokenRefused, ZuoraUnavailable
+from sync_service.queue.claims import claim_one
 from sync_service.queue.fate import Ticket, fate, place
 from sync_service.queue.limit import Share, remember_tenant
 from sync_service.queue.orders.lanes import list_work
-from sync_service.queue.requests import Cause, Kind, Priority, claim_one, enqueue
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.queue.runs.history import Why
 from sync_service.queue.runs.history import why as why_known
 from sync_service.queue.status.health import tell_obstacle

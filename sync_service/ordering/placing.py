@@ -39,10 +39,11 @@ from sync_service.ordering.calls import LaneTurn, NoPlace, carry_out, has_happen
 from sync_service.ordering.context import OrderContext, meet, order_of
 from sync_service.ordering.finish import complete_order, fail_order, hold_order
 from sync_service.ordering.previews import refresh_rate_plans
+from sync_service.queue.claims import EXHAUSTED, MAX_CLAIMS
 from sync_service.queue.limit import note_success, note_tenant_error
 from sync_service.queue.orders.acceptance import read_case
 from sync_service.queue.orders.lanes import begin_turn, postpone_turn, read_work
-from sync_service.queue.requests import EXHAUSTED, MAX_CLAIMS, Claim, release, renew
+from sync_service.queue.requests import Claim, release, renew
 from sync_service.queue.retry import MAX_UNSERVED, count_doubt, decide_retry, find_whose
 from sync_service.store.tables import OrderWorkRow
 from sync_service.telemetry.log import logger

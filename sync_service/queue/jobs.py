@@ -28,6 +28,7 @@ _JUMPED_BACK = "SELECT 1 FROM job WHERE last_began > {now}"
 #: In the order of locks: what limits the tenant's calls first, then the requests.
 _FOLLOW_BACK = (
     "UPDATE zuora_limit SET open_until = {now} WHERE open_until > {now}",
+    "UPDATE zuora_limit SET wished_until = {now} WHERE wished_until > {now}",
     "UPDATE zuora_lease SET lease_until = {now} + :lease WHERE lease_until > {now} + :lease",
     "UPDATE sync_request SET due_at = {now} WHERE due_at > {now}",
     "UPDATE sync_request SET waiting_since = {now} WHERE waiting_since > {now}",

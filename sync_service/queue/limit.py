@@ -7,7 +7,6 @@ create or preview an order in a class of their own ("High-volume transactions"):
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
@@ -20,6 +19,7 @@ from sqlalchemy import select as _select
 from sqlmodel import col, select
 
 from sync_service.errors import RateLimited, TenantError, WrongTenant
+from sync_service.queue.places import Load
 from sync_service.settings import Settings
 from sync_service.store.engine import Database, Session, clock
 from sync_service.store.statement import table_of
@@ -36,6 +36,8 @@ QUIET_RUNS = 20
 #: How much of what Zuora permits the whole tenant is ours where no setting says, and how many calls at the same time
 #: until the first answer has reported it.
 MAX_SHARE_OF_REPORTED, UNTIL_REPORTED = 0.75, 8
+#: For so long a place is left to a story that has just found none free, in ms: it looks again before.
+WISH_MS = 1_000
 #: The part of the day's calls that is kept for people.
 RESERVE = 0.10
 
@@ -43,14 +45,14 @@ _CREATE_LIMIT = """
 INSERT INTO zuora_limit (id, permitted, trouble, quiet, calls_today, claims) VALUES (1, :permitted, 0, 0, 0, 0)
 ON CONFLICT (id) DO NOTHING
 """
-# In one statement with what has ended its calls: a run that finishes meanwhile is in neither number. The clock is read
-# once, or PostgreSQL would look at every row; an end on both sides finds the index before there are statistics.
+# The clock is read once, or PostgreSQL would look at every row; an end on both sides finds the index before there are
+# statistics. A lease whose token is noted counts elsewhere: among calls for orders, or in the row of its process.
 _LEASED = "lease_until > (SELECT {now}) AND lease_until < 9000000000000000"
 _LIVE = f"""
 SELECT {{now}} AS now,
-  (SELECT count(*) FROM sync_request AS run
-   WHERE {_LEASED} AND COALESCE(run.ordering_token, 0) <> run.token {{less_ended}})
-  + (SELECT count(*) FROM zuora_lease WHERE {_LEASED} AND NOT ordering) AS live,
+  (SELECT count(*) FROM sync_request
+   WHERE {_LEASED} AND COALESCE(ordering_token, 0) <> token AND COALESCE(placed_token, 0) <> token)
+  + (SELECT COALESCE(sum(calls), 0) FROM zuora_lease WHERE {_LEASED} AND NOT ordering AND story <> :ours) AS live,
   {{aside}} AS aside
 """  # noqa: S608 - constant SQL, no user input
 _ORDERING = f"""
@@ -62,22 +64,11 @@ _DOUBTFUL = {
     "sqlite": "SELECT value FROM json_each(:doubtful)",
     "postgresql": "SELECT value FROM jsonb_array_elements_text(CAST(:doubtful AS JSONB))",
 }
-_LESS_ENDED = """AND NOT EXISTS (
-     SELECT 1 FROM {ended} WHERE run.kind = ended.value ->> 0 AND run.key = ended.value ->> 1
-       AND run.token = CAST(ended.value ->> 2 AS BIGINT))"""
-_ENDED = {
-    "sqlite": "json_each(:ended) AS ended",
-    "postgresql": "jsonb_array_elements(CAST(:ended AS JSONB)) AS ended(value)",
-}
 _ROW = table_of(ZuoraLimitRow)
 _LOCKED, _KEEP = _select(_ROW).with_for_update(), update(_ROW)
 #: So often at most a good answer is noted while nothing else changes, in ms.
 ANSWER_NOTED_MS = 30_000
 _REMEMBER_TENANT = "INSERT INTO store_tenant (id, tenant, since) VALUES (1, :tenant, {now}) ON CONFLICT (id) DO NOTHING"
-
-
-#: Kind, key and token of a request's lease.
-Lease = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -124,13 +115,28 @@ class Limit:
         return self.row.open_until is not None and self.row.open_until > self.now
 
     @property
+    def is_open(self) -> bool:
+        """Whether as many may call as are permitted."""
+        return not self.is_paused and self.row.trouble == 0
+
+    @property
     def room(self) -> int:
         """How many more may start now; after a tenant error one at a time probes."""
         if self.is_paused:
             return 0
         if self.row.trouble > 0:
             return 1 if self.live <= self.aside else 0
-        return max(0, min(self.row.permitted, self.share.max_concurrency) - self.live)
+        return max(0, self.permitted - self.live)
+
+    @property
+    def is_wished(self) -> bool:
+        """Whether a story waits for a place: the next one that becomes free is left to it."""
+        return self.row.wished_until is not None and self.row.wished_until > self.now
+
+    @property
+    def permitted(self) -> int:
+        """How many may call at the same time while all is well."""
+        return min(self.row.permitted, self.share.max_concurrency)
 
     @property
     def calls_today(self) -> int:
@@ -160,10 +166,10 @@ class Limit:
             self.row.day = _utc_day(self.now)
 
 
-def lock_limit(session: Session, share: Share, ended: Sequence[Lease] = ()) -> Limit:
+def lock_limit(session: Session, share: Share, load: Load | None = None) -> Limit:
     """Lock the one row until the transaction ends. Required before leases are counted; `keep` writes what is changed.
 
-    `ended` are leases of the caller's whose runs make no more calls: they compare or write, and are not counted.
+    Of the process with this `load` its running calls are counted, and not what its row says.
     """
     locked = session.run(_LOCKED).one_or_none()
     if locked is None:
@@ -172,7 +178,7 @@ def lock_limit(session: Session, share: Share, ended: Sequence[Lease] = ()) -> L
     # Its columns alone: to make a row of the ORM takes a fifth of a claim.
     row = cast(ZuoraLimitRow, SimpleNamespace(**locked._asdict()))
     # A statement of its own: it must see what others committed while we waited for the lock, and their time.
-    limit = _limit(session, row, share, ended)
+    limit = _limit(session, row, share, load)
     limit.note_kept()
     return limit
 
@@ -291,15 +297,14 @@ def read_tenant(session: Session) -> str | None:
     return row.tenant if row else None
 
 
-def _limit(session: Session, row: ZuoraLimitRow, share: Share, ended: Sequence[Lease] = ()) -> Limit:
+def _limit(session: Session, row: ZuoraLimitRow, share: Share, load: Load | None = None) -> Limit:
     """What stands in the limit's `row`, with what is leased now; most often none is in doubt."""
-    dialect = session.database.dialect
-    less_ended = _LESS_ENDED.replace("{ended}", _ENDED[dialect]) if ended else ""
-    aside = _ASIDE.replace("{doubtful}", _DOUBTFUL[dialect]) if row.doubtful else "0"
-    statement = _LIVE.replace("{less_ended}", less_ended).replace("{aside}", aside)
-    values = {"ended": json.dumps(ended), "doubtful": json.dumps(row.doubtful)}
-    now, live, aside = session.run(statement, values).one()
-    return Limit(row=row, share=share.as_reported(row.reported), now=int(now), live=int(live), aside=int(aside))
+    aside = _ASIDE.replace("{doubtful}", _DOUBTFUL[session.database.dialect]) if row.doubtful else "0"
+    ours, calling = (load.places.name, load.calling) if load is not None else ("", 0)
+    values = {"ours": ours, "doubtful": json.dumps(row.doubtful)}
+    now, live, aside = session.run(_LIVE.replace("{aside}", aside), values).one()
+    live = int(live) + calling
+    return Limit(row=row, share=share.as_reported(row.reported), now=int(now), live=live, aside=int(aside))
 
 
 def _pause(trouble: int) -> int:

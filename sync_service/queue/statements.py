@@ -92,7 +92,8 @@ WITH oldest AS MATERIALIZED ({_DUE}
 first AS MATERIALIZED ({_DUE} AND {{row}} NOT IN (SELECT place FROM oldest)
   ORDER BY priority, due_at LIMIT :by_turn {{lock}})
 UPDATE sync_request SET
-  token = token + 1, claimed_seq = requested_seq, lease_until = :now + :lease, attempts = attempts + 1, read_at = NULL
+  token = token + 1, claimed_seq = requested_seq, lease_until = :now + :lease, attempts = attempts + 1, read_at = NULL,
+  placed_token = CASE WHEN :placed = 1 THEN token + 1 END
 WHERE {{picked}}
 RETURNING kind, key, token, claimed_seq, done_seq, attempts, "full", priority, waiting_since
 """  # noqa: S608 - constant SQL, no user input

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from sync_service.errors import BusyError, LeaseLost
-from sync_service.queue.limit import Limit, Share, is_room_for_orders, lock_limit
+from sync_service.queue.limit import WISH_MS, Limit, Share, is_room_for_orders, lock_limit
 from sync_service.store.engine import Database, Session
 from sync_service.store.tables import ZuoraLeaseRow
 
@@ -102,10 +102,16 @@ def hold_story_lease(
 def take_story_lease(
     database: Database, story: str, share: Share, *, lease_ms: int = STORY_LEASE_MS, probe: bool = False
 ) -> StoryLease | None:
-    """What `hold_story_lease` holds, to be given back in another thread; None if none is free now."""
+    """What `hold_story_lease` holds, to be given back in another thread; None if none is free now.
+
+    The next place that becomes free is then left to a story, which has to look again within WISH_MS.
+    """
     with database.transaction() as session:
         limit = lock_limit(session, share)
-        if limit.room < 1 and not probe:
+        may_call = probe or limit.room > 0
+        limit.row.wished_until = None if may_call else limit.now + WISH_MS
+        limit.keep(session)
+        if not may_call:
             return None
         session.run("DELETE FROM zuora_lease WHERE lease_until <= {now}")
         row = ZuoraLeaseRow(story=story, lease_until=limit.now + lease_ms)

@@ -46,9 +46,10 @@ from sync_service.store.transactions import (
     is_idle,
 )
 
-#: How long a process leaves the file to others between two writes that waited for each other, in seconds: more than
-#: their longest pause, so that a callout never waits for all that a worker has to write.
-_GIVE_WAY = 0.0012
+#: How long a process leaves the file to others while its own writes wait for each other, in seconds: more than their
+#: longest pause, so that a callout never waits for all that a worker has to write. And how often: after each write, a
+#: worker would spend a third of its time on it.
+_GIVE_WAY, _GIVE_WAY_EVERY = 0.0012, 0.008
 
 #: Statements that are kept: more than the service has, unless the filters of a page are put together in every way.
 _MAX_KEPT = 2_000
@@ -132,6 +133,7 @@ class Database:
         self.translating = Translating(self.driver_error)
         # SQLite has one writer; waiting in line here keeps the tail short.
         self._writer = threading.Lock()
+        self._gave_way_at = 0.0
         self._statements: dict[Any, Statement] = {}
 
     @contextmanager
@@ -238,8 +240,9 @@ class Database:
         if waited and not self._writer.acquire(timeout=-1 if lock_timeout_ms is None else lock_timeout_ms / 1000):
             raise TimeoutError("the database is busy")
         try:
-            if waited:
+            if waited and time.monotonic() - self._gave_way_at > _GIVE_WAY_EVERY:
                 time.sleep(_GIVE_WAY)
+                self._gave_way_at = time.monotonic()
             yield
         finally:
             self._writer.release()

@@ -8,19 +8,22 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from sync_service.errors import LeaseLost, TenantError, WrongTenant
 from sync_service.queue import questions as asks
+from sync_service.queue.claims import claim
 from sync_service.queue.limit import note_reported, note_success, remember_tenant
-from sync_service.queue.requests import Claim, Kind, claim, release
+from sync_service.queue.places import Load, Places
+from sync_service.queue.requests import Claim, Kind, release
 from sync_service.queue.runs.history import read_traces
 from sync_service.queue.status.heartbeats import Heartbeat, ProcessRole
 from sync_service.sync.attempt import SyncContext
@@ -40,8 +43,18 @@ MAX_PATIENCE_SECONDS = 10.0
 #: time after which a stopped process is killed (deploy/).
 GRACE_SECONDS = 25.0
 GIVE_BACK_SECONDS = 8.0
+#: A claim that has not begun for so long is given back, in seconds: what is left of its lease is for the run.
+_LONGEST_AHEAD_SECONDS = 15.0
 #: The holder of a late sync's row is about to end it, in ms.
 _LOCK_TIMEOUT_MS = 2_000
+
+
+class _Ahead(NamedTuple):
+    """A claim that has not begun, since when (monotonic), with what it shares with those of the same look."""
+
+    claim: Claim
+    previews: SharedPreviews
+    since: float
 
 
 @dataclass(frozen=True)
@@ -56,21 +69,34 @@ class Ordering:
 
 
 class Worker:
-    """Runs claims on a bounded pool of threads until told to stop."""
+    """Runs claims on a bounded pool of threads until told to stop.
+
+    A few are claimed ahead. The thread of a run that has made its last call begins the next one in its place, so that
+    no place waits for a look at the database.
+    """
 
     def __init__(self, context: SyncContext, threads: int, ordering: Ordering) -> None:
         self.context = context
+        #: Runs that may call Zuora at the same time; beside them half as many compare and write.
         self.threads = threads
+        self._most = threads + (threads + 1) // 2
         self._ordering = ordering
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._running: dict[Future[int], Claim] = {}
-        #: Of those the ones that make no more calls to Zuora.
-        self._read: set[Claim] = set()
+        #: For what follows, which threads of runs change, too.
+        self._turn = threading.RLock()
+        self._ahead: deque[_Ahead] = deque()
+        #: Of those that run the ones that may call Zuora, and how many these may be.
+        self._calling: set[Claim] = set()
+        self._may_call = 0
+        self._places = Places()
         #: Ended where the database was away, so that nothing could be noted of it.
         self._abandoned: list[Claim] = []
         self._answering: dict[Future[None], asks.Taken] = {}
         self._asks_looked_at = 0.0
+        #: Whether a question waits for the next free thread.
+        self._is_asked = False
         self._calls_made = 0
         #: Whether the last claim found rows: then the next one need not look first whether there are any.
         self._found = False
@@ -90,7 +116,7 @@ class Worker:
         """
         self.identify()
         logger().info("worker_started", threads=self.threads)
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="sync")
+        pool = ThreadPoolExecutor(self._most, thread_name_prefix="sync")
         patience = LOOK_SECONDS
         while not self._stop.is_set():
             self._heartbeat.beat()
@@ -132,22 +158,25 @@ class Worker:
 
     def run_until_idle(self) -> None:
         """Work until nothing is due and nothing runs."""
-        with ThreadPoolExecutor(self.threads, thread_name_prefix="sync") as pool:
-            while self._fill(pool) or self._running or self._answering:
+        with ThreadPoolExecutor(self._most, thread_name_prefix="sync") as pool:
+            while self._fill(pool) or self._running or self._answering or self._ahead:
                 wait(self._underway(), return_when="FIRST_COMPLETED")
 
     def _fill(self, pool: ThreadPoolExecutor) -> bool:
         """Claim for every free thread; whether to look again at once. What is left waits until a run makes room."""
         self._collect()
+        self._give_up_ahead()
         self._put_back_abandoned()
         answers = self._answer_one(pool)
-        free = self.threads - len(self._underway())
-        if free <= 0:
-            return False
         reported = self.context.zuora.reported_concurrency
         if reported is not None and reported != self._reported:
             note_reported(self.context.database, reported, self.context.share)
             self._reported = reported
+        with self._turn:
+            # Until the claim is committed a place goes from run to run, and no more than now are used.
+            self._may_call = len(self._calling)
+            load = Load(places=self._places, calling=self._may_call, waiting=len(self._ahead))
+            free = self.threads - len(self._calling) - len(self._answering)
         calls, self._calls_made = self._calls_made, 0
         try:
             claims = claim(
@@ -155,26 +184,44 @@ class Worker:
                 free,
                 self.context.share,
                 calls_made=calls,
-                ended=self._read.copy(),
+                load=load,
                 look_first=not self._found,
             )
         except SQLAlchemyError:
             self._calls_made += calls
             raise
-        self._found, previews = bool(claims), SharedPreviews()
-        for each in claims:
-            future = pool.submit(self._run, each, previews)
-            self._running[future] = each
-            future.add_done_callback(partial(self._note_end, each))
-        return answers
+        previews = SharedPreviews()
+        with self._turn:
+            taken = [*self._ahead, *(_Ahead(each, previews, time.monotonic()) for each in claims)]
+            self._ahead = deque(sorted(taken, key=lambda each: each.claim.priority))
+            self._may_call = self._places.granted - self._places.yielded
+            self._begin(pool)
+            looks_ahead = bool(claims) and not self._ahead
+        self._found = bool(claims) and not looks_ahead
+        return answers or looks_ahead
 
-    def _run(self, each: Claim, previews: SharedPreviews) -> int:
+    def _begin(self, pool: ThreadPoolExecutor) -> None:
+        """Begin what was claimed ahead, as far as places and threads are free. Only in turn."""
+        while (
+            self._ahead
+            and len(self._calling) < self._may_call
+            and len(self._underway()) + self._is_asked < self._most
+            and not self._places.have_expired
+            and not self._stop.is_set()
+        ):
+            claim, previews, _ = self._ahead.popleft()
+            self._calling.add(claim)
+            future = pool.submit(self._run, pool, claim, previews)
+            self._running[future] = claim
+            future.add_done_callback(partial(self._note_end, pool, claim))
+
+    def _run(self, pool: ThreadPoolExecutor, each: Claim, previews: SharedPreviews) -> int:
         story = "place order" if each.kind is Kind.ORDER else f"sync {each.kind}"
         about: dict[str, str | int] = {"sync.key": each.key, "sync.attempt": each.attempts}
         with span(story, Side.CONSUMER, about, after=partial(self._read_traces, each)):
             if each.kind is Kind.ORDER:
-                return self._ordering.place(each, self._wake.set)
-            return run_claim(self.context, each, previews, when_read=partial(self._let_others_call, each))
+                return self._ordering.place(each, partial(self._let_others_call, pool, each))
+            return run_claim(self.context, each, previews, when_read=partial(self._let_others_call, pool, each))
 
     def _read_traces(self, each: Claim) -> list[str]:
         with suppress(SQLAlchemyError), self.context.database.reading() as session:
@@ -185,13 +232,13 @@ class Worker:
         """Take up what a person asks, before anything else but not in every thread; whether there was something."""
         now = time.monotonic()
         most = max(1, self.threads // 2)
-        if now - self._asks_looked_at < LOOK_SECONDS / 2 or len(self._answering) >= most:
-            return False
-        if len(self._underway()) >= self.threads:
+        if now - self._asks_looked_at < LOOK_SECONDS / 2:
             return False
         self._asks_looked_at = now
-        if not asks.is_anything_asked(self.context.database):
+        self._is_asked = len(self._answering) < most and asks.is_anything_asked(self.context.database)
+        if not self._is_asked or len(self._underway()) >= self._most:
             return False
+        self._is_asked = False
         taken = asks.take(self.context.database, self.context.share)
         if taken is None:
             return False
@@ -203,23 +250,37 @@ class Worker:
         future.add_done_callback(lambda _: self._wake.set())
         return True
 
-    def _let_others_call(self, each: Claim) -> None:
-        """In the run's thread: it compares and writes from now on, and its place among the callers is free."""
-        self._read.add(each)
-        self._wake.set()
+    def _let_others_call(self, pool: ThreadPoolExecutor, each: Claim) -> None:
+        """In the run's thread: it makes no more calls for now, and the next one begins in its place."""
+        with self._turn:
+            self._calling.discard(each)
+            self._begin(pool)
+        self._wake_if_needed()
 
-    def _note_end(self, each: Claim, _: Future[int]) -> None:
-        """In the run's thread: look again where the end makes room, for a call or for lack of threads."""
-        if each not in self._read or len(self._underway()) >= self.threads:
+    def _note_end(self, pool: ThreadPoolExecutor, each: Claim, _: Future[int]) -> None:
+        """In the run's thread, which is free now."""
+        with self._turn:
+            if each in self._calling:  # it may have met what stops all: its place is the next claim's to give
+                self._calling.discard(each)
+                self._may_call -= 1
+                self._wake.set()
+            self._begin(pool)
+        self._wake_if_needed()
+
+    def _wake_if_needed(self) -> None:
+        """Claim again where a place is free, and before the last of those that wait has begun."""
+        if self._is_asked or len(self._calling) < self._may_call or len(self._ahead) <= self._may_call // 4:
             self._wake.set()
 
     def _underway(self) -> list[Future[Any]]:
-        return [*self._running, *self._answering]
+        with self._turn:
+            futures: list[Future[Any]] = [*self._running, *self._answering]
+            return [each for each in futures if not each.done()]
 
     def _collect(self) -> None:
-        for future in [future for future in self._running if future.done()]:
-            ended = self._running.pop(future)
-            self._read.discard(ended)
+        with self._turn:
+            ended_now = {future: self._running.pop(future) for future in list(self._running) if future.done()}
+        for future, ended in ended_now.items():
             error = future.exception()
             if error is not None:  # the lease runs out and the number is taken up again
                 logger().error("sync_abandoned", key=ended.key, error=type(error).__name__)
@@ -228,6 +289,14 @@ class Worker:
             else:
                 self._calls_made += future.result()
         self._answering = {future: taken for future, taken in self._answering.items() if not future.done()}
+
+    def _give_up_ahead(self) -> None:
+        """What has waited for a place for too long, and all of it where the tenant is in trouble, is for others."""
+        since = time.monotonic() - _LONGEST_AHEAD_SECONDS
+        with self._turn:
+            late = [each for each in self._ahead if each.since < since or not self._places.is_open]
+            self._ahead = deque(each for each in self._ahead if each not in late)
+        self._abandoned += [each.claim for each in late]
 
     def _put_back_abandoned(self) -> None:
         """As soon as the database answers: until their leases expire, these would keep unused call slots."""
@@ -243,18 +312,19 @@ class Worker:
         """Let running work end; what has not ended in time is put back. Whether there was such."""
         wait(self._underway(), timeout=GRACE_SECONDS)
         late = [claim for future, claim in self._running.items() if not future.done()]
+        waiting = [each.claim for each in self._ahead]
         unanswered = [taken for future, taken in self._answering.items() if not future.done()]
         # In a thread, because a database that answers no more must not keep us.
         giving_back = threading.Thread(
-            target=self._give_back, args=(late + self._abandoned, unanswered), daemon=True, name="give back"
+            target=self._give_back, args=(late + waiting + self._abandoned, unanswered), daemon=True, name="give back"
         )
         giving_back.start()
         giving_back.join(GIVE_BACK_SECONDS)
         pool.shutdown(wait=False, cancel_futures=True)
         return bool(late or unanswered)
 
-    def _give_back(self, late: list[Claim], unanswered: list[asks.Taken]) -> None:
-        for each in late:
+    def _give_back(self, unended: list[Claim], unanswered: list[asks.Taken]) -> None:
+        for each in unended:
             try:
                 with self.context.database.transaction(lock_timeout_ms=_LOCK_TIMEOUT_MS) as session:
                     release(session, each)
@@ -265,3 +335,5 @@ class Worker:
                 asks.put_back(self.context.database, taken)
             except Exception as error:  # its lease runs out
                 logger().warning("release_failed", ask=taken.id, error=type(error).__name__)
+        with suppress(SQLAlchemyError, TimeoutError):  # they expire
+            self._places.give_back(self.context.database)

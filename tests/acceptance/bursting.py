@@ -15,8 +15,10 @@ from tests.acceptance.service import Service
 #: Callouts for each subscription.
 TIMES = 4
 WORKERS = 3
-#: Syncs at the same time of one worker.
+#: Syncs of one worker that call at the same time.
 THREADS = Settings().worker_threads
+#: What it may have in hand: half as many write beside them, and half as many are claimed ahead.
+IN_HAND = 2 * THREADS
 #: Numbers that are being synced when the burst comes.
 RUNNING = 6
 #: How long a large burst may take to be taken, and to be served, in seconds.

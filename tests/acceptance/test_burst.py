@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.acceptance.bursting import RUNNING, THREADS, TIMES, WORKERS, run_burst
+from tests.acceptance.bursting import IN_HAND, RUNNING, TIMES, WORKERS, run_burst
 from tests.acceptance.first import postgresql_first
 from tests.acceptance.senders import TRANSFER_SECONDS
 from tests.acceptance.service import Service
@@ -25,7 +25,7 @@ def test_a_burst_is_taken_whole_read_once_and_shared_by_the_workers(open_service
     assert report.sent.statuses == {200: COUNT * TIMES + RUNNING}
     assert report.sent.slowest < TRANSFER_SECONDS
     assert (report.stale, report.lost, report.given_up) == ([], set(), [])
-    assert 0 < len(report.orphans) <= THREADS
+    assert 0 < len(report.orphans) <= IN_HAND
     assert min(report.shares) > 0
     for key, claims in report.claims.items():
         # At most two for the whole burst beyond the running one; one more where a worker died of it.

@@ -89,8 +89,8 @@ def standstill(service: Service, seed: int) -> Iterator[tuple[Changes, Senders]]
         service.settle()
         service.tenant.do("fault", kind="latency", seconds=ENDLESS, path="GET /v1/subscriptions/")
         senders.send_all(changes.change_subscriptions(15, callout=False))
-        leased = "SELECT count(*) FROM sync_request WHERE lease_until > {now}"
-        wait_until(lambda: service.one(leased) == 2 * THREADS, "all threads wait for Zuora")
+        calling = "SELECT COALESCE(sum(calls), 0) FROM zuora_lease WHERE lease_until > {now}"
+        wait_until(lambda: service.one(calling) == 2 * THREADS, "all threads wait for Zuora")
         for number in service.tenant.numbers * 5:  # callouts go on while everything ends
             senders.send(number)
         yield changes, senders

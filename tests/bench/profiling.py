@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sync_service.app import create_app
-from sync_service.queue.requests import claim
+from sync_service.queue.claims import claim
 from sync_service.settings import load_settings
 from sync_service.store.engine import connect
 from sync_service.sync.attempt import SyncContext

@@ -14,7 +14,8 @@ from werkzeug.serving import make_server
 
 from sync_service.access.users import Role, put_user
 from sync_service.app import create_app
-from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, finish
+from sync_service.queue.claims import claim
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue, finish
 from sync_service.queue.status.findings import Finding, Severity, as_progress
 from sync_service.queue.status.heartbeats import GONE_MS, Heartbeat, ProcessRole
 from sync_service.settings import Settings

@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from sync_service.errors import TokenRefused
+from sync_service.queue.claims import claim
 from sync_service.queue.limit import Share
-from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.store.engine import Database, connect
 from sync_service.store.schema import upgrade
 from sync_service.store.tables import CalloutRow

@@ -26,10 +26,11 @@ from sync_service.commerce.steps import (
 from sync_service.errors import LeaseLost
 from sync_service.ordering.calls import LaneTurn, carry_out
 from sync_service.ordering.context import OrderContext
+from sync_service.queue.claims import claim
 from sync_service.queue.limit import Share
 from sync_service.queue.orders.lanes import begin_turn, decide, read_work, submit_order
 from sync_service.queue.orders.steps import StepState, read_steps
-from sync_service.queue.requests import Claim, claim
+from sync_service.queue.requests import Claim
 from sync_service.store.engine import Database
 from sync_service.store.tables import OrderStepRow
 from tests.order_world import GOOD, Zuora, order_context, refused, running_zuora

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sync_service.queue.requests import Cause, Kind, Priority, claim_one, enqueue
+from sync_service.queue.claims import claim_one
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.queue.runs.history import Outcome
 from sync_service.store.engine import Database
 from sync_service.subscription.trigger import Trigger

@@ -169,38 +169,6 @@ def test_parallel_claimers_stay_within_what_the_tenant_permits(database: Databas
     assert rows(database, "SELECT count(*) FROM sync_request WHERE lease_until IS NOT NULL") == [(6,)]
 
 
-def test_who_has_made_its_last_call_leaves_its_place_to_another(database: Database) -> None:
-    queue_many(database, ["A", "B", "C"])
-    share = Share(max_concurrency=1)
-    (first,) = take(database, 3, share)
-    assert take(database, 3, share) == []
-
-    (second,) = queue.claim(database, 3, share, ended=[first])
-
-    assert queue.claim(database, 3, share, ended=[first]) == []
-    assert [each.key for each in queue.claim(database, 3, share, ended=[first, second])] == ["C"]
-
-
-def test_the_place_of_a_run_that_ended_meanwhile_is_not_given_away_twice(database: Database) -> None:
-    queue_many(database, ["A", "B", "C", "D"])
-    share = Share(max_concurrency=2)
-    (first, _) = take(database, 2, share)
-    finish(database, first)
-    assert len(take(database, 2, share)) == 1
-
-    assert queue.claim(database, 2, share, ended=[first]) == []
-
-
-def test_a_lease_that_another_took_over_counts_whatever_its_last_owner_says(database: Database) -> None:
-    queue_many(database, ["A", "B", "C"])
-    share = Share(max_concurrency=1)
-    (late,) = take(database, 1, share)
-    expire_leases(database)
-    assert queue.claim_one(database, Kind.SUBSCRIPTION, late.key, share) is not None
-
-    assert queue.claim(database, 1, share, ended=[late]) == []
-
-
 def test_a_claim_counts_the_leases_of_one_that_is_being_made(postgres: Database) -> None:
     """Two claims at the same time: the second counts after the first has committed, or both take the last place."""
     database = postgres

@@ -13,9 +13,10 @@ from sync_service.cli.sweeping import callout_reader
 from sync_service.jobs.recovery import recover_callouts
 from sync_service.jobs.sweep.walk import PartWay
 from sync_service.jobs.upkeep import ask_failed_again
+from sync_service.queue.claims import claim
 from sync_service.queue.jobs import JobLease, done, ensure_job, save, take
 from sync_service.queue.limit import Share
-from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, fail
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue, fail
 from sync_service.settings import Settings
 from sync_service.store.engine import Database
 from sync_service.store.tables import SyncRequestRow, SyncRunRow

@@ -22,11 +22,12 @@ from sync_service.jobs import scheduler
 from sync_service.jobs.calendar import request_by_calendar
 from sync_service.jobs.scheduler import Periodic, Scheduler
 from sync_service.jobs.upkeep import prune
+from sync_service.queue.claims import claim_one
 from sync_service.queue.jobs import JobLease, take
 from sync_service.queue.limit import Share, note_tenant_error
 from sync_service.queue.orders.lanes import submit_order
 from sync_service.queue.orders.steps import record_sent
-from sync_service.queue.requests import Cause, Kind, Priority, claim_one, enqueue
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue
 from sync_service.queue.status.figures import DAY_MS
 from sync_service.settings import Settings
 from sync_service.store.engine import Database

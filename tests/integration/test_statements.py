@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from sync_service.queue.claims import claim, claim_one
 from sync_service.queue.limit import Share
-from sync_service.queue.requests import Claim, Kind, claim, claim_one
+from sync_service.queue.requests import Claim, Kind
 from sync_service.store.engine import Database
 from sync_service.subscription.trigger import Trigger
 from sync_service.sync.run import run_claim

@@ -16,7 +16,8 @@ import pytest
 from sqlmodel import select
 
 from sync_service.errors import ConflictInStore
-from sync_service.queue.requests import Claim, Kind, Remembered, claim_one, finish
+from sync_service.queue.claims import claim_one
+from sync_service.queue.requests import Claim, Kind, Remembered, finish
 from sync_service.queue.runs.held import Overtaken
 from sync_service.settings import Settings
 from sync_service.store.apply import Applied

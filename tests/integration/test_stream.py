@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, finish
+from sync_service.queue.claims import claim
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue, finish
 from sync_service.queue.stream import branches
 from sync_service.queue.stream import page as stream
 from sync_service.queue.stream.branches import EntryFilter, EntryKind, Spot, read_spot

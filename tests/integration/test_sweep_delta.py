@@ -10,7 +10,8 @@ import pytest
 from sqlmodel import select
 
 from sync_service.jobs.sweep.walk import PartWay
-from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, fail
+from sync_service.queue.claims import claim
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue, fail
 from sync_service.store.engine import Database
 from sync_service.store.tables import AddressRow, ZuoraLinkRow
 from sync_service.subscription.trigger import Trigger

@@ -14,7 +14,8 @@ from sync_service.errors import LeaseLost
 from sync_service.jobs.sweep.delta import sweep_delta
 from sync_service.jobs.sweep.full import sweep_full
 from sync_service.jobs.sweep.walk import PartWay
-from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, enqueue_many, fail
+from sync_service.queue.claims import claim
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue, enqueue_many, fail
 from sync_service.queue.runs.history import is_drift
 from sync_service.store.engine import Database, connect
 from sync_service.store.tables import SyncRunRow
@@ -141,6 +142,20 @@ def test_a_number_whose_callout_was_accepted_is_no_drift_while_its_sync_fails(wo
     report = world.sweep_all()
 
     assert (report["announced"], report.get("drift", 0)) == (1, 0)
+
+
+def test_a_change_is_drift_where_the_last_callout_was_served_in_the_millisecond_in_which_it_came(world: World) -> None:
+    world.do("auto_renew", key="A-S1", value="off")
+    with world.database.transaction() as session:
+        enqueue(session, Kind.SUBSCRIPTION, "A-S1", Cause(Trigger.CALLOUT), priority=Priority.EVENT)
+    world.work()
+    ((began,),) = world.rows("SELECT read_began FROM zuora_link WHERE number = 'A-S1'")
+    world.execute(f"UPDATE sync_cause SET at = {began} WHERE trigger = 'callout'")
+    world.do("auto_renew", key="A-S1", value="on")
+
+    report = world.sweep_all()
+
+    assert (report["drift"], report.get("announced", 0)) == (1, 0)
 
 
 @pytest.mark.parametrize("outcome", ["held", "dropped"])

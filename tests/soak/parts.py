@@ -8,7 +8,7 @@ from random import Random
 
 from tests.acceptance import sudden
 from tests.acceptance.backfilling import run_killed_backfill
-from tests.acceptance.bursting import COMPARED, THREADS, TIMES, WORKERS, BurstReport, run_burst
+from tests.acceptance.bursting import COMPARED, IN_HAND, THREADS, TIMES, WORKERS, BurstReport, run_burst
 from tests.acceptance.clocks import jump
 from tests.acceptance.database_away import take_postgres_away, take_writing_away
 from tests.acceptance.day import DROPPED, run_day, run_outage
@@ -164,7 +164,7 @@ def _burst(ground: Ground, seed: int, callouts: int) -> Outcome:
     outcome.expect(set(sent.statuses) == {200}, f"answers to callouts: {dict(sent.statuses)}")
     outcome.expect(sent.slowest < TRANSFER_SECONDS, f"a callout waited {sent.slowest:.1f} s")
     outcome.expect(not over, f"claimed too often: {over[:5]}")
-    outcome.expect(0 < len(report.orphans) <= THREADS, f"{len(report.orphans)} left behind by the killed worker")
+    outcome.expect(0 < len(report.orphans) <= IN_HAND, f"{len(report.orphans)} left behind by the killed worker")
     outcome.expect(min(report.shares) > 0, f"a worker did nothing: {report.shares}")
     return outcome
 

@@ -98,7 +98,10 @@ def _read(session: Session, order_id: str, n: int) -> OrderStepRow:
     return row
 
 
-_LEAVE = "UPDATE sync_request SET ordering_token = token WHERE kind = :kind AND key = :key AND token = :token"
+# From now on the lease counts by itself, and not in the places of the worker's process.
+_LEAVE = """
+UPDATE sync_request SET ordering_token = token, placed_token = NULL WHERE kind = :kind AND key = :key AND token = :token
+"""
 _COME_BACK = "UPDATE sync_request SET ordering_token = NULL WHERE kind = :kind AND key = :key AND token = :token"
 
 

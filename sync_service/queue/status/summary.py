@@ -75,7 +75,7 @@ def _zuora(limit: Limit, tenant: str | None, settings: Settings) -> ZuoraStatus:
         words=describe_zuora(limit, is_configured=settings.reaches_zuora).says,
         tenant=tenant,
         paused=limit.is_paused,
-        permitted=min(limit.row.permitted, limit.share.max_concurrency),
+        permitted=limit.permitted,
         live=limit.live,
         allowed=limit.share.max_concurrency,
         calls_today=limit.calls_today,

@@ -89,6 +89,8 @@ class SyncRequestRow(SQLModel, table=True):
     lease_until: int | None = Field(default=None, sa_type=BigInteger)
     #: The token while the lease is used for a call that creates an order, which Zuora counts apart.
     ordering_token: int | None = Field(default=None, sa_type=BigInteger)
+    #: The token while the run has one of the places of its process, whose row counts and not this lease.
+    placed_token: int | None = Field(default=None, sa_type=BigInteger)
     #: When the run of the latest claim had read all that it needs; noted only for a person who watches.
     read_at: int | None = Field(default=None, sa_type=BigInteger)
     #: Read everything, take no short way; 0 or 1.
@@ -265,18 +267,22 @@ class ZuoraLimitRow(SQLModel, table=True):
     #: The UTC day that calls_today counts.
     day: date | None = None
     calls_today: int = 0
+    #: Until then the next free place is left to a story that waits for one.
+    wished_until: int | None = Field(default=None, sa_type=BigInteger)
     #: Counts claims, so that one in eight takes the longest waiting row.
     claims: int = Field(default=0, sa_type=BigInteger)
 
 
 class ZuoraLeaseRow(SQLModel, table=True):
-    """A story outside a sync that calls Zuora: counted with the live leases."""
+    """Calls to Zuora that are counted with the live leases: of a story outside a sync, or of a worker's runs."""
 
     __tablename__ = "zuora_lease"
 
     id: int | None = Field(default=None, primary_key=True, sa_type=COUNTER)
     story: str = Field(sa_type=Text)
     lease_until: int = Field(sa_type=BigInteger)
+    #: How many there may be at the same time.
+    calls: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
     #: Whether it previews an order, which Zuora counts apart.
     ordering: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
 

@@ -12,8 +12,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from sync_service.access.users import Role, put_user
+from sync_service.queue.claims import claim
 from sync_service.queue.limit import Share
-from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, fail, finish
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue, fail, finish
 from sync_service.store.engine import Database
 from sync_service.store.object_rows import new_row
 from sync_service.store.tables import CalloutRow, JobRow, SubscriptionRow, SyncRunRow, ZuoraLinkRow

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from sync_service.access.users import Role
+from sync_service.queue.claims import claim
 from sync_service.queue.fate import Fate, Stage, Ticket
-from sync_service.queue.requests import Kind, claim, fail, finish
+from sync_service.queue.requests import Kind, fail, finish
 from sync_service.store.engine import Database
 from sync_service.store.tables import SyncCauseRow, SyncRequestRow
 from sync_service.web.admin.context import ZuoraLinks

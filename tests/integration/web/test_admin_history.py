@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from sync_service.access.users import Role
-from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, finish
+from sync_service.queue.claims import claim
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue, finish
 from sync_service.store.engine import Database
 from sync_service.store.tables import AdminActionRow, AdminViewRow, CalloutRow
 from sync_service.subscription.trigger import Trigger

@@ -12,8 +12,9 @@ from urllib.parse import unquote
 import pytest
 
 from sync_service.access.users import Role
+from sync_service.queue.claims import claim
 from sync_service.queue.fate import resolve
-from sync_service.queue.requests import Kind, claim, fail, finish, note_read, retry_later
+from sync_service.queue.requests import Kind, fail, finish, note_read, retry_later
 from sync_service.store.engine import Database
 from sync_service.store.tables import (
     AdminActionRow,

@@ -8,9 +8,10 @@ import pytest
 
 from sync_service.commerce.order import Names, Order, OrderType
 from sync_service.errors import SettingsInvalid
+from sync_service.queue.claims import claim
 from sync_service.queue.limit import Share
 from sync_service.queue.orders.lanes import submit_order
-from sync_service.queue.requests import Claim, claim, finish
+from sync_service.queue.requests import Claim, finish
 from sync_service.settings import load_settings
 from sync_service.store.engine import Database, connect
 from sync_service.store.tables import CalloutRow, SubscriptionRow, SyncCauseRow, SyncRequestRow

@@ -15,10 +15,10 @@ from sync_service.access.clients import ORDER_PREVIEW_SCOPE, ORDER_SCOPE, REFUND
 from sync_service.commerce.order import Order, OrderType
 from sync_service.commerce.payload import read_order
 from sync_service.commerce.steps import Choice
+from sync_service.queue.claims import claim
 from sync_service.queue.limit import Share
 from sync_service.queue.orders.acceptance import DOUBLE_CLICK_MS, KEY_LIFE_MS
 from sync_service.queue.orders.lanes import OrderState, begin_turn, decide, end_turn, find_work
-from sync_service.queue.requests import claim
 from sync_service.store.engine import Database
 from sync_service.store.tables import (
     LimioObject,

@@ -12,8 +12,9 @@ from prometheus_client.registry import Collector
 from sync_service.access.clients import PARTNER_SCOPE, SCOPES
 from sync_service.app import create_app
 from sync_service.errors import RateLimited, SchemaOutdated
+from sync_service.queue.claims import claim
 from sync_service.queue.limit import Share, note_tenant_error
-from sync_service.queue.requests import Cause, Kind, Priority, claim, enqueue, fail
+from sync_service.queue.requests import Cause, Kind, Priority, enqueue, fail
 from sync_service.queue.status.heartbeats import Heartbeat, ProcessRole
 from sync_service.store.engine import Database, connect
 from sync_service.subscription.keys import LONGEST_KEY

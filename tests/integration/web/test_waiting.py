@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sync_service.errors import ZuoraUnavailable
+from sync_service.queue.claims import claim
 from sync_service.queue.fate import resolve
 from sync_service.queue.limit import Share, note_tenant_error
-from sync_service.queue.requests import Cause, Claim, Kind, Priority, claim, enqueue, fail, finish, retry_later
+from sync_service.queue.requests import Cause, Claim, Kind, Priority, enqueue, fail, finish, retry_later
 from sync_service.queue.runs.history import open_run, read_covered_causes, record_run
 from sync_service.store.engine import Database
 from sync_service.store.tables import SubscriptionRow, SyncCauseRow, SyncRequestRow, SyncRunRow
