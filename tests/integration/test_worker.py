@@ -56,21 +56,25 @@ def test_while_one_sync_writes_another_may_call_zuora_in_its_place(database: Dat
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # on SQLite it stops all writers
-def test_the_next_run_begins_in_the_place_of_one_that_has_read_though_nothing_can_be_claimed(
-    database: Database,
-) -> None:
+def test_the_next_run_begins_in_the_place_of_one_that_has_read_though_none_can_be_claimed(database: Database) -> None:
     with open_world(database, zuora_max_concurrency=2) as world:
         numbers = [f"A-S{n}" for n in range(1, 6)]
         world.subscribe(*numbers)
-        world.do("fault", kind="latency", seconds=1, path="GET /v1/subscriptions/")
+        world.sync(*numbers)
+        world.do("fault", kind="latency", seconds=0.5, path="GET /v1/subscriptions/")
+        traffic = world.zuora.emulator.traffic
+        traffic.reset()
         cause = Cause(Trigger.CALLOUT)
         enqueue_many(database, Kind.SUBSCRIPTION, numbers, cause, priority=Priority.EVENT, full=True)
         with working(world, threads=4):
             wait_until(lambda: world.rows("SELECT count(*) FROM sync_request WHERE lease_until > 0") == [(3,)])
-            with database.transaction() as no_claims:
-                no_claims.run("SELECT * FROM zuora_limit FOR UPDATE").all()
+            with database.transaction() as in_the_way:
+                in_the_way.run("SELECT * FROM zuora_limit FOR UPDATE").all()  # no claims
+                in_the_way.run("SELECT id FROM limio_customer FOR UPDATE").all()  # no ends
 
-                wait_until(lambda: len(world.waiting()) == 2)
+                wait_until(lambda: traffic.listed()["calls"].get("GET /v1/subscriptions/{key}") == 3)
+
+                assert world.waiting() == set(numbers)
             wait_until(lambda: not world.waiting())
 
 
