@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from sync_service.store.engine import Database, Session
 
 #: A process that has not renewed its places for so long has none: it died, or stood still.
-PLACES_MS = 30_000
+PLACES_MS = 10_000
 _RENEW_SECONDS = PLACES_MS / 3 / 1000
 
 _KEEP = "UPDATE zuora_lease SET calls = :calls, lease_until = :now + :lease WHERE story = :name"

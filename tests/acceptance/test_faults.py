@@ -62,8 +62,8 @@ def test_a_refused_token_makes_none_of_hundreds_of_waiting_requests_final(open_s
     assert service.waiting == WAITING
     assert service.one("SELECT max(attempts) FROM sync_request WHERE lease_until IS NULL") == 0
     assert service.rows("SELECT outcome FROM sync_run") == []
-    # One probe at a time, and those that were under way when the trouble began.
-    assert len(service.rows("SELECT key FROM sync_request WHERE token > 0")) <= probes + 8
+    # One probe at a time, and those that were under way when the trouble began or claimed ahead of them.
+    assert len(service.rows("SELECT key FROM sync_request WHERE token > 0")) <= probes + 8 + 4
 
     service.tenant.do("clear_faults")
     service.pass_time()
