@@ -310,13 +310,18 @@ class Worker:
 
     def _drain(self, pool: ThreadPoolExecutor) -> bool:
         """Let running work end; what has not ended in time is put back. Whether there was such."""
-        wait(self._underway(), timeout=GRACE_SECONDS)
+        until = time.monotonic() + GRACE_SECONDS
+        with self._turn:
+            self._abandoned += [each.claim for each in self._ahead]
+            self._ahead.clear()
+        with suppress(SQLAlchemyError):  # tried again below
+            self._put_back_abandoned()
+        wait(self._underway(), timeout=max(0.0, until - time.monotonic()))
         late = [claim for future, claim in self._running.items() if not future.done()]
-        waiting = [each.claim for each in self._ahead]
         unanswered = [taken for future, taken in self._answering.items() if not future.done()]
         # In a thread, because a database that answers no more must not keep us.
         giving_back = threading.Thread(
-            target=self._give_back, args=(late + waiting + self._abandoned, unanswered), daemon=True, name="give back"
+            target=self._give_back, args=(late + self._abandoned, unanswered), daemon=True, name="give back"
         )
         giving_back.start()
         giving_back.join(GIVE_BACK_SECONDS)
