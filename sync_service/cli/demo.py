@@ -278,7 +278,7 @@ def _leave_running(setup: DemoSetup) -> None:
         f"\nStill running until Ctrl-C:\n"
         f"  the service    {setup.service}/docs\n"
         f"  Zuora          {setup.zuora}/control/state   "
-        f"(sync-service emulator do renew key=… --at {setup.zuora})\n"
+        f"(sync-service emulator renew KEY --url {setup.zuora})\n"
         f"  the store      DATABASE_URL={setup.environ['DATABASE_URL']}\n"
         f"  logs           {setup.folder}/*.log"
     )
