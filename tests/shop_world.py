@@ -94,9 +94,10 @@ class ShopWorld:
         return self.order(order_id)
 
     def work(self) -> None:
-        """Workers do all that waits, and what backs off is due at once."""
+        """Workers do all that waits; what backs off is due as soon as Zuora has done what it was late with."""
         for _ in range(30):
             self.take_what_is_due()
+            self.zuora.emulator.finish_late(10)
             with self.database.transaction() as session:
                 session.run("UPDATE zuora_limit SET trouble = 0, open_until = NULL, doubtful = '[]'")
                 waiting = session.run("UPDATE sync_request SET due_at = 1 WHERE due_at IS NOT NULL").rowcount

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
-from threading import Event, Thread
+from threading import Event, Thread, current_thread
 from typing import Any
 
 from zuora_emulator import messages, routes
@@ -76,11 +76,17 @@ class Emulator:
         )
         self.actions = Actions(self.tenant, self.api, self.faults, self.traffic, notifications)
         self.stopping = Event()
+        self._late: set[Thread] = set()
 
     def stop(self) -> None:
         """Let go of everything that waits, and send no more callouts."""
         self.stopping.set()
         self.callouts.stop()
+
+    def finish_late(self, seconds: float) -> None:
+        """Wait until every request that it gave no answer to in time is done: `seconds` for each at the most."""
+        for thread in tuple(self._late):
+            thread.join(seconds)
 
     def answer(self, request: Request) -> Answer:
         """Answer a request to Zuora's side or to the control side."""
@@ -140,7 +146,9 @@ class Emulator:
         if late is None:
             return self._do(request, drawn)
         patience = late.up_to or late.seconds
-        Thread(target=self._do_later, args=(request, drawn, patience), daemon=True, name="late").start()
+        thread = Thread(target=self._do_later, args=(request, drawn, patience), daemon=True, name="late")
+        thread.start()
+        self._late.add(thread)
         self.stopping.wait(late.seconds)
         if late.status is None:
             return "timed out", Answer(manner="none")
@@ -160,8 +168,11 @@ class Emulator:
         return name, answer
 
     def _do_later(self, request: Request, drawn: list[Fault], seconds: float) -> None:
-        if not self.stopping.wait(seconds):
-            self.traffic.count(*_counted(self._do(request, drawn)))
+        try:
+            if not self.stopping.wait(seconds):
+                self.traffic.count(*_counted(self._do(request, drawn)))
+        finally:
+            self._late.discard(current_thread())
 
     def _spoiled(self, drawn: list[Fault], answer: Answer) -> Answer:
         for fault in drawn:
