@@ -35,9 +35,12 @@ def open_client(settings: Settings, *, threads: int = 4, store: Database | None 
     return zuora
 
 
-def open_context(settings: Settings, *, threads: int = 4) -> SyncContext:
-    """Database and Zuora client together. Raises NotConfigured where the tenant is not set."""
-    database = open_database(settings, threads=threads)
+def open_context(settings: Settings, *, threads: int = 4, by_index: bool = False) -> SyncContext:
+    """Database and Zuora client together; `by_index` is as of `connect`.
+
+    Raises NotConfigured where the tenant is not set.
+    """
+    database = open_database(settings, threads=threads, by_index=by_index)
     zuora = open_client(settings, threads=threads, store=database)
     if zuora is None:
         raise NotConfigured

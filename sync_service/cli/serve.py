@@ -11,6 +11,7 @@ import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -112,7 +113,8 @@ def _start(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> s
 
 
 #: Workers beside a web process leave it the processor: a callout is answered before the next sync is computed.
-_NICE = 5
+_NICE = 10
+_AUTOGROUP = Path("/proc/self/autogroup")
 
 
 @click.command()
@@ -154,14 +156,14 @@ def web(port: int | None) -> None:
 def worker(threads: int | None, nice: int) -> None:
     """Take requests from the queue and sync them."""
     if nice:  # even a change by 0 is a call that a hardened unit may not make
-        os.nice(nice)
+        _leave_processor(nice)
     from sync_service.cli.contexts import open_context, open_ordering
     from sync_service.sync.worker import Worker
 
     settings = read_settings()
     start_tracing(settings.otel_exporter_otlp_endpoint, "worker")
     threads = threads or settings.worker_threads
-    context = open_context(settings, threads=threads)
+    context = open_context(settings, threads=threads, by_index=True)
     loop = Worker(context, threads, open_ordering(context))
     _run_until_stopped(loop)
 
@@ -197,6 +199,17 @@ def workers_of(settings: Settings) -> list[tuple[str, list[str]]]:
     count = settings.worker_processes or (1 if settings.database_url.startswith("sqlite") else processors)
     words = ["worker", "--threads", str(max(1, -(-settings.worker_threads // count))), "--nice", str(_NICE)]
     return [("worker" if place == 1 else f"worker-{place}", words) for place in range(1, count + 1)]
+
+
+def _leave_processor(nice: int) -> None:
+    """Lower our priority, also where Linux weighs sessions against each other: then a process' own counts for nothing.
+
+    Source: sched(7), "The autogroup feature". Only for a session of our own, which each part of `run` has.
+    """
+    os.nice(nice)
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):  # another system, or a kernel without it
+            _AUTOGROUP.write_text(str(nice))
 
 
 def _listening(settings: Settings, port: int | None) -> dict[str, str]:

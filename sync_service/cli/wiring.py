@@ -28,8 +28,10 @@ def read_settings() -> Settings:
     return settings
 
 
-def open_database(settings: Settings, *, threads: int = 4, checked: bool = True, create: bool = False) -> Database:
-    """The database; `checked` raises SchemaOutdated if it lacks migrations.
+def open_database(
+    settings: Settings, *, threads: int = 4, checked: bool = True, create: bool = False, by_index: bool = False
+) -> Database:
+    """The database; `checked` raises SchemaOutdated if it lacks migrations, `by_index` is as of `connect`.
 
     Raises StoreMissing if the embedded database does not exist, unless the command may `create` it: a command that
     only reads must not leave an empty store in the folder where it was run by mistake.
@@ -37,7 +39,7 @@ def open_database(settings: Settings, *, threads: int = 4, checked: bool = True,
     path = settings.sqlite_path
     if path is not None and not create and not path.exists():
         raise StoreMissing(f"There is no store at {path.resolve()}: run `sync-service db upgrade` or set DATABASE_URL.")
-    database = _connect(settings.database_url, pool_size=threads + 2)
+    database = _connect(settings.database_url, pool_size=threads + 2, by_index=by_index)
     close_at_the_end(database.engine.dispose)
     if checked:
         check_schema(database)
@@ -49,9 +51,9 @@ def open_store() -> Database:
     return open_database(read_settings())
 
 
-def _connect(url: str, *, pool_size: int) -> Database:
+def _connect(url: str, *, pool_size: int, by_index: bool) -> Database:
     try:
-        return connect(url, pool_size=pool_size)
+        return connect(url, pool_size=pool_size, by_index=by_index)
     except ModuleNotFoundError as error:
         raise SettingsInvalid(f"DATABASE_URL: {error.name} is missing: install sync-service[postgres]") from error
     except OSError as error:

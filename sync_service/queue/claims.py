@@ -11,7 +11,7 @@ from typing import Any
 
 from sync_service.errors import RateLimited
 from sync_service.queue import statements as sql
-from sync_service.queue.limit import Limit, Share, lock_limit
+from sync_service.queue.limit import WISH_MS, Limit, Share, lock_limit
 from sync_service.queue.places import Load
 from sync_service.queue.requests import LEASE_MS, Claim, Kind, Priority, fail
 from sync_service.queue.runs.history import Outcome, open_run, read_covered_causes, record_run
@@ -51,9 +51,12 @@ def claim(
     with database.transaction() as session:
         limit = lock_limit(session, share, load)
         limit.count_calls(calls_made)
-        may_begin = max(0, min(free_threads, limit.room - limit.is_wished))
+        is_for_others = limit.is_wished and not (load and load.places.wishes)
+        may_begin = max(0, min(free_threads, limit.room - is_for_others))
         wanted = _how_many(limit, may_begin, load)
         taken = _take(session, limit, wanted, lease_ms, placed=load is not None) if wanted > 0 else []
+        if load is not None:
+            _wish(limit, load, lacks=free_threads > 0 and load.calling + may_begin == 0)
         limit.keep(session)
         for each in taken:
             if _is_exhausted(each):
@@ -65,6 +68,16 @@ def claim(
             load.places.is_open = limit.is_open
             load.places.yielded = int(limit.is_wished and limit.room < 1 and granted > 1)
     return claims
+
+
+def _wish(limit: Limit, load: Load, *, lacks: bool) -> None:
+    """A process that `lacks` any place is left the next one, or others would have them for as long as there is work."""
+    if lacks and limit.is_open and not limit.is_wished:
+        limit.row.wished_until = limit.now + WISH_MS
+        load.places.wishes = True
+    elif load.places.wishes and not lacks:
+        limit.row.wished_until = None
+        load.places.wishes = False
 
 
 def claim_one(database: Database, kind: Kind, key: str, share: Share, *, lease_ms: int = LEASE_MS) -> Claim | None:

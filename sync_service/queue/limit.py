@@ -36,7 +36,7 @@ QUIET_RUNS = 20
 #: How much of what Zuora permits the whole tenant is ours where no setting says, and how many calls at the same time
 #: until the first answer has reported it.
 MAX_SHARE_OF_REPORTED, UNTIL_REPORTED = 0.75, 8
-#: For so long a place is left to a story that has just found none free, in ms: it looks again before.
+#: For so long a place is left to the story or process that has just found none free, in ms: it looks again before.
 WISH_MS = 1_000
 #: The part of the day's calls that is kept for people.
 RESERVE = 0.10
@@ -130,7 +130,7 @@ class Limit:
 
     @property
     def is_wished(self) -> bool:
-        """Whether a story waits for a place: the next one that becomes free is left to it."""
+        """Whether a story, or a process that has none, waits for a place: the next one to become free is left to it."""
         return self.row.wished_until is not None and self.row.wished_until > self.now
 
     @property

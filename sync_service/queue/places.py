@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import deque
 from dataclasses import dataclass, field
 
 from sync_service.store.engine import Database, Session
@@ -15,6 +16,8 @@ from sync_service.store.engine import Database, Session
 #: A process that has not renewed its places for so long has none: it died, or stood still.
 PLACES_MS = 10_000
 _RENEW_SECONDS = PLACES_MS / 3 / 1000
+#: What begins within so many seconds is claimed ahead, at the pace of so many runs that ended last.
+_SOON_SECONDS, _PACE_OF = 0.1, 32
 
 _KEEP = "UPDATE zuora_lease SET calls = :calls, lease_until = :now + :lease WHERE story = :name"
 _TAKE = "INSERT INTO zuora_lease (story, lease_until, calls, ordering) VALUES (:name, :now + :lease, :calls, FALSE)"
@@ -28,8 +31,10 @@ class Places:
     #: Of its row. SQLite gives a number that was deleted to the next row.
     name: str = field(default_factory=lambda: f"worker {secrets.token_hex(8)}")
     granted: int = 0
-    #: Of these how many go to no other run, because a story waits for a place.
+    #: Of these how many go to no other run, because a story or another process waits for a place.
     yielded: int = 0
+    #: Whether the next free place is to be ours, because we had none while others had them all.
+    wishes: bool = False
     #: Whether the tenant was in no trouble at the last claim; else nothing is begun that was claimed before.
     is_open: bool = True
     _kept_at: float = field(default_factory=time.monotonic)
@@ -59,6 +64,23 @@ class Places:
             session.run(_GIVE_BACK, {"name": self.name})
 
 
+class Pace:
+    """How fast the runs of a process have ended of late; times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._ends: deque[float] = deque(maxlen=_PACE_OF)
+
+    def note_end(self, at: float) -> None:
+        """A run has ended."""
+        self._ends.append(at)
+
+    def begin_soon(self, now: float) -> int:
+        """How many runs begin within _SOON_SECONDS from `now`, if they go on ending like this; 0 before it is known."""
+        if len(self._ends) < _PACE_OF or now <= self._ends[0]:
+            return 0
+        return int(_PACE_OF * _SOON_SECONDS / (now - self._ends[0]))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Load:
     """What a worker process has in hand when it claims."""
@@ -68,11 +90,16 @@ class Load:
     calling: int
     #: Claims that have not begun.
     waiting: int
+    #: How many runs begin within the next moment, at the pace of late.
+    begin_soon: int = 0
 
     @property
     def room_ahead(self) -> int:
-        """How many more may wait for a place of the process: half as many as call, so that no other lacks them."""
-        return (self.calling + 1) // 2 - self.waiting
+        """How many more may wait for a place of the process: what begins soon, and half as many as call in any case.
+
+        So none waits for long in one process while another has nothing to do, and fast runs share a claim.
+        """
+        return max((self.calling + 1) // 2, self.begin_soon) - self.waiting
 
     @property
     def is_settled(self) -> bool:

@@ -274,10 +274,22 @@ _POSTGRESQL = {
 _SERVER_GIVES_UP = """
 SET tcp_user_timeout = 10000; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3
 """
+#: Each statement is planned once for a connection, and planning took longer than running it. Such a plan must do for a
+#: store that has just been filled and has no statistics: only by indexes, row by row. A bitmap would read what finished
+#: leases left in an index again for each claim; an index scan marks it dead for the next. JIT would compile short
+#: statements, whose cost looks high where a way is switched off.
+_BY_INDEX = """
+SET plan_cache_mode = force_generic_plan; SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off;
+SET enable_hashjoin = off; SET enable_mergejoin = off
+"""
 
 
-def connect(url: str, *, pool_size: int = 10) -> Database:
-    """A Database on `url` (sqlite:///path or postgresql://…). Connects only when first used."""
+def connect(url: str, *, pool_size: int = 10, by_index: bool = False) -> Database:
+    """A Database on `url` (sqlite:///path or postgresql://…). Connects only when first used.
+
+    `by_index` is for a process whose statements are always the same and read a few rows each: PostgreSQL plans each
+    once, to go by indexes whatever it knows of the tables.
+    """
     if url.startswith("sqlite"):
         path = Path(url.removeprefix("sqlite:///"))
         make_private_folder(path.parent)
@@ -298,6 +310,8 @@ def connect(url: str, *, pool_size: int = 10) -> Database:
         connect_args=_POSTGRESQL,
     )
     event.listen(engine, "connect", _prepare_postgresql)
+    if by_index:
+        event.listen(engine, "connect", lambda connection, _: connection.execute(_BY_INDEX))
     event.listen(engine, "begin", begin_core)
     return Database(engine, pool_size + 2)
 

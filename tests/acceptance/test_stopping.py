@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -96,6 +97,29 @@ def standstill(service: Service, seed: int) -> Iterator[tuple[Changes, Senders]]
         yield changes, senders
     finally:
         senders.stop()
+
+
+def test_the_workers_of_run_leave_the_processor_to_its_web_processes(tmp_path: Path) -> None:
+    with service_on(tmp_path / "sqlite", f"sqlite:///{tmp_path / 'store.db'}") as service:
+        run = service.start("run")
+        run.wait_for("worker_started")
+        service.wait_until_ready()
+        started = {_module_of(pid): pid for pid in run.pids()[1:]}
+        web, worker = started["sync_service.web"], started["worker"]
+
+        assert os.getpriority(os.PRIO_PROCESS, worker) > os.getpriority(os.PRIO_PROCESS, web)
+        if Path("/proc/self/autogroup").exists():  # then the kernel weighs sessions, and each of these is one
+            assert _niceness_of_session(worker) > _niceness_of_session(web)
+
+
+def _module_of(pid: int) -> str:
+    """The module that a child runs, or the command of ours."""
+    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return next(each for each in words if each in ("sync_service.web", "worker", "scheduler"))
+
+
+def _niceness_of_session(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
 
 
 def test_children_leave_when_their_parent_is_killed(tmp_path: Path) -> None:

@@ -89,7 +89,8 @@ def work_of(database: Database, asked: Asked, *, prefer_indexes: bool = False) -
 
 
 def _explain(driver: psycopg.Connection[Any], asked: Asked, prefer_indexes: bool) -> Work:
-    driver.execute(f"SET LOCAL enable_seqscan = {'off' if prefer_indexes else 'on'}")
+    if prefer_indexes:
+        driver.execute("SET LOCAL enable_seqscan = off")
     # Bytes are a session's own, whose values have places; texts are the ORM's, with names.
     kind: Any = psycopg.RawCursor if isinstance(asked.statement, bytes) else psycopg.ClientCursor
     with kind(driver) as cursor:

@@ -7,7 +7,7 @@ import pytest
 from sync_service.errors import RateLimited
 from sync_service.queue.claims import claim
 from sync_service.queue.limit import Share, note_tenant_error, read_limit
-from sync_service.queue.places import Load, Places
+from sync_service.queue.places import Load, Pace, Places
 from sync_service.queue.requests import Claim, Priority
 from sync_service.queue.story_lease import hold_story_lease, take_story_lease
 from sync_service.store.engine import Database
@@ -24,9 +24,9 @@ class Process:
         self.calling: list[Claim] = []
         self.waiting: list[Claim] = []
 
-    def claim(self, free_threads: int) -> list[str]:
+    def claim(self, free_threads: int, *, begin_soon: int = 0) -> list[str]:
         """Claim, and begin what may begin; the keys that were claimed."""
-        load = Load(places=self.places, calling=len(self.calling), waiting=len(self.waiting))
+        load = Load(places=self.places, calling=len(self.calling), waiting=len(self.waiting), begin_soon=begin_soon)
         claims = claim(self.database, free_threads, self.share, load=load)
         self.waiting += claims
         while self.waiting and len(self.calling) < self.places.granted - self.places.yielded:
@@ -72,6 +72,26 @@ def test_a_process_that_may_begin_no_more_claims_half_as_many_ahead(database: Da
     assert (len(process.calling), len(process.waiting), live(database)) == (4, 2, 4)
 
 
+def test_a_process_whose_runs_are_fast_claims_what_begins_in_the_next_moment(database: Database) -> None:
+    process = Process(database)
+    process.claim(4)
+
+    assert len(process.claim(4, begin_soon=5)) == 5
+    assert process.claim(4, begin_soon=5) == []
+
+
+def test_as_many_begin_soon_as_ended_in_as_long_a_time_and_none_before_there_is_a_pace() -> None:
+    pace = Pace()
+    for n in range(31):
+        pace.note_end(10 + n / 128)
+    assert pace.begin_soon(10.25) == 0
+
+    pace.note_end(10 + 31 / 128)
+
+    assert pace.begin_soon(10.25) == 12  # 32 in a quarter of a second
+    assert pace.begin_soon(14.0) == 0
+
+
 def test_what_begins_in_the_place_of_another_takes_none_from_others(database: Database) -> None:
     ours, theirs = Process(database), Process(database)
     ours.claim(2)
@@ -101,12 +121,13 @@ def test_processes_that_claim_at_once_stay_within_what_the_tenant_permits(databa
 
 
 def test_the_places_of_a_process_that_died_are_free_once_its_row_expires(database: Database) -> None:
+    other = Process(database)
     Process(database).claim(4)
-    assert Process(database).claim(4) == []
+    assert other.claim(4) == []
 
     execute(database, "UPDATE zuora_lease SET lease_until = {now} - 1")
 
-    assert len(Process(database).claim(4)) == 4
+    assert len(other.claim(4)) == 4
 
 
 def test_a_process_whose_row_expired_counts_again_when_it_claims(database: Database) -> None:
@@ -162,6 +183,36 @@ def test_a_story_that_finds_no_place_gets_the_next_one_however_much_waits(databa
         assert (len(process.calling), live(database)) == (3, 4)
     process.claim(9)
     assert len(process.calling) == 4
+
+
+def test_a_process_without_a_place_gets_the_next_one_however_much_another_has_to_do(database: Database) -> None:
+    busy, idle = Process(database), Process(database)
+    busy.claim(9)
+    busy.claim(9)
+    assert idle.claim(4) == []
+
+    busy.claim(9)
+    finish(database, busy.go_on())
+    busy.claim(9)
+    idle.claim(4)
+
+    assert (len(busy.calling), len(idle.calling), live(database)) == (3, 1, 4)
+    assert not rows(database, "SELECT 1 FROM zuora_limit WHERE wished_until > {now}")
+
+
+def test_a_story_and_a_process_that_wish_for_the_only_place_take_turns(database: Database) -> None:
+    one = Share(max_concurrency=1)
+    process = Process(database, one)
+    with hold_story_lease(database, "sweep", one):
+        assert process.claim(4) == []
+        assert take_story_lease(database, "check", one) is None
+    assert len(process.claim(4)) == 1
+    assert take_story_lease(database, "check", one) is None
+
+    finish(database, process.go_on())
+    assert process.claim(4) == []
+
+    assert take_story_lease(database, "check", one) is not None
 
 
 def test_a_story_that_waits_no_longer_keeps_no_place(database: Database) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sync_service.store.engine import Database
+from sync_service.store.engine import Database, connect
 from tests.bench.grown import Size, fill
 from tests.bench.plans import watching, work_of
 from tests.integration.test_placing import CANCELLED, open_shop
@@ -73,3 +73,23 @@ def test_no_statement_of_any_story_reads_a_table_of_a_grown_store_from_end_to_en
     assert read_whole == []
     for table in ("sync_request", "limio_subscription", "order_work", "basket", "sweep_seen", "callout"):
         assert any(table in asked.text for asked, _ in works), table
+
+
+def test_a_worker_goes_by_indexes_in_a_store_whose_tables_have_no_statistics_yet(
+    postgres: Database, postgres_url: str
+) -> None:
+    fill(postgres, SIZE)
+    with postgres.transaction() as session:
+        session.run("DELETE FROM pg_statistic")
+    of_worker = connect(postgres_url, by_index=True)
+    with watching(writes=True) as watched, open_world(of_worker) as world:
+        world.subscribe("N-S1", account="A-first")
+        world.sync("N-S1")
+        world.do("auto_renew", key="N-S1", value=False)
+        world.sync("N-S1")
+
+    works = [(asked, work_of(of_worker, asked)) for asked in watched.asked]
+    of_worker.engine.dispose()
+
+    assert [(asked.text, work.plan) for asked, work in works if not work.is_bounded(10**6, SMALL)] == []
+    assert any("zuora_link" in asked.text for asked, _ in works)

@@ -267,7 +267,7 @@ class ZuoraLimitRow(SQLModel, table=True):
     #: The UTC day that calls_today counts.
     day: date | None = None
     calls_today: int = 0
-    #: Until then the next free place is left to a story that waits for one.
+    #: Until then the next free place is left to the story or process that waits for one.
     wished_until: int | None = Field(default=None, sa_type=BigInteger)
     #: Counts claims, so that one in eight takes the longest waiting row.
     claims: int = Field(default=0, sa_type=BigInteger)
