@@ -64,7 +64,7 @@ class Places:
             session.run(_GIVE_BACK, {"name": self.name})
 
 
-class Pace:
+class Throughput:
     """How fast the runs of a process have ended of late; times are monotonic seconds."""
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ from sync_service.errors import LeaseLost, TenantError, WrongTenant
 from sync_service.queue import questions as asks
 from sync_service.queue.claims import claim
 from sync_service.queue.limit import note_reported, note_success, remember_tenant
-from sync_service.queue.places import Load, Pace, Places
+from sync_service.queue.places import Load, Places, Throughput
 from sync_service.queue.requests import Claim, Kind, release
 from sync_service.queue.runs.history import read_traces
 from sync_service.queue.status.heartbeats import Heartbeat, ProcessRole
@@ -91,7 +91,7 @@ class Worker:
         self._calling: set[Claim] = set()
         self._may_call = 0
         self._places = Places()
-        self._pace = Pace()
+        self._throughput = Throughput()
         #: Ended where the database was away, so that nothing could be noted of it.
         self._abandoned: list[Claim] = []
         self._answering: dict[Future[None], asks.Taken] = {}
@@ -176,7 +176,7 @@ class Worker:
         with self._turn:
             # Until the claim is committed a place goes from run to run, and no more than now are used.
             self._may_call = len(self._calling)
-            soon = self._pace.begin_soon(time.monotonic())
+            soon = self._throughput.begin_soon(time.monotonic())
             load = Load(places=self._places, calling=self._may_call, waiting=len(self._ahead), begin_soon=soon)
             free = self.threads - len(self._calling) - len(self._answering)
         calls, self._calls_made = self._calls_made, 0
@@ -262,7 +262,7 @@ class Worker:
     def _note_end(self, pool: ThreadPoolExecutor, each: Claim, _: Future[int]) -> None:
         """In the run's thread, which is free now."""
         with self._turn:
-            self._pace.note_end(time.monotonic())
+            self._throughput.note_end(time.monotonic())
             if each in self._calling:  # it may have met what stops all: its place is the next claim's to give
                 self._calling.discard(each)
                 self._may_call -= 1
@@ -272,7 +272,7 @@ class Worker:
 
     def _wake_if_needed(self) -> None:
         """Claim again where a place is free, and before the last of those that wait has begun."""
-        few = max(self._may_call, self._pace.begin_soon(time.monotonic())) // 4
+        few = max(self._may_call, self._throughput.begin_soon(time.monotonic())) // 4
         if self._is_asked or len(self._calling) < self._may_call or len(self._ahead) <= few:
             self._wake.set()
 

@@ -7,7 +7,7 @@ import pytest
 from sync_service.errors import RateLimited
 from sync_service.queue.claims import claim
 from sync_service.queue.limit import Share, note_tenant_error, read_limit
-from sync_service.queue.places import Load, Pace, Places
+from sync_service.queue.places import Load, Places, Throughput
 from sync_service.queue.requests import Claim, Priority
 from sync_service.queue.story_lease import hold_story_lease, take_story_lease
 from sync_service.store.engine import Database
@@ -81,15 +81,15 @@ def test_a_process_whose_runs_are_fast_claims_what_begins_in_the_next_moment(dat
 
 
 def test_as_many_begin_soon_as_ended_in_as_long_a_time_and_none_before_there_is_a_pace() -> None:
-    pace = Pace()
+    throughput = Throughput()
     for n in range(31):
-        pace.note_end(10 + n / 128)
-    assert pace.begin_soon(10.25) == 0
+        throughput.note_end(10 + n / 128)
+    assert throughput.begin_soon(10.25) == 0
 
-    pace.note_end(10 + 31 / 128)
+    throughput.note_end(10 + 31 / 128)
 
-    assert pace.begin_soon(10.25) == 12  # 32 in a quarter of a second
-    assert pace.begin_soon(14.0) == 0
+    assert throughput.begin_soon(10.25) == 12  # 32 in a quarter of a second
+    assert throughput.begin_soon(14.0) == 0
 
 
 def test_what_begins_in_the_place_of_another_takes_none_from_others(database: Database) -> None:
