@@ -34,8 +34,9 @@ WRITER_TIMEOUT_MS = 7000
 #: with the others goes on alone soon.
 _TOGETHER_MS = {"sqlite": WRITER_TIMEOUT_MS, "postgresql": 200}
 
-#: A commit looks so often, at most, whether more callouts have arrived, with so many seconds between two looks.
-_LOOK_SECONDS, _MOST_LOOKS = 0.0005, 10
+#: A commit looks so often, at most, whether more callouts have arrived, with so many seconds between two looks. On
+#: PostgreSQL enough arrive while the one before is made, and a process that waits for more has nothing else to do.
+_LOOK_SECONDS, _MOST_LOOKS = 0.0005, {"sqlite": 10, "postgresql": 0}
 
 _ACCEPTED, _IGNORED, _REJECTED = "accepted", "ignored", "rejected"
 
@@ -256,7 +257,7 @@ class Intake:
         """As long as more arrive, if any came together with this one or the last: the fewer commits, the faster all."""
         if max(self._shared, len(self._waiting)) == 1:
             return
-        for _ in range(_MOST_LOOKS):
+        for _ in range(_MOST_LOOKS[self._database.dialect]):
             before = len(self._waiting)
             time.sleep(_LOOK_SECONDS)
             if len(self._waiting) == before:
